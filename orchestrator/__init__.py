@@ -1,0 +1,1 @@
+"""A declarative deployment orchestrator for NixOS fleets."""

@@ -1,0 +1,65 @@
+"""The errors that a person is meant to read.
+
+Everything that can be foreseen to go wrong is an ``OrchestratorError``: it has a message, what to do
+next, and the exit code that ``docs/exit-codes.md`` promises. Anything else that is raised is a bug
+and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OrchestratorError(Exception):
+    """A foreseen failure: what happened, and what to do next.
+
+    Args:
+        message: One sentence that names the host or file, the step and the cause.
+        hint: What to do next; a command to repeat by hand where there is one.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(OrchestratorError):
+    """What was typed, or what the inventory says, cannot be carried out."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class RefusedError(OrchestratorError):
+    """A check refused before anything was changed."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class StepError(OrchestratorError):
+    """A step on one host failed; its siblings go on.
+
+    Args:
+        message: What failed, in one sentence, without the host's name.
+        hint: What to do next.
+        command: The command to repeat by hand.
+        stderr: What the command said; the last lines of it are shown.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        command: str | None = None,
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.command = command
+        self.stderr = stderr
+
+
+class UnreachableError(StepError):
+    """A host did not answer, or the connection to it was lost."""
