@@ -1,0 +1,159 @@
+"""What the inventory says of a host, once every layer of it is resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+# One label of a host name: RFC 1123 section 2.1, in lower case as NixOS wants it.
+_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+
+
+def is_host_name(text: str) -> bool:
+    """Whether ``text`` is one label of a host name as RFC 1123 section 2.1 defines it."""
+    return _LABEL.fullmatch(text) is not None
+
+
+class BuildOn(Enum):
+    """Where a host's system is built."""
+
+    HERE = "here"
+    TARGET = "target"
+    BUILDER = "builder"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSite:
+    """Where a host's system is built; ``builder`` names another host of the fleet."""
+
+    on: BuildOn = BuildOn.HERE
+    builder: str | None = None
+
+    def __str__(self) -> str:
+        return self.builder if self.builder is not None else self.on.value
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """How a host is reached. What is ``None`` is left to ``~/.ssh/config``.
+
+    Attributes:
+        address: A host name, an IP address or an alias of ``~/.ssh/config``.
+        user: The user to log in as.
+        port: The TCP port.
+        jump: A jump host, as ``ProxyJump`` takes it: ``[user@]host[:port]``.
+        identity: A private key file.
+        sudo: Whether root is reached through sudo. It is not asked when ``user`` is root.
+    """
+
+    address: str
+    user: str | None = None
+    port: int | None = None
+    jump: str | None = None
+    identity: str | None = None
+    sudo: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each phase may take on a host, in seconds."""
+
+    connect: float = 15.0
+    evaluate: float = 600.0
+    build: float = 7200.0
+    copy: float = 3600.0
+    activate: float = 600.0
+    verify: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """How a host is verified after activation.
+
+    Attributes:
+        suites: Test files or folders, relative to the fleet's root, in order, without repeats.
+        settle: Seconds to wait after activation before the first try.
+        retries: How often a failing check is tried again.
+        interval: Seconds between two tries.
+    """
+
+    suites: tuple[str, ...] = ()
+    settle: float = 0.0
+    retries: int = 2
+    interval: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host, resolved: fleet, template, profiles and its own entry folded into one.
+
+    Attributes:
+        name: An RFC 1123 label; the default attribute below ``nixosConfigurations``.
+        attr: The attribute below ``nixosConfigurations``.
+        system: The Nix system, such as ``x86_64-linux``.
+        machine_id: The content of the host's ``/etc/machine-id``. Where it equals this machine's,
+            the host *is* this machine and is deployed without SSH.
+        hardware: Free-form facts for the templates, such as ``{"cpu": "amd"}``.
+        state_version: NixOS's ``system.stateVersion``.
+    """
+
+    name: str
+    attr: str
+    connect: Connect
+    system: str = "x86_64-linux"
+    template: str | None = None
+    profiles: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    hardware: Mapping[str, object] = field(default_factory=dict)
+    state_version: str | None = None
+    machine_id: str | None = None
+    build: BuildSite = BuildSite()
+    verify: Verify = Verify()
+    deadlines: Deadlines = Deadlines()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person's or a service's account, as the templates create it on a host."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    shell: str | None = None
+    ssh_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many of each may be under way at once, over the whole fleet."""
+
+    evaluations: int = 2
+    builds: int = 2
+    copies: int = 8
+    activations: int = 16
+    connections: int = 64
+    verifications: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """An inventory, read and resolved.
+
+    Attributes:
+        name: The fleet's name; with ``root`` it names the fleet's state folder.
+        root: Absolute path of the folder that holds ``inventory/``.
+        flake: The flake that has ``nixosConfigurations``: an absolute path or a flake URL.
+        hosts: By name, in the inventory's order.
+        users: By name.
+    """
+
+    name: str
+    root: str
+    flake: str
+    hosts: Mapping[str, Host]
+    users: Mapping[str, User] = field(default_factory=dict)
+    limits: Limits = Limits()

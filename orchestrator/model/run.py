@@ -1,0 +1,118 @@
+"""A run: what was asked, and the report that it ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import BuildSite
+from orchestrator.model.outcome import (
+    Completed,
+    Deferred,
+    Deployed,
+    Failed,
+    Outcome,
+    RolledBack,
+    Skipped,
+    Unchanged,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """What a person asked for.
+
+    Attributes:
+        selectors: As typed; empty means every host.
+        build: Overrides where hosts are built.
+        verify: Whether verification runs.
+        plan_only: Decide and report, and touch nothing.
+        force: Deploy a host that is at its target already.
+        emergency: The reason, for an emergency deployment.
+    """
+
+    selectors: tuple[str, ...] = ()
+    goal: Goal = Goal.SWITCH
+    build: BuildSite | None = None
+    verify: bool = True
+    plan_only: bool = False
+    force: bool = False
+    emergency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the tool against the fleet.
+
+    Attributes:
+        number: Counts up for each fleet on this machine, from 1.
+        folder: Absolute path of the run's folder: events, logs, reports.
+        who: ``user@machine``.
+        revision: The fleet's git revision, ``-dirty`` appended where it is; ``None`` outside git.
+    """
+
+    number: int
+    folder: str
+    who: str
+    revision: str | None
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostResult:
+    """A host's outcome and the seconds that it took."""
+
+    outcome: Outcome
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The end of a run.
+
+    Attributes:
+        hosts: By name, in the inventory's order; every selected host is there.
+        interrupted: Whether a person stopped it.
+    """
+
+    run: Run
+    goal: Goal
+    plan_only: bool
+    hosts: Mapping[str, HostResult]
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of ``docs/exit-codes.md``."""
+        if self.interrupted:
+            return 130
+        return exit_code(result.outcome for result in self.hosts.values())
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> int:
+    """Fold outcomes into one exit code.
+
+    Returns:
+        1 where a host failed, was rolled back or skipped; else 4 where every failure was a check
+        that refused before anything was changed; else 3 where hosts are deferred; else 0.
+    """
+    codes = {_code(outcome) for outcome in outcomes}
+    return next((code for code in (1, 4, 3) if code in codes), 0)
+
+
+def _code(outcome: Outcome) -> int:
+    match outcome:
+        case Unchanged() | Deployed() | Completed():
+            return 0
+        case Deferred():
+            return 3
+        case Failed(problem=problem):
+            return 4 if problem.refused else 1
+        case RolledBack() | Skipped():
+            return 1
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,74 @@
+"""What a host says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from orchestrator.model.store import OutPath
+
+
+class BootSource(Enum):
+    """Where the boot default was read."""
+
+    SYSTEMD_BOOT = "systemd-boot"
+    GRUB = "grub"
+    EXTLINUX = "extlinux"
+    PROFILE = "profile"
+
+    @property
+    def is_boot_loader(self) -> bool:
+        """Whether the boot loader's own files said it; else the profile stands for it."""
+        return self is not BootSource.PROFILE
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the last deployment left on the host, in ``/var/lib/orchestrator/record.json``.
+
+    Attributes:
+        run: The run's number on the machine that deployed.
+        who: ``user@machine`` of the deployer.
+        revision: The fleet's git revision, with ``-dirty`` where it was; ``None`` outside git.
+        out_path: The system that was deployed.
+        at: When it was committed.
+        emergency: The reason given, where it was an emergency deployment.
+    """
+
+    run: int
+    who: str
+    revision: str | None
+    out_path: OutPath
+    at: datetime
+    emergency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """One answer of one host to one question, so that its parts belong together.
+
+    Attributes:
+        machine_id: The content of ``/etc/machine-id``.
+        running: ``/run/current-system``.
+        booted: ``/run/booted-system``.
+        profile: ``/nix/var/nix/profiles/system``.
+        boot_default: The system that the next boot starts.
+        boot_source: Where ``boot_default`` was read.
+        failed_units: Names of the units in state *failed*.
+        boot_id: The kernel's identifier of this boot.
+    """
+
+    machine_id: str
+    running: OutPath | None
+    booted: OutPath | None
+    profile: OutPath | None
+    boot_default: OutPath | None
+    boot_source: BootSource = BootSource.PROFILE
+    failed_units: tuple[str, ...] = ()
+    boot_id: str = ""
+    record: Record | None = None
+
+    def is_at(self, wanted: OutPath) -> bool:
+        """Whether running system, profile and boot default all are ``wanted``."""
+        return self.running == self.profile == self.boot_default == wanted

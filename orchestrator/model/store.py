@@ -1,0 +1,68 @@
+"""Paths in the Nix store: a derivation and what it builds are two types."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+# Nix's base-32 alphabet leaves out e, o, u and t; a name has at most 211 characters.
+# https://nix.dev/manual/nix/latest/store/store-path
+_PATH = re.compile(r"/nix/store/([0-9abcdfghijklmnpqrsvwxyz]{32})-([0-9A-Za-z+\-._?=]{1,211})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StorePath:
+    """A path directly below ``/nix/store``, checked on construction."""
+
+    path: str
+
+    def __post_init__(self) -> None:
+        if not _PATH.fullmatch(self.path):
+            raise ValueError(f"not a store path: {self.path!r}")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a store path from a command's output, surrounding white space ignored.
+
+        Raises:
+            ValueError: It is not a store path.
+        """
+        return cls(text.strip())
+
+    @property
+    def name(self) -> str:
+        """The part after the hash, such as ``nixos-system-p620-25.05``."""
+        return self.path.removeprefix("/nix/store/")[33:]
+
+    @property
+    def short(self) -> str:
+        """Five characters of the hash and the name: enough for a person to compare."""
+        return f"{self.path.removeprefix('/nix/store/')[:5]}…-{self.name}"
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DrvPath(StorePath):
+    """A derivation: the recipe of a build."""
+
+    def __post_init__(self) -> None:
+        # Not super(): a slotted dataclass is made anew and the zero-argument form finds the old one.
+        StorePath.__post_init__(self)
+        if not self.path.endswith(".drv"):
+            raise ValueError(f"not a derivation: {self.path!r}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OutPath(StorePath):
+    """What a derivation builds; here nearly always the toplevel of a NixOS system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What a host's configuration evaluates to."""
+
+    drv: DrvPath
+    out: OutPath
