@@ -1,0 +1,1 @@
+"""One file or folder for each outside system; each translates its failures once."""

@@ -1,0 +1,168 @@
+"""The only place that starts a process on this machine.
+
+A process has an argv, an environment, a deadline and an end: whatever happens to the caller, the
+child and its group are gone afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.errors import StepError
+
+GRACE = 3.0
+"""Seconds between TERM and KILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command ended, here or on a host. ``rc`` is negative for a signal's number."""
+
+    rc: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def out(self) -> str:
+        """Standard output as text, surrounding white space removed."""
+        return self.stdout.decode(errors="replace").strip()
+
+    @property
+    def err(self) -> str:
+        """Standard error as text, surrounding white space removed."""
+        return self.stderr.decode(errors="replace").strip()
+
+
+def how_it_ended(rc: int) -> str:
+    """Tell an exit code from a signal and from a command that is not there."""
+    match rc:
+        case 127:
+            return "the command was not found (exit 127)"
+        case 126:
+            return "the command could not be executed (exit 126)"
+        case _ if rc < 0:
+            return f"it was killed by {signal.Signals(-rc).name}"
+        case _ if rc > 128 and rc - 128 in {s.value for s in signal.Signals}:
+            return f"it was killed by {signal.Signals(rc - 128).name} (exit {rc})"
+        case _:
+            return f"exit {rc}"
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    deadline: float,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    on_stderr: Callable[[bytes], None] | None = None,
+) -> CommandResult:
+    """Run a command to its end.
+
+    Args:
+        argv: The command; ``argv[0]`` is looked up on the ``PATH``.
+        deadline: Seconds after which it is stopped.
+        stdin: What it reads; afterwards it sees the end of the file.
+        env: Set on top of this process's environment.
+        on_stderr: Called with each line of standard error as it comes, its newline removed.
+
+    Raises:
+        StepError: It could not be started, or the deadline passed. A non-zero exit is no error
+            here: the result tells.
+    """
+    async with _started(argv, env) as process:
+        try:
+            async with asyncio.timeout(deadline):
+                stdout, stderr = await _talk(process, stdin, on_stderr)
+        except TimeoutError:
+            raise StepError(
+                f"{argv[0]} did not end within {deadline:.0f} s and was stopped",
+                command=shlex.join(argv),
+            ) from None
+        rc = process.returncode
+        assert rc is not None
+        return CommandResult(rc, stdout, stderr)
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    argv: Sequence[str], env: Mapping[str, str] | None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            # Its own group: Ctrl-C reaches us alone, and we end the child and all its children.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StepError(
+            f"{argv[0]} could not be started: {error.strerror}", command=shlex.join(argv)
+        ) from error
+    try:
+        yield process
+    finally:
+        await ensure_stopped(process)
+
+
+async def ensure_stopped(process: asyncio.subprocess.Process) -> None:
+    """End a child that leads its own group, and its children: TERM, a grace, KILL."""
+    if process.returncode is not None:
+        return
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(GRACE):
+            await process.wait()
+    except TimeoutError:
+        _signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+async def _talk(
+    process: asyncio.subprocess.Process,
+    stdin: bytes,
+    on_stderr: Callable[[bytes], None] | None,
+) -> tuple[bytes, bytes]:
+    assert process.stdin and process.stdout and process.stderr
+    stdout, stderr, _ = await asyncio.gather(
+        process.stdout.read(),
+        _read_lines(process.stderr, on_stderr),
+        _feed(process.stdin, stdin),
+    )
+    await process.wait()
+    return stdout, stderr
+
+
+async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        pipe.write(data)
+        await pipe.drain()
+    pipe.close()
+
+
+async def _read_lines(pipe: asyncio.StreamReader, on_line: Callable[[bytes], None] | None) -> bytes:
+    if on_line is None:
+        return await pipe.read()
+    # Not readline(): a line of more than 64 KiB would end the stream with an error.
+    whole, rest = bytearray(), b""
+    while chunk := await pipe.read(65536):
+        whole += chunk
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            on_line(line)
+    if rest:
+        on_line(rest)
+    return bytes(whole)
