@@ -60,6 +60,7 @@ async def run(
     deadline: float,
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
     on_stderr: Callable[[bytes], None] | None = None,
 ) -> CommandResult:
     """Run a command to its end.
@@ -69,13 +70,14 @@ async def run(
         deadline: Seconds after which it is stopped.
         stdin: What it reads; afterwards it sees the end of the file.
         env: Set on top of this process's environment.
+        cwd: The folder to run in.
         on_stderr: Called with each line of standard error as it comes, its newline removed.
 
     Raises:
         StepError: It could not be started, or the deadline passed. A non-zero exit is no error
             here: the result tells.
     """
-    async with _started(argv, env) as process:
+    async with _started(argv, env, cwd) as process:
         try:
             async with asyncio.timeout(deadline):
                 stdout, stderr = await _talk(process, stdin, on_stderr)
@@ -91,7 +93,7 @@ async def run(
 
 @contextlib.asynccontextmanager
 async def _started(
-    argv: Sequence[str], env: Mapping[str, str] | None
+    argv: Sequence[str], env: Mapping[str, str] | None, cwd: str | None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     try:
         process = await asyncio.create_subprocess_exec(
@@ -100,6 +102,7 @@ async def _started(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **(env or {})},
+            cwd=cwd,
             # Its own group: Ctrl-C reaches us alone, and we end the child and all its children.
             start_new_session=True,
         )
@@ -136,7 +139,9 @@ async def _talk(
     stdin: bytes,
     on_stderr: Callable[[bytes], None] | None,
 ) -> tuple[bytes, bytes]:
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     stdout, stderr, _ = await asyncio.gather(
         process.stdout.read(),
         _read_lines(process.stderr, on_stderr),

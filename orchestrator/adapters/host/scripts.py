@@ -1,0 +1,144 @@
+"""The shell that runs on hosts. Constants only: what varies is an argument, ``$1`` and up.
+
+They need what every NixOS has on its path: a POSIX shell, coreutils, grep, sed, systemd and Nix.
+"""
+
+from __future__ import annotations
+
+# Ask everything that a decision needs in one round trip: `key=value` lines, then the record.
+#
+# The boot default is read from the boot loader's own files:
+#   systemd-boot  loader.conf `default`, then that entry's `init=`   (loader.conf(5))
+#   GRUB          the first menu entry's `init=`
+#   extlinux      the `DEFAULT` label's `init=`
+# A pattern as `default` (systemd-boot allows globs) is matched by the shell.
+STATE = r"""
+link() { readlink -f "$2" 2>/dev/null | sed "s|^|$1=|"; }
+init() { sed -n 's|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p' "$1" | head -n 1; }
+printf 'machine_id=%s\n' "$(cat /etc/machine-id 2>/dev/null)"
+printf 'boot_id=%s\n' "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+link running /run/current-system
+link booted /run/booted-system
+link profile /nix/var/nix/profiles/system
+for esp in /boot /efi /boot/efi; do
+  conf=$esp/loader/loader.conf
+  [ -e "$conf" ] || continue
+  default=$(sed -n 's/^default[[:space:]]\{1,\}//p' "$conf" | head -n 1)
+  for entry in $esp/loader/entries/$default $esp/loader/entries/$default.conf; do
+    [ -f "$entry" ] || continue
+    printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; break 2
+  done
+done
+if [ -e /boot/grub/grub.cfg ]; then
+  printf 'boot_default=%s\nboot_source=grub\n' "$(init /boot/grub/grub.cfg)"
+elif [ -e /boot/extlinux/extlinux.conf ]; then
+  label=$(sed -n 's/^DEFAULT[[:space:]]\{1,\}//p' /boot/extlinux/extlinux.conf | head -n 1)
+  system=$(sed -n "/^LABEL $label\$/,/^LABEL /s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p" \
+    /boot/extlinux/extlinux.conf | head -n 1)
+  printf 'boot_default=%s\nboot_source=extlinux\n' "$system"
+fi
+systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
+  sed -n 's/^\([^ ]*\).*/failed=\1/p'
+if [ -e /var/lib/orchestrator/record.json ]; then
+  printf 'record='; tr -d '\n' < /var/lib/orchestrator/record.json; echo
+fi
+"""
+
+# Start work in a unit of its own, so that a connection that drops cannot kill it.
+# $1 unit  $2 action  $3 toplevel to root against garbage collection  $4… the action's arguments
+START = r"""
+set -eu
+unit=$1 action=$2 toplevel=$3
+shift 3
+dir=/run/orchestrator/$unit
+mkdir -p -m 0700 /run/orchestrator
+mkdir "$dir"
+mkdir -p /nix/var/nix/gcroots/orchestrator
+ln -sfn "$toplevel" "/nix/var/nix/gcroots/orchestrator/$unit"
+cat > "$dir/action"
+exec systemd-run --quiet --collect --no-ask-password --service-type=exec --unit="$unit" \
+  --description="orchestrator: $action ${toplevel##*/}" \
+  --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
+  -- /bin/sh -c '
+    dir=$1; shift
+    /bin/sh "$dir/action" "$@" > "$dir/log" 2>&1 < /dev/null
+    rc=$?
+    echo "$rc" > "$dir/exit.new" && mv "$dir/exit.new" "$dir/exit"
+  ' sh "$dir" "$@"
+"""
+
+# Wait for a unit's work and print how it ended: the exit code, then what it said.
+# May be asked again on another connection, for as long as the host is up.
+# $1 unit
+WAIT = r"""
+dir=/run/orchestrator/$1
+[ -d "$dir" ] || { echo unknown; exit 0; }
+tries=0
+while [ ! -e "$dir/exit" ]; do
+  tries=$((tries + 1))
+  if [ $((tries % 10)) -eq 0 ] && ! systemctl is-active --quiet "$1.service"; then
+    [ -e "$dir/exit" ] || { echo killed; cat "$dir/log" 2>/dev/null; exit 0; }
+  fi
+  sleep 0.1
+done
+cat "$dir/exit" "$dir/log"
+"""
+
+# Forget a unit's work: its folder and its root.
+# $1 unit
+FORGET = r"""
+rm -rf "/run/orchestrator/$1"
+rm -f "/nix/var/nix/gcroots/orchestrator/$1"
+"""
+
+# End a unit that did not end by itself.
+# $1 unit
+STOP = r"""
+systemctl stop "$1.service" 2>&1 || true
+systemctl reset-failed "$1.service" 2>/dev/null || true
+"""
+
+# $1 toplevel  $2 test | dry-activate
+ACTIVATE = r"""
+exec "$1/bin/switch-to-configuration" "$2"
+"""
+
+# Make a system the profile and the boot default. The profile goes first: the boot loader's
+# installer lists the profile's generations and makes the one that is $2 the default.
+# $1 the profile's system  $2 the boot default's system
+COMMIT = r"""
+set -eu
+nix-env --profile /nix/var/nix/profiles/system --set "$1"
+exec "$2/bin/switch-to-configuration" boot
+"""
+
+# Go back to the recorded systems: what boots first, so that a power cut now ends right too.
+# $1 the profile's system  $2 the boot default's system  $3 the running system  $4 1: also boot
+RETURN = r"""
+rc=0
+if [ "$4" = 1 ]; then
+  nix-env --profile /nix/var/nix/profiles/system --set "$1" || rc=$?
+  "$2/bin/switch-to-configuration" boot || rc=$?
+fi
+"$3/bin/switch-to-configuration" test || rc=$?
+exit $rc
+"""
+
+# Replace the record by what comes on standard input.
+RECORD = r"""
+set -eu
+mkdir -p /var/lib/orchestrator
+cat > /var/lib/orchestrator/record.json.new
+sync /var/lib/orchestrator/record.json.new
+mv /var/lib/orchestrator/record.json.new /var/lib/orchestrator/record.json
+"""
+
+# Names of all paths in the running system's closure.
+CLOSURE = r"""
+exec nix-store --query --requisites /run/current-system
+"""
+
+
+def script(text: str, *arguments: str) -> tuple[str, ...]:
+    """The argv that runs one of these scripts with arguments."""
+    return ("/bin/sh", "-c", text, "orchestrator", *arguments)

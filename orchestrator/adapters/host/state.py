@@ -1,0 +1,114 @@
+"""Ask a host what it runs: one question, one answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host import scripts
+from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.host import Host
+from orchestrator.model.state import BootSource, HostState, Record
+from orchestrator.model.store import OutPath
+
+
+async def ask_state(executor: Executor, host: Host) -> HostState:
+    """Ask what runs, what the profile is, what boots, which units failed, who deployed last.
+
+    Raises:
+        StepError: The host did not answer, or not in this form.
+        RefusedError: It is another machine than the inventory says.
+    """
+    argv = scripts.script(scripts.STATE)
+    done = await executor.run(argv, deadline=host.deadlines.connect)
+    if done.rc != 0:
+        raise StepError(
+            f"the host did not say what it runs (exit {done.rc})",
+            command=executor.repeat(("readlink", "-f", "/run/current-system")),
+            stderr=done.err,
+        )
+    state = parse_state(done.out)
+    if host.machine_id is not None and state.machine_id != host.machine_id:
+        raise RefusedError(
+            f"another machine answered: its machine-id is {state.machine_id or 'empty'}, "
+            f"the inventory says {host.machine_id}",
+            hint="if it was reinstalled, put the new machine-id into the inventory",
+        )
+    return state
+
+
+def parse_state(text: str) -> HostState:
+    """Read what ``scripts.STATE`` prints.
+
+    Raises:
+        StepError: It is not of that form: an answer that says nothing is no state.
+    """
+    values: dict[str, str] = {}
+    failed = []
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key == "failed":
+            failed.append(value)
+        else:
+            values.setdefault(key, value)
+    if not {"machine_id", "boot_id"} <= values.keys():
+        raise StepError("the host's answer is not understood: its login shell may print text")
+    profile = _path(values, "profile")
+    boot_default = _path(values, "boot_default")
+    source = BootSource(values["boot_source"]) if boot_default else BootSource.PROFILE
+    return HostState(
+        machine_id=values["machine_id"],
+        boot_id=values["boot_id"],
+        running=_path(values, "running"),
+        booted=_path(values, "booted"),
+        profile=profile,
+        boot_default=boot_default or profile,
+        boot_source=source,
+        failed_units=tuple(sorted(failed)),
+        record=parse_record(values.get("record", "")),
+    )
+
+
+def _path(values: Mapping[str, str], key: str) -> OutPath | None:
+    try:
+        return OutPath.parse(values.get(key, ""))
+    except ValueError:
+        return None
+
+
+def parse_record(text: str) -> Record | None:
+    """Read a record; one that cannot be read counts as none: it is history, not proof."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        fields = json.loads(text)
+        return Record(
+            run=int(fields["run"]),
+            who=str(fields["who"]),
+            revision=fields["revision"] and str(fields["revision"]),
+            out_path=OutPath.parse(fields["out_path"]),
+            at=datetime.fromisoformat(fields["at"]),
+            emergency=fields["emergency"] and str(fields["emergency"]),
+        )
+    return None
+
+
+async def write_record(executor: Executor, record: Record, deadline: float) -> None:
+    """Leave a record on the host, whole or not at all.
+
+    Raises:
+        StepError: It could not be written.
+    """
+    fields = {
+        "run": record.run,
+        "who": record.who,
+        "revision": record.revision,
+        "out_path": record.out_path.path,
+        "at": record.at.isoformat(),
+        "emergency": record.emergency,
+    }
+    argv = scripts.script(scripts.RECORD)
+    done = await executor.run(argv, deadline=deadline, stdin=json.dumps(fields).encode())
+    if done.rc != 0:
+        raise StepError("the record of this deployment could not be written", stderr=done.err)

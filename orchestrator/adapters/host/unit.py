@@ -1,0 +1,77 @@
+"""Work on a host in a systemd unit of its own: the connection may come and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host import scripts
+from orchestrator.errors import StepError
+from orchestrator.model.store import OutPath
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """How a unit's work ended; ``rc`` is ``None`` where it was killed or is not known there."""
+
+    rc: int | None
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a unit does.
+
+    Attributes:
+        unit: The unit's name without ``.service``; names the run, so that it is never met twice.
+        action: A word for its description.
+        script: One of :mod:`orchestrator.adapters.host.scripts`.
+        arguments: The script's arguments.
+        toplevel: Kept from garbage collection until the work is forgotten.
+    """
+
+    unit: str
+    action: str
+    script: str
+    arguments: tuple[str, ...]
+    toplevel: OutPath
+
+
+async def start(executor: Executor, work: Work, deadline: float) -> None:
+    """Start work on the host.
+
+    Raises:
+        StepError: The unit was not started.
+    """
+    argv = scripts.script(
+        scripts.START, work.unit, work.action, work.toplevel.path, *work.arguments
+    )
+    done = await executor.run(argv, deadline=deadline, stdin=work.script.encode())
+    if done.rc != 0:
+        raise StepError(
+            f"the unit {work.unit} could not be started (exit {done.rc})",
+            command=executor.repeat(("systemctl", "status", work.unit)),
+            stderr=done.err,
+        )
+
+
+async def wait(executor: Executor, unit: str, deadline: float) -> UnitResult:
+    """Wait for a unit's work to end. May be asked again on another connection.
+
+    Raises:
+        UnreachableError: The connection was lost; the unit goes on.
+        StepError: The deadline passed; the unit goes on.
+    """
+    done = await executor.run(scripts.script(scripts.WAIT, unit), deadline=deadline)
+    code, _, log = done.stdout.decode(errors="replace").partition("\n")
+    return UnitResult(int(code) if code.isdecimal() else None, log)
+
+
+async def stop(executor: Executor, unit: str, deadline: float) -> None:
+    """End a unit's work where it is."""
+    await executor.run(scripts.script(scripts.STOP, unit), deadline=deadline)
+
+
+async def forget(executor: Executor, unit: str, deadline: float) -> None:
+    """Remove what a unit's work left: its log and its garbage collector's root."""
+    await executor.run(scripts.script(scripts.FORGET, unit), deadline=deadline)

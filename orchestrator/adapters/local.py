@@ -1,0 +1,79 @@
+"""The machine one sits on: the same commands, without SSH to itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from orchestrator.adapters import process
+from orchestrator.adapters.executor import NO_SUDO, NO_SUDO_HINT, SudoPassword, sudo_argv
+from orchestrator.adapters.process import CommandResult
+from orchestrator.errors import StepError
+from orchestrator.model.host import Host
+
+MACHINE_ID = Path("/etc/machine-id")
+_CHECK_SECONDS = 30.0
+
+
+def this_machine_id() -> str | None:
+    """The content of this machine's ``/etc/machine-id``: machine-id(5)."""
+    try:
+        return MACHINE_ID.read_text().strip() or None
+    except OSError:
+        return None
+
+
+def is_this_machine(host: Host) -> bool:
+    """Whether the inventory says that ``host`` is the machine that this runs on.
+
+    A host name is no proof: two machines may bear the same one. The machine-id is.
+    """
+    return host.machine_id is not None and host.machine_id == this_machine_id()
+
+
+class LocalExecutor:
+    """Commands on this machine, as root through sudo where need be."""
+
+    def __init__(self, host: Host, password: SudoPassword | None = None) -> None:
+        self._host = host
+        self._password = password
+        self._sudo_works = False
+
+    async def run(
+        self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
+    ) -> CommandResult:
+        """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        if root and os.geteuid() != 0:
+            await self._check_sudo()
+            if self._password is not None:
+                stdin = self._password.secret.encode() + b"\n" + stdin
+            argv = sudo_argv(argv, self._password)
+        return await process.run(argv, deadline=deadline, stdin=stdin)
+
+    async def _check_sudo(self) -> None:
+        if self._sudo_works:
+            return
+        free = await process.run(("sudo", "-n", "-k", "true"), deadline=_CHECK_SECONDS)
+        if free.rc == 0:
+            self._password = None
+        elif self._password is None:
+            raise StepError(NO_SUDO, hint=NO_SUDO_HINT, stderr=free.err)
+        else:
+            line = self._password.secret.encode() + b"\n"
+            argv = sudo_argv(("true",), self._password)
+            asked = await process.run(argv, deadline=_CHECK_SECONDS, stdin=line)
+            if asked.rc != 0:
+                raise StepError("sudo refused the password that was given", stderr=asked.err)
+        self._sudo_works = True
+
+    @contextlib.asynccontextmanager
+    async def nix_store(self) -> AsyncIterator[str]:
+        """This machine's own store, by whichever way Nix reaches it."""
+        yield "auto"
+
+    def repeat(self, argv: Sequence[str]) -> str:
+        """Give the command line that runs ``argv`` by hand."""
+        return shlex.join(argv if os.geteuid() == 0 else ("sudo", *argv))

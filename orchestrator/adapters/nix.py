@@ -1,0 +1,202 @@
+"""Nix's verbs, one function each, through its command line (2.18 or newer)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.adapters import process
+from orchestrator.adapters.nix_log import cause, readable
+from orchestrator.adapters.process import CommandResult, how_it_ended
+from orchestrator.errors import StepError, UsageError
+from orchestrator.model.store import DrvPath, Evaluated, OutPath
+
+MINIMUM = (2, 18)
+_INSTALLER = "install Nix 2.18 or newer: https://nixos.org/download"
+_FEATURES = ("--extra-experimental-features", "nix-command flakes")
+_ATTR = re.compile(r"[A-Za-z0-9_.-]+")
+
+OnLine = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Flake:
+    """A flake to evaluate.
+
+    Attributes:
+        reference: A flake URL, or ``.`` for the flake in ``folder``.
+        folder: Where Nix is started.
+        overrides: ``--override-input`` pairs: the input's name and a flake URL.
+    """
+
+    reference: str
+    folder: str
+    overrides: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def at(cls, flake: str, root: str, overrides: tuple[tuple[str, str], ...] = ()) -> Flake:
+        """Make one from the inventory's ``flake``: an absolute path or a URL.
+
+        A path is never spliced into a URL: Nix is started there, whatever its characters.
+        """
+        if flake.startswith("/"):
+            return cls(".", flake, overrides)
+        return cls(flake, root, overrides)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The overrides as Nix's options; nothing is written to the lock file then."""
+        pairs = [("--override-input", name, url) for name, url in self.overrides]
+        return tuple(word for pair in pairs for word in pair)
+
+    def toplevel(self, attr: str) -> str:
+        """The installable of a host's system."""
+        if not _ATTR.fullmatch(attr):
+            raise UsageError(f"{attr!r} is no attribute of nixosConfigurations")
+        return f'{self.reference}#nixosConfigurations."{attr}".config.system.build.toplevel'
+
+
+def require() -> None:
+    """Check that there is a ``nix`` at all.
+
+    Raises:
+        UsageError: There is none; the hint names the installer.
+    """
+    if shutil.which("nix") is None:
+        raise UsageError("there is no `nix` on the PATH", hint=_INSTALLER)
+
+
+async def version() -> tuple[int, ...]:
+    """Ask Nix for its version.
+
+    Raises:
+        UsageError: It is older than 2.18, or says nothing that is understood.
+    """
+    require()
+    done = await process.run(("nix", "--version"), deadline=60)
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.out)
+    if not found:
+        raise UsageError(f"`nix --version` says {done.out!r}", hint=_INSTALLER)
+    numbers = tuple(int(part) for part in found.groups() if part is not None)
+    if numbers < MINIMUM:
+        raise UsageError(f"Nix {found[0]} is too old: 2.18 or newer is needed", hint=_INSTALLER)
+    return numbers
+
+
+async def evaluate(
+    flake: Flake, attr: str, *, deadline: float, on_stderr: OnLine | None = None
+) -> Evaluated:
+    """Evaluate a host's system to its derivation and what that builds.
+
+    ``nix path-info --derivation`` and not ``nix eval``: only the former uses Nix's evaluation
+    cache for a ``drvPath``.
+
+    Raises:
+        StepError: The configuration does not evaluate.
+    """
+    installable = flake.toplevel(attr)
+    argv = (*_nix("path-info", "--derivation"), *flake.arguments, installable)
+    done = await _run(argv, deadline, "evaluation failed", flake.folder, on_stderr)
+    drv = DrvPath.parse(done.out)
+    return Evaluated(drv, await output_of(drv))
+
+
+async def output_of(drv: DrvPath) -> OutPath:
+    """Give the path that a derivation builds, without building it.
+
+    Raises:
+        StepError: The derivation is not in the store.
+    """
+    argv = ("nix-store", "--query", "--outputs", drv.path)
+    done = await _run(argv, 60, "the derivation could not be read")
+    return OutPath.parse(done.out)
+
+
+async def build(
+    evaluated: Evaluated, *, root: str, deadline: float, on_stderr: OnLine | None = None
+) -> None:
+    """Build a derivation here; the symbolic link ``root`` keeps it from garbage collection.
+
+    Raises:
+        StepError: The build failed.
+    """
+    argv = (*_nix("build", "--log-format", "internal-json", "-v"), "--out-link", root)
+    await _run((*argv, f"{evaluated.drv}^*"), deadline, "build failed", None, on_stderr)
+
+
+async def build_on(
+    store: str, evaluated: Evaluated, *, deadline: float, on_stderr: OnLine | None = None
+) -> None:
+    """Build a derivation in another store: evaluated here, built there.
+
+    Raises:
+        StepError: The build failed.
+    """
+    there = ("--eval-store", "auto", "--store", store, "--no-link")
+    argv = (*_nix("build", "--log-format", "internal-json", "-v"), *there, f"{evaluated.drv}^*")
+    await _run(argv, deadline, "build failed", None, on_stderr)
+
+
+async def copy(
+    out: OutPath,
+    *,
+    to: str,
+    deadline: float,
+    source: str = "auto",
+    on_stderr: OnLine | None = None,
+) -> None:
+    """Copy a closure from one store to another; paths that are there already are not sent.
+
+    ``--no-check-sigs``: the deployer is trusted by the host (it is root there), and a closure
+    built here bears no signature.
+
+    Raises:
+        StepError: The copy failed.
+    """
+    argv = (
+        *_nix("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
+        *("--from", source, "--to", to, out.path),
+    )
+    await _run(argv, deadline, "copy failed", None, on_stderr)
+
+
+async def requisites(out: OutPath) -> tuple[OutPath, ...]:
+    """All paths of a closure that is in the store here.
+
+    Raises:
+        StepError: It is not there.
+    """
+    argv = ("nix-store", "--query", "--requisites", out.path)
+    done = await _run(argv, 120, "the closure could not be read")
+    return tuple(OutPath.parse(line) for line in done.out.splitlines())
+
+
+def _nix(*words: str) -> tuple[str, ...]:
+    return ("nix", *_FEATURES, *words)
+
+
+async def _run(
+    argv: Sequence[str],
+    deadline: float,
+    failure: str,
+    cwd: str | None = None,
+    on_stderr: OnLine | None = None,
+) -> CommandResult:
+    done = await process.run(argv, deadline=deadline, cwd=cwd, on_stderr=on_stderr)
+    if done.rc != 0:
+        raise StepError(
+            f"{failure}: {cause(done.err) or how_it_ended(done.rc)}",
+            command=by_hand(argv, cwd),
+            stderr=readable(done.err),
+        )
+    return done
+
+
+def by_hand(argv: Sequence[str], cwd: str | None) -> str:
+    """Give the command line to repeat a command, without what only a program wants of it."""
+    words = [word for word in argv if word not in ("--log-format", "internal-json", "-v")]
+    line = shlex.join(words).replace(f"{shlex.join(_FEATURES)} ", "")
+    return f"cd {shlex.quote(cwd)} && {line}" if cwd else line

@@ -1,0 +1,1 @@
+"""OpenSSH servers, through asyncssh: one connection carries commands, copies and verification."""

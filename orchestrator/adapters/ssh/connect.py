@@ -1,0 +1,164 @@
+"""Open a connection to a host, hop by hop, and say which hop failed and why."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncssh
+
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.errors import StepError, UnreachableError, UsageError
+from orchestrator.model.host import Connect, Host
+
+KEEPALIVE_SECONDS = 5
+KEEPALIVE_COUNT = 3
+"""A connection is given up after ``KEEPALIVE_SECONDS * KEEPALIVE_COUNT`` without an answer."""
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    host: Host, settings: SshSettings
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Connect to a host for as long as the context is open.
+
+    Raises:
+        UnreachableError: It, or a jump host before it, did not answer in time.
+        StepError: The host key is unknown or another one, or the login was refused.
+    """
+    target = settings.connect_for(host.name, host.connect)
+    async with contextlib.AsyncExitStack() as hops:
+        try:
+            async with asyncio.timeout(host.deadlines.connect):
+                connection = await _open(target, settings, hops, host.name)
+        except TimeoutError:
+            raise UnreachableError(
+                f"no SSH connection to {target.address} within {host.deadlines.connect:.0f} s",
+                hint="is it switched on and on the network?",
+                command=ssh_command(target, settings),
+            ) from None
+        yield connection
+
+
+async def _open(
+    target: Connect, settings: SshSettings, hops: contextlib.AsyncExitStack, name: str
+) -> asyncssh.SSHClientConnection:
+    options = await _options(target, settings)
+    tunnel: asyncssh.SSHClientConnection | None = None
+    for jump in _jumps(target, options):
+        tunnel = await _hop(jump, settings, hops, tunnel, await _options(jump, settings), name)
+    return await _hop(target, settings, hops, tunnel, options, name)
+
+
+async def _options(target: Connect, settings: SshSettings) -> asyncssh.SSHClientConnectionOptions:
+    given: dict[str, object] = {
+        key: value
+        for key, value in {
+            "port": target.port,
+            "username": target.user,
+            "client_keys": [target.identity] if target.identity else None,
+        }.items()
+        if value is not None
+    }
+    try:
+        options: asyncssh.SSHClientConnectionOptions
+        options = await asyncssh.SSHClientConnectionOptions.construct(
+            host=target.address,
+            config=settings.config_files,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVE_COUNT,
+            **given,
+        )
+    except (OSError, ValueError, asyncssh.Error) as error:
+        raise StepError(
+            f"the SSH settings for {target.address} cannot be used: {error}",
+            hint="an encrypted private key is used through ssh-agent: ssh-add FILE",
+        ) from error
+    return options
+
+
+def _jumps(target: Connect, options: asyncssh.SSHClientConnectionOptions) -> tuple[Connect, ...]:
+    """The jump hosts before the target: the inventory's, else ``ProxyJump`` of ``ssh_config``."""
+    text = target.jump if target.jump is not None else options.tunnel
+    if not isinstance(text, str) or text == "none":
+        return ()
+    return tuple(parse_jump(hop) for hop in text.split(","))
+
+
+def parse_jump(text: str) -> Connect:
+    """Read one ``[user@]host[:port]``, as ``ProxyJump`` takes it; IPv6 stands in brackets.
+
+    Raises:
+        UsageError: The port is not a number.
+    """
+    user, at, rest = text.strip().rpartition("@")
+    address, colon, port = rest.rpartition(":")
+    if not colon or rest.endswith("]"):
+        address, port = rest, ""
+    if port and not port.isdecimal():
+        raise UsageError(f"jump host {text!r}: {port!r} is no port")
+    return Connect(
+        address=address.strip("[]"), user=user if at else None, port=int(port) if port else None
+    )
+
+
+async def _hop(
+    target: Connect,
+    settings: SshSettings,
+    hops: contextlib.AsyncExitStack,
+    tunnel: asyncssh.SSHClientConnection | None,
+    options: asyncssh.SSHClientConnectionOptions,
+    name: str,
+) -> asyncssh.SSHClientConnection:
+    known_hosts = settings.known_hosts_files(options.known_hosts)
+    command = ssh_command(target, settings)
+    try:
+        # Always a list, never None: None would accept any host key.
+        return await hops.enter_async_context(
+            asyncssh.connect(
+                target.address, options=options, known_hosts=known_hosts, tunnel=tunnel or ()
+            )
+        )
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise StepError(
+            f"the host key of {target.address} is not a known one: {error.reason}",
+            hint=f"if you expect this key: orchestrator host trust {name}",
+            command=command,
+        ) from error
+    except asyncssh.PermissionDenied as error:
+        raise StepError(
+            f"{options.username}@{target.address} refused the login: {error.reason}",
+            hint="is the key loaded (ssh-add -l) and in the user's authorized_keys?",
+            command=command,
+        ) from error
+    except (OSError, asyncssh.Error) as error:
+        raise UnreachableError(
+            f"no SSH connection to {target.address}: {_reason(error)}",
+            hint="is it switched on, on the network, and sshd running?",
+            command=command,
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
+
+
+def ssh_command(target: Connect, settings: SshSettings) -> str:
+    """The ``ssh`` command line that reaches the same host."""
+    return " ".join(ssh_argv(target, settings))
+
+
+def ssh_argv(target: Connect, settings: SshSettings) -> tuple[str, ...]:
+    """The ``ssh`` argv that reaches the same host by the same way."""
+    options = [
+        *(("-F", settings.config) if settings.config else ()),
+        *(("-o", f"UserKnownHostsFile={settings.known_hosts}") if settings.known_hosts else ()),
+        *(("-p", str(target.port)) if target.port else ()),
+        *(("-J", target.jump) if target.jump else ()),
+        *(("-i", target.identity) if target.identity else ()),
+        *(("-l", target.user) if target.user else ()),
+    ]
+    return ("ssh", *options, "--", target.address)

@@ -1,0 +1,196 @@
+"""Commands and store access over one open SSH connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import asyncssh
+
+from orchestrator.adapters.executor import NO_SUDO, NO_SUDO_HINT, SudoPassword, sudo_argv
+from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.ssh.connect import connected, ssh_argv
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.errors import StepError, UnreachableError
+from orchestrator.model.host import Connect, Host
+
+_CHECK_SECONDS = 30.0
+
+
+class SshExecutor:
+    """One open connection to one host. Make it with :func:`open_ssh`."""
+
+    def __init__(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        host: Host,
+        settings: SshSettings,
+        password: SudoPassword | None,
+    ) -> None:
+        self._connection = connection
+        self._host = host
+        self._settings = settings
+        self._password = password
+        self._checking_sudo = asyncio.Lock()
+        self._sudo_works = False
+
+    async def run(
+        self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
+    ) -> CommandResult:
+        """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        if root:
+            argv, prefix = await self._as_root(argv)
+            stdin = prefix + stdin
+        return await self._run(argv, deadline=deadline, stdin=stdin)
+
+    async def _run(self, argv: Sequence[str], *, deadline: float, stdin: bytes) -> CommandResult:
+        try:
+            async with asyncio.timeout(deadline):
+                done = await self._talk(shlex.join(argv), stdin)
+        except TimeoutError:
+            raise StepError(
+                f"{argv[0]} did not end on the host within {deadline:.0f} s",
+                command=self.repeat(argv),
+            ) from None
+        except (OSError, asyncssh.Error) as error:
+            raise self._lost(error) from error
+        if done is None:
+            raise self._lost(None)
+        return done
+
+    async def _talk(self, command: str, stdin: bytes) -> CommandResult | None:
+        """Run one command to its end; ``None`` where the host never told how it ended."""
+        async with self._connection.create_process(command, encoding=None) as process:
+            process.stdin.write(stdin)
+            process.stdin.write_eof()
+            stdout, stderr = await process.communicate()
+            if process.returncode is None:
+                return None
+            return CommandResult(process.returncode, _bytes(stdout), _bytes(stderr))
+
+    def _lost(self, error: Exception | None) -> UnreachableError:
+        cause = f": {error}" if str(error or "") else ""
+        return UnreachableError(
+            f"the connection was lost{cause}",
+            command=shlex.join(ssh_argv(self._target, self._settings)),
+        )
+
+    @property
+    def _target(self) -> Connect:
+        return self._settings.connect_for(self._host.name, self._host.connect)
+
+    async def _as_root(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
+        """Wrap a command for root, and say what its standard input must begin with."""
+        if self._connection.get_extra_info("username") == "root":
+            return argv, b""
+        async with self._checking_sudo:
+            if not self._sudo_works:
+                await self._check_sudo()
+                self._sudo_works = True
+        line = b"" if self._password is None else self._password.secret.encode() + b"\n"
+        return sudo_argv(argv, self._password), line
+
+    async def _check_sudo(self) -> None:
+        """Find out once whether sudo wants a password, so that no command ever reads one."""
+        if not self._host.connect.sudo:
+            raise StepError("root is needed there, and the inventory says `sudo: false`")
+        free = await self._run(("sudo", "-n", "-k", "true"), deadline=_CHECK_SECONDS, stdin=b"")
+        if free.rc == 0:
+            self._password = None
+            return
+        if self._password is None:
+            raise StepError(NO_SUDO, hint=NO_SUDO_HINT, stderr=free.err)
+        asked = await self._run(
+            sudo_argv(("true",), self._password),
+            deadline=_CHECK_SECONDS,
+            stdin=self._password.secret.encode() + b"\n",
+        )
+        if asked.rc != 0:
+            raise StepError("sudo refused the password that was given", stderr=asked.err)
+
+    @contextlib.asynccontextmanager
+    async def nix_store(self) -> AsyncIterator[str]:
+        """Serve the host's store on a local socket.
+
+        Each client of the socket gets a ``nix-daemon --stdio`` of its own on the host, run as
+        root: so the copy takes the very way that our commands take, and needs no trusted user.
+        """
+        with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
+            socket = Path(folder, "nix.sock")
+            bridges: set[asyncio.Task[None]] = set()
+
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                task = asyncio.create_task(self._bridge(reader, writer))
+                bridges.add(task)
+                task.add_done_callback(bridges.discard)
+
+            server = await asyncio.start_unix_server(accept, path=socket)
+            try:
+                yield f"unix://{socket}"
+            finally:
+                server.close()
+                for task in bridges:
+                    task.cancel()
+                await asyncio.gather(*bridges, return_exceptions=True)
+
+    async def _bridge(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        argv, prefix = await self._as_root(("nix-daemon", "--stdio"))
+        try:
+            async with self._connection.create_process(
+                shlex.join(argv), encoding=None, stderr=asyncssh.DEVNULL
+            ) as daemon:
+                daemon.stdin.write(prefix)
+                up = asyncio.create_task(_pump(reader, daemon.stdin))
+                try:
+                    await _pump(daemon.stdout, writer)
+                finally:
+                    up.cancel()
+        except (OSError, asyncssh.Error):
+            pass  # the client sees its socket close and says so
+        finally:
+            writer.close()
+
+    def repeat(self, argv: Sequence[str]) -> str:
+        """Give the command line that runs ``argv`` there by hand."""
+        return shlex.join((*ssh_argv(self._target, self._settings), shlex.join(argv)))
+
+
+def _bytes(text: bytes | str | None) -> bytes:
+    """What a channel opened with ``encoding=None`` gives is bytes; its type says more."""
+    assert not isinstance(text, str)
+    return text or b""
+
+
+class _Source(Protocol):
+    async def read(self, n: int) -> bytes: ...
+
+
+class _Sink(Protocol):
+    def write(self, data: bytes) -> None: ...
+    async def drain(self) -> None: ...
+    def can_write_eof(self) -> bool: ...
+    def write_eof(self) -> None: ...
+
+
+async def _pump(source: _Source, sink: _Sink) -> None:
+    """Move bytes until the source ends, waiting whenever the sink is full."""
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await source.read(1 << 18):
+            sink.write(data)
+            await sink.drain()
+        if sink.can_write_eof():
+            sink.write_eof()
+
+
+@contextlib.asynccontextmanager
+async def open_ssh(
+    host: Host, settings: SshSettings, password: SudoPassword | None = None
+) -> AsyncIterator[SshExecutor]:
+    """Connect to a host. Raises as :func:`orchestrator.adapters.ssh.connect.connected` does."""
+    async with connected(host, settings) as connection:
+        yield SshExecutor(connection, host, settings, password)

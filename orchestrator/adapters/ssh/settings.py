@@ -1,0 +1,63 @@
+"""How this machine speaks SSH: which files of OpenSSH's count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.model.host import Connect
+
+# ssh_config(5): the defaults of UserKnownHostsFile and GlobalKnownHostsFile.
+_KNOWN_HOSTS = (
+    "~/.ssh/known_hosts",
+    "~/.ssh/known_hosts2",
+    "/etc/ssh/ssh_known_hosts",
+    "/etc/ssh/ssh_known_hosts2",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SshSettings:
+    """Which files are read.
+
+    Attributes:
+        config: An ``ssh_config`` in place of ``~/.ssh/config``.
+        known_hosts: A file in place of those that the configuration names.
+        addresses: In place of the inventory's: host name → address. The lab sets it.
+    """
+
+    config: str | None = None
+    known_hosts: str | None = None
+    addresses: tuple[tuple[str, str], ...] = ()
+
+    def connect_for(self, name: str, connect: Connect) -> Connect:
+        """How to reach a host, the lab's address put in where there is one."""
+        address = dict(self.addresses).get(name)
+        if address is None:
+            return connect
+        return replace(connect, address=address, port=None, jump=None, identity=None)
+
+    @property
+    def config_files(self) -> list[str]:
+        """The ``ssh_config`` files to read, in order of precedence."""
+        if self.config is not None:
+            return [self.config]
+        files = [Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")]
+        return [str(file) for file in files if file.is_file()]
+
+    def known_hosts_files(self, configured: object) -> list[str]:
+        """The ``known_hosts`` files that exist.
+
+        Args:
+            configured: What ``ssh_config`` says: a list of files, empty where it is silent.
+                ``UserKnownHostsFile none`` arrives as ``None``; it leaves nothing to trust, and
+                never means that any key will do.
+        """
+        if self.known_hosts is not None:
+            names = [self.known_hosts]
+        elif isinstance(configured, list):
+            names = [str(name) for name in configured] or list(_KNOWN_HOSTS)
+        else:
+            names = []
+        files = [Path(name).expanduser() for name in names]
+        return [str(file) for file in files if file.is_file()]

@@ -1,0 +1,56 @@
+"""Hold a host's state against what it should be: the end state counts, not the exit code."""
+
+from __future__ import annotations
+
+from orchestrator.model.state import HostState
+from orchestrator.model.store import OutPath
+
+ACCEPTED_EXIT = 4
+"""``switch-to-configuration`` ends with 4 where the system is activated and units failed."""
+
+
+def runs(state: HostState, wanted: OutPath) -> str | None:
+    """Why the host does not run ``wanted``, or ``None`` where it does."""
+    if state.running == wanted:
+        return None
+    return f"/run/current-system is {_words(state.running)}, not {wanted.short}"
+
+
+def boots(state: HostState, wanted: OutPath) -> str | None:
+    """Why the host's profile and boot default are not ``wanted``, or ``None`` where both are."""
+    if state.profile != wanted:
+        return f"the system profile is {_words(state.profile)}, not {wanted.short}"
+    if state.boot_default != wanted:
+        return f"the boot default is {_words(state.boot_default)}, not {wanted.short}"
+    return None
+
+
+def is_back(now: HostState, before: HostState) -> str | None:
+    """Why the host is not back at the state it was in, or ``None`` where it is."""
+    for what, found, recorded in (
+        ("/run/current-system", now.running, before.running),
+        ("the system profile", now.profile, before.profile),
+        ("the boot default", now.boot_default, before.boot_default),
+    ):
+        if found != recorded:
+            return f"{what} is {_words(found)}, and was {_words(recorded)}"
+    return None
+
+
+def newly_failed(now: HostState, before: HostState) -> tuple[str, ...]:
+    """Units that fail now and did not before: the others are not this deployment's fault."""
+    return tuple(sorted(set(now.failed_units) - set(before.failed_units)))
+
+
+def in_words(state: HostState) -> str:
+    """What the host runs and what it will boot."""
+    if state.running == state.profile == state.boot_default:
+        return f"it runs and will boot {_words(state.running)}"
+    return (
+        f"it runs {_words(state.running)}, its profile is {_words(state.profile)}, "
+        f"it will boot {_words(state.boot_default)}"
+    )
+
+
+def _words(path: OutPath | None) -> str:
+    return path.short if path is not None else "nothing that is known"
