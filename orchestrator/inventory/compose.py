@@ -1,0 +1,213 @@
+"""Compose YAML text into nodes, within bounds.
+
+PyYAML's parser hands out events; its own composer is not used, since it recurses as deep as the
+file says and keeps only the last of two equal keys. Aliases are shared, never copied, and what they
+would expand to is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from orchestrator.inventory.mistake import Mistakes, Place, printable, quoted
+from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence, describe, resolve
+
+if TYPE_CHECKING:
+    import yaml
+
+MAX_NODES = 200_000
+MAX_DEPTH = 32
+
+
+class _Stop(Exception):  # noqa: N818 - it ends the reading of one file, and is no error outside
+    """The rest of the file cannot be read; the mistake is noted already."""
+
+
+def compose(text: str, file: str, mistakes: Mistakes) -> Node | None:
+    """Compose one YAML document.
+
+    Args:
+        text: The file's content, free of control characters.
+        file: Its name for messages, relative to the fleet's root.
+        mistakes: Takes what is wrong.
+
+    Returns:
+        The document, or ``None`` where the file cannot be read to its end.
+    """
+    import yaml
+
+    events = yaml.parse(text, Loader=_loader())
+    try:
+        return _Composer(iter(events), file, mistakes).document()
+    except _Stop:
+        return None
+    except yaml.MarkedYAMLError as error:
+        _note_syntax(error, text, file, mistakes)
+    except yaml.YAMLError as error:
+        mistakes.add(Place(file), f"not YAML: {printable(str(error))}", "a YAML file")
+    return None
+
+
+def _loader() -> type[yaml.SafeLoader]:
+    """The loader on libyaml where PyYAML was built with it: about ten times as fast."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _note_syntax(error: yaml.MarkedYAMLError, text: str, file: str, mistakes: Mistakes) -> None:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.splitlines()
+    here = lines[line] if line < len(lines) else ""
+    place = Place(file, line + 1, column + 1)
+    if "\t" in here[: column + 1]:
+        mistakes.add(place, "a tab where YAML wants spaces", "indentation with spaces only")
+        return
+    words = [part for part in (error.problem, error.context) if part]
+    mistakes.add(place, f"not YAML: {printable(', '.join(words), 120)}", "a YAML mapping")
+
+
+@dataclass(slots=True)
+class _Anchored:
+    """A finished node with an anchor, and what an alias of it costs."""
+
+    node: Node
+    size: int
+    height: int
+
+
+@dataclass(slots=True)
+class _Composer:
+    events: Iterator[yaml.Event]
+    file: str
+    mistakes: Mistakes
+    # None: the anchor's node is still open.
+    anchors: dict[str, _Anchored | None] = field(default_factory=dict)
+    nodes: int = 0
+
+    def document(self) -> Node:
+        import yaml
+
+        next(self.events)  # the stream's start
+        if isinstance(next(self.events), yaml.StreamEndEvent):
+            return Scalar(None, "", Place(self.file))
+        root = self._node(next(self.events), 1)
+        next(self.events)  # the document's end
+        after = next(self.events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            self._stop(self._place(after), "a second YAML document", "one document a file")
+        return root
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        import yaml
+
+        place = self._place(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(str(event.anchor), place, depth)
+        self._spend(1, depth, place)
+        anchor: str | None = getattr(event, "anchor", None)
+        before = self.nodes
+        if anchor is not None:
+            self.anchors[anchor] = None
+        self._refuse_tag(event, place)
+        if isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(place, depth)
+        elif isinstance(event, yaml.MappingStartEvent):
+            node = self._mapping(place, depth)
+        else:
+            node = _scalar(event, place)
+        if anchor is not None:
+            self.anchors[anchor] = _Anchored(node, self.nodes - before + 1, _height(node))
+        return node
+
+    def _sequence(self, place: Place, depth: int) -> Node:
+        import yaml
+
+        items: list[Node] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        return Sequence(tuple(items), place)
+
+    def _mapping(self, place: Place, depth: int) -> Node:
+        import yaml
+
+        entries: dict[str, Node] = {}
+        keys: dict[str, Place] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self._key(self._node(event, depth + 1))
+            at = self._place(event)
+            value = self._node(next(self.events), depth + 1)
+            if key is None:
+                continue
+            if key in keys:
+                found = f"the key {quoted(key)} a second time"
+                self.mistakes.add(at, found, "each key once", also=keys[key])
+                continue
+            entries[key], keys[key] = value, at
+        return Mapping(entries, keys, place)
+
+    def _key(self, node: Node) -> str | None:
+        if isinstance(node, Scalar) and isinstance(node.value, str):
+            if node.text == "<<":
+                expected = "a template, a profile or `extends` instead: merge keys are not read"
+                self.mistakes.add(node.place, "a merge key '<<'", expected)
+                return None
+            return node.value
+        expected = "a text"
+        if isinstance(node, Scalar) and node.text:
+            expected = f'a text, so write it in quotes: "{printable(node.text)}":'
+        self.mistakes.add(node.place, f"{describe(node)} as a key", expected)
+        return None
+
+    def _alias(self, anchor: str, place: Place, depth: int) -> Node:
+        name = quoted(f"*{anchor}")
+        if anchor not in self.anchors:
+            self._stop(
+                place, f"an unknown alias {name}", f"an anchor &{printable(anchor)} above it"
+            )
+        anchored = self.anchors[anchor]
+        if anchored is None:
+            self._stop(place, f"an alias {name} inside of what it stands for", "no recursion")
+        self._spend(anchored.size, depth + anchored.height - 1, place)
+        return anchored.node
+
+    def _spend(self, nodes: int, depth: int, place: Place) -> None:
+        self.nodes += nodes
+        if self.nodes > MAX_NODES:
+            found = f"more than {MAX_NODES} values once aliases are expanded"
+            self._stop(place, found, "a smaller file")
+        if depth > MAX_DEPTH:
+            self._stop(place, f"more than {MAX_DEPTH} levels", "a flatter file")
+
+    def _refuse_tag(self, event: yaml.Event, place: Place) -> None:
+        tag: str | None = getattr(event, "tag", None)
+        if tag is not None:
+            self.mistakes.add(place, f"a YAML tag {quoted(tag)}", "plain values: tags are not read")
+
+    def _stop(self, place: Place, found: str, expected: str) -> NoReturn:
+        self.mistakes.add(place, found, expected)
+        raise _Stop
+
+    def _place(self, event: yaml.Event) -> Place:
+        mark = event.start_mark
+        assert mark is not None
+        return Place(self.file, mark.line + 1, mark.column + 1)
+
+
+def _scalar(event: yaml.Event, place: Place) -> Scalar:
+    text: str = getattr(event, "value", "")
+    plain = getattr(event, "style", None) in (None, "")
+    return Scalar(resolve(text) if plain else text, text, place)
+
+
+def _height(node: Node) -> int:
+    match node:
+        case Scalar():
+            return 1
+        case Sequence(items=items):
+            return 1 + max(map(_height, items), default=0)
+        case Mapping(entries=entries):
+            return 1 + max(map(_height, entries.values()), default=0)

@@ -1,0 +1,133 @@
+"""Kinds that hold others: lists, records of known keys, and entries by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.inventory.kinds import JsonSchema, Kind, Reading, Text
+from orchestrator.inventory.mistake import one_of, quoted
+from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence
+from orchestrator.inventory.tree import Fields, Items, Leaf, Tree
+
+MAX_ITEMS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list; nothing at all is an empty one."""
+
+    item: Kind
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read each item."""
+        if isinstance(node, Scalar) and node.value is None:
+            return Items(())
+        if not isinstance(node, Sequence):
+            reading.wrong(node, "a list")
+            return None
+        if len(node.items) > MAX_ITEMS:
+            reading.wrong(node, f"at most {MAX_ITEMS} items", f"a list of {len(node.items)} items")
+            return None
+        read = [self.item.read(item, reading) for item in node.items]
+        return Items(tuple(leaf for leaf in read if isinstance(leaf, Leaf)))
+
+    def schema(self) -> JsonSchema:
+        """An array."""
+        return {"type": ["array", "null"], "items": self.item.schema(), "maxItems": MAX_ITEMS}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a record, what may stand below it, and what it is for."""
+
+    name: str
+    kind: Kind
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A mapping with known keys, each optional; nothing at all is an empty one.
+
+    Attributes:
+        what: What it is, for messages: ``a host``.
+        layer: The layer that begins here, where one does.
+    """
+
+    what: str
+    keys: tuple[Key, ...]
+    layer: str | None = None
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read the value of each known key, and note the unknown ones."""
+        if isinstance(node, Scalar) and node.value is None:
+            return Fields()
+        if not isinstance(node, Mapping):
+            reading.wrong(node, f"{self.what}: a mapping with {self._names()}")
+            return None
+        before = reading.layer
+        reading.layer = self.layer or before
+        kinds = {key.name: key.kind for key in self.keys}
+        entries = {}
+        for name, value in node.entries.items():
+            if name not in kinds:
+                found = f"the unknown key {quoted(name)} in {self.what}"
+                reading.mistakes.add(node.keys[name], found, self._names(), meant=(name, kinds))
+            elif (tree := kinds[name].read(value, reading)) is not None:
+                entries[name] = tree
+        reading.layer = before
+        return Fields(entries, node.keys)
+
+    def _names(self) -> str:
+        return one_of(key.name for key in self.keys)
+
+    def schema(self) -> JsonSchema:
+        """An object that takes no other keys."""
+        return {
+            "type": ["object", "null"],
+            "properties": {
+                key.name: {"description": key.description} | key.kind.schema() for key in self.keys
+            },
+            "additionalProperties": False,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Entries by name.
+
+    Attributes:
+        what: What an entry is, for messages and as the layer's name: ``host``.
+        key: What a name looks like.
+        entry: What an entry looks like.
+    """
+
+    what: str
+    key: Text
+    entry: Record
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read each entry as a layer of its own."""
+        if isinstance(node, Scalar) and node.value is None:
+            return Fields()
+        if not isinstance(node, Mapping):
+            reading.wrong(node, f"a mapping from each {self.what}'s name to what it is")
+            return None
+        entries = {}
+        for name, value in node.entries.items():
+            if expected := self.key.problem(name):
+                found = f"the {self.what} name {quoted(name)}"
+                reading.mistakes.add(node.keys[name], found, expected)
+            reading.layer = f"{self.what} {name}"
+            if (tree := self.entry.read(value, reading)) is not None:
+                entries[name] = tree
+        reading.layer = ""
+        return Fields(entries, node.keys)
+
+    def schema(self) -> JsonSchema:
+        """An object whose keys have a form."""
+        return {
+            "type": ["object", "null"],
+            "propertyNames": self.key.schema(),
+            "additionalProperties": self.entry.schema(),
+        }

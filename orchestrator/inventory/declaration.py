@@ -1,0 +1,207 @@
+"""The one declaration of what an inventory may say. Reading, messages and JSON Schema follow it."""
+
+from __future__ import annotations
+
+from orchestrator.inventory.containers import Key, ListOf, Named, Record
+from orchestrator.inventory.kinds import Boolean, Duration, Facts, Integer, Text
+
+# Every pattern refuses a leading dash, white space at the ends and control characters: these texts
+# reach command lines and configuration files, and must never be taken for an option there.
+_HOST_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?"
+_ACCOUNT = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"
+_ADDRESS = r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,252}(?:%[A-Za-z0-9_.-]{1,32})?"
+_HOP_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.][A-Za-z0-9_.-]{0,252})"
+_HOP = rf"(?:{_ACCOUNT}@)?{_HOP_HOST}(?::[0-9]{{1,5}})?"
+_PATH = r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]{0,1023}"
+_RELATIVE = r"(?!/|\.\.(?:/|$)|.*/\.\.(?:/|$))" + _PATH
+_SSH_KEY = (
+    r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,64} [A-Za-z0-9+/]{16,4096}={0,2}(?: [^\x00-\x1f\x7f]{0,256})?"
+)
+
+# "here" and "target" are places to build; the others are words of selectors.
+RESERVED = ("and", "or", "not", "here", "target")
+
+HOST_NAME = Text(
+    "1 to 63 of a-z, 0-9 and '-', no '-' at either end (RFC 1123)", _HOST_NAME, reserved=RESERVED
+)
+NAME = Text("a name of letters, digits, '_', '-' and '.'", _NAME)
+ACCOUNT = Text("an account's name: letters, digits, '_', '-' and '.'", _ACCOUNT)
+_DESCRIPTION = Key("description", Text("a text", r"[^\x00-\x08\x0b-\x1f\x7f]*"), "For people.")
+
+
+def _reference(section: str, what: str, words: tuple[str, ...] = ()) -> Text:
+    named = "".join(f"{word}, " for word in words) + ("or " if words else "")
+    return Text(f"{named}{what}'s name", _NAME, section=section, words=words)
+
+
+_CONNECT = Record(
+    "connect",
+    (
+        Key("user", ACCOUNT, "The user to log in as; else ~/.ssh/config says."),
+        Key("port", Integer(1, 65535), "The TCP port; else ~/.ssh/config says, else 22."),
+        Key(
+            "jump",
+            Text("[user@]host[:port], several with commas", rf"{_HOP}(?:,{_HOP}){{0,7}}"),
+            "A jump host, as ssh's ProxyJump takes it.",
+        ),
+        Key("identity", Text("a file's path", _PATH), "A private key file."),
+        Key("sudo", Boolean(), "Whether root is reached through sudo, where user is not root."),
+    ),
+)
+_VERIFY = Record(
+    "verify",
+    (
+        Key(
+            "suites",
+            ListOf(
+                Text(
+                    "a path relative to the fleet's root, without '..'", _RELATIVE, section="suites"
+                )
+            ),
+            "Test files or folders that run after those found by convention.",
+        ),
+        Key("settle", Duration(zero=True), "Time between activation and the first try."),
+        Key("retries", Integer(0, 100), "How often a failing check is tried again."),
+        Key("interval", Duration(zero=True), "Time between two tries."),
+    ),
+)
+_DEADLINES = Record(
+    "deadlines",
+    (
+        Key("connect", Duration(), "How long connecting may take."),
+        Key("evaluate", Duration(), "How long evaluating may take."),
+        Key("build", Duration(), "How long building may take."),
+        Key("copy", Duration(), "How long copying may take."),
+        Key("activate", Duration(), "How long activating may take."),
+        Key("verify", Duration(), "How long verifying may take, with its tries."),
+    ),
+)
+SETTINGS = (
+    Key("connect", _CONNECT, "How a host is reached."),
+    Key(
+        "build",
+        _reference("hosts", "another host", ("here", "target")),
+        "Where a system is built: here, on the target, or on the named host.",
+    ),
+    Key("system", Text("a Nix system for Linux", r"[a-z0-9_]{1,32}-linux"), "The Nix system."),
+    Key(
+        "state_version",
+        Text('a release such as "25.05"', r"[0-9]{2}\.[0-9]{2}"),
+        "NixOS's system.stateVersion; in quotes.",
+    ),
+    Key("roles", ListOf(NAME), "What hosts do for the fleet, such as cache."),
+    Key("tags", ListOf(NAME), "Labels to select hosts by."),
+    Key("users", ListOf(_reference("users", "a user")), "Accounts, declared under users."),
+    Key("hardware", Facts(), "Free-form facts for the templates, such as cpu: amd."),
+    Key("verify", _VERIFY, "How a host is verified after activation."),
+    Key("deadlines", _DEADLINES, "How long each phase may take on a host."),
+)
+
+_FEATURES = Key(
+    "features",
+    ListOf(_reference("features", "a feature")),
+    "Features, declared under features; each is templates/features/NAME.nix.",
+)
+_PROFILES = Key(
+    "profiles", ListOf(_reference("profiles", "a profile")), "Profiles, in the order they apply."
+)
+_LAYER = (*SETTINGS, _FEATURES)
+
+HOST = Record(
+    "a host",
+    (
+        Key(
+            "address",
+            Text("a host name, an IP address or an alias of ~/.ssh/config", _ADDRESS),
+            "Where the host answers; its name, where this is left out.",
+        ),
+        Key(
+            "attr",
+            Text("an attribute's name", r"[A-Za-z0-9_](?:[A-Za-z0-9_'.-]{0,127})"),
+            "The attribute below nixosConfigurations; the host's name, where this is left out.",
+        ),
+        Key("template", _reference("templates", "a template"), "The kind of machine it is."),
+        _PROFILES,
+        *_LAYER,
+        Key(
+            "machine_id",
+            Text("32 hexadecimal digits, in quotes", r"[0-9a-f]{32}"),
+            "Its /etc/machine-id: where this machine's equals it, the host is this machine.",
+        ),
+        _DESCRIPTION,
+    ),
+)
+
+
+def _extends(section: str, what: str) -> Key:
+    return Key("extends", _reference(section, what), "Another one whose settings come first.")
+
+
+_TEMPLATE = Record(
+    "a template", (_extends("templates", "another template"), _PROFILES, *_LAYER, _DESCRIPTION)
+)
+_PROFILE = Record("a profile", (_extends("profiles", "another profile"), *_LAYER, _DESCRIPTION))
+_FEATURE = Record("a feature", (*SETTINGS, _DESCRIPTION))
+
+_FLEET = Record(
+    "fleet",
+    (
+        Key("name", NAME, "The fleet's name; the folder's, where this is left out."),
+        Key(
+            "flake",
+            Text(
+                "a path relative to the fleet's root, or a flake URL without '#'",
+                r"[^\x00-\x20\x7f#-][^\x00-\x20\x7f#]{0,1023}",
+            ),
+            "The flake with nixosConfigurations; the fleet's root, where this is left out.",
+        ),
+    ),
+)
+_LIMITS = Record(
+    "limits",
+    tuple(
+        Key(name, Integer(1, 1024), f"How many {name} may be under way at once.")
+        for name in (
+            "evaluations",
+            "builds",
+            "copies",
+            "activations",
+            "connections",
+            "verifications",
+        )
+    ),
+)
+_USER = Record(
+    "a user",
+    (
+        Key("groups", ListOf(Text("a group's name", _ACCOUNT)), "Groups besides its own."),
+        Key(
+            "shell",
+            Text("a shell's package name or path", r"[A-Za-z0-9_/][A-Za-z0-9_/.+-]{0,254}"),
+            "The login shell.",
+        ),
+        Key(
+            "ssh_keys",
+            ListOf(Text("an OpenSSH public key on one line", _SSH_KEY, secret=True)),
+            "Public keys that may log in.",
+        ),
+        _DESCRIPTION,
+    ),
+)
+
+# Sections that are told once, over all files; the others have entries by name.
+SINGLE = ("fleet", "limits", "defaults")
+DOCUMENT = Record(
+    "an inventory file",
+    (
+        Key("fleet", _FLEET, "The fleet as a whole."),
+        Key("limits", _LIMITS, "How much may be under way at once, over the whole fleet."),
+        Key("users", Named("user", ACCOUNT, _USER), "Accounts that hosts may have."),
+        Key("defaults", Record("defaults", _LAYER, layer="defaults"), "Settings of every host."),
+        Key("templates", Named("template", NAME, _TEMPLATE), "Kinds of machine."),
+        Key("profiles", Named("profile", NAME, _PROFILE), "What machines are used for."),
+        Key("features", Named("feature", NAME, _FEATURE), "Single abilities."),
+        Key("hosts", Named("host", HOST_NAME, HOST), "The machines."),
+    ),
+)

@@ -1,0 +1,78 @@
+"""Find and read the inventory's files: regular ones, of bounded size, in UTF-8."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.inventory.mistake import Mistakes, Place
+
+FOLDER = "inventory"
+SUFFIXES = (".yaml", ".yml")
+MAX_BYTES = 1 << 20
+# What https://yaml.org/spec/1.2.2/#51-character-set leaves out, without what ends a line.
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def names(root: Path) -> list[str]:
+    """The inventory's file names, sorted; hidden ones are an editor's and are left out."""
+    try:
+        found = os.listdir(root / FOLDER)  # noqa: PTH208 - names are all that is wanted
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(n for n in found if n.endswith(SUFFIXES) and not n.startswith("."))
+
+
+def texts(root: Path, mistakes: Mistakes) -> Iterator[tuple[str, str | None]]:
+    """Each file's name relative to ``root`` and its text, or ``None`` where it cannot be read."""
+    for name in names(root):
+        file = f"{FOLDER}/{name}"
+        content = _content(root, file, mistakes)
+        yield file, None if content is None else _text(content, file, mistakes)
+
+
+def _content(root: Path, file: str, mistakes: Mistakes) -> bytes | None:
+    """Read a file without ever waiting for one that is no file."""
+    path = root / file
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            mistakes.add(Place(file), "a link out of the fleet", "a regular file")
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a loop of links"
+        mistakes.add(Place(file), f"unreadable ({reason})", "a readable regular file")
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            mistakes.add(Place(file), "no regular file", "a regular file")
+            return None
+        # The size may lie (it grows, or the file is a kernel's), so the read is bounded too.
+        content = stream.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else None
+    if content is None or len(content) > MAX_BYTES:
+        size = max(status.st_size, MAX_BYTES + 1)
+        expected = "at most 1 MiB: split it, any number of files is read"
+        mistakes.add(Place(file), f"a file of {size} bytes", expected)
+        return None
+    return content
+
+
+def _text(content: bytes, file: str, mistakes: Mistakes) -> str | None:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{content[error.start]:02x}, which is not UTF-8"
+        mistakes.add(Place(file, line), found, "a text file in UTF-8")
+        return None
+    if match := _CONTROL.search(text):
+        line = text.count("\n", 0, match.start()) + 1
+        column = match.start() - text.rfind("\n", 0, match.start())
+        found = f"the control character U+{ord(match.group()):04X}"
+        mistakes.add(Place(file, line, column), found, "a text file")
+        return None
+    return text

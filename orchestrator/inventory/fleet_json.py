@@ -1,0 +1,103 @@
+"""``inventory/fleet.json``: what the templates need of the inventory. Nix reads no YAML."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from orchestrator.errors import UsageError
+from orchestrator.inventory.load import Inventory
+from orchestrator.model.host import Host, User
+
+PATH = "inventory/fleet.json"
+FORMAT = 1
+
+
+def fleet_json(inventory: Inventory) -> str:
+    """The fleet as ``flake.nix`` reads it, in one canonical form.
+
+    How a host is reached and verified stays out, so that a changed port rebuilds nothing.
+    """
+    fleet = inventory.fleet
+    document = {
+        "format": FORMAT,
+        "name": fleet.name,
+        "users": {name: _user(user) for name, user in fleet.users.items()},
+        "hosts": {name: _host(host) for name, host in fleet.hosts.items()},
+    }
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _user(user: User) -> dict[str, object]:
+    return {"groups": user.groups, "shell": user.shell, "ssh_keys": user.ssh_keys}
+
+
+def _host(host: Host) -> dict[str, object]:
+    return {
+        "system": host.system,
+        "template": host.template,
+        "profiles": host.profiles,
+        "features": host.features,
+        "roles": host.roles,
+        "tags": host.tags,
+        "users": host.users,
+        "hardware": host.hardware,
+        "state_version": host.state_version,
+    }
+
+
+def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = False) -> bool:
+    """Write ``inventory/fleet.json`` where it is stale.
+
+    It is kept where it exists or where a host has a template; an existing flake with a minimal
+    inventory needs none.
+
+    Args:
+        root: The fleet's root.
+        inventory: What the file should say.
+        frozen: Write nothing; a stale file is an error.
+        create: Write it even where it is not needed.
+
+    Returns:
+        Whether it was written, for a notice.
+
+    Raises:
+        UsageError: It is stale and ``frozen``, or it cannot be read or written.
+    """
+    path = root / PATH
+    wanted = fleet_json(inventory)
+    templated = any(host.template is not None for host in inventory.fleet.hosts.values())
+    try:
+        if not (create or templated or path.exists()):
+            return False
+        if path.is_file() and path.read_bytes() == wanted.encode():
+            return False
+        if not frozen:
+            _write(path, wanted)
+            return True
+    except OSError as error:
+        raise UsageError(
+            f"{PATH}: {error.strerror}", hint=f"make {PATH} a regular file that you can write"
+        ) from error
+    raise UsageError(
+        f"{PATH} is stale: it differs from what the YAML files say",
+        hint=f"run: orchestrator inventory generate, and commit {PATH}",
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step, so that nobody ever reads half of it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".fleet.json.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fchmod(descriptor, 0o644)
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

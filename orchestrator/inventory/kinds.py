@@ -1,0 +1,227 @@
+"""Kinds of single values. A kind reads a node and knows its JSON Schema: one declaration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orchestrator.inventory.mistake import Mistakes, Place, printable
+from orchestrator.inventory.node import Ambiguous, Mapping, Node, Scalar, Sequence, describe
+from orchestrator.inventory.tree import Fields, Items, Leaf, Origin, Tree
+
+JsonSchema = dict[str, Any]
+
+# Nix's integers have 64 bits.
+_MAX_INTEGER = 2**63 - 1
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_WEEK = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A name that some section must declare; checked once every file is read."""
+
+    section: str
+    name: str
+    place: Place
+
+
+@dataclass(slots=True)
+class Reading:
+    """What reading collects beside the values.
+
+    Attributes:
+        layer: The layer that is being read, such as ``template laptop``.
+    """
+
+    mistakes: Mistakes
+    references: list[Reference] = field(default_factory=list)
+    layer: str = ""
+
+    def leaf(self, value: object, node: Node) -> Leaf:
+        """A value of the current layer."""
+        return Leaf(value, Origin(node.place, self.layer))
+
+    def wrong(self, node: Node, expected: str, found: str | None = None) -> None:
+        """Note that ``node`` is not what is expected."""
+        self.mistakes.add(node.place, found or describe(node), expected)
+
+
+class Kind(Protocol):
+    """What may stand at some place of the inventory."""
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Check a node; ``None`` where it is a mistake, which is noted then."""
+
+    def schema(self) -> JsonSchema:
+        """The same as JSON Schema, draft 2020-12."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of a form.
+
+    Attributes:
+        expected: The form in words.
+        pattern: A regular expression in the part of the language that Python and ECMA share.
+        section: The section that must declare the text as a name.
+        words: Texts that need no declaration.
+        reserved: Texts that mean something else.
+        secret: Whether a wrong one may be something that must not be shown.
+    """
+
+    expected: str
+    pattern: str
+    section: str | None = None
+    words: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
+    secret: bool = False
+
+    def problem(self, text: str) -> str | None:
+        """What would be expected instead of ``text``; ``None`` where it is right."""
+        if text in self.reserved:
+            return f"{self.expected} other than {', '.join(self.reserved)}, which are words"
+        if re.fullmatch(self.pattern, text) is None:
+            return self.expected
+        return None
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read a text, and remember it where it refers to something."""
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            reading.wrong(node, self.expected + _in_quotes(node))
+            return None
+        if expected := self.problem(node.value):
+            hidden = "a text that is not shown here, as it may be secret"
+            reading.wrong(node, expected, hidden if self.secret else None)
+            return None
+        if self.section is not None and node.value not in self.words:
+            reading.references.append(Reference(self.section, node.value, node.place))
+        return reading.leaf(node.value, node)
+
+    def schema(self) -> JsonSchema:
+        """A string with a pattern."""
+        schema: JsonSchema = {"type": "string", "pattern": f"^(?:{self.pattern})$"}
+        return schema | ({"not": {"enum": list(self.reserved)}} if self.reserved else {})
+
+
+def _in_quotes(node: Node) -> str:
+    if isinstance(node, Scalar) and node.text:
+        return f'; as a text it is written in quotes: "{printable(node.text)}"'
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number from ``low`` to ``high``, both included."""
+
+    low: int
+    high: int
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read a whole number."""
+        value = node.value if isinstance(node, Scalar) else None
+        if type(value) is int and self.low <= value <= self.high:
+            return reading.leaf(value, node)
+        reading.wrong(node, f"a whole number from {self.low} to {self.high}")
+        return None
+
+    def schema(self) -> JsonSchema:
+        """An integer with bounds."""
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """``true`` or ``false``."""
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read a boolean."""
+        if isinstance(node, Scalar) and isinstance(node.value, bool):
+            return reading.leaf(node.value, node)
+        reading.wrong(node, "true or false")
+        return None
+
+    def schema(self) -> JsonSchema:
+        """A boolean."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A time of up to a week: a number of seconds, or ``90s``, ``10m``, ``2h``.
+
+    Attributes:
+        zero: Whether no time at all is a valid time.
+    """
+
+    zero: bool = False
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read a duration, in seconds."""
+        seconds = self._seconds(node)
+        if seconds is not None and (0 < seconds <= _WEEK or (self.zero and seconds == 0)):
+            return reading.leaf(seconds, node)
+        more = "" if self.zero else "more than nothing and "
+        reading.wrong(node, f"{more}at most 7 days: a number of seconds, or such as 90s, 10m, 2h")
+        return None
+
+    def _seconds(self, node: Node) -> float | None:
+        match node:
+            case Scalar(value=int() | float() as number) if not isinstance(number, bool):
+                return float(number)
+            case Scalar(value=str() as text) if found := _DURATION.fullmatch(text):
+                return float(found[1]) * _SECONDS[found[2]]
+        return None
+
+    def schema(self) -> JsonSchema:
+        """A number or a string with a unit."""
+        low: JsonSchema = {"minimum": 0} if self.zero else {"exclusiveMinimum": 0}
+        number = {"type": "number", "maximum": int(_WEEK)} | low
+        return {"anyOf": [number, {"type": "string", "pattern": f"^(?:{_DURATION.pattern})$"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A free-form mapping: whatever JSON can say and Nix can read."""
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read a mapping; those inside of it stay mappings, so that layers of them merge."""
+        if isinstance(node, Scalar) and node.value is None:
+            return Fields()
+        if not isinstance(node, Mapping):
+            reading.wrong(node, "a mapping")
+            return None
+        return _facts(node, reading)
+
+    def schema(self) -> JsonSchema:
+        """An object of anything."""
+        return {"type": ["object", "null"]}
+
+
+def _facts(node: Node, reading: Reading) -> Tree:
+    match node:
+        case Mapping(entries=entries):
+            return Fields({key: _facts(value, reading) for key, value in entries.items()})
+        case Sequence(items=items):
+            return Items(tuple(reading.leaf(_fact(item, reading), item) for item in items))
+        case Scalar():
+            return reading.leaf(_fact(node, reading), node)
+
+
+def _fact(node: Node, reading: Reading) -> object:
+    match node:
+        case Mapping(entries=entries):
+            return {key: _fact(value, reading) for key, value in entries.items()}
+        case Sequence(items=items):
+            return [_fact(item, reading) for item in items]
+        case Scalar(value=Ambiguous()):
+            reading.wrong(node, "true, false, a plain number, or a text in quotes")
+        case Scalar(value=float() as number) if not abs(number) < float("inf"):
+            reading.wrong(node, "a finite number")
+        case Scalar(value=int() as whole) if abs(whole) > _MAX_INTEGER:
+            reading.wrong(node, "a whole number of at most 64 bits")
+        case Scalar(value=value):
+            return value
+    return None

@@ -1,0 +1,77 @@
+"""The verification suites that a host has because files of a certain name exist."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.inventory.kinds import Reading
+from orchestrator.inventory.mistake import Place, quoted
+from orchestrator.inventory.tree import Fields, Items, Leaf, Origin
+
+FOLDER = "tests/verify"
+# What kinds.Reference calls a suite: no section declares one, the disk does.
+SECTION = "suites"
+_LAYER = "convention"
+
+
+@dataclass(frozen=True, slots=True)
+class Suites:
+    """The suites that exist on disk, relative to the fleet's root.
+
+    Attributes:
+        shared: Paths below ``tests/verify``.
+        own: By host, those in ``hosts/NAME/``.
+    """
+
+    shared: frozenset[str]
+    own: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def find(cls, root: Path) -> Suites:
+        """Look once which suites there are."""
+        kinds = ("", "/templates", "/profiles", "/features")
+        shared = frozenset(path for kind in kinds for path in _tests(root, FOLDER + kind))
+        hosts = _names(root / "hosts")
+        return cls(shared, {host: tuple(_tests(root, f"hosts/{host}")) for host in hosts})
+
+    def layer(
+        self, host: str, templates: list[str], profiles: list[str], features: list[str]
+    ) -> Fields:
+        """The suites of a host as a layer, from what every host has to what is its own."""
+        names = [
+            "test_every_host",
+            *(f"templates/test_{name}" for name in templates),
+            *(f"profiles/test_{name}" for name in profiles),
+            *(f"features/test_{name}" for name in features),
+        ]
+        paths = [f"{FOLDER}/{name.replace('-', '_').replace('.', '_')}.py" for name in names]
+        found = [path for path in paths if path in self.shared] + list(self.own.get(host, ()))
+        leaves = tuple(Leaf(path, Origin(Place(path), _LAYER)) for path in found)
+        return Fields({"verify": Fields({"suites": Items(leaves)})}) if leaves else Fields()
+
+
+def _tests(root: Path, folder: str) -> Iterator[str]:
+    for name in _names(root / folder):
+        path = f"{folder}/{name}"
+        if name.startswith("test_") and name.endswith(".py") and (root / path).is_file():
+            yield path
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is wanted
+    except OSError:
+        return []
+
+
+def check_suites(root: Path, reading: Reading) -> None:
+    """Note suites that are named and do not exist."""
+    for reference in reading.references:
+        if reference.section == SECTION and not (root / reference.name).exists():
+            found = f"the suite {quoted(reference.name)}, which does not exist"
+            expected = "a file or folder, relative to the fleet's root"
+            there = Suites.find(root).shared
+            reading.mistakes.add(reference.place, found, expected, meant=(reference.name, there))
