@@ -1,0 +1,1 @@
+"""Verification: pytest-testinfra suites, run over the deployment's own connection."""

@@ -1,0 +1,213 @@
+"""Verify a host: run its suites, try again what failed, and tell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.adapters import process
+from orchestrator.adapters.process import CommandResult, how_it_ended
+from orchestrator.adapters.testinfra import junit as junit_xml
+from orchestrator.adapters.testinfra import records
+from orchestrator.adapters.testinfra.command import command
+from orchestrator.adapters.testinfra.result import Check, CheckFailure, Verification
+from orchestrator.adapters.testinfra.server import RunCommand, serve
+from orchestrator.adapters.testinfra.spec import Spec, facts
+from orchestrator.model.host import Host
+
+_WHOLE = "verification"
+"""The name of a failure that is no single check's."""
+
+_SOCKET_PATH = 107
+"""Bytes that a unix socket's path may have (unix(7)), without the closing zero."""
+
+
+async def verify(
+    host: Host,
+    suites: Sequence[Path],
+    run: RunCommand,
+    *,
+    folder: Path,
+    junit: Path,
+    log: Callable[[str], None],
+    root: Path | None = None,
+) -> Verification:
+    """Run a host's suites against it, over the deployment's own connection.
+
+    Waits ``host.verify.settle`` seconds first; ``host.deadlines.verify`` counts from then on.
+
+    Args:
+        host: The host; its ``verify`` tells the settle time, the retries and their interval.
+        suites: Test files or folders, at least one.
+        run: Runs a shell command on the host as root.
+        folder: Where a private folder for the run is made, and taken away again.
+        junit: The JUnit XML file to write.
+        log: Takes lines for the host's log.
+        root: What the checks' names are relative to; the folder that all suites share by default.
+
+    Returns:
+        The result. A suite that is missing, cannot be read, has no check, hangs or crashes is a
+        failure in it, never an exception.
+
+    Raises:
+        ValueError: There are no suites; the caller says that nothing was verified.
+    """
+    if not suites:
+        raise ValueError("no suites")
+    await asyncio.sleep(host.verify.settle)
+    begun = time.monotonic()
+    state = _Verifying(host, suites, root or _shared_folder(suites), log)
+    missing = [suite for suite in suites if not suite.exists()]
+    if missing:
+        state.failed(*(CheckFailure(str(suite), "the suite does not exist") for suite in missing))
+    else:
+        await _within_deadline(state, run, folder)
+    result = state.result(time.monotonic() - begun)
+    suite = junit_xml.suite(host.name, list(state.checks.values()), result.failures)
+    await asyncio.to_thread(junit_xml.write, junit, [suite])
+    return result
+
+
+async def _within_deadline(state: _Verifying, run: RunCommand, folder: Path) -> None:
+    seconds = state.host.deadlines.verify
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            await _attempts(state, run, folder)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        state.deadline_passed(seconds)
+
+
+async def _attempts(state: _Verifying, run: RunCommand, folder: Path) -> None:
+    async def logged(text: str) -> CommandResult:
+        result = await run(text)
+        state.log(f"verify: $ {text}  ({how_it_ended(result.rc)})")
+        return result
+
+    async with AsyncExitStack() as stack:
+        private = Path(stack.enter_context(_private_folder(folder)))
+        socket = await stack.enter_async_context(serve(logged, private))
+        only: tuple[str, ...] | None = None
+        for attempt in range(1 + state.host.verify.retries):
+            state.results = private / f"results-{attempt}"
+            spec = Spec(facts(state.host), str(socket), str(state.results), only)
+            await _attempt(state, spec, private)
+            only = state.to_repeat()
+            if not only:
+                return
+            if attempt < state.host.verify.retries:
+                state.log(f"verify: {len(only)} failed, trying again: {', '.join(only)}")
+                await asyncio.sleep(state.host.verify.interval)
+
+
+async def _attempt(state: _Verifying, spec: Spec, private: Path) -> None:
+    path = private / "spec"
+    spec.write(path)
+    try:
+        ended = await process.run(
+            command(state.suites, state.root, private, path),
+            # Only a bound beyond ours: ``_within_deadline`` tells which check was running.
+            deadline=state.host.deadlines.verify + 60,
+        )
+    except asyncio.CancelledError:
+        # The folder goes away with us, and the deadline's message needs what was recorded.
+        state.take(partial=True)
+        raise
+    for line in (ended.out + "\n" + ended.err).splitlines():
+        state.log(f"verify: {line}")
+    state.take(ended=ended)
+
+
+class _Verifying:
+    """What is known so far; a later try replaces what an earlier one said of a check."""
+
+    def __init__(
+        self, host: Host, suites: Sequence[Path], root: Path, log: Callable[[str], None]
+    ) -> None:
+        self.host = host
+        self.suites = suites
+        self.root = root
+        self.log = log
+        self.results = Path(os.devnull)
+        self.checks: dict[str, Check] = {}
+        self._other: list[CheckFailure] = []
+        self._running: str | None = None
+
+    def failed(self, *failures: CheckFailure) -> None:
+        self._other += failures
+
+    def take(self, *, ended: CommandResult | None = None, partial: bool = False) -> None:
+        """Take in what pytest recorded in this try."""
+        text = self.results.read_text(errors="replace") if self.results.exists() else ""
+        attempt = records.read(text)
+        for check in attempt.checks:
+            before = self.checks.get(check.name)
+            self.checks[check.name] = replace(check, tries=before.tries + 1 if before else 1)
+        self._running = attempt.running
+        # Suites are collected anew at each try, and cannot be read each time.
+        if not self._other:
+            self._other += attempt.unreadable
+        if not partial and ended is not None:
+            self._other += _whole_failures(attempt, ended)
+
+    def to_repeat(self) -> tuple[str, ...]:
+        """Name the checks that another try may mend; none where pytest itself failed."""
+        if any(failure.check == _WHOLE for failure in self._other):
+            return ()
+        return tuple(name for name, check in self.checks.items() if check.outcome == "failed")
+
+    def deadline_passed(self, seconds: float) -> None:
+        running = f"; {self._running} was running" if self._running else ""
+        self.failed(CheckFailure(_WHOLE, f"did not end within {seconds:g} s{running}"))
+
+    def result(self, seconds: float) -> Verification:
+        checks = self.checks.values()
+        failed = [_failure(check) for check in checks if check.outcome == "failed"]
+        passed = [check for check in checks if check.outcome == "passed"]
+        skipped = sum(check.outcome == "skipped" for check in checks)
+        if not (passed or failed or self._other):
+            self.failed(CheckFailure(_WHOLE, f"all {skipped} checks were skipped"))
+        return Verification(
+            passed=len(passed),
+            skipped=skipped,
+            failures=(*self._other, *failed),
+            flapped=tuple(check.name for check in passed if check.tries > 1),
+            seconds=seconds,
+        )
+
+
+def _failure(check: Check) -> CheckFailure:
+    output = "\n".join([*check.said, check.output])
+    return CheckFailure(check.name, check.message, check.command, output, check.tries)
+
+
+def _whole_failures(attempt: records.Attempt, ended: CommandResult) -> list[CheckFailure]:
+    """Say what kept pytest from coming to a sound end."""
+    if not attempt.ended or ended.rc not in (0, 1, 2, 5):
+        during = f" during {attempt.running}" if attempt.running else ""
+        message = f"pytest broke off{during}: {how_it_ended(ended.rc)}"
+    elif not attempt.collected and not attempt.unreadable:
+        message = "the suites hold no check"
+    elif len(attempt.checks) < (attempt.collected or 0):
+        message = f"only {len(attempt.checks)} of {attempt.collected} checks ran"
+    else:
+        return []
+    return [CheckFailure(_WHOLE, message, output=(ended.err or ended.out)[-4000:])]
+
+
+def _shared_folder(suites: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([suite.absolute().parent for suite in suites]))
+
+
+def _private_folder(folder: Path) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder that only we may enter, where a socket's path is short enough."""
+    longest = len(os.fsencode(folder)) + len("/verify-xxxxxxxx/host.sock")
+    place = folder if longest <= _SOCKET_PATH else None
+    return tempfile.TemporaryDirectory(prefix="verify-", dir=place)

@@ -1,0 +1,58 @@
+"""What the suite's process is told, in a file of the private folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from orchestrator.model.host import Host
+
+VARIABLE = "ORCHESTRATOR_VERIFY"
+"""The environment variable that holds the file's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One run of a host's suites.
+
+    Attributes:
+        facts: What the inventory says of the host; the fixture ``fleet_host``.
+        socket: The deployment's unix socket.
+        results: The file that results are appended to, as JSON lines.
+        only: The checks to run; ``None`` means all.
+    """
+
+    facts: dict[str, Any]
+    socket: str
+    results: str
+    only: tuple[str, ...] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what ``write`` wrote."""
+        values = json.loads(path.read_text())
+        only = values.pop("only")
+        return cls(**values, only=None if only is None else tuple(only))
+
+    def write(self, path: Path) -> None:
+        """Write it for ``read``."""
+        path.write_text(json.dumps(asdict(self)))
+
+
+def facts(host: Host) -> dict[str, Any]:
+    """Say what the inventory says of a host, in values that JSON knows."""
+    return {
+        "name": host.name,
+        "address": host.connect.address,
+        "system": host.system,
+        "template": host.template,
+        "profiles": list(host.profiles),
+        "features": list(host.features),
+        "roles": list(host.roles),
+        "tags": list(host.tags),
+        "users": list(host.users),
+        "hardware": dict(host.hardware),
+        "state_version": host.state_version,
+    }
