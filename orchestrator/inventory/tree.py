@@ -81,6 +81,17 @@ class Resolved:
     value: object
     origin: Origin
 
+    def as_json(self) -> dict[str, object]:
+        """The value for a program; no file and line where it is built in or found by name."""
+        place = self.origin.place
+        return {
+            "key": self.key,
+            "value": self.value,
+            "file": place.file if place else None,
+            "line": (place.line or None) if place else None,
+            "layer": self.origin.layer,
+        }
+
 
 def overlay(below: Tree | None, above: Tree) -> Tree:
     """Lay one layer over another: mappings merge, lists accumulate, single values override."""

@@ -1,0 +1,106 @@
+"""``orchestrator inventory``: look at what the inventory says, and check it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import fleet_option, json_option
+from orchestrator.model.host import Host
+
+
+@click.group(name="inventory")
+def inventory() -> None:
+    """Look at the inventory and check it."""
+
+
+@inventory.command()
+@click.argument("host")
+@json_option
+@fleet_option
+def show(host: str, as_json: bool, fleet: Path | None) -> None:
+    """Print each value of HOST with the file and line that it comes from."""
+    from orchestrator.inventory.load import load
+    from orchestrator.inventory.root import find_root
+
+    values = load(find_root(Path.cwd(), fleet)).origins(host)
+    if as_json:
+        _print_json({"host": host, "values": [value.as_json() for value in values]})
+    else:
+        rows = [(value.key, json.dumps(value.value), str(value.origin)) for value in values]
+        _print_table(rows)
+
+
+@inventory.command()
+def schema() -> None:
+    """Print JSON Schema of an inventory file, for editors."""
+    from orchestrator.inventory.schema import json_schema
+
+    _print_json(json_schema())
+
+
+@inventory.command()
+@click.option("--frozen", is_flag=True, help="Write nothing: a stale fleet.json is an error.")
+@fleet_option
+def check(frozen: bool, fleet: Path | None) -> None:
+    """Tell every mistake in the inventory, and refresh fleet.json."""
+    from orchestrator.inventory.fleet_json import PATH, refresh
+    from orchestrator.inventory.load import load
+    from orchestrator.inventory.root import find_root
+
+    root = find_root(Path.cwd(), fleet)
+    loaded = load(root)
+    if refresh(root, loaded, frozen=frozen):
+        click.echo(f"{PATH} was stale and is written anew; commit it", err=True)
+    click.echo(f"{len(loaded.fleet.hosts)} hosts, no mistakes", err=True)
+
+
+@inventory.command(name="list")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@json_option
+@fleet_option
+def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None:
+    """List the hosts that the selectors mean; all of them without any."""
+    from orchestrator.inventory.load import load
+    from orchestrator.inventory.root import find_root
+    from orchestrator.plan.select import select
+
+    hosts = select(load(find_root(Path.cwd(), fleet)).fleet, selectors)
+    if as_json:
+        _print_json([host.name for host in hosts])
+    else:
+        _print_table([("HOST", "TEMPLATE", "PROFILES", "ROLES", "TAGS"), *map(_row, hosts)])
+
+
+@inventory.command()
+@fleet_option
+def generate(fleet: Path | None) -> None:
+    """Write inventory/fleet.json from the YAML files."""
+    from orchestrator.inventory.fleet_json import PATH, refresh
+    from orchestrator.inventory.load import load
+    from orchestrator.inventory.root import find_root
+
+    root = find_root(Path.cwd(), fleet)
+    written = refresh(root, load(root), frozen=False, create=True)
+    click.echo(f"{PATH} {'is written' if written else 'is up to date'}", err=True)
+
+
+def _row(host: Host) -> tuple[str, ...]:
+    lists = (host.profiles, host.roles, host.tags)
+    return (host.name, host.template or "-", *(",".join(names) or "-" for names in lists))
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    """Print rows with their columns aligned."""
+    listed = list(rows)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    for row in listed:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
