@@ -1,0 +1,58 @@
+"""Errors as a person reads them: what happened, what to do next, what the command said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator.errors import OrchestratorError, StepError
+from orchestrator.model.outcome import Problem
+from orchestrator.render.output import Colour, Output
+from orchestrator.render.text import clean
+
+LAST_LINES = 20
+"""How many lines of a command's standard error are shown."""
+
+
+def draw_error(error: OrchestratorError, output: Output) -> None:
+    """Write an error that ends the command.
+
+    Args:
+        error: Its message may hold several lines: an inventory's mistakes come all at once.
+        output: Standard error.
+    """
+    first, *rest = error.message.splitlines() or [""]
+    output.line(output.paint("error:", Colour.BAD) + f" {clean(first)}")
+    for line in rest:
+        output.line(clean(line))
+    if isinstance(error, StepError):
+        draw_rest(output, error.hint, error.command, error.stderr.splitlines())
+    else:
+        draw_rest(output, error.hint, None, ())
+
+
+def draw_problem(host: str, problem: Problem, log: str, output: Output) -> None:
+    """Write why a host failed, what it runs now, and how to go on.
+
+    Args:
+        host: Its name.
+        problem: Why.
+        log: The path of its full log.
+        output: Standard error.
+    """
+    verb = "refused" if problem.refused else "failed"
+    name = output.paint("error:", Colour.BAD)
+    output.line(f"{name} host '{host}': {problem.step} {verb}: {clean(problem.message)}")
+    if problem.host_state:
+        output.line(f"now: {clean(problem.host_state)}")
+    draw_rest(output, problem.hint, problem.command, problem.stderr)
+    output.line(f"log: {log}")
+
+
+def draw_rest(output: Output, hint: str | None, command: str | None, stderr: Iterable[str]) -> None:
+    """Write what follows an error's first line."""
+    for line in (hint or "").splitlines():
+        output.line(output.paint("hint:", Colour.WARN) + f" {clean(line)}")
+    if command:
+        output.line(f"repeat by hand: {clean(command)}")
+    for line in list(stderr)[-LAST_LINES:]:
+        output.line(output.paint("  | ", Colour.FAINT) + clean(line))

@@ -1,0 +1,133 @@
+"""Events as JSON: one object an event, as ``docs/output.md`` promises them."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from orchestrator.model.event import (
+    Event,
+    HostFinished,
+    LogLine,
+    Notice,
+    Phase,
+    PhaseStarted,
+    Progress,
+    RunFinished,
+    RunStarted,
+)
+from orchestrator.model.outcome import (
+    Completed,
+    Deferred,
+    Deployed,
+    Failed,
+    Outcome,
+    Problem,
+    RolledBack,
+    Skipped,
+    Unchanged,
+    outcome_name,
+)
+from orchestrator.model.run import HostResult, Report
+from orchestrator.model.store import OutPath
+
+Json = dict[str, object]
+
+
+def to_json(event: Event) -> Json:
+    """Say an event in values that JSON knows."""
+    match event:
+        case RunStarted():
+            return {"type": "run-started", **_run_started(event)}
+        case PhaseStarted(host=host, phase=phase):
+            return {"type": "phase", "host": host, "phase": phase_name(phase)}
+        case Progress(host=host, text=text):
+            return {"type": "progress", "host": host, "text": text}
+        case LogLine(host=host, text=text):
+            return {"type": "log", "host": host, "text": text}
+        case Notice(text=text, host=host, warning=warning):
+            return {"type": "notice", "host": host, "warning": warning, "text": text}
+        case HostFinished(host=host, outcome=outcome, seconds=seconds):
+            return {"type": "host-finished", "host": host, **_result(outcome, seconds)}
+        case RunFinished(report=report):
+            return {"type": "report", **_report(report)}
+        case _:
+            assert_never(event)
+
+
+def phase_name(phase: Phase) -> str:
+    """The phase's name as programs read it, such as ``roll-back``."""
+    return phase.name.lower().replace("_", "-")
+
+
+def result_to_json(result: HostResult) -> Json:
+    """Say how a host ended."""
+    return _result(result.outcome, result.seconds)
+
+
+def _run_started(event: RunStarted) -> Json:
+    return {
+        "run": event.run.number,
+        "goal": event.goal.value,
+        "plan": event.plan_only,
+        "hosts": list(event.hosts),
+        "folder": event.run.folder,
+        "revision": event.run.revision,
+        "who": event.run.who,
+        "started": event.run.started.isoformat(),
+    }
+
+
+def _report(report: Report) -> Json:
+    return {
+        "run": report.run.number,
+        "exit_code": report.exit_code,
+        "goal": report.goal.value,
+        "plan": report.plan_only,
+        "interrupted": report.interrupted,
+        "seconds": round(report.seconds, 3),
+        "folder": report.run.folder,
+        "revision": report.run.revision,
+        "hosts": {name: result_to_json(result) for name, result in report.hosts.items()},
+    }
+
+
+def _result(outcome: Outcome, seconds: float) -> Json:
+    """Say an outcome; ``outcome``, ``reason``, ``out_path`` and ``seconds`` are always there."""
+    return {
+        "outcome": outcome_name(outcome),
+        "reason": outcome.reason,
+        "out_path": _path(outcome),
+        "seconds": round(seconds, 3),
+        **_more(outcome),
+    }
+
+
+def _path(outcome: Outcome) -> str | None:
+    out: OutPath | None = None if isinstance(outcome, Skipped) else outcome.out_path
+    return None if out is None else str(out)
+
+
+def _more(outcome: Outcome) -> Json:
+    match outcome:
+        case Deployed(goal=goal, warnings=warnings):
+            return {"goal": goal.value, "warnings": list(warnings)}
+        case Completed(goal=goal):
+            return {"goal": goal.value}
+        case Failed(problem=problem) | RolledBack(problem=problem):
+            return _problem(problem)
+        case Unchanged() | Deferred() | Skipped():
+            return {}
+        case _:
+            assert_never(outcome)
+
+
+def _problem(problem: Problem) -> Json:
+    return {
+        "step": problem.step,
+        "message": problem.message,
+        "hint": problem.hint,
+        "command": problem.command,
+        "stderr": list(problem.stderr),
+        "host_state": problem.host_state,
+        "refused": problem.refused,
+    }

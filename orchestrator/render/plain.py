@@ -1,0 +1,91 @@
+"""Plain lines for a pipe, a file or a dumb terminal: no colours, nothing drawn twice."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from orchestrator.model.event import (
+    Event,
+    HostFinished,
+    LogLine,
+    Notice,
+    PhaseStarted,
+    Progress,
+    RunFinished,
+    RunStarted,
+)
+from orchestrator.render.output import Output
+from orchestrator.render.renderer import Clock, Renderer
+from orchestrator.render.text import clean
+from orchestrator.render.words import duration, outcome_word
+
+SIGN_OF_LIFE = 10.0
+"""Seconds of silence about a host after which its progress is worth a line."""
+
+
+class PlainLines(Renderer):
+    """Writes a line for each thing that a person would want to read later.
+
+    Args:
+        output: Standard error.
+        clock: Tells how long a host has been silent.
+        verbose: Whether the hosts' log lines are written too.
+    """
+
+    def __init__(self, output: Output, clock: Clock, *, verbose: bool = False) -> None:
+        self._output = output
+        self._clock = clock
+        self._verbose = verbose
+        self._plan = False
+        self._spoken: dict[str, float] = {}
+
+    def handle(self, event: Event) -> None:
+        """Write an event, where it is worth a line."""
+        match event:
+            case RunStarted():
+                self._plan = event.plan_only
+                self._output.line(started(event))
+            case PhaseStarted(host=host, phase=phase):
+                self._say(host, phase.value)
+            case Progress(host=host, text=text):
+                if self._clock() - self._spoken.get(host, 0.0) >= SIGN_OF_LIFE:
+                    self._say(host, text)
+            case LogLine(host=host, text=text):
+                if self._verbose:
+                    self._say(host, f"| {text}")
+            case Notice():
+                self._output.line(notice(event))
+            case HostFinished(host=host):
+                self._say(host, finished(event, plan=self._plan))
+            case RunFinished():
+                pass  # The report follows: ``report.py``.
+            case _:
+                assert_never(event)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _say(self, host: str, text: str) -> None:
+        self._spoken[host] = self._clock()
+        self._output.line(f"{host}: {clean(text)}")
+
+
+def started(event: RunStarted) -> str:
+    """Say that a run begins, and where its logs are."""
+    count = len(event.hosts)
+    hosts = f"{count} host{'' if count == 1 else 's'}"
+    what = f"plan of {event.goal.value}" if event.plan_only else f"{event.goal.value}"
+    return f"run {event.run.number}: {what}, {hosts}, logs in {event.run.folder}"
+
+
+def notice(event: Notice) -> str:
+    """Say a notice or a warning."""
+    kind = "warning: " if event.warning else ""
+    host = f"{event.host}: " if event.host else ""
+    return f"{kind}{host}{clean(event.text)}"
+
+
+def finished(event: HostFinished, *, plan: bool) -> str:
+    """Say how a host ended, why, and how long it took."""
+    word = outcome_word(event.outcome, plan=plan)
+    return f"{word} — {event.outcome.reason} ({duration(event.seconds)})"

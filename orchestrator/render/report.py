@@ -1,0 +1,81 @@
+"""The end of a run: a table on standard output, then what failed on standard error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePath
+
+from orchestrator.model.event import Event, RunFinished
+from orchestrator.model.run import HostResult, Report
+from orchestrator.render.errors import draw_problem
+from orchestrator.render.output import Output
+from orchestrator.render.renderer import Renderer
+from orchestrator.render.tables import Cell, Column, print_table
+from orchestrator.render.text import clean
+from orchestrator.render.words import colour, duration, outcome_word, problem_of
+
+_COLUMNS = (
+    Column("host"),
+    Column("outcome"),
+    Column("what changed", flexible=True),
+    Column("time", right=True),
+)
+
+
+class ReportTable(Renderer):
+    """Draws the report, and nothing before it.
+
+    Args:
+        results: Standard output: the table.
+        words: Standard error: what failed, and why.
+    """
+
+    def __init__(self, results: Output, words: Output) -> None:
+        self._results = results
+        self._words = words
+
+    def handle(self, event: Event) -> None:
+        """Draw the report; other events are not ours."""
+        if isinstance(event, RunFinished):
+            draw_report(event.report, self._results, self._words)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def draw_report(report: Report, results: Output, words: Output) -> None:
+    """Write the table, a line that sums it up, and a block for each host that failed."""
+    rows = [_row(report, name, result) for name, result in report.hosts.items()]
+    print_table(results, _COLUMNS, rows)
+    results.line(summary(report))
+    for name, result in report.hosts.items():
+        for warning in getattr(result.outcome, "warnings", ()):
+            words.line(f"warning: {name}: {clean(warning)}")
+    for name, result in report.hosts.items():
+        problem = problem_of(result.outcome)
+        if problem is not None:
+            words.line()
+            draw_problem(name, problem, log_path(report.run.folder, name), words)
+
+
+def summary(report: Report) -> str:
+    """Sum a run up: ``run 12: 3 unchanged, 1 deployed, 1 failed in 12 s (exit 1)``."""
+    counts = Counter(
+        outcome_word(result.outcome, plan=report.plan_only) for result in report.hosts.values()
+    )
+    counted = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no hosts"
+    what = "plan" if report.plan_only else f"run {report.run.number}"
+    how = "interrupted; " if report.interrupted else ""
+    code = f" (exit {report.exit_code})" if report.exit_code else ""
+    return f"{what}: {how}{counted} in {duration(report.seconds)}{code}"
+
+
+def log_path(folder: str, host: str) -> str:
+    """Tell where a host's full log is."""
+    return str(PurePath(folder) / f"{host}.log")
+
+
+def _row(report: Report, name: str, result: HostResult) -> tuple[str | Cell, ...]:
+    outcome = result.outcome
+    word = Cell(outcome_word(outcome, plan=report.plan_only), colour(outcome))
+    return name, word, outcome.reason, duration(result.seconds)

@@ -1,0 +1,84 @@
+"""How outcomes and times are said to a person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+
+from orchestrator.model.outcome import (
+    Completed,
+    Deferred,
+    Deployed,
+    Failed,
+    Outcome,
+    Problem,
+    RolledBack,
+    Skipped,
+    Unchanged,
+    outcome_name,
+)
+from orchestrator.render.output import Colour
+
+_BIGGER_UNITS = ((86400 * 365, "year"), (86400 * 7, "week"), (86400, "day"), (3600, "h"))
+
+
+def outcome_word(outcome: Outcome, *, plan: bool = False) -> str:
+    """Name an outcome, such as ``rolled back``; in a plan, what would come of the host."""
+    if plan and isinstance(outcome, Deployed):
+        return f"would {outcome.goal.value}"
+    if plan and isinstance(outcome, Completed):
+        return f"would {outcome.goal.value}"
+    return outcome_name(outcome).replace("_", " ")
+
+
+def colour(outcome: Outcome) -> Colour:
+    """Choose an outcome's colour."""
+    match outcome:
+        case Deployed() | Completed():
+            return Colour.GOOD
+        case Unchanged():
+            return Colour.FAINT
+        case Deferred() | Skipped():
+            return Colour.WARN
+        case Failed() | RolledBack():
+            return Colour.BAD
+        case _:
+            assert_never(outcome)
+
+
+def problem_of(outcome: Outcome) -> Problem | None:
+    """Find why an outcome is a failure; ``None`` where it is none."""
+    return outcome.problem if isinstance(outcome, Failed | RolledBack) else None
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in few characters: ``0.2 s``, ``12 s``, ``3:07``, ``1:02:07``."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return stopwatch(seconds)
+
+
+def stopwatch(seconds: float) -> str:
+    """Say a running time so that it keeps its width: ``0:07``, ``3:07``, ``1:02:07``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Say how long ago something was: ``just now``, ``3 min ago``, ``2 days ago``.
+
+    A moment in the future, which two machines' clocks can make of a fresh one, is ``just now``.
+    """
+    seconds = (now - then).total_seconds()
+    if seconds < 10:
+        return "just now"
+    if seconds < 60:
+        return f"{seconds:.0f} s ago"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago"
+    size, unit = next(pair for pair in _BIGGER_UNITS if seconds >= pair[0])
+    count = int(seconds // size)
+    return f"{count} {unit}{'s' if count > 1 and unit != 'h' else ''} ago"
