@@ -66,8 +66,11 @@ def _note_syntax(error: yaml.MarkedYAMLError, text: str, file: str, mistakes: Mi
     if "\t" in here[: column + 1]:
         mistakes.add(place, "a tab where YAML wants spaces", "indentation with spaces only")
         return
-    words = [part for part in (error.problem, error.context) if part]
-    mistakes.add(place, f"not YAML: {printable(', '.join(words), 120)}", "a YAML mapping")
+    found = f"not YAML: {printable(error.problem or 'unreadable', 120)}"
+    if error.context and error.context_mark:
+        found += f", {printable(error.context, 120)} from line {error.context_mark.line + 1} on"
+    expected = "YAML (look for wrong indentation, or a bracket or quote left open)"
+    mistakes.add(place, found, expected)
 
 
 @dataclass(slots=True)

@@ -29,7 +29,8 @@ def read_sections(root: Path, reading: Reading) -> tuple[Fields, bool]:
             _join(joined, tree, reading.mistakes)
         else:
             complete = False
-    if complete and not joined.get("hosts").keys:
+    # With other mistakes, hosts may be missing because of them.
+    if not reading.mistakes.kept and not joined.get("hosts").keys:
         _note_no_hosts(joined, reading.mistakes)
     return joined, complete
 
