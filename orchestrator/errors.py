@@ -1,7 +1,7 @@
 """The errors that a person is meant to read.
 
-Everything that can be foreseen to go wrong is an ``OrchestratorError``: it has a message, what to do
-next, and the exit code that ``docs/exit-codes.md`` promises. Anything else that is raised is a bug
+Everything that can be foreseen to go wrong is an ``OrchestratorError``: it has a message, what to
+do next, and the exit code that ``docs/exit-codes.md`` promises. Anything else that is raised is a bug
 and keeps its traceback.
 """
 
@@ -32,12 +32,6 @@ class UsageError(OrchestratorError):
     exit_code: ClassVar[int] = 2
 
 
-class RefusedError(OrchestratorError):
-    """A check refused before anything was changed."""
-
-    exit_code: ClassVar[int] = 4
-
-
 class StepError(OrchestratorError):
     """A step on one host failed; its siblings go on.
 
@@ -46,6 +40,9 @@ class StepError(OrchestratorError):
         hint: What to do next.
         command: The command to repeat by hand.
         stderr: What the command said; the last lines of it are shown.
+
+    Attributes:
+        step: The phase in which it failed; set once by whoever runs the phase.
     """
 
     def __init__(
@@ -59,7 +56,14 @@ class StepError(OrchestratorError):
         super().__init__(message, hint=hint)
         self.command = command
         self.stderr = stderr
+        self.step: str | None = None
 
 
 class UnreachableError(StepError):
     """A host did not answer, or the connection to it was lost."""
+
+
+class RefusedError(StepError):
+    """A check refused before anything was changed."""
+
+    exit_code: ClassVar[int] = 4

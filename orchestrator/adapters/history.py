@@ -40,10 +40,16 @@ CREATE TABLE IF NOT EXISTS results (
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One line of the history. ``exit_code`` is ``None`` where the run never reported its end."""
+    """One line of the history.
+
+    Attributes:
+        started: ISO 8601, UTC.
+        exit_code: ``None`` where the run never reported its end.
+        hosts: Pairs of a host's name and its outcome's.
+    """
 
     number: int
-    started: datetime
+    started: str
     who: str
     revision: str | None
     goal: str
@@ -109,20 +115,7 @@ class History:
                 "ORDER BY number DESC LIMIT ?",
                 (count,),
             ).fetchall()
-            return tuple(
-                PastRun(
-                    number,
-                    datetime.fromisoformat(started),
-                    *rest,
-                    hosts=tuple(
-                        database.execute(
-                            "SELECT host, outcome FROM results WHERE run = ? ORDER BY host",
-                            (number,),
-                        )
-                    ),
-                )
-                for number, started, *rest in runs
-            )
+            return tuple(PastRun(*row, _outcomes(database, row[0])) for row in runs)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -175,3 +168,8 @@ class History:
 
     def _set_aside(self) -> None:
         self._file.rename(self._file.with_suffix(f".unreadable-{datetime.now():%Y%m%d-%H%M%S}"))
+
+
+def _outcomes(database: sqlite3.Connection, run: int) -> tuple[tuple[str, str], ...]:
+    query = "SELECT host, outcome FROM results WHERE run = ? ORDER BY host"
+    return tuple(database.execute(query, (run,)))

@@ -174,6 +174,45 @@ async def requisites(out: OutPath) -> tuple[OutPath, ...]:
     return tuple(OutPath.parse(line) for line in done.out.splitlines())
 
 
+async def substituters() -> tuple[str, ...]:
+    """The binary caches that Nix is set to ask.
+
+    Raises:
+        StepError: Nix does not tell its settings.
+    """
+    # `config show` is the name since 2.20; before, it was `show-config`.
+    done = await process.run((*_nix("config", "show"), "substituters"), deadline=60)
+    if done.rc != 0:
+        done = await _run((*_nix("show-config"), "substituters"), 60, "no settings from Nix")
+    return tuple(done.out.split())
+
+
+async def answers(url: str) -> bool:
+    """Whether a store or binary cache answers."""
+    try:
+        done = await process.run((*_nix("store", "ping"), "--store", url), deadline=20)
+    except StepError:
+        return False
+    return done.rc == 0
+
+
+async def parse(file: str) -> str | None:
+    """Parse a Nix file without evaluating it: ``None``, or the error in it."""
+    done = await process.run(("nix-instantiate", "--parse", "--", file), deadline=60)
+    return None if done.rc == 0 else cause(done.err) or done.err
+
+
+async def update(flake: Flake, inputs: Sequence[str]) -> str:
+    """Move the pins of a flake's inputs, all or those named, and say what moved.
+
+    Raises:
+        StepError: An input could not be fetched, or there is no such input.
+    """
+    argv = (*_nix("flake", "update"), *inputs, "--flake", flake.reference)
+    done = await _run(argv, 1800, "the flake's inputs could not be updated", flake.folder)
+    return readable(done.err)
+
+
 def _nix(*words: str) -> tuple[str, ...]:
     return ("nix", *_FEATURES, *words)
 

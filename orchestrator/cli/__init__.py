@@ -1,1 +1,1 @@
-"""The command line: thin commands over the engine."""
+"""The command line: options become one request, the engine is called once, an exit code returns."""

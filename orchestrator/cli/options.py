@@ -2,26 +2,108 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-_Command = TypeVar("_Command", bound=Callable[..., object])
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def fleet_option(command: _Command) -> _Command:
-    """``--fleet DIR``: the fleet's folder, handed on as ``fleet: Path | None``."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which fleet, and how it is reached.
+
+    Attributes:
+        fleet: The fleet's folder as typed; ``None`` is the nearest one.
+        frozen: A stale ``inventory/fleet.json`` is an error.
+        lab: Whether an active lab stands for the fleet's hosts.
+        ask_sudo_password: Ask once for the password that sudo wants on the hosts.
+    """
+
+    fleet: Path | None = None
+    frozen: bool = False
+    lab: bool = True
+    ask_sudo_password: bool = False
+
+
+def fleet_option(command: F) -> F:
+    """``--fleet DIR``: the folder that has ``inventory/``."""
     option = click.option(
         "--fleet",
-        type=click.Path(path_type=Path),
+        type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
-        help="The fleet's folder; else $ORCHESTRATOR_FLEET, else the nearest with inventory/.",
+        help="The fleet's folder (default: the nearest one above that has an inventory).",
     )
     return option(command)
 
 
-def json_option(command: _Command) -> _Command:
-    """``--json``: a result for programs, handed on as ``as_json: bool``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+def target_options(command: F) -> F:
+    """The options that name a fleet and the way to its hosts, given as one ``target``."""
+
+    @functools.wraps(command)
+    def with_target(
+        *args: Any,
+        fleet: Path | None,
+        frozen: bool,
+        no_lab: bool,
+        ask_sudo_password: bool,
+        **kwargs: Any,
+    ) -> Any:
+        target = Target(fleet, frozen, not no_lab, ask_sudo_password)
+        return command(*args, target=target, **kwargs)
+
+    options = (
+        fleet_option,
+        click.option("--frozen", is_flag=True, help="A stale inventory/fleet.json is an error."),
+        click.option("--no-lab", is_flag=True, help="The real hosts, although a lab is up."),
+        click.option(
+            "--ask-sudo-password",
+            is_flag=True,
+            help="Ask once for the password that sudo wants on the hosts.",
+        ),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), options, with_target)  # type: ignore[return-value]
+
+
+def json_option(command: F) -> F:
+    """``--json``: for scripts."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")(command)
+
+
+def verbose_option(command: F) -> F:
+    """``--verbose``: log lines too."""
+    return click.option("-v", "--verbose", is_flag=True, help="Show log lines too.")(command)
+
+
+def selectors_argument(required: bool = False) -> Callable[[F], F]:
+    """``[SELECTOR]…``: names, globs and expressions; completed from the inventory."""
+    return click.argument(
+        "selectors",
+        nargs=-1,
+        required=required,
+        metavar="SELECTOR..." if required else "[SELECTOR]...",
+        shell_complete=_complete,
+    )
+
+
+def host_argument(command: F) -> F:
+    """``HOST``: one host's name; completed from the inventory."""
+    return click.argument("host", metavar="HOST", shell_complete=_complete)(command)
+
+
+def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.inventory.load import load
+    from orchestrator.inventory.root import find_root
+    from orchestrator.plan.select import complete
+
+    try:
+        fleet = load(find_root(Path.cwd(), context.params.get("fleet"))).fleet
+    except (OrchestratorError, OSError):
+        return []
+    return [CompletionItem(word) for word in complete(fleet, incomplete)]

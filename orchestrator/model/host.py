@@ -131,6 +131,7 @@ class User:
 class Limits:
     """How many of each may be under way at once, over the whole fleet."""
 
+    hosts: int = 1000
     evaluations: int = 2
     builds: int = 2
     copies: int = 8

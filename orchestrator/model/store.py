@@ -49,7 +49,7 @@ class DrvPath(StorePath):
     """A derivation: the recipe of a build."""
 
     def __post_init__(self) -> None:
-        # Not super(): a slotted dataclass is made anew and the zero-argument form finds the old one.
+        # Not super(): slots make the class anew, and the zero-argument form finds the old one.
         StorePath.__post_init__(self)
         if not self.path.endswith(".drv"):
             raise ValueError(f"not a derivation: {self.path!r}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Unchanged
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.state import HostState
 from orchestrator.model.store import Evaluated, OutPath
+from orchestrator.model.words import ago
 
 
 def decide(
@@ -16,6 +19,7 @@ def decide(
     wanted: Evaluated,
     state: HostState | None,
     *,
+    now: datetime,
     verify: bool = True,
     force: bool = False,
 ) -> Unchanged | HostPlan:
@@ -26,11 +30,12 @@ def decide(
         goal: How far to go.
         wanted: What its configuration evaluates to.
         state: What the host says of itself; ``None`` where the goal does not contact it.
+        now: For saying how long ago the host was deployed.
         verify: Whether verification is wanted.
         force: Go the whole way although the host is at its target.
     """
     if state is not None and not force and _is_at(goal, state, wanted.out):
-        return Unchanged(reason=_unchanged(goal, state), out_path=wanted.out)
+        return Unchanged(reason=_unchanged(goal, state, wanted.out, now), out_path=wanted.out)
     return HostPlan(
         host=host,
         goal=goal,
@@ -65,19 +70,14 @@ def steps(goal: Goal, *, verify: bool = True) -> tuple[Step, ...]:
     )
 
 
-def _unchanged(goal: Goal, state: HostState) -> str:
-    match goal:
-        case Goal.BOOT:
-            return "is the boot default already"
-        case _:
-            return (
-                "already runs"
-                if state.boot_source.is_boot_loader
-                else (
-                    "already runs (the boot loader's default cannot be read there: "
-                    "the profile stands for it)"
-                )
-            )
+def _unchanged(goal: Goal, state: HostState, wanted: OutPath, now: datetime) -> str:
+    verb = "already boots" if goal is Goal.BOOT else "already runs"
+    reason = f"{verb} {wanted.short}"
+    if state.record is not None and state.record.out_path == wanted:
+        reason += f", deployed {ago(state.record.at, now)} by run {state.record.run}"
+    if not state.boot_source.is_boot_loader:
+        reason += " (no boot loader's default could be read: the profile stands for it)"
+    return reason
 
 
 def _why(goal: Goal, state: HostState | None, wanted: OutPath) -> str:

@@ -113,14 +113,13 @@ exec "$2/bin/switch-to-configuration" boot
 """
 
 # Go back to the recorded systems: what boots first, so that a power cut now ends right too.
-# $1 the profile's system  $2 the boot default's system  $3 the running system  $4 1: also boot
+# An empty argument is left as it is.
+# $1 the profile's system  $2 the boot default's system  $3 the running system
 RETURN = r"""
 rc=0
-if [ "$4" = 1 ]; then
-  nix-env --profile /nix/var/nix/profiles/system --set "$1" || rc=$?
-  "$2/bin/switch-to-configuration" boot || rc=$?
-fi
-"$3/bin/switch-to-configuration" test || rc=$?
+[ -z "$1" ] || nix-env --profile /nix/var/nix/profiles/system --set "$1" || rc=$?
+[ -z "$2" ] || "$2/bin/switch-to-configuration" boot || rc=$?
+[ -z "$3" ] || "$3/bin/switch-to-configuration" test || rc=$?
 exit $rc
 """
 

@@ -1,0 +1,136 @@
+"""``deploy`` and its kin: one request to the engine, one exit code."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from orchestrator.cli.options import (
+    Target,
+    host_argument,
+    json_option,
+    selectors_argument,
+    target_options,
+    verbose_option,
+)
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import BuildOn, BuildSite, Limits
+from orchestrator.model.run import DeployRequest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_GOALS = click.Choice([goal.value for goal in Goal])
+
+
+def _run_options(command: F) -> F:
+    """The options that every command that makes a run has."""
+    options = (
+        target_options,
+        json_option,
+        verbose_option,
+        click.option(
+            "--build-on",
+            metavar="here|target|HOST",
+            help="Where systems are built (default: what the inventory says).",
+        ),
+        click.option("--one-by-one", is_flag=True, help="One host after the other."),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), options, command)
+
+
+@click.command()
+@selectors_argument()
+@click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
+@click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
+@click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
+@click.option("--this-machine", is_flag=True, help="The machine that you sit on.")
+@click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers.")
+@_run_options
+def deploy(selectors: tuple[str, ...], **options: Any) -> int:
+    """Bring hosts to what the fleet says: all of them, or those selected.
+
+    A host that is at its target already is left alone, and the reason is told. What fails on one
+    host stops that host only; after a failed activation or verification it runs what it ran.
+    """
+    request = DeployRequest(
+        selectors=selectors,
+        goal=Goal(options.pop("goal")),
+        verify=not options.pop("no_verify"),
+        force=options.pop("force"),
+    )
+    return _run(request, **options)
+
+
+@click.command()
+@selectors_argument()
+@click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
+@_run_options
+def plan(selectors: tuple[str, ...], goal: str, **options: Any) -> int:
+    """Say what a deployment would do to each host, and why. Nothing is built or changed."""
+    return _run(DeployRequest(selectors, Goal(goal), plan_only=True), **options)
+
+
+@click.command()
+@selectors_argument()
+@_run_options
+def build(selectors: tuple[str, ...], **options: Any) -> int:
+    """Build hosts' systems. No host is contacted, unless it is the one that builds."""
+    return _run(DeployRequest(selectors, Goal.BUILD), **options)
+
+
+@click.command("emergency-deploy")
+@host_argument
+@click.option("--reason", required=True, help="Why; it is recorded on the host.")
+@_run_options
+def emergency_deploy(host: str, reason: str, **options: Any) -> int:
+    """Deploy one HOST now, without checks and verification.
+
+    Host keys stay strict, the end state is proved, and what fails is taken back.
+    """
+    return _run(DeployRequest((host,), verify=False, emergency=reason), **options)
+
+
+def _run(
+    request: DeployRequest,
+    *,
+    target: Target,
+    as_json: bool,
+    verbose: bool,
+    build_on: str | None,
+    one_by_one: bool,
+    this_machine: bool = False,
+    check_caches: bool = False,
+) -> int:
+    """Open the fleet, run the engine once, give the exit code."""
+    import asyncio
+
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.output import renderer
+    from orchestrator.engine.caches import require_caches
+    from orchestrator.engine.deploy import deploy
+    from orchestrator.engine.setup import this_machines_host
+
+    setup = open_setup(target)
+    request = replace(request, build=None if build_on is None else _site(build_on))
+    if one_by_one:
+        setup = replace(setup, fleet=replace(setup.fleet, limits=Limits(hosts=1)))
+    if this_machine:
+        request = replace(request, selectors=(this_machines_host(setup.fleet),))
+
+    async def work() -> int:
+        if check_caches:
+            await require_caches()
+        with renderer(as_json=as_json, verbose=verbose) as drawn:
+            return (await deploy(setup, request, drawn.handle)).exit_code
+
+    return asyncio.run(work())
+
+
+def _site(text: str) -> BuildSite:
+    if text in (BuildOn.HERE.value, BuildOn.TARGET.value):
+        return BuildSite(BuildOn(text))
+    return BuildSite(BuildOn.BUILDER, text)

@@ -1,0 +1,26 @@
+"""``diff``: what a deployment would change on a host."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from orchestrator.cli.options import Target, host_argument, json_option, target_options
+
+
+@click.command()
+@host_argument
+@target_options
+@json_option
+def diff(host: str, target: Target, as_json: bool) -> None:
+    """Packages that a deployment would add, remove or change, against what HOST runs now."""
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.output import results, words
+    from orchestrator.engine.diff import diff_host
+    from orchestrator.plan.select import one
+    from orchestrator.render.diff import draw_diff
+
+    setup = open_setup(target)
+    found = asyncio.run(diff_host(setup, one(setup.fleet, host)))
+    draw_diff(found, results(), words(), as_json=as_json)

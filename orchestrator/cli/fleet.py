@@ -1,0 +1,69 @@
+"""From a command's options to a setup: find the fleet, read it, enter its lab where one is up."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from orchestrator.adapters.executor import SudoPassword
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.cli.options import Target
+from orchestrator.engine.setup import Setup, state_folder
+from orchestrator.errors import UsageError
+from orchestrator.inventory.fleet_json import PATH, refresh
+from orchestrator.inventory.load import Inventory, load
+from orchestrator.inventory.root import find_root
+from orchestrator.lab.enter import ActiveLab, enter, find_active
+
+
+def open_inventory(target: Target) -> Inventory:
+    """Read the fleet's inventory and keep ``fleet.json`` fresh.
+
+    Raises:
+        UsageError: There is no fleet, it has mistakes, or ``fleet.json`` is stale and frozen.
+    """
+    root = find_root(Path.cwd(), target.fleet)
+    inventory = load(root)
+    if refresh(root, inventory, frozen=target.frozen):
+        click.echo(f"{PATH} was stale and is written anew; commit it", err=True)
+    return inventory
+
+
+def open_setup(target: Target) -> Setup:
+    """Make the setup of a run. Where the fleet's lab is up, this process moves into it.
+
+    Raises:
+        UsageError: As :func:`open_inventory`; or a password is wanted and there is no terminal.
+        LabError: A lab should be up and is not: never the real hosts instead.
+    """
+    fleet = open_inventory(target).fleet
+    password = _ask_password() if target.ask_sudo_password else None
+    lab = find_active(Path(fleet.root)) if target.lab else None
+    if lab is None:
+        flake = Flake.at(fleet.flake, fleet.root)
+        return Setup(fleet, flake, SshSettings(), state_folder(fleet), password)
+    click.echo("lab: these hosts are the lab's (orchestrator lab down ends it)", err=True)
+    enter(lab)
+    overrides = (("nixpkgs", f"path:{lab.nixpkgs}"),)
+    flake = Flake.at(fleet.flake, fleet.root, overrides)
+    return Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), password)
+
+
+def _lab_ssh(lab: ActiveLab) -> SshSettings:
+    return SshSettings(
+        config=str(lab.ssh_config),
+        known_hosts=str(lab.known_hosts),
+        addresses=tuple(lab.hosts.items()),
+    )
+
+
+def _ask_password() -> SudoPassword:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "--ask-sudo-password needs a terminal, and there is none",
+            hint="in CI, let the deploy user use sudo without a password",
+        )
+    return SudoPassword(click.prompt("sudo password on the hosts", hide_input=True, err=True))

@@ -1,0 +1,24 @@
+"""``history``: what was run from this machine."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.options import Target, json_option, target_options
+
+
+@click.command()
+@click.option("-n", "--count", type=click.IntRange(1), default=20, show_default=True)
+@target_options
+@json_option
+def history(count: int, target: Target, as_json: bool) -> None:
+    """Past runs from this machine, newest first."""
+    from orchestrator.adapters.history import History
+    from orchestrator.cli.fleet import open_inventory
+    from orchestrator.cli.output import results
+    from orchestrator.engine.setup import state_folder
+    from orchestrator.render.history import draw_history
+
+    fleet = open_inventory(target).fleet
+    runs = History(state_folder(fleet) / "history.db").recent(count)
+    draw_history(runs, results(), as_json=as_json)

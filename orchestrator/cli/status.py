@@ -1,0 +1,48 @@
+"""``status`` and ``ping``: ask hosts, change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+
+from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
+from orchestrator.engine.status import Answer
+
+
+def _ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.engine.status import ask_all
+    from orchestrator.plan.select import select
+
+    setup = open_setup(target)
+    return asyncio.run(ask_all(setup, select(setup.fleet, selectors)))
+
+
+@click.command()
+@selectors_argument()
+@target_options
+@json_option
+def status(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+    """What each host runs and will boot, and who deployed it. Exit 1 where one does not answer."""
+    from orchestrator.cli.output import results, words
+    from orchestrator.render.status import draw_status
+
+    answers = _ask(selectors, target)
+    draw_status(answers, results(), words(), as_json=as_json)
+    return int(any(answer.error is not None for answer in answers))
+
+
+@click.command()
+@selectors_argument()
+@target_options
+@json_option
+def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+    """Which hosts let us in, and how fast. Exit 1 where one does not."""
+    from orchestrator.cli.output import results, words
+    from orchestrator.render.status import draw_ping
+
+    answers = _ask(selectors, target)
+    draw_ping(answers, results(), words(), as_json=as_json)
+    return int(any(answer.error is not None for answer in answers))

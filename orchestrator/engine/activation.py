@@ -1,0 +1,279 @@
+"""The dangerous part: activate, prove over a new connection, verify, commit, or go back.
+
+Each change happens in a unit on the host, so that neither a lost connection nor a killed deployer
+leaves it half done. What fails before the commit is taken back to the recorded system, and that is
+proved as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host import scripts, unit
+from orchestrator.adapters.host.state import ask_state, write_record
+from orchestrator.adapters.host.unit import UnitResult, Work
+from orchestrator.engine.verification import verify
+from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.errors import RefusedError, StepError, UnreachableError
+from orchestrator.model.event import Phase
+from orchestrator.model.outcome import Deployed, Failed, RolledBack
+from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.state import HostState, Record
+from orchestrator.model.store import OutPath
+from orchestrator.plan import prove
+
+RECONNECT_SECONDS = 1.0
+"""Between two tries to reach a host again."""
+
+SHORT_SECONDS = 30.0
+"""For a command on the host that does nothing slow."""
+
+
+def require_return(plan: HostPlan, before: HostState) -> None:
+    """Refuse to change a host that has nothing to go back to.
+
+    Raises:
+        RefusedError: The host runs no NixOS system, or has no system profile or boot default.
+    """
+    missing = [
+        what
+        for what, path, needed in (
+            ("a running NixOS system", before.running, True),
+            ("a system profile", before.profile, plan.goal.commits),
+            ("a boot default", before.boot_default, plan.goal.commits),
+        )
+        if needed and path is None
+    ]
+    if missing:
+        raise RefusedError(
+            f"there is nothing to go back to: it has not {' nor '.join(missing)}",
+            hint="install NixOS on it first (nixos-install), then deploy",
+        )
+
+
+class Activation:
+    """Brings one host from its recorded state to its plan's target, or back.
+
+    Args:
+        work: The host's share of the run.
+        plan: What to do; its goal changes the host.
+        before: The state to return to.
+        executor: The open way to the host.
+        stack: Closes the connections that are made here.
+    """
+
+    def __init__(
+        self,
+        work: HostWork,
+        plan: HostPlan,
+        before: HostState,
+        executor: Executor,
+        stack: contextlib.AsyncExitStack,
+    ) -> None:
+        require_return(plan, before)
+        self._work = work
+        self._plan = plan
+        self._before = before
+        self._executor = executor
+        self._stack = stack
+        self._committing = False
+        self._running_unit: str | None = None
+        self._warnings: list[str] = []
+
+    async def run(self) -> Deployed | RolledBack | Failed:
+        """Carry the plan out. Whatever fails on the way becomes an outcome."""
+        name = self._work.host.name
+        with self._work.session.interrupt.guarded(f"{name} is being changed"):
+            try:
+                return await self._forward_or_back()
+            except asyncio.CancelledError:
+                return self._left_alone()
+
+    async def _forward_or_back(self) -> Deployed | RolledBack | Failed:
+        try:
+            return await self._forward()
+        except StepError as error:
+            return await self._back(error)
+        except Exception:
+            await self._back(StepError("a bug in the orchestrator"))
+            raise
+
+    async def _forward(self) -> Deployed:
+        target = self._plan.target.out
+        if Step.ACTIVATE in self._plan.steps:
+            await self._activate(target)
+            await self._prove_running(target)
+        if Step.VERIFY in self._plan.steps:
+            await verify(self._work, self._executor)
+        self._work.session.interrupt.check()
+        if Step.COMMIT in self._plan.steps:
+            await self._commit(target)
+        return Deployed(
+            reason=f"{target.short}: {self._plan.goal.achievement}",
+            out_path=target,
+            goal=self._plan.goal,
+            warnings=tuple(self._warnings),
+        )
+
+    async def _activate(self, target: OutPath) -> None:
+        with self._work.step(Phase.ACTIVATE):
+            result = await self._in_unit("activate", scripts.ACTIVATE, (target.path, "test"))
+            if result.rc == prove.ACCEPTED_EXIT:
+                self._warn("activation ended with exit 4: units failed; the log names them")
+            elif result.rc != 0:
+                raise StepError(
+                    f"activation failed ({_ending(result)})",
+                    command=self._by_hand(target, "test"),
+                    stderr=result.log,
+                )
+
+    async def _prove_running(self, target: OutPath) -> None:
+        with self._work.step(Phase.PROVE):
+            # A new connection: the old one would not notice that nobody can log in any more.
+            self._executor = await self._work.connect(self._stack)
+            now = await ask_state(self._executor, self._work.host)
+            if wrong := prove.runs(now, target):
+                raise StepError(f"the end state is wrong: {wrong}")
+            if failed := prove.newly_failed(now, self._before):
+                self._warn(f"units that fail now and did not before: {', '.join(failed)}")
+
+    async def _commit(self, target: OutPath) -> None:
+        with self._work.step(Phase.COMMIT):
+            self._committing = True
+            result = await self._in_unit("commit", scripts.COMMIT, (target.path, target.path))
+            if result.rc != 0:
+                raise StepError(
+                    f"profile and boot default could not be set ({_ending(result)})",
+                    command=self._by_hand(target, "boot"),
+                    stderr=result.log,
+                )
+            now = await ask_state(self._executor, self._work.host)
+            if wrong := prove.boots(now, target):
+                raise StepError(f"the end state is wrong: {wrong}")
+            if not now.boot_source.is_boot_loader:
+                self._warn("the boot loader's default cannot be read there; the profile was proved")
+        await self._record(target)
+
+    async def _record(self, target: OutPath) -> None:
+        run, request = self._work.session.run, self._work.session.request
+        record = Record(
+            run=run.number,
+            who=run.who,
+            revision=run.revision,
+            out_path=target,
+            at=datetime.now(UTC),
+            emergency=request.emergency,
+        )
+        try:
+            await write_record(self._executor, record, SHORT_SECONDS)
+        except StepError as error:
+            # The host is at its target, and that is proved: only its memory of it is missing.
+            self._warn(error.message)
+
+    async def _back(self, error: StepError) -> RolledBack | Failed:
+        """Take the host back to what it was, and prove that."""
+        error.step = error.step or "activate"
+        self._work.notice(f"{error.message}; going back to what it ran", warning=True)
+        target, before = self._plan.target.out, self._before
+        try:
+            with self._work.step(Phase.ROLL_BACK):
+                now = await self._return()
+        except StepError as second:
+            unknown = f"not known ({second.message}); before, {prove.in_words(before)}"
+            return Failed(error.message, problem_of(error, unknown), target)
+        state = prove.in_words(now)
+        if wrong := prove.is_back(now, before):
+            return Failed(error.message, problem_of(error, f"{state}; {wrong}"), target)
+        return RolledBack(error.message, target, problem_of(error, f"{state}, as before"))
+
+    async def _return(self) -> HostState:
+        await self._reconnect(self._work.host.deadlines.activate)
+        if self._running_unit is not None:
+            await unit.stop(self._executor, self._running_unit, SHORT_SECONDS)
+        before = self._before
+        arguments = (
+            _path(before.profile if self._committing else None),
+            _path(before.boot_default if self._committing else None),
+            _path(before.running if Step.ACTIVATE in self._plan.steps else None),
+        )
+        result = await self._in_unit("return", scripts.RETURN, arguments)
+        if result.rc not in (0, prove.ACCEPTED_EXIT):
+            self._work.log(f"going back ended with {_ending(result)}")
+        self._executor = await self._work.connect(self._stack)
+        return await ask_state(self._executor, self._work.host)
+
+    async def _in_unit(self, action: str, text: str, arguments: tuple[str, ...]) -> UnitResult:
+        """Do something in a unit on the host, and see it end although the connection may not."""
+        name = f"orchestrator-{self._work.session.token}-{action}"
+        keep = self._before.running if action == "return" else self._plan.target.out
+        assert keep is not None
+        job = Work(name, action, text, arguments, keep)
+        deadline = asyncio.get_running_loop().time() + self._work.host.deadlines.activate
+        self._running_unit = name
+        with contextlib.suppress(UnreachableError):
+            # Whether it started is then asked over a new connection.
+            await unit.start(self._executor, job, SHORT_SECONDS)
+        result = await self._wait(name, deadline)
+        self._running_unit = None
+        self._work.log(result.log)
+        with contextlib.suppress(StepError):
+            await unit.forget(self._executor, name, SHORT_SECONDS)
+        return result
+
+    async def _wait(self, name: str, deadline: float) -> UnitResult:
+        clock = asyncio.get_running_loop()
+        while True:
+            left = deadline - clock.time()
+            if left <= 0:
+                raise StepError(
+                    f"{name} did not end within {self._work.host.deadlines.activate:.0f} s",
+                    command=self._executor.repeat(("systemctl", "status", name)),
+                )
+            try:
+                return await unit.wait(self._executor, name, left)
+            except UnreachableError:
+                await self._reconnect(deadline - clock.time())
+
+    async def _reconnect(self, seconds: float) -> None:
+        """Reach the host again, trying until the time is up."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            try:
+                self._executor = await self._work.connect(self._stack)
+            except UnreachableError:
+                if asyncio.get_running_loop().time() + RECONNECT_SECONDS > deadline:
+                    raise
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                return
+
+    def _left_alone(self) -> Failed:
+        """A person would not wait: say what goes on there."""
+        error = StepError(
+            "left before the host reached a proven state",
+            hint="deploy it again: that brings it to its target",
+            command=self._executor.repeat(("systemctl", "list-units", "orchestrator-*")),
+        )
+        error.step = self._work.phase.value
+        unit_name = self._running_unit
+        going_on = f"the unit {unit_name} may still be running there" if unit_name else "not proved"
+        before = prove.in_words(self._before)
+        return Failed(error.message, problem_of(error, f"{going_on}; before, {before}"))
+
+    def _warn(self, text: str) -> None:
+        self._warnings.append(text)
+        self._work.notice(text, warning=True)
+
+    def _by_hand(self, target: OutPath, action: str) -> str:
+        return self._executor.repeat((f"{target}/bin/switch-to-configuration", action))
+
+
+def _path(path: OutPath | None) -> str:
+    return "" if path is None else path.path
+
+
+def _ending(result: UnitResult) -> str:
+    return "it was killed" if result.rc is None else f"exit {result.rc}"

@@ -1,0 +1,86 @@
+"""Build a host's system where the inventory says, and bring it to the host."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.executor import Executor
+from orchestrator.engine.setup import reach
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError
+from orchestrator.model.event import Phase
+from orchestrator.model.host import BuildOn, BuildSite
+from orchestrator.model.plan import HostPlan, Step
+
+
+async def deliver(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:
+    """Build, and copy where the plan says so.
+
+    Args:
+        work: The host's share of the run.
+        plan: What to build.
+        executor: The way to the host; ``None`` where the goal does not contact it.
+
+    Raises:
+        StepError: The build or the copy failed.
+    """
+    site = work.session.request.build or work.host.build
+    async with AsyncExitStack() as stack:
+        match site.on:
+            case BuildOn.HERE:
+                await _build_here(work, plan)
+                source = "auto"
+            case BuildOn.TARGET:
+                target = executor or await work.connect(stack)
+                await _build_there(work, plan, await stack.enter_async_context(target.nix_store()))
+                return
+            case BuildOn.BUILDER:
+                source = await _builder_store(work, site, stack)
+                await _build_there(work, plan, source)
+        if Step.COPY in plan.steps:
+            assert executor is not None
+            await _copy(work, plan, executor, source)
+
+
+async def _build_here(work: HostWork, plan: HostPlan) -> None:
+    roots = Path(work.session.setup.state, "roots")
+    roots.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with work.turn(Phase.BUILD, work.session.gates.builds):
+        await nix.build(
+            plan.target,
+            root=str(roots / work.host.name),
+            deadline=work.host.deadlines.build,
+            on_stderr=work.on_nix_line,
+        )
+
+
+async def _build_there(work: HostWork, plan: HostPlan, store: str) -> None:
+    async with work.turn(Phase.BUILD, work.session.gates.builds):
+        await nix.build_on(
+            store, plan.target, deadline=work.host.deadlines.build, on_stderr=work.on_nix_line
+        )
+
+
+async def _builder_store(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> str:
+    setup = work.session.setup
+    builder = setup.fleet.hosts.get(site.builder or "")
+    if builder is None:
+        raise StepError(f"the builder {site.builder!r} is no host of this fleet")
+    with work.step(Phase.BUILD):
+        executor = await stack.enter_async_context(reach(setup, builder))
+        return await stack.enter_async_context(executor.nix_store())
+
+
+async def _copy(work: HostWork, plan: HostPlan, executor: Executor, source: str) -> None:
+    async with work.turn(Phase.COPY, work.session.gates.copies), executor.nix_store() as store:
+        if store == source:
+            return
+        await nix.copy(
+            plan.target.out,
+            source=source,
+            to=store,
+            deadline=work.host.deadlines.copy,
+            on_stderr=work.on_nix_line,
+        )

@@ -1,0 +1,116 @@
+"""A run: every selected host at the same time, within limits, to one report."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.adapters import git, nix
+from orchestrator.adapters.history import History
+from orchestrator.engine.host import deploy_host
+from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.setup import Emit, Gates, Setup
+from orchestrator.engine.work import HostWork, Session
+from orchestrator.errors import OrchestratorError
+from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted
+from orchestrator.model.host import Host
+from orchestrator.model.outcome import Failed, Outcome, Problem
+from orchestrator.model.run import DeployRequest, HostResult, Report, Run
+from orchestrator.plan.select import select
+
+
+async def _begin(setup: Setup, request: DeployRequest) -> Run:
+    """Give a run its number and its folder."""
+    _, revision = await asyncio.gather(nix.version(), git.revision(setup.fleet.root))
+    started = datetime.now(UTC)
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    history = History(setup.state / "history.db")
+    goal = f"plan {request.goal.value}" if request.plan_only else request.goal.value
+    number = history.begin(who, revision, goal, started)
+    folder = Path(setup.state, "runs", str(number))
+    folder.mkdir(parents=True, mode=0o700)
+    return Run(number, str(folder), who, revision, started)
+
+
+async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
+    """Bring every selected host to the goal.
+
+    Returns:
+        The report; every selected host is in it, whatever happened.
+
+    Raises:
+        UsageError: A selector matches nothing; or there is no Nix, or too old a one.
+        OrchestratorError: The state folder cannot be written.
+        Exception: A bug. Every host has come to its end, and the report was emitted, before it
+            is raised.
+    """
+    began = time.monotonic()
+    hosts = select(setup.fleet, request.selectors)
+    run = await _begin(setup, request)
+    interrupt = Interrupt(lambda text: emit(Notice(text, warning=True)))
+    session = Session(
+        setup=setup,
+        request=request,
+        run=run,
+        gates=Gates.of(setup.fleet.limits),
+        interrupt=interrupt,
+        emit=emit,
+        token=f"{run.number}-{secrets.token_hex(4)}",
+    )
+    emit(RunStarted(run, request.goal, tuple(host.name for host in hosts), request.plan_only))
+    bugs: list[Exception] = []
+    with interrupt.listening():
+        results = await _all(session, hosts, bugs)
+    report = Report(
+        run=run,
+        goal=request.goal,
+        plan_only=request.plan_only,
+        hosts=results,
+        seconds=time.monotonic() - began,
+        interrupted=interrupt.wished,
+    )
+    _remember(setup, report, emit)
+    emit(RunFinished(report))
+    if bugs:
+        raise bugs[0]
+    return report
+
+
+async def _all(
+    session: Session, hosts: Sequence[Host], bugs: list[Exception]
+) -> dict[str, HostResult]:
+    async with asyncio.TaskGroup() as group:
+        tasks = {
+            host.name: group.create_task(_one(session, host, bugs), name=host.name)
+            for host in hosts
+        }
+    return {name: task.result() for name, task in tasks.items()}
+
+
+async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResult:
+    """One host to its end. Its bug must not cut off siblings that are being changed."""
+    outcome: Outcome
+    work = HostWork(session, host)
+    try:
+        outcome = await deploy_host(work)
+    except Exception as bug:
+        bugs.append(bug)
+        message = f"a bug in the orchestrator: {type(bug).__name__}: {bug}"
+        outcome = Failed(message, Problem(work.phase.value, message))
+    seconds = time.monotonic() - work.began
+    session.emit(HostFinished(host.name, outcome, seconds))
+    return HostResult(outcome, seconds)
+
+
+def _remember(setup: Setup, report: Report, emit: Emit) -> None:
+    """Enter the run's end into the history; a full disk must not hide what happened."""
+    try:
+        History(setup.state / "history.db").finish(report)
+    except OrchestratorError as error:
+        emit(Notice(error.message, warning=True))

@@ -1,0 +1,55 @@
+"""Compare what a host runs with what should run there: its own system, not this machine's."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.engine.setup import Setup, reach
+from orchestrator.errors import StepError
+from orchestrator.model.host import Host
+from orchestrator.model.state import HostState
+from orchestrator.model.store import Evaluated, OutPath
+from orchestrator.plan.diff import Change, diff
+
+
+@dataclass(frozen=True, slots=True)
+class HostDiff:
+    """A host's system against the one wanted."""
+
+    host: Host
+    state: HostState
+    wanted: OutPath
+    changes: tuple[Change, ...]
+
+
+async def diff_host(setup: Setup, host: Host) -> HostDiff:
+    """Build the wanted system here and compare its closure with the host's running one.
+
+    Raises:
+        StepError: The host does not answer, or its configuration does not evaluate or build.
+    """
+    wanted, (state, running) = await asyncio.gather(_wanted(setup, host), _running(setup, host))
+    changes = diff(running, await nix.requisites(wanted.out))
+    return HostDiff(host, state, wanted.out, changes)
+
+
+async def _wanted(setup: Setup, host: Host) -> Evaluated:
+    wanted = await nix.evaluate(setup.flake, host.attr, deadline=host.deadlines.evaluate)
+    roots = Path(setup.state, "roots")
+    roots.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await nix.build(wanted, root=str(roots / host.name), deadline=host.deadlines.build)
+    return wanted
+
+
+async def _running(setup: Setup, host: Host) -> tuple[HostState, tuple[OutPath, ...]]:
+    async with reach(setup, host) as executor:
+        state = await ask_state(executor, host)
+        done = await executor.run(scripts.script(scripts.CLOSURE), deadline=host.deadlines.copy)
+        if done.rc != 0:
+            raise StepError("the host did not list its running system's closure", stderr=done.err)
+        return state, tuple(OutPath.parse(line) for line in done.out.splitlines())

@@ -1,0 +1,131 @@
+"""One host's whole way: gather, decide, deliver, activate. It always ends in an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.engine.activation import Activation
+from orchestrator.engine.delivery import deliver
+from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.errors import StepError
+from orchestrator.model.event import Phase
+from orchestrator.model.outcome import (
+    Completed,
+    Deployed,
+    Failed,
+    Outcome,
+    Skipped,
+    Unchanged,
+)
+from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.state import HostState
+from orchestrator.model.store import Evaluated
+from orchestrator.plan.decide import decide
+
+
+async def deploy_host(work: HostWork) -> Outcome:
+    """Bring one host to the run's goal. What fails is an outcome; a bug is an exception."""
+    try:
+        with work.session.interrupt.cancellable():
+            async with work.session.gates.hosts, AsyncExitStack() as stack:
+                work.began = time.monotonic()
+                return await _way(work, stack)
+    except StepError as error:
+        return Failed(error.message, problem_of(error))
+    except asyncio.CancelledError:
+        if not work.session.interrupt.wished:
+            raise
+        return Skipped(f"interrupted while {work.phase.value}; the host was not changed")
+
+
+async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
+    request = work.session.request
+    wanted, executor, state = await _gather(work, stack)
+    plan = decide(
+        work.host,
+        request.goal,
+        wanted,
+        state,
+        now=datetime.now(UTC),
+        verify=request.verify,
+        force=request.force,
+    )
+    if isinstance(plan, Unchanged):
+        return plan
+    work.log(f"plan: {plan.reason}; {', '.join(step.value for step in plan.steps)}")
+    if request.plan_only:
+        return _would_be(plan)
+    await deliver(work, plan, executor)
+    if not plan.goal.changes_host:
+        return await _complete(work, plan, executor)
+    assert executor is not None
+    assert state is not None
+    async with work.session.gates.activations:
+        return await Activation(work, plan, state, executor, stack).run()
+
+
+async def _gather(
+    work: HostWork, stack: AsyncExitStack
+) -> tuple[Evaluated, Executor | None, HostState | None]:
+    """Ask, at the same time, what should run there and what does."""
+    if not work.session.request.goal.contacts_host:
+        return await _evaluate(work), None, None
+    try:
+        async with asyncio.TaskGroup() as group:
+            wanted = group.create_task(_evaluate(work))
+            answer = group.create_task(_ask(work, stack))
+    except BaseExceptionGroup as errors:
+        # Both may fail; the first is enough to stop this host, and a bug goes before either.
+        raise min(errors.exceptions, key=lambda error: isinstance(error, StepError)) from None
+    return wanted.result(), *answer.result()
+
+
+async def _evaluate(work: HostWork) -> Evaluated:
+    async with work.turn(Phase.EVALUATE, work.session.gates.evaluations):
+        return await nix.evaluate(
+            work.session.setup.flake,
+            work.host.attr,
+            deadline=work.host.deadlines.evaluate,
+            on_stderr=work.on_nix_line,
+        )
+
+
+async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostState]:
+    async with work.turn(Phase.ASK, work.session.gates.connections):
+        executor = await work.connect(stack)
+        return executor, await ask_state(executor, work.host)
+
+
+def _would_be(plan: HostPlan) -> Outcome:
+    if plan.goal.changes_host:
+        return Deployed(f"would be deployed: {plan.reason}", plan.target.out, plan.goal)
+    return Completed(f"would be done: {plan.reason}", plan.target.out, plan.goal)
+
+
+async def _complete(work: HostWork, plan: HostPlan, executor: Executor | None) -> Completed:
+    reason = plan.goal.achievement
+    if Step.DRY_ACTIVATE in plan.steps:
+        assert executor is not None
+        reason = await _dry_activate(work, plan, executor) or reason
+    return Completed(reason, plan.target.out, plan.goal)
+
+
+async def _dry_activate(work: HostWork, plan: HostPlan, executor: Executor) -> str:
+    argv = scripts.script(scripts.ACTIVATE, plan.target.out.path, "dry-activate")
+    with work.step(Phase.ACTIVATE):
+        done = await executor.run(argv, deadline=work.host.deadlines.activate)
+        work.log(f"{done.out}\n{done.err}")
+        if done.rc != 0:
+            raise StepError(
+                f"dry activation failed (exit {done.rc})",
+                command=executor.repeat(argv[-2:]),
+                stderr=done.err,
+            )
+    return "; ".join(f"{done.out}\n{done.err}".split("\n")).strip("; ")

@@ -1,0 +1,108 @@
+"""What a run is made from: the fleet, how it is reached, where its state is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.adapters.executor import Executor, SudoPassword
+from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.errors import UsageError
+from orchestrator.model.event import Event
+from orchestrator.model.host import Fleet, Host, Limits
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What stays the same over all runs from this machine.
+
+    Attributes:
+        flake: Where ``nixosConfigurations`` are.
+        ssh: How hosts are reached.
+        password: For sudo, where it asks for one.
+        state: The fleet's folder on this machine: history, runs, roots.
+    """
+
+    fleet: Fleet
+    flake: Flake
+    ssh: SshSettings
+    state: Path
+    password: SudoPassword | None = None
+
+
+def state_folder(fleet: Fleet) -> Path:
+    """Where this machine keeps a fleet's history: below ``$XDG_STATE_HOME/orchestrator``.
+
+    Two checkouts of one fleet are two fleets here: their runs have numbers of their own.
+    """
+    base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    digest = hashlib.sha256(fleet.root.encode()).hexdigest()[:8]
+    return Path(base, "orchestrator", "fleets", f"{fleet.name}-{digest}")
+
+
+def this_machines_host(fleet: Fleet) -> str:
+    """The name of the host that the machine one sits on is.
+
+    Raises:
+        UsageError: The inventory does not say.
+    """
+    for host in fleet.hosts.values():
+        if is_this_machine(host):
+            return host.name
+    raise UsageError(
+        "the inventory does not say which host this machine is",
+        hint=f"if it is one of the fleet's, give that host `machine_id: {this_machine_id()}`",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """How many of each may be under way: a semaphore for each scarce resource."""
+
+    hosts: asyncio.Semaphore
+    evaluations: asyncio.Semaphore
+    builds: asyncio.Semaphore
+    copies: asyncio.Semaphore
+    activations: asyncio.Semaphore
+    connections: asyncio.Semaphore
+    verifications: asyncio.Semaphore
+
+    @classmethod
+    def of(cls, limits: Limits) -> Gates:
+        """Make them from the inventory's limits."""
+        return cls(
+            hosts=asyncio.Semaphore(limits.hosts),
+            evaluations=asyncio.Semaphore(limits.evaluations),
+            builds=asyncio.Semaphore(limits.builds),
+            copies=asyncio.Semaphore(limits.copies),
+            activations=asyncio.Semaphore(limits.activations),
+            connections=asyncio.Semaphore(limits.connections),
+            verifications=asyncio.Semaphore(limits.verifications),
+        )
+
+
+@contextlib.asynccontextmanager
+async def reach(setup: Setup, host: Host) -> AsyncIterator[Executor]:
+    """Open a way to a host: this machine itself where the inventory says so, else SSH.
+
+    Raises:
+        UnreachableError: The host does not answer.
+        StepError: The login or the host key was refused.
+    """
+    if is_this_machine(host):
+        yield LocalExecutor(host, setup.password)
+        return
+    # asyncssh takes a tenth of a second to import; a command that asks no host does without.
+    from orchestrator.adapters.ssh.executor import open_ssh
+
+    async with open_ssh(host, setup.ssh, setup.password) as executor:
+        yield executor

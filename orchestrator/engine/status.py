@@ -1,0 +1,45 @@
+"""Ask hosts what they run, all at the same time; nothing is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.engine.setup import Gates, Setup, reach
+from orchestrator.errors import StepError
+from orchestrator.model.host import Host
+from orchestrator.model.state import HostState
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one host said: a state, or why there is none.
+
+    Attributes:
+        seconds: From the first packet to the answer.
+    """
+
+    host: Host
+    state: HostState | None
+    error: StepError | None
+    seconds: float
+
+
+async def ask_all(setup: Setup, hosts: Sequence[Host]) -> tuple[Answer, ...]:
+    """Ask each host for its state; one that does not answer keeps nobody waiting."""
+    gate = Gates.of(setup.fleet.limits).connections
+    return tuple(await asyncio.gather(*(_ask(setup, host, gate) for host in hosts)))
+
+
+async def _ask(setup: Setup, host: Host, gate: asyncio.Semaphore) -> Answer:
+    async with gate:
+        began = time.monotonic()
+        try:
+            async with reach(setup, host) as executor:
+                state = await ask_state(executor, host)
+        except StepError as error:
+            return Answer(host, None, error, time.monotonic() - began)
+        return Answer(host, state, None, time.monotonic() - began)

@@ -1,0 +1,47 @@
+"""Verify a host: its testinfra suites, over the connection made after activation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.testinfra import run
+from orchestrator.engine.work import HostWork
+from orchestrator.model.event import Phase
+
+
+async def verify(work: HostWork, executor: Executor) -> None:
+    """Run a host's suites; a person's wish to stop ends them.
+
+    Raises:
+        StepError: A check failed, or none ran.
+        InterruptedStepError: A person asked to stop.
+    """
+    host, session = work.host, work.session
+    if not host.verify.suites:
+        work.notice("not verified: the inventory names no suite for it", warning=True)
+        return
+
+    async def on_host(command: str) -> CommandResult:
+        return await executor.run(("/bin/sh", "-c", command), deadline=host.deadlines.verify)
+
+    root = Path(session.setup.fleet.root)
+    folder = Path(session.run.folder)
+    async with work.turn(Phase.VERIFY, session.gates.verifications):
+        result = await session.interrupt.unless_wished(
+            run.verify(
+                host,
+                [root / suite for suite in host.verify.suites],
+                on_host,
+                folder=folder,
+                junit=folder / f"junit-{host.name}.xml",
+                log=work.log,
+                root=root,
+            )
+        )
+        if not result.ok:
+            raise result.error()
+        for check in result.flapped:
+            work.notice(f"{check} passed only when it was tried again", warning=True)
+        work.log(f"verified: {result.summary}")

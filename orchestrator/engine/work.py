@@ -1,0 +1,119 @@
+"""One host's share of a run: what it is at, and how that is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from orchestrator.adapters import nix_log
+from orchestrator.adapters.executor import Executor
+from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.setup import Emit, Gates, Setup, reach
+from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
+from orchestrator.model.host import Host
+from orchestrator.model.outcome import Problem
+from orchestrator.model.run import DeployRequest, Run
+
+STDERR_LINES = 20
+"""How many of a command's last lines a person is shown; the log has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all hosts of a run share.
+
+    Attributes:
+        token: Names the run's units on hosts; no two runs from any machine share it.
+    """
+
+    setup: Setup
+    request: DeployRequest
+    run: Run
+    gates: Gates
+    interrupt: Interrupt
+    emit: Emit
+    token: str
+
+
+class HostWork:
+    """One host's share of a run.
+
+    Attributes:
+        phase: What the host is busy with.
+        began: When its turn came, by the monotonic clock.
+    """
+
+    def __init__(self, session: Session, host: Host) -> None:
+        self.session = session
+        self.host = host
+        self.phase = Phase.WAIT
+        self.began = time.monotonic()
+
+    @contextlib.contextmanager
+    def step(self, phase: Phase) -> Iterator[None]:
+        """Enter a phase; an error that leaves it bears its name."""
+        self.phase = phase
+        self.session.emit(PhaseStarted(self.host.name, phase))
+        try:
+            yield
+        except StepError as error:
+            error.step = error.step or _STEP[phase]
+            raise
+
+    @contextlib.asynccontextmanager
+    async def turn(self, phase: Phase, gate: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Wait for a turn at a scarce resource, then enter the phase."""
+        async with gate:
+            with self.step(phase):
+                yield
+
+    def log(self, text: str) -> None:
+        """Put lines into the host's log."""
+        for line in text.splitlines():
+            self.session.emit(LogLine(self.host.name, line))
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Tell a person a sentence about this host now."""
+        self.session.emit(Notice(text, self.host.name, warning))
+
+    def on_nix_line(self, line: bytes) -> None:
+        """Log a line of Nix's, and show what it is at."""
+        if text := nix_log.text(line):
+            self.log(text)
+        if doing := nix_log.progress(line):
+            self.session.emit(Progress(self.host.name, doing))
+
+    async def connect(self, stack: contextlib.AsyncExitStack) -> Executor:
+        """Open a new way to the host; ``stack`` closes it."""
+        return await stack.enter_async_context(reach(self.session.setup, self.host))
+
+
+_STEP = {
+    Phase.WAIT: "wait",
+    Phase.EVALUATE: "evaluate",
+    Phase.ASK: "connect",
+    Phase.BUILD: "build",
+    Phase.COPY: "copy",
+    Phase.ACTIVATE: "activate",
+    Phase.PROVE: "prove",
+    Phase.VERIFY: "verify",
+    Phase.COMMIT: "commit",
+    Phase.ROLL_BACK: "roll back",
+}
+
+
+def problem_of(error: StepError, host_state: str | None = None) -> Problem:
+    """Put an error into the words of a report."""
+    return Problem(
+        step=error.step or "deploy",
+        message=error.message,
+        hint=error.hint,
+        command=error.command,
+        stderr=tuple(error.stderr.splitlines()[-STDERR_LINES:]),
+        host_state=host_state,
+        refused=isinstance(error, RefusedError),
+    )
