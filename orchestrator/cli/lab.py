@@ -1,0 +1,141 @@
+"""``orchestrator lab``: the fleet's hosts, real, on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.lab.lab import Lab
+    from orchestrator.lab.status import LabStatus
+
+fleet_option = click.option(
+    "--fleet",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The fleet's folder; without it the nearest parent with inventory/.",
+)
+
+
+def fleet_root(explicit: Path | None) -> Path:
+    """Return the fleet's folder: the given one, or the nearest parent with ``inventory/``.
+
+    Raises:
+        UsageError: There is none.
+    """
+    start = explicit or Path.cwd()
+    for folder in [start] if explicit else [start, *start.parents]:
+        if (folder / "inventory").is_dir():
+            return folder
+    raise UsageError(f"{start} is in no fleet: no inventory/ here", hint="give --fleet DIR")
+
+
+def host_names(root: Path) -> list[str]:
+    """Return the names of all hosts of a fleet.
+
+    Raises:
+        UsageError: ``inventory/fleet.json`` is missing or has no hosts.
+    """
+    path = root / "inventory/fleet.json"
+    try:
+        return list(json.loads(path.read_text())["hosts"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} does not tell the fleet's hosts: {error}") from error
+
+
+def _lab(fleet: Path | None) -> Lab:
+    from orchestrator.lab.lab import Lab
+
+    begin = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"[{time.monotonic() - begin:5.1f} s] {text}", err=True)
+
+    return Lab.of(fleet_root(fleet), say)
+
+
+def _show(status: LabStatus) -> None:
+    for host in status.hosts:
+        click.echo(f"{host.name:20} {host.address:15} {host.state}")
+    if not status.hosts:
+        click.echo("no lab; make one with: orchestrator lab up", err=True)
+
+
+@click.group()
+def lab() -> None:
+    """Try the fleet on real hosts on this machine: systemd, sshd and Nix in namespaces."""
+
+
+@lab.command()
+@click.argument("hosts", nargs=-1)
+@click.option("--fresh", is_flag=True, help="Forget the hosts' state: back to generation 1.")
+@fleet_option
+def up(hosts: tuple[str, ...], fresh: bool, fleet: Path | None) -> None:
+    """Start HOSTS (all of the fleet's without); those that run stay as they are."""
+    it = _lab(fleet)
+    known = host_names(it.fleet_root)
+    if unknown := sorted(set(hosts) - set(known)):
+        raise UsageError(
+            f"the fleet has no host {', '.join(unknown)}", hint=f"it has {', '.join(known)}"
+        )
+    _show(it.up(hosts or known, fresh=fresh))
+
+
+@lab.command()
+@click.option("--purge", is_flag=True, help="Remove the hosts' state as well.")
+@fleet_option
+def down(purge: bool, fleet: Path | None) -> None:
+    """Stop everything that the lab runs."""
+    _lab(fleet).down(purge=purge)
+
+
+@lab.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@fleet_option
+def status(as_json: bool, fleet: Path | None) -> None:
+    """Show each host's address and state."""
+    found = _lab(fleet).status()
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        _show(found)
+
+
+@lab.command(context_settings={"ignore_unknown_options": True})
+@click.argument("host")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@fleet_option
+def ssh(host: str, command: tuple[str, ...], fleet: Path | None) -> None:
+    """Open a shell on HOST, or run COMMAND there."""
+    from orchestrator.lab.namespaces import enter_network
+
+    it = _lab(fleet)
+    it.host(host)
+    enter_network(it.network.require())
+    os.execvp("ssh", ["ssh", "-F", str(it.places.ssh_config), host, *command])  # noqa: S606, S607
+
+
+@lab.command()
+@click.argument("host")
+@fleet_option
+def console(host: str, fleet: Path | None) -> None:
+    """Print what HOST said on its console, over all its boots."""
+    click.echo(_lab(fleet).host(host).console.read_text(errors="replace"), nl=False)
+
+
+@lab.command()
+@click.argument("host")
+@click.argument("kind")
+@click.option("--rate", default="8mbit", show_default=True, help="For slow, in tc's words.")
+@fleet_option
+def fault(host: str, kind: str, rate: str, fleet: Path | None) -> None:
+    """Put a fault of some KIND into HOST: partition, heal, kill, freeze and others."""
+    from orchestrator.lab.faults import FaultOptions
+
+    _lab(fleet).fault(host, kind, FaultOptions(rate=rate))

@@ -1,0 +1,129 @@
+"""One host: its folder, and its life from power on to power off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.lab import keys
+from orchestrator.lab.cgroup import Cgroup
+from orchestrator.lab.errors import LabError
+from orchestrator.lab.image import Image
+from orchestrator.lab.places import package_data
+from orchestrator.lab.record import PREFIX, HostRecord
+from orchestrator.lab.shell import start
+
+_DEPLOY_ID = 1000
+# What systemd(1) does on these signals to PID 1.
+_POWER_OFF = signal.SIGRTMIN + 4
+_REBOOT = signal.SIGRTMIN + 5
+
+
+@dataclass(frozen=True, slots=True)
+class LabHost:
+    """A host of a lab, running or not."""
+
+    name: str
+    record: HostRecord
+    folder: Path
+    cgroup: Cgroup
+
+    @property
+    def running(self) -> bool:
+        """Whether any of its processes lives."""
+        return self.cgroup.populated
+
+    @property
+    def console(self) -> Path:
+        """What the host and its runner said, over all its boots."""
+        return self.folder / "console.log"
+
+    @property
+    def leader(self) -> int | None:
+        """The process that is PID 1 on the host."""
+        init = self.cgroup / "machine" / "payload" / "init.scope"
+        for pid in init.pids():
+            status = Path(f"/proc/{pid}/status").read_text()
+            ids = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+            if ids.split()[-1] == "1":
+                return pid
+        return None
+
+    @property
+    def runner(self) -> int:
+        """The process that holds the host's network.
+
+        Raises:
+            LabError: The host is off.
+        """
+        pids = (self.cgroup / "runner").pids()
+        if not pids:
+            raise LabError(f"host '{self.name}' is off", hint=f"orchestrator lab up {self.name}")
+        return min(pids)
+
+    def start(self, image: Image, keeper: int) -> None:
+        """Power the host on; returns at once."""
+        for group in ("runner", "machine"):
+            (self.cgroup / group).create()
+        variables = {
+            "LAB_NAME": self.name,
+            "LAB_DIR": str(self.folder),
+            "LAB_BASE": str(image.rootfs),
+            "LAB_CGROUP": str(self.cgroup.path),
+            "LAB_ADDRESS": f"{self.record.address}/{PREFIX}",
+            "LAB_MAC": self.record.mac,
+            "LAB_PORT": self.record.port,
+            "LAB_KEEPER": str(keeper),
+            "LAB_NSPAWN": str(image.nspawn),
+        }
+        start("sh", package_data("base/runner/host"), log=self.console, env=variables)
+
+    def kill(self) -> None:
+        """Cut the power: every process of the host ends in the same instant."""
+        self.cgroup.remove()
+
+    def ask_to_power_off(self) -> None:
+        """Ask the host's systemd to stop everything and power off; returns at once."""
+        self._signal(_POWER_OFF)
+
+    def reboot(self) -> None:
+        """Ask the host's systemd to reboot; returns at once."""
+        self._signal(_REBOOT)
+
+    def stop(self, deadline: float = 10) -> None:
+        """Power the host off in order, and cut its power if it takes too long."""
+        self.ask_to_power_off()
+        until = time.monotonic() + deadline
+        while self.running and time.monotonic() < until:
+            time.sleep(0.02)
+        self.kill()
+
+    def _signal(self, number: int) -> None:
+        if self.cgroup.frozen:
+            self.cgroup.freeze(False)
+        if (leader := self.leader) is not None:
+            os.kill(leader, number)
+
+
+def furnish(host: LabHost, authorized_key: str, host_key: keys.KeyPair) -> None:
+    """Make the folder of a new host: its name, its identity, who may log in."""
+    for layer in ("upper", "work", "root"):
+        (host.folder / layer).mkdir(parents=True, exist_ok=True)
+    etc = host.folder / "upper/etc"
+    etc.mkdir(exist_ok=True)
+    (etc / "hostname").write_text(host.name + "\n")
+    (etc / "hosts").write_text(f"127.0.0.1 localhost\n{host.record.address} {host.name}\n")
+    (etc / "machine-id").write_text(host.record.machine_id + "\n")
+    keys.write_private(etc / "ssh/ssh_host_ed25519_key", host_key.private)
+    (etc / "ssh/ssh_host_ed25519_key.pub").write_text(host_key.public + "\n")
+    for home, owner in (("root", 0), ("home/deploy", _DEPLOY_ID)):
+        folder = host.folder / "upper" / home / ".ssh"
+        keys.write_private(folder / "authorized_keys", authorized_key + "\n")
+        (folder.parent).chmod(0o700)
+        folder.chmod(0o700)
+        for path in (folder.parent, folder, folder / "authorized_keys"):
+            shutil.chown(path, owner, owner)

@@ -1,0 +1,43 @@
+"""SSH keys of a lab: the deployer's and the hosts', known to each other before the first boot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An ed25519 key in OpenSSH's formats."""
+
+    private: str
+    public: str
+
+
+def generate() -> KeyPair:
+    """Make a new key."""
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+    public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
+    return KeyPair(private.decode(), public.decode())
+
+
+def keep(path: Path) -> str:
+    """Return the public half of the key at ``path``, which is made if it is missing."""
+    public_path = path.with_name(path.name + ".pub")
+    if not (path.exists() and public_path.exists()):
+        pair = generate()
+        write_private(path, pair.private)
+        public_path.write_text(pair.public + "\n")
+    return public_path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, from its first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    path.chmod(0o600)
+    path.write_text(text)

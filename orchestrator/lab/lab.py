@@ -1,0 +1,228 @@
+"""A lab: a fleet's hosts, real, on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.lab import (
+    deployer_nix,
+    faults,
+    image,
+    keys,
+    record,
+    requirements,
+    seed,
+    ssh_files,
+)
+from orchestrator.lab.cgroup import Cgroup, cgroup2_root
+from orchestrator.lab.errors import LabError
+from orchestrator.lab.host import LabHost, furnish
+from orchestrator.lab.image import Image, Progress
+from orchestrator.lab.lock import locked
+from orchestrator.lab.network import Network
+from orchestrator.lab.places import LabPlaces
+from orchestrator.lab.record import HostRecord, LabRecord
+from orchestrator.lab.status import HostStatus, LabStatus
+
+BOOT_DEADLINE = 60.0
+"""Seconds from power on to an SSH banner."""
+
+STOP_DEADLINE = 5.0
+
+
+def silent(_: str) -> None:
+    """Take progress and say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The lab that belongs to a fleet's folder."""
+
+    fleet_root: Path
+    places: LabPlaces
+    cgroup: Cgroup
+    on_progress: Progress = silent
+
+    @classmethod
+    def of(cls, fleet_root: Path, on_progress: Progress = silent) -> Lab:
+        """Return a fleet's lab, up or not.
+
+        Raises:
+            LabRequirementError: This machine cannot run a lab.
+        """
+        requirements.check_root()
+        places = LabPlaces.of(fleet_root)
+        group = Cgroup(cgroup2_root() / f"orchestrator-lab-{places.id}")
+        return cls(fleet_root.resolve(), places, group, on_progress)
+
+    @property
+    def network(self) -> Network:
+        """The network of the deployer and the hosts."""
+        return Network(self.cgroup / "network")
+
+    def up(self, names: Sequence[str], *, fresh: bool = False) -> LabStatus:
+        """Bring hosts up; those that are up already stay as they are.
+
+        Args:
+            names: The hosts.
+            fresh: Forget the state that these hosts had, down to their first generation.
+
+        Raises:
+            LabError: A host does not answer SSH in time, or a step before that failed.
+        """
+        requirements.check(len(names), has_image=Image.wanted().exists)
+        with locked(self.places.lock, self.on_progress):
+            base = image.ensure(self.on_progress)
+            if fresh:
+                self._forget(names)
+            lab = self._furnish(names, base)
+            self._boot(names, lab)
+            self._wait(names, lab)
+        return self.status()
+
+    def down(self, *, purge: bool = False) -> None:
+        """End everything that the lab runs, whatever state an earlier command left it in.
+
+        Args:
+            purge: Remove the hosts' state and the lab's folder as well.
+        """
+        with locked(self.places.lock, self.on_progress):
+            self._stop_hosts()
+            self.cgroup.remove()
+            if purge:
+                shutil.rmtree(self.places.root, ignore_errors=True)
+                deployer_nix.remove_mount_point()
+                self.places.lock.unlink(missing_ok=True)
+            elif (lab := record.load(self.places.record)) is not None:
+                replace(lab, up=False).save(self.places.record)
+
+    def status(self) -> LabStatus:
+        """Ask what runs."""
+        lab = record.load(self.places.record)
+        if lab is None or self.network.keeper is None:
+            answering: dict[str, bool] = {}
+        else:
+            running = {n: h.address for n, h in lab.hosts.items() if self.host(n).running}
+            answering = self.network.answering(running, 0.5)
+        hosts = [] if lab is None else [self._host_status(n, lab, answering) for n in lab.hosts]
+        return LabStatus(self.places.id, self.places.root, self.network.keeper is not None, hosts)
+
+    def host(self, name: str) -> LabHost:
+        """Return a host of the lab.
+
+        Raises:
+            LabError: The lab has no such host.
+        """
+        lab = record.load(self.places.record)
+        if lab is None or name not in lab.hosts:
+            there = ", ".join(lab.hosts) if lab else "no host at all"
+            raise LabError(
+                f"the lab has no host '{name}'; it has {there}", hint="orchestrator lab up"
+            )
+        return self._host(name, lab.hosts[name])
+
+    def fault(self, name: str, fault: str, options: faults.FaultOptions | None = None) -> None:
+        """Put a fault into a host; see ``faults.FAULTS``."""
+        lab = record.load(self.places.record)
+        host = self.host(name)
+        assert lab is not None
+        target = faults.Target(host, self.network, Image(lab.base))
+        faults.apply(fault, target, options or faults.FaultOptions())
+
+    def wait(self, name: str, seconds: float = BOOT_DEADLINE) -> bool:
+        """Wait for a host's SSH server, and tell whether it answered."""
+        address = self.host(name).record.address
+        return self.network.answering({name: address}, seconds)[name]
+
+    def _host(self, name: str, host: HostRecord) -> LabHost:
+        return LabHost(name, host, self.places.host(name), self.cgroup / "hosts" / name)
+
+    def _host_status(self, name: str, lab: LabRecord, answering: dict[str, bool]) -> HostStatus:
+        host = self._host(name, lab.hosts[name])
+        if not host.running:
+            state = "off"
+        elif host.cgroup.frozen:
+            state = "frozen"
+        else:
+            state = "up" if answering.get(name) else "silent"
+        return HostStatus(name, host.record.address, host.record.machine_id, state)
+
+    def _forget(self, names: Sequence[str]) -> None:
+        lab = record.load(self.places.record)
+        for name in names:
+            if lab is not None and name in lab.hosts:
+                self._host(name, lab.hosts[name]).kill()
+            shutil.rmtree(self.places.host(name), ignore_errors=True)
+
+    def _furnish(self, names: Sequence[str], base: Image) -> LabRecord:
+        """Make what is missing in the lab's folder, and record it."""
+        lab = record.load(self.places.record)
+        if lab is None:
+            # Processes without a record: somebody removed the folder of a running lab.
+            self.cgroup.remove()
+            lab = LabRecord(self.fleet_root, self.cgroup.path, True, base.path, {})
+        lab = replace(lab, up=True, base=self._base_for(lab, base).path)
+        self.places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        authorized = keys.keep(self.places.identity)
+        seed.place_nixpkgs(base, self.places.nixpkgs)
+        first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
+        for name in names:
+            if name not in lab.hosts or not (self.places.host(name) / "complete").exists():
+                lab = self._new_host(name, lab, authorized, first)
+        ssh_files.write(self.places, lab)
+        lab.save(self.places.record)
+        return lab
+
+    def _base_for(self, lab: LabRecord, wanted: Image) -> Image:
+        """Keep the base image that existing hosts were made on: their upper layers belong to it."""
+        there = any((self.places.host(name) / "complete").exists() for name in lab.hosts)
+        if lab.base == wanted.path or not there or not lab.base.is_dir():
+            return wanted
+        self.on_progress(
+            "the hosts keep their older base image (renew: orchestrator lab up --fresh)"
+        )
+        return Image(lab.base)
+
+    def _new_host(self, name: str, lab: LabRecord, authorized: str, first: seed.Seed) -> LabRecord:
+        key = keys.generate()
+        old = lab.hosts.get(name)
+        number = lab.next_number() if old is None else old.number
+        host = HostRecord(number, record.machine_id(self.places.id, name), key.public)
+        shutil.rmtree(self.places.host(name), ignore_errors=True)
+        made = self._host(name, host)
+        furnish(made, authorized, key)
+        seed.plant(first, made.folder)
+        (made.folder / "complete").touch()
+        return lab.with_host(name, host)
+
+    def _boot(self, names: Sequence[str], lab: LabRecord) -> None:
+        keeper = self.network.ensure()
+        off = [host for name in names if not (host := self._host(name, lab.hosts[name])).running]
+        if off:
+            self.on_progress(f"booting {', '.join(host.name for host in off)}")
+        for host in off:
+            host.start(Image(lab.base), keeper)
+
+    def _wait(self, names: Sequence[str], lab: LabRecord) -> None:
+        addresses = {name: lab.hosts[name].address for name in names}
+        answers = self.network.answering(addresses, BOOT_DEADLINE)
+        silent_ones = [name for name, answered in answers.items() if not answered]
+        if silent_ones:
+            raise LabError(
+                f"no SSH server answers on {', '.join(silent_ones)}",
+                hint=f"orchestrator lab console {silent_ones[0]}",
+            )
+
+    def _stop_hosts(self) -> None:
+        names = [folder.name for folder in (self.cgroup / "hosts").path.glob("*/")]
+        nobody = HostRecord(0, "", "")
+        hosts = [self._host(name, nobody) for name in names]
+        for host in hosts:
+            host.ask_to_power_off()
+        until = time.monotonic() + STOP_DEADLINE
+        while any(host.running for host in hosts) and time.monotonic() < until:
+            time.sleep(0.02)

@@ -1,0 +1,117 @@
+"""The first generation: each host starts as a freshly installed NixOS."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.lab import deployer_nix
+from orchestrator.lab.image import Image, Progress, replacing, tree_hash
+from orchestrator.lab.lock import locked
+from orchestrator.lab.places import cache_directory, package_data
+from orchestrator.lab.shell import run
+
+_SYSTEM_OF = {"x86_64": "x86_64-linux", "aarch64": "aarch64-linux"}
+_GCROOTS = {
+    "profiles": "/nix/var/nix/profiles",
+    "booted-system": "/run/booted-system",
+    "current-system": "/run/current-system",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A ``/nix`` with the first generation, to be copied to each new host."""
+
+    path: Path
+
+    @property
+    def nix(self) -> Path:
+        """The folder that becomes a host's ``/nix``."""
+        return self.path / "nix"
+
+    @property
+    def toplevel(self) -> str:
+        """The store path of the first generation."""
+        return (self.path / "toplevel").read_text().strip()
+
+
+def place_nixpkgs(image: Image, target: Path) -> None:
+    """Copy the stand-in for nixpkgs, with a busybox to build with, to a lab's folder."""
+    source = package_data("nixpkgs")
+    stamp = target / ".stamp"
+    key = f"{tree_hash(source)} {image.path}"
+    if stamp.exists() and stamp.read_text() == key:
+        return
+    with replacing(target) as temporary:
+        shutil.copytree(source, temporary, dirs_exist_ok=True)
+        (temporary / "bin").mkdir(exist_ok=True)
+        shutil.copy2(image.busybox, temporary / "bin/busybox")
+        (temporary / stamp.name).write_text(key)
+
+
+def ensure(image: Image, nixpkgs: Path, on_progress: Progress) -> Seed:
+    """Return the seed for a stand-in for nixpkgs, made now if it is not in the cache."""
+    cache = cache_directory()
+    key = f"{image.path}\n{tree_hash(nixpkgs)}"
+    seed = Seed(cache / f"seed-{hashlib.sha256(key.encode()).hexdigest()[:12]}")
+    if not seed.path.is_dir():
+        with locked(cache / "seed.lock", on_progress):
+            if not seed.path.is_dir():
+                on_progress("building the first generation")
+                _build(image, nixpkgs, seed)
+    return seed
+
+
+def _build(image: Image, nixpkgs: Path, seed: Seed) -> None:
+    attribute = f"path:{nixpkgs}#packages.{_SYSTEM_OF[os.uname().machine]}.installed"
+    for stale in seed.path.parent.glob("seed-*.tmp-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    with replacing(seed.path) as temporary:
+        toplevel = nix(
+            image, "build", "--no-link", "--print-out-paths", "--no-write-lock-file", attribute
+        )
+        nix(image, "copy", "--no-check-sigs", "--to", f"local?root={temporary}", toplevel)
+        (temporary / "toplevel").write_text(toplevel + "\n")
+        _complete(temporary / "nix", toplevel)
+
+
+def nix(image: Image, *arguments: str) -> str:
+    """Run the lab's own Nix on its own store, whatever Nix this machine has."""
+    script = 'mount --bind "$1" /nix && shift && exec nix "$@"'
+    return run(
+        *("unshare", "--mount", "--propagation", "private", "--"),
+        *("sh", "-c", script, "sh", str(deployer_nix.prepare()), *arguments),
+        env=deployer_nix.environment(image),
+        deadline=300,
+    )
+
+
+def _complete(nix_folder: Path, toplevel: str) -> None:
+    """Add the profile, and the garbage collector's roots as they are on NixOS."""
+    profiles = nix_folder / "var/nix/profiles"
+    profiles.mkdir(parents=True, exist_ok=True)
+    (profiles / "system-1-link").symlink_to(toplevel)
+    (profiles / "system").symlink_to("system-1-link")
+    gcroots = nix_folder / "var/nix/gcroots"
+    gcroots.mkdir(exist_ok=True)
+    for name, target in _GCROOTS.items():
+        # Nix has written "profiles" with the path that it has here, outside of the host.
+        (gcroots / name).unlink(missing_ok=True)
+        (gcroots / name).symlink_to(target)
+
+
+def plant(seed: Seed, host: Path) -> None:
+    """Give a new host its ``/nix``, its first generation and a boot entry for it."""
+    with replacing(host / "nix") as temporary:
+        run("cp", "-a", "--reflink=auto", f"{seed.nix}/.", temporary)
+    entries = host / "boot/loader/entries"
+    entries.mkdir(parents=True, exist_ok=True)
+    entry = "nixos-generation-1.conf"
+    (entries / entry).write_text(
+        f"title NixOS\nversion Generation 1 as installed\noptions init={seed.toplevel}/init\n"
+    )
+    (host / "boot/loader/loader.conf").write_text(f"timeout 0\ndefault {entry}\n")
