@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from orchestrator.inventory.mistake import Mistakes, Place
 
@@ -41,20 +42,27 @@ def _content(root: Path, file: str, mistakes: Mistakes) -> bytes | None:
         if not path.resolve().is_relative_to(root.resolve()):
             mistakes.add(Place(file), "a link out of the fleet", "a regular file")
             return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(path, "rb", opener=_open) as stream:
+            return _bounded(stream, file, mistakes)
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a loop of links"
         mistakes.add(Place(file), f"unreadable ({reason})", "a readable regular file")
         return None
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            mistakes.add(Place(file), "no regular file", "a regular file")
-            return None
-        # The size may lie (it grows, or the file is a kernel's), so the read is bounded too.
-        content = stream.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else None
-    if content is None or len(content) > MAX_BYTES:
-        size = max(status.st_size, MAX_BYTES + 1)
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _bounded(stream: BinaryIO, file: str, mistakes: Mistakes) -> bytes | None:
+    status = os.fstat(stream.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        mistakes.add(Place(file), "no regular file", "a regular file")
+        return None
+    # The size may lie (the file grows, or is a kernel's), so the read is bounded too.
+    content = stream.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
+    size = max(status.st_size, len(content))
+    if size > MAX_BYTES:
         expected = "at most 1 MiB: split it, any number of files is read"
         mistakes.add(Place(file), f"a file of {size} bytes", expected)
         return None

@@ -1,0 +1,90 @@
+"""``orchestrator inventory``: what each command prints, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orchestrator.cli.inventory import inventory
+from orchestrator.errors import UsageError
+
+HOSTS = """\
+templates: {box: {tags: [t]}}
+hosts:
+  web1: {template: box, roles: [cache]}
+  db1:
+"""
+
+
+@pytest.fixture
+def root(write: Callable[..., Path]) -> Path:
+    """A fleet of two hosts."""
+    return write(h=HOSTS)
+
+
+def run(*arguments: str | Path) -> Result:
+    """Run a command; what it raises comes out."""
+    return CliRunner().invoke(inventory, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_show_prints_every_value_with_its_line(root: Path) -> None:
+    """Key, value, and file with line and layer, aligned."""
+    lines = run("show", "web1", "--fleet", root).stdout.splitlines()
+    assert any(
+        line.split() == ["tags", '"t"', "inventory/h.yaml:1", "(template", "box)"] for line in lines
+    )
+    assert len({line.index('"') for line in lines if '"' in line}) == 1
+
+
+def test_show_for_programs(root: Path) -> None:
+    """The same as JSON; what is built in has no file."""
+    shown = json.loads(run("show", "web1", "--json", "--fleet", root).stdout)
+    assert shown["host"] == "web1"
+    by_key = {value["key"]: value for value in shown["values"]}
+    assert by_key["roles"] == {
+        "key": "roles",
+        "value": "cache",
+        "file": "inventory/h.yaml",
+        "line": 3,
+        "layer": "host web1",
+    }
+    assert by_key["build"]["file"] is None
+
+
+def test_list(root: Path) -> None:
+    """A table of what the selectors mean, or names as JSON."""
+    table = run("list", "--fleet", root).stdout.splitlines()
+    assert [line.split() for line in table] == [
+        ["HOST", "TEMPLATE", "PROFILES", "ROLES", "TAGS"],
+        ["web1", "box", "-", "cache", "t"],
+        ["db1", "-", "-", "-", "-"],
+    ]
+    assert json.loads(run("list", "not tag:t", "--json", "--fleet", root).stdout) == ["db1"]
+
+
+def test_check_refreshes_with_a_notice(root: Path) -> None:
+    """The notice is on standard error; the second time there is none."""
+    assert "fleet.json was stale" in run("check", "--fleet", root).stderr
+    assert run("check", "--fleet", root).stderr == "2 hosts, no mistakes\n"
+    assert run("check", "--frozen", "--fleet", root).exit_code == 0
+
+
+def test_check_frozen_refuses(root: Path) -> None:
+    """With ``--frozen`` a missing file is an error."""
+    with pytest.raises(UsageError, match="stale"):
+        run("check", "--frozen", "--fleet", root)
+
+
+def test_generate(root: Path) -> None:
+    """It writes the file and says so; again, it says that there was nothing to do."""
+    assert run("generate", "--fleet", root).stderr == "inventory/fleet.json is written\n"
+    assert run("generate", "--fleet", root).stderr == "inventory/fleet.json is up to date\n"
+
+
+def test_schema_needs_no_fleet() -> None:
+    """The schema is the same everywhere."""
+    assert json.loads(run("schema").stdout)["$schema"].endswith("2020-12/schema")
