@@ -10,43 +10,26 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.options import fleet_option
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.lab.lab import Lab
     from orchestrator.lab.status import LabStatus
 
-fleet_option = click.option(
-    "--fleet",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The fleet's folder; without it the nearest parent with inventory/.",
-)
-
 
 def fleet_root(explicit: Path | None) -> Path:
-    """Return the fleet's folder: the given one, or the nearest parent with ``inventory/``.
+    """Return the fleet's folder."""
+    from orchestrator.inventory.root import find_root
 
-    Raises:
-        UsageError: There is none.
-    """
-    start = explicit or Path.cwd()
-    for folder in [start] if explicit else [start, *start.parents]:
-        if (folder / "inventory").is_dir():
-            return folder
-    raise UsageError(f"{start} is in no fleet: no inventory/ here", hint="give --fleet DIR")
+    return find_root(Path.cwd(), explicit)
 
 
 def host_names(root: Path) -> list[str]:
-    """Return the names of all hosts of a fleet.
+    """Return the names of all hosts of a fleet."""
+    from orchestrator.inventory.load import load
 
-    Raises:
-        UsageError: ``inventory/fleet.json`` is missing or has no hosts.
-    """
-    path = root / "inventory/fleet.json"
-    try:
-        return list(json.loads(path.read_text())["hosts"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} does not tell the fleet's hosts: {error}") from error
+    return list(load(root).fleet.hosts)
 
 
 def _lab(fleet: Path | None) -> Lab:

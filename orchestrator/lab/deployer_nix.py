@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 
 from orchestrator.lab.image import Image
-from orchestrator.lab.namespaces import bind
+from orchestrator.lab.namespaces import bind, private_mounts
 from orchestrator.lab.places import cache_directory
 
 MOUNT_POINT = Path("/nix")
@@ -52,14 +52,18 @@ def prepare() -> Path:
     return store
 
 
-def mount() -> None:
-    """Show the store at ``/nix`` to this process, which has mounts of its own."""
-    for _ in range(3):
-        # A lab that goes down may remove the mount point between these two lines.
-        with contextlib.suppress(FileNotFoundError):
+def use(image: Image) -> None:
+    """Give this process, still single-threaded, and its children the lab's Nix and its store."""
+    private_mounts()
+    for attempt in range(3):
+        try:
             bind(prepare(), MOUNT_POINT)
-            return
-    bind(prepare(), MOUNT_POINT)
+            break
+        except FileNotFoundError:
+            # A lab that goes down may remove the mount point just after we made it.
+            if attempt == 2:
+                raise
+    os.environ.update(environment(image))
 
 
 def remove_mount_point() -> None:

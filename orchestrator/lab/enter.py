@@ -99,6 +99,4 @@ def enter(active: ActiveLab) -> None:
         )
     namespaces.enter_network(active.keeper)
     if not deployer_nix.machine_has_nix():
-        namespaces.private_mounts()
-        deployer_nix.mount()
-        os.environ.update(deployer_nix.environment(Image(active.record.base)))
+        deployer_nix.use(Image(active.record.base))

@@ -1,0 +1,167 @@
+# shellcheck shell=bash
+# What quickstart and test share: look at the machine, install what is missing, show progress.
+# The caller has set -euo pipefail and is in the repository's root.
+
+NEEDS_PYTHON="3, 11"
+CACHE=${ORCHESTRATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/orchestrator}
+VENV=$PWD/.venv
+DRY_RUN=${DRY_RUN:-}
+SECONDS=0
+
+say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
+
+# --- steps: each runs in the background, in its own session, with its own log -------------------
+
+declare -A STEP_PID=() STEP_BEGAN=()
+
+logs_folder() {
+  LOGS=$CACHE/logs
+  mkdir -p "$LOGS"
+}
+
+begin() { # begin NAME COMMAND...
+  local name=$1
+  shift
+  say "$name …"
+  setsid "$@" > "$LOGS/${name// /-}.log" 2>&1 < /dev/null &
+  STEP_PID[$name]=$! STEP_BEGAN[$name]=$SECONDS
+}
+
+finish() { # wait for every step that was begun; the first that fails ends the script
+  local name shown=$SECONDS rc
+  while [ ${#STEP_PID[@]} -gt 0 ]; do
+    for name in "${!STEP_PID[@]}"; do
+      kill -0 "${STEP_PID[$name]}" 2> /dev/null && continue
+      rc=0
+      wait "${STEP_PID[$name]}" || rc=$?
+      unset "STEP_PID[$name]"
+      [ -t 1 ] && printf '\r\033[K'
+      [ "$rc" = 0 ] || step_failed "$name" "$rc"
+      say "$name: done in $((SECONDS - STEP_BEGAN[$name])) s"
+    done
+    if [ ${#STEP_PID[@]} = 0 ]; then
+      break
+    elif [ -t 1 ]; then
+      printf '\r\033[K[%3d s] %s' "$SECONDS" "$(printf '%s · ' "${!STEP_PID[@]}")"
+    elif [ $((SECONDS - shown)) -ge 10 ]; then
+      shown=$SECONDS
+      say "still at: $(printf '%s; ' "${!STEP_PID[@]}")"
+    fi
+    sleep 0.1
+  done
+}
+
+step() {
+  begin "$@"
+  finish
+}
+
+step_failed() { # NAME EXIT-CODE
+  local log="$LOGS/${1// /-}.log"
+  {
+    say "$1: failed (exit $2). The end of $log:"
+    tail -n 20 "$log" | sed 's/^/    /'
+  } >&2
+  exit 1
+}
+
+end_steps() { # leave no step behind, whatever ends the script
+  local pid
+  for pid in "${STEP_PID[@]}"; do
+    kill -TERM -- "-$pid" 2> /dev/null || true
+  done
+}
+trap end_steps EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- the machine --------------------------------------------------------------------------------
+
+on_debian() {
+  # shellcheck disable=SC1091
+  [ -r /etc/os-release ] && (. /etc/os-release && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 12 ])
+}
+
+has_python() { python3 -c "import sys; sys.exit(sys.version_info < ($NEEDS_PYTHON))" 2> /dev/null; }
+
+missing_packages() {
+  python3 -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
+  have() { command -v "$1" > /dev/null || echo "$2"; }
+  have git git
+  have ip iproute2
+  have ssh openssh-client
+  have mmdebstrap mmdebstrap
+  have patchelf patchelf
+}
+
+python_key() { cat requirements.lock pyproject.toml | sha256sum | cut -d ' ' -f 1; }
+
+python_ready() { [ -x "$VENV/bin/python" ] && [ "$(cat "$VENV/.key" 2> /dev/null)" = "$(python_key)" ]; }
+
+image_path() { PYTHONDONTWRITEBYTECODE=1 python3 -c 'from orchestrator.lab.image import Image; print(Image.wanted().path)'; }
+
+check_machine() { # check_machine WHAT-IT-WOULD-DO
+  local problem=()
+  [ "$(uname -s)" = Linux ] && on_debian || problem+=("Debian 12 or later (this is another system)")
+  [ "$(id -u)" = 0 ] || problem+=("root (this is $(id -un)), to make namespaces and mounts")
+  has_python || problem+=("python3 ≥ 3.11")
+  if [ ${#problem[@]} -gt 0 ]; then
+    printf '%s needs:\n' "$0"
+    printf '  - %s\n' "${problem[@]}"
+    would "$1"
+    echo "Nothing was done. Where there is a Nix ≥ 2.18 and a Python ≥ 3.11, the tool itself works without this:"
+    echo "  python3 -m venv .venv && .venv/bin/pip install --require-hashes -r requirements.lock && .venv/bin/pip install --no-deps --no-build-isolation -e ."
+    exit 2
+  fi >&2
+  if [ -n "$DRY_RUN" ]; then
+    would "$1"
+    exit 0
+  fi
+}
+
+would() { # say what would be done
+  local packages=""
+  echo "It would:"
+  if command -v apt-get > /dev/null; then packages=$(missing_packages | xargs); fi
+  [ -z "$packages" ] || echo "  - install with apt: $packages"
+  python_ready || echo "  - install the Python packages of requirements.lock into .venv"
+  if has_python; then
+    [ -d "$(image_path)" ] || echo "  - make the lab's base image and a modern Nix in $CACHE (about 250 MB)"
+  fi
+  printf '%s\n' "$1"
+}
+
+# --- installing ---------------------------------------------------------------------------------
+
+install_packages() {
+  local packages
+  packages=$(missing_packages | xargs)
+  [ -n "$packages" ] || return 0
+  # shellcheck disable=SC2086
+  step "Debian packages" scripts/lib/apt-install $packages
+}
+
+install_rest() { # the Python environment and the lab's base image, at the same time
+  python_ready || begin "Python packages" scripts/lib/python-install "$VENV" "$(python_key)"
+  [ -d "$(image_path)" ] || begin "base image and Nix" \
+    python3 -c 'from orchestrator.lab import image; image.ensure(print)'
+  finish
+}
+
+link_commands() { # so that "just" and "orchestrator" work in the person's shell
+  local name linked=()
+  for name in just orchestrator; do
+    if ! command -v "$name" > /dev/null && [ -d /usr/local/bin ]; then
+      ln -s "$VENV/bin/$name" "/usr/local/bin/$name" && linked+=("/usr/local/bin/$name")
+    fi
+  done
+  [ ${#linked[@]} = 0 ] || say "linked ${linked[*]} to .venv/bin"
+}
+
+bootstrap() { # bootstrap WHAT-IT-WOULD-DO
+  check_machine "$1"
+  logs_folder
+  install_packages
+  install_rest
+  export PATH=$VENV/bin:$PATH
+}
