@@ -56,3 +56,9 @@ def draw_rest(output: Output, hint: str | None, command: str | None, stderr: Ite
         output.line(f"repeat by hand: {clean(command)}")
     for line in list(stderr)[-LAST_LINES:]:
         output.line(output.paint("  | ", Colour.FAINT) + clean(line))
+
+
+def draw_step_error(host: str, error: StepError, output: Output) -> None:
+    """Write why a host did not answer a question; there is no run and no log."""
+    output.line(f"{output.paint('error:', Colour.BAD)} host '{host}': {clean(error.message)}")
+    draw_rest(output, error.hint, error.command, error.stderr.splitlines())

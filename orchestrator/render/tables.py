@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.model.words import ago
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.text import clean, cut, width
-from orchestrator.render.words import ago, duration
+from orchestrator.render.words import duration
 
 __all__ = ["Cell", "Column", "ago", "duration", "print_json", "print_table", "table"]
 

@@ -1,8 +1,7 @@
-"""How outcomes and times are said to a person."""
+"""How outcomes and durations are said to a person."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import assert_never
 
 from orchestrator.model.outcome import (
@@ -18,8 +17,6 @@ from orchestrator.model.outcome import (
     outcome_name,
 )
 from orchestrator.render.output import Colour
-
-_BIGGER_UNITS = ((86400 * 365, "year"), (86400 * 7, "week"), (86400, "day"), (3600, "h"))
 
 
 def outcome_word(outcome: Outcome, *, plan: bool = False) -> str:
@@ -65,20 +62,3 @@ def stopwatch(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def ago(then: datetime, now: datetime) -> str:
-    """Say how long ago something was: ``just now``, ``3 min ago``, ``2 days ago``.
-
-    A moment in the future, which two machines' clocks can make of a fresh one, is ``just now``.
-    """
-    seconds = (now - then).total_seconds()
-    if seconds < 10:
-        return "just now"
-    if seconds < 60:
-        return f"{seconds:.0f} s ago"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min ago"
-    size, unit = next(pair for pair in _BIGGER_UNITS if seconds >= pair[0])
-    count = int(seconds // size)
-    return f"{count} {unit}{'s' if count > 1 and unit != 'h' else ''} ago"

@@ -29,13 +29,16 @@ class Bench:
 
     @property
     def junit(self) -> Path:
+        """The file that verification writes."""
         return self.folder / "junit.xml"
 
     async def shell(self, command: str) -> CommandResult:
+        """Stand in for the host: this machine's shell."""
         self.commands.append(command)
         return await process.run(["sh", "-c", command], deadline=60)
 
     def verify(self, text: str, *, seconds: float = 30.0, retries: int = 0) -> Verification:
+        """Verify with one suite of this text."""
         suite = self.folder / "test_suite.py"
         suite.write_text(text)
         return asyncio.run(self.run([suite], seconds=seconds, retries=retries))
@@ -43,6 +46,7 @@ class Bench:
     async def run(
         self, suites: list[Path], *, seconds: float = 30.0, retries: int = 0
     ) -> Verification:
+        """Verify with these suites."""
         host = Host(
             name="p620",
             attr="p620",
@@ -65,6 +69,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
+    """Make an empty bench."""
     return Bench(tmp_path)
 
 
@@ -167,7 +172,7 @@ def test_cancellation_is_raised_and_leaves_nothing(bench: Bench) -> None:
 
     async def cancel() -> None:
         task = asyncio.create_task(bench.run([suite]))
-        while not bench.commands:
+        while not bench.commands:  # noqa: ASYNC110 -- a list has no event
             await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -303,7 +308,7 @@ def test_junit_tells_every_check(bench: Bench) -> None:
         "    assert host.run(r\"printf '\\033[31mred'\").rc == 1, 'bell \\x07'\n"
         "def test_skips(): pytest.skip('not here')\n"
     )
-    suite = Xml.parse(bench.junit).getroot().find("testsuite")
+    suite = Xml.parse(bench.junit).getroot().find("testsuite")  # noqa: S314 -- our own
     assert suite is not None
     assert suite.attrib["name"] == "p620"
     assert [suite.attrib[key] for key in ("tests", "failures", "skipped")] == ["3", "1", "1"]

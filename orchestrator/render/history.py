@@ -1,0 +1,43 @@
+"""Past runs, as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from orchestrator.model.run import PastRun
+from orchestrator.render.output import Output
+from orchestrator.render.tables import Column, duration, print_json, print_table
+
+_COLUMNS = (
+    Column("run", right=True),
+    Column("started"),
+    Column("who"),
+    Column("goal"),
+    Column("exit", right=True),
+    Column("hosts", flexible=True),
+    Column("time", right=True),
+)
+
+
+def draw_history(runs: Sequence[PastRun], results: Output, *, as_json: bool) -> None:
+    """Draw runs, newest first."""
+    if as_json:
+        print_json(results, [{**asdict(run), "hosts": dict(run.hosts)} for run in runs])
+    else:
+        print_table(results, _COLUMNS, [_row(run) for run in runs])
+
+
+def _row(run: PastRun) -> tuple[str, ...]:
+    counts = Counter(outcome for _, outcome in run.hosts)
+    return (
+        str(run.number),
+        f"{datetime.fromisoformat(run.started).astimezone():%Y-%m-%d %H:%M}",
+        run.who,
+        run.goal,
+        "cut off" if run.exit_code is None else str(run.exit_code),
+        ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())),
+        "" if run.seconds is None else duration(run.seconds),
+    )
