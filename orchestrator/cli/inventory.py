@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import fleet_option, json_option
+from orchestrator.cli.options import fleet_option, host_argument, json_option, selectors_argument
 from orchestrator.model.host import Host
 
 
@@ -18,7 +18,7 @@ def inventory() -> None:
 
 
 @inventory.command()
-@click.argument("host")
+@host_argument
 @json_option
 @fleet_option
 def show(host: str, as_json: bool, fleet: Path | None) -> None:
@@ -59,7 +59,7 @@ def check(frozen: bool, fleet: Path | None) -> None:
 
 
 @inventory.command(name="list")
-@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@selectors_argument()
 @json_option
 @fleet_option
 def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None:

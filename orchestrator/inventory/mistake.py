@@ -13,7 +13,7 @@ MAX_MISTAKES = 200
 # A name longer than this was not meant to be one of ours, and comparing is quadratic.
 _MAX_COMPARED = 64
 _MAX_SHOWN = 60
-_MAX_LISTED = 12
+_MAX_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True, order=True)

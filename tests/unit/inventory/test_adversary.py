@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
@@ -9,6 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.inventory.compose import MAX_NODES
 from orchestrator.inventory.files import MAX_BYTES
@@ -88,7 +92,8 @@ def test_a_full_file_of_mistakes(write: Write) -> None:
 
 def test_one_very_long_key(write: Write) -> None:
     """A long key is shortened in the message, and compared with nothing."""
-    message = told(write(h=f"'{'a' * 500_000}': 1\nhosts: {{h: }}\n"))
+    message = told(write(h=f"? {'a' * 500_000}\n: 1\nhosts: {{h: }}\n"))
+    assert "the unknown key 'aaa" in message
     assert len(message) < 1000
 
 
@@ -181,6 +186,40 @@ def test_a_file_name_that_means_harm(write: Write) -> None:
     """A file's name is data too."""
     root = raw(write(), b"hosts: {h: {x: 1}}", "a\x1b[31m\n.yaml")
     assert "inventory/a\\x1b[31m\\n.yaml:1:" in told(root)
+
+
+def test_without_libyaml(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PyYAML has no libyaml, the same is read and the same refused."""
+    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    assert load(write(h="hosts: {h: {tags: [x, &a y, *a]}}")).fleet.hosts["h"].tags == ("x", "y")
+    assert "inventory/h.yaml:1:9: not YAML" in told(write(h="hosts: {]"))
+    assert "more than 32 levels" in told(write(h="[" * 1000))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.recursive(
+        st.sampled_from(
+            ["hosts", "web1", "tags", "on", "5", "~", "*a", "&a x", "!!x y", "<<", "'"]
+        ),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+            st.lists(st.tuples(inner, inner), max_size=3).map(
+                lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
+            ),
+        ),
+        max_leaves=12,
+    )
+    | st.text(max_size=40)
+)
+def test_any_text_is_read_or_told(write: Write, text: str) -> None:
+    """No file is a bug: it is an inventory, or an error with mistakes."""
+    root = raw(write(), text.encode("utf-8", "surrogatepass"))
+    with contextlib.suppress(InventoryError):
+        load(root)
+    raw(root, f"hosts: {{web1: {text}}}".encode("utf-8", "surrogatepass"))
+    with contextlib.suppress(InventoryError):
+        load(root)
 
 
 def test_many_hosts_load_fast(write: Write) -> None:

@@ -219,6 +219,27 @@ def test_a_file_that_is_a_list(mistakes: Told) -> None:
     assert line.startswith("inventory/h.yaml:1:1: a list; expected an inventory file: a mapping")
 
 
+@pytest.mark.parametrize("hosts", ["5", "[web1]", "text"])
+def test_hosts_that_are_no_mapping(mistakes: Told, hosts: str) -> None:
+    """A section is a mapping from names."""
+    (line,) = mistakes(h=f"hosts: {hosts}\n")
+    assert "expected a mapping from each host's name to what it is" in line
+
+
+def test_keys_without_a_value_are_empty(write: Callable[..., Path]) -> None:
+    """A list, mapping or section of which every line is commented out is no mistake."""
+    text = "users:\ndefaults:\nhosts:\n  web1:\n    tags:\n    connect:\n    hardware:\n"
+    host = load(write(h=text)).fleet.hosts["web1"]
+    assert (host.tags, host.hardware, host.connect.port) == ((), {}, None)
+
+
+def test_many_names_are_listed_in_part(mistakes: Told) -> None:
+    """What is expected stays readable."""
+    tags = "".join(f"  t{n:02}: {{}}\n" for n in range(30))
+    (line,) = mistakes(h=f"templates:\n{tags}hosts: {{h: {{template: t5}}}}\n")
+    assert "t18, t19, … (30 in all); did you mean" in line
+
+
 def test_a_private_key_is_not_shown(write: Callable[..., Path]) -> None:
     """Whoever pastes the wrong half of a key does not find it in a log."""
     key = "-----BEGIN OPENSSH PRIVATE KEY-----\\nc2VjcmV0\\n"

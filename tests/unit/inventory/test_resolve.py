@@ -176,8 +176,9 @@ def test_hosts_keep_the_order_of_sorted_files(loaded: Loaded) -> None:
 
 def test_aliases_within_reason_are_read(loaded: Loaded) -> None:
     """An anchor and its alias are a plain way to say something twice."""
-    hosts = loaded(h="hosts:\n  a: {tags: &t [x, y]}\n  b: {tags: *t}\n").fleet.hosts
-    assert hosts["b"].tags == ("x", "y")
+    text = "hosts:\n  a: &a {tags: &t [x, y]}\n  b: {tags: *t}\n  c: *a\n"
+    hosts = loaded(h=text).fleet.hosts
+    assert [hosts[name].tags for name in "abc"] == [("x", "y")] * 3
 
 
 def test_suites_are_found_by_their_names(write: Callable[..., Path]) -> None:
