@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -61,6 +62,8 @@ class Terminal(Renderer):
                 self._start_later()
             case RunFinished():
                 self.close()
+                # What the board said first and the report does not: where the logs are.
+                self._output.line(self._output.paint(self._board.title, Colour.FAINT))
             case Notice(warning=warning):
                 self._above(notice(event), Colour.WARN if warning else None)
             case LogLine(host=host, text=text) if self._verbose:
@@ -74,7 +77,9 @@ class Terminal(Renderer):
             if self._closed or self._live is not None:
                 return
             self._live = self._new_live()
-            self._live.start()
+            # The terminal may be gone; whoever draws there next finds out and is dropped.
+            with contextlib.suppress(OSError, ValueError):
+                self._live.start()
 
     def close(self) -> None:
         """Take the board away and show the cursor again."""

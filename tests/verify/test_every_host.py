@@ -1,0 +1,60 @@
+"""What every host of the fleet must show after a deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_host_is_the_one_it_should_be(host: Any, fleet_host: dict[str, Any]) -> None:
+    """The machine behind the address bears the inventory's name."""
+    assert host.check_output("uname -n") == fleet_host["name"]
+
+
+def test_running_system_is_built_for_this_host(host: Any, fleet_host: dict[str, Any]) -> None:
+    """The running system is a NixOS system in the store that was built under this host's name."""
+    system = host.check_output("readlink -f /run/current-system")
+    assert system.startswith("/nix/store/")
+    assert f"-nixos-system-{fleet_host['name']}-" in system
+
+
+def test_running_system_is_complete(host: Any) -> None:
+    """Nix knows the running system, and one can switch to it again."""
+    system = host.check_output("readlink -f /run/current-system")
+    validity = host.run("nix-store --check-validity %s", system)
+    assert validity.rc == 0, validity.stderr
+    assert host.file(f"{system}/bin/switch-to-configuration").mode & 0o111
+    assert host.file(f"{system}/nixos-version").content_string.strip()
+
+
+def test_architecture_is_the_inventorys(host: Any, fleet_host: dict[str, Any]) -> None:
+    """The machine is of the kind that its system is built for."""
+    assert f"{host.check_output('uname -m')}-linux" == fleet_host["system"]
+
+
+def test_sshd_runs(host: Any) -> None:
+    """The next deployment finds a way in."""
+    # NixOS calls the unit sshd, Debian ssh; either may be started by its socket.
+    units = ("sshd.service", "sshd.socket", "ssh.service", "ssh.socket")
+    state = host.run("systemctl is-active " + " ".join(units)).stdout.split()
+    assert "active" in state, dict(zip(units, state, strict=False))
+
+
+def test_nix_can_take_the_next_system(host: Any) -> None:
+    """Nix's daemon answers, or is started by whoever asks."""
+    assert host.service("nix-daemon.socket").is_running
+
+
+def test_users_exist(host: Any, fleet_host: dict[str, Any]) -> None:
+    """Every user that the inventory gives the host has an account."""
+    if not fleet_host["users"]:
+        pytest.skip("the inventory gives this host no user")
+    missing = [name for name in fleet_host["users"] if not host.user(name).exists]
+    assert not missing, f"no account for {', '.join(missing)}"
+
+
+def test_store_is_not_full(host: Any) -> None:
+    """There is room for the next system: more than 1 % of the blocks."""
+    used = host.check_output("df -P /nix | tail -n 1").split()[4]
+    assert int(used.rstrip("%")) < 99
