@@ -55,7 +55,8 @@ def check(frozen: bool, fleet: Path | None) -> None:
     loaded = load(root)
     if refresh(root, loaded, frozen=frozen):
         click.echo(f"{PATH} was stale and is written anew; commit it", err=True)
-    click.echo(f"{len(loaded.fleet.hosts)} hosts, no mistakes", err=True)
+    count = len(loaded.fleet.hosts)
+    click.echo(f"{count} host{'' if count == 1 else 's'}, no mistakes", err=True)
 
 
 @inventory.command(name="list")
@@ -94,7 +95,7 @@ def _row(host: Host) -> tuple[str, ...]:
 
 
 def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2))
 
 
 def _print_table(rows: Iterable[tuple[str, ...]]) -> None:

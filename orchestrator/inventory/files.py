@@ -18,18 +18,31 @@ MAX_BYTES = 1 << 20
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def names(root: Path) -> list[str]:
-    """The inventory's file names, sorted; hidden ones are an editor's and are left out."""
+def has_files(root: Path) -> bool:
+    """Whether there is an inventory below ``root`` that can be listed."""
     try:
-        found = os.listdir(root / FOLDER)  # noqa: PTH208 - names are all that is wanted
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        return bool(_names(root))
+    except OSError:
+        return False
+
+
+def _names(root: Path) -> list[str]:
+    """The inventory's file names, sorted; hidden ones are an editor's and are left out."""
+    found = os.listdir(root / FOLDER)  # noqa: PTH208 - names are all that is wanted
     return sorted(n for n in found if n.endswith(SUFFIXES) and not n.startswith("."))
 
 
 def texts(root: Path, mistakes: Mistakes) -> Iterator[tuple[str, str | None]]:
     """Each file's name relative to ``root`` and its text, or ``None`` where it cannot be read."""
-    for name in names(root):
+    try:
+        names = _names(root)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        found = f"unreadable ({error.strerror})"
+        mistakes.add(Place(f"{FOLDER}/"), found, "a folder with YAML files")
+        return
+    for name in names:
         file = f"{FOLDER}/{name}"
         content = _content(root, file, mistakes)
         yield file, None if content is None else _text(content, file, mistakes)

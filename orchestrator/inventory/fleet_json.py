@@ -18,12 +18,13 @@ FORMAT = 1
 def fleet_json(inventory: Inventory) -> str:
     """The fleet as ``flake.nix`` reads it, in one canonical form.
 
-    How a host is reached and verified stays out, so that a changed port rebuilds nothing.
+    How a host is reached and verified stays out, so that a changed port rebuilds nothing; and so
+    does the folder's name, so that every clone gives the same.
     """
     fleet = inventory.fleet
     document = {
         "format": FORMAT,
-        "name": fleet.name,
+        "name": inventory.declared_name or "fleet",
         "users": {name: _user(user) for name, user in fleet.users.items()},
         "hosts": {name: _host(host) for name, host in fleet.hosts.items()},
     }

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestrator.inventory.mistake import Mistakes, Place, printable
+from orchestrator.inventory.mistake import Mistakes, Place, printable, quoted
 from orchestrator.inventory.node import Ambiguous, Mapping, Node, Scalar, Sequence, describe
 from orchestrator.inventory.tree import Fields, Items, Leaf, Origin, Tree
 
@@ -14,6 +14,8 @@ JsonSchema = dict[str, Any]
 
 # Nix's integers have 64 bits.
 _MAX_INTEGER = 2**63 - 1
+# Nix's strings have no NUL, and JSON in UTF-8 no half of a surrogate pair.
+_NOT_FOR_NIX = re.compile("[\0\ud800-\udfff]")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _WEEK = 7 * 24 * 3600.0
@@ -203,6 +205,7 @@ class Facts:
 def _facts(node: Node, reading: Reading) -> Tree:
     match node:
         case Mapping(entries=entries):
+            _check_keys(node, reading)
             return Fields({key: _facts(value, reading) for key, value in entries.items()})
         case Sequence(items=items):
             return Items(tuple(reading.leaf(_fact(item, reading), item) for item in items))
@@ -213,6 +216,7 @@ def _facts(node: Node, reading: Reading) -> Tree:
 def _fact(node: Node, reading: Reading) -> object:
     match node:
         case Mapping(entries=entries):
+            _check_keys(node, reading)
             return {key: _fact(value, reading) for key, value in entries.items()}
         case Sequence(items=items):
             return [_fact(item, reading) for item in items]
@@ -222,6 +226,14 @@ def _fact(node: Node, reading: Reading) -> object:
             reading.wrong(node, "a finite number")
         case Scalar(value=int() as whole) if abs(whole) > _MAX_INTEGER:
             reading.wrong(node, "a whole number of at most 64 bits")
+        case Scalar(value=str() as text) if _NOT_FOR_NIX.search(text):
+            reading.wrong(node, "a text without NUL")
         case Scalar(value=value):
             return value
     return None
+
+
+def _check_keys(node: Mapping, reading: Reading) -> None:
+    for key, place in node.keys.items():
+        if _NOT_FOR_NIX.search(key):
+            reading.mistakes.add(place, f"the key {quoted(key)}", "a text without NUL")

@@ -28,10 +28,12 @@ class Inventory:
     """A fleet, and where everything that is said of its hosts was said.
 
     Attributes:
+        declared_name: The fleet's name as the files say it, whatever its folder is called.
         resolved: Each host's values with their origins.
     """
 
     fleet: Fleet
+    declared_name: str | None
     resolved: Mapping[str, Fields]
 
     def origins(self, host: str) -> tuple[Resolved, ...]:
@@ -68,7 +70,9 @@ def load(root: Path) -> Inventory:
     reading.mistakes.settle()
     resolver = Resolver(sections, Suites.find(root))
     resolved = {name: resolver.resolve(name) for name in sections.get("hosts").keys}
-    return Inventory(_fleet(root, sections, resolved), resolved)
+    name = sections.get("fleet").leaf("name")
+    declared = str(name.value) if name else None
+    return Inventory(_fleet(root, sections, resolved), declared, resolved)
 
 
 def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Fleet:

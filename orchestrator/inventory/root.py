@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import UsageError
-from orchestrator.inventory.files import FOLDER, names
+from orchestrator.inventory.files import FOLDER, has_files
 from orchestrator.inventory.sections import EXAMPLE
 
 VARIABLE = "ORCHESTRATOR_FLEET"
@@ -29,7 +29,7 @@ def find_root(
         return _checked(Path(said), f"${VARIABLE}")
     start = start.absolute()
     for folder in (start, *start.parents):
-        if names(folder):
+        if has_files(folder):
             return folder
     raise UsageError(
         f"no fleet here: no YAML file in {FOLDER}/ in {start} or any folder above it",
@@ -38,7 +38,7 @@ def find_root(
 
 
 def _checked(root: Path, said_by: str) -> Path:
-    if not names(root):
+    if not has_files(root):
         raise UsageError(
             f"{said_by}: no YAML file in {root / FOLDER}",
             hint=f"name a folder that has an inventory, or begin one there:\n{_beginning()}",

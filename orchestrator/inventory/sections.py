@@ -38,8 +38,8 @@ def read_sections(root: Path, reading: Reading) -> tuple[Fields, bool]:
 def _join(joined: Fields, tree: Fields, mistakes: Mistakes) -> None:
     for section, below in tree.entries.items():
         place = tree.keys[section]
-        if section not in SINGLE:
-            _join_entries(section, joined, below, mistakes) if isinstance(below, Fields) else None
+        if section not in SINGLE and isinstance(below, Fields):
+            _join_entries(section, joined, below, mistakes)
         elif section in joined.keys:
             found = f"the section {quoted(section)} a second time"
             mistakes.add(place, found, "it in one file only", also=joined.keys[section])

@@ -69,9 +69,10 @@ def _names(folder: Path) -> list[str]:
 
 def check_suites(root: Path, reading: Reading) -> None:
     """Note suites that are named and do not exist."""
-    for reference in reading.references:
-        if reference.section == SECTION and not (root / reference.name).exists():
-            found = f"the suite {quoted(reference.name)}, which does not exist"
-            expected = "a file or folder, relative to the fleet's root"
-            there = Suites.find(root).shared
-            reading.mistakes.add(reference.place, found, expected, meant=(reference.name, there))
+    named = [reference for reference in reading.references if reference.section == SECTION]
+    missing = [reference for reference in named if not (root / reference.name).exists()]
+    there = Suites.find(root).shared if missing else frozenset()
+    for reference in missing:
+        found = f"the suite {quoted(reference.name)}, which does not exist"
+        expected = "a file or folder, relative to the fleet's root"
+        reading.mistakes.add(reference.place, found, expected, meant=(reference.name, there))

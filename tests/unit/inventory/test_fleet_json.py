@@ -76,6 +76,13 @@ def test_a_changed_port_changes_nothing(loaded: Loaded) -> None:
     assert fleet_json(loaded(h=FULL.replace("22", "2222"))) == before
 
 
+def test_a_clone_in_another_folder_gives_the_same(write: Write, tmp_path: Path) -> None:
+    """The folder's name is not in it."""
+    root = write(h=TEMPLATED)
+    before = fleet_json(load(root))
+    assert fleet_json(load(root.rename(tmp_path / "elsewhere"))) == before
+
+
 def test_a_stale_file_is_written_once(write: Write) -> None:
     """A refresh tells that it wrote; the next has nothing to do."""
     root = write(h=TEMPLATED)

@@ -52,6 +52,8 @@ def host(settings: str) -> str:
         ("hardware: {x: .nan}", "the number .nan; expected a finite number"),
         ("hardware: {x: [.inf]}", "the number .inf; expected a finite number"),
         ("hardware: {x: 9223372036854775808}", "expected a whole number of at most 64 bits"),
+        ('hardware: {x: "a\\0"}', "the text 'a\\x00'; expected a text without NUL"),
+        ('hardware: {x: [{"a\\0": 1}]}', "the key 'a\\x00'; expected a text without NUL"),
         ("hardware: {x: {y: on}}", "'on' (YAML 1.1 and 1.2 read it differently)"),
         ("deadlines: {copy: 0}", "expected more than nothing and at most 7 days"),
         ("deadlines: {copy: 8000m, build: 200h}", "the text '200h'; expected more than nothing"),
@@ -210,6 +212,13 @@ def test_an_empty_inventory_shows_the_smallest_one(mistakes: Told, text: str) ->
 def test_no_inventory_at_all(tmp_path: Path) -> None:
     """A folder without inventory/ is told like an empty one."""
     with pytest.raises(InventoryError, match="no hosts"):
+        load(tmp_path)
+
+
+def test_an_inventory_that_is_no_folder(tmp_path: Path) -> None:
+    """A file in its place is told."""
+    (tmp_path / "inventory").touch()
+    with pytest.raises(InventoryError, match=r"inventory/: unreadable \(Not a directory\)"):
         load(tmp_path)
 
 
