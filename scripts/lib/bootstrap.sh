@@ -6,6 +6,7 @@ NEEDS_PYTHON="3, 11"
 CACHE=${ORCHESTRATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/orchestrator}
 VENV=$PWD/.venv
 DRY_RUN=${DRY_RUN:-}
+PATH_BEFORE=$PATH
 SECONDS=0
 
 say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
@@ -149,13 +150,15 @@ install_rest() { # the Python environment and the lab's base image, at the same 
 }
 
 link_commands() { # so that "just" and "orchestrator" work in the person's shell
-  local name linked=()
+  local name target linked=()
   for name in just orchestrator; do
-    if ! command -v "$name" > /dev/null && [ -d /usr/local/bin ]; then
-      ln -s "$VENV/bin/$name" "/usr/local/bin/$name" && linked+=("/usr/local/bin/$name")
-    fi
+    target=/usr/local/bin/$name
+    PATH=$PATH_BEFORE command -v "$name" > /dev/null && continue
+    # Nothing is there, or a link of ours to a checkout that is gone.
+    [ -d "${target%/*}" ] && { [ -L "$target" ] || [ ! -e "$target" ]; } || continue
+    ln -sfn "$VENV/bin/$name" "$target" && linked+=("$target")
   done
-  [ ${#linked[@]} = 0 ] || say "linked ${linked[*]} to .venv/bin"
+  [ ${#linked[@]} = 0 ] || say "linked ${linked[*]} to $VENV/bin"
 }
 
 bootstrap() { # bootstrap WHAT-IT-WOULD-DO
