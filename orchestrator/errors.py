@@ -1,8 +1,8 @@
 """The errors that a person is meant to read.
 
 Everything that can be foreseen to go wrong is an ``OrchestratorError``: it has a message, what to
-do next, and the exit code that ``docs/exit-codes.md`` promises. Anything else that is raised is a bug
-and keeps its traceback.
+do next, and the exit code that ``docs/exit-codes.md`` promises. Anything else that is raised is a
+bug and keeps its traceback.
 """
 
 from __future__ import annotations

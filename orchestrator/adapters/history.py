@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.outcome import outcome_name
-from orchestrator.model.run import Report
+from orchestrator.model.run import PastRun, Report
 
 VERSION = 1
 """``PRAGMA user_version``: a database of another version is set aside, not misread."""
@@ -36,26 +36,6 @@ CREATE TABLE IF NOT EXISTS results (
   PRIMARY KEY (run, host)
 );
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PastRun:
-    """One line of the history.
-
-    Attributes:
-        started: ISO 8601, UTC.
-        exit_code: ``None`` where the run never reported its end.
-        hosts: Pairs of a host's name and its outcome's.
-    """
-
-    number: int
-    started: str
-    who: str
-    revision: str | None
-    goal: str
-    seconds: float | None
-    exit_code: int | None
-    hosts: tuple[tuple[str, str], ...]
 
 
 class History:
@@ -115,7 +95,7 @@ class History:
                 "ORDER BY number DESC LIMIT ?",
                 (count,),
             ).fetchall()
-            return tuple(PastRun(*row, _outcomes(database, row[0])) for row in runs)
+            return tuple(_past(row, database) for row in runs)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -170,6 +150,8 @@ class History:
         self._file.rename(self._file.with_suffix(f".unreadable-{datetime.now():%Y%m%d-%H%M%S}"))
 
 
-def _outcomes(database: sqlite3.Connection, run: int) -> tuple[tuple[str, str], ...]:
+def _past(row: tuple[Any, ...], database: sqlite3.Connection) -> PastRun:
+    number, started, who, revision, goal, seconds, code = row
     query = "SELECT host, outcome FROM results WHERE run = ? ORDER BY host"
-    return tuple(database.execute(query, (run,)))
+    hosts = tuple(database.execute(query, (number,)))
+    return PastRun(number, started, who, revision, goal, seconds, code, hosts)

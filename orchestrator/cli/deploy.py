@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,8 +18,11 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.model.goal import Goal
-from orchestrator.model.host import BuildOn, BuildSite, Limits
+from orchestrator.model.host import BuildOn, BuildSite
 from orchestrator.model.run import DeployRequest
+
+if TYPE_CHECKING:
+    from orchestrator.engine.setup import Setup
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,42 +87,79 @@ def build(selectors: tuple[str, ...], **options: Any) -> int:
 
 @click.command("emergency-deploy")
 @host_argument
-@click.option("--reason", required=True, help="Why; it is recorded on the host.")
+@click.option(
+    "--reason",
+    default="no reason given",
+    show_default=True,
+    help="Why; it is recorded on the host.",
+)
 @_run_options
 def emergency_deploy(host: str, reason: str, **options: Any) -> int:
     """Deploy one HOST now, without checks and verification.
 
     Host keys stay strict, the end state is proved, and what fails is taken back.
     """
-    return _run(DeployRequest((host,), verify=False, emergency=reason), **options)
+    request = DeployRequest((host,), verify=False, emergency=reason)
+    return _run(request, one_host_only=True, **options)
+
+
+@click.command()
+@_run_options
+def ci(target: Target, **options: Any) -> int:
+    """The whole pipeline: a fresh fleet.json, every Nix file parses, every system builds."""
+    import asyncio
+
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.output import words
+    from orchestrator.engine.check import check_files
+    from orchestrator.render.check import draw_mistakes
+
+    setup = open_setup(replace(target, frozen=True))
+    wrong = draw_mistakes("syntax", asyncio.run(check_files(setup)), words())
+    return _run_in(setup, DeployRequest(goal=Goal.BUILD), **options) or int(wrong > 0)
 
 
 def _run(
     request: DeployRequest,
     *,
     target: Target,
+    this_machine: bool = False,
+    one_host_only: bool = False,
+    **options: Any,
+) -> int:
+    """Open the fleet, run the engine once, give the exit code."""
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.engine.setup import this_machines_host
+
+    setup = open_setup(target)
+    if one_host_only:
+        one_host(setup.fleet, *request.selectors)
+    if this_machine:
+        request = replace(request, selectors=(this_machines_host(setup.fleet),))
+    return _run_in(setup, request, **options)
+
+
+def _run_in(
+    setup: Setup,
+    request: DeployRequest,
+    *,
     as_json: bool,
     verbose: bool,
     build_on: str | None,
     one_by_one: bool,
-    this_machine: bool = False,
     check_caches: bool = False,
 ) -> int:
-    """Open the fleet, run the engine once, give the exit code."""
     import asyncio
 
-    from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import renderer
     from orchestrator.engine.caches import require_caches
     from orchestrator.engine.deploy import deploy
-    from orchestrator.engine.setup import this_machines_host
 
-    setup = open_setup(target)
-    request = replace(request, build=None if build_on is None else _site(build_on))
+    if build_on is not None:
+        request = replace(request, build=_site(build_on))
     if one_by_one:
-        setup = replace(setup, fleet=replace(setup.fleet, limits=Limits(hosts=1)))
-    if this_machine:
-        request = replace(request, selectors=(this_machines_host(setup.fleet),))
+        limits = replace(setup.fleet.limits, hosts=1)
+        setup = replace(setup, fleet=replace(setup.fleet, limits=limits))
 
     async def work() -> int:
         if check_caches:

@@ -15,12 +15,11 @@ from orchestrator.cli.options import Target, host_argument, json_option, target_
 @json_option
 def diff(host: str, target: Target, as_json: bool) -> None:
     """Packages that a deployment would add, remove or change, against what HOST runs now."""
-    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.output import results, words
     from orchestrator.engine.diff import diff_host
-    from orchestrator.plan.select import one
     from orchestrator.render.diff import draw_diff
 
     setup = open_setup(target)
-    found = asyncio.run(diff_host(setup, one(setup.fleet, host)))
+    found = asyncio.run(diff_host(setup, one_host(setup.fleet, host)))
     draw_diff(found, results(), words(), as_json=as_json)

@@ -17,6 +17,8 @@ from orchestrator.inventory.fleet_json import PATH, refresh
 from orchestrator.inventory.load import Inventory, load
 from orchestrator.inventory.root import find_root
 from orchestrator.lab.enter import ActiveLab, enter, find_active
+from orchestrator.model.host import Fleet, Host
+from orchestrator.plan.select import select
 
 
 def open_inventory(target: Target) -> Inventory:
@@ -67,3 +69,16 @@ def _ask_password() -> SudoPassword:
             hint="in CI, let the deploy user use sudo without a password",
         )
     return SudoPassword(click.prompt("sudo password on the hosts", hide_input=True, err=True))
+
+
+def one_host(fleet: Fleet, name: str) -> Host:
+    """The one host that a name or selector means.
+
+    Raises:
+        UsageError: It means none, or several.
+    """
+    hosts = select(fleet, (name,))
+    if len(hosts) != 1:
+        names = ", ".join(host.name for host in hosts)
+        raise UsageError(f"{name!r} means several hosts: {names}", hint="name one of them")
+    return hosts[0]

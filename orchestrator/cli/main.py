@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("orchestrator.cli.history:history", "Past runs from this machine."),
     "validate": ("orchestrator.cli.check:validate", "Check inventory, syntax and evaluation."),
     "check-syntax": ("orchestrator.cli.check:check_syntax", "Parse every Nix file."),
+    "ci": ("orchestrator.cli.deploy:ci", "Check everything and build every host; for CI."),
     "format": ("orchestrator.cli.check:format_files", "Format every Nix file."),
     "update": ("orchestrator.cli.update:update", "Move the flake's pins; commit what evaluates."),
     "inventory": ("orchestrator.cli.inventory:inventory", "Show and check the inventory."),
@@ -51,11 +52,11 @@ inventory error, 3 hosts deferred, 4 a check refused before anything changed, 13
 class Lazy(click.Group):
     """A group whose commands are imported when they are called, not to list them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _: click.Context) -> list[str]:
         """In the order in which people need them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
@@ -64,10 +65,10 @@ class Lazy(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, entry[1]) for name, entry in COMMANDS.items()])
 
 
 @click.group(cls=Lazy, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})

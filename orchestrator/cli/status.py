@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
-from orchestrator.engine.status import Answer
+from orchestrator.model.answer import Answer
 
 
 def _ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters import nix
@@ -11,20 +10,11 @@ from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.setup import Setup, reach
 from orchestrator.errors import StepError
+from orchestrator.model.diff import HostDiff
 from orchestrator.model.host import Host
 from orchestrator.model.state import HostState
 from orchestrator.model.store import Evaluated, OutPath
-from orchestrator.plan.diff import Change, diff
-
-
-@dataclass(frozen=True, slots=True)
-class HostDiff:
-    """A host's system against the one wanted."""
-
-    host: Host
-    state: HostState
-    wanted: OutPath
-    changes: tuple[Change, ...]
+from orchestrator.plan.diff import diff
 
 
 async def diff_host(setup: Setup, host: Host) -> HostDiff:

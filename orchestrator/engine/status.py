@@ -5,27 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.setup import Gates, Setup, reach
 from orchestrator.errors import StepError
+from orchestrator.model.answer import Answer
 from orchestrator.model.host import Host
-from orchestrator.model.state import HostState
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one host said: a state, or why there is none.
-
-    Attributes:
-        seconds: From the first packet to the answer.
-    """
-
-    host: Host
-    state: HostState | None
-    error: StepError | None
-    seconds: float
 
 
 async def ask_all(setup: Setup, hosts: Sequence[Host]) -> tuple[Answer, ...]:

@@ -93,6 +93,26 @@ class Report:
         return exit_code(result.outcome for result in self.hosts.values())
 
 
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One line of the history.
+
+    Attributes:
+        started: ISO 8601, UTC.
+        exit_code: ``None`` where the run never reported its end.
+        hosts: Pairs of a host's name and its outcome's.
+    """
+
+    number: int
+    started: str
+    who: str
+    revision: str | None
+    goal: str
+    seconds: float | None
+    exit_code: int | None
+    hosts: tuple[tuple[str, str], ...]
+
+
 def exit_code(outcomes: Iterable[Outcome]) -> int:
     """Fold outcomes into one exit code.
 

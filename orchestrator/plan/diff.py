@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from orchestrator.model.diff import Change
 from orchestrator.model.store import OutPath
 
 # A version begins at the first dash that a digit follows: Nix's own rule for derivation names.
 # https://nix.dev/manual/nix/latest/language/builtins#builtins-parseDrvName
 _NAME = re.compile(r"(.*?)-(\d.*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A package whose paths differ; a version is empty where the name has none.
-
-    Attributes:
-        before: Versions there now, sorted; empty where the package is new.
-        after: Versions there would be; empty where it goes.
-    """
-
-    package: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
 
 
 def diff(before: Iterable[OutPath], after: Iterable[OutPath]) -> tuple[Change, ...]:

@@ -44,14 +44,38 @@ async def connected(
 async def _open(
     target: Connect, settings: SshSettings, hops: contextlib.AsyncExitStack, name: str
 ) -> asyncssh.SSHClientConnection:
-    options = await _options(target, settings)
-    tunnel: asyncssh.SSHClientConnection | None = None
-    for jump in _jumps(target, options):
-        tunnel = await _hop(jump, settings, hops, tunnel, await _options(jump, settings), name)
+    options = await ssh_options(target, settings)
+    tunnel = await open_jumps(target, options, settings, hops, name)
     return await _hop(target, settings, hops, tunnel, options, name)
 
 
-async def _options(target: Connect, settings: SshSettings) -> asyncssh.SSHClientConnectionOptions:
+async def open_jumps(
+    target: Connect,
+    options: asyncssh.SSHClientConnectionOptions,
+    settings: SshSettings,
+    hops: contextlib.AsyncExitStack,
+    name: str,
+) -> asyncssh.SSHClientConnection | None:
+    """Open the connections to the jump hosts before a target; ``None`` where there is none.
+
+    Raises:
+        UnreachableError: A jump host did not answer.
+        StepError: A jump host's key is not known, or it refused the login.
+    """
+    tunnel: asyncssh.SSHClientConnection | None = None
+    for jump in _jumps(target, options):
+        tunnel = await _hop(jump, settings, hops, tunnel, await ssh_options(jump, settings), name)
+    return tunnel
+
+
+async def ssh_options(
+    target: Connect, settings: SshSettings
+) -> asyncssh.SSHClientConnectionOptions:
+    """What the inventory and ``ssh_config`` together say of a connection.
+
+    Raises:
+        StepError: They cannot be used, such as a private key that is encrypted.
+    """
     given: dict[str, object] = {
         key: value
         for key, value in {
@@ -141,6 +165,8 @@ async def _hop(
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"  # str(TimeoutError()) is empty
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__

@@ -105,7 +105,12 @@ def _cause(report: pytest.TestReport | pytest.CollectReport) -> str:
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else _last_error(report.longreprtext)
-    return str(text).strip().split("\n")[0].removeprefix("AssertionError: ")
+    first, *rest = str(text).strip().removeprefix("AssertionError: ").split("\n")
+    # "assert False" alone tells nothing; pytest's next line tells what was false.
+    where = next(
+        (line.strip(" +") for line in rest[:1] if line.strip(" +").startswith("where")), ""
+    )
+    return f"{first}, {where}" if where and first.startswith("assert ") else first
 
 
 def _last_error(text: str) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from orchestrator.errors import StepError
+
+# A report shows the last twenty lines: the first failure in full, and what else failed.
+_ACCOUNT = 12
+_OTHERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Verification:
     """The result of all of a host's suites.
 
     Attributes:
+        host: The host's name.
         passed: How many checks passed.
         skipped: How many checks skipped themselves.
         failures: What failed; empty means verified.
@@ -67,6 +73,7 @@ class Verification:
         seconds: How long all of it took.
     """
 
+    host: str
     passed: int
     skipped: int
     failures: tuple[CheckFailure, ...]
@@ -96,17 +103,24 @@ class Verification:
         """
         if not self.failures:
             raise ValueError("nothing failed")
-        first, more = self.failures[0], len(self.failures) - 1
-        message = f"{first}" + (f" (and {more} more)" if more else "")
+        first, *more = self.failures
+        message = f"{first}" + (f" (and {len(more)} more)" if more else "")
+        others = [f"FAILED {failure}" for failure in more[:_OTHERS]]
+        if len(more) > _OTHERS:
+            others.append(f"… and {len(more) - _OTHERS} more, all of them in the log")
         return StepError(
             message,
-            command=first.command,
-            stderr="\n".join(line for failure in self.failures for line in _account(failure)),
+            command=self._by_hand(first.command),
+            stderr="\n".join([*_account(first), *others]),
         )
+
+    def _by_hand(self, command: str | None) -> str | None:
+        if command is None:
+            return None
+        return f"orchestrator host ssh {self.host} {shlex.quote(command)}"
 
 
 def _account(failure: CheckFailure) -> list[str]:
-    command = [f"  on the host: {failure.command}"] if failure.command else []
-    # A traceback's end tells the cause, and a report shows the last twenty lines only.
-    told = failure.output.rstrip().splitlines()[-12:]
-    return [f"FAILED {failure}", *command, *(f"  {line}" for line in told)]
+    # A traceback's end tells the cause.
+    told = failure.output.rstrip().splitlines()[-_ACCOUNT:]
+    return [f"FAILED {failure}", *(f"  {line}" for line in told)]

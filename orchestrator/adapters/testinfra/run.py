@@ -49,7 +49,8 @@ async def verify(
         folder: Where a private folder for the run is made, and taken away again.
         junit: The JUnit XML file to write.
         log: Takes lines for the host's log.
-        root: What the checks' names are relative to; the folder that all suites share by default.
+        root: What the checks' names are relative to; by default, and where a suite is elsewhere,
+            the folder that all suites share.
 
     Returns:
         The result. A suite that is missing, cannot be read, has no check, hangs or crashes is a
@@ -62,7 +63,7 @@ async def verify(
         raise ValueError("no suites")
     await asyncio.sleep(host.verify.settle)
     begun = time.monotonic()
-    state = _Verifying(host, suites, root or _shared_folder(suites), log)
+    state = _Verifying(host, suites, _shared_folder([*suites, root / "."] if root else suites), log)
     missing = [suite for suite in suites if not suite.exists()]
     if missing:
         state.failed(*(CheckFailure(str(suite), "the suite does not exist") for suite in missing))
@@ -175,6 +176,7 @@ class _Verifying:
         if not (passed or failed or self._other):
             self.failed(CheckFailure(_WHOLE, f"all {skipped} checks were skipped"))
         return Verification(
+            host=self.host.name,
             passed=len(passed),
             skipped=skipped,
             failures=(*self._other, *failed),
@@ -190,20 +192,23 @@ def _failure(check: Check) -> CheckFailure:
 
 def _whole_failures(attempt: records.Attempt, ended: CommandResult) -> list[CheckFailure]:
     """Say what kept pytest from coming to a sound end."""
+    # By name: two checks of one name would hide each other's results.
+    ran = len({check.name for check in attempt.checks})
     if not attempt.ended or ended.rc not in (0, 1, 2, 5):
         during = f" during {attempt.running}" if attempt.running else ""
         message = f"pytest broke off{during}: {how_it_ended(ended.rc)}"
     elif not attempt.collected and not attempt.unreadable:
         message = "the suites hold no check"
-    elif len(attempt.checks) < (attempt.collected or 0):
-        message = f"only {len(attempt.checks)} of {attempt.collected} checks ran"
+    elif ran < (attempt.collected or 0):
+        message = f"only {ran} of {attempt.collected} checks ran"
     else:
         return []
     return [CheckFailure(_WHOLE, message, output=(ended.err or ended.out)[-4000:])]
 
 
 def _shared_folder(suites: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([suite.absolute().parent for suite in suites]))
+    # pytest names a check outside of its root without its file, so that names could clash.
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(s)) for s in suites]))
 
 
 def _private_folder(folder: Path) -> tempfile.TemporaryDirectory[str]:

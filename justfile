@@ -1,0 +1,135 @@
+# What people type. Each recipe is one call of `orchestrator`; it alone decides, and its exit code
+# is the recipe's: docs/exit-codes.md.
+
+set positional-arguments
+
+orchestrator := if path_exists(justfile_directory() / ".venv/bin/orchestrator") == "true" { justfile_directory() / ".venv/bin/orchestrator" } else { "orchestrator" }
+
+# The recipes
+[private]
+default:
+    @just --list --unsorted --justfile "{{ justfile() }}"
+
+# Deploy a host if anything changed; "unchanged" at once if not
+quick-deploy *HOSTS:
+    @"{{ orchestrator }}" deploy "$@"
+
+# Deploy the machine that you sit on
+deploy *OPTIONS:
+    @"{{ orchestrator }}" deploy --this-machine "$@"
+
+# Deploy p620
+p620 *OPTIONS:
+    @"{{ orchestrator }}" deploy p620 "$@"
+
+# Deploy razer
+razer *OPTIONS:
+    @"{{ orchestrator }}" deploy razer "$@"
+
+# Deploy samsung
+samsung *OPTIONS:
+    @"{{ orchestrator }}" deploy samsung "$@"
+
+# Deploy p510
+p510 *OPTIONS:
+    @"{{ orchestrator }}" deploy p510 "$@"
+
+# Deploy dex5550
+dex5550 *OPTIONS:
+    @"{{ orchestrator }}" deploy dex5550 "$@"
+
+# Deploy every host, one after the other
+deploy-all *OPTIONS:
+    @"{{ orchestrator }}" deploy --one-by-one "$@"
+
+# Deploy every host at the same time
+deploy-all-parallel *OPTIONS:
+    @"{{ orchestrator }}" deploy "$@"
+
+# Deploy without verification; the end state is proved all the same
+deploy-fast *HOSTS:
+    @"{{ orchestrator }}" deploy --no-verify "$@"
+
+# Deploy what is built on this machine, whatever the inventory says
+deploy-local-build *HOSTS:
+    @"{{ orchestrator }}" deploy --build-on here "$@"
+
+# Deploy with binary caches; refuse where one of them does not answer
+deploy-cached *HOSTS:
+    @"{{ orchestrator }}" deploy --check-caches "$@"
+
+# Deploy one host now, without checks and verification: just emergency-deploy p620 --reason why
+emergency-deploy HOST *OPTIONS:
+    @"{{ orchestrator }}" emergency-deploy "$@"
+
+# What a deployment would do, and why; nothing is touched
+plan *HOSTS:
+    @"{{ orchestrator }}" plan "$@"
+
+# What a deployment would change on a host, against what it runs
+diff HOST *OPTIONS:
+    @"{{ orchestrator }}" diff "$@"
+
+# What runs where
+status *HOSTS:
+    @"{{ orchestrator }}" status "$@"
+
+# Which hosts let us in
+ping-hosts *HOSTS:
+    @"{{ orchestrator }}" ping "$@"
+
+# Inventory, syntax, and the evaluation of every host
+validate *HOSTS:
+    @"{{ orchestrator }}" validate "$@"
+
+# Inventory and syntax; nothing is evaluated
+validate-quick:
+    @"{{ orchestrator }}" validate --quick
+
+# Parse every Nix file
+check-syntax:
+    @"{{ orchestrator }}" check-syntax
+
+# Format every Nix file
+format *OPTIONS:
+    @"{{ orchestrator }}" format "$@"
+
+# Build one host's system; it is not contacted
+test-host HOST *OPTIONS:
+    @"{{ orchestrator }}" build "$@"
+
+# Build every host's system, one after the other
+test-all *OPTIONS:
+    @"{{ orchestrator }}" build --one-by-one "$@"
+
+# Build every host's system at the same time
+test-all-parallel *OPTIONS:
+    @"{{ orchestrator }}" build "$@"
+
+# Build every host's system at the same time, or those named
+quick-test *HOSTS:
+    @"{{ orchestrator }}" build "$@"
+
+# Deploy every host that changed
+quick-all *OPTIONS:
+    @"{{ orchestrator }}" deploy "$@"
+
+# The whole pipeline: checks, then every system built
+ci *OPTIONS:
+    @"{{ orchestrator }}" ci "$@"
+
+# Move all pins, and commit them when every host still evaluates
+update-flake:
+    @"{{ orchestrator }}" update
+
+# Move one pin, and commit it when every host still evaluates
+update-input NAME:
+    @"{{ orchestrator }}" update "$@"
+
+# Real hosts on this machine, for trying
+lab-up *HOSTS:
+    @"{{ orchestrator }}" lab up "$@"
+
+# End them
+lab-down *OPTIONS:
+    @"{{ orchestrator }}" lab down "$@"

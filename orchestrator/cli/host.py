@@ -1,0 +1,76 @@
+"""``host``: trust a host's key at first contact; log in by the way that deployments take."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import click
+
+from orchestrator.cli.options import Target, host_argument, target_options
+from orchestrator.errors import RefusedError, UsageError
+
+
+@click.group()
+def host() -> None:
+    """Trust a host's key; log in."""
+
+
+@host.command()
+@host_argument
+@click.option("--fingerprint", help="Trust the key if it has this fingerprint, and do not ask.")
+@target_options
+def trust(host: str, fingerprint: str | None, target: Target) -> None:
+    """Show the fingerprint of HOST's key and ask whether to trust it.
+
+    Compare it with what the host's own console says:
+    ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+    """
+    from orchestrator.adapters.ssh.trust import offered_key, remember
+    from orchestrator.cli.fleet import one_host, open_setup
+
+    setup = open_setup(target)
+    key = asyncio.run(offered_key(one_host(setup.fleet, host), setup.ssh))
+    if key.known:
+        click.echo(f"{host}: {key.algorithm} {key.fingerprint} is known already", err=True)
+        return
+    click.echo(f"{host} shows {key.algorithm} {key.fingerprint}", err=True)
+    if key.conflicts:
+        raise RefusedError(
+            f"another key is known for {key.name}: {', '.join(key.conflicts)}. "
+            "Either the host was reinstalled, or someone stands between",
+            hint=f"if it was reinstalled: ssh-keygen -R {key.name!r} -f {key.file}",
+        )
+    _agree(key.fingerprint, fingerprint)
+    remember(key)
+    click.echo(f"{host}: trusted; added to {key.file}", err=True)
+
+
+def _agree(shown: str, expected: str | None) -> None:
+    """Have a person, or the fingerprint given, vouch for the key."""
+    if expected is not None:
+        if expected != shown:
+            raise RefusedError(f"the fingerprint is not the one given, {expected}")
+    elif not sys.stdin.isatty():
+        raise UsageError(
+            "a person must compare the fingerprint, and there is no terminal",
+            hint=f"give it: --fingerprint {shown}",
+        )
+    elif not click.confirm("Is that the host's key?", err=True):
+        raise click.Abort
+
+
+@host.command()
+@host_argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@target_options
+def ssh(host: str, command: tuple[str, ...], target: Target) -> None:
+    """Log in to HOST by the way that deployments take, or run COMMAND there."""
+    from orchestrator.adapters.ssh.connect import ssh_argv
+    from orchestrator.cli.fleet import one_host, open_setup
+
+    setup = open_setup(target)
+    found = one_host(setup.fleet, host)
+    argv = ssh_argv(setup.ssh.connect_for(found.name, found.connect), setup.ssh)
+    os.execvp(argv[0], (*argv, *command))  # noqa: S606
