@@ -63,7 +63,8 @@ async def verify(
         raise ValueError("no suites")
     await asyncio.sleep(host.verify.settle)
     begun = time.monotonic()
-    state = _Verifying(host, suites, _shared_folder([*suites, root / "."] if root else suites), log)
+    suites = [suite.resolve() for suite in suites]
+    state = _Verifying(host, suites, _shared_folder(suites, root), log)
     missing = [suite for suite in suites if not suite.exists()]
     if missing:
         state.failed(*(CheckFailure(str(suite), "the suite does not exist") for suite in missing))
@@ -206,9 +207,10 @@ def _whole_failures(attempt: records.Attempt, ended: CommandResult) -> list[Chec
     return [CheckFailure(_WHOLE, message, output=(ended.err or ended.out)[-4000:])]
 
 
-def _shared_folder(suites: Sequence[Path]) -> Path:
+def _shared_folder(suites: Sequence[Path], root: Path | None) -> Path:
     # pytest names a check outside of its root without its file, so that names could clash.
-    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(s)) for s in suites]))
+    folders = [suite.parent for suite in suites]
+    return Path(os.path.commonpath(folders if root is None else [*folders, root.resolve()]))
 
 
 def _private_folder(folder: Path) -> tempfile.TemporaryDirectory[str]:

@@ -107,7 +107,7 @@ def test_failure_tells_check_output_and_command(bench: Bench) -> None:
     assert "(exit 3)\nsamsung\noh\n" in failure.output
     error = result.error()
     assert error.message == "test_suite.py::test_name: another host"
-    assert error.command == failure.command
+    assert error.command == "orchestrator host ssh p620 'echo samsung; echo oh >&2; exit 3'"
     assert "another host" in error.stderr
 
 
@@ -226,6 +226,45 @@ def test_missing_suite_is_a_failure(bench: Bench) -> None:
     """A suite that the inventory names and that is not there is no pass."""
     result = asyncio.run(bench.run([bench.folder / "test_none.py"]))
     assert result.failures[0].message == "the suite does not exist"
+
+
+def test_suites_outside_of_the_root_keep_their_names(tmp_path: Path) -> None:
+    """Checks of one name in two places do not hide each other, wherever the root is."""
+    bench = Bench(tmp_path / "fleet")
+    bench.folder.mkdir()
+    suites = [tmp_path / name / "test_same.py" for name in ("a", "b")]
+    for suite, text in zip(suites, ("assert False", "pass"), strict=True):
+        suite.parent.mkdir()
+        suite.write_text(f"def test_it(): {text}\n")
+    result = asyncio.run(bench.run(suites))
+    assert result.passed == 1
+    assert [failure.check for failure in result.failures] == ["a/test_same.py::test_it"]
+
+
+def test_folder_is_a_suite_and_may_have_a_long_path(tmp_path: Path) -> None:
+    """A folder holds suites; a path too long for a socket does not matter."""
+    bench = Bench(tmp_path / ("x" * 100))
+    (bench.folder / "suites").mkdir(parents=True)
+    (bench.folder / "suites/test_a.py").write_text("def test_a(host): host.run_test('true')\n")
+    assert asyncio.run(bench.run([bench.folder / "suites"])).ok
+
+
+def test_many_failures_are_all_named(bench: Bench) -> None:
+    """The error tells the first failure in full and names the others, in twenty lines."""
+    result = bench.verify(
+        "import pytest\n"
+        "@pytest.mark.parametrize('i', range(9))\n"
+        "def test_it(host, i):\n    assert host.file('/').is_symlink\n"
+    )
+    error = result.error()
+    assert error.message == (
+        "test_suite.py::test_it[0]: assert False, where False = <file />.is_symlink (and 8 more)"
+    )
+    lines = error.stderr.splitlines()
+    assert len(lines) <= 20
+    assert "  $ test -L /  (exit 1)" in lines
+    assert lines[-2].startswith("FAILED test_suite.py::test_it[6]: ")
+    assert lines[-1] == "… and 2 more, all of them in the log"
 
 
 def test_no_suites_is_the_callers_affair(bench: Bench) -> None:
