@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +18,51 @@ class SudoPassword:
 
     def __repr__(self) -> str:
         return "SudoPassword(…)"
+
+
+class Source(Protocol):
+    """The reading end of a stream."""
+
+    async def read(self, n: int) -> bytes:
+        """Read up to ``n`` bytes; none at the end."""
+
+
+class Sink(Protocol):
+    """The writing end of a stream."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes."""
+
+    async def drain(self) -> None:
+        """Wait until the queue has room."""
+
+    def can_write_eof(self) -> bool:
+        """Whether the end can be told."""
+
+    def write_eof(self) -> None:
+        """Tell the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A running command's ends.
+
+    Attributes:
+        wait: Waits for its end and gives the exit code; ``None`` where it is not known.
+    """
+
+    stdin: Sink
+    stdout: Source
+    wait: Callable[[], Awaitable[int | None]]
+
+
+async def pump(source: Source, sink: Sink) -> None:
+    """Move bytes until the source ends, waiting whenever the sink is full; then tell the end."""
+    while data := await source.read(1 << 18):
+        sink.write(data)
+        await sink.drain()
+    if sink.can_write_eof():
+        sink.write_eof()
 
 
 class Executor(Protocol):
@@ -37,6 +82,13 @@ class Executor(Protocol):
         Raises:
             UnreachableError: The connection was lost.
             StepError: The deadline passed, or root is not to be had.
+        """
+
+    def open(self, argv: Sequence[str]) -> AbstractAsyncContextManager[Stream]:
+        """Start a command as root whose input and output are streams; it ends with the context.
+
+        Raises:
+            StepError: Root is not to be had, or the command could not be started.
         """
 
     def nix_store(self) -> AbstractAsyncContextManager[str]:

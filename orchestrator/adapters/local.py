@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import process
-from orchestrator.adapters.executor import NO_SUDO, NO_SUDO_HINT, SudoPassword, sudo_argv
+from orchestrator.adapters.executor import NO_SUDO, NO_SUDO_HINT, Stream, SudoPassword, sudo_argv
 from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import StepError
 from orchestrator.model.host import Host
@@ -46,12 +46,28 @@ class LocalExecutor:
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
         """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
-        if root and os.geteuid() != 0:
-            await self._check_sudo()
-            if self._password is not None:
-                stdin = self._password.secret.encode() + b"\n" + stdin
-            argv = sudo_argv(argv, self._password)
+        if root:
+            argv, prefix = await self._as_root(argv)
+            stdin = prefix + stdin
         return await process.run(argv, deadline=deadline, stdin=stdin)
+
+    @contextlib.asynccontextmanager
+    async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:
+        """Start a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        argv, prefix = await self._as_root(argv)
+        async with process.started(argv) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write(prefix)
+            yield Stream(child.stdin, child.stdout, child.wait)
+
+    async def _as_root(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
+        """Wrap a command for root, and say what its standard input must begin with."""
+        if os.geteuid() == 0:
+            return argv, b""
+        await self._check_sudo()
+        line = b"" if self._password is None else self._password.secret.encode() + b"\n"
+        return sudo_argv(argv, self._password), line
 
     async def _check_sudo(self) -> None:
         if self._sudo_works:

@@ -145,10 +145,9 @@ async def copy(
     *,
     to: str,
     deadline: float,
-    source: str = "auto",
     on_stderr: OnLine | None = None,
 ) -> None:
-    """Copy a closure from one store to another; paths that are there already are not sent.
+    """Copy a closure to another store; paths that are there already are not sent.
 
     ``--no-check-sigs``: the deployer is trusted by the host (it is root there), and a closure
     built here bears no signature.
@@ -158,7 +157,7 @@ async def copy(
     """
     argv = (
         *_nix("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
-        *("--from", source, "--to", to, out.path),
+        *("--to", to, out.path),
     )
     await _run(argv, deadline, "copy failed", None, on_stderr)
 

@@ -77,7 +77,7 @@ async def run(
         StepError: It could not be started, or the deadline passed. A non-zero exit is no error
             here: the result tells.
     """
-    async with _started(argv, env, cwd) as process:
+    async with started(argv, env, cwd) as process:
         try:
             async with asyncio.timeout(deadline):
                 stdout, stderr = await _talk(process, stdin, on_stderr)
@@ -92,9 +92,14 @@ async def run(
 
 
 @contextlib.asynccontextmanager
-async def _started(
-    argv: Sequence[str], env: Mapping[str, str] | None, cwd: str | None
+async def started(
+    argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a command with pipes at all three ends; it and its group end with the context.
+
+    Raises:
+        StepError: It could not be started.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,

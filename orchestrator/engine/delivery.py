@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.transfer import transfer
 from orchestrator.engine.setup import reach
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
@@ -27,21 +28,20 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor | None) -> 
         StepError: The build or the copy failed.
     """
     site = work.session.request.build or work.host.build
+    copies = Step.COPY in plan.steps
     async with AsyncExitStack() as stack:
         match site.on:
             case BuildOn.HERE:
                 await _build_here(work, plan)
-                source = "auto"
+                if copies and executor is not None:
+                    await _copy(work, plan, executor)
             case BuildOn.TARGET:
-                target = executor or await work.connect(stack)
-                await _build_there(work, plan, await stack.enter_async_context(target.nix_store()))
-                return
+                await _build_there(work, plan, executor or await work.connect(stack))
             case BuildOn.BUILDER:
-                source = await _builder_store(work, site, stack)
-                await _build_there(work, plan, source)
-        if Step.COPY in plan.steps:
-            assert executor is not None
-            await _copy(work, plan, executor, source)
+                builder = await _builder(work, site, stack)
+                await _build_there(work, plan, builder)
+                if copies and executor is not None:
+                    await _transfer(work, plan, builder, executor)
 
 
 async def _build_here(work: HostWork, plan: HostPlan) -> None:
@@ -56,31 +56,32 @@ async def _build_here(work: HostWork, plan: HostPlan) -> None:
         )
 
 
-async def _build_there(work: HostWork, plan: HostPlan, store: str) -> None:
-    async with work.turn(Phase.BUILD, work.session.gates.builds):
+async def _build_there(work: HostWork, plan: HostPlan, builder: Executor) -> None:
+    async with work.turn(Phase.BUILD, work.session.gates.builds), builder.nix_store() as store:
         await nix.build_on(
             store, plan.target, deadline=work.host.deadlines.build, on_stderr=work.on_nix_line
         )
 
 
-async def _builder_store(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> str:
+async def _builder(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> Executor:
     setup = work.session.setup
     builder = setup.fleet.hosts.get(site.builder or "")
     if builder is None:
         raise StepError(f"the builder {site.builder!r} is no host of this fleet")
     with work.step(Phase.BUILD):
-        executor = await stack.enter_async_context(reach(setup, builder))
-        return await stack.enter_async_context(executor.nix_store())
+        return await stack.enter_async_context(reach(setup, builder))
 
 
-async def _copy(work: HostWork, plan: HostPlan, executor: Executor, source: str) -> None:
+async def _copy(work: HostWork, plan: HostPlan, executor: Executor) -> None:
     async with work.turn(Phase.COPY, work.session.gates.copies), executor.nix_store() as store:
-        if store == source:
-            return
         await nix.copy(
             plan.target.out,
-            source=source,
             to=store,
             deadline=work.host.deadlines.copy,
             on_stderr=work.on_nix_line,
         )
+
+
+async def _transfer(work: HostWork, plan: HostPlan, builder: Executor, executor: Executor) -> None:
+    async with work.turn(Phase.COPY, work.session.gates.copies):
+        await transfer(builder, executor, plan.target.out, work.host.deadlines.copy)

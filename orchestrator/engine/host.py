@@ -105,8 +105,8 @@ async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostSta
 
 def _would_be(plan: HostPlan) -> Outcome:
     if plan.goal.changes_host:
-        return Deployed(f"would be deployed: {plan.reason}", plan.target.out, plan.goal)
-    return Completed(f"would be done: {plan.reason}", plan.target.out, plan.goal)
+        return Deployed(plan.reason, plan.target.out, plan.goal)
+    return Completed(plan.reason, plan.target.out, plan.goal)
 
 
 async def _complete(work: HostWork, plan: HostPlan, executor: Executor | None) -> Completed:

@@ -132,6 +132,16 @@ sync /var/lib/orchestrator/record.json.new
 mv /var/lib/orchestrator/record.json.new /var/lib/orchestrator/record.json
 """
 
+# Of the paths on standard input, print those that are not valid here.
+MISSING = r"""
+xargs nix-store --check-validity --print-invalid
+"""
+
+# Take in what `nix-store --export` wrote.
+IMPORT = r"""
+exec nix-store --import
+"""
+
 # Names of all paths in the running system's closure.
 CLOSURE = r"""
 exec nix-store --query --requisites /run/current-system

@@ -8,11 +8,17 @@ import shlex
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import asyncssh
 
-from orchestrator.adapters.executor import NO_SUDO, NO_SUDO_HINT, SudoPassword, sudo_argv
+from orchestrator.adapters.executor import (
+    NO_SUDO,
+    NO_SUDO_HINT,
+    Stream,
+    SudoPassword,
+    pump,
+    sudo_argv,
+)
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
 from orchestrator.adapters.ssh.settings import SshSettings
@@ -139,21 +145,34 @@ class SshExecutor:
                 await asyncio.gather(*bridges, return_exceptions=True)
 
     async def _bridge(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        argv, prefix = await self._as_root(("nix-daemon", "--stdio"))
+        # A failure here closes the socket: its client, Nix, says what it was doing.
+        with contextlib.suppress(OSError, asyncssh.Error, StepError):
+            async with self.open(("nix-daemon", "--stdio")) as daemon:
+                up = asyncio.create_task(pump(reader, daemon.stdin))
+                try:
+                    await pump(daemon.stdout, writer)
+                finally:
+                    up.cancel()
+                    await asyncio.gather(up, return_exceptions=True)
+        writer.close()
+
+    @contextlib.asynccontextmanager
+    async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:
+        """Start a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        argv, prefix = await self._as_root(argv)
         try:
             async with self._connection.create_process(
                 shlex.join(argv), encoding=None, stderr=asyncssh.DEVNULL
-            ) as daemon:
-                daemon.stdin.write(prefix)
-                up = asyncio.create_task(_pump(reader, daemon.stdin))
-                try:
-                    await _pump(daemon.stdout, writer)
-                finally:
-                    up.cancel()
-        except (OSError, asyncssh.Error):
-            pass  # the client sees its socket close and says so
-        finally:
-            writer.close()
+            ) as process:
+                process.stdin.write(prefix)
+
+                async def wait() -> int | None:
+                    await process.wait_closed()
+                    return process.returncode
+
+                yield Stream(process.stdin, process.stdout, wait)
+        except (OSError, asyncssh.Error) as error:
+            raise self._lost(error) from error
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` there by hand."""
@@ -164,27 +183,6 @@ def _bytes(text: bytes | str | None) -> bytes:
     """What a channel opened with ``encoding=None`` gives is bytes; its type says more."""
     assert not isinstance(text, str)
     return text or b""
-
-
-class _Source(Protocol):
-    async def read(self, n: int) -> bytes: ...
-
-
-class _Sink(Protocol):
-    def write(self, data: bytes) -> None: ...
-    async def drain(self) -> None: ...
-    def can_write_eof(self) -> bool: ...
-    def write_eof(self) -> None: ...
-
-
-async def _pump(source: _Source, sink: _Sink) -> None:
-    """Move bytes until the source ends, waiting whenever the sink is full."""
-    with contextlib.suppress(OSError, asyncssh.Error):
-        while data := await source.read(1 << 18):
-            sink.write(data)
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
 
 
 @contextlib.asynccontextmanager
