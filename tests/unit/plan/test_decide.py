@@ -1,0 +1,194 @@
+"""The decision for one host: what should run there against what does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import Connect, Host
+from orchestrator.model.outcome import Unchanged
+from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.state import BootSource, HostState, Record
+from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.plan.decide import decide, steps
+
+NOW = datetime(2024, 5, 6, tzinfo=UTC)
+HOST = Host("p620", "p620", Connect("192.0.2.1"))
+
+
+def _path(letter: str) -> OutPath:
+    return OutPath(f"/nix/store/{letter * 32}-nixos-system-{letter}")
+
+
+NEW, OLD, OTHER = _path("n"), _path("d"), _path("x")
+WANTED = Evaluated(DrvPath(f"{NEW}.drv"), NEW)
+
+paths = st.sampled_from([NEW, OLD, OTHER, None])
+records = st.none() | st.builds(
+    Record,
+    run=st.integers(1, 99),
+    who=st.just("me@here"),
+    revision=st.none(),
+    out_path=st.sampled_from([NEW, OLD]),
+    at=st.just(NOW - timedelta(hours=3)),
+)
+states = st.builds(
+    HostState,
+    machine_id=st.just("m"),
+    running=paths,
+    booted=paths,
+    profile=paths,
+    boot_default=paths,
+    boot_source=st.sampled_from(BootSource),
+    record=records,
+)
+goals = st.sampled_from(Goal)
+AT_TARGET = HostState("m", NEW, NEW, NEW, NEW, BootSource.GRUB)
+
+
+def _decide(
+    goal: Goal, state: HostState | None, *, verify: bool = True, force: bool = False
+) -> Unchanged | HostPlan:
+    return decide(HOST, goal, WANTED, state, now=NOW, verify=verify, force=force)
+
+
+def _plan(
+    goal: Goal, state: HostState | None, *, verify: bool = True, force: bool = False
+) -> HostPlan:
+    plan = _decide(goal, state, verify=verify, force=force)
+    assert isinstance(plan, HostPlan)
+    return plan
+
+
+def _needed(goal: Goal, state: HostState) -> bool:
+    """Whether anything that the goal is about differs from what is wanted."""
+    runs, boots = state.running == NEW, (state.profile, state.boot_default) == (NEW, NEW)
+    match goal:
+        case Goal.SWITCH:
+            return not (runs and boots)
+        case Goal.TEST:
+            return not runs
+        case Goal.BOOT:
+            return not boots
+        case _:
+            return True
+
+
+@given(goals, states, st.booleans())
+def test_unchanged_exactly_where_the_host_is_at_its_target(
+    goal: Goal, state: HostState, verify: bool
+) -> None:
+    """A host is left alone if and only if all that the goal is about is as wanted."""
+    decided = _decide(goal, state, verify=verify)
+    assert isinstance(decided, Unchanged) is not _needed(goal, state)
+    if isinstance(decided, Unchanged):
+        assert decided.out_path == NEW
+        assert NEW.short in decided.reason
+
+
+@given(goals, st.none() | states)
+def test_force_always_goes_the_whole_way(goal: Goal, state: HostState | None) -> None:
+    """A forced deployment is a plan with all of the goal's steps, wherever the host is."""
+    assert _plan(goal, state, force=True).steps == steps(goal)
+
+
+@given(goals, st.none() | states, st.booleans(), st.booleans())
+def test_a_plan_says_what_it_does(
+    goal: Goal, state: HostState | None, verify: bool, force: bool
+) -> None:
+    """A plan bears its host, goal and target, its reason, and where to go back to."""
+    plan = _decide(goal, state, verify=verify, force=force)
+    if isinstance(plan, Unchanged):
+        return
+    assert (plan.host, plan.goal, plan.target) == (HOST, goal, WANTED)
+    assert plan.steps == steps(goal, verify=verify)
+    assert plan.reason
+    expected = state.running if state is not None and goal.activates else None
+    assert plan.return_to == expected
+
+
+@given(goals, st.booleans())
+def test_steps_come_in_their_order(goal: Goal, verify: bool) -> None:
+    """Everything is built first; what changes the host for good comes last, after every proof."""
+    done = steps(goal, verify=verify)
+    assert list(done) == [step for step in Step if step in done]
+    assert done[0] is Step.BUILD
+    assert (Step.COPY in done) is goal.copies
+    assert (Step.ACTIVATE in done) is (Step.PROVE in done) is goal.activates
+    assert (Step.COMMIT in done) is goal.commits
+    assert (Step.DRY_ACTIVATE in done) is goal.dry_activates
+
+
+@given(goals)
+def test_verification_alone_can_be_left_out(goal: Goal) -> None:
+    """Without verification a goal has the same steps but one, and still proves its end state."""
+    bare = tuple(step for step in steps(goal) if step is not Step.VERIFY)
+    assert steps(goal, verify=False) == bare
+    assert (Step.VERIFY in steps(goal)) is goal.activates
+
+
+@pytest.mark.parametrize(
+    ("goal", "state", "reason"),
+    [
+        (Goal.BUILD, None, "nixos-system-n is wanted"),
+        (Goal.SWITCH, replace(AT_TARGET, running=None), "it runs no NixOS system"),
+        (
+            Goal.SWITCH,
+            replace(AT_TARGET, running=OLD),
+            f"it runs {OLD.short}, wanted is {NEW.short}",
+        ),
+        (
+            Goal.SWITCH,
+            replace(AT_TARGET, profile=OLD),
+            f"its profile is {OLD.short}, wanted is {NEW.short}",
+        ),
+        (
+            Goal.SWITCH,
+            replace(AT_TARGET, profile=None),
+            f"its profile is none, wanted is {NEW.short}",
+        ),
+        (
+            Goal.SWITCH,
+            replace(AT_TARGET, boot_default=OLD),
+            f"it boots {OLD.short}, wanted is {NEW.short}",
+        ),
+        (
+            Goal.BOOT,
+            replace(AT_TARGET, running=OLD, boot_default=None),
+            f"it boots none, wanted is {NEW.short}",
+        ),
+    ],
+)
+def test_the_reason_names_what_differs(goal: Goal, state: HostState | None, reason: str) -> None:
+    """A person reads what is there and what is wanted."""
+    assert _plan(goal, state).reason == reason
+
+
+def test_a_forced_plan_says_so() -> None:
+    """Where nothing differs, the reason is that it is forced."""
+    assert _plan(Goal.SWITCH, AT_TARGET, force=True).reason == (
+        "it is at its target, and the deployment is forced"
+    )
+
+
+@pytest.mark.parametrize(("goal", "verb"), [(Goal.SWITCH, "runs"), (Goal.BOOT, "boots")])
+def test_unchanged_tells_the_run_that_deployed_it(goal: Goal, verb: str) -> None:
+    """The host's own record is cited where it is about this very system, and only then."""
+    record = Record(7, "me@here", None, NEW, NOW - timedelta(hours=3))
+    decided = _decide(goal, replace(AT_TARGET, record=record))
+    assert decided.reason == f"already {verb} {NEW.short}, deployed 3 h ago by run 7"
+    stale = _decide(goal, replace(AT_TARGET, record=replace(record, out_path=OLD)))
+    assert stale.reason == f"already {verb} {NEW.short}"
+
+
+def test_unchanged_owns_up_to_a_boot_default_that_was_not_read() -> None:
+    """Where only the profile is known, the reason does not claim to know the boot loader."""
+    decided = _decide(Goal.SWITCH, replace(AT_TARGET, boot_source=BootSource.PROFILE))
+    assert decided.reason.endswith(
+        "(no boot loader's default could be read: the profile stands for it)"
+    )

@@ -1,0 +1,83 @@
+"""What differs between two closures."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.model.diff import Change
+from orchestrator.model.store import OutPath
+from orchestrator.plan.diff import diff
+
+A, B = "a" * 32, "b" * 32
+
+
+def _path(digest: str, name: str) -> OutPath:
+    return OutPath(f"/nix/store/{digest}-{name}")
+
+
+closures = st.frozensets(
+    st.builds(
+        _path,
+        st.sampled_from([A, B]),
+        st.sampled_from(["bash-5.2", "bash-5.3", "glibc-2.40-66", "glibc-2.40-66-bin", "etc"]),
+    )
+)
+
+
+def test_packages_come_go_and_change() -> None:
+    """Each package that differs is told once, with its versions, by name."""
+    before = [_path(A, "bash-5.2"), _path(A, "vim-9.1"), _path(A, "same-1")]
+    after = [_path(A, "same-1"), _path(B, "bash-5.3"), _path(A, "nano-8.0")]
+    assert diff(before, after) == (
+        Change("bash", ("5.2",), ("5.3",)),
+        Change("nano", (), ("8.0",)),
+        Change("vim", ("9.1",), ()),
+    )
+
+
+def test_a_rebuild_of_one_version_is_a_change() -> None:
+    """The same version at another path is another package: a patch, a flag, a dependency."""
+    assert diff([_path(A, "bash-5.2")], [_path(B, "bash-5.2")]) == (
+        Change("bash", ("5.2",), ("5.2",)),
+    )
+
+
+def test_a_name_without_a_version() -> None:
+    """What has no version is named by its whole name."""
+    assert diff([_path(A, "etc")], [_path(B, "etc"), _path(A, "unit-sshd.service")]) == (
+        Change("etc", ("",), ("",)),
+        Change("unit-sshd.service", (), ("",)),
+    )
+
+
+def test_a_dash_before_a_letter_is_part_of_the_name() -> None:
+    """The version begins at the first dash that a digit follows, as Nix reads it."""
+    assert diff([], [_path(A, "nixos-system-p620-25.05")]) == (
+        Change("nixos-system-p620", (), ("25.05",)),
+    )
+
+
+@given(closures)
+def test_a_closure_does_not_differ_from_itself(closure: frozenset[OutPath]) -> None:
+    """Nothing differs between the same closures, in whichever order."""
+    assert diff(sorted(closure), sorted(closure, reverse=True)) == ()
+
+
+@given(closures, closures)
+def test_a_diff_is_its_own_mirror(before: frozenset[OutPath], after: frozenset[OutPath]) -> None:
+    """Backwards it says the same with the sides exchanged, and no package is named twice."""
+    forth = diff(before, after)
+    mirrored = tuple(Change(change.package, change.after, change.before) for change in forth)
+    assert diff(after, before) == mirrored
+    assert len({change.package for change in forth}) == len(forth)
+
+
+@given(closures, closures)
+def test_no_path_that_differs_is_lost(
+    before: frozenset[OutPath], after: frozenset[OutPath]
+) -> None:
+    """As many versions are told as paths differ."""
+    changes = diff(before, after)
+    assert sum(len(change.before) for change in changes) == len(before - after)
+    assert sum(len(change.after) for change in changes) == len(after - before)

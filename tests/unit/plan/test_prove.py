@@ -1,0 +1,93 @@
+"""Proofs: a host's state against what it should be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.model.state import HostState
+from orchestrator.model.store import OutPath
+from orchestrator.plan import prove
+
+
+def _path(letter: str) -> OutPath:
+    return OutPath(f"/nix/store/{letter * 32}-nixos-system-{letter}")
+
+
+NEW, OLD = _path("n"), _path("d")
+paths = st.sampled_from([NEW, OLD, None])
+states = st.builds(
+    HostState,
+    machine_id=st.just("m"),
+    running=paths,
+    booted=paths,
+    profile=paths,
+    boot_default=paths,
+    failed_units=st.lists(st.sampled_from(["a.service", "b.service", "c.mount"])).map(tuple),
+)
+BEFORE = HostState("m", OLD, OLD, OLD, OLD)
+
+
+@given(states)
+def test_running_is_what_current_system_says(state: HostState) -> None:
+    """A host runs the wanted system exactly where ``/run/current-system`` is it."""
+    assert (prove.runs(state, NEW) is None) is (state.running == NEW)
+
+
+@given(states)
+def test_booting_needs_profile_and_boot_default(state: HostState) -> None:
+    """A host boots the wanted system exactly where both agree on it."""
+    proved = prove.boots(state, NEW) is None
+    assert proved is (state.profile == NEW and state.boot_default == NEW)
+
+
+@given(states, states)
+def test_back_means_all_three(now: HostState, before: HostState) -> None:
+    """A host is back exactly where running system, profile and boot default are as recorded."""
+    same = (now.running, now.profile, now.boot_default) == (
+        before.running,
+        before.profile,
+        before.boot_default,
+    )
+    assert (prove.is_back(now, before) is None) is same
+
+
+@given(states)
+def test_a_state_is_back_at_itself(state: HostState) -> None:
+    """Whatever was recorded, even nothing, is a state to be back at."""
+    assert prove.is_back(state, state) is None
+
+
+@given(states, states)
+def test_newly_failed_units_are_this_deployments(now: HostState, before: HostState) -> None:
+    """Units that failed before are not named; the rest are, each once, sorted."""
+    failed = prove.newly_failed(now, before)
+    assert list(failed) == sorted(set(now.failed_units) - set(before.failed_units))
+
+
+def test_a_wrong_end_state_is_told_in_words() -> None:
+    """The words name what was looked at, what was found, and what should be."""
+    assert prove.runs(BEFORE, NEW) == f"/run/current-system is {OLD.short}, not {NEW.short}"
+    assert prove.boots(BEFORE, NEW) == f"the system profile is {OLD.short}, not {NEW.short}"
+    assert prove.boots(replace(BEFORE, profile=NEW, boot_default=None), NEW) == (
+        f"the boot default is nothing that is known, not {NEW.short}"
+    )
+    assert prove.is_back(replace(BEFORE, boot_default=NEW), BEFORE) == (
+        f"the boot default is {NEW.short}, and was {OLD.short}"
+    )
+    assert prove.is_back(replace(BEFORE, running=None), BEFORE) == (
+        f"/run/current-system is nothing that is known, and was {OLD.short}"
+    )
+
+
+def test_a_state_is_put_in_words() -> None:
+    """One system is told once; where they differ, all three are."""
+    assert prove.in_words(BEFORE) == f"it runs and will boot {OLD.short}"
+    assert prove.in_words(replace(BEFORE, running=NEW)) == (
+        f"it runs {NEW.short}, its profile is {OLD.short}, it will boot {OLD.short}"
+    )
+    assert prove.in_words(HostState("m", None, None, None, None)) == (
+        "it runs and will boot nothing that is known"
+    )
