@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -112,13 +112,23 @@ def console(host: str, fleet: Path | None) -> None:
     click.echo(_lab(fleet).host(host).console.read_text(errors="replace"), nl=False)
 
 
-@lab.command()
+def _fault_table() -> str:
+    from orchestrator.lab.faults import FAULTS
+
+    rows = "\n".join(f"  {name:10} {it.summary}" for name, it in FAULTS.items())
+    return f"Put a fault of some KIND into HOST.\n\n\b\n{rows}"
+
+
+@lab.command(help=_fault_table())
 @click.argument("host")
 @click.argument("kind")
 @click.option("--rate", default="8mbit", show_default=True, help="For slow, in tc's words.")
+@click.option("--ms", default=50, show_default=True, help="For delay.")
+@click.option("--loss", default=0.0, show_default=True, help="For delay, in per cent.")
+@click.option("--size", default="16m", show_default=True, help="For disk-full.")
 @fleet_option
-def fault(host: str, kind: str, rate: str, fleet: Path | None) -> None:
-    """Put a fault of some KIND into HOST: partition, heal, kill, freeze and others."""
+def fault(host: str, kind: str, fleet: Path | None, **options: Any) -> None:
+    """Put a fault into a host."""
     from orchestrator.lab.faults import FaultOptions
 
-    _lab(fleet).fault(host, kind, FaultOptions(rate=rate))
+    _lab(fleet).fault(host, kind, FaultOptions(**options))

@@ -27,9 +27,19 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class FaultOptions:
-    """How strong the fault is. ``rate`` is in tc(8)'s words, such as ``8mbit``."""
+    """How strong the fault is.
+
+    Attributes:
+        rate: For slow, in tc(8)'s words.
+        ms: For delay, milliseconds each way.
+        loss: For delay, per cent of the packets each way.
+        size: For disk-full, what is left to write, in the words of tmpfs(5).
+    """
 
     rate: str = "8mbit"
+    ms: int = 50
+    loss: float = 0
+    size: str = "16m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +77,54 @@ def _heal(target: Target, _: FaultOptions) -> None:
     for on_side in _both_sides(target):
         with contextlib.suppress(LabError):  # there is none to delete
             on_side("delete")
+    if target.host.leader is not None:
+        _on_host(target, _DISK_HEAL)
 
 
 def _slow(target: Target, options: FaultOptions) -> None:
     for on_side in _both_sides(target):
         on_side("replace", "tbf", "rate", options.rate, "burst", _BURST, "latency", _LATENCY)
+
+
+def _delay(target: Target, options: FaultOptions) -> None:
+    for on_side in _both_sides(target):
+        try:
+            on_side("replace", "netem", "delay", f"{options.ms}ms", "loss", f"{options.loss}%")
+        except LabError as error:
+            raise LabError(
+                "the link cannot be delayed: this kernel has no netem queue",
+                hint="modprobe sch_netem; slow needs no such module",
+            ) from error
+
+
+# What is written from here on goes to a small file system on top of /nix.
+_DISK_FULL = """
+top=/run/lab-disk-full
+mountpoint --quiet $top && exit
+systemctl stop nix-daemon.socket nix-daemon.service
+mkdir -p $top && mount -t tmpfs -o size=$1 tmpfs $top && mkdir $top/upper $top/work
+mount -t overlay -o lowerdir=/nix,upperdir=$top/upper,workdir=$top/work overlay /nix
+systemctl start nix-daemon.socket
+"""
+_DISK_HEAL = """
+top=/run/lab-disk-full
+mountpoint --quiet $top || exit 0
+systemctl stop nix-daemon.socket nix-daemon.service
+umount --lazy /nix
+umount --lazy $top
+systemctl start nix-daemon.socket
+"""
+
+
+def _disk_full(target: Target, options: FaultOptions) -> None:
+    _on_host(target, _DISK_FULL, options.size)
+
+
+def _on_host(target: Target, script: str, *arguments: str) -> None:
+    leader = target.host.leader
+    if leader is None:
+        raise LabError(f"host '{target.host.name}' is still booting", hint="try again")
+    run("nsenter", f"--target={leader}", "--all", "--", "sh", "-euc", script, "sh", *arguments)
 
 
 def _both_sides(target: Target) -> tuple[Callable[..., str], Callable[..., str]]:
@@ -116,8 +169,12 @@ def _thaw(target: Target, _: FaultOptions) -> None:
 
 FAULTS = {
     "partition": Fault("pull the network cable: packets vanish, nothing is refused", _partition),
-    "heal": Fault("undo partition, slow and freeze", _heal),
     "slow": Fault("limit the link to --rate, both ways", _slow),
+    "delay": Fault("delay packets by --ms and lose --loss per cent, each way", _delay),
+    "disk-full": Fault(
+        "leave --size to write in /nix; heal takes back what was written", _disk_full
+    ),
+    "heal": Fault("undo partition, slow, delay, disk-full and freeze", _heal),
     "kill": Fault("cut the power", _kill),
     "stop": Fault("power off in order", _stop),
     "start": Fault("power on", _start),

@@ -221,8 +221,15 @@ class Lab:
         names = [folder.name for folder in (self.cgroup / "hosts").path.glob("*/")]
         nobody = HostRecord(0, "", "")
         hosts = [self._host(name, nobody) for name in names]
-        for host in hosts:
-            host.ask_to_power_off()
         until = time.monotonic() + STOP_DEADLINE
-        while any(host.running for host in hosts) and time.monotonic() < until:
-            time.sleep(0.02)
+        while (running := [host for host in hosts if host.running]) and time.monotonic() < until:
+            for host in running:
+                # Again and again: early in its boot systemd does not listen yet.
+                host.ask_to_power_off()
+            _wait_until_off(running, 0.5)
+
+
+def _wait_until_off(hosts: Sequence[LabHost], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while any(host.running for host in hosts) and time.monotonic() < until:
+        time.sleep(0.02)

@@ -88,6 +88,16 @@ def test_slow_link(bench: Bench) -> None:
     assert time.monotonic() - begin < slow / 2
 
 
+def test_full_disk(bench: Bench) -> None:
+    """On a full disk the store takes no more; healing gives it back sound and writable."""
+    write = "head -c 40000000 /dev/urandom > /tmp/big; nix-store --add /tmp/big 2>&1 || true"
+    bench.lab.fault("alpha", "disk-full", FaultOptions(size="16m"))
+    assert "No space left" in bench.ssh("alpha", write)
+    bench.lab.fault("alpha", "heal")
+    assert bench.ssh("alpha", write).startswith("/nix/store/")
+    bench.ssh("alpha", "nix-store --verify --check-contents")
+
+
 def test_stop_and_an_off_host(bench: Bench) -> None:
     """A stopped host is off; a fault that needs it running says so; start brings it back."""
     bench.lab.fault("alpha", "stop")
