@@ -154,9 +154,12 @@ def test_who_is_not_root_is_told_and_nothing_is_done(
 ) -> None:
     """As another user up ends with 2, says what it needs and would do, and makes nothing."""
     bench = bench_factory("alpha")
+    # Imported first: the other user may not be able to read this Python.
     script = (
-        "import os, sys; os.setuid(65534); from orchestrator.lab.requirements import check_root\n"
+        "import os, sys\n"
         "from orchestrator.errors import OrchestratorError\n"
+        "from orchestrator.lab.requirements import check_root\n"
+        "os.setuid(65534)\n"
         "try: check_root()\n"
         "except OrchestratorError as e: print(e.message); sys.exit(e.exit_code)\n"
     )
