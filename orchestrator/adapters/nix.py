@@ -77,7 +77,8 @@ async def version() -> tuple[int, ...]:
     """
     require()
     done = await process.run(("nix", "--version"), deadline=60)
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.out)
+    # The last of several: others of Nix's makers put a version of their own before it.
+    *_, found = None, *re.finditer(r"(\d+)\.(\d+)(?:\.(\d+))?", done.out)
     if not found:
         raise UsageError(f"`nix --version` says {done.out!r}", hint=_INSTALLER)
     numbers = tuple(int(part) for part in found.groups() if part is not None)

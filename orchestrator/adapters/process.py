@@ -19,6 +19,8 @@ from orchestrator.errors import StepError
 GRACE = 3.0
 """Seconds between TERM and KILL."""
 
+_SIGNALS = {number.value: number.name for number in signal.Signals}
+
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
@@ -46,10 +48,12 @@ def how_it_ended(rc: int) -> str:
             return "the command was not found (exit 127)"
         case 126:
             return "the command could not be executed (exit 126)"
+        case _ if -rc in _SIGNALS:
+            return f"it was killed by {_SIGNALS[-rc]}"
+        case _ if rc - 128 in _SIGNALS:
+            return f"it was killed by {_SIGNALS[rc - 128]} (exit {rc})"
         case _ if rc < 0:
-            return f"it was killed by {signal.Signals(-rc).name}"
-        case _ if rc > 128 and rc - 128 in {s.value for s in signal.Signals}:
-            return f"it was killed by {signal.Signals(rc - 128).name} (exit {rc})"
+            return f"it was killed by signal {-rc}"
         case _:
             return f"exit {rc}"
 
@@ -117,26 +121,41 @@ async def started(
         ) from error
     try:
         yield process
-    finally:
+    except BaseException:
+        await ensure_stopped(process)
+        raise
+    if process.returncode is None:
         await ensure_stopped(process)
 
 
 async def ensure_stopped(process: asyncio.subprocess.Process) -> None:
-    """End a child that leads its own group, and its children: TERM, a grace, KILL."""
-    if process.returncode is not None:
-        return
-    _signal_group(process.pid, signal.SIGTERM)
+    """End a child that leads its own group, and what is left of the group: TERM, a grace, KILL.
+
+    A process of another user, such as what sudo started, may refuse the signals; it is left alone.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not _signal_group(process.pid, number) and process.returncode is not None:
+            break
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                # Not Process.wait(): it may wait for pipes that a grandchild holds open.
+                while process.returncode is None or (  # noqa: ASYNC110 (a group has no event)
+                    number is signal.SIGTERM and _signal_group(process.pid, 0)
+                ):
+                    await asyncio.sleep(0.01)
+                break
+    with contextlib.suppress(PermissionError):
+        # The pipes too: a grandchild in a session of its own may hold them open for ever.
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+def _signal_group(pid: int, number: int) -> bool:
+    """Signal a child's group; tell whether there still is one that can be signalled."""
     try:
-        async with asyncio.timeout(GRACE):
-            await process.wait()
-    except TimeoutError:
-        _signal_group(process.pid, signal.SIGKILL)
-        await process.wait()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 async def _talk(

@@ -71,13 +71,18 @@ class SshExecutor:
 
     async def _talk(self, command: str, stdin: bytes) -> CommandResult | None:
         """Run one command to its end; ``None`` where the host never told how it ended."""
-        async with self._connection.create_process(command, encoding=None) as process:
+        process = await self._connection.create_process(command, encoding=None)
+        try:
             process.stdin.write(stdin)
             process.stdin.write_eof()
             stdout, stderr = await process.communicate()
-            if process.returncode is None:
-                return None
-            return CommandResult(process.returncode, _bytes(stdout), _bytes(stderr))
+        finally:
+            # Not `async with`: it would wait for the host to agree, and OpenSSH's sshd agrees to
+            # close a session only when the command has ended, whatever our deadline.
+            process.close()
+        if process.returncode is None:
+            return None
+        return CommandResult(process.returncode, _bytes(stdout), _bytes(stderr))
 
     def _lost(self, error: Exception | None) -> UnreachableError:
         cause = f": {error}" if str(error or "") else ""
