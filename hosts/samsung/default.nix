@@ -1,0 +1,8 @@
+# Light laptop.
+{ ... }:
+{
+  imports = [ ./hardware-configuration.nix ];
+
+  # Little memory: compress before swapping to the disk.
+  zramSwap.enable = true;
+}

@@ -1,0 +1,132 @@
+# What every host of the fleet has. Each template imports this file.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkDefault mkOption types;
+  cfg = config.fleet;
+
+  shell = named: if lib.hasPrefix "/" named then named else pkgs.${named};
+
+  user = types.submodule {
+    options = {
+      groups = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        description = "Groups beside the user's own.";
+      };
+      shell = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        description = "Login shell, by its package's name or its path; null: the system's.";
+      };
+      ssh_keys = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        description = "Public keys that may log in as this user.";
+      };
+    };
+  };
+
+  names =
+    description:
+    mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      inherit description;
+    };
+in
+{
+  imports = [ ./hardware.nix ];
+
+  options.fleet = {
+    name = mkOption {
+      type = types.str;
+      description = "The host's name in the inventory.";
+    };
+    template = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "What kind of machine the host is.";
+    };
+    profiles = names "What the host is used for.";
+    features = names "Single abilities of the host.";
+    roles = names "What the host does for the rest of the fleet.";
+    tags = names "Free labels, for selectors.";
+    hardware = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      description = "What the machine is built of, such as cpu and gpu.";
+    };
+    stateVersion = mkOption {
+      type = types.str;
+      description = "The NixOS release that the host was installed with.";
+    };
+    users = mkOption {
+      type = types.attrsOf user;
+      default = { };
+      description = "Accounts that the inventory gives the host.";
+    };
+    ports = mkOption {
+      type = types.attrsOf types.port;
+      default = { };
+      description = "What answers on this host, and where. Told to people, opened by nobody.";
+    };
+  };
+
+  config = {
+    networking.hostName = cfg.name;
+    system.stateVersion = mkDefault cfg.stateVersion;
+
+    users.users = lib.mapAttrs (
+      _: user:
+      {
+        isNormalUser = true;
+        extraGroups = user.groups;
+        openssh.authorizedKeys.keys = user.ssh_keys;
+      }
+      // lib.optionalAttrs (user.shell != null) { shell = shell user.shell; }
+    ) cfg.users;
+
+    # Without sshd there is no next deployment; with passwords there are guests.
+    services.openssh = {
+      enable = true;
+      settings = {
+        PasswordAuthentication = mkDefault false;
+        PermitRootLogin = mkDefault "prohibit-password";
+      };
+    };
+
+    nix.settings.experimental-features = [
+      "nix-command"
+      "flakes"
+    ];
+
+    # A full /boot leaves a host running what it cannot boot: keep few generations there.
+    boot.loader.systemd-boot.configurationLimit = mkDefault 10;
+
+    environment.systemPackages = [
+      pkgs.git
+      pkgs.vim
+    ];
+
+    environment.etc = {
+      "fleet/host.json".text = builtins.toJSON {
+        inherit (cfg)
+          name
+          template
+          profiles
+          features
+          roles
+          tags
+          hardware
+          ports
+          ;
+        users = builtins.attrNames cfg.users;
+      };
+    };
+  };
+}

@@ -1,0 +1,52 @@
+# A machine without a person in front of it.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) concatMap elem filter mkDefault;
+
+  # Who may become root here may deploy here.
+  admins = filter (user: elem "wheel" user.groups) (builtins.attrValues config.fleet.users);
+in
+{
+  imports = [ ./base.nix ];
+
+  boot.loader.systemd-boot.enable = mkDefault true;
+  boot.loader.efi.canTouchEfiVariables = mkDefault true;
+
+  time.timeZone = mkDefault "UTC";
+
+  # Nobody logs in as root; deployments come as this user and ask sudo.
+  users.users.deploy = {
+    isSystemUser = true;
+    group = "deploy";
+    home = "/var/lib/deploy";
+    createHome = true;
+    useDefaultShell = true;
+    openssh.authorizedKeys.keys = concatMap (user: user.ssh_keys) admins;
+  };
+  users.groups.deploy = { };
+  security.sudo.extraRules = [
+    {
+      users = [ "deploy" ];
+      commands = [
+        {
+          command = "ALL";
+          options = [ "NOPASSWD" ];
+        }
+      ];
+    }
+  ];
+  # It hands over store paths that no key has signed.
+  nix.settings.trusted-users = [ "deploy" ];
+
+  # Its logs are read after the fact, and must not fill its disk.
+  services.journald.extraConfig = "SystemMaxUse=1G";
+
+  environment.systemPackages = [ pkgs.tmux ];
+
+  environment.etc."fleet/template".text = "server\n";
+}
