@@ -18,6 +18,7 @@ from orchestrator.lab.record import PREFIX, HostRecord
 from orchestrator.lab.shell import start
 
 _DEPLOY_ID = 1000
+_START_DEADLINE = 2.0
 # What systemd(1) does on these signals to PID 1.
 _POWER_OFF = signal.SIGRTMIN + 4
 _REBOOT = signal.SIGRTMIN + 5
@@ -66,7 +67,7 @@ class LabHost:
         return min(pids)
 
     def start(self, image: Image, keeper: int) -> None:
-        """Power the host on; returns at once."""
+        """Power the host on; returns as soon as its first process lives."""
         for group in ("runner", "machine"):
             (self.cgroup / group).create()
         variables = {
@@ -81,6 +82,9 @@ class LabHost:
             "LAB_NSPAWN": str(image.nspawn),
         }
         start("sh", package_data("base/runner/host"), log=self.console, env=variables)
+        until = time.monotonic() + _START_DEADLINE
+        while not self.running and time.monotonic() < until:
+            time.sleep(0.005)
 
     def kill(self) -> None:
         """Cut the power: every process of the host ends in the same instant."""

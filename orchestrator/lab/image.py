@@ -120,7 +120,11 @@ def _sweep(cache: Path) -> None:
 def _build(temporary: Image, final: Image, on_progress: Progress) -> None:
     recipe = package_data("base/recipe")
     on_progress(f"making the base image from Debian {SUITE}, once (about 25 s)")
-    run(*_mmdebstrap(recipe, temporary.rootfs), deadline=_BUILD_DEADLINE)
+    run(
+        *_mmdebstrap(recipe, temporary.rootfs),
+        deadline=_BUILD_DEADLINE,
+        what="making the base image",
+    )
     run("sh", recipe / "customize", recipe, temporary.rootfs)
     relocate.tools(temporary.rootfs, temporary.path / "nix", final.path / "nix")
     conf = temporary.nix_conf / "nix.conf"

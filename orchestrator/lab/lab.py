@@ -32,6 +32,10 @@ BOOT_DEADLINE = 60.0
 """Seconds from power on to an SSH banner."""
 
 STOP_DEADLINE = 5.0
+"""Seconds that hosts have to power off before their power is cut."""
+
+_COMPLETE = "complete"
+"""The last file that a new host's folder gets."""
 
 
 def silent(_: str) -> None:
@@ -106,8 +110,8 @@ class Lab:
         if lab is None or self.network.keeper is None:
             answering: dict[str, bool] = {}
         else:
-            running = {n: h.address for n, h in lab.hosts.items() if self.host(n).running}
-            answering = self.network.answering(running, 0.5)
+            everyone = [self._host(name, host) for name, host in lab.hosts.items()]
+            answering = self.network.answering(everyone, 0.5)
         hosts = [] if lab is None else [self._host_status(n, lab, answering) for n in lab.hosts]
         return LabStatus(self.places.id, self.places.root, self.network.keeper is not None, hosts)
 
@@ -135,8 +139,7 @@ class Lab:
 
     def wait(self, name: str, seconds: float = BOOT_DEADLINE) -> bool:
         """Wait for a host's SSH server, and tell whether it answered."""
-        address = self.host(name).record.address
-        return self.network.answering({name: address}, seconds)[name]
+        return self.network.answering([self.host(name)], seconds)[name]
 
     def _host(self, name: str, host: HostRecord) -> LabHost:
         return LabHost(name, host, self.places.host(name), self.cgroup / "hosts" / name)
@@ -169,17 +172,20 @@ class Lab:
         self.places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         authorized = keys.keep(self.places.identity)
         seed.place_nixpkgs(base, self.places.nixpkgs)
-        first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
-        for name in names:
-            if name not in lab.hosts or not (self.places.host(name) / "complete").exists():
+        if new := [name for name in names if not self._is_furnished(name, lab)]:
+            first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
+            for name in new:
                 lab = self._new_host(name, lab, authorized, first)
         ssh_files.write(self.places, lab)
         lab.save(self.places.record)
         return lab
 
+    def _is_furnished(self, name: str, lab: LabRecord) -> bool:
+        return name in lab.hosts and (self.places.host(name) / _COMPLETE).exists()
+
     def _base_for(self, lab: LabRecord, wanted: Image) -> Image:
         """Keep the base image that existing hosts were made on: their upper layers belong to it."""
-        there = any((self.places.host(name) / "complete").exists() for name in lab.hosts)
+        there = any(self._is_furnished(name, lab) for name in lab.hosts)
         if lab.base == wanted.path or not there or not lab.base.is_dir():
             return wanted
         self.on_progress(
@@ -196,7 +202,7 @@ class Lab:
         made = self._host(name, host)
         furnish(made, authorized, key)
         seed.plant(first, made.folder)
-        (made.folder / "complete").touch()
+        (made.folder / _COMPLETE).touch()
         return lab.with_host(name, host)
 
     def _boot(self, names: Sequence[str], lab: LabRecord) -> None:
@@ -208,8 +214,8 @@ class Lab:
             host.start(Image(lab.base), keeper)
 
     def _wait(self, names: Sequence[str], lab: LabRecord) -> None:
-        addresses = {name: lab.hosts[name].address for name in names}
-        answers = self.network.answering(addresses, BOOT_DEADLINE)
+        hosts = [self._host(name, lab.hosts[name]) for name in names]
+        answers = self.network.answering(hosts, BOOT_DEADLINE)
         silent_ones = [name for name, answered in answers.items() if not answered]
         if silent_ones:
             raise LabError(

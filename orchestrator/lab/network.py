@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from orchestrator.lab.cgroup import Cgroup
 from orchestrator.lab.errors import LabError
+from orchestrator.lab.host import LabHost
 from orchestrator.lab.namespaces import inside_network
 from orchestrator.lab.places import package_data
 from orchestrator.lab.record import DEPLOYER_ADDRESS, PREFIX
@@ -56,23 +58,30 @@ class Network:
         """Run a command inside the network."""
         return run("nsenter", f"--net=/proc/{self.require()}/ns/net", "--", *argv)
 
-    def answering(self, addresses: dict[str, str], seconds: float) -> dict[str, bool]:
-        """Tell for each name whether an SSH server answers, waiting up to so many seconds."""
-        if not addresses:
+    def answering(self, hosts: Sequence[LabHost], seconds: float) -> dict[str, bool]:
+        """Tell for each host whether its SSH server answers.
+
+        Args:
+            hosts: The hosts; one that is off is not waited for.
+            seconds: How long to wait at most.
+        """
+        if not hosts:
             return {}
         until = time.monotonic() + seconds
-        with inside_network(self.require()), ThreadPoolExecutor(len(addresses)) as pool:
-            answers = pool.map(lambda address: _wait_for_ssh(address, until), addresses.values())
-            return dict(zip(addresses, answers, strict=True))
+        with inside_network(self.require()), ThreadPoolExecutor(len(hosts)) as pool:
+            answers = pool.map(lambda host: _wait_for_ssh(host, until), hosts)
+            return dict(zip((host.name for host in hosts), answers, strict=True))
 
 
-def _wait_for_ssh(address: str, until: float) -> bool:
-    while True:
-        if _answers(address, timeout=max(0.1, min(1.0, until - time.monotonic()))):
+def _wait_for_ssh(host: LabHost, until: float) -> bool:
+    while host.running:
+        left = until - time.monotonic()
+        if _answers(host.record.address, timeout=max(0.1, min(1.0, left))):
             return True
-        if time.monotonic() > until:
+        if left < 0:
             return False
         time.sleep(0.02)
+    return False
 
 
 def _answers(address: str, timeout: float) -> bool:

@@ -87,6 +87,7 @@ def nix(image: Image, *arguments: str) -> str:
         *("sh", "-c", script, "sh", str(deployer_nix.prepare()), *arguments),
         env=deployer_nix.environment(image),
         deadline=300,
+        what=f"nix {arguments[0]} of the first generation",
     )
 
 

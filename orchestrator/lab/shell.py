@@ -17,7 +17,7 @@ def run(
     *argv: str | Path,
     deadline: float = 60,
     env: Mapping[str, str] | None = None,
-    log: Path | None = None,
+    what: str | None = None,
 ) -> str:
     """Run a command and return its standard output, surrounding white space removed.
 
@@ -27,7 +27,7 @@ def run(
         argv: The command.
         deadline: Seconds after which it is killed.
         env: Set on top of this process's environment.
-        log: Where its standard error goes, for commands that say much.
+        what: What it does, for errors; without it the command's name.
 
     Raises:
         LabError: It could not be started, failed, or took too long.
@@ -45,15 +45,13 @@ def run(
             env={**os.environ, **(env or {})},
         )
     except subprocess.TimeoutExpired:
-        raise LabError(f"{argv[0]} did not end within {deadline:.0f} s") from None
+        raise LabError(f"{what or argv[0]} did not end within {deadline:.0f} s") from None
     except OSError as error:
         raise LabError(f"{command[0]} could not be started: {error.strerror}") from error
-    if log is not None:
-        log.write_text(done.stderr)
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-_TAIL:])
         raise LabError(
-            f"{argv[0]} failed (exit {done.returncode})\n{tail}",
+            f"{what or argv[0]} failed (exit {done.returncode})\n{tail}",
             hint=f"to repeat it: {shlex.join(map(str, argv))}",
         )
     return done.stdout.strip()
