@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -26,6 +27,15 @@ def test_running_system_is_complete(host: Any) -> None:
     assert validity.rc == 0, validity.stderr
     assert host.file(f"{system}/bin/switch-to-configuration").mode & 0o111
     assert host.file(f"{system}/nixos-version").content_string.strip()
+
+
+def test_configuration_is_the_inventorys(host: Any, fleet_host: dict[str, Any]) -> None:
+    """The system was built for this host as the inventory says it is now."""
+    built = json.loads(host.file("/etc/fleet/host.json").content_string)
+    for key in ("name", "template", "profiles", "features", "roles", "hardware"):
+        assert built[key] == fleet_host[key], key
+    for key in ("tags", "users"):
+        assert sorted(built[key]) == sorted(fleet_host[key]), key
 
 
 def test_architecture_is_the_inventorys(host: Any, fleet_host: dict[str, Any]) -> None:

@@ -29,6 +29,14 @@ def host(request: pytest.FixtureRequest) -> Host:
     return _recorder(request.config).host
 
 
+@pytest.fixture
+def not_in_lab(host: Host) -> None:
+    """Skip a check of what a lab host carries in its configuration and does not run."""
+    # What makes a lab host boot a generation; no other machine has it.
+    if host.file("/usr/local/lib/lab/generation-boot").exists:
+        pytest.skip("a lab host does not run this")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Connect to the deployment."""
     recorder = Recorder(Spec.read(Path(os.environ[VARIABLE])))

@@ -1,0 +1,18 @@
+"""The feature firewall: refuses what is not asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_is_in_the_running_system(host: Any) -> None:
+    """The system that runs was built with the feature."""
+    assert host.file("/etc/fleet/features/firewall").exists
+
+
+@pytest.mark.usefixtures("not_in_lab")
+def test_service_runs(host: Any) -> None:
+    """The rules were loaded, and no error ended that."""
+    assert host.service("firewall").is_running

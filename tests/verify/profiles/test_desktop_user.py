@@ -1,0 +1,18 @@
+"""The profile desktop-user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_is_in_the_running_system(host: Any) -> None:
+    """The system that runs was built with the profile."""
+    assert host.file("/etc/fleet/profiles/desktop-user").exists
+
+
+@pytest.mark.usefixtures("not_in_lab")
+def test_service_runs(host: Any) -> None:
+    """Somebody can log in."""
+    assert host.service("display-manager").is_running

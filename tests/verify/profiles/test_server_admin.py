@@ -1,0 +1,19 @@
+"""The profile server-admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_is_in_the_running_system(host: Any) -> None:
+    """The system that runs was built with the profile."""
+    assert host.file("/etc/fleet/profiles/server-admin").exists
+
+
+@pytest.mark.usefixtures("not_in_lab")
+@pytest.mark.parametrize("tool", ["curl", "htop", "jq", "lsof"])
+def test_tool_is_there(host: Any, tool: str) -> None:
+    """What an administrator types is found."""
+    assert host.exists(tool)

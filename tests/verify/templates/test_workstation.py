@@ -1,0 +1,18 @@
+"""The template workstation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_is_in_the_running_system(host: Any) -> None:
+    """The system that runs was built from the template."""
+    assert host.file("/etc/fleet/template").content_string.strip() == "workstation"
+
+
+@pytest.mark.usefixtures("not_in_lab")
+def test_service_runs(host: Any) -> None:
+    """The network is looked after."""
+    assert host.service("NetworkManager").is_running
