@@ -133,7 +133,8 @@ class Activation:
     async def _prove_running(self, target: OutPath) -> None:
         with self._work.step(Phase.PROVE):
             # A new connection: the old one would not notice that nobody can log in any more.
-            self._executor = await self._work.connect(self._stack)
+            # More than one try: activation may have restarted the network or sshd just now.
+            await self._reconnect(self._work.host.deadlines.connect)
             now = await ask_state(self._executor, self._work.host)
             if wrong := prove.runs(now, target):
                 raise StepError(f"the end state is wrong: {wrong}")
@@ -190,7 +191,7 @@ class Activation:
         return RolledBack(error.message, target, problem_of(error, f"{state}, as before"))
 
     async def _return(self) -> HostState:
-        await self._reconnect(self._work.host.deadlines.activate)
+        await self._keep_in_touch()
         if self._running_unit is not None:
             await unit.stop(self._executor, self._running_unit, SHORT_SECONDS)
         before = self._before
@@ -202,7 +203,7 @@ class Activation:
         result = await self._in_unit("return", scripts.RETURN, arguments)
         if result.rc not in (0, prove.ACCEPTED_EXIT):
             self._work.log(f"going back ended with {_ending(result)}")
-        self._executor = await self._work.connect(self._stack)
+        await self._reconnect(self._work.host.deadlines.connect)
         return await ask_state(self._executor, self._work.host)
 
     async def _in_unit(self, action: str, text: str, arguments: tuple[str, ...]) -> UnitResult:
@@ -236,6 +237,13 @@ class Activation:
                 return await unit.wait(self._executor, name, left)
             except UnreachableError:
                 await self._reconnect(deadline - clock.time())
+
+    async def _keep_in_touch(self) -> None:
+        """Make a new connection only where the open one is gone: it may be the last way in."""
+        try:
+            await self._executor.run(("true",), deadline=SHORT_SECONDS)
+        except StepError:
+            await self._reconnect(self._work.host.deadlines.activate)
 
     async def _reconnect(self, seconds: float) -> None:
         """Reach the host again, trying until the time is up."""

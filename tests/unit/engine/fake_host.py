@@ -1,0 +1,314 @@
+"""A host in memory: it understands the scripts that hosts are given, and can be made to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shlex
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.engine import activation, work
+from orchestrator.engine.host import deploy_host
+from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.setup import Gates, Setup
+from orchestrator.engine.work import HostWork, Session
+from orchestrator.errors import StepError, UnreachableError
+from orchestrator.model.event import Event
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import Connect, Deadlines, Fleet, Host, Limits
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.run import DeployRequest, Run
+from orchestrator.model.store import DrvPath, Evaluated, OutPath
+
+NAMES = {
+    getattr(scripts, name): name.lower()
+    for name in (
+        *("STATE", "START", "WAIT", "FORGET", "STOP"),
+        *("ACTIVATE", "COMMIT", "RETURN", "RECORD"),
+    )
+}
+
+
+def system(letter: str) -> OutPath:
+    """A system's path."""
+    return OutPath(f"/nix/store/{letter * 32}-nixos-system-p620-{letter}")
+
+
+OLD, NEW, ELSE = system("d"), system("n"), system("x")
+Fault = Callable[["FakeHost"], CommandResult | None]
+
+
+@dataclass
+class Unit:
+    """A unit that was started: ``rc`` is ``None`` while it runs, ``-1`` where it was killed."""
+
+    rc: int | None
+    log: str = ""
+
+
+@dataclass
+class FakeHost:
+    """What a host is, and what is to go wrong there.
+
+    Attributes:
+        faults: What happens instead, or before, by the name of a step. For scripts the name of
+            the script, for connections ``connect``, for work in a unit ``in activate``,
+            ``in commit``, ``in return``. Each is used up, in order; ``None`` is no fault.
+    """
+
+    running: OutPath | None = OLD
+    profile: OutPath | None = OLD
+    boot_default: OutPath | None = OLD
+    boot_source: str = "systemd-boot"
+    failed: tuple[str, ...] = ()
+    record: dict[str, Any] | None = None
+    reachable: bool = True
+    faults: dict[str, list[Fault | None]] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
+    roots: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def state(self) -> tuple[OutPath | None, OutPath | None, OutPath | None]:
+        """Running system, profile, boot default."""
+        return self.running, self.profile, self.boot_default
+
+    def goes_wrong(self, name: str, *faults: Fault | None) -> None:
+        """Have the first calls of a step meet faults."""
+        self.faults.setdefault(name, []).extend(faults)
+
+    def meet(self, name: str) -> CommandResult | None:
+        """Note a call and let its fault happen."""
+        self.calls.append(name)
+        queue = self.faults.get(name)
+        fault = queue.pop(0) if queue else None
+        return fault(self) if fault is not None else None
+
+    def state_text(self) -> str:
+        """What the script STATE prints."""
+        lines = ["machine_id=m", "boot_id=b"]
+        values = (("running", self.running), ("profile", self.profile))
+        lines += [f"{key}={value}" for key, value in values if value is not None]
+        if self.boot_source != "profile":
+            lines += [f"boot_default={self.boot_default or ''}", f"boot_source={self.boot_source}"]
+        lines += [f"failed={unit}" for unit in self.failed]
+        if self.record is not None:
+            lines.append(f"record={json.dumps(self.record)}")
+        return "\n".join(lines)
+
+    def work(self, name: str, arguments: Sequence[str]) -> Unit:
+        """Do in a unit what a script does."""
+        if (early := self.meet(f"in {name}")) is not None:
+            return Unit(early.rc, early.err)
+        match name:
+            case "activate":
+                self.running = OutPath(arguments[0])
+            case "commit":
+                self.profile, self.boot_default = map(OutPath, arguments)
+            case "return":
+                profile, boots, runs = (OutPath(path) if path else None for path in arguments)
+                self.profile = profile or self.profile
+                self.boot_default = boots or self.boot_default
+                self.running = runs or self.running
+        return Unit(0, f"{name} done")
+
+
+class FakeExecutor:
+    """One connection to a fake host."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
+        self.open = True
+
+    async def run(
+        self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
+    ) -> CommandResult:
+        """Interpret one of the scripts."""
+        await asyncio.sleep(0)
+        assert root, "these scripts are root's"
+        if not (self.open and self.host.reachable):
+            raise UnreachableError("the connection was lost")
+        if argv[0] != "/bin/sh":
+            return CommandResult(0, b"", b"")
+        name = NAMES[argv[2]]
+        try:
+            early = self.host.meet(name)
+        except UnreachableError:
+            self.open = False
+            raise
+        return early or self._script(name, argv[4:], stdin, deadline)
+
+    def _script(
+        self, name: str, arguments: Sequence[str], stdin: bytes, deadline: float
+    ) -> CommandResult:
+        host = self.host
+        text = ""
+        match name:
+            case "state":
+                text = host.state_text()
+            case "start":
+                unit, _, toplevel, *rest = arguments
+                assert unit not in host.units, "a unit's name is never met twice"
+                host.roots.add(toplevel)
+                host.units[unit] = Unit(None)
+                host.units[unit] = host.work(NAMES[stdin.decode()], rest)
+            case "wait":
+                found = host.units.get(arguments[0])
+                if found is not None and found.rc is None:
+                    raise StepError(f"/bin/sh did not end on the host within {deadline:.0f} s")
+                code = "unknown" if found is None else found.rc if found.rc != -1 else "killed"
+                text = f"{code}\n{found.log if found else ''}"
+            case "stop":
+                host.units.setdefault(arguments[0], Unit(-1)).rc = -1
+            case "forget":
+                host.units.pop(arguments[0], None)
+            case "record":
+                host.record = json.loads(stdin)
+            case _:
+                raise AssertionError(name)
+        return CommandResult(0, text.encode(), b"")
+
+    @contextlib.asynccontextmanager
+    async def nix_store(self) -> AsyncIterator[str]:
+        """Give some store."""
+        yield "unix:///fake"
+
+    def repeat(self, argv: Sequence[str]) -> str:
+        """Give a command line."""
+        return shlex.join(("ssh", "p620", *argv))
+
+
+class Bench:
+    """A run with one fake host.
+
+    Attributes:
+        host: The fake host.
+        events: What the engine emitted.
+        interrupt: The wish to stop.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.host = FakeHost()
+        self.folder = folder
+        self.events: list[Event] = []
+        self.interrupt: Interrupt
+        self.deadlines = Deadlines(activate=5.0)
+        self.limits = Limits()
+        self.target = NEW
+        self.evaluate: Callable[[], None] = lambda: None
+        self.verify: Callable[[], None] = lambda: None
+        self.delivered: list[str] = []
+        patch.setattr(work, "reach", self._reach)
+        patch.setattr(nix, "evaluate", self._evaluate)
+        patch.setattr(nix, "build", self._step("build"))
+        patch.setattr(nix, "build_on", self._step("build on"))
+        patch.setattr(nix, "copy", self._step("copy"))
+        patch.setattr(activation, "verify", self._verify)
+        patch.setattr(activation, "RECONNECT_SECONDS", 0.01)
+
+    @contextlib.asynccontextmanager
+    async def _reach(self, *_: object) -> AsyncIterator[FakeExecutor]:
+        await asyncio.sleep(0)
+        self.host.meet("connect")
+        if not self.host.reachable:
+            raise UnreachableError("no SSH connection")
+        self.host.connections += 1
+        executor = FakeExecutor(self.host)
+        try:
+            yield executor
+        finally:
+            executor.open = False
+            self.host.connections -= 1
+
+    async def _evaluate(self, *_: object, **__: object) -> Evaluated:
+        await asyncio.sleep(0)
+        self.evaluate()
+        return Evaluated(DrvPath(f"{self.target}.drv"), self.target)
+
+    def _step(self, name: str) -> Callable[..., Any]:
+        async def step(*_: object, **__: object) -> None:
+            await asyncio.sleep(0)
+            self.host.meet(name)
+            self.delivered.append(name)
+
+        return step
+
+    async def _verify(self, *_: object) -> None:
+        self.host.calls.append("verify")
+        self.verify()
+
+    def deploy(self, goal: Goal = Goal.SWITCH, **request: Any) -> Outcome:
+        """Bring the host to a goal."""
+        return asyncio.run(self.deploying(DeployRequest(goal=goal, **request)))
+
+    async def deploying(self, request: DeployRequest) -> Outcome:
+        """Bring the host to a goal."""
+        host = Host("p620", "p620", Connect("192.0.2.1"), deadlines=self.deadlines)
+        fleet = Fleet("f", str(self.folder), str(self.folder), {"p620": host}, limits=self.limits)
+        flake = Flake.at(fleet.flake, fleet.root)
+        self.interrupt = Interrupt(lambda _: None)
+        session = Session(
+            setup=Setup(fleet, flake, SshSettings(), self.folder),
+            request=request,
+            run=_run(self.folder),
+            gates=Gates.of(self.limits),
+            interrupt=self.interrupt,
+            emit=self.events.append,
+            token="7-abcd",
+        )
+        outcome = await deploy_host(HostWork(session, host))
+        assert self.host.connections == 0, "every connection is closed at the end"
+        return outcome
+
+
+def _run(folder: Path) -> Run:
+    return Run(7, str(folder), "me@here", "abc", datetime(2024, 5, 6, tzinfo=UTC))
+
+
+def exits(rc: int, log: str = "") -> Fault:
+    """Work in a unit that ends with a code and does nothing; ``-1`` is a kill."""
+    return lambda _: CommandResult(rc, b"", log.encode())
+
+
+def loses_connection(_: FakeHost) -> CommandResult | None:
+    """The connection is lost before anything was done."""
+    raise UnreachableError("the connection was lost")
+
+
+def refuses_login(_: FakeHost) -> CommandResult | None:
+    """The host is there and lets nobody in."""
+    raise StepError("me@192.0.2.1 refused the login")
+
+
+def passes_deadline(_: FakeHost) -> CommandResult | None:
+    """A command does not end in time."""
+    raise StepError("/bin/sh did not end on the host within 5 s")
+
+
+def vanishes(host: FakeHost) -> CommandResult | None:
+    """The host is unreachable from here on."""
+    host.reachable = False
+    return None
+
+
+def then(change: Callable[[FakeHost], None], rc: int = 0) -> Fault:
+    """Work in a unit that does something else, and ends with a code."""
+
+    def fault(host: FakeHost) -> CommandResult:
+        change(host)
+        return CommandResult(rc, b"", b"")
+
+    return fault

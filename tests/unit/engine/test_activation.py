@@ -1,0 +1,461 @@
+"""Activation against a fake host: the target or the recorded state, and the report is so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_host import (
+    ELSE,
+    NEW,
+    OLD,
+    Bench,
+    FakeHost,
+    Fault,
+    exits,
+    loses_connection,
+    passes_deadline,
+    refuses_login,
+    then,
+    vanishes,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import StepError
+from orchestrator.model.event import Notice, Phase, PhaseStarted
+from orchestrator.model.goal import Goal
+from orchestrator.model.outcome import (
+    Completed,
+    Deployed,
+    Failed,
+    Outcome,
+    RolledBack,
+    Skipped,
+    Unchanged,
+)
+from orchestrator.model.state import HostState
+from orchestrator.plan import prove
+
+ALL_OLD, ALL_NEW = (OLD, OLD, OLD), (NEW, NEW, NEW)
+
+
+def set_running(path: object) -> Callable[[FakeHost], None]:
+    """Give a change of the running system."""
+    return lambda host: setattr(host, "running", path)
+
+
+def set_profile(path: object) -> Callable[[FakeHost], None]:
+    """Give a change of the profile."""
+    return lambda host: setattr(host, "profile", path)
+
+
+def test_switch_ends_at_the_target(bench: Bench) -> None:
+    """Running system, profile and boot default are the target; the host bears a record of it."""
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert (outcome.out_path, outcome.goal, outcome.warnings) == (NEW, Goal.SWITCH, ())
+    assert bench.host.state == ALL_NEW
+    assert bench.host.record is not None
+    assert {key: bench.host.record[key] for key in ("run", "who", "revision", "out_path")} == {
+        "run": 7,
+        "who": "me@here",
+        "revision": "abc",
+        "out_path": NEW.path,
+    }
+    assert bench.host.units == {}
+    assert bench.delivered == ["build", "copy"]
+
+
+def test_steps_come_in_their_order(bench: Bench) -> None:
+    """Nothing is activated before it is copied, and nothing committed before it is verified."""
+    bench.deploy()
+    calls = [call for call in bench.host.calls if call not in ("wait", "forget", "start")]
+    assert calls == [
+        *("connect", "state", "build", "copy", "in activate"),
+        *("connect", "state", "verify", "in commit", "state", "record"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("goal", "state"),
+    [
+        (Goal.TEST, (NEW, OLD, OLD)),
+        (Goal.BOOT, (OLD, NEW, NEW)),
+        (Goal.SWITCH, ALL_NEW),
+        (Goal.PUSH, ALL_OLD),
+    ],
+)
+def test_a_goal_goes_as_far_as_it_says(
+    bench: Bench, goal: Goal, state: tuple[object, object, object]
+) -> None:
+    """Each goal changes what it is about and nothing else; a second time there is nothing to do."""
+    assert isinstance(bench.deploy(goal), Deployed if goal.changes_host else Completed)
+    assert bench.host.state == state
+    if goal.changes_host:
+        again = bench.deploy(goal)
+        assert isinstance(again, Unchanged)
+        assert bench.host.state == state
+
+
+def test_build_contacts_no_host(bench: Bench) -> None:
+    """A build needs no host, be it off."""
+    bench.host.reachable = False
+    assert isinstance(bench.deploy(Goal.BUILD), Completed)
+    assert bench.host.calls == ["build"]
+
+
+def test_a_plan_touches_nothing(bench: Bench) -> None:
+    """A plan asks and says; it neither builds nor changes anything."""
+    outcome = bench.deploy(plan_only=True)
+    assert isinstance(outcome, Deployed)
+    assert "it runs" in outcome.reason
+    assert bench.host.calls == ["connect", "state"]
+    assert bench.host.state == ALL_OLD
+
+
+@pytest.mark.parametrize("missing", ["running", "profile"])
+def test_without_a_way_back_nothing_is_changed(bench: Bench, missing: str) -> None:
+    """A host that has nothing to go back to is refused, untouched."""
+    setattr(bench.host, missing, None)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.refused
+    assert "start" not in bench.host.calls
+
+
+def test_exit_4_is_a_warning(bench: Bench) -> None:
+    """A system that is activated though units failed is deployed, and a person is told."""
+    bench.host.goes_wrong("in activate", then(set_running(NEW), rc=4))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert outcome.warnings == ("activation ended with exit 4: units failed; the log names them",)
+    assert bench.host.state == ALL_NEW
+    assert any(isinstance(event, Notice) and event.warning for event in bench.events)
+
+
+def test_units_that_failed_before_are_not_held_against_it(bench: Bench) -> None:
+    """Only units that fail since this deployment are told."""
+
+    def breaks(host: FakeHost) -> None:
+        host.running, host.failed = NEW, ("old.service", "new.service")
+
+    bench.host.failed = ("old.service",)
+    bench.host.goes_wrong("in activate", then(breaks))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert outcome.warnings == ("units that fail now and did not before: new.service",)
+
+
+FAULTS: dict[str, tuple[str, Fault, str]] = {
+    "activation fails": ("in activate", exits(1, "boom"), "activate"),
+    "activation fails halfway": ("in activate", then(set_running(NEW), rc=2), "activate"),
+    "activation is killed": ("in activate", exits(-1), "activate"),
+    "activation is killed halfway": ("in activate", then(set_running(NEW), rc=-1), "activate"),
+    "activation lies": ("in activate", exits(0), "prove"),
+    "activation exits 4 and lies": ("in activate", exits(4), "prove"),
+    "activation ends elsewhere": ("in activate", then(set_running(ELSE)), "prove"),
+    "activation cannot be started": ("start", exits(1, "no systemd"), "activate"),
+    "the connection is lost before the start": ("start", loses_connection, "activate"),
+    "waiting passes the deadline": ("wait", passes_deadline, "activate"),
+    "commit fails": ("in commit", exits(1), "commit"),
+    "commit fails halfway": ("in commit", then(set_profile(NEW), rc=1), "commit"),
+    "commit is killed halfway": ("in commit", then(set_profile(NEW), rc=-1), "commit"),
+    "commit lies": ("in commit", then(set_profile(NEW)), "commit"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_fault_brings_the_host_back(bench: Bench, fault: str) -> None:
+    """Whatever one step does, the host ends at its recorded state, and the step is named."""
+    name, what, step = FAULTS[fault]
+    bench.host.goes_wrong(name, what)
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert outcome.problem.step == step
+    assert outcome.problem.host_state == f"it runs and will boot {OLD.short}, as before"
+    assert bench.host.state == ALL_OLD
+    assert bench.host.record is None
+
+
+def test_a_failed_check_brings_the_host_back(bench: Bench) -> None:
+    """What verification refuses is never committed."""
+
+    def fails() -> None:
+        raise StepError("1 check failed")
+
+    bench.verify = fails
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert bench.host.state == ALL_OLD
+    assert "in commit" not in bench.host.calls
+
+
+def test_verification_can_be_left_out(bench: Bench) -> None:
+    """Without it the end state is proved all the same."""
+    assert isinstance(bench.deploy(verify=False), Deployed)
+    assert "verify" not in bench.host.calls
+    assert PhaseStarted("p620", Phase.PROVE) in bench.events
+
+
+def test_the_unit_outlives_the_connection(bench: Bench) -> None:
+    """A connection that is lost while activation goes on is made anew, and the work goes on."""
+    bench.host.goes_wrong("wait", loses_connection, loses_connection)
+    bench.host.goes_wrong("connect", None, loses_connection)
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.state == ALL_NEW
+    assert bench.host.calls.count("in activate") == 1
+
+
+def test_a_record_that_cannot_be_written_is_a_warning(bench: Bench) -> None:
+    """The host is at its target, and that is proved: only its memory of it is missing."""
+    bench.host.goes_wrong("record", exits(1))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert outcome.warnings == ("the record of this deployment could not be written",)
+    assert bench.host.state == ALL_NEW
+
+
+def test_nobody_can_log_in_any_more(bench: Bench) -> None:
+    """A system that locks the deployer out is taken back over the connection that is still open."""
+    host = bench.host
+
+    def locks_out(host: FakeHost) -> None:
+        host.running = NEW
+        host.faults["connect"] = [refuses_login] * 100
+
+    def lets_in(host: FakeHost) -> None:
+        host.running = OLD
+        host.faults["connect"] = []
+
+    host.goes_wrong("in activate", then(locks_out))
+    host.goes_wrong("in return", then(lets_in))
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert outcome.problem.message == "me@192.0.2.1 refused the login"
+    assert host.state == ALL_OLD
+
+
+def test_a_host_that_is_gone_is_not_claimed_to_be_anywhere(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody answers after activation, the report says what is not known."""
+    bench.deadlines = type(bench.deadlines)(activate=0.05)
+    bench.host.goes_wrong("in activate", then(vanishes))  # type: ignore[arg-type]
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.host_state is not None
+    assert outcome.problem.host_state.startswith("not known (")
+    assert OLD.short in outcome.problem.host_state
+
+
+def test_a_rollback_that_fails_is_told(bench: Bench) -> None:
+    """Where the host could not be brought back, the report says where it really is."""
+    bench.host.goes_wrong("in activate", then(set_running(ELSE), rc=1))
+    bench.host.goes_wrong("in return", exits(1))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.host_state == (
+        f"it runs {ELSE.short}, its profile is {OLD.short}, it will boot {OLD.short}; "
+        f"/run/current-system is {ELSE.short}, and was {OLD.short}"
+    )
+    assert bench.host.running == ELSE
+
+
+def test_a_killed_unit_is_ended_before_the_way_back(bench: Bench) -> None:
+    """A unit that does not end in time is stopped: it must not go on beside the rollback."""
+    bench.host.goes_wrong("wait", passes_deadline)
+    bench.deploy()
+    assert bench.host.calls.index("stop") < bench.host.calls.index("in return")
+
+
+def test_the_running_system_is_kept_from_collection(bench: Bench) -> None:
+    """What is activated has a root, and so has what is returned to."""
+    bench.host.goes_wrong("in activate", exits(1))
+    bench.deploy()
+    assert bench.host.roots == {NEW.path, OLD.path}
+
+
+def test_a_failed_evaluation_is_an_outcome(bench: Bench) -> None:
+    """A configuration that does not evaluate fails its host, untouched."""
+
+    def fails() -> None:
+        raise StepError("evaluation failed: attribute 'a' missing")
+
+    bench.evaluate = fails
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.step == "evaluate"
+    assert "start" not in bench.host.calls
+
+
+def test_a_host_that_does_not_answer_is_an_outcome(bench: Bench) -> None:
+    """Nothing is built for a host that is not there."""
+    bench.host.reachable = False
+    outcome = bench.deploy()
+    assert not isinstance(outcome, Deployed | Unchanged)
+    assert bench.delivered == []
+
+
+@pytest.mark.parametrize("step", ["build", "copy"])
+def test_a_failed_delivery_changes_nothing(bench: Bench, step: str) -> None:
+    """What fails before activation fails, with nothing to take back."""
+
+    def fails(_: FakeHost) -> None:
+        raise StepError(f"{step} failed")
+
+    bench.host.goes_wrong(step, fails)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.step == step
+    assert bench.host.state == ALL_OLD
+    assert "start" not in bench.host.calls
+
+
+def test_a_bug_takes_the_host_back_and_is_raised(bench: Bench) -> None:
+    """What nobody foresaw is no outcome: the host goes back first, then the bug comes out."""
+
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    bench.verify = bug
+    with pytest.raises(ZeroDivisionError):
+        bench.deploy()
+    assert bench.host.state == ALL_OLD
+
+
+def test_a_bug_goes_before_a_failure(bench: Bench) -> None:
+    """Where asking fails and evaluating meets a bug at once, the bug is not hidden."""
+
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    bench.evaluate = bug
+    with pytest.raises(ZeroDivisionError):
+        bench.deploy()
+
+
+def test_the_wish_to_stop_before_activation_changes_nothing(bench: Bench) -> None:
+    """A host that is not being changed is left at once."""
+
+    def stop(_: FakeHost) -> None:
+        bench.interrupt.wish()
+
+    bench.host.goes_wrong("build", stop)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason.startswith("interrupted while ")
+    assert outcome.reason.endswith("; the host was not changed")
+    assert bench.host.state == ALL_OLD
+
+
+def test_the_wish_to_stop_during_activation_takes_the_host_back(bench: Bench) -> None:
+    """A host that is being changed comes to a proven state first."""
+
+    def stop(host: FakeHost) -> None:
+        host.running = NEW
+        bench.interrupt.wish()
+
+    bench.host.goes_wrong("in activate", then(stop))
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert outcome.problem.message == "interrupted before it was verified and committed"
+    assert bench.host.state == ALL_OLD
+
+
+def test_the_wish_to_stop_during_commit_comes_too_late(bench: Bench) -> None:
+    """What is being committed was verified: it is finished and proved."""
+
+    def stop(host: FakeHost) -> None:
+        host.profile = host.boot_default = NEW
+        bench.interrupt.wish()
+
+    bench.host.goes_wrong("in commit", then(stop))
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.state == ALL_NEW
+
+
+def test_the_second_wish_says_what_goes_on_there(bench: Bench) -> None:
+    """Who will not wait is told which unit may still run, and what the host ran before."""
+
+    def stop(host: FakeHost) -> None:
+        host.running = NEW
+        bench.interrupt.wish()
+        bench.interrupt.wish()
+
+    bench.host.goes_wrong("in activate", then(stop))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.host_state is not None
+    assert "orchestrator-7-abcd-activate may still be running" in outcome.problem.host_state
+    assert OLD.short in outcome.problem.host_state
+
+
+def _halves(host: FakeHost) -> None:
+    host.profile = NEW
+
+
+ANY_FAULT: dict[str, list[Fault | None]] = {
+    "connect": [None, loses_connection, refuses_login],
+    "state": [None, loses_connection, exits(1), passes_deadline],
+    "start": [None, loses_connection, exits(1)],
+    "wait": [None, loses_connection, passes_deadline],
+    "stop": [None, loses_connection],
+    "forget": [None, loses_connection],
+    "record": [None, loses_connection, exits(1)],
+    "in activate": [None, exits(0), exits(1), then(set_running(NEW), rc=4), exits(-1), exits(4)],
+    "in commit": [None, exits(0), exits(1), then(_halves, rc=1), then(_halves), exits(-1)],
+    "in return": [None, exits(0), exits(1), exits(-1), then(set_running(ELSE), rc=0)],
+}
+faulty = st.fixed_dictionaries(
+    {name: st.lists(st.sampled_from(kinds), max_size=3) for name, kinds in ANY_FAULT.items()}
+)
+
+
+@given(faulty, st.sampled_from([Goal.SWITCH, Goal.TEST, Goal.BOOT]), st.booleans())
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
+def test_no_sequence_of_faults_makes_a_report_that_is_not_so(
+    tmp_path: Path, faults: dict[str, list[Fault | None]], goal: Goal, verified: bool
+) -> None:
+    """Whatever goes wrong, however often: deployed is deployed, rolled back is rolled back."""
+
+    def check() -> None:
+        if not verified:
+            raise StepError("1 check failed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        bench = Bench(patch, tmp_path)
+        bench.deadlines = type(bench.deadlines)(activate=0.05)
+        bench.host.faults = faults
+        bench.verify = check
+        outcome = bench.deploy(goal)
+        _is_so(outcome, bench.host, goal)
+
+
+def _is_so(outcome: Outcome, host: FakeHost, goal: Goal) -> None:
+    match outcome:
+        case Deployed():
+            assert host.running == (NEW if goal.activates else OLD)
+            assert {host.profile, host.boot_default} == {NEW if goal.commits else OLD}
+        case RolledBack():
+            assert host.state == ALL_OLD
+            assert host.record is None
+        case Failed(problem=problem):
+            begun = any(call == "start" for call in host.calls)
+            assert begun == (problem.host_state is not None)
+            assert begun or host.state == ALL_OLD
+            if problem.host_state is not None and not problem.host_state.startswith("not known"):
+                now = HostState("m", host.running, None, host.profile, host.boot_default)
+                assert problem.host_state.startswith(prove.in_words(now))
+        case _:
+            raise AssertionError(outcome)
+
+
+def test_a_host_that_is_slow_to_come_back_is_waited_for(bench: Bench) -> None:
+    """Activation may restart the network: the first refused connection proves nothing."""
+    bench.host.goes_wrong("connect", None, loses_connection, loses_connection)
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.state == ALL_NEW
