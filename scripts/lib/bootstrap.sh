@@ -42,14 +42,21 @@ finish() { # wait for every step that was begun; the first that fails ends the s
     done
     if [ ${#STEP_PID[@]} = 0 ]; then
       break
-    elif [ -t 1 ]; then
-      printf '\r\033[K[%3d s] %s' "$SECONDS" "$(printf '%s · ' "${!STEP_PID[@]}")"
-    elif [ $((SECONDS - shown)) -ge 10 ]; then
+    elif [ -t 1 ] && [ "$shown" != "$SECONDS" ]; then
       shown=$SECONDS
-      say "still at: $(printf '%s; ' "${!STEP_PID[@]}")"
+      printf '\r\033[K[%3d s] %s' "$SECONDS" "$(running_steps)"
+    elif [ ! -t 1 ] && [ $((SECONDS - shown)) -ge 10 ]; then
+      shown=$SECONDS
+      say "still at: $(running_steps)"
     fi
     sleep 0.1
   done
+}
+
+running_steps() {
+  local text
+  text=$(printf '%s, ' "${!STEP_PID[@]}")
+  echo "${text%, }"
 }
 
 step() {
@@ -159,6 +166,17 @@ link_commands() { # so that "just" and "orchestrator" work in the person's shell
     ln -sfn "$VENV/bin/$name" "$target" && linked+=("$target")
   done
   [ ${#linked[@]} = 0 ] || say "linked ${linked[*]} to $VENV/bin"
+}
+
+bootstrap_python() { # all that checks without lab hosts need, on any machine and as any user
+  has_python || { echo "$0 needs python3 ≥ 3.11. Nothing was done." >&2 && exit 2; }
+  if [ -n "$DRY_RUN" ]; then
+    python_ready || echo "It would: install the Python packages of requirements.lock into .venv"
+    exit 0
+  fi
+  logs_folder
+  python_ready || step "Python packages" scripts/lib/python-install "$VENV" "$(python_key)"
+  export PATH=$VENV/bin:$PATH
 }
 
 bootstrap() { # bootstrap WHAT-IT-WOULD-DO
