@@ -63,6 +63,11 @@ def readable(stderr: str) -> str:
 
 
 def cause(stderr: str) -> str | None:
-    """The innermost error of a trace: the last ``error:`` that says something."""
-    found = re.findall(r"^\s*error: *(\S.*)$", readable(stderr), re.MULTILINE)
-    return found[-1].strip().rstrip(":") if found else None
+    """The innermost error of a trace, in one line: the last ``error:`` and what belongs to it."""
+    found = list(re.finditer(r"^\s*error:(.*)$", readable(stderr), re.MULTILINE))
+    if not found:
+        return None
+    if said := found[-1][1].strip():
+        return said.rstrip(":")
+    rest = found[-1].string[found[-1].end() :].split()
+    return " ".join(rest)[:300] or None

@@ -1,0 +1,30 @@
+{
+  description = "A small stand-in for nixpkgs: as much of it as a lab host needs";
+
+  outputs =
+    { self }:
+    let
+      lib = import ./lib;
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      packagesFor = system: import ./pkgs { inherit lib system; };
+    in
+    {
+      lib = lib // {
+        nixosSystem = import ./nixos { inherit lib packagesFor; };
+      };
+
+      legacyPackages = lib.genAttrs systems packagesFor;
+
+      # What a machine runs after the installer: the first generation of every lab host.
+      packages = lib.genAttrs systems (system: {
+        installed =
+          (self.lib.nixosSystem {
+            inherit system;
+            modules = [ { networking.hostName = "installed"; } ];
+          }).config.system.build.toplevel;
+      });
+    };
+}

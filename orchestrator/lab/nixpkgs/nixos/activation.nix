@@ -1,0 +1,52 @@
+# system.activationScripts: pieces of shell that run on each activation, in the order of `deps`.
+{ config, lib, ... }:
+let
+  inherit (lib) mkOption types;
+
+  piece = {
+    options.text = mkOption {
+      type = types.lines;
+      default = "";
+      description = "What runs.";
+    };
+    options.deps = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Pieces that run before it.";
+    };
+    options.supportsDryActivation = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Carried; a dry activation runs nothing here.";
+    };
+  };
+
+  pieces = config.system.activationScripts;
+
+  # Depth first: what a piece depends on, then the piece.
+  order =
+    done: name:
+    if builtins.elem name done || !pieces ? ${name} then
+      done
+    else
+      builtins.foldl' order done pieces.${name}.deps ++ [ name ];
+in
+{
+  options.system.activationScripts = mkOption {
+    type = types.attrsOf (types.coercedTo types.str (text: { inherit text; }) (types.submodule piece));
+    default = { };
+    description = "What runs on each activation.";
+  };
+  options.system.build = mkOption {
+    type = types.lazyAttrsOf types.unspecified;
+    default = { };
+    description = "What is built of a configuration.";
+  };
+
+  # Each piece is a function in a subshell: an `exit` ends the piece, and is a failure of its own.
+  config.system.build.activationPieces = lib.concatMapStrings (name: ''
+    piece ${lib.escapeShellArg name} <<'END OF PIECE'
+    ${pieces.${name}.text}
+    END OF PIECE
+  '') (builtins.foldl' order [ ] ([ "users" ] ++ builtins.attrNames pieces));
+}

@@ -1,0 +1,44 @@
+# Lay out a generation. All that varies comes in variables of the build.
+mkdir -p $out/bin $out/etc $out/sw/bin
+printf '%s' "$version" > $out/nixos-version
+printf '%s' "$hostPlatform" > $out/system
+printf '%s' "$units" > $out/units
+printf '%s' "$carriedOptions" > $out/carried.json
+printf '%s' "$pieces" > $out/pieces
+
+: > $out/etc-files
+index=0
+while [ $index -lt $count ]; do
+  eval "target=\$target_$index mode=\$mode_$index source=\${source_$index-}"
+  case "/$target/" in */../* | *//*) echo "bad name in environment.etc: $target"; exit 1 ;; esac
+  mkdir -p "$out/etc/$(dirname "$target")"
+  if [ -n "$source" ]; then
+    ln -s "$source" "$out/etc/$target"
+  else
+    eval "printf '%s' \"\$text_$index\"" > "$out/etc/$target"
+  fi
+  printf '%s %s\n' "$mode" "$target" >> $out/etc-files
+  index=$((index + 1))
+done
+
+printf '%s' "$wants" | while read -r link; do
+  mkdir -p "$out/etc/systemd/system/$(dirname "$link")"
+  ln -s "../$(basename "$link")" "$out/etc/systemd/system/$link"
+  printf 'symlink root root systemd/system/%s\n' "$link" >> $out/etc-files
+done
+
+for package in $packages; do
+  for program in "$package"/bin/*; do
+    [ -e "$program" ] && ln -sfn "$program" "$out/sw/bin/$(basename "$program")"
+  done
+done
+
+script() {
+  printf '#!%s/bin/busybox sh\nsystem=%s limit=%s\n' "$applets" "$out" "$limit" > "$out/$1"
+  cat "$2" >> "$out/$1"
+  chmod +x "$out/$1"
+}
+script activate "$activate"
+script bin/switch-to-configuration "$switch"
+ln -s ../activate $out/bin/boot-activate
+ln -s activate $out/init

@@ -1,0 +1,13 @@
+[
+  ./assertions.nix
+  ./activation.nix
+  ./boot.nix
+  ./etc.nix
+  ./networking.nix
+  ./openssh.nix
+  ./packages.nix
+  ./sudo.nix
+  ./systemd.nix
+  ./toplevel.nix
+  ./users.nix
+]

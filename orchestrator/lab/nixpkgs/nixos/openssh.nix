@@ -1,0 +1,43 @@
+# services.openssh: settings for the sshd that the lab host has.
+{ config, lib, ... }:
+let
+  inherit (lib) mkOption types;
+  cfg = config.services.openssh;
+  word = value: if builtins.isBool value then (if value then "yes" else "no") else toString value;
+  line =
+    name: value: "${name} ${if builtins.isList value then builtins.concatStringsSep "," (map word value) else word value}";
+  set = lib.filterAttrs (_: value: value != null) cfg.settings;
+in
+{
+  options.services.openssh = {
+    enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether sshd is configured. The lab's runs all the same: it is the way in.";
+    };
+    ports = mkOption {
+      type = types.listOf types.port;
+      default = [ 22 ];
+      description = "Where it listens.";
+    };
+    settings = mkOption {
+      type = types.attrsOf (types.nullOr (types.oneOf [ types.bool types.int types.str (types.listOf types.str) ]));
+      default = { };
+      description = "sshd_config(5).";
+    };
+    extraConfig = mkOption {
+      type = types.lines;
+      default = "";
+      description = "Lines of sshd_config(5).";
+    };
+  };
+
+  config.environment.etc."ssh/sshd_config.d/50-nixos.conf" = lib.mkIf cfg.enable {
+    text = lib.concatLines (
+      lib.optionals (cfg.ports != [ 22 ]) (map (port: "Port ${toString port}") cfg.ports)
+      ++ [ "AuthorizedKeysFile .ssh/authorized_keys .ssh/authorized_keys2 /etc/ssh/authorized_keys.d/%u" ]
+      ++ lib.mapAttrsToList line set
+      ++ [ cfg.extraConfig ]
+    );
+  };
+}

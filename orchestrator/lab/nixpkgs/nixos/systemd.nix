@@ -1,0 +1,171 @@
+# systemd.services and systemd.timers: unit files below /etc/systemd/system.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mkOption types;
+
+  list = description: mkOption {
+    type = types.listOf types.str;
+    default = [ ];
+    inherit description;
+  };
+  text = description: mkOption {
+    type = types.lines;
+    default = "";
+    inherit description;
+  };
+  section = description: mkOption {
+    type = types.attrsOf types.anything;
+    default = { };
+    inherit description;
+  };
+  flag = default: description: mkOption {
+    type = types.bool;
+    inherit default description;
+  };
+
+  common = {
+    enable = flag true "Whether the unit is there.";
+    description = mkOption {
+      type = types.str;
+      default = "";
+      description = "What the unit is, in a few words.";
+    };
+    wantedBy = list "Units that start it.";
+    requiredBy = list "Units that do not start without it.";
+    wants = list "Units that it starts.";
+    requires = list "Units that it does not start without.";
+    after = list "Units that start before it.";
+    before = list "Units that start after it.";
+    conflicts = list "Units that may not run beside it.";
+    partOf = list "Units with which it is stopped and restarted.";
+    unitConfig = section "The section [Unit].";
+    restartTriggers = mkOption {
+      type = types.listOf types.unspecified;
+      default = [ ];
+      description = "What restarts the unit when it changes.";
+    };
+  };
+
+  service = {
+    options = common // {
+      serviceConfig = section "The section [Service].";
+      environment = mkOption {
+        type = types.attrsOf (types.nullOr (types.oneOf [ types.str types.path types.package ]));
+        default = { };
+        description = "Environment variables.";
+      };
+      path = mkOption {
+        type = types.listOf types.unspecified;
+        default = [ ];
+        description = "Packages on its path.";
+      };
+      script = text "What it runs, where `ExecStart` is not set.";
+      preStart = text "What runs before.";
+      postStart = text "What runs once it is started.";
+      preStop = text "What runs before it is stopped.";
+      postStop = text "What runs once it is stopped.";
+      restartIfChanged = flag true "Whether a changed unit is restarted on activation.";
+      reloadIfChanged = flag false "Whether it is reloaded instead.";
+      stopIfChanged = flag true "Carried: a changed unit is restarted in one step here.";
+    };
+  };
+
+  timer.options = common // {
+    timerConfig = section "The section [Timer].";
+  };
+
+  value = one: if builtins.isBool one then lib.boolToString one else toString one;
+  lines =
+    set:
+    lib.concatStrings (
+      lib.mapAttrsToList (
+        name: one: lib.concatMapStrings (each: "${name}=${value each}\n") (lib.toList one)
+      ) (lib.filterAttrs (_: one: one != null) set)
+    );
+  head =
+    unit:
+    lines (
+      lib.filterAttrs (_: one: one != "" && one != [ ]) {
+        Description = unit.description;
+        Wants = builtins.concatStringsSep " " unit.wants;
+        Requires = builtins.concatStringsSep " " unit.requires;
+        After = builtins.concatStringsSep " " unit.after;
+        Before = builtins.concatStringsSep " " unit.before;
+        Conflicts = builtins.concatStringsSep " " unit.conflicts;
+        PartOf = builtins.concatStringsSep " " unit.partOf;
+        X-Restart-Triggers = builtins.concatStringsSep " " (map toString unit.restartTriggers);
+      }
+      // unit.unitConfig
+    );
+
+  scriptOf =
+    name: kind: body:
+    lib.optionalAttrs (body != "") {
+      ${kind} = "${pkgs.writeShellScript "unit-script-${name}" "set -e\n${body}"}";
+    };
+  serviceText =
+    name: unit:
+    let
+      path = lib.concatMapStringsSep ":" (one: "${one}/bin") unit.path;
+      environment =
+        lib.optionalAttrs (path != "") { PATH = "${path}:/usr/bin:/bin"; } // unit.environment;
+      scripts =
+        scriptOf name "ExecStart" unit.script
+        // scriptOf "${name}-pre-start" "ExecStartPre" unit.preStart
+        // scriptOf "${name}-post-start" "ExecStartPost" unit.postStart
+        // scriptOf "${name}-pre-stop" "ExecStop" unit.preStop
+        // scriptOf "${name}-post-stop" "ExecStopPost" unit.postStop;
+    in
+    ''
+      [Unit]
+      ${head unit}
+      [Service]
+      ${lib.optionalString (!unit.restartIfChanged) "X-RestartIfChanged=false\n"}${lib.optionalString unit.reloadIfChanged "X-ReloadIfChanged=true\n"}${
+        lib.concatStrings (
+          lib.mapAttrsToList (key: one: lib.optionalString (one != null) "Environment=\"${key}=${toString one}\"\n") environment
+        )
+      }${lines (scripts // unit.serviceConfig)}
+    '';
+  timerText = unit: ''
+    [Unit]
+    ${head unit}
+    [Timer]
+    ${lines unit.timerConfig}
+  '';
+
+  enabled = lib.filterAttrs (_: unit: unit.enable);
+  unitFiles =
+    lib.mapAttrs' (name: unit: lib.nameValuePair "${name}.service" { inherit unit; text = serviceText name unit; }) (enabled config.systemd.services)
+    // lib.mapAttrs' (name: unit: lib.nameValuePair "${name}.timer" { inherit unit; text = timerText unit; }) (enabled config.systemd.timers);
+  wants = lib.concatLists (
+    lib.mapAttrsToList (
+      name: one:
+      map (by: "${by}.wants/${name}") one.unit.wantedBy
+      ++ map (by: "${by}.requires/${name}") one.unit.requiredBy
+    ) unitFiles
+  );
+in
+{
+  options.systemd.services = mkOption {
+    type = types.attrsOf (types.submodule service);
+    default = { };
+    description = "Services.";
+  };
+  options.systemd.timers = mkOption {
+    type = types.attrsOf (types.submodule timer);
+    default = { };
+    description = "Timers.";
+  };
+
+  config.environment.etc = lib.mapAttrs' (
+    name: one: lib.nameValuePair "systemd/system/${name}" { inherit (one) text; }
+  ) unitFiles;
+
+  # Units of this generation, a line each: its name, and whether something starts it.
+  config.system.build.units = lib.concatLines (
+    lib.mapAttrsToList (
+      name: one: "${name} ${if one.unit.wantedBy ++ one.unit.requiredBy == [ ] then "-" else "wanted"}"
+    ) unitFiles
+  );
+  config.system.build.unitWants = lib.concatLines wants;
+}

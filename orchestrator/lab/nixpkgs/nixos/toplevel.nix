@@ -1,0 +1,97 @@
+# system.build.toplevel: one derivation with all that a generation is.
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+
+  release = "25.05.standin";
+  failed = builtins.filter (one: !one.assertion) config.assertions;
+  checked =
+    value:
+    if failed != [ ] then
+      throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (one: "- ${one.message}") failed}"
+    else
+      builtins.foldl' (rest: warning: builtins.trace "evaluation warning: ${warning}" rest) value config.warnings;
+
+  # A carried option is data here: a package is its path, a function only that it is one.
+  data =
+    value:
+    if lib.isDerivation value then
+      "${value}"
+    else if builtins.isAttrs value then
+      lib.mapAttrs (_: data) value
+    else if builtins.isList value then
+      map data value
+    else if builtins.isFunction value then
+      "<function>"
+    else if builtins.isPath value then
+      toString value
+    else
+      value;
+  implemented = path: set: lib.filterAttrs (_: one: one != { }) (
+    lib.mapAttrs (
+      name: one:
+      let
+        declared = lib.attrByPath (path ++ [ name ]) null options;
+      in
+      if declared == null then
+        data one
+      else if lib.isOption declared then
+        { }
+      else
+        implemented (path ++ [ name ]) one
+    ) set
+  );
+  carried = lib.filterAttrs (name: _: builtins.elem name (import ./carried.nix)) config;
+
+  files = builtins.filter (one: one.enable) (builtins.attrValues config.environment.etc);
+  # Each file is two variables of the build; a name is data and never part of the script.
+  entries = lib.imap0 (index: one: {
+    "target_${toString index}" = one.target;
+    "mode_${toString index}" = "${one.mode} ${one.user} ${one.group}";
+    "${if one.source != null then "source" else "text"}_${toString index}" =
+      if one.source != null then "${one.source}" else if one.text != null then one.text
+      else throw "environment.etc.\"${one.target}\" has neither text nor source";
+  }) files;
+
+  limit = config.boot.loader.systemd-boot.configurationLimit;
+in
+{
+  options.system.stateVersion = mkOption {
+    type = types.str;
+    default = release;
+    description = "The release that the host was installed with.";
+  };
+  options.system.nixos.version = mkOption {
+    type = types.str;
+    default = release;
+    description = "The release that this is.";
+  };
+
+  config.system.build.toplevel = checked (
+    pkgs.runCommand "nixos-system-${config.networking.hostName}-${config.system.nixos.version}"
+      (
+        lib.mergeAttrsList entries
+        // {
+          count = builtins.length files;
+          activate = "${./activate.sh}";
+          switch = "${./switch-to-configuration.sh}";
+          pieces = config.system.build.activationPieces;
+          units = config.system.build.units;
+          wants = config.system.build.unitWants;
+          packages = map toString config.environment.systemPackages;
+          carriedOptions = builtins.toJSON (implemented [ ] carried);
+          version = config.system.nixos.version;
+          limit = if limit == null then "999999" else toString limit;
+          hostPlatform = pkgs.system;
+          applets = pkgs.busybox;
+        }
+      )
+      (builtins.readFile ./build-toplevel.sh)
+  );
+}

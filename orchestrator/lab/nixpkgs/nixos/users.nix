@@ -1,0 +1,128 @@
+# users.users and users.groups: accounts are made, never taken away: mutableUsers, as NixOS has it.
+{ config, lib, ... }:
+let
+  inherit (lib) mkEnableOption mkOption types;
+
+  string = default: description: mkOption {
+    type = types.str;
+    inherit default description;
+  };
+
+  user =
+    { name, ... }:
+    {
+      options = {
+        name = string name "The login.";
+        description = string "" "The person's name.";
+        isNormalUser = mkEnableOption "a person's account";
+        isSystemUser = mkEnableOption "a service's account";
+        createHome = mkEnableOption "making the home folder";
+        useDefaultShell = mkEnableOption "the default shell";
+        uid = mkOption {
+          type = types.nullOr types.int;
+          default = null;
+          description = "The number; the next free one where it is null.";
+        };
+        group = string "" "The first group.";
+        extraGroups = mkOption {
+          type = types.listOf types.str;
+          default = [ ];
+          description = "More groups.";
+        };
+        home = mkOption {
+          type = types.nullOr types.path;
+          default = null;
+          description = "The home folder.";
+        };
+        shell = mkOption {
+          type = types.nullOr (types.either types.package types.path);
+          default = null;
+          description = "The login shell.";
+        };
+        packages = mkOption {
+          type = types.listOf types.package;
+          default = [ ];
+          description = "Packages on this user's path.";
+        };
+        hashedPassword = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+          description = "As crypt(5) has it.";
+        };
+        openssh.authorizedKeys.keys = mkOption {
+          type = types.listOf types.str;
+          default = [ ];
+          description = "Keys that may log in.";
+        };
+      };
+    };
+
+  group = {
+    options.gid = mkOption {
+      type = types.nullOr types.int;
+      default = null;
+      description = "The number.";
+    };
+    options.members = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Who is in it.";
+    };
+  };
+
+  quote = lib.escapeShellArg;
+  # One that is neither belongs to a service that is only carried here: its module would say more.
+  wanted = lib.filterAttrs (
+    name: one: name != "root" && (one.isNormalUser || one.isSystemUser)
+  ) config.users.users;
+
+  makeGroup = name: "group ${quote name}";
+  groupsOf = one: lib.optional (one.group != "") one.group ++ one.extraGroups;
+  makeUser =
+    name: one:
+    let
+      shell = if one.shell == null then (if one.isSystemUser && !one.useDefaultShell then "/usr/sbin/nologin" else "/bin/bash") else
+        if lib.isDerivation one.shell then lib.getExe one.shell else toString one.shell;
+      home = if one.home == null then (if one.isNormalUser then "/home/${name}" else "/var/empty") else toString one.home;
+    in
+    lib.concatLines (
+      map makeGroup (groupsOf one)
+      ++ [
+        "user ${quote name} ${quote shell} ${quote home} ${if one.isNormalUser || one.createHome then "-m" else "-M"} ${quote one.group} ${if one.uid == null then "''" else toString one.uid}"
+      ]
+      ++ lib.optional (groupsOf one != [ ]) "member ${quote name} ${quote (builtins.concatStringsSep "," (groupsOf one))}"
+    );
+in
+{
+  options.users.users = mkOption {
+    type = types.attrsOf (types.submodule user);
+    default = { };
+    description = "Accounts.";
+  };
+  options.users.groups = mkOption {
+    type = types.attrsOf (types.submodule group);
+    default = { };
+    description = "Groups.";
+  };
+
+  config = {
+    assertions = lib.mapAttrsToList (name: one: {
+      assertion = !(one.isNormalUser && one.isSystemUser);
+      message = "users.users.${name} is both a person's account and a service's: set one of isNormalUser and isSystemUser.";
+    }) config.users.users;
+
+    environment.etc = lib.mapAttrs' (
+      name: one:
+      lib.nameValuePair "ssh/authorized_keys.d/${name}" {
+        text = lib.concatLines one.openssh.authorizedKeys.keys;
+        mode = "0444";
+      }
+    ) (lib.filterAttrs (_: one: one.openssh.authorizedKeys.keys != [ ]) config.users.users);
+
+    system.activationScripts.users.text = lib.concatStrings (
+      [ "${builtins.readFile ./users.sh}\n" ]
+      ++ map (name: "${makeGroup name}\n") (builtins.attrNames config.users.groups)
+      ++ lib.mapAttrsToList makeUser wanted
+    );
+  };
+}

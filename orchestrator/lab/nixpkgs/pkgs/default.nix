@@ -1,0 +1,112 @@
+# Packages: the builders that modules use, one real program, and stand-ins that say what they are.
+{ lib, system }:
+
+let
+  # An applet's name is the program's: the file must be called busybox. The lab puts it there.
+  busyboxFile = "${../bin}/busybox";
+
+  # One build is one script of busybox's shell; every applet is on its path.
+  applets = derivation {
+    name = "busybox-1.37";
+    inherit system;
+    builder = busyboxFile;
+    args = [
+      "sh"
+      "-euc"
+      "${busyboxFile} mkdir -p $out/bin; ${busyboxFile} cp ${busyboxFile} $out/bin/busybox; $out/bin/busybox --install -s $out/bin"
+    ];
+  };
+
+  run =
+    name: environment: script:
+    derivation (
+      {
+        inherit name system;
+        builder = "${applets}/bin/busybox";
+        args = [
+          "sh"
+          "-euc"
+          "PATH=${applets}/bin; export PATH\n${script}"
+        ];
+      }
+      // environment
+    )
+    // {
+      meta = { };
+    };
+
+  standIn =
+    name:
+    let
+      version = "0-stand-in";
+    in
+    run "${name}-${version}" { } ''
+      mkdir -p $out/bin $out/share
+      printf '#!/bin/sh\necho "${name} ${version}: only its name is here"\n' > $out/bin/${name}
+      chmod +x $out/bin/${name}
+    ''
+    // {
+      pname = name;
+      inherit version;
+      meta.mainProgram = name;
+    };
+
+  packages = lib.genAttrs (import ./names.nix) standIn // {
+    inherit lib system;
+    stdenv.hostPlatform = { inherit system; };
+
+    busybox = applets // {
+      pname = "busybox";
+      meta.mainProgram = "busybox";
+    };
+
+    runCommand = run;
+    runCommandLocal = run;
+
+    writeTextFile =
+      {
+        name,
+        text,
+        executable ? false,
+        destination ? "",
+      }:
+      run name { inherit text; } ''
+        target=$out${destination}
+        mkdir -p "$(dirname "$target")"
+        printf '%s' "$text" > "$target"
+        ${lib.optionalString executable ''chmod +x "$target"''}
+      '';
+    writeText = name: text: packages.writeTextFile { inherit name text; };
+    writeTextDir =
+      path: text:
+      packages.writeTextFile {
+        name = baseNameOf path;
+        inherit text;
+        destination = "/${path}";
+      };
+    writeScript = name: text: packages.writeTextFile { inherit name text; executable = true; };
+    writeShellScript = name: text: packages.writeScript name "#!/bin/sh\n${text}";
+    writeShellScriptBin =
+      name: text:
+      packages.writeTextFile {
+        inherit name;
+        text = "#!/bin/sh\n${text}";
+        executable = true;
+        destination = "/bin/${name}";
+      }
+      // {
+        meta.mainProgram = name;
+      };
+    writeShellApplication =
+      { name, text, ... }: packages.writeShellScriptBin name "set -eu\n${text}";
+
+    symlinkJoin =
+      { name, paths, ... }:
+      run name { paths = map toString paths; } ''
+        mkdir -p $out
+        for path in $paths; do cp -rs "$path/." $out/ 2>/dev/null || true; done
+      '';
+    buildEnv = packages.symlinkJoin;
+  };
+in
+packages

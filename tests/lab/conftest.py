@@ -1,0 +1,35 @@
+"""Fixtures: one lab of five hosts for the whole session, one fresh fleet for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fleet_bench import Bench, example_fleet
+
+HOSTS = ("p620", "razer", "samsung", "p510", "dex5550")
+
+
+@pytest.fixture(scope="session")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """The example fleet's five hosts, up and deployed once."""
+    bench = example_fleet(tmp_path_factory.mktemp("five"))
+    try:
+        up = bench.run("lab", "up", seconds=600)
+        assert up.rc == 0, up
+        first = bench.deploy()
+        assert first.rc == 0, first
+        yield bench
+    finally:
+        down = bench.run("lab", "down", "--purge")
+        assert down.rc == 0, down
+
+
+@pytest.fixture
+def fleet(five: Bench) -> Iterator[Bench]:
+    """The five hosts, at what the fleet's files say, which are as committed."""
+    five.reset()
+    done = five.deploy()
+    assert done.rc == 0, done
+    yield five
+    five.reset()

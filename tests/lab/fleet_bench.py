@@ -1,0 +1,179 @@
+"""A fleet of its own in a lab of its own, and the command line as a person types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
+FLEET_PARTS = ("flake.nix", "inventory", "templates", "hosts", "tests/verify", "justfile")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that has ended."""
+
+    rc: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines of standard output."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The last JSON line, which must be the report."""
+        last = self.events[-1]
+        assert last["type"] == "report", self
+        assert last["exit_code"] == self.rc, self
+        return last
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """Each host's outcome, by the report."""
+        return {name: host["outcome"] for name, host in self.report["hosts"].items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A fleet's folder, and an environment in which nothing of the person's is touched."""
+
+    root: Path
+    home: Path
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of every command: state of its own, the caches shared, this environment's tools first."""
+        cache = os.environ.get("ORCHESTRATOR_CACHE") or os.environ.get("XDG_CACHE_HOME")
+        shared = {} if cache else {"XDG_CACHE_HOME": str(Path.home() / ".cache")}
+        return {
+            **os.environ,
+            **shared,
+            "PATH": f"{ORCHESTRATOR.parent}:{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "XDG_STATE_HOME": str(self.home / "state"),
+            **self.more,
+        }
+
+    def run(self, *arguments: str, stdin: str = "", seconds: float = 120) -> Done:
+        """Run the command line to its end."""
+        return self.command(str(ORCHESTRATOR), *arguments, stdin=stdin, seconds=seconds)
+
+    def command(self, *argv: str, stdin: str = "", seconds: float = 120) -> Done:
+        """Run any command in the fleet's folder."""
+        done = subprocess.run(
+            argv,
+            cwd=self.root,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def deploy(self, *arguments: str) -> Done:
+        """Deploy, with JSON lines."""
+        return self.run("deploy", "--json", *arguments)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the command line and return at once."""
+        return subprocess.Popen(
+            (str(ORCHESTRATOR), *arguments),
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def on(self, host: str, command: str) -> Done:
+        """Run a shell command as root on a host, by the lab's own way: not by the deployer's."""
+        return self.run("lab", "ssh", host, command)
+
+    def state(self, host: str) -> dict[str, Any]:
+        """What a host says that it runs."""
+        done = self.run("status", "--json", host)
+        assert done.rc == 0, done
+        return json.loads(done.out)[host]
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the fleet, tracked, as a person edits it."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.command("git", "add", "--intent-to-add", "--", name)
+
+    def module(self, host: str, body: str) -> None:
+        """Add to a host's configuration, beside what is in its ``default.nix``."""
+        path = f"hosts/{host}/default.nix"
+        before = self.command("git", "show", f"HEAD:{path}").out
+        self.write(f"hosts/{host}/plain.nix", before)
+        self.write(
+            path,
+            "{ pkgs, lib, ... }: {\n  imports = [ ./plain.nix ];\n" + body + "\n}\n",
+        )
+
+    def reset(self) -> None:
+        """Put the fleet's files back as they were committed."""
+        self.command("git", "reset", "--quiet", "--hard", "HEAD")
+        self.command("git", "clean", "--quiet", "-fdx")
+
+
+def example_fleet(folder: Path) -> Bench:
+    """Copy the repository's own fleet into a folder and commit it there."""
+    root = folder / "fleet"
+    for part in FLEET_PARTS:
+        source, target = REPOSITORY / part, root / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    return committed(Bench(root, folder / "home"))
+
+
+def committed(bench: Bench) -> Bench:
+    """Make a fleet's folder a git repository with one commit."""
+    bench.home.mkdir(parents=True, exist_ok=True)
+    identity = ("-c", "user.name=lab", "-c", "user.email=lab@localhost")
+    for argv in (
+        ("git", "init", "--quiet", "--initial-branch=main"),
+        ("git", "config", "user.name", "lab"),
+        ("git", "config", "user.email", "lab@localhost"),
+        ("git", "add", "--all"),
+        ("git", *identity, "commit", "--quiet", "--message", "a fleet"),
+    ):
+        done = bench.command(*argv)
+        assert done.rc == 0, done
+    return bench
+
+
+def until(what: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, f"not so within {seconds} s"
+        time.sleep(0.02)
+
+
+def interrupt(process: subprocess.Popen[str]) -> Done:
+    """Do what Ctrl-C does, and wait for the end."""
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return Done(process.returncode, out, err)

@@ -1,0 +1,100 @@
+"""Ctrl-C in each phase: true words, no orphans, and the next run simply works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from fleet_bench import Bench, Done, interrupt, until
+
+pytestmark = pytest.mark.lab
+
+HOST = "dex5550"
+SYSTEM = ("running", "profile", "boot_default")
+SLOW = {
+    "evaluate": (
+        'environment.etc."slow".text = '
+        "toString (builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 40000000));"
+    ),
+    "build": (
+        'environment.etc."slow".source = pkgs.runCommand "slow" { } "sleep 60; echo > $out";'
+    ),
+    "activate": 'system.activationScripts.slow.text = "sleep 4";',
+    "verify": 'environment.etc."slow".text = "verify";',
+}
+SLOW_CHECK = "import time\n\n\ndef test_slow(host):\n    time.sleep(60)\n"
+
+
+def start_until(fleet: Bench, phase: str) -> subprocess.Popen[str]:
+    """Start a deployment and return when the host has entered a phase."""
+    process = fleet.start("deploy", "--json", HOST)
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event.get("phase") == phase:
+            return process
+    raise AssertionError(f"never {phase}: {process.communicate()}")
+
+
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    """All that a process started, by the kernel's word."""
+    found, queue = [], [process.pid]
+    while queue:
+        for file in Path(f"/proc/{queue.pop()}/task").glob("*/children"):
+            more = [int(pid) for pid in file.read_text().split()]
+            found += more
+            queue += more
+    return found
+
+
+def deployed_after(fleet: Bench) -> Done:
+    """Deploy what the fleet's own files say."""
+    fleet.reset()
+    return fleet.deploy(HOST)
+
+
+@pytest.mark.parametrize("phase", list(SLOW))
+def test_ctrl_c_leaves_a_known_host_and_no_orphan(fleet: Bench, phase: str) -> None:
+    """The host runs what it ran, the exit code is 130, no child is left, the next run succeeds."""
+    before = fleet.state(HOST)
+    fleet.module(HOST, SLOW[phase])
+    if phase == "verify":
+        fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
+    process = start_until(fleet, phase)
+    if phase in ("build", "verify"):
+        until(lambda: len(children_of(process)) > 0)
+    children = children_of(process)
+    done = interrupt(process)
+
+    assert done.rc == 130, done
+    report = json.loads(done.out.splitlines()[-1])
+    assert report["interrupted"]
+    outcome = report["hosts"][HOST]["outcome"]
+    assert outcome == ("rolled_back" if phase in ("activate", "verify") else "skipped")
+    assert "stopping" in done.err + done.out
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+    now = fleet.state(HOST)
+    assert [now[key] for key in SYSTEM] == [before[key] for key in SYSTEM]
+    units = fleet.on(HOST, "systemctl list-units --plain --no-legend 'orchestrator-*'")
+    assert units.out == ""
+    assert deployed_after(fleet).rc == 0
+
+
+def test_a_second_ctrl_c_says_what_still_runs_there(fleet: Bench) -> None:
+    """Twice: it leaves at once, names the unit that goes on, and the next run succeeds."""
+    fleet.module(HOST, 'system.activationScripts.slow.text = "sleep 8";')
+    process = start_until(fleet, "activate")
+    until(lambda: "orchestrator-" in fleet.on(HOST, "systemctl list-units 'orchestrator-*'").out)
+    process.send_signal(2)
+    done = interrupt(process)
+    assert done.rc == 130, done
+    host = json.loads(done.out.splitlines()[-1])["hosts"][HOST]
+    assert host["outcome"] == "failed"
+    assert "may still be running" in host["host_state"]
+    assert "systemctl" in host["command"]
+
+    until(lambda: "orchestrator-" not in fleet.on(HOST, "systemctl list-units 'orchestrator-*'").out)
+    assert deployed_after(fleet).rc == 0
