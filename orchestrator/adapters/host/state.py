@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
@@ -81,14 +81,17 @@ def _path(values: Mapping[str, str], key: str) -> OutPath | None:
 
 def parse_record(text: str) -> Record | None:
     """Read a record; one that cannot be read counts as none: it is history, not proof."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
+    with contextlib.suppress(
+        ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+    ):
         fields = json.loads(text)
         return Record(
             run=int(fields["run"]),
             who=str(fields["who"]),
             revision=fields["revision"] and str(fields["revision"]),
             out_path=OutPath.parse(fields["out_path"]),
-            at=datetime.fromisoformat(fields["at"]),
+            # Without a time zone it is this machine's: such a time could not be compared.
+            at=datetime.fromisoformat(fields["at"]).astimezone(UTC),
             emergency=fields["emergency"] and str(fields["emergency"]),
         )
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 from collections.abc import AsyncIterator
 
 import asyncssh
@@ -174,7 +175,7 @@ def _reason(error: Exception) -> str:
 
 def ssh_command(target: Connect, settings: SshSettings) -> str:
     """The ``ssh`` command line that reaches the same host."""
-    return " ".join(ssh_argv(target, settings))
+    return shlex.join(ssh_argv(target, settings))
 
 
 def ssh_argv(target: Connect, settings: SshSettings) -> tuple[str, ...]:

@@ -73,8 +73,10 @@ class SshExecutor:
         """Run one command to its end; ``None`` where the host never told how it ended."""
         process = await self._connection.create_process(command, encoding=None)
         try:
-            process.stdin.write(stdin)
-            process.stdin.write_eof()
+            # A command may end before it reads: that is its own affair, and no lost connection.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(stdin)
+                process.stdin.write_eof()
             stdout, stderr = await process.communicate()
         finally:
             # Not `async with`: it would wait for the host to agree, and OpenSSH's sshd agrees to

@@ -1,0 +1,188 @@
+"""A host's answer, and the record that is left there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.state import ask_state, parse_record, parse_state, write_record
+from orchestrator.adapters.process import CommandResult
+from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.host import Connect, Host
+from orchestrator.model.state import BootSource, Record
+from orchestrator.model.store import OutPath
+
+RUNS = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
+BOOTS = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
+RECORD = Record(7, "me@here", "abc-dirty", RUNS, datetime(2024, 5, 6, tzinfo=UTC), "the disk burns")
+FIELDS = {
+    "run": 7,
+    "who": "me@here",
+    "revision": "abc-dirty",
+    "out_path": RUNS.path,
+    "at": "2024-05-06T00:00:00+00:00",
+    "emergency": "the disk burns",
+}
+GOOD = f"""machine_id=0123
+boot_id=4567
+running={RUNS}
+booted={BOOTS}
+profile={RUNS}
+boot_default={BOOTS}
+boot_source=systemd-boot
+failed=b.service
+failed=a.mount
+record={json.dumps(FIELDS)}
+"""
+
+
+class Answering:
+    """A host that gives one answer."""
+
+    def __init__(self, out: str = "", rc: int = 0, err: str = "") -> None:
+        self.answer = CommandResult(rc, out.encode(), err.encode())
+        self.asked: list[tuple[Sequence[str], bytes]] = []
+
+    async def run(self, argv: Sequence[str], *, stdin: bytes = b"", **_: Any) -> CommandResult:
+        """Give it."""
+        self.asked.append((argv, stdin))
+        return self.answer
+
+    def repeat(self, argv: Sequence[str]) -> str:
+        """Give a command line."""
+        return " ".join(argv)
+
+
+def ask(host: Answering, machine_id: str | None = None) -> Any:
+    """Ask a host for its state."""
+    known = Host("p620", "p620", Connect("192.0.2.1"), machine_id=machine_id)
+    return asyncio.run(ask_state(host, known))  # type: ignore[arg-type]
+
+
+def test_a_whole_answer() -> None:
+    """Everything that a host says is in its state."""
+    state = parse_state(GOOD)
+    assert (state.machine_id, state.boot_id) == ("0123", "4567")
+    assert (state.running, state.booted, state.profile) == (RUNS, BOOTS, RUNS)
+    assert (state.boot_default, state.boot_source) == (BOOTS, BootSource.SYSTEMD_BOOT)
+    assert state.failed_units == ("a.mount", "b.service")
+    assert state.record == RECORD
+
+
+def test_text_of_a_login_shell_is_passed_over() -> None:
+    """A greeting before the answer does no harm."""
+    assert parse_state(f"Welcome!\nlast login: today = monday\n\n{GOOD}") == parse_state(GOOD)
+
+
+@pytest.mark.parametrize("key", ["machine_id", "boot_id"])
+def test_an_answer_that_says_nothing_is_none(key: str) -> None:
+    """Without what every host has, it is not our script that answered."""
+    text = "".join(line for line in GOOD.splitlines(True) if not line.startswith(key))
+    with pytest.raises(StepError, match="not understood"):
+        parse_state(text)
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "This account is not available.\n"])
+def test_garbage_is_refused(text: str) -> None:
+    """What is not of the form is an error and no state."""
+    with pytest.raises(StepError, match="login shell"):
+        parse_state(text)
+
+
+def test_a_host_without_nixos() -> None:
+    """``readlink -f`` gives the link itself where it leads nowhere: that is no system."""
+    state = parse_state("machine_id=\nboot_id=4567\nrunning=/run/current-system\nprofile=\n")
+    assert (state.running, state.booted, state.profile, state.boot_default) == (None,) * 4
+    assert state.machine_id == ""
+
+
+@pytest.mark.parametrize("said", ["", "boot_default=\nboot_source=grub\n", "boot_default=/boot\n"])
+def test_without_a_boot_loaders_word_the_profile_stands_for_it(said: str) -> None:
+    """And the state says that it does."""
+    state = parse_state(f"machine_id=m\nboot_id=b\nprofile={BOOTS}\n{said}")
+    assert state.boot_default == BOOTS
+    assert state.boot_source is BootSource.PROFILE
+    assert not state.boot_source.is_boot_loader
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        json.dumps({**FIELDS, "out_path": "/etc"}),
+        json.dumps({**FIELDS, "at": "yesterday"}),
+        json.dumps({**FIELDS, "run": None}),
+        json.dumps({**FIELDS, "out_path": 7}),
+        json.dumps({**FIELDS, "run": float("inf")}),
+        "[" * 100_000,
+        json.dumps({key: value for key, value in FIELDS.items() if key != "who"}),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_none(text: str) -> None:
+    """It is history and no proof: the host's state is known all the same."""
+    assert parse_record(text) is None
+    state = parse_state(f"machine_id=m\nboot_id=b\nrunning={RUNS}\nrecord={text}\n")
+    assert (state.running, state.record) == (RUNS, None)
+
+
+def test_a_records_time_can_be_compared() -> None:
+    """A time without a zone, as another program may leave it, is read as one with."""
+    record = parse_record(json.dumps({**FIELDS, "at": "2024-05-06"}))
+    assert record is not None
+    assert record.at.tzinfo is not None
+
+
+@given(st.text())
+def test_any_record_is_read_or_none(text: str) -> None:
+    """No text in that file stops a deployment."""
+    assert parse_record(text) is None
+
+
+@given(st.text())
+def test_any_answer_is_a_state_or_an_error(text: str) -> None:
+    """No answer of a host stops the run."""
+    assert parse_state(f"machine_id=m\nboot_id=b\n{text}").machine_id == "m"
+
+
+def test_a_record_comes_back_as_it_was_left() -> None:
+    """What is written is what is read: on standard input, never in the command line."""
+    host = Answering()
+    asyncio.run(write_record(host, RECORD, 9))  # type: ignore[arg-type]
+    ((argv, stdin),) = host.asked
+    assert argv == scripts.script(scripts.RECORD)
+    assert parse_record(stdin.decode()) == RECORD
+
+
+def test_a_record_that_was_not_written_is_told() -> None:
+    """With what the host said."""
+    with pytest.raises(StepError, match="could not be written") as caught:
+        asyncio.run(write_record(Answering(rc=1, err="disk full"), RECORD, 9))  # type: ignore[arg-type]
+    assert caught.value.stderr == "disk full"
+
+
+def test_a_host_that_cannot_say_is_an_error() -> None:
+    """A script that fails gives no state."""
+    with pytest.raises(StepError, match=r"did not say what it runs \(exit 127\)"):
+        ask(Answering(GOOD, rc=127))
+
+
+def test_another_machine_is_refused() -> None:
+    """A machine-id that is not the inventory's: nothing may be changed there."""
+    assert ask(Answering(GOOD), "0123").machine_id == "0123"
+    assert ask(Answering(GOOD)).machine_id == "0123"
+    with pytest.raises(RefusedError, match=r"its machine-id is 0123, the inventory says 9999"):
+        ask(Answering(GOOD), "9999")
+    with pytest.raises(RefusedError, match="its machine-id is empty"):
+        ask(Answering("machine_id=\nboot_id=b\n"), "9999")

@@ -1,0 +1,232 @@
+"""Nix's verbs: the exact command lines, and what is made of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from orchestrator.adapters import nix, process
+from orchestrator.adapters.nix import Flake, by_hand
+from orchestrator.adapters.process import CommandResult
+from orchestrator.errors import StepError, UsageError
+from orchestrator.model.store import DrvPath, Evaluated, OutPath
+
+OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620-25.05")
+DRV = DrvPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620-25.05.drv")
+FEATURES = ("--extra-experimental-features", "nix-command flakes")
+LOG = ("--log-format", "internal-json", "-v")
+
+
+class Recorder:
+    """In place of Nix: notes each command line, and gives the answers in turn."""
+
+    def __init__(self) -> None:
+        self.argvs: list[tuple[str, ...]] = []
+        self.options: list[dict[str, Any]] = []
+        self.answers: list[CommandResult | StepError] = []
+
+    async def __call__(self, argv: Sequence[str], **options: Any) -> CommandResult:
+        """Stand in for ``process.run``."""
+        self.argvs.append(tuple(argv))
+        self.options.append(options)
+        answer = self.answers.pop(0) if self.answers else CommandResult(0, b"", b"")
+        if isinstance(answer, StepError):
+            raise answer
+        return answer
+
+    def says(self, out: object = "", err: str = "", rc: int = 0) -> None:
+        """Give the next answer."""
+        self.answers.append(CommandResult(rc, f"{out}\n".encode(), err.encode()))
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Put the recorder where processes are started."""
+    made = Recorder()
+    monkeypatch.setattr(process, "run", made)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    return made
+
+
+def do(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a verb."""
+    return asyncio.run(work)
+
+
+def test_evaluate(recorder: Recorder) -> None:
+    """The derivation through the evaluation cache, then what it builds; nothing is built."""
+    recorder.says(DRV)
+    recorder.says(OUT)
+    flake = Flake.at("/fleet #1", "/fleet #1", (("nixpkgs", "path:/n"),))
+    assert do(nix.evaluate(flake, "p620", deadline=9)) == Evaluated(DRV, OUT)
+    assert recorder.argvs == [
+        (
+            *("nix", *FEATURES, "path-info", "--derivation"),
+            *("--override-input", "nixpkgs", "path:/n"),
+            '.#nixosConfigurations."p620".config.system.build.toplevel',
+        ),
+        ("nix-store", "--query", "--outputs", DRV.path),
+    ]
+    assert recorder.options[0]["cwd"] == "/fleet #1"
+    assert recorder.options[0]["deadline"] == 9
+
+
+def test_a_failed_evaluation_says_why(recorder: Recorder) -> None:
+    """The innermost cause, the command by hand, what Nix said in readable lines."""
+    recorder.says(err='@nix {"action":"msg","level":0,"msg":"error: no such host"}', rc=1)
+    with pytest.raises(StepError) as caught:
+        do(nix.evaluate(Flake.at("github:o/r", "/fleet"), "p620", deadline=9))
+    assert caught.value.message == "evaluation failed: no such host"
+    assert caught.value.command == (
+        "cd /fleet && nix path-info --derivation "
+        "'github:o/r#nixosConfigurations.\"p620\".config.system.build.toplevel'"
+    )
+    assert caught.value.stderr == "error: no such host"
+
+
+def test_a_silent_failure_says_how_it_ended(recorder: Recorder) -> None:
+    """Where Nix gives no cause, its end is told."""
+    recorder.says(rc=-9)
+    with pytest.raises(StepError, match="copy failed: it was killed by SIGKILL"):
+        do(nix.copy(OUT, to="s", deadline=9))
+
+
+def test_build(recorder: Recorder) -> None:
+    """Here: the derivation that was evaluated, with a root."""
+    do(nix.build(Evaluated(DRV, OUT), root="/s/roots/p620", deadline=9))
+    assert recorder.argvs == [
+        ("nix", *FEATURES, "build", *LOG, "--out-link", "/s/roots/p620", f"{DRV}^*")
+    ]
+
+
+def test_build_on(recorder: Recorder) -> None:
+    """Elsewhere: evaluated here, built there."""
+    do(nix.build_on("unix:///s", Evaluated(DRV, OUT), deadline=9))
+    there = ("--eval-store", "auto", "--store", "unix:///s", "--no-link")
+    assert recorder.argvs == [("nix", *FEATURES, "build", *LOG, *there, f"{DRV}^*")]
+
+
+def test_copy(recorder: Recorder) -> None:
+    """To the host's store, without asking for signatures."""
+    do(nix.copy(OUT, to="unix:///s", deadline=9))
+    (argv,) = recorder.argvs
+    assert argv[:8] == ("nix", *FEATURES, "copy", *LOG, "--no-check-sigs")
+    assert argv[-3:] == ("--to", "unix:///s", OUT.path)
+
+
+def test_requisites(recorder: Recorder) -> None:
+    """Every line is a path."""
+    recorder.says(f"{OUT}\n{DRV}")
+    assert do(nix.requisites(OUT)) == (OUT, OutPath(DRV.path))
+    assert recorder.argvs == [("nix-store", "--query", "--requisites", OUT.path)]
+
+
+def test_substituters(recorder: Recorder) -> None:
+    """By the newer name of the verb, and by the older where Nix does not know it."""
+    recorder.says("https://a https://b")
+    assert do(nix.substituters()) == ("https://a", "https://b")
+    recorder.says(rc=1, err="error: 'config' is not a recognised command")
+    recorder.says("https://c")
+    assert do(nix.substituters()) == ("https://c",)
+    assert [argv[3:] for argv in recorder.argvs] == [
+        ("config", "show", "substituters"),
+        ("config", "show", "substituters"),
+        ("show-config", "substituters"),
+    ]
+
+
+def test_a_cache_answers_or_not(recorder: Recorder) -> None:
+    """An error and a deadline both mean that it does not."""
+    recorder.says()
+    recorder.says(rc=1)
+    recorder.answers.append(StepError("nix did not end within 20 s"))
+    assert [do(nix.answers("https://c")) for _ in range(3)] == [True, False, False]
+    assert recorder.argvs[0] == ("nix", *FEATURES, "store", "ping", "--store", "https://c")
+
+
+def test_parse(recorder: Recorder) -> None:
+    """A file that parses has no error; its name is never an option."""
+    recorder.says()
+    recorder.says(rc=1, err="error: syntax error, unexpected end of file")
+    assert do(nix.parse("-x.nix")) is None
+    assert do(nix.parse("-x.nix")) == "syntax error, unexpected end of file"
+    assert recorder.argvs[0] == ("nix-instantiate", "--parse", "--", "-x.nix")
+
+
+def test_update(recorder: Recorder) -> None:
+    """All inputs, or those named, of the flake in its own folder."""
+    recorder.says(err="• Updated input 'nixpkgs'")
+    assert do(nix.update(Flake.at("/f", "/f"), ("nixpkgs",))) == "• Updated input 'nixpkgs'"
+    assert recorder.argvs == [("nix", *FEATURES, "flake", "update", "nixpkgs", "--flake", ".")]
+    assert recorder.options[0]["cwd"] == "/f"
+
+
+@pytest.mark.parametrize(
+    "attr",
+    ["", 'a"b', "a${x}", "a;b", "a b", "a#b", 'x".config', "$x", "a\n", "a\\", "a/b", "ä", "a'"],
+)
+def test_an_attribute_cannot_leave_its_quotes(attr: str) -> None:
+    """What Nix could read as anything but one name is refused."""
+    with pytest.raises(UsageError, match="is no attribute of nixosConfigurations"):
+        Flake.at("/f", "/f").toplevel(attr)
+
+
+@pytest.mark.parametrize("attr", ["p620", "a.b", "a_b", "-x", "dex5550"])
+def test_an_attribute_is_quoted(attr: str) -> None:
+    """A dot is part of the name and no path of attributes."""
+    assert Flake.at("/f", "/f").toplevel(attr) == (
+        f'.#nixosConfigurations."{attr}".config.system.build.toplevel'
+    )
+
+
+def test_a_path_is_never_spliced_into_a_url() -> None:
+    """A folder is where Nix is started, whatever its name; a URL is taken as it is."""
+    assert Flake.at("/a?b#c", "/x") == Flake(".", "/a?b#c")
+    assert Flake.at("github:o/r", "/x") == Flake("github:o/r", "/x")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("nix (Nix) 2.18.1", (2, 18, 1)),
+        ("nix (Nix) 2.18", (2, 18)),
+        ("nix (Nix) 2.26.3", (2, 26, 3)),
+        ("nix (Nix) 2.25.0pre20240807_cfe66dbe", (2, 25, 0)),
+        ("nix (Determinate Nix 3.1.0) 2.26.3", (2, 26, 3)),
+        ("nix (Lix, like Nix) 2.91.1", (2, 91, 1)),
+    ],
+)
+def test_a_version_that_will_do(recorder: Recorder, said: str, expected: tuple[int, ...]) -> None:
+    """Every maker's way to say it is understood."""
+    recorder.says(said)
+    assert do(nix.version()) == expected
+
+
+@pytest.mark.parametrize(
+    "said", ["nix (Nix) 2.8.1", "nix (Nix) 2.17.9", "nix (Determinate Nix 3.1) 2.3", "nix", ""]
+)
+def test_a_version_that_will_not_do(recorder: Recorder, said: str) -> None:
+    """An older one, or none, is refused and the installer named; versions are no fractions."""
+    recorder.says(said)
+    with pytest.raises(UsageError) as caught:
+        do(nix.version())
+    assert caught.value.hint == "install Nix 2.18 or newer: https://nixos.org/download"
+
+
+def test_no_nix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Nix the error names the installer."""
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError, match="no `nix` on the PATH") as caught:
+        do(nix.version())
+    assert caught.value.hint is not None
+    assert "nixos.org/download" in caught.value.hint
+
+
+def test_by_hand() -> None:
+    """A person's command has no machine's options, and is quoted for a shell."""
+    argv = ("nix", *FEATURES, "build", *LOG, "--out-link", "/a b", f"{DRV}^*")
+    assert by_hand(argv, None) == f"nix build --out-link '/a b' '{DRV}^*'"
+    assert by_hand(("nix", "flake"), "/a b") == "cd '/a b' && nix flake"
