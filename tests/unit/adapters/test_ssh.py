@@ -324,7 +324,7 @@ def test_a_deadline_does_not_wait_for_the_command(hub: Hub) -> None:
 
 FAKE_SUDO = """#!/bin/sh
 # As sudo: -n never asks, -S reads the password from standard input.
-echo "$@" >> "$SUDO_LOG"
+printf '%s\\n' "$*" >> "$SUDO_LOG"
 case $1 in
   -n) [ -n "$FREE" ] || { echo "sudo: a password is required" >&2; exit 1; } ;;
   -k) IFS= read -r given; [ "$given" = "$PASSWORD" ] || { echo "Sorry, try again." >&2; exit 1; } ;;

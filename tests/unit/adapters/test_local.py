@@ -1,0 +1,185 @@
+"""This machine as a host: which one it is, and root through sudo."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters import local, process
+from orchestrator.adapters.executor import SudoPassword, sudo_argv
+from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
+from orchestrator.adapters.process import CommandResult
+from orchestrator.errors import StepError
+from orchestrator.model.host import Connect, Host
+
+HOST = Host("p620", "p620", Connect("192.0.2.1"), machine_id="0123")
+SECRET = "hunter2"
+
+FAKE_SUDO = """#!/bin/sh
+# As sudo: -n never asks, -S reads the password from standard input.
+printf '%s\\n' "$*" >> "$SUDO_LOG"
+case $1 in
+  -n) [ -n "$FREE" ] || { echo "sudo: a password is required" >&2; exit 1; } ;;
+  -k) IFS= read -r given; [ "$given" = hunter2 ] || { echo "Sorry, try again." >&2; exit 1; } ;;
+esac
+while [ $# -gt 0 ]; do
+  case $1 in --) shift; break ;; -p) shift 2 ;; -*) shift ;; *) break ;; esac
+done
+exec "$@"
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a ``sudo`` on the path that notes its arguments here, and be another user than root."""
+    folder, file = tmp_path / "bin", tmp_path / "sudo.log"
+    folder.mkdir()
+    (folder / "sudo").write_text(FAKE_SUDO)
+    (folder / "sudo").chmod(0o755)
+    file.touch()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("SUDO_LOG", str(file))
+    monkeypatch.setenv("FREE", "")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    return file
+
+
+def cat(executor: LocalExecutor, times: int = 1) -> CommandResult:
+    """Give a command its input as root, and see what it reads."""
+
+    async def running() -> CommandResult:
+        for _ in range(times):
+            done = await executor.run(("cat",), deadline=30, stdin=b"the input")
+        return done
+
+    return asyncio.run(running())
+
+
+def test_the_password_goes_to_sudo_alone(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command reads its own input; no command line, here or in sudo's log, has the password."""
+    argvs: list[tuple[str, ...]] = []
+    real = process.run
+
+    async def noting(argv: tuple[str, ...], **options: object) -> CommandResult:
+        argvs.append(tuple(argv))
+        return await real(argv, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(process, "run", noting)
+    assert cat(LocalExecutor(HOST, SudoPassword(SECRET))).stdout == b"the input"
+    assert argvs[-1] == ("sudo", "-k", "-S", "-p", "", "--", "cat")
+    assert SECRET not in str(argvs)
+    assert SECRET not in log.read_text()
+
+
+def test_without_need_the_password_goes_nowhere(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where sudo asks for none, a command must not read one as its input."""
+    monkeypatch.setenv("FREE", "yes")
+    assert cat(LocalExecutor(HOST, SudoPassword(SECRET))).stdout == b"the input"
+    assert cat(LocalExecutor(HOST)).stdout == b"the input"
+
+
+def test_sudo_is_tried_once(log: Path) -> None:
+    """Whether the password is right is found out once, and not with every command."""
+    cat(LocalExecutor(HOST, SudoPassword(SECRET)), times=3)
+    lines = log.read_text().splitlines()
+    assert lines == ["-n -k true", "-k -S -p  -- true", *["-k -S -p  -- cat"] * 3]
+
+
+def test_a_wrong_password_is_told(log: Path) -> None:
+    """No command runs, and sudo's own words are there."""
+    with pytest.raises(StepError, match="refused the password") as caught:
+        cat(LocalExecutor(HOST, SudoPassword("wrong")))
+    assert caught.value.stderr == "Sorry, try again."
+    assert "cat" not in log.read_text()
+
+
+def test_a_password_that_is_wanted_and_not_given(log: Path) -> None:
+    """The hint names the option that gives it."""
+    with pytest.raises(StepError, match="sudo asks for a password") as caught:
+        cat(LocalExecutor(HOST))
+    assert caught.value.hint is not None
+    assert "--ask-sudo-password" in caught.value.hint
+
+
+def test_without_root_sudo_is_not_called(log: Path) -> None:
+    """A command that needs no root runs as the user."""
+    executor = LocalExecutor(HOST)
+    assert asyncio.run(executor.run(("true",), deadline=30, root=False)).rc == 0
+    assert executor.repeat(("a", "b c")) == "sudo a 'b c'"
+    assert log.read_text() == ""
+
+
+def test_root_needs_no_sudo(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is root is root."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    executor = LocalExecutor(HOST, SudoPassword(SECRET))
+    assert cat(executor).stdout == b"the input"
+    assert executor.repeat(("a", "b c")) == "a 'b c'"
+    assert log.read_text() == ""
+
+
+def test_a_stream_reads_what_it_is_given(log: Path) -> None:
+    """An open command as root sees its own input and not the password."""
+
+    async def scene() -> tuple[bytes, int | None]:
+        executor = LocalExecutor(HOST, SudoPassword(SECRET))
+        async with executor.open(("cat",)) as stream:
+            stream.stdin.write(b"the input")
+            stream.stdin.write_eof()
+            read = await stream.stdout.read(1000)
+            return read, await stream.wait()
+
+    assert asyncio.run(scene()) == (b"the input", 0)
+
+
+def test_the_store_is_this_machines() -> None:
+    """Nix finds it by itself."""
+
+    async def scene() -> str:
+        async with LocalExecutor(HOST).nix_store() as store:
+            return store
+
+    assert asyncio.run(scene()) == "auto"
+
+
+def test_sudo_never_waits_for_a_terminal() -> None:
+    """Without a password it fails at once; with one it reads it, a cached ticket or not."""
+    assert sudo_argv(("a",), None) == ("sudo", "-n", "--", "a")
+    assert sudo_argv(("-a",), SudoPassword(SECRET)) == ("sudo", "-k", "-S", "-p", "", "--", "-a")
+
+
+def test_a_password_does_not_show() -> None:
+    """Neither in a log nor in a traceback."""
+    assert SECRET not in f"{SudoPassword(SECRET)!r} {SudoPassword(SECRET)}"
+
+
+@pytest.mark.parametrize(
+    ("content", "machine_id", "same"),
+    [
+        ("0123\n", "0123", True),
+        ("0123\n", "9999", False),
+        ("0123\n", None, False),
+        ("", None, False),
+        ("\n", "", False),
+        (None, None, False),
+        (None, "0123", False),
+    ],
+)
+def test_only_the_machine_id_is_proof(
+    content: str | None,
+    machine_id: str | None,
+    same: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine without one, or a host without one, is never taken for the other."""
+    file = tmp_path / "machine-id"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setattr(local, "MACHINE_ID", file)
+    host = Host("p620", "p620", Connect("localhost"), machine_id=machine_id)
+    assert is_this_machine(host) is same
+    assert this_machine_id() == (content.strip() or None if content is not None else None)

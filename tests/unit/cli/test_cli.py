@@ -1,0 +1,206 @@
+"""The command line: help, usage errors, exit codes. No host and no Nix is asked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from orchestrator.cli.fleet import one_host
+from orchestrator.cli.main import COMMANDS, main, orchestrator
+from orchestrator.errors import RefusedError, StepError, UsageError
+from orchestrator.model.host import Connect, Fleet, Host
+
+HEAVY = ("asyncssh", "rich", "pytest", "yaml", "sqlite3", "cryptography")
+
+
+def _words(command: click.Command, words: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """A command and all the commands below it."""
+    found = [words]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            found += _words(below, (*words, name))
+    return found
+
+
+EVERY = _words(orchestrator, ())
+
+
+def exit_code(*argv: str) -> int:
+    """Run the command line as a shell does."""
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fleet of two hosts; its state is kept in a temporary folder too."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    root = tmp_path / "fleet"
+    (root / "inventory").mkdir(parents=True)
+    hosts = "".join(f"  {name}: {{address: {name}.invalid}}\n" for name in ("p620", "razer"))
+    (root / "inventory" / "hosts.yaml").write_text(f"hosts:\n{hosts}")
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_command_has_help(words: tuple[str, ...], option: str) -> None:
+    """On standard output, with exit code 0 and a line that says what it does."""
+    done = CliRunner().invoke(orchestrator, [*words, option])
+    assert done.exit_code == 0
+    assert done.output.startswith("Usage: ")
+    assert len(done.output.splitlines()) > 3
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
+    """Neither SSH, nor drawing, nor YAML, nor pytest is loaded to tell how a command is used."""
+    program = (
+        "import sys\n"
+        "from orchestrator.cli.main import main\n"
+        f"try: main({[*words, '--help']!r})\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_list_of_commands_says_what_they_are() -> None:
+    """Each command of the list exists under its name and is described in one line."""
+    for name, (_, line) in COMMANDS.items():
+        command = orchestrator.get_command(click.Context(orchestrator), name)
+        assert command is not None
+        assert command.name == name
+        assert line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("no-such-command",),
+        ("deploy", "--no-such-option"),
+        ("deploy", "--goal", "reboot"),
+        ("emergency-deploy",),
+        ("emergency-deploy", "p620"),
+        ("emergency-deploy", "--reason", "fire"),
+        ("diff",),
+        ("diff", "p620", "razer"),
+        ("history", "-n", "0"),
+        ("completion", "tcsh"),
+        ("deploy", "no-such-host"),
+        ("deploy", "tag:"),
+        ("plan", "("),
+        ("inventory", "show", "no-such-host"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_carried_out_exits_with_2(
+    fleet: Path, argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A usage error is told on standard error and nothing is written to standard output."""
+    assert exit_code(*argv) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "rror" in said.err
+    assert "Traceback" not in said.err
+    assert "mistake" not in said.err, "the fleet itself is in order"
+
+
+def test_without_a_fleet_it_exits_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says where it looked."""
+    monkeypatch.chdir(tmp_path)
+    assert exit_code("status") == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("selector", ["*", "p620 or razer", "not p620 or p620", "[pr]*"])
+def test_an_emergency_is_one_hosts(
+    fleet: Path, selector: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without checks and verification, never several hosts by one selector."""
+    assert exit_code("emergency-deploy", selector, "--reason", "fire") == 2
+    assert "several hosts: p620, razer" in capsys.readouterr().err
+
+
+def test_one_host_is_one_host() -> None:
+    """A selector that means exactly one host names it; one that means none is an error."""
+    hosts = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
+    known = Fleet("f", "/f", "/f", hosts)
+    assert one_host(known, "raz*").name == "razer"
+    with pytest.raises(UsageError, match="no host matches"):
+        one_host(known, "samsung")
+
+
+def test_an_empty_history_exits_with_0(fleet: Path) -> None:
+    """Nothing was run yet, and that is no error."""
+    assert exit_code("history", "--json") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("no"), 2), (StepError("no"), 1), (RefusedError("no"), 4)],
+)
+def test_a_foreseen_error_has_its_code(
+    error: StepError | UsageError,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Drawn without a traceback; with ``--debug`` it is raised with one."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(orchestrator, "main", fails)
+    assert exit_code("status") == code
+    assert capsys.readouterr().err.startswith("error: no")
+    with pytest.raises(type(error)):
+        main(["--debug", "status"])
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.exceptions.Abort])
+def test_an_interruption_exits_with_130(
+    interruption: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever Ctrl-C comes, and at a prompt."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise interruption
+
+    monkeypatch.setattr(orchestrator, "main", fails)
+    assert exit_code("status") == 130
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is not dressed up as an error of the user's."""
+
+    def bug(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(orchestrator, "main", bug)
+    with pytest.raises(ZeroDivisionError):
+        main(["status"])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script(shell: str) -> None:
+    """For each shell that is offered."""
+    done = CliRunner().invoke(orchestrator, ["completion", shell])
+    assert done.exit_code == 0
+    assert "_ORCHESTRATOR_COMPLETE" in done.output
