@@ -105,16 +105,7 @@ async def started(
         StepError: It could not be started.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            # Its own group: Ctrl-C reaches us alone, and we end the child and all its children.
-            start_new_session=True,
-        )
+        process = await _start(argv, {**os.environ, **(env or {})}, cwd)
     except OSError as error:
         raise StepError(
             f"{argv[0]} could not be started: {error.strerror}", command=shlex.join(argv)
@@ -126,6 +117,31 @@ async def started(
         raise
     if process.returncode is None:
         await ensure_stopped(process)
+
+
+async def _start(
+    argv: Sequence[str], env: Mapping[str, str], cwd: str | None
+) -> asyncio.subprocess.Process:
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=env,
+            cwd=cwd,
+            # Its own group: Ctrl-C reaches us alone, and we end the child and all its children.
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Never cut off half-way: asyncio (seen in 3.11.2) then waits for the pipes for ever.
+        await asyncio.wait((starting,))
+        if not starting.cancelled() and starting.exception() is None:
+            await ensure_stopped(starting.result())
+        raise
 
 
 async def ensure_stopped(process: asyncio.subprocess.Process) -> None:

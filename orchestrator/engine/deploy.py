@@ -27,7 +27,8 @@ from orchestrator.plan.select import select
 
 async def _begin(setup: Setup, request: DeployRequest) -> Run:
     """Give a run its number and its folder."""
-    _, revision = await asyncio.gather(nix.version(), git.revision(setup.fleet.root))
+    await nix.version()
+    revision = await git.revision(setup.fleet.root)
     started = datetime.now(UTC)
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     history = History(setup.state / "history.db")

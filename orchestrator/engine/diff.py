@@ -23,7 +23,13 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
     Raises:
         StepError: The host does not answer, or its configuration does not evaluate or build.
     """
-    wanted, (state, running) = await asyncio.gather(_wanted(setup, host), _running(setup, host))
+    try:
+        async with asyncio.TaskGroup() as group:
+            building = group.create_task(_wanted(setup, host))
+            asking = group.create_task(_running(setup, host))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    wanted, (state, running) = building.result(), asking.result()
     changes = diff(running, await nix.requisites(wanted.out))
     return HostDiff(host, state, wanted.out, changes)
 

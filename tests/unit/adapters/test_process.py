@@ -178,6 +178,24 @@ def test_cancellation_leaves_no_child(tmp_path: Path) -> None:
     assert all(is_gone(pid) for pid in pids(tmp_path, 2))
 
 
+@pytest.mark.parametrize("turns", range(12))
+def test_cancellation_while_starting_does_not_hang(turns: int, tmp_path: Path) -> None:
+    """At whichever moment it comes, be the command there or not, it goes on and nothing is left."""
+
+    async def cancelled(command: str) -> None:
+        task = asyncio.create_task(process.run((command, "1000"), deadline=60))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait((task,), timeout=30)
+        assert done
+        assert task.cancelled() or isinstance(task.exception(), StepError)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(cancelled("sleep"))
+    asyncio.run(cancelled("no-such-command"))
+
+
 def test_a_bug_in_a_listener_leaves_no_child(tmp_path: Path) -> None:
     """Whatever the caller's callback raises comes out, and the command is gone."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,6 @@ def test_the_list_of_commands_says_what_they_are() -> None:
         ("deploy", "--no-such-option"),
         ("deploy", "--goal", "reboot"),
         ("emergency-deploy",),
-        ("emergency-deploy", "p620"),
         ("emergency-deploy", "--reason", "fire"),
         ("diff",),
         ("diff", "p620", "razer"),
@@ -118,6 +118,23 @@ def test_what_cannot_be_carried_out_exits_with_2(
     assert "rror" in said.err
     assert "Traceback" not in said.err
     assert "mistake" not in said.err, "the fleet itself is in order"
+
+
+def test_without_nix_it_exits_with_2(
+    fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once, and the hint names the installer; git alone is no help."""
+    git = shutil.which("git")
+    assert git is not None
+    tools = fleet.parent / "tools"
+    tools.mkdir()
+    (tools / "git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(tools))
+    for command in ("deploy", "plan", "build"):
+        assert exit_code(command, "p620") == 2
+        said = capsys.readouterr().err
+        assert "there is no `nix` on the PATH" in said
+        assert "nixos.org/download" in said
 
 
 def test_without_a_fleet_it_exits_with_2(
