@@ -1,7 +1,9 @@
 # Virtual machines and containers.
-{ lib, ... }:
+{ lib, pkgs, ... }:
 {
-  virtualisation.libvirtd.enable = true;
+  # Virtual machines are started by whoever needs one; nothing has to run for them all day.
+  environment.systemPackages = [ pkgs.qemu_kvm ];
+
   virtualisation.podman = {
     enable = true;
     # People's scripts say docker.

@@ -4,9 +4,12 @@ let
   inherit (lib) mkDefault;
 in
 {
-  services.xserver.enable = true;
-  services.xserver.displayManager.lightdm.enable = mkDefault true;
-  services.xserver.desktopManager.xfce.enable = mkDefault true;
+  programs.sway.enable = mkDefault true;
+  # Sway has no login screen of its own.
+  services.displayManager = {
+    ly.enable = mkDefault true;
+    defaultSession = mkDefault "sway";
+  };
 
   services.pipewire = {
     enable = true;

@@ -4,8 +4,6 @@
   imports = [ ./desktop-user.nix ];
 
   services.libinput.enable = lib.mkDefault true;
-  # Closing the lid at home on the charger is no wish to stop.
-  services.logind.lidSwitchExternalPower = lib.mkDefault "ignore";
 
   environment.systemPackages = [ pkgs.brightnessctl ];
 
