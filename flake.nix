@@ -38,9 +38,10 @@
             inherit inputs;
             inventory = fleet;
           };
+          # Each template imports base.nix; a host without a template gets base.nix alone.
           modules =
-            # Each template imports base.nix; a host without a template gets base.nix alone.
-            [ (if host.template == null then ./templates/base.nix else ./templates/${host.template}.nix) ]
+            lib.optional (host.template == null) ./templates/base.nix
+            ++ lib.optional (host.template != null) ./templates/${host.template}.nix
             ++ map (profile: ./templates/profiles/${profile}.nix) host.profiles
             ++ map (feature: ./templates/features/${feature}.nix) host.features
             ++ [

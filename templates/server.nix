@@ -6,7 +6,12 @@
   ...
 }:
 let
-  inherit (lib) concatMap elem filter mkDefault;
+  inherit (lib)
+    concatMap
+    elem
+    filter
+    mkDefault
+    ;
 
   # Who may become root here may deploy here.
   admins = filter (user: elem "wheel" user.groups) (builtins.attrValues config.fleet.users);

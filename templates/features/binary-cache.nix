@@ -13,5 +13,5 @@ in
   };
 
   fleet.ports.binary-cache = port;
-  environment.etc."fleet/features/binary-cache".text = "Serves its Nix store, on port ${toString port}.\n";
+  environment.etc."fleet/features/binary-cache".text = "Serves the store, on port ${toString port}.\n";
 }

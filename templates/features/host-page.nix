@@ -11,12 +11,13 @@ let
   port = 8080;
 
   row = name: value: "<tr><th>${name}<td>${value}";
+  ports = mapAttrsToList (name: number: "${name} ${toString number}") cfg.ports;
   rows = [
     (row "template" (if cfg.template == null then "none" else cfg.template))
     (row "profiles" (concatStringsSep ", " cfg.profiles))
     (row "features" (concatStringsSep ", " cfg.features))
     (row "roles" (concatStringsSep ", " cfg.roles))
-    (row "ports" (concatStringsSep ", " (mapAttrsToList (name: p: "${name} ${toString p}") cfg.ports)))
+    (row "ports" (concatStringsSep ", " ports))
   ];
 
   page = pkgs.writeTextDir "index.html" ''

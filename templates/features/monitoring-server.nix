@@ -1,7 +1,12 @@
 # Collects what the node exporters of the fleet tell.
 { inventory, lib, ... }:
 let
-  inherit (lib) attrNames concatStringsSep elem filterAttrs;
+  inherit (lib)
+    attrNames
+    concatStringsSep
+    elem
+    filterAttrs
+    ;
   port = 9090;
 
   watched = attrNames (filterAttrs (_: host: elem "node-exporter" host.features) inventory.hosts);

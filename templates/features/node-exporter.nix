@@ -12,5 +12,5 @@ in
   };
 
   fleet.ports.node-exporter = port;
-  environment.etc."fleet/features/node-exporter".text = "Tells how the host is, on port ${toString port}.\n";
+  environment.etc."fleet/features/node-exporter".text = "Tells how it is, on port ${toString port}.\n";
 }

@@ -1,9 +1,11 @@
 # Virtual machines and containers.
-{ lib, pkgs, ... }:
+{ lib, ... }:
 {
-  # Virtual machines are started by whoever needs one; nothing has to run for them all day.
-  environment.systemPackages = [ pkgs.qemu_kvm ];
+  # Whole machines, virtual or as containers. It routes for them, and refuses iptables.
+  virtualisation.incus.enable = true;
+  networking.nftables.enable = true;
 
+  # Containers of single programs.
   virtualisation.podman = {
     enable = true;
     # People's scripts say docker.
