@@ -135,6 +135,8 @@ def _run(
     if one_host_only:
         one_host(setup.fleet, *request.selectors)
     if this_machine:
+        if request.selectors:
+            raise click.UsageError("--this-machine names the host; leave the selectors out")
         request = replace(request, selectors=(this_machines_host(setup.fleet),))
     return _run_in(setup, request, **options)
 
