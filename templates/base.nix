@@ -6,10 +6,21 @@
   ...
 }:
 let
-  inherit (lib) mkDefault mkOption types;
+  inherit (lib)
+    any
+    concatMap
+    elem
+    filter
+    mkDefault
+    mkIf
+    mkOption
+    types
+    ;
   cfg = config.fleet;
+  users = builtins.attrValues cfg.users;
 
   shell = named: if lib.hasPrefix "/" named then named else pkgs.${named};
+  someoneUses = named: any (user: user.shell == named) users;
 
   user = types.submodule {
     options = {
@@ -70,6 +81,11 @@ in
       default = { };
       description = "Accounts that the inventory gives the host.";
     };
+    adminKeys = mkOption {
+      type = types.listOf types.str;
+      default = concatMap (user: user.ssh_keys) (filter (user: elem "wheel" user.groups) users);
+      description = "Keys that may deploy: those of everybody who may become root here.";
+    };
     ports = mkOption {
       type = types.attrsOf types.port;
       default = { };
@@ -90,6 +106,10 @@ in
       }
       // lib.optionalAttrs (user.shell != null) { shell = shell user.shell; }
     ) cfg.users;
+
+    # NixOS refuses a login shell that is not set up as one.
+    programs.fish.enable = mkIf (someoneUses "fish") (mkDefault true);
+    programs.zsh.enable = mkIf (someoneUses "zsh") (mkDefault true);
 
     # Without sshd there is no next deployment; with passwords there are guests.
     services.openssh = {
@@ -113,20 +133,18 @@ in
       pkgs.vim
     ];
 
-    environment.etc = {
-      "fleet/host.json".text = builtins.toJSON {
-        inherit (cfg)
-          name
-          template
-          profiles
-          features
-          roles
-          tags
-          hardware
-          ports
-          ;
-        users = builtins.attrNames cfg.users;
-      };
+    environment.etc."fleet/host.json".text = builtins.toJSON {
+      inherit (cfg)
+        name
+        template
+        profiles
+        features
+        roles
+        tags
+        hardware
+        ports
+        ;
+      users = builtins.attrNames cfg.users;
     };
   };
 }

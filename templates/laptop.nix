@@ -1,5 +1,10 @@
 # A machine that is often switched off, and often far away.
-{ lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) mkDefault;
 in
@@ -10,6 +15,9 @@ in
   # Laptops tend to have the smallest ESP.
   boot.loader.systemd-boot.configurationLimit = 5;
   boot.loader.efi.canTouchEfiVariables = mkDefault true;
+
+  # Deployments come as root.
+  users.users.root.openssh.authorizedKeys.keys = config.fleet.adminKeys;
 
   networking.networkmanager.enable = mkDefault true;
 

@@ -6,15 +6,7 @@
   ...
 }:
 let
-  inherit (lib)
-    concatMap
-    elem
-    filter
-    mkDefault
-    ;
-
-  # Who may become root here may deploy here.
-  admins = filter (user: elem "wheel" user.groups) (builtins.attrValues config.fleet.users);
+  inherit (lib) mkDefault;
 in
 {
   imports = [ ./base.nix ];
@@ -31,7 +23,7 @@ in
     home = "/var/lib/deploy";
     createHome = true;
     useDefaultShell = true;
-    openssh.authorizedKeys.keys = concatMap (user: user.ssh_keys) admins;
+    openssh.authorizedKeys.keys = config.fleet.adminKeys;
   };
   users.groups.deploy = { };
   security.sudo.extraRules = [

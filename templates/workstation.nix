@@ -1,5 +1,10 @@
 # A machine under a desk, always on.
-{ lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) mkDefault;
 in
@@ -8,6 +13,9 @@ in
 
   boot.loader.systemd-boot.enable = mkDefault true;
   boot.loader.efi.canTouchEfiVariables = mkDefault true;
+
+  # Deployments come as root.
+  users.users.root.openssh.authorizedKeys.keys = config.fleet.adminKeys;
 
   networking.networkmanager.enable = mkDefault true;
 
