@@ -44,14 +44,24 @@ class FaultOptions:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: what it does, in words and in deed."""
+    """A fault: what it does, in words and in deed.
+
+    Attributes:
+        summary: What it does.
+        apply: Does it.
+        boots: The host boots then, which one may want to wait for.
+    """
 
     summary: str
     apply: Callable[[Target, FaultOptions], None]
+    boots: bool = False
 
 
-def apply(name: str, target: Target, options: FaultOptions) -> None:
+def apply(name: str, target: Target, options: FaultOptions) -> Fault:
     """Put a fault into a host.
+
+    Returns:
+        The fault.
 
     Raises:
         LabError: There is no such fault, or the host is not in a state for it.
@@ -64,6 +74,7 @@ def apply(name: str, target: Target, options: FaultOptions) -> None:
             hint=f"orchestrator lab fault {target.host.name} start",
         )
     fault.apply(target, options)
+    return fault
 
 
 def _partition(target: Target, _: FaultOptions) -> None:
@@ -177,8 +188,8 @@ FAULTS = {
     "heal": Fault("undo partition, slow, delay, disk-full and freeze", _heal),
     "kill": Fault("cut the power", _kill),
     "stop": Fault("power off in order", _stop),
-    "start": Fault("power on", _start),
-    "reboot": Fault("reboot in order", _reboot),
+    "start": Fault("power on", _start, boots=True),
+    "reboot": Fault("reboot in order", _reboot, boots=True),
     "freeze": Fault("hang the whole host: connections open, nothing answers", _freeze),
     "thaw": Fault("undo freeze", _thaw),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -48,10 +49,11 @@ class LabHost:
         """The process that is PID 1 on the host."""
         init = self.cgroup / "machine" / "payload" / "init.scope"
         for pid in init.pids():
-            status = Path(f"/proc/{pid}/status").read_text()
-            ids = next(line for line in status.splitlines() if line.startswith("NSpid:"))
-            if ids.split()[-1] == "1":
-                return pid
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                status = Path(f"/proc/{pid}/status").read_text()
+                ids = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+                if ids.split()[-1] == "1":
+                    return pid
         return None
 
     @property
@@ -94,9 +96,19 @@ class LabHost:
         """Ask the host's systemd to stop everything and power off; returns at once."""
         self._signal(_POWER_OFF)
 
-    def reboot(self) -> None:
-        """Ask the host's systemd to reboot; returns at once."""
+    def reboot(self, deadline: float = 30) -> None:
+        """Ask the host's systemd to reboot; returns when it boots again.
+
+        Raises:
+            LabError: It does not reboot in time.
+        """
+        before = self.leader
         self._signal(_REBOOT)
+        until = time.monotonic() + deadline
+        while self.leader in (None, before):
+            if time.monotonic() > until:
+                raise LabError(f"host '{self.name}' does not reboot within {deadline:.0f} s")
+            time.sleep(0.02)
 
     def stop(self, deadline: float = 10) -> None:
         """Power the host off in order, and cut its power if it takes too long."""

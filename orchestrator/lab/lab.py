@@ -130,12 +130,18 @@ class Lab:
         return self._host(name, lab.hosts[name])
 
     def fault(self, name: str, fault: str, options: faults.FaultOptions | None = None) -> None:
-        """Put a fault into a host; see ``faults.FAULTS``."""
+        """Put a fault into a host; see ``faults.FAULTS``. One that boots it waits for its SSH.
+
+        Raises:
+            LabError: The fault cannot be put in, or the host does not answer SSH afterwards.
+        """
         lab = record.load(self.places.record)
         host = self.host(name)
         assert lab is not None
         target = faults.Target(host, self.network, Image(lab.base))
-        faults.apply(fault, target, options or faults.FaultOptions())
+        done = faults.apply(fault, target, options or faults.FaultOptions())
+        if done.boots:
+            self._wait([name], lab)
 
     def wait(self, name: str, seconds: float = BOOT_DEADLINE) -> bool:
         """Wait for a host's SSH server, and tell whether it answered."""
