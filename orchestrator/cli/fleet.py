@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -51,7 +53,21 @@ def open_setup(target: Target) -> Setup:
     enter(lab)
     overrides = (("nixpkgs", f"path:{lab.nixpkgs}"),)
     flake = Flake.at(fleet.flake, fleet.root, overrides)
-    return Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), password)
+    setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), password)
+    return replace(setup, fleet=in_lab(fleet, lab.machine_ids))
+
+
+def in_lab(fleet: Fleet, machine_ids: Mapping[str, str]) -> Fleet:
+    """The fleet as its lab has it: each host is the lab's machine, and never this one.
+
+    Args:
+        fleet: The fleet.
+        machine_ids: Of the lab's hosts, by name.
+    """
+    hosts = {
+        name: replace(host, machine_id=machine_ids.get(name)) for name, host in fleet.hosts.items()
+    }
+    return replace(fleet, hosts=hosts)
 
 
 def _lab_ssh(lab: ActiveLab) -> SshSettings:
