@@ -17,8 +17,9 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
+from orchestrator.errors import UsageError
 from orchestrator.model.goal import Goal
-from orchestrator.model.host import BuildOn, BuildSite
+from orchestrator.model.host import BuildOn, BuildSite, Fleet
 from orchestrator.model.run import DeployRequest
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _run_in(
     from orchestrator.engine.deploy import deploy
 
     if build_on is not None:
-        request = replace(request, build=_site(build_on))
+        request = replace(request, build=_site(setup.fleet, build_on))
     if one_by_one:
         limits = replace(setup.fleet.limits, hosts=1)
         setup = replace(setup, fleet=replace(setup.fleet, limits=limits))
@@ -172,7 +173,12 @@ def _run_in(
     return asyncio.run(work())
 
 
-def _site(text: str) -> BuildSite:
+def _site(fleet: Fleet, text: str) -> BuildSite:
     if text in (BuildOn.HERE.value, BuildOn.TARGET.value):
         return BuildSite(BuildOn(text))
+    if text not in fleet.hosts:
+        raise UsageError(
+            f"--build-on {text!r} is no host of this fleet",
+            hint=f"here, target, or one of {', '.join(fleet.hosts)}",
+        )
     return BuildSite(BuildOn.BUILDER, text)

@@ -61,7 +61,7 @@ def _agree(shown: str, expected: str | None) -> None:
         raise click.Abort
 
 
-@host.command()
+@host.command(context_settings={"ignore_unknown_options": True})
 @host_argument
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @target_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import click
 
@@ -21,6 +22,7 @@ def update(inputs: tuple[str, ...], target: Target) -> int:
     from orchestrator.cli.output import words
     from orchestrator.engine.update import update_flake
 
-    setup = open_setup(target)
+    # Pins come from the internet, which a lab's network has not; and they are not the lab's.
+    setup = open_setup(replace(target, lab=False))
     words().line(asyncio.run(update_flake(setup, inputs)))
     return 0

@@ -102,6 +102,7 @@ def test_the_list_of_commands_says_what_they_are() -> None:
         ("history", "-n", "0"),
         ("completion", "tcsh"),
         ("deploy", "no-such-host"),
+        ("deploy", "--build-on", "no-such-host"),
         ("deploy", "p620", "--this-machine"),
         ("deploy", "tag:"),
         ("plan", "("),
