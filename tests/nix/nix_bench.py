@@ -126,7 +126,9 @@ class Fleet:
         path = self.root / f"hosts/{host}/added.nix"
         path.write_text(body)
         default = f"hosts/{host}/default.nix"
-        self.replace(default, "./hardware-configuration.nix", "./hardware-configuration.nix ./added.nix")
+        self.replace(
+            default, "./hardware-configuration.nix", "./hardware-configuration.nix ./added.nix"
+        )
         return path
 
 

@@ -9,7 +9,6 @@ import pytest
 from nix_bench import HOSTS, Fleet
 
 
-
 def changed(fleet: Fleet, before: dict[str, str]) -> set[str]:
     """Return the hosts whose derivation is another one now."""
     now = fleet.systems()

@@ -21,14 +21,29 @@ let
     mdDoc = text: text;
     literalExpression = text: text;
     literalMD = text: text;
-    showOption = builtins.concatStringsSep ".";
+
+    # A name that has to be quoted in Nix is quoted, so that a place in an error can be typed.
+    showOption =
+      parts:
+      let
+        show =
+          part:
+          if builtins.match "[a-zA-Z_][a-zA-Z0-9_'-]*|<.*>|[*]" part == null then
+            builtins.toJSON part
+          else
+            part;
+      in
+      builtins.concatStringsSep "." (map show parts);
     showFiles = files: builtins.concatStringsSep " and " (map (file: "`${file}'") files);
 
     # A value as an error shows it: short, and never a whole package.
     showValue =
       value:
       if builtins.isAttrs value then
-        if value.type or null == "derivation" then "<derivation ${value.name}>" else "{ ${builtins.concatStringsSep "; " (builtins.attrNames value)} }"
+        if value.type or null == "derivation" then
+          "<derivation ${value.name}>"
+        else
+          "{ ${builtins.concatStringsSep "; " (builtins.attrNames value)} }"
       else if builtins.isFunction value then
         "<function>"
       else if builtins.isList value then
@@ -37,8 +52,9 @@ let
         builtins.toString value
       else
         builtins.toJSON value;
-    showDefinitions =
-      builtins.foldl' (text: definition: "${text}\n- In `${definition.file}': ${self.showValue definition.value}") "";
+    showDefinitions = builtins.foldl' (
+      text: one: "${text}\n- In `${one.file}': ${self.showValue one.value}"
+    ) "";
   };
 in
 self

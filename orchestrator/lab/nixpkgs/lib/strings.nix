@@ -46,6 +46,27 @@ let
     escapeShellArgs = self.concatMapStringsSep " " self.escapeShellArg;
     splitString = separator: text: builtins.filter builtins.isString (builtins.split (self.escapeRegex separator) text);
     boolToString = value: if value then "true" else "false";
+    # How many letters have to be changed, added or left out: row by row of the usual table.
+    levenshtein =
+      a: b:
+      let
+        least = x: y: if x < y then x else y;
+        letters = self.stringToCharacters b;
+        next =
+          row: letter:
+          builtins.foldl' (
+            done: n:
+            let
+              changed =
+                builtins.elemAt row n + (if builtins.elemAt letters n == letter then 0 else 1);
+              either = least (builtins.elemAt row (n + 1)) (builtins.elemAt done n) + 1;
+            in
+            done ++ [ (least changed either) ]
+          ) [ (builtins.head row + 1) ] (builtins.genList (n: n) (builtins.length letters));
+        first = builtins.genList (n: n) (builtins.length letters + 1);
+        rows = builtins.foldl' next first (self.stringToCharacters a);
+      in
+      builtins.elemAt rows (builtins.length letters);
     fixedWidthString =
       width: fill: text:
       if builtins.stringLength text >= width then text else self.fixedWidthString width fill "${fill}${text}";

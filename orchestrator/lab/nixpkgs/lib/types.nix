@@ -121,7 +121,10 @@ let
     };
     bool = type { name = "boolean"; check = builtins.isBool; };
     str = type { name = "string"; check = builtins.isString; };
-    singleLineStr = types.strMatching "[^\n\r]*\n?" // { name = "(optionally newline-terminated) single-line string"; };
+    singleLineStr = types.strMatching "[^\n\r]*\n?" // {
+      name = "(optionally newline-terminated) single-line string";
+      merge = location: definitions: lib.removeSuffix "\n" (mergeEqual location definitions);
+    };
     nonEmptyStr = type {
       name = "non-empty string";
       check = value: builtins.isString value && builtins.match "[ \t\n]*" value == null;
@@ -177,7 +180,9 @@ let
           if builtins.all (one: one.value == null) definitions then
             null
           else if builtins.any (one: one.value == null) definitions then
-            conflict location definitions
+            throw "The option `${showOption location}` is defined both null and not null, in ${
+              lib.showFiles (map (one: one.file) definitions)
+            }."
           else
             inner.merge location definitions;
       };
@@ -190,7 +195,12 @@ let
         emptyValue.value = [ ];
       };
     nonEmptyListOf =
-      inner: types.listOf inner // { check = value: builtins.isList value && value != [ ]; };
+      inner:
+      removeAttrs (types.listOf inner) [ "emptyValue" ]
+      // {
+        name = "non-empty list of ${inner.name}";
+        check = value: builtins.isList value && value != [ ];
+      };
     attrsOf =
       inner:
       type {
@@ -244,28 +254,51 @@ let
           location: definitions: argument:
           inner.merge location (map (one: one // { value = one.value argument; }) definitions);
       };
-    submodule = modules: types.submoduleWith { modules = lib.toList modules; };
+    submodule =
+      modules:
+      types.submoduleWith {
+        modules = lib.toList modules;
+        shorthandOnlyDefinesConfig = true;
+      };
     submoduleWith =
       {
         modules,
         specialArgs ? { },
+        shorthandOnlyDefinesConfig ? false,
         ...
       }:
+      let
+        # One step further down than the definitions, as nixpkgs has them: their order follows.
+        declaring = location: one: {
+          _file = "<the options of ${showOption location}>";
+          imports = [ one ];
+        };
+        defining =
+          one:
+          if builtins.isAttrs one.value && shorthandOnlyDefinesConfig then
+            {
+              _file = one.file;
+              config = one.value;
+            }
+          else
+            {
+              _file = one.file;
+              imports = [ one.value ];
+            };
+      in
       type {
         name = "submodule";
         check = value: builtins.isAttrs value || builtins.isFunction value || builtins.isPath value;
-        emptyValue.value = { };
+        mergesNothing = true;
         merge =
           location: definitions:
           (lib.evalModules {
             prefix = location;
-            specialArgs = { name = lib.last location; } // specialArgs;
-            modules =
-              modules
-              ++ map (one: {
-                _file = one.file;
-                imports = [ one.value ];
-              }) definitions;
+            specialArgs = {
+              name = lib.last location;
+            }
+            // specialArgs;
+            modules = map (declaring location) modules ++ map defining definitions;
           }).config;
       };
   };
