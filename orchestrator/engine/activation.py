@@ -220,8 +220,9 @@ class Activation:
         result = await self._wait(name, deadline)
         self._running_unit = None
         self._work.log(result.log)
-        with contextlib.suppress(StepError):
-            await unit.forget(self._executor, name, SHORT_SECONDS)
+        if result.began:
+            with contextlib.suppress(StepError):
+                await unit.forget(self._executor, name, SHORT_SECONDS)
         return result
 
     async def _wait(self, name: str, deadline: float) -> UnitResult:
@@ -284,4 +285,6 @@ def _path(path: OutPath | None) -> str:
 
 
 def _ending(result: UnitResult) -> str:
+    if not result.began:
+        return "it never began"
     return "it was killed" if result.rc is None else f"exit {result.rc}"

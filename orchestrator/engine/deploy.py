@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.history import History
+from orchestrator.adapters.testinfra import junit
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.setup import Emit, Gates, Setup
@@ -77,6 +78,7 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         interrupted=interrupt.wished,
     )
     _remember(setup, report, emit)
+    _merge_junit(report)
     emit(RunFinished(report))
     if bugs:
         raise bugs[0]
@@ -115,3 +117,11 @@ def _remember(setup: Setup, report: Report, emit: Emit) -> None:
         History(setup.state / "history.db").finish(report)
     except OrchestratorError as error:
         emit(Notice(error.message, warning=True))
+
+
+def _merge_junit(report: Report) -> None:
+    """Put the hosts' JUnit files into one for the run: ``junit.xml`` in its folder."""
+    folder = Path(report.run.folder)
+    found = [folder / f"junit-{name}.xml" for name in report.hosts]
+    if any(file.exists() for file in found):
+        junit.merge(found, folder / "junit.xml")

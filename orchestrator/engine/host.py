@@ -11,7 +11,7 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.engine.activation import Activation
+from orchestrator.engine.activation import Activation, require_return
 from orchestrator.engine.delivery import deliver
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError
@@ -60,6 +60,8 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     if isinstance(plan, Unchanged):
         return plan
     work.log(f"plan: {plan.reason}; {', '.join(step.value for step in plan.steps)}")
+    if state is not None and plan.goal.changes_host:
+        require_return(plan, state)
     if request.plan_only:
         return _would_be(plan)
     await deliver(work, plan, executor)

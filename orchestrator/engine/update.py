@@ -21,10 +21,11 @@ async def update_flake(setup: Setup, inputs: Sequence[str]) -> str:
         What was done, in a sentence.
 
     Raises:
-        UsageError: The flake is not in a folder of this machine.
+        UsageError: The flake is not in a folder of this machine, or there is no Nix.
         StepError: An input could not be fetched, or a host does not evaluate with the new pins;
             the lock file is as it was.
     """
+    nix.require()
     folder = setup.flake.folder
     if setup.flake.reference != ".":
         raise UsageError(f"the flake {setup.flake.reference} is not in a folder of this machine")

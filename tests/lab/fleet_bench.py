@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -16,6 +18,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 FLEET_PARTS = ("flake.nix", "inventory", "templates", "hosts", "tests/verify", "justfile")
 
 
@@ -106,6 +109,28 @@ class Bench:
         """Run a shell command as root on a host, by the lab's own way: not by the deployer's."""
         return self.run("lab", "ssh", host, command)
 
+    def boot(self, host: str, *faults: str) -> None:
+        """Bring a fault that ends in another boot, and wait until that boot answers."""
+        before = self.on(host, BOOT_ID).out
+        for fault in faults:
+            done = self.run("lab", "fault", host, fault)
+            assert done.rc == 0, done
+        until(lambda: self.on(host, BOOT_ID).out not in ("", before))
+
+    @property
+    def lab(self) -> dict[str, Any]:
+        """What ``lab status`` says."""
+        return json.loads(self.run("lab", "status", "--json").out)
+
+    @property
+    def lab_folder(self) -> Path:
+        """Where the lab keeps what it makes."""
+        return Path(self.lab["folder"])
+
+    def address(self, host: str) -> str:
+        """A host's address in the lab."""
+        return self.lab["hosts"][host]["address"]
+
     def state(self, host: str) -> dict[str, Any]:
         """What a host says that it runs."""
         done = self.run("status", "--json", host)
@@ -162,6 +187,23 @@ def committed(bench: Bench) -> Bench:
         done = bench.command(*argv)
         assert done.rc == 0, done
     return bench
+
+
+def on_terminal(bench: Bench, prompt: str, typed: str, *arguments: str) -> Done:
+    """Run the command line on a terminal of its own, and type a line when it prompts."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(bench.root)
+        os.execve(ORCHESTRATOR, (str(ORCHESTRATOR), *arguments), bench.environment)
+    said = b""
+    with os.fdopen(terminal, "r+b", buffering=0) as ends, contextlib.suppress(OSError):
+        while data := ends.read(4096):  # a terminal whose other end is closed raises EIO
+            said += data
+            if typed and prompt.encode() in said:
+                ends.write(typed.encode() + b"\n")
+                typed = ""
+    _, status = os.waitpid(pid, 0)
+    return Done(os.waitstatus_to_exitcode(status), said.decode(), "")
 
 
 def until(what: Callable[[], bool], seconds: float = 30) -> None:

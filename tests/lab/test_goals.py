@@ -70,12 +70,13 @@ def test_boot_takes_effect_at_the_reboot(changed: Bench) -> None:
     assert systems(changed) == [running, wanted, wanted]
     assert changed.deploy("--goal", "boot", HOST).outcomes == {HOST: "unchanged"}
     assert changed.run("plan", "--json", HOST).outcomes == {HOST: "deployed"}
-    assert changed.run("lab", "fault", HOST, "reboot").rc == 0
+    changed.boot(HOST, "reboot")
     assert systems(changed) == [wanted, wanted, wanted]
 
 
 def test_a_plan_touches_nothing(changed: Bench) -> None:
     """After `plan` the host has neither the system nor a record of it, and nothing was built."""
+    changed.module(HOST, 'environment.etc."marker".text = "planned only";')
     before = changed.state(HOST)
     done = changed.run("plan", "--json", HOST)
     assert done.outcomes == {HOST: "deployed"}
@@ -90,10 +91,11 @@ def test_verification_leaves_junit_and_logs(changed: Bench) -> None:
     done = changed.deploy(HOST)
     folder = Path(done.report["folder"])
     assert folder.stat().st_mode & 0o077 == 0
-    assert {"events.jsonl", "report.json", f"{HOST}.log", f"junit-{HOST}.xml"} <= {
+    assert {"events.jsonl", "report.json", f"{HOST}.log", f"junit-{HOST}.xml", "junit.xml"} <= {
         file.name for file in folder.iterdir()
     }
     assert 'failures="0"' in (folder / f"junit-{HOST}.xml").read_text()
+    assert HOST in (folder / "junit.xml").read_text()
     report = json.loads((folder / "report.json").read_text())
     assert report["hosts"] == done.report["hosts"]
 

@@ -96,5 +96,7 @@ def test_a_second_ctrl_c_says_what_still_runs_there(fleet: Bench) -> None:
     assert "may still be running" in host["host_state"]
     assert "systemctl" in host["command"]
 
-    until(lambda: "orchestrator-" not in fleet.on(HOST, "systemctl list-units 'orchestrator-*'").out)
+    until(
+        lambda: "orchestrator-" not in fleet.on(HOST, "systemctl list-units 'orchestrator-*'").out
+    )
     assert deployed_after(fleet).rc == 0

@@ -56,15 +56,25 @@ mkdir "$dir"
 mkdir -p /nix/var/nix/gcroots/orchestrator
 ln -sfn "$toplevel" "/nix/var/nix/gcroots/orchestrator/$unit"
 cat > "$dir/action"
-exec systemd-run --quiet --collect --no-ask-password --service-type=exec --unit="$unit" \
-  --description="orchestrator: $action ${toplevel##*/}" \
-  --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
-  -- /bin/sh -c '
-    dir=$1; shift
-    /bin/sh "$dir/action" "$@" > "$dir/log" 2>&1 < /dev/null
-    rc=$?
-    echo "$rc" > "$dir/exit.new" && mv "$dir/exit.new" "$dir/exit"
-  ' sh "$dir" "$@"
+start() {
+  systemd-run --quiet --collect --no-ask-password --service-type=exec --unit="$unit" \
+    --description="orchestrator: $action ${toplevel##*/}" \
+    --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
+    -- /bin/sh -c '
+      dir=$1; shift
+      /bin/sh "$dir/action" "$@" > "$dir/log" 2>&1 < /dev/null
+      rc=$?
+      echo "$rc" > "$dir/exit.new" && mv "$dir/exit.new" "$dir/exit"
+    ' sh "$dir" "$@"
+}
+# systemd drops its clients when an activation has it reload; a second unit of this name is not
+# made, so that trying again is safe.
+tries=0
+until start "$@"; do
+  tries=$((tries + 1))
+  [ ! -e "$dir/log" ] && [ "$tries" -lt 5 ] || exit 1
+  sleep 0.2
+done
 """
 
 # Wait for a unit's work and print how it ended: the exit code, then what it said.
@@ -72,7 +82,9 @@ exec systemd-run --quiet --collect --no-ask-password --service-type=exec --unit=
 # $1 unit
 WAIT = r"""
 dir=/run/orchestrator/$1
-[ -d "$dir" ] || { echo unknown; exit 0; }
+mkdir -p -m 0700 /run/orchestrator
+# What was not begun yet is never begun: its folder is taken.
+mkdir "$dir" 2>/dev/null && { echo unknown; exit 0; }
 tries=0
 while [ ! -e "$dir/exit" ]; do
   tries=$((tries + 1))

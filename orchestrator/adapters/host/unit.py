@@ -12,10 +12,17 @@ from orchestrator.model.store import OutPath
 
 @dataclass(frozen=True, slots=True)
 class UnitResult:
-    """How a unit's work ended; ``rc`` is ``None`` where it was killed or is not known there."""
+    """How a unit's work ended.
+
+    Attributes:
+        rc: Its exit code; ``None`` where it was killed, or never began.
+        log: What it said.
+        began: Whether it began at all; where it did not, it never will.
+    """
 
     rc: int | None
     log: str
+    began: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ async def wait(executor: Executor, unit: str, deadline: float) -> UnitResult:
     """
     done = await executor.run(scripts.script(scripts.WAIT, unit), deadline=deadline)
     code, _, log = done.stdout.decode(errors="replace").partition("\n")
-    return UnitResult(int(code) if code.isdecimal() else None, log)
+    return UnitResult(int(code) if code.isdecimal() else None, log, began=code != "unknown")
 
 
 async def stop(executor: Executor, unit: str, deadline: float) -> None:

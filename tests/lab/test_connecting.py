@@ -1,0 +1,216 @@
+"""The ways to a host: keys, jump hosts, sudo, and the machine one sits on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fleet_bench import ORCHESTRATOR, Bench, Done, on_terminal
+
+pytestmark = pytest.mark.lab
+
+HOST = "dex5550"  # the deploy user's, with sudo
+PASSWORD = "a pass'word; with $ signs"
+
+
+@pytest.fixture
+def strangers(fleet: Bench) -> Iterator[Bench]:
+    """The five hosts, to which nothing of the lab's own SSH settings is known."""
+    folder = fleet.lab_folder
+    known = folder / "known_hosts"
+    before = known.read_text()
+    known.write_text("")
+    yield fleet
+    known.write_text(before)
+
+
+def test_an_unknown_host_key_is_refused_and_trusted_once_compared(strangers: Bench) -> None:
+    """Unknown: refused with the command to trust it. A wrong fingerprint is not trusted."""
+    refused = strangers.deploy("p620")
+    assert refused.outcomes == {"p620": "failed"}
+    host = refused.report["hosts"]["p620"]
+    assert "host key" in host["message"]
+    assert "orchestrator host trust p620" in host["hint"]
+
+    nobody = strangers.run("host", "trust", "p620")
+    assert nobody.rc == 2
+    assert "no terminal" in nobody.err
+    wrong = strangers.run("host", "trust", "p620", "--fingerprint", "SHA256:" + "A" * 43)
+    assert wrong.rc == 4
+
+    fingerprint = next(word for word in nobody.err.split() if word.startswith("SHA256:"))
+    own = subprocess.run(
+        ("ssh-keygen", "-lf", "-"),
+        input=_host_key(strangers, "p620"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert fingerprint in own.stdout
+    trusted = strangers.run("host", "trust", "p620", "--fingerprint", fingerprint)
+    assert trusted.rc == 0, trusted
+    assert strangers.deploy("p620").outcomes == {"p620": "unchanged"}
+    again = strangers.run("host", "trust", "p620")
+    assert again.rc == 0
+    assert "known already" in again.err
+
+
+def _host_key(fleet: Bench, name: str) -> str:
+    keys = (fleet.lab_folder / "hosts" / name).rglob("ssh_host_ed25519_key.pub")
+    return next(keys).read_text()
+
+
+def test_another_key_than_the_known_one_is_refused(strangers: Bench) -> None:
+    """A changed key is refused, and `host trust` does not replace the known one."""
+    folder = strangers.lab_folder
+    other = _host_key(strangers, "razer").split()[:2]
+    address = strangers.address("p620")
+    (folder / "known_hosts").write_text(f"{address} {' '.join(other)}\n")
+    assert strangers.deploy("p620").outcomes == {"p620": "failed"}
+    trust = strangers.run("host", "trust", "p620", "--fingerprint", "SHA256:" + "A" * 43)
+    assert trust.rc == 4
+    assert "ssh-keygen -R" in trust.err
+
+
+@pytest.fixture
+def asking(fleet: Bench) -> Iterator[Bench]:
+    """A host whose sudo asks the deploy user for a password."""
+    rule = "/etc/sudoers.d/zz-asks"
+    setup = f"echo 'deploy ALL=(ALL) PASSWD: ALL' > {rule}; chpasswd"
+    fleet.module(HOST, 'environment.etc."marker".text = "sudo";')
+    done = fleet.command(str(ORCHESTRATOR), "lab", "ssh", HOST, setup, stdin=f"deploy:{PASSWORD}\n")
+    assert done.rc == 0, done
+    yield fleet
+    assert fleet.on(HOST, f"rm {rule}; usermod -p '*' deploy").rc == 0
+
+
+def test_sudo_that_asks_is_an_error_at_once_without_a_password(asking: Bench) -> None:
+    """No terminal, no password: it fails at once, names the cure, and never waits."""
+    done = asking.deploy(HOST)
+    host = done.report["hosts"][HOST]
+    assert host["outcome"] == "failed"
+    assert "sudo asks for a password" in host["message"]
+    assert "--ask-sudo-password" in host["hint"]
+    no_terminal = asking.deploy(HOST, "--ask-sudo-password")
+    assert no_terminal.rc == 2
+    assert "terminal" in no_terminal.err
+
+
+def test_a_sudo_password_is_asked_once_and_never_shown(asking: Bench) -> None:
+    """With the password the host is deployed; it stands in no log, no argv, no record."""
+    wrong = on_terminal(asking, "sudo password", "wrong", "deploy", HOST, "--ask-sudo-password")
+    assert wrong.rc == 1
+    assert "sudo refused the password" in wrong.out
+    # Verification would rightly find that sudo asks.
+    more = ("--ask-sudo-password", "--no-verify")
+    done = on_terminal(asking, "sudo password", PASSWORD, "deploy", HOST, *more)
+    assert done.rc == 0, done.out
+    assert PASSWORD not in done.out
+    runs = asking.home / "state"
+    leaks = [
+        file for file in runs.rglob("runs/**/*") if file.is_file() and PASSWORD in file.read_text()
+    ]
+    assert leaks == []
+    journal = asking.on(HOST, "journalctl --no-pager | cat; cat /var/lib/orchestrator/record.json")
+    assert PASSWORD not in journal.out
+    assert asking.on(HOST, "cat /etc/marker").out == "sudo"
+
+
+def test_a_host_behind_a_jump_host(fleet: Bench) -> None:
+    """The inventory's jump host is used by commands and by the copy alike."""
+    fleet.module(HOST, 'environment.etc."marker".text = "jumped";')
+    folder = fleet.lab_folder
+    config = folder / "ssh_config"
+    before = config.read_text()
+    address = fleet.address(HOST)
+    jump = fleet.address("p620")
+    try:
+        config.write_text(f"Host {address}\n  ProxyJump root@{jump}\n\n{before}")
+        done = fleet.deploy(HOST)
+        seen = fleet.on(HOST, "journalctl -u ssh --no-pager -n 200 | cat")
+    finally:
+        config.write_text(before)
+    assert done.outcomes == {HOST: "deployed"}, done
+    assert f"Accepted publickey for deploy from {jump}" in seen.out
+
+
+def test_the_machine_one_sits_on_is_deployed_without_ssh(fleet: Bench) -> None:
+    """Where the inventory's machine-id is this machine's, no SSH is spoken: sshd may be off."""
+    name = "p510"
+    fleet.module(name, 'environment.etc."marker".text = "here";')
+    machine_id = fleet.state(name)["machine_id"]
+    give_machine_id(fleet, name, machine_id)
+    nowhere = fleet.run("deploy", "--this-machine")
+    assert nowhere.rc == 2
+    assert "which host this machine is" in nowhere.err
+
+    done = sitting_on(fleet, name, "deploy", "--json", "--this-machine", "--no-verify", "--no-lab")
+    assert done.outcomes == {name: "deployed"}, done
+    state = fleet.state(name)
+    assert state["running"] == state["boot_default"] == done.report["hosts"][name]["out_path"]
+    assert fleet.on(name, "cat /etc/marker").out == "here"
+
+
+def give_machine_id(fleet: Bench, name: str, machine_id: str) -> None:
+    """Say in the inventory which machine a host is."""
+    hosts = fleet.root / "inventory/hosts.yaml"
+    before = hosts.read_text()
+    after = before.replace(f"  {name}:\n", f"  {name}:\n    machine_id: '{machine_id}'\n")
+    assert after != before
+    hosts.write_text(after)
+
+
+def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
+    """Run the command line as if on a lab host: its /run, /boot, /nix, machine-id and systemd.
+
+    The program and its interpreter stay this machine's; all that a deployment touches is the
+    host's. There is no network at all, so that SSH cannot be spoken.
+    """
+    pins = (fleet.root / "flake.nix").read_text()
+    pinned = pins.replace("github:NixOS/nixpkgs/nixos-25.05", f"path:{fleet.lab_folder}/nixpkgs")
+    assert pinned != pins
+    (fleet.root / "flake.nix").write_text(pinned)
+    find = (
+        "import sys; from pathlib import Path; from orchestrator.lab.lab import Lab;"
+        "from orchestrator.lab import deployer_nix; from orchestrator.lab.image import Image;"
+        "lab = Lab.of(Path(sys.argv[1])); print(lab.host(sys.argv[2]).leader);"
+        "base = __import__('json').loads(lab.places.record.read_text())['base'];"
+        "own = deployer_nix.machine_has_nix();"
+        "found = {} if own else deployer_nix.environment(Image(Path(base)));"
+        "[print(f'{key}={value}', end=chr(0)) for key, value in found.items()]"
+    )
+    found = fleet.command(sys.executable, "-c", find, str(fleet.root), name)
+    assert found.rc == 0, found
+    leader, _, environment = found.out.partition("\n")
+    more = dict(pair.split("=", 1) for pair in environment.split("\0") if pair)
+    here = replace(fleet, more={**more, "FLEET": str(fleet.root)})
+    script = Path(__file__).with_name("sit_on.py")
+    return here.command(sys.executable, str(script), leader, str(ORCHESTRATOR), *arguments)
+
+
+def test_another_machine_than_the_inventorys_is_refused(fleet: Bench) -> None:
+    """A machine-id that is not the inventory's stops the host before anything is copied."""
+    give_machine_id(fleet, "p510", "0" * 32)
+    done = fleet.deploy("p510")
+    assert done.rc == 4
+    host = done.report["hosts"]["p510"]
+    assert host["refused"]
+    assert "another machine" in host["message"]
+
+
+def test_a_lab_that_is_gone_is_never_mistaken_for_the_real_fleet(fleet: Bench) -> None:
+    """Without its lab's network a command stops; it does not go to the inventory's addresses."""
+    record = fleet.lab_folder / "lab.json"
+    before = record.read_text()
+    try:
+        record.write_text(before.replace('"cgroup": "', '"cgroup": "/nowhere'))
+        done = fleet.run("deploy")
+    finally:
+        record.write_text(before)
+    assert done.rc == 1
+    assert "orchestrator lab up" in done.err
+    assert done.out == ""
