@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS results (
 """
 
 
+class UnreadableHistoryError(OrchestratorError):
+    """The database is damaged, or of another version."""
+
+
 class History:
     """The database of one fleet's runs.
 
@@ -54,12 +58,17 @@ class History:
         Raises:
             OrchestratorError: The database cannot be written.
         """
+        row = (started.astimezone(UTC).isoformat(), who, revision, goal)
+        try:
+            return self._insert(row)
+        except UnreadableHistoryError:
+            self._set_aside()
+            return self._insert(row)
+
+    def _insert(self, row: tuple[str | None, ...]) -> int:
+        query = "INSERT INTO runs (started, who, revision, goal) VALUES (?, ?, ?, ?)"
         with self._open() as database:
-            cursor = database.execute(
-                "INSERT INTO runs (started, who, revision, goal) VALUES (?, ?, ?, ?)",
-                (started.astimezone(UTC).isoformat(), who, revision, goal),
-            )
-            number = cursor.lastrowid
+            number = database.execute(query, row).lastrowid
         assert number is not None
         return number
 
@@ -99,26 +108,22 @@ class History:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open, and commit at the end; what cannot be read is set aside and begun anew."""
+        """Open, and commit at the end."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            database = self._connect()
+            database = self._ready()
             with contextlib.closing(database), database:
                 yield database
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise OrchestratorError(
                 f"the history {self._file} cannot be written: {error}",
                 hint="is the disk full, or the file another user's?",
             ) from error
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            return self._ready()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            self._set_aside()
-            return self._ready()
+            raise UnreadableHistoryError(
+                f"the history {self._file} is damaged or of another version: {error}",
+                hint="the next deployment sets it aside and begins a new one",
+            ) from error
 
     def _ready(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._file, timeout=10)

@@ -112,11 +112,18 @@ class Activation:
         if Step.COMMIT in self._plan.steps:
             await self._commit(target)
         return Deployed(
-            reason=f"{target.short}: {self._plan.goal.achievement}",
+            reason=f"{self._change(target)}: {self._plan.goal.achievement}",
             out_path=target,
             goal=self._plan.goal,
             warnings=tuple(self._warnings),
         )
+
+    def _change(self, target: OutPath) -> str:
+        before = self._before.running
+        if before is None or before == target:
+            return target.short
+        was = before.digest if before.name == target.name else before.short
+        return f"{was} → {target.short}"
 
     async def _activate(self, target: OutPath) -> None:
         with self._work.step(Phase.ACTIVATE):

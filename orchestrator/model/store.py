@@ -36,9 +36,14 @@ class StorePath:
         return self.path.removeprefix("/nix/store/")[33:]
 
     @property
+    def digest(self) -> str:
+        """The first five characters of the hash."""
+        return self.path.removeprefix("/nix/store/")[:5]
+
+    @property
     def short(self) -> str:
         """Five characters of the hash and the name: enough for a person to compare."""
-        return f"{self.path.removeprefix('/nix/store/')[:5]}…-{self.name}"
+        return f"{self.digest}…-{self.name}"
 
     def __str__(self) -> str:
         return self.path

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shlex
+import socket
 from collections.abc import AsyncIterator
 
 import asyncssh
@@ -139,10 +141,14 @@ async def _hop(
     known_hosts = settings.known_hosts_files(options.known_hosts)
     command = ssh_command(target, settings)
     try:
-        # Always a list, never None: None would accept any host key.
+        # Never None, which would accept any host key; nor an empty list, which means asyncssh's
+        # own default. An empty line trusts nobody.
         return await hops.enter_async_context(
             asyncssh.connect(
-                target.address, options=options, known_hosts=known_hosts, tunnel=tunnel or ()
+                target.address,
+                options=options,
+                known_hosts=known_hosts or b"\n",
+                tunnel=tunnel or (),
             )
         )
     except asyncssh.HostKeyNotVerifiable as error:
@@ -168,8 +174,11 @@ async def _hop(
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it did not answer in time"  # str(TimeoutError()) is empty
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror).lower()
+    if isinstance(error, OSError) and error.errno:
+        # asyncio's own text is "Connect call failed", whatever the cause.
+        return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
 
 

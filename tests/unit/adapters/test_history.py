@@ -106,6 +106,18 @@ def test_a_corrupt_database_is_set_aside(file: Path, content: bytes) -> None:
     assert kept.read_bytes() == content
 
 
+def test_a_database_that_is_damaged_inside_is_set_aside(file: Path) -> None:
+    """Garbage behind an intact header costs the history, never a deployment or a number."""
+    for _ in range(3):
+        number = begin(file)
+        (file.parent / "runs" / str(number)).mkdir(parents=True)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    assert begin(file) == 4
+    assert len(list(file.parent.glob("history.unreadable-*"))) == 1
+    assert [run.number for run in History(file).recent(9)] == [4]
+
+
 def test_a_database_of_another_version_is_set_aside(file: Path) -> None:
     """It is neither misread nor lost."""
     begin(file)
