@@ -10,16 +10,6 @@ from typing import Protocol
 from orchestrator.adapters.process import CommandResult
 
 
-@dataclass(frozen=True, slots=True)
-class SudoPassword:
-    """A password for sudo: it travels on standard input only and never shows in a log."""
-
-    secret: str
-
-    def __repr__(self) -> str:
-        return "SudoPassword(…)"
-
-
 class Source(Protocol):
     """The reading end of a stream."""
 
@@ -101,21 +91,3 @@ class Executor(Protocol):
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command that a person types to run ``argv`` there by hand."""
-
-
-NO_SUDO = "root is needed there and sudo asks for a password"
-NO_SUDO_HINT = (
-    "give it with --ask-sudo-password, or set security.sudo.wheelNeedsPassword = false "
-    "for the deploy user's group"
-)
-
-
-def sudo_argv(argv: Sequence[str], password: SudoPassword | None) -> tuple[str, ...]:
-    """Prefix a command with sudo; it never waits for a terminal.
-
-    With a password it reads one line of standard input. ``-k`` keeps it from skipping that line
-    where a ticket is cached: the command would read the password instead.
-    """
-    if password is None:
-        return ("sudo", "-n", "--", *argv)
-    return ("sudo", "-k", "-S", "-p", "", "--", *argv)

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import process
-from orchestrator.adapters.executor import NO_SUDO, NO_SUDO_HINT, Stream, SudoPassword, sudo_argv
+from orchestrator.adapters.executor import Stream
 from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError
+from orchestrator.adapters.sudo import Sudo, SudoPassword
 from orchestrator.model.host import Host
 
 MACHINE_ID = Path("/etc/machine-id")
@@ -38,52 +38,29 @@ class LocalExecutor:
     """Commands on this machine, as root through sudo where need be."""
 
     def __init__(self, host: Host, password: SudoPassword | None = None) -> None:
-        self._host = host
-        self._password = password
-        self._sudo_works = False
+        async def plain(argv: Sequence[str], stdin: bytes) -> CommandResult:
+            return await process.run(argv, deadline=_CHECK_SECONDS, stdin=stdin)
+
+        self._sudo = Sudo(plain, password, needed=os.geteuid() != 0, allowed=host.connect.sudo)
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
         """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
         if root:
-            argv, prefix = await self._as_root(argv)
+            argv, prefix = await self._sudo.wrap(argv)
             stdin = prefix + stdin
         return await process.run(argv, deadline=deadline, stdin=stdin)
 
     @contextlib.asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:
         """Start a command; see :class:`orchestrator.adapters.executor.Executor`."""
-        argv, prefix = await self._as_root(argv)
+        argv, prefix = await self._sudo.wrap(argv)
         async with process.started(argv) as child:
             assert child.stdin is not None
             assert child.stdout is not None
             child.stdin.write(prefix)
             yield Stream(child.stdin, child.stdout, child.wait)
-
-    async def _as_root(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
-        """Wrap a command for root, and say what its standard input must begin with."""
-        if os.geteuid() == 0:
-            return argv, b""
-        await self._check_sudo()
-        line = b"" if self._password is None else self._password.secret.encode() + b"\n"
-        return sudo_argv(argv, self._password), line
-
-    async def _check_sudo(self) -> None:
-        if self._sudo_works:
-            return
-        free = await process.run(("sudo", "-n", "-k", "true"), deadline=_CHECK_SECONDS)
-        if free.rc == 0:
-            self._password = None
-        elif self._password is None:
-            raise StepError(NO_SUDO, hint=NO_SUDO_HINT, stderr=free.err)
-        else:
-            line = self._password.secret.encode() + b"\n"
-            argv = sudo_argv(("true",), self._password)
-            asked = await process.run(argv, deadline=_CHECK_SECONDS, stdin=line)
-            if asked.rc != 0:
-                raise StepError("sudo refused the password that was given", stderr=asked.err)
-        self._sudo_works = True
 
     @contextlib.asynccontextmanager
     async def nix_store(self) -> AsyncIterator[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from orchestrator.adapters.executor import SudoPassword
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.sudo import SudoPassword
 from orchestrator.cli.options import Target
 from orchestrator.engine.setup import Setup, state_folder
 from orchestrator.errors import UsageError

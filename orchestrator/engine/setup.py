@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.executor import Executor, SudoPassword
+from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.sudo import SudoPassword
 from orchestrator.errors import UsageError
 from orchestrator.model.event import Event
 from orchestrator.model.host import Fleet, Host, Limits

@@ -11,17 +11,11 @@ from pathlib import Path
 
 import asyncssh
 
-from orchestrator.adapters.executor import (
-    NO_SUDO,
-    NO_SUDO_HINT,
-    Stream,
-    SudoPassword,
-    pump,
-    sudo_argv,
-)
+from orchestrator.adapters.executor import Stream, pump
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.sudo import Sudo, SudoPassword
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.host import Connect, Host
 
@@ -41,16 +35,19 @@ class SshExecutor:
         self._connection = connection
         self._host = host
         self._settings = settings
-        self._password = password
-        self._checking_sudo = asyncio.Lock()
-        self._sudo_works = False
+
+        async def plain(argv: Sequence[str], stdin: bytes) -> CommandResult:
+            return await self._run(argv, deadline=_CHECK_SECONDS, stdin=stdin)
+
+        needed = connection.get_extra_info("username") != "root"
+        self._sudo = Sudo(plain, password, needed=needed, allowed=host.connect.sudo)
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
         """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
         if root:
-            argv, prefix = await self._as_root(argv)
+            argv, prefix = await self._sudo.wrap(argv)
             stdin = prefix + stdin
         return await self._run(argv, deadline=deadline, stdin=stdin)
 
@@ -97,35 +94,6 @@ class SshExecutor:
     def _target(self) -> Connect:
         return self._settings.connect_for(self._host.name, self._host.connect)
 
-    async def _as_root(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
-        """Wrap a command for root, and say what its standard input must begin with."""
-        if self._connection.get_extra_info("username") == "root":
-            return argv, b""
-        async with self._checking_sudo:
-            if not self._sudo_works:
-                await self._check_sudo()
-                self._sudo_works = True
-        line = b"" if self._password is None else self._password.secret.encode() + b"\n"
-        return sudo_argv(argv, self._password), line
-
-    async def _check_sudo(self) -> None:
-        """Find out once whether sudo wants a password, so that no command ever reads one."""
-        if not self._host.connect.sudo:
-            raise StepError("root is needed there, and the inventory says `sudo: false`")
-        free = await self._run(("sudo", "-n", "-k", "true"), deadline=_CHECK_SECONDS, stdin=b"")
-        if free.rc == 0:
-            self._password = None
-            return
-        if self._password is None:
-            raise StepError(NO_SUDO, hint=NO_SUDO_HINT, stderr=free.err)
-        asked = await self._run(
-            sudo_argv(("true",), self._password),
-            deadline=_CHECK_SECONDS,
-            stdin=self._password.secret.encode() + b"\n",
-        )
-        if asked.rc != 0:
-            raise StepError("sudo refused the password that was given", stderr=asked.err)
-
     @contextlib.asynccontextmanager
     async def nix_store(self) -> AsyncIterator[str]:
         """Serve the host's store on a local socket.
@@ -166,7 +134,7 @@ class SshExecutor:
     @contextlib.asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:
         """Start a command; see :class:`orchestrator.adapters.executor.Executor`."""
-        argv, prefix = await self._as_root(argv)
+        argv, prefix = await self._sudo.wrap(argv)
         try:
             async with self._connection.create_process(
                 shlex.join(argv), encoding=None, stderr=asyncssh.DEVNULL

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters import local, process
-from orchestrator.adapters.executor import SudoPassword, sudo_argv
 from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
 from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.sudo import SudoPassword, sudo_argv
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Host
 

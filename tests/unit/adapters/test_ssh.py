@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.adapters.executor import SudoPassword
 from orchestrator.adapters.ssh.executor import SshExecutor, open_ssh
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.sudo import SudoPassword
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.host import Connect, Deadlines, Host
 

@@ -1,0 +1,101 @@
+"""Root on a machine through sudo: with a password or without, and never waiting for a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.adapters.process import CommandResult
+from orchestrator.errors import StepError
+
+_HINT = (
+    "give it with --ask-sudo-password, or set security.sudo.wheelNeedsPassword = false "
+    "for the deploy user's group"
+)
+
+RunPlain = Callable[[Sequence[str], bytes], Awaitable[CommandResult]]
+"""Runs a command as the login user: its argv and what it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class SudoPassword:
+    """A password for sudo: it travels on standard input only and never shows in a log."""
+
+    secret: str
+
+    def __repr__(self) -> str:
+        return "SudoPassword(…)"
+
+    @property
+    def line(self) -> bytes:
+        """What sudo reads."""
+        return self.secret.encode() + b"\n"
+
+
+def sudo_argv(argv: Sequence[str], password: SudoPassword | None) -> tuple[str, ...]:
+    """Prefix a command with sudo; it never waits for a terminal.
+
+    With a password it reads one line of standard input. ``-k`` keeps it from skipping that line
+    where a ticket is cached: the command would read the password instead.
+    """
+    if password is None:
+        return ("sudo", "-n", "--", *argv)
+    return ("sudo", "-k", "-S", "-p", "", "--", *argv)
+
+
+class Sudo:
+    """Makes commands run as root.
+
+    Args:
+        run: Runs a command as the login user.
+        password: What sudo may want.
+        needed: Whether the login user is not root already.
+        allowed: Whether the inventory allows sudo.
+    """
+
+    def __init__(
+        self,
+        run: RunPlain,
+        password: SudoPassword | None,
+        *,
+        needed: bool,
+        allowed: bool = True,
+    ) -> None:
+        self._run = run
+        self._password = password
+        self._needed = needed
+        self._allowed = allowed
+        self._checking = asyncio.Lock()
+        self._works = False
+
+    async def wrap(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
+        """Give the command that runs as root, and what its standard input must begin with.
+
+        Raises:
+            StepError: Root is not to be had.
+        """
+        if not self._needed:
+            return argv, b""
+        async with self._checking:
+            if not self._works:
+                await self._check()
+                self._works = True
+        line = b"" if self._password is None else self._password.line
+        return sudo_argv(argv, self._password), line
+
+    async def _check(self) -> None:
+        """Find out once whether sudo wants a password, so that no command ever reads one."""
+        if not self._allowed:
+            raise StepError("root is needed there, and the inventory says `sudo: false`")
+        free = await self._run(("sudo", "-n", "-k", "true"), b"")
+        if free.rc == 0:
+            self._password = None
+            return
+        if self._password is None:
+            raise StepError(
+                "root is needed there and sudo asks for a password", hint=_HINT, stderr=free.err
+            )
+        asked = await self._run(sudo_argv(("true",), self._password), self._password.line)
+        if asked.rc != 0:
+            raise StepError("sudo refused the password that was given", stderr=asked.err)
