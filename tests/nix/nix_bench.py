@@ -28,7 +28,8 @@ let
     ++ imap1 (n: config: { _file = "d${toString n}.nix"; inherit config; }) definitions
   );
   # Definitions of one option `it`.
-  it = type: values: (given { it = mkOption { inherit type; }; } (map (it: { inherit it; }) values)).it;
+  it = type: values:
+    (given { it = mkOption { inherit type; }; } (map (it: { inherit it; }) values)).it;
 in
 """
 

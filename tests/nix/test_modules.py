@@ -17,7 +17,7 @@ PRIORITIES = ("mkOptionDefault", "mkDefault", "id", "mkForce", "mkVMOverride")
 
 @pytest.mark.parametrize(("weak", "strong"), itertools.combinations(PRIORITIES, 2))
 def test_the_stronger_definition_wins(modules: Modules, weak: str, strong: str) -> None:
-    """mkOptionDefault < mkDefault < plain < mkForce < mkVMOverride, in whatever order they come."""
+    """MkOptionDefault < mkDefault < plain < mkForce < mkVMOverride, in whatever order they come."""
     expression = f"""[
       (it t.str [ ({weak} "weak") ({strong} "strong") ])
       (it t.str [ ({strong} "strong") ({weak} "weak") ])
@@ -108,7 +108,9 @@ def test_conditions_may_ask_the_configuration(modules: Modules) -> None:
     expression = """
       (config [
         { options = {
-            a.enable = mkEnableOption "a"; b.enable = mkEnableOption "b"; c.enable = mkEnableOption "c";
+            a.enable = mkEnableOption "a";
+            b.enable = mkEnableOption "b";
+            c.enable = mkEnableOption "c";
             names = mkOption { type = t.listOf t.str; default = [ ]; };
           };
         }
@@ -118,7 +120,9 @@ def test_conditions_may_ask_the_configuration(modules: Modules) -> None:
           { names = [ "b" ]; }
           (mkIf config.c.enable { names = [ "c" ]; })
         ]))
-        ({ config, ... }: { config.names = mkIf (elem "a" (if config.b.enable then [ "a" ] else [ ])) [ "d" ]; })
+        ({ config, ... }: {
+          config.names = mkIf (elem "a" (if config.b.enable then [ "a" ] else [ ])) [ "d" ];
+        })
       ])
     """
     assert modules.value(expression) == {
@@ -128,7 +132,7 @@ def test_conditions_may_ask_the_configuration(modules: Modules) -> None:
 
 
 def test_mk_assert_stops_only_what_it_guards(modules: Modules) -> None:
-    """mkAssert passes a value on, and is an error with its message where it does not hold."""
+    """MkAssert passes a value on, and is an error with its message where it does not hold."""
     assert modules.value('it t.int [ (mkAssert true "no" 1) ]') == 1
     assert "Failed assertion: too small" in modules.error(
         'it t.int [ (mkAssert false "too small" 1) ]'
@@ -136,7 +140,7 @@ def test_mk_assert_stops_only_what_it_guards(modules: Modules) -> None:
 
 
 def test_order(modules: Modules) -> None:
-    """mkBefore (500) comes before plain (1000) before mkAfter (1500); within one, the last first."""
+    """MkBefore (500) comes before plain (1000) before mkAfter (1500); the last first."""
     expression = """[
       (it (t.listOf t.int) [ (mkAfter [ 5 ]) [ 4 ] (mkBefore [ 2 ]) [ 3 ] (mkOrder 1 [ 1 ]) ])
       (it t.lines [ "b" (mkAfter "c") (mkBefore "a") ])
@@ -150,10 +154,13 @@ def test_order(modules: Modules) -> None:
 
 
 def test_order_of_what_is_imported(modules: Modules) -> None:
-    """The last definition is first; what is imported comes before what imports it, as in nixpkgs."""
+    """The last definition is first; what is imported comes before what imports it."""
     expression = """(config [
       { options.it = mkOption { type = t.listOf t.str; }; }
-      { it = [ "a" ]; imports = [ { it = [ "b" ]; imports = [ { it = [ "c" ]; } ]; } { it = [ "d" ]; } ]; }
+      {
+        it = [ "a" ];
+        imports = [ { it = [ "b" ]; imports = [ { it = [ "c" ]; } ]; } { it = [ "d" ]; } ];
+      }
       { it = [ "e" ]; }
     ]).it"""
     assert modules.value(expression) == list("cdbea")
@@ -338,7 +345,8 @@ def test_options_can_be_asked(modules: Modules) -> None:
     """`options` tells whether something is defined, by whom, and with what priority."""
     expression = """let
       options = (evaluate [
-        { options.a = mkOption { type = t.int; }; options.b = mkOption { type = t.int; default = 1; }; }
+        { options.a = mkOption { type = t.int; }; }
+        { options.b = mkOption { type = t.int; default = 1; }; }
         { _file = "f.nix"; a = mkDefault 1; }
       ]).options;
     in {

@@ -33,7 +33,8 @@ MERGES: dict[str, tuple[str, object]] = {
     ),
     "a set without a definition is empty": ("it (t.attrsOf t.int) [ (mkIf false { a = 1; }) ]", {}),
     "sets nest": (
-        "it (t.attrsOf (t.attrsOf (t.listOf t.int))) [ { a.b = [ 1 ]; } { a.b = [ 2 ]; a.c = [ ]; } ]",
+        "it (t.attrsOf (t.attrsOf (t.listOf t.int)))"
+        " [ { a.b = [ 1 ]; } { a.b = [ 2 ]; a.c = [ ]; } ]",
         {"a": {"b": [2, 1], "c": []}},
     ),
     "lists of sets": (
@@ -44,7 +45,8 @@ MERGES: dict[str, tuple[str, object]] = {
     "null gives way to a stronger value": ("it (t.nullOr t.int) [ null (mkForce 1) ]", 1),
     "null or a list": ("it (t.nullOr (t.listOf t.int)) [ [ 1 ] [ 2 ] ]", [2, 1]),
     "either merges as what all are": (
-        'let e = t.either t.lines (t.listOf t.int); in [ (it e [ "a" "b" ]) (it e [ [ 1 ] [ 2 ] ]) ]',
+        "let e = t.either t.lines (t.listOf t.int);"
+        ' in [ (it e [ "a" "b" ]) (it e [ [ 1 ] [ 2 ] ]) ]',
         ["b\na", [2, 1]],
     ),
     "one of several": (
@@ -77,8 +79,9 @@ MERGES: dict[str, tuple[str, object]] = {
         {"a": 1, "b": {"c": 2}},
     ),
     "numbers": (
-        "[ (it t.int [ (-1) ]) (it t.ints.unsigned [ 0 ]) (it t.ints.positive [ 1 ]) (it t.port [ 65535 ])"
-        " (it (t.ints.between 3 5) [ 5 ]) (it t.float [ 1.5 ]) (it t.number [ 2 ]) ]",
+        "[ (it t.int [ (-1) ]) (it t.ints.unsigned [ 0 ]) (it t.ints.positive [ 1 ])"
+        " (it t.port [ 65535 ]) (it (t.ints.between 3 5) [ 5 ])"
+        " (it t.float [ 1.5 ]) (it t.number [ 2 ]) ]",
         [-1, 0, 1, 65535, 5, 1.5, 2],
     ),
     "texts": (
@@ -88,7 +91,7 @@ MERGES: dict[str, tuple[str, object]] = {
     ),
     "paths": ('map (value: it t.path [ value ]) [ "/a" "/a/b c" ]', ["/a", "/a/b c"]),
     "a default of a set's option": (
-        "given { it = mkOption { type = t.attrsOf t.int; default = { a = 1; }; }; } [ { it.b = 2; } ]",
+        "given { it = mkOption { type = t.attrsOf t.int; default.a = 1; }; } [ { it.b = 2; } ]",
         {"it": {"b": 2}},
     ),
     "lazy sets need not be evaluated": (
@@ -122,7 +125,7 @@ SUBMODULE = """
 
 
 def test_submodules(modules: Modules) -> None:
-    """A submodule has its name, defaults, options that depend on others, and merges its definitions."""
+    """A submodule knows its name, has defaults, and merges its definitions."""
     expression = """it (t.attrsOf s) [
       { a.n = 7; a.list = [ 1 ]; b = { }; }
       { a.list = mkBefore [ 0 ]; c = { name = "other"; n = mkForce 2; }; }
@@ -246,7 +249,8 @@ def test_a_wrong_type_inside(modules: Modules) -> None:
     assert "d2.nix" in text
     assert "d1.nix" not in text
     text = modules.error(
-        "it (t.attrsOf (t.submodule { options.n = mkOption { type = t.int; }; })) [ { a.n = true; } ]"
+        "it (t.attrsOf (t.submodule { options.n = mkOption { type = t.int; }; }))"
+        " [ { a.n = true; } ]"
     )
     assert "`it.a.n' is not of type `signed integer'" in text
     assert "d1.nix" in text
@@ -255,7 +259,8 @@ def test_a_wrong_type_inside(modules: Modules) -> None:
 def test_an_unknown_option_of_a_submodule(modules: Modules) -> None:
     """A misspelt option of a submodule is an error with its whole path and file."""
     text = modules.error(
-        'it (t.attrsOf (t.submodule { options.enable = mkEnableOption "it"; })) [ { a.enabel = true; } ]'
+        'it (t.attrsOf (t.submodule { options.enable = mkEnableOption "it"; }))'
+        " [ { a.enabel = true; } ]"
     )
     assert "The option `it.a.enabel' does not exist" in text
     assert "d1.nix" in text

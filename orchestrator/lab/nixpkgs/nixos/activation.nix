@@ -43,10 +43,8 @@ in
     description = "What is built of a configuration.";
   };
 
-  # Each piece is a function in a subshell: an `exit` ends the piece, and is a failure of its own.
-  config.system.build.activationPieces = lib.concatMapStrings (name: ''
-    piece ${lib.escapeShellArg name} <<'END OF PIECE'
-    ${pieces.${name}.text}
-    END OF PIECE
-  '') (builtins.foldl' order [ ] ([ "users" ] ++ builtins.attrNames pieces));
+  # A piece's text is an argument, quoted: whatever is in it, it is one piece.
+  config.system.build.activationPieces = lib.concatMapStrings (
+    name: "piece ${lib.escapeShellArg name} ${lib.escapeShellArg pieces.${name}.text}\n"
+  ) (builtins.foldl' order [ ] ([ "users" ] ++ builtins.attrNames pieces));
 }

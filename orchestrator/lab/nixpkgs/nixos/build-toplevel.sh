@@ -6,30 +6,44 @@ printf '%s' "$units" > $out/units
 printf '%s' "$carriedOptions" > $out/carried.json
 printf '%s' "$pieces" > $out/pieces
 
+refuse() {
+  echo "$1 in environment.etc: $2"
+  exit 1
+}
+
 : > $out/etc-files
+: > $out/etc-copies
 index=0
 while [ $index -lt $count ]; do
   eval "target=\$target_$index mode=\$mode_$index source=\${source_$index-}"
-  case "/$target/" in */../* | *//*) echo "bad name in environment.etc: $target"; exit 1 ;; esac
-  mkdir -p "$out/etc/$(dirname "$target")"
+  case "/$target/" in
+  */../* | */./* | *//* | *"
+"*) refuse "bad name" "$target" ;;
+  esac
+  if [ -e "$out/etc/$target" ] || [ -L "$out/etc/$target" ]; then refuse "two files of one name" "$target"; fi
+  mkdir -p "$(dirname "$out/etc/$target")"
   if [ -n "$source" ]; then
     ln -s "$source" "$out/etc/$target"
   else
     eval "printf '%s' \"\$text_$index\"" > "$out/etc/$target"
   fi
   printf '%s %s\n' "$mode" "$target" >> $out/etc-files
+  case $mode in
+  symlink*) ;;
+  *) printf '%s\n' "$target" >> $out/etc-copies ;;
+  esac
   index=$((index + 1))
 done
 
 printf '%s' "$wants" | while read -r link; do
-  mkdir -p "$out/etc/systemd/system/$(dirname "$link")"
+  mkdir -p "$(dirname "$out/etc/systemd/system/$link")"
   ln -s "../$(basename "$link")" "$out/etc/systemd/system/$link"
   printf 'symlink root root systemd/system/%s\n' "$link" >> $out/etc-files
 done
 
 for package in $packages; do
   for program in "$package"/bin/*; do
-    [ -e "$program" ] && ln -sfn "$program" "$out/sw/bin/$(basename "$program")"
+    if [ -e "$program" ]; then ln -sfn "$program" "$out/sw/bin/$(basename "$program")"; fi
   done
 done
 

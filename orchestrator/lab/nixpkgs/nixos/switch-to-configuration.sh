@@ -20,12 +20,15 @@ install_boot_loader() {
   mkdir -p "$entries"
   for number in $(ls /nix/var/nix/profiles | sed -n 's/^system-\([0-9]*\)-link$/\1/p' | sort -rn); do
     generation=$(readlink -f "/nix/var/nix/profiles/system-$number-link")
-    [ "$generation" = "$system" ] && [ -z "$default" ] && default=$number
+    # One whose files are gone cannot be booted.
+    [ -e "$generation/init" ] || continue
+    if [ "$generation" = "$system" ] && [ -z "$default" ]; then default=$number; fi
     count=$((count + 1))
     [ $count -le "$limit" ] || [ "$default" = "$number" ] || continue
     entry=nixos-generation-$number.conf
     printf 'title NixOS\nversion Generation %s %s\noptions init=%s/init\n' \
       "$number" "$(cat "$generation/nixos-version")" "$generation" > "$entries/.$entry" &&
+      sync "$entries/.$entry" &&
       mv "$entries/.$entry" "$entries/$entry" || return 1
     written="$written $entry"
   done
@@ -43,23 +46,53 @@ switch | boot) install_boot_loader || exit 1 ;;
 esac
 [ "$action" = boot ] && exit 0
 
-old=$(readlink -f /run/current-system 2>/dev/null) || old=
-stop= restart= reload= start=
-while read -r unit _; do
-  [ -e "$system/etc/systemd/system/$unit" ] || stop="$stop $unit"
-done < "${old:-$system}/units"
+# /nowhere: the first generation of a machine that has none.
+old=$(readlink -f /run/current-system 2>/dev/null) && [ -e "$old" ] || old=/nowhere
+# Units that a switch had still to see to, when it was ended or when they failed: for the next one.
+pending=/run/switch-pending
+stop= restart= reload= start= reload_sshd=
+
+has() { case " $2 " in *" $1 "*) ;; *) return 1 ;; esac; }
+
+# A changed unit: again if it runs, now if something wants it, and not at all otherwise.
+again() { # again UNIT WANTED
+  has "$1" "$restart $reload $start" && return
+  case $(systemctl show --property ActiveState --value "$1") in
+  active | activating | reloading | deactivating)
+    if grep -q '^X-ReloadIfChanged=true' "$system/etc/systemd/system/$1"; then
+      reload="$reload $1"
+    elif ! grep -q '^X-RestartIfChanged=false' "$system/etc/systemd/system/$1"; then
+      restart="$restart $1"
+    fi
+    ;;
+  *) if [ "$2" = wanted ]; then start="$start $1"; fi ;;
+  esac
+}
+
+if [ -e "$old/units" ]; then
+  while read -r unit _; do
+    [ -e "$system/etc/systemd/system/$unit" ] || stop="$stop $unit"
+  done < "$old/units"
+fi
 while read -r unit wanted; do
   file=etc/systemd/system/$unit
   if [ ! -e "$old/$file" ]; then
-    [ "$wanted" = wanted ] && start="$start $unit"
-  elif ! cmp -s "$old/$file" "$system/$file"; then
-    if grep -q '^X-ReloadIfChanged=true' "$system/$file"; then reload="$reload $unit"
-    elif ! grep -q '^X-RestartIfChanged=false' "$system/$file"; then restart="$restart $unit"; fi
+    if [ "$wanted" = wanted ]; then start="$start $unit"; fi
+  elif ! cmp -s "$old/$file" "$system/$file" || grep -Fxq -e "$unit" "$pending" 2>/dev/null; then
+    again "$unit" "$wanted"
   fi
 done < "$system/units"
+if [ -e "$pending" ]; then
+  # One of a generation that did not get far, and that this one does not have.
+  while read -r unit; do
+    case $unit in *.*) ;; *) continue ;; esac
+    [ -e "$system/etc/systemd/system/$unit" ] || has "$unit" "$stop" || stop="$stop $unit"
+  done < "$pending"
+fi
 sshd=etc/ssh/sshd_config.d/50-nixos.conf
-cmp -s "$old/$sshd" "$system/$sshd" || { [ -e "$old/$sshd" ] || [ -e "$system/$sshd" ]; } && reload_sshd=1
-cmp -s "$old/$sshd" "$system/$sshd" && reload_sshd=
+if [ -e "$old/$sshd" ] || [ -e "$system/$sshd" ]; then
+  if ! cmp -s "$old/$sshd" "$system/$sshd" || [ -e "$pending" ]; then reload_sshd=1; fi
+fi
 
 if [ "$action" = dry-activate ]; then
   [ -z "$stop" ] || echo "would stop the following units:$stop"
@@ -69,17 +102,29 @@ if [ "$action" = dry-activate ]; then
   exit 0
 fi
 
+{
+  if [ -e "$pending" ]; then cat "$pending"; fi
+  printf '%s\n' "$action" $stop $restart $reload $start
+} | sort -u > "$pending.new" && mv "$pending.new" "$pending"
+
+failed=
 if [ -n "$stop" ]; then
   echo "stopping the following units:$stop"
-  systemctl stop $stop || status=4
+  # What is not there, because its generation did not get far, needs no stopping.
+  for unit in $stop; do
+    case $(systemctl show --property LoadState --value "$unit") in
+    not-found) ;;
+    *) systemctl stop "$unit" || failed=1 ;;
+    esac
+  done
 fi
 echo "activating the configuration..."
-"$system/activate" || status=$?
-systemctl daemon-reload
-if [ -n "${reload_sshd-}" ]; then systemctl try-reload-or-restart ssh.service; fi
+"$system/activate" || status=2
+systemctl daemon-reload || failed=1
+if [ -n "$reload_sshd" ]; then systemctl try-reload-or-restart ssh.service || failed=1; fi
 if [ -n "$reload" ]; then
   echo "reloading the following units:$reload"
-  systemctl reload $reload || status=4
+  systemctl reload $reload || failed=1
 fi
 if [ -n "$restart" ]; then
   echo "restarting the following units:$restart"
@@ -89,9 +134,15 @@ if [ -n "$start" ]; then
   echo "starting the following units:$start"
   systemctl start $start || failed=1
 fi
-broken=$(systemctl list-units --state=failed --plain --no-legend --no-pager | sed 's/ .*//')
-for unit in $broken; do
-  case " $restart $start $reload " in *" $unit "*) failed=1; echo "warning: the following unit failed: $unit" ;; esac
+for unit in $(systemctl list-units --state=failed --plain --no-legend --no-pager | sed 's/ .*//'); do
+  if has "$unit" "$restart $start $reload"; then
+    failed=1
+    echo "warning: the following unit failed: $unit"
+  fi
 done
-[ -n "${failed-}" ] && [ $status = 0 ] && status=4
+if [ -n "$failed" ]; then
+  [ $status != 0 ] || status=4
+else
+  rm -f "$pending"
+fi
 exit $status

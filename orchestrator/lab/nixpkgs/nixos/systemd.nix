@@ -137,13 +137,13 @@ let
   unitFiles =
     lib.mapAttrs' (name: unit: lib.nameValuePair "${name}.service" { inherit unit; text = serviceText name unit; }) (enabled config.systemd.services)
     // lib.mapAttrs' (name: unit: lib.nameValuePair "${name}.timer" { inherit unit; text = timerText unit; }) (enabled config.systemd.timers);
-  wants = lib.concatLists (
+  wants = lib.unique (lib.concatLists (
     lib.mapAttrsToList (
       name: one:
       map (by: "${by}.wants/${name}") one.unit.wantedBy
       ++ map (by: "${by}.requires/${name}") one.unit.requiredBy
     ) unitFiles
-  );
+  ));
 in
 {
   options.systemd.services = mkOption {

@@ -3,10 +3,12 @@
 let
   inherit (lib) mkEnableOption mkOption types;
 
-  string = default: description: mkOption {
-    type = types.str;
-    inherit default description;
-  };
+  string =
+    default: description:
+    mkOption {
+      type = types.str;
+      inherit default description;
+    };
 
   user =
     { name, ... }:
@@ -77,20 +79,46 @@ let
   ) config.users.users;
 
   makeGroup = name: "group ${quote name}";
-  groupsOf = one: lib.optional (one.group != "") one.group ++ one.extraGroups;
+  # A person's first group is `users`, as in NixOS.
+  firstGroup = one: if one.group == "" && one.isNormalUser then "users" else one.group;
+  groupsOf = one: lib.optional (firstGroup one != "") (firstGroup one) ++ one.extraGroups;
+  shellOf =
+    one:
+    if one.shell == null then
+      if one.isSystemUser && !one.useDefaultShell then "/usr/sbin/nologin" else "/bin/bash"
+    else if lib.isDerivation one.shell then
+      lib.getExe one.shell
+    else
+      toString one.shell;
+  homeOf =
+    name: one:
+    if one.home != null then
+      toString one.home
+    else if one.isNormalUser then
+      "/home/${name}"
+    else
+      "/var/empty";
   makeUser =
     name: one:
     let
-      shell = if one.shell == null then (if one.isSystemUser && !one.useDefaultShell then "/usr/sbin/nologin" else "/bin/bash") else
-        if lib.isDerivation one.shell then lib.getExe one.shell else toString one.shell;
-      home = if one.home == null then (if one.isNormalUser then "/home/${name}" else "/var/empty") else toString one.home;
+      words = [
+        name
+        (shellOf one)
+        (homeOf name one)
+        (if one.isNormalUser || one.createHome then "-m" else "-M")
+        (firstGroup one)
+        (if one.uid == null then "" else toString one.uid)
+      ];
     in
     lib.concatLines (
       map makeGroup (groupsOf one)
-      ++ [
-        "user ${quote name} ${quote shell} ${quote home} ${if one.isNormalUser || one.createHome then "-m" else "-M"} ${quote one.group} ${if one.uid == null then "''" else toString one.uid}"
-      ]
-      ++ lib.optional (groupsOf one != [ ]) "member ${quote name} ${quote (builtins.concatStringsSep "," (groupsOf one))}"
+      ++ [ "user ${lib.escapeShellArgs words}" ]
+      ++ lib.optional (groupsOf one != [ ]) "member ${
+        lib.escapeShellArgs [
+          name
+          (builtins.concatStringsSep "," (groupsOf one))
+        ]
+      }"
     );
 in
 {
