@@ -12,24 +12,18 @@ import contextlib
 from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
-from orchestrator.adapters.host import scripts, unit
+from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state, write_record
-from orchestrator.adapters.host.unit import UnitResult, Work
+from orchestrator.engine.lifeline import SHORT_SECONDS, Lifeline
 from orchestrator.engine.verification import verify
 from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import RefusedError, StepError, UnreachableError
+from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import Phase
 from orchestrator.model.outcome import Deployed, Failed, RolledBack
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.state import HostState, Record
 from orchestrator.model.store import OutPath
 from orchestrator.plan import prove
-
-RECONNECT_SECONDS = 1.0
-"""Between two tries to reach a host again."""
-
-SHORT_SECONDS = 30.0
-"""For a command on the host that does nothing slow."""
 
 
 def require_return(plan: HostPlan, before: HostState) -> None:
@@ -77,10 +71,8 @@ class Activation:
         self._work = work
         self._plan = plan
         self._before = before
-        self._executor = executor
-        self._stack = stack
+        self._lifeline = Lifeline(work, executor, stack)
         self._committing = False
-        self._running_unit: str | None = None
         self._warnings: list[str] = []
 
     async def run(self) -> Deployed | RolledBack | Failed:
@@ -107,7 +99,7 @@ class Activation:
             await self._activate(target)
             await self._prove_running(target)
         if Step.VERIFY in self._plan.steps:
-            await verify(self._work, self._executor)
+            await verify(self._work, self._lifeline.executor)
         self._work.session.interrupt.check()
         if Step.COMMIT in self._plan.steps:
             await self._commit(target)
@@ -127,12 +119,14 @@ class Activation:
 
     async def _activate(self, target: OutPath) -> None:
         with self._work.step(Phase.ACTIVATE):
-            result = await self._in_unit("activate", scripts.ACTIVATE, (target.path, "test"))
+            result = await self._lifeline.do(
+                "activate", scripts.ACTIVATE, (target.path, "test"), keep=target
+            )
             if result.rc == prove.ACCEPTED_EXIT:
                 self._warn("activation ended with exit 4: units failed; the log names them")
             elif result.rc != 0:
                 raise StepError(
-                    f"activation failed ({_ending(result)})",
+                    f"activation failed ({result.ending})",
                     command=self._by_hand(target, "test"),
                     stderr=result.log,
                 )
@@ -141,8 +135,8 @@ class Activation:
         with self._work.step(Phase.PROVE):
             # A new connection: the old one would not notice that nobody can log in any more.
             # More than one try: activation may have restarted the network or sshd just now.
-            await self._reconnect(self._work.host.deadlines.connect)
-            now = await ask_state(self._executor, self._work.host)
+            await self._lifeline.renew(self._work.host.deadlines.connect)
+            now = await ask_state(self._lifeline.executor, self._work.host)
             if wrong := prove.runs(now, target):
                 raise StepError(f"the end state is wrong: {wrong}")
             if failed := prove.newly_failed(now, self._before):
@@ -151,14 +145,16 @@ class Activation:
     async def _commit(self, target: OutPath) -> None:
         with self._work.step(Phase.COMMIT):
             self._committing = True
-            result = await self._in_unit("commit", scripts.COMMIT, (target.path, target.path))
+            result = await self._lifeline.do(
+                "commit", scripts.COMMIT, (target.path, target.path), keep=target
+            )
             if result.rc != 0:
                 raise StepError(
-                    f"profile and boot default could not be set ({_ending(result)})",
+                    f"profile and boot default could not be set ({result.ending})",
                     command=self._by_hand(target, "boot"),
                     stderr=result.log,
                 )
-            now = await ask_state(self._executor, self._work.host)
+            now = await ask_state(self._lifeline.executor, self._work.host)
             if wrong := prove.boots(now, target):
                 raise StepError(f"the end state is wrong: {wrong}")
             if not now.boot_source.is_boot_loader:
@@ -176,7 +172,7 @@ class Activation:
             emergency=request.emergency,
         )
         try:
-            await write_record(self._executor, record, SHORT_SECONDS)
+            await write_record(self._lifeline.executor, record, SHORT_SECONDS)
         except StepError as error:
             # The host is at its target, and that is proved: only its memory of it is missing.
             self._warn(error.message)
@@ -198,83 +194,30 @@ class Activation:
         return RolledBack(error.message, target, problem_of(error, f"{state}, as before"))
 
     async def _return(self) -> HostState:
-        await self._keep_in_touch()
-        if self._running_unit is not None:
-            await unit.stop(self._executor, self._running_unit, SHORT_SECONDS)
+        await self._lifeline.keep()
+        await self._lifeline.stop_unit()
         before = self._before
         arguments = (
             _path(before.profile if self._committing else None),
             _path(before.boot_default if self._committing else None),
             _path(before.running if Step.ACTIVATE in self._plan.steps else None),
         )
-        result = await self._in_unit("return", scripts.RETURN, arguments)
+        assert before.running is not None
+        result = await self._lifeline.do("return", scripts.RETURN, arguments, keep=before.running)
         if result.rc not in (0, prove.ACCEPTED_EXIT):
-            self._work.log(f"going back ended with {_ending(result)}")
-        await self._reconnect(self._work.host.deadlines.connect)
-        return await ask_state(self._executor, self._work.host)
-
-    async def _in_unit(self, action: str, text: str, arguments: tuple[str, ...]) -> UnitResult:
-        """Do something in a unit on the host, and see it end although the connection may not."""
-        name = f"orchestrator-{self._work.session.token}-{action}"
-        keep = self._before.running if action == "return" else self._plan.target.out
-        assert keep is not None
-        job = Work(name, action, text, arguments, keep)
-        deadline = asyncio.get_running_loop().time() + self._work.host.deadlines.activate
-        self._running_unit = name
-        with contextlib.suppress(UnreachableError):
-            # Whether it started is then asked over a new connection.
-            await unit.start(self._executor, job, SHORT_SECONDS)
-        result = await self._wait(name, deadline)
-        self._running_unit = None
-        self._work.log(result.log)
-        if result.began:
-            with contextlib.suppress(StepError):
-                await unit.forget(self._executor, name, SHORT_SECONDS)
-        return result
-
-    async def _wait(self, name: str, deadline: float) -> UnitResult:
-        clock = asyncio.get_running_loop()
-        while True:
-            left = deadline - clock.time()
-            if left <= 0:
-                raise StepError(
-                    f"{name} did not end within {self._work.host.deadlines.activate:.0f} s",
-                    command=self._executor.repeat(("systemctl", "status", name)),
-                )
-            try:
-                return await unit.wait(self._executor, name, left)
-            except UnreachableError:
-                await self._reconnect(deadline - clock.time())
-
-    async def _keep_in_touch(self) -> None:
-        """Make a new connection only where the open one is gone: it may be the last way in."""
-        try:
-            await self._executor.run(("true",), deadline=SHORT_SECONDS)
-        except StepError:
-            await self._reconnect(self._work.host.deadlines.activate)
-
-    async def _reconnect(self, seconds: float) -> None:
-        """Reach the host again, trying until the time is up."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while True:
-            try:
-                self._executor = await self._work.connect(self._stack)
-            except UnreachableError:
-                if asyncio.get_running_loop().time() + RECONNECT_SECONDS > deadline:
-                    raise
-                await asyncio.sleep(RECONNECT_SECONDS)
-            else:
-                return
+            self._work.log(f"going back ended with {result.ending}")
+        await self._lifeline.renew(self._work.host.deadlines.connect)
+        return await ask_state(self._lifeline.executor, self._work.host)
 
     def _left_alone(self) -> Failed:
         """A person would not wait: say what goes on there."""
         error = StepError(
             "left before the host reached a proven state",
             hint="deploy it again: that brings it to its target",
-            command=self._executor.repeat(("systemctl", "list-units", "orchestrator-*")),
+            command=self._lifeline.executor.repeat(("systemctl", "list-units", "orchestrator-*")),
         )
         error.step = self._work.phase.value
-        unit_name = self._running_unit
+        unit_name = self._lifeline.unit
         going_on = f"the unit {unit_name} may still be running there" if unit_name else "not proved"
         before = prove.in_words(self._before)
         return Failed(error.message, problem_of(error, f"{going_on}; before, {before}"))
@@ -284,14 +227,8 @@ class Activation:
         self._work.notice(text, warning=True)
 
     def _by_hand(self, target: OutPath, action: str) -> str:
-        return self._executor.repeat((f"{target}/bin/switch-to-configuration", action))
+        return self._lifeline.executor.repeat((f"{target}/bin/switch-to-configuration", action))
 
 
 def _path(path: OutPath | None) -> str:
     return "" if path is None else path.path
-
-
-def _ending(result: UnitResult) -> str:
-    if not result.began:
-        return "it never began"
-    return "it was killed" if result.rc is None else f"exit {result.rc}"

@@ -24,6 +24,13 @@ class UnitResult:
     log: str
     began: bool = True
 
+    @property
+    def ending(self) -> str:
+        """How it ended, in a few words."""
+        if not self.began:
+            return "it never began"
+        return "it was killed" if self.rc is None else f"exit {self.rc}"
+
 
 @dataclass(frozen=True, slots=True)
 class Work:

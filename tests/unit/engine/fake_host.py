@@ -19,7 +19,7 @@ from orchestrator.adapters.host import scripts
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine import activation, work
+from orchestrator.engine import activation, lifeline, work
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.setup import Gates, Setup
@@ -217,7 +217,7 @@ class Bench:
         patch.setattr(nix, "build_on", self._step("build on"))
         patch.setattr(nix, "copy", self._step("copy"))
         patch.setattr(activation, "verify", self._verify)
-        patch.setattr(activation, "RECONNECT_SECONDS", 0.01)
+        patch.setattr(lifeline, "RECONNECT_SECONDS", 0.01)
 
     @contextlib.asynccontextmanager
     async def _reach(self, *_: object) -> AsyncIterator[FakeExecutor]:
