@@ -58,7 +58,7 @@ def _agree(shown: str, expected: str | None) -> None:
             hint=f"give it: --fingerprint {shown}",
         )
     elif not click.confirm("Is that the host's key?", err=True):
-        raise click.Abort
+        raise RefusedError("the key is not trusted; nothing was written")
 
 
 @host.command(context_settings={"ignore_unknown_options": True})
