@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fleet_bench import Bench, Done, interrupt, until
@@ -30,12 +33,17 @@ SLOW_CHECK = "import time\n\n\ndef test_slow(host):\n    time.sleep(60)\n"
 def start_until(fleet: Bench, phase: str) -> subprocess.Popen[str]:
     """Start a deployment and return when the host has entered a phase."""
     process = fleet.start("deploy", "--json", HOST)
+    wait_for(process, lambda event: event.get("phase") == phase)
+    return process
+
+
+def wait_for(process: subprocess.Popen[str], found: Callable[[dict[str, Any]], bool]) -> None:
+    """Read events until the one that is waited for."""
     assert process.stdout is not None
     for line in process.stdout:
-        event = json.loads(line)
-        if event.get("phase") == phase:
-            return process
-    raise AssertionError(f"never {phase}: {process.communicate()}")
+        if found(json.loads(line)):
+            return
+    raise AssertionError(f"it never came: {process.communicate()}")
 
 
 def children_of(process: subprocess.Popen[str]) -> list[int]:
@@ -88,7 +96,9 @@ def test_a_second_ctrl_c_says_what_still_runs_there(fleet: Bench) -> None:
     fleet.module(HOST, 'system.activationScripts.slow.text = "sleep 8";')
     process = start_until(fleet, "activate")
     until(lambda: "orchestrator-" in fleet.on(HOST, "systemctl list-units 'orchestrator-*'").out)
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
+    # Two signals at once would be one: the kernel keeps no count.
+    wait_for(process, lambda event: "stopping" in event.get("text", ""))
     done = interrupt(process)
     assert done.rc == 130, done
     host = json.loads(done.out.splitlines()[-1])["hosts"][HOST]
