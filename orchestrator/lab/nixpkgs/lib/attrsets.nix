@@ -34,7 +34,8 @@ let
         value
       else
         { ${builtins.head path} = self.setAttrByPath (builtins.tail path) value; };
-    getAttrFromPath = path: self.attrByPath path (throw "no attribute ${builtins.concatStringsSep "." path}");
+    getAttrFromPath =
+      path: self.attrByPath path (throw "no attribute ${builtins.concatStringsSep "." path}");
     recursiveUpdate =
       a: b:
       a
@@ -56,7 +57,8 @@ let
     genAttrs' = names: set: self.genAttrs names (name: set.${name});
     # https://nixos.org/manual/nixpkgs/stable/#chap-multiple-output
     getBin = package: package.bin or package;
-    getExe = package: "${self.getBin package}/bin/${package.meta.mainProgram or package.pname or package.name}";
+    getExe =
+      package: "${self.getBin package}/bin/${package.meta.mainProgram or package.pname or package.name}";
     getExe' = package: program: "${self.getBin package}/bin/${program}";
     makeBinPath = packages: builtins.concatStringsSep ":" (map (package: "${package}/bin") packages);
   };

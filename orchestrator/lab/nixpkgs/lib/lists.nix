@@ -26,10 +26,13 @@ let
       builtins.genList (index: builtins.elemAt list (last - index)) (last + 1);
     foldr = f: start: list: builtins.foldl' (rest: value: f value rest) start (self.reverseList list);
     fold = self.foldr;
-    range = first: last: if last < first then [ ] else builtins.genList (n: first + n) (last - first + 1);
+    range =
+      first: last: if last < first then [ ] else builtins.genList (n: first + n) (last - first + 1);
     imap0 = f: list: builtins.genList (n: f n (builtins.elemAt list n)) (builtins.length list);
     imap1 = f: list: builtins.genList (n: f (n + 1) (builtins.elemAt list n)) (builtins.length list);
-    unique = builtins.foldl' (seen: value: if builtins.elem value seen then seen else seen ++ [ value ]) [ ];
+    unique = builtins.foldl' (
+      seen: value: if builtins.elem value seen then seen else seen ++ [ value ]
+    ) [ ];
     subtractLists = without: builtins.filter (value: !builtins.elem value without);
     intersectLists = others: builtins.filter (value: builtins.elem value others);
     partition = builtins.partition;

@@ -1,10 +1,22 @@
 # mkIf, mkMerge, mkDefault and their kin: wrappers around a definition that `modules.nix` unwraps.
 let
   self = {
-    mkIf = condition: content: { _type = "if"; inherit condition content; };
-    mkMerge = contents: { _type = "merge"; inherit contents; };
-    mkOverride = priority: content: { _type = "override"; inherit priority content; };
-    mkOrder = priority: content: { _type = "order"; inherit priority content; };
+    mkIf = condition: content: {
+      _type = "if";
+      inherit condition content;
+    };
+    mkMerge = contents: {
+      _type = "merge";
+      inherit contents;
+    };
+    mkOverride = priority: content: {
+      _type = "override";
+      inherit priority content;
+    };
+    mkOrder = priority: content: {
+      _type = "order";
+      inherit priority content;
+    };
 
     # The lowest number wins: nixpkgs lib/modules.nix.
     defaultOverridePriority = 100;

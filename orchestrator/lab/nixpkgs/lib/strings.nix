@@ -1,14 +1,16 @@
 # Strings, as nixpkgs' lib/strings.nix.
 let
-  upper = [ "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W" "X" "Y" "Z" ];
-  lower = [ "a" "b" "c" "d" "e" "f" "g" "h" "i" "j" "k" "l" "m" "n" "o" "p" "q" "r" "s" "t" "u" "v" "w" "x" "y" "z" ];
+  letters = from: builtins.genList (n: builtins.substring n 1 from) 26;
+  upper = letters "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  lower = letters "abcdefghijklmnopqrstuvwxyz";
   self = {
     concatStrings = builtins.concatStringsSep "";
     concatMapStrings = f: list: self.concatStrings (map f list);
     concatMapStringsSep = separator: f: list: builtins.concatStringsSep separator (map f list);
     concatLines = self.concatMapStrings (line: "${line}\n");
     optionalString = condition: text: if condition then text else "";
-    stringToCharacters = text: builtins.genList (n: builtins.substring n 1 text) (builtins.stringLength text);
+    stringToCharacters =
+      text: builtins.genList (n: builtins.substring n 1 text) (builtins.stringLength text);
     toUpper = builtins.replaceStrings lower upper;
     toLower = builtins.replaceStrings upper lower;
     hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
@@ -32,7 +34,8 @@ let
         builtins.substring 0 (builtins.stringLength text - builtins.stringLength suffix) text
       else
         text;
-    escape = characters: builtins.replaceStrings characters (map (character: "\\${character}") characters);
+    escape =
+      characters: builtins.replaceStrings characters (map (character: "\\${character}") characters);
     escapeRegex = self.escape (self.stringToCharacters "\\[{()^$?*+|.");
     escapeShellArg =
       value:
@@ -44,7 +47,9 @@ let
       else
         text;
     escapeShellArgs = self.concatMapStringsSep " " self.escapeShellArg;
-    splitString = separator: text: builtins.filter builtins.isString (builtins.split (self.escapeRegex separator) text);
+    splitString =
+      separator: text:
+      builtins.filter builtins.isString (builtins.split (self.escapeRegex separator) text);
     boolToString = value: if value then "true" else "false";
     # How many letters have to be changed, added or left out: row by row of the usual table.
     levenshtein =
@@ -69,7 +74,10 @@ let
       builtins.elemAt rows (builtins.length letters);
     fixedWidthString =
       width: fill: text:
-      if builtins.stringLength text >= width then text else self.fixedWidthString width fill "${fill}${text}";
+      if builtins.stringLength text >= width then
+        text
+      else
+        self.fixedWidthString width fill "${fill}${text}";
     trim = text: builtins.head (builtins.match "[[:space:]]*(.*[^[:space:]]|)[[:space:]]*" text);
     versionAtLeast = version: wanted: builtins.compareVersions version wanted >= 0;
     versionOlder = version: wanted: builtins.compareVersions version wanted < 0;

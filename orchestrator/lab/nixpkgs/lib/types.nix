@@ -14,7 +14,11 @@ let
       merge ? mergeEqual,
       ...
     }@attributes:
-    attributes // { _type = "option-type"; inherit name check merge; };
+    attributes
+    // {
+      _type = "option-type";
+      inherit name check merge;
+    };
 
   conflict =
     location: definitions:
@@ -45,7 +49,12 @@ let
           n: definition:
           lib.imap1 (m: value: {
             location = location ++ [ "[definition ${toString n}-entry ${toString m}]" ];
-            definitions = [ { inherit (definition) file; inherit value; } ];
+            definitions = [
+              {
+                inherit (definition) file;
+                inherit value;
+              }
+            ];
           }) definition.value
         ) definitions
       );
@@ -60,7 +69,10 @@ let
       byName = builtins.zipAttrsWith (_: found: found) (
         map (
           definition:
-          builtins.mapAttrs (_: value: { inherit (definition) file; inherit value; }) definition.value
+          builtins.mapAttrs (_: value: {
+            inherit (definition) file;
+            inherit value;
+          }) definition.value
         ) definitions
       );
       merged = builtins.mapAttrs (
@@ -95,7 +107,10 @@ let
       all = predicate: builtins.all predicate values;
     in
     if all (value: builtins.isAttrs value && !lib.isDerivation value) then
-      mergeAttributes { inherit inner; lazy = true; } location definitions
+      mergeAttributes {
+        inherit inner;
+        lazy = true;
+      } location definitions
     else if all builtins.isList then
       mergeElements inner location definitions
     else if all builtins.isFunction && builtins.length values > 1 then
@@ -108,19 +123,36 @@ let
   types = {
     inherit separated;
     separatedString = separated;
-    lines = separated "\n" // { name = "strings concatenated with \"\\n\""; };
+    lines = separated "\n" // {
+      name = "strings concatenated with \"\\n\"";
+    };
     commas = separated ",";
     envVar = separated ":";
-    raw = type { name = "raw value"; merge = mergeOne; };
-    unspecified = type { name = "unspecified value"; merge = mergeAnything types.anything; };
-    anything = type { name = "anything"; merge = mergeAnything types.anything; };
+    raw = type {
+      name = "raw value";
+      merge = mergeOne;
+    };
+    unspecified = type {
+      name = "unspecified value";
+      merge = mergeAnything types.anything;
+    };
+    anything = type {
+      name = "anything";
+      merge = mergeAnything types.anything;
+    };
     # Not of nixpkgs: an option that nobody declares. Where it is not set, it is null.
     carried = types.anything // {
       merge = mergeAnything types.carried;
       emptyValue.value = null;
     };
-    bool = type { name = "boolean"; check = builtins.isBool; };
-    str = type { name = "string"; check = builtins.isString; };
+    bool = type {
+      name = "boolean";
+      check = builtins.isBool;
+    };
+    str = type {
+      name = "string";
+      check = builtins.isString;
+    };
     singleLineStr = types.strMatching "[^\n\r]*\n?" // {
       name = "(optionally newline-terminated) single-line string";
       merge = location: definitions: lib.removeSuffix "\n" (mergeEqual location definitions);
@@ -135,8 +167,14 @@ let
         name = "string matching the pattern ${pattern}";
         check = value: builtins.isString value && builtins.match pattern value != null;
       };
-    int = type { name = "signed integer"; check = builtins.isInt; };
-    float = type { name = "floating point number"; check = builtins.isFloat; };
+    int = type {
+      name = "signed integer";
+      check = builtins.isInt;
+    };
+    float = type {
+      name = "floating point number";
+      check = builtins.isFloat;
+    };
     number = types.either types.int types.float;
     ints = {
       inherit between;
@@ -151,13 +189,19 @@ let
       u8 = between 0 255;
       u16 = between 0 65535;
     };
-    port = types.ints.u16 // { name = "16 bit unsigned integer; between 0 and 65535 (both inclusive)"; };
+    port = types.ints.u16 // {
+      name = "16 bit unsigned integer; between 0 and 65535 (both inclusive)";
+    };
     path = type {
       name = "absolute path";
       check = value: isStringLike value && lib.hasPrefix "/" (toString value);
     };
     pathInStore = types.path;
-    package = type { name = "package"; check = lib.isDerivation; merge = mergeOne; };
+    package = type {
+      name = "package";
+      check = lib.isDerivation;
+      merge = mergeOne;
+    };
     shellPackage = types.package;
     attrs = type {
       name = "attribute set";
@@ -206,12 +250,21 @@ let
       type {
         name = "attribute set of ${inner.name}";
         check = builtins.isAttrs;
-        merge = mergeAttributes { inherit inner; lazy = false; };
+        merge = mergeAttributes {
+          inherit inner;
+          lazy = false;
+        };
         emptyValue.value = { };
       };
     lazyAttrsOf =
       inner:
-      types.attrsOf inner // { merge = mergeAttributes { inherit inner; lazy = true; }; };
+      types.attrsOf inner
+      // {
+        merge = mergeAttributes {
+          inherit inner;
+          lazy = true;
+        };
+      };
     uniq = inner: inner // { merge = mergeOne; };
     either =
       first: second:

@@ -33,7 +33,9 @@ let
 in
 {
   options.system.activationScripts = mkOption {
-    type = types.attrsOf (types.coercedTo types.str (text: { inherit text; }) (types.submodule piece));
+    type = types.attrsOf (
+      types.coercedTo types.str (text: { inherit text; }) (types.submodule piece)
+    );
     default = { };
     description = "What runs on each activation.";
   };

@@ -4,8 +4,16 @@ let
   inherit (lib) mkOption types;
   cfg = config.services.openssh;
   word = value: if builtins.isBool value then (if value then "yes" else "no") else toString value;
-  line =
-    name: value: "${name} ${if builtins.isList value then builtins.concatStringsSep "," (map word value) else word value}";
+  words = value: builtins.concatStringsSep "," (map word (lib.toList value));
+  line = name: value: "${name} ${words value}";
+  keys = ".ssh/authorized_keys .ssh/authorized_keys2 /etc/ssh/authorized_keys.d/%u";
+
+  value = types.oneOf [
+    types.bool
+    types.int
+    types.str
+    (types.listOf types.str)
+  ];
   set = lib.filterAttrs (_: value: value != null) cfg.settings;
 in
 {
@@ -21,7 +29,7 @@ in
       description = "Where it listens.";
     };
     settings = mkOption {
-      type = types.attrsOf (types.nullOr (types.oneOf [ types.bool types.int types.str (types.listOf types.str) ]));
+      type = types.attrsOf (types.nullOr value);
       default = { };
       description = "sshd_config(5).";
     };
@@ -35,7 +43,7 @@ in
   config.environment.etc."ssh/sshd_config.d/50-nixos.conf" = lib.mkIf cfg.enable {
     text = lib.concatLines (
       lib.optionals (cfg.ports != [ 22 ]) (map (port: "Port ${toString port}") cfg.ports)
-      ++ [ "AuthorizedKeysFile .ssh/authorized_keys .ssh/authorized_keys2 /etc/ssh/authorized_keys.d/%u" ]
+      ++ [ "AuthorizedKeysFile ${keys}" ]
       ++ lib.mapAttrsToList line set
       ++ [ cfg.extraConfig ]
     );

@@ -12,9 +12,11 @@ let
       lib.concatStrings (map (option: "${option}:") (one.options or [ ])) + one.command;
   rule =
     one:
-    map (who: "${who} ${one.host or "ALL"}=(${one.runAs or "ALL:ALL"}) ${lib.concatMapStringsSep ", " command one.commands}") (
-      map text (one.users or [ ]) ++ map (group: "%${text group}") (one.groups or [ ])
-    );
+    let
+      who = map text (one.users or [ ]) ++ map (group: "%${text group}") (one.groups or [ ]);
+      may = lib.concatMapStringsSep ", " command one.commands;
+    in
+    map (name: "${name} ${one.host or "ALL"}=(${one.runAs or "ALL:ALL"}) ${may}") who;
   wheel = "%wheel ALL=(ALL:ALL) ${lib.optionalString (!cfg.wheelNeedsPassword) "NOPASSWD: "}ALL";
 in
 {

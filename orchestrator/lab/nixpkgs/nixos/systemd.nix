@@ -1,27 +1,40 @@
 # systemd.services and systemd.timers: unit files below /etc/systemd/system.
-{ config, lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) mkOption types;
 
-  list = description: mkOption {
-    type = types.listOf types.str;
-    default = [ ];
-    inherit description;
-  };
-  text = description: mkOption {
-    type = types.lines;
-    default = "";
-    inherit description;
-  };
-  section = description: mkOption {
-    type = types.attrsOf types.anything;
-    default = { };
-    inherit description;
-  };
-  flag = default: description: mkOption {
-    type = types.bool;
-    inherit default description;
-  };
+  list =
+    description:
+    mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      inherit description;
+    };
+  text =
+    description:
+    mkOption {
+      type = types.lines;
+      default = "";
+      inherit description;
+    };
+  section =
+    description:
+    mkOption {
+      type = types.attrsOf types.anything;
+      default = { };
+      inherit description;
+    };
+  flag =
+    default: description:
+    mkOption {
+      type = types.bool;
+      inherit default description;
+    };
 
   common = {
     enable = flag true "Whether the unit is there.";
@@ -50,7 +63,7 @@ let
     options = common // {
       serviceConfig = section "The section [Service].";
       environment = mkOption {
-        type = types.attrsOf (types.nullOr (types.oneOf [ types.str types.path types.package ]));
+        type = types.attrsOf (types.nullOr (types.either types.str (types.either types.path types.package)));
         default = { };
         description = "Environment variables.";
       };
@@ -115,16 +128,20 @@ let
         // scriptOf "${name}-post-start" "ExecStartPost" unit.postStart
         // scriptOf "${name}-pre-stop" "ExecStop" unit.preStop
         // scriptOf "${name}-post-stop" "ExecStopPost" unit.postStop;
+      flags =
+        lib.optionalString (!unit.restartIfChanged) "X-RestartIfChanged=false\n"
+        + lib.optionalString unit.reloadIfChanged "X-ReloadIfChanged=true\n";
+      # Quoted as JSON quotes, which systemd reads too.
+      setting = key: one: "Environment=${builtins.toJSON "${key}=${toString one}"}\n";
+      settings = lib.concatStrings (
+        lib.mapAttrsToList setting (lib.filterAttrs (_: one: one != null) environment)
+      );
     in
     ''
       [Unit]
       ${head unit}
       [Service]
-      ${lib.optionalString (!unit.restartIfChanged) "X-RestartIfChanged=false\n"}${lib.optionalString unit.reloadIfChanged "X-ReloadIfChanged=true\n"}${
-        lib.concatStrings (
-          lib.mapAttrsToList (key: one: lib.optionalString (one != null) "Environment=\"${key}=${toString one}\"\n") environment
-        )
-      }${lines (scripts // unit.serviceConfig)}
+      ${flags}${settings}${lines (scripts // unit.serviceConfig)}
     '';
   timerText = unit: ''
     [Unit]
@@ -135,15 +152,32 @@ let
 
   enabled = lib.filterAttrs (_: unit: unit.enable);
   unitFiles =
-    lib.mapAttrs' (name: unit: lib.nameValuePair "${name}.service" { inherit unit; text = serviceText name unit; }) (enabled config.systemd.services)
-    // lib.mapAttrs' (name: unit: lib.nameValuePair "${name}.timer" { inherit unit; text = timerText unit; }) (enabled config.systemd.timers);
-  wants = lib.unique (lib.concatLists (
-    lib.mapAttrsToList (
-      name: one:
-      map (by: "${by}.wants/${name}") one.unit.wantedBy
-      ++ map (by: "${by}.requires/${name}") one.unit.requiredBy
-    ) unitFiles
-  ));
+    lib.mapAttrs' (
+      name: unit:
+      lib.nameValuePair "${name}.service" {
+        inherit unit;
+        text = serviceText name unit;
+      }
+    ) (enabled config.systemd.services)
+    // lib.mapAttrs' (
+      name: unit:
+      lib.nameValuePair "${name}.timer" {
+        inherit unit;
+        text = timerText unit;
+      }
+    ) (enabled config.systemd.timers);
+  wants = lib.unique (
+    lib.concatLists (
+      lib.mapAttrsToList (
+        name: one:
+        map (by: "${by}.wants/${name}") one.unit.wantedBy
+        ++ map (by: "${by}.requires/${name}") one.unit.requiredBy
+      ) unitFiles
+    )
+  );
+  unitLine =
+    name: one:
+    "${name} ${if one.unit.wantedBy ++ one.unit.requiredBy == [ ] then "-" else "wanted"}";
 in
 {
   options.systemd.services = mkOption {
@@ -162,10 +196,6 @@ in
   ) unitFiles;
 
   # Units of this generation, a line each: its name, and whether something starts it.
-  config.system.build.units = lib.concatLines (
-    lib.mapAttrsToList (
-      name: one: "${name} ${if one.unit.wantedBy ++ one.unit.requiredBy == [ ] then "-" else "wanted"}"
-    ) unitFiles
-  );
+  config.system.build.units = lib.concatLines (lib.mapAttrsToList unitLine unitFiles);
   config.system.build.unitWants = lib.concatLines wants;
 }

@@ -16,7 +16,9 @@ let
     if failed != [ ] then
       throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (one: "- ${one.message}") failed}"
     else
-      builtins.foldl' (rest: warning: builtins.trace "evaluation warning: ${warning}" rest) value config.warnings;
+      builtins.foldl' (
+        rest: warning: builtins.trace "evaluation warning: ${warning}" rest
+      ) value config.warnings;
 
   # A carried option is data here: a package is its path, a function only that it is one.
   data =
@@ -33,31 +35,42 @@ let
       toString value
     else
       value;
-  implemented = path: set: lib.filterAttrs (_: one: one != { }) (
-    lib.mapAttrs (
-      name: one:
-      let
-        declared = lib.attrByPath (path ++ [ name ]) null options;
-      in
-      if declared == null then
-        data one
-      else if lib.isOption declared then
-        { }
-      else
-        implemented (path ++ [ name ]) one
-    ) set
-  );
+  # What of a configuration no module here implements.
+  notImplemented =
+    declared: set:
+    lib.filterAttrs (_: one: one != { }) (
+      lib.mapAttrs (
+        name: one:
+        if !declared ? ${name} then
+          data one
+        else if lib.isOption declared.${name} then
+          { }
+        else
+          notImplemented declared.${name} one
+      ) set
+    );
   carried = lib.filterAttrs (name: _: builtins.elem name (import ./carried.nix)) config;
 
   files = builtins.filter (one: one.enable) (builtins.attrValues config.environment.etc);
   # Each file is two variables of the build; a name is data and never part of the script.
-  entries = lib.imap0 (index: one: {
-    "target_${toString index}" = one.target;
-    "mode_${toString index}" = "${one.mode} ${one.user} ${one.group}";
-    "${if one.source != null then "source" else "text"}_${toString index}" =
-      if one.source != null then "${one.source}" else if one.text != null then one.text
-      else throw "environment.etc.\"${one.target}\" has neither text nor source";
-  }) files;
+  entry =
+    index: one:
+    let
+      number = toString index;
+    in
+    {
+      "target_${number}" = one.target;
+      "mode_${number}" = "${one.mode} ${one.user} ${one.group}";
+    }
+    // (
+      if one.source != null then
+        { "source_${number}" = "${one.source}"; }
+      else if one.text != null then
+        { "text_${number}" = one.text; }
+      else
+        throw "environment.etc.\"${one.target}\" has neither text nor source"
+    );
+  entries = lib.imap0 entry files;
 
   limit = config.boot.loader.systemd-boot.configurationLimit;
 in
@@ -85,7 +98,7 @@ in
           units = config.system.build.units;
           wants = config.system.build.unitWants;
           packages = map toString config.environment.systemPackages;
-          carriedOptions = builtins.toJSON (implemented [ ] carried);
+          carriedOptions = builtins.toJSON (notImplemented options carried);
           version = config.system.nixos.version;
           limit = if limit == null then "999999" else toString limit;
           hostPlatform = pkgs.system;

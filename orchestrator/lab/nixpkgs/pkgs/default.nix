@@ -84,7 +84,12 @@ let
         inherit text;
         destination = "/${path}";
       };
-    writeScript = name: text: packages.writeTextFile { inherit name text; executable = true; };
+    writeScript =
+      name: text:
+      packages.writeTextFile {
+        inherit name text;
+        executable = true;
+      };
     writeShellScript = name: text: packages.writeScript name "#!/bin/sh\n${text}";
     writeShellScriptBin =
       name: text:
