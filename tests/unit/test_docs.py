@@ -233,6 +233,14 @@ def test_a_folders_readme_is_short(page: Path) -> None:
     assert len(page.read_text().splitlines()) <= MAX_LINES
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_files_that_a_readme_names_are_there(folder: Path) -> None:
+    """A table of files is not left behind by the folder."""
+    for span in spans(folder / "README.md"):
+        if re.fullmatch(r"[a-z_/.-]+\.py", span):
+            assert any((base / span).exists() for base in (folder, *folder.parents)), span
+
+
 def test_the_index_has_every_page() -> None:
     """A page that the index does not name is not found."""
     index = (ROOT / "docs/README.md").read_text()
