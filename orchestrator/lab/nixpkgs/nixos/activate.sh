@@ -1,6 +1,7 @@
 # Make the running machine this generation: /etc, accounts, activation scripts, and last the link
 # /run/current-system. Run twice it changes nothing; killed midway it is simply run again, and so is
 # the generation before it. Called as boot-activate it is what the boot loader starts.
+# The shell is busybox's, and so are most commands: options of POSIX, and few others.
 set -u
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -30,7 +31,7 @@ remove() {
 # Make room for a file: what no generation put there is kept beside it.
 make_room() {
   if [ -d "/etc/$1" ] && [ ! -L "/etc/$1" ]; then
-    find "/etc/$1" -depth -type d -empty -delete
+    find "/etc/$1" -depth -type d -exec rmdir {} \; 2>/dev/null
   fi
   [ -e "/etc/$1" ] || return 0
   [ ! -L "/etc/$1" ] || return 0
@@ -51,8 +52,11 @@ install_copy() { # install_copy TARGET MODE USER GROUP
 
 # What this generation has not. First, so that a name may be a file before and a folder now; by what
 # is in /etc and not by the last generation's list, which knows nothing of one that failed midway.
-find /etc -type l -lname '/etc/static/*' | while read -r link; do
-  has "${link#/etc/}" || remove "${link#/etc/}"
+find /etc -type l | while read -r link; do
+  has "${link#/etc/}" && continue
+  case $(readlink "$link") in
+  /etc/static/*) remove "${link#/etc/}" ;;
+  esac
 done
 if [ -e "$copies" ]; then
   while read -r target; do
