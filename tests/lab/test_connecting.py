@@ -192,10 +192,16 @@ def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
     return here.command(sys.executable, str(script), leader, str(ORCHESTRATOR), *arguments)
 
 
-def test_another_machine_than_the_inventorys_is_refused(fleet: Bench) -> None:
-    """A machine-id that is not the inventory's stops the host before anything is copied."""
-    give_machine_id(fleet, "p510", "0" * 32)
-    done = fleet.deploy("p510")
+def test_another_machine_than_the_known_one_is_refused(fleet: Bench) -> None:
+    """Another machine-id than the one that is known stops the host before anything is copied."""
+    record = fleet.lab_folder / "lab.json"
+    before = record.read_text()
+    known = fleet.state("p510")["machine_id"]
+    try:
+        record.write_text(before.replace(known, "0" * 32))
+        done = fleet.deploy("p510")
+    finally:
+        record.write_text(before)
     assert done.rc == 4
     host = done.report["hosts"]["p510"]
     assert host["refused"]

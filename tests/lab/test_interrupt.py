@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.lab
 HOST = "dex5550"
 SYSTEM = ("running", "profile", "boot_default")
 SLOW = {
+    "ask": 'environment.etc."slow".text = "ask";',
     "evaluate": (
         'environment.etc."slow".text = '
         "toString (builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 40000000));"
@@ -24,9 +26,14 @@ SLOW = {
     "build": (
         'environment.etc."slow".source = pkgs.runCommand "slow" { } "sleep 60; echo > $out";'
     ),
+    "copy": (
+        'environment.etc."slow".source = '
+        'pkgs.runCommand "slow" { } "head -c 40000000 /dev/urandom > $out";'
+    ),
     "activate": 'system.activationScripts.slow.text = "sleep 4";',
     "verify": 'environment.etc."slow".text = "verify";',
 }
+FAULT = {"ask": "partition", "copy": "slow"}
 SLOW_CHECK = "import time\n\n\ndef test_slow(host):\n    time.sleep(60)\n"
 
 
@@ -70,11 +77,12 @@ def test_ctrl_c_leaves_a_known_host_and_no_orphan(fleet: Bench, phase: str) -> N
     fleet.module(HOST, SLOW[phase])
     if phase == "verify":
         fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
-    process = start_until(fleet, phase)
-    if phase in ("build", "verify"):
-        until(lambda: len(children_of(process)) > 0)
-    children = children_of(process)
-    done = interrupt(process)
+    with fault(fleet, FAULT.get(phase)):
+        process = start_until(fleet, phase)
+        if phase in ("build", "copy", "verify"):
+            until(lambda: len(children_of(process)) > 0)
+        children = children_of(process)
+        done = interrupt(process)
 
     assert done.rc == 130, done
     report = json.loads(done.out.splitlines()[-1])
@@ -89,6 +97,30 @@ def test_ctrl_c_leaves_a_known_host_and_no_orphan(fleet: Bench, phase: str) -> N
     units = fleet.on(HOST, "systemctl list-units --plain --no-legend 'orchestrator-*'")
     assert units.out == ""
     assert deployed_after(fleet).rc == 0
+
+
+@contextlib.contextmanager
+def fault(fleet: Bench, kind: str | None) -> Iterator[None]:
+    """Have a fault in the host's line for a while."""
+    if kind is not None:
+        assert fleet.run("lab", "fault", HOST, kind).rc == 0
+    yield
+    if kind is not None:
+        assert fleet.run("lab", "fault", HOST, "heal").rc == 0
+
+
+def test_ctrl_c_during_the_commit_lets_it_end(fleet: Bench) -> None:
+    """What was verified is committed, proved and told; the exit code says who stopped."""
+    fleet.module(HOST, 'environment.etc."marker".text = "committed";')
+    hold = "flock /nix/var/nix/profiles/system.lock sleep 3"
+    assert fleet.on(HOST, f"systemd-run --quiet --unit=holder {hold}").rc == 0
+    process = start_until(fleet, "commit")
+    done = interrupt(process)
+    assert done.rc == 130, done
+    host = json.loads(done.out.splitlines()[-1])["hosts"][HOST]
+    assert host["outcome"] == "deployed"
+    state = fleet.state(HOST)
+    assert [state[key] for key in SYSTEM] == [host["out_path"]] * 3
 
 
 def test_a_second_ctrl_c_says_what_still_runs_there(fleet: Bench) -> None:

@@ -56,25 +56,15 @@ mkdir "$dir"
 mkdir -p /nix/var/nix/gcroots/orchestrator
 ln -sfn "$toplevel" "/nix/var/nix/gcroots/orchestrator/$unit"
 cat > "$dir/action"
-start() {
-  systemd-run --quiet --collect --no-ask-password --service-type=exec --unit="$unit" \
-    --description="orchestrator: $action ${toplevel##*/}" \
-    --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
-    -- /bin/sh -c '
-      dir=$1; shift
-      /bin/sh "$dir/action" "$@" > "$dir/log" 2>&1 < /dev/null
-      rc=$?
-      echo "$rc" > "$dir/exit.new" && mv "$dir/exit.new" "$dir/exit"
-    ' sh "$dir" "$@"
-}
-# systemd drops its clients when an activation has it reload; a second unit of this name is not
-# made, so that trying again is safe.
-tries=0
-until start "$@"; do
-  tries=$((tries + 1))
-  [ ! -e "$dir/log" ] && [ "$tries" -lt 5 ] || exit 1
-  sleep 0.2
-done
+exec systemd-run --quiet --collect --no-ask-password --service-type=exec --unit="$unit" \
+  --description="orchestrator: $action ${toplevel##*/}" \
+  --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
+  -- /bin/sh -c '
+    dir=$1; shift
+    /bin/sh "$dir/action" "$@" > "$dir/log" 2>&1 < /dev/null
+    rc=$?
+    echo "$rc" > "$dir/exit.new" && mv "$dir/exit.new" "$dir/exit"
+  ' sh "$dir" "$@"
 """
 
 # Wait for a unit's work and print how it ended: the exit code, then what it said.
