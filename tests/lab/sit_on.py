@@ -3,8 +3,8 @@
 usage, as root: sit_on.py PID-OF-THE-HOST'S-INIT COMMAND…
 
 The program that is run stays this machine's; it is one of the host's processes, the host's places
-are mounted over this machine's in a mount namespace of its own, and there is no network. open_tree(2) takes a mount along from one
-mount namespace to another, which mount(2) refuses to do.
+are mounted over this machine's in a mount namespace of its own, and there is no network.
+open_tree(2) takes a mount along from one mount namespace to another, as mount(2) refuses to do.
 """
 
 from __future__ import annotations
