@@ -41,6 +41,11 @@ install_boot_loader() {
   done
 }
 
+# Two at once would plan against each other's half-done work.
+if [ "$action" != dry-activate ]; then
+  exec 9> /run/switch-to-configuration.lock
+  flock -n 9 || { echo "Could not acquire lock" >&2; exit 1; }
+fi
 case $action in
 switch | boot) install_boot_loader || exit 1 ;;
 esac
@@ -134,12 +139,21 @@ if [ -n "$start" ]; then
   echo "starting the following units:$start"
   systemctl start $start || failed=1
 fi
-for unit in $(systemctl list-units --state=failed --plain --no-legend --no-pager | sed 's/ .*//'); do
-  if has "$unit" "$restart $start $reload"; then
-    failed=1
-    echo "warning: the following unit failed: $unit"
-  fi
-done
+# A service that ends right after its start has failed too, though systemctl was content; one that
+# systemd keeps restarting is "activating".
+if [ -n "$restart$start" ]; then
+  sleep 0.3
+  set -- $(systemctl is-active $restart $start)
+  for unit in $restart $start; do
+    case ${1-} in
+    failed | activating)
+      failed=1
+      echo "warning: the following unit failed: $unit"
+      ;;
+    esac
+    [ $# = 0 ] || shift
+  done
+fi
 if [ -n "$failed" ]; then
   [ $status != 0 ] || status=4
 else
