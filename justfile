@@ -11,7 +11,7 @@ default:
     @just --list --unsorted --justfile "{{ justfile() }}"
 
 # Deploy a host if anything changed; "unchanged" at once if not
-quick-deploy *HOSTS:
+quick-deploy +HOSTS:
     @"{{ orchestrator }}" deploy "$@"
 
 # Deploy the machine that you sit on
@@ -47,15 +47,15 @@ deploy-all-parallel *OPTIONS:
     @"{{ orchestrator }}" deploy "$@"
 
 # Deploy without verification; the end state is proved all the same
-deploy-fast *HOSTS:
+deploy-fast +HOSTS:
     @"{{ orchestrator }}" deploy --no-verify "$@"
 
 # Deploy what is built on this machine, whatever the inventory says
-deploy-local-build *HOSTS:
+deploy-local-build +HOSTS:
     @"{{ orchestrator }}" deploy --build-on here "$@"
 
 # Deploy with binary caches; refuse where one of them does not answer
-deploy-cached *HOSTS:
+deploy-cached +HOSTS:
     @"{{ orchestrator }}" deploy --check-caches "$@"
 
 # Deploy one host now, without checks and verification: just emergency-deploy p620 --reason why

@@ -16,9 +16,10 @@ from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state, write_record
 from orchestrator.engine.lifeline import SHORT_SECONDS, Lifeline
 from orchestrator.engine.verification import verify
-from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.engine.work import HostWork, problem_of, step_name
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import Phase
+from orchestrator.model.goal import Goal
 from orchestrator.model.outcome import Deployed, Failed, RolledBack
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.state import HostState, Record
@@ -104,18 +105,21 @@ class Activation:
         if Step.COMMIT in self._plan.steps:
             await self._commit(target)
         return Deployed(
-            reason=f"{self._change(target)}: {self._plan.goal.achievement}",
+            reason=self._change(target),
             out_path=target,
             goal=self._plan.goal,
             warnings=tuple(self._warnings),
         )
 
     def _change(self, target: OutPath) -> str:
+        """Say what changed; a switch needs no word on how far it went."""
+        goal = self._plan.goal
+        limits = "" if goal is Goal.SWITCH else f": {goal.achievement}"
         before = self._before.running
         if before is None or before == target:
-            return target.short
-        was = before.digest if before.name == target.name else before.short
-        return f"{was} → {target.short}"
+            return f"{target.short}{limits}"
+        was = f"{before.digest}…" if before.name == target.name else before.short
+        return f"{was} → {target.short}{limits}"
 
     async def _activate(self, target: OutPath) -> None:
         with self._work.step(Phase.ACTIVATE):
@@ -216,7 +220,7 @@ class Activation:
             hint="deploy it again: that brings it to its target",
             command=self._lifeline.executor.repeat(("systemctl", "list-units", "orchestrator-*")),
         )
-        error.step = self._work.phase.value
+        error.step = step_name(self._work.phase)
         unit_name = self._lifeline.unit
         going_on = f"the unit {unit_name} may still be running there" if unit_name else "not proved"
         before = prove.in_words(self._before)

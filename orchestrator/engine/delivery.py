@@ -74,12 +74,19 @@ async def _builder(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> Ex
 
 async def _copy(work: HostWork, plan: HostPlan, executor: Executor) -> None:
     async with work.turn(Phase.COPY, work.session.gates.copies), executor.nix_store() as store:
-        await nix.copy(
-            plan.target.out,
-            to=store,
-            deadline=work.host.deadlines.copy,
-            on_stderr=work.on_nix_line,
-        )
+        try:
+            await nix.copy(
+                plan.target.out,
+                to=store,
+                deadline=work.host.deadlines.copy,
+                on_stderr=work.on_nix_line,
+            )
+        except StepError as error:
+            # The socket is gone by the time a person reads this.
+            where = work.session.setup.ssh.connect_for(work.host.name, work.host.connect)
+            user = f"{where.user}@" if where.user else ""
+            error.command = (error.command or "").replace(store, f"ssh-ng://{user}{where.address}")
+            raise
 
 
 async def _transfer(work: HostWork, plan: HostPlan, builder: Executor, executor: Executor) -> None:

@@ -17,7 +17,7 @@ from orchestrator.adapters.testinfra import junit
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.setup import Emit, Gates, Setup
-from orchestrator.engine.work import HostWork, Session
+from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted
 from orchestrator.model.host import Host
@@ -105,7 +105,7 @@ async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResul
     except Exception as bug:
         bugs.append(bug)
         message = f"a bug in the orchestrator: {type(bug).__name__}: {bug}"
-        outcome = Failed(message, Problem(work.phase.value, message))
+        outcome = Failed(message, Problem(step_name(work.phase), message))
     seconds = time.monotonic() - work.began
     session.emit(HostFinished(host.name, outcome, seconds))
     return HostResult(outcome, seconds)

@@ -61,7 +61,7 @@ def this_machines_host(fleet: Fleet) -> str:
             return host.name
     raise UsageError(
         "the inventory does not say which host this machine is",
-        hint=f"if it is one of the fleet's, give that host `machine_id: {this_machine_id()}`",
+        hint=f"if it is one of the fleet's, give that host `machine_id: '{this_machine_id()}'`",
     )
 
 

@@ -41,7 +41,9 @@ async def verify(work: HostWork, executor: Executor) -> None:
             )
         )
         if not result.ok:
-            raise result.error()
+            error = result.error()
+            error.message = f"verification failed: {error.message}"
+            raise error
         for check in result.flapped:
             work.notice(f"{check} passed only when it was tried again", warning=True)
         work.log(f"verified: {result.summary}")

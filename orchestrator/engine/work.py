@@ -106,6 +106,11 @@ _STEP = {
 }
 
 
+def step_name(phase: Phase) -> str:
+    """What a report calls the step of a phase."""
+    return _STEP[phase]
+
+
 def problem_of(error: StepError, host_state: str | None = None) -> Problem:
     """Put an error into the words of a report."""
     return Problem(

@@ -34,6 +34,16 @@ def cgroup2_root() -> Path:
     )
 
 
+def lab_group(root: Path, lab_id: str) -> Cgroup:
+    """Return the group of a lab, below a mount point of cgroup v2."""
+    return Cgroup(root / f"orchestrator-lab-{lab_id}")
+
+
+def possible_groups(lab_id: str) -> tuple[Cgroup, ...]:
+    """Return where the group of a lab may be; every user may look there."""
+    return tuple(lab_group(root, lab_id) for root in _CANDIDATES)
+
+
 @dataclass(frozen=True, slots=True)
 class Cgroup:
     """One control group of version 2, which need not exist."""

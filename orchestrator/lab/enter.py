@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab.cgroup import Cgroup
+from orchestrator.lab.cgroup import Cgroup, possible_groups
 from orchestrator.lab.errors import LabError, LabRequirementError
 from orchestrator.lab.places import LabPlaces
 from orchestrator.lab.record import LabRecord, load
@@ -66,11 +66,13 @@ def find_active(fleet_root: Path) -> ActiveLab | None:
     """Return the lab that is up for a fleet; ``None`` where there is none or it is down.
 
     Raises:
-        LabError: The lab should be up and is gone: the hosts that are meant are not clear then.
+        LabError: The lab should be up and is gone, or another user's lab is up: the hosts that
+            are meant are not clear then.
     """
     places = LabPlaces.of(fleet_root)
     record = load(places.record)
     if record is None or not record.up:
+        _refuse_anothers(fleet_root, places)
         return None
     pids = Cgroup(record.cgroup / "network").pids()
     if not pids:
@@ -79,6 +81,16 @@ def find_active(fleet_root: Path) -> ActiveLab | None:
             hint="orchestrator lab up to go on in the lab, orchestrator lab down to leave it",
         )
     return ActiveLab(places, record, pids[0])
+
+
+def _refuse_anothers(fleet_root: Path, places: LabPlaces) -> None:
+    """Stop where a lab is up for the fleet whose record is another user's, such as root's."""
+    for cgroup in possible_groups(places.id):
+        if cgroup.populated:
+            raise LabError(
+                f"a lab is up for {fleet_root}, and it is another user's",
+                hint="run the same command as that user, or mean the real hosts: --no-lab",
+            )
 
 
 def enter(active: ActiveLab) -> None:

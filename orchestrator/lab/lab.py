@@ -18,7 +18,7 @@ from orchestrator.lab import (
     seed,
     ssh_files,
 )
-from orchestrator.lab.cgroup import Cgroup, cgroup2_root
+from orchestrator.lab.cgroup import Cgroup, cgroup2_root, lab_group
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.host import LabHost, furnish
 from orchestrator.lab.image import Image, Progress
@@ -60,7 +60,7 @@ class Lab:
         """
         requirements.check_root()
         places = LabPlaces.of(fleet_root)
-        group = Cgroup(cgroup2_root() / f"orchestrator-lab-{places.id}")
+        group = lab_group(cgroup2_root(), places.id)
         return cls(fleet_root.resolve(), places, group, on_progress)
 
     @property

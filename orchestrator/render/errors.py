@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from orchestrator.errors import OrchestratorError, StepError
@@ -40,8 +41,11 @@ def draw_problem(host: str, problem: Problem, log: str, output: Output) -> None:
         output: Standard error.
     """
     verb = "refused" if problem.refused else "failed"
+    # "activation failed (exit 4)" names its step by itself.
+    named = re.match(r"[a-z ]+ failed\b", problem.message)
+    step = "" if named else f"{problem.step} {verb}: "
     name = output.paint("error:", Colour.BAD)
-    output.line(f"{name} host '{host}': {problem.step} {verb}: {clean(problem.message)}")
+    output.line(f"{name} host '{host}': {step}{clean(problem.message)}")
     if problem.host_state:
         output.line(f"now: {clean(problem.host_state)}")
     draw_rest(output, problem.hint, problem.command, problem.stderr)

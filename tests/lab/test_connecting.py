@@ -220,3 +220,13 @@ def test_a_lab_that_is_gone_is_never_mistaken_for_the_real_fleet(fleet: Bench) -
     assert done.rc == 1
     assert "orchestrator lab up" in done.err
     assert done.out == ""
+
+
+def test_another_users_lab_is_never_mistaken_for_the_real_fleet(fleet: Bench) -> None:
+    """Whose record of the lab is elsewhere is stopped: the real hosts are not meant."""
+    stranger = replace(fleet, more={"XDG_STATE_HOME": str(fleet.home / "stranger")})
+    done = stranger.run("deploy")
+    assert done.rc == 1
+    assert "another user's" in done.err
+    assert "--no-lab" in done.err
+    assert done.out == ""

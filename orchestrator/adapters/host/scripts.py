@@ -54,6 +54,8 @@ dir=/run/orchestrator/$unit
 mkdir -p -m 0700 /run/orchestrator
 mkdir "$dir"
 mkdir -p /nix/var/nix/gcroots/orchestrator
+# Roots of a run that was left in the middle; no activation takes days.
+find /nix/var/nix/gcroots/orchestrator -type l -mtime +1 -exec rm -f {} + 2>/dev/null || :
 ln -sfn "$toplevel" "/nix/var/nix/gcroots/orchestrator/$unit"
 cat > "$dir/action"
 exec systemd-run --quiet --collect --no-ask-password --service-type=exec --unit="$unit" \

@@ -48,8 +48,9 @@ async def _open(
     target: Connect, settings: SshSettings, hops: contextlib.AsyncExitStack, name: str
 ) -> asyncssh.SSHClientConnection:
     options = await ssh_options(target, settings)
-    tunnel = await open_jumps(target, options, settings, hops, name)
-    return await _hop(target, settings, hops, tunnel, options, name)
+    tunnel = await open_jumps(target, options, settings, hops)
+    trust = f"trust it: orchestrator host trust {name}"
+    return await _hop(target, settings, hops, tunnel, options, trust)
 
 
 async def open_jumps(
@@ -57,7 +58,6 @@ async def open_jumps(
     options: asyncssh.SSHClientConnectionOptions,
     settings: SshSettings,
     hops: contextlib.AsyncExitStack,
-    name: str,
 ) -> asyncssh.SSHClientConnection | None:
     """Open the connections to the jump hosts before a target; ``None`` where there is none.
 
@@ -67,7 +67,8 @@ async def open_jumps(
     """
     tunnel: asyncssh.SSHClientConnection | None = None
     for jump in _jumps(target, options):
-        tunnel = await _hop(jump, settings, hops, tunnel, await ssh_options(jump, settings), name)
+        trust = f"connect to the jump host once by hand: {ssh_command(jump, settings)}"
+        tunnel = await _hop(jump, settings, hops, tunnel, await ssh_options(jump, settings), trust)
     return tunnel
 
 
@@ -136,7 +137,7 @@ async def _hop(
     hops: contextlib.AsyncExitStack,
     tunnel: asyncssh.SSHClientConnection | None,
     options: asyncssh.SSHClientConnectionOptions,
-    name: str,
+    trust: str,
 ) -> asyncssh.SSHClientConnection:
     known_hosts = settings.known_hosts_files(options.known_hosts)
     command = ssh_command(target, settings)
@@ -154,7 +155,7 @@ async def _hop(
     except asyncssh.HostKeyNotVerifiable as error:
         raise StepError(
             f"the host key of {target.address} is not a known one: {error.reason}",
-            hint=f"if you expect this key: orchestrator host trust {name}",
+            hint=f"if you expect this key, {trust}",
             command=command,
         ) from error
     except asyncssh.PermissionDenied as error:

@@ -52,7 +52,7 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
     async with contextlib.AsyncExitStack() as hops:
         try:
             async with asyncio.timeout(host.deadlines.connect):
-                tunnel = await open_jumps(target, options, settings, hops, host.name)
+                tunnel = await open_jumps(target, options, settings, hops)
                 key = await asyncssh.get_server_host_key(
                     options.host, options.port, tunnel=tunnel or (), config=None
                 )

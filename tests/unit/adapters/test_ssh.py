@@ -152,7 +152,7 @@ def test_an_unknown_host_key_is_refused(hub: Hub) -> None:
     error = refused(hub, lambda port: hub.settings(None, port))
     assert not isinstance(error, UnreachableError)
     assert "the host key of 127.0.0.1 is not a known one" in error.message
-    assert error.hint == "if you expect this key: orchestrator host trust p620"
+    assert error.hint == "if you expect this key, trust it: orchestrator host trust p620"
     assert hub.commands == []
 
 
