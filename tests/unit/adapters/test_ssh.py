@@ -251,8 +251,9 @@ def test_a_jump_hosts_key_is_checked(hub: Hub) -> None:
             async with open_ssh(host, hub.settings(hub.host_key, port)):
                 pass
 
-    with pytest.raises(StepError, match="is not a known one"):
+    with pytest.raises(StepError, match="is not a known one") as caught:
         asyncio.run(connecting())
+    assert "jump host once by hand: ssh" in str(caught.value.hint)
     assert hub.jumps == []
 
 
