@@ -17,7 +17,7 @@ from orchestrator.adapters.host.state import ask_state, write_record
 from orchestrator.engine.lifeline import SHORT_SECONDS, Lifeline
 from orchestrator.engine.verification import verify
 from orchestrator.engine.work import HostWork, problem_of, step_name
-from orchestrator.errors import RefusedError, StepError
+from orchestrator.errors import RefusedError, StepError, UnreachableError
 from orchestrator.model.event import Phase
 from orchestrator.model.goal import Goal
 from orchestrator.model.outcome import Deployed, Failed, RolledBack
@@ -158,12 +158,24 @@ class Activation:
                     command=self._by_hand(target, "boot"),
                     stderr=result.log,
                 )
-            now = await ask_state(self._lifeline.executor, self._work.host)
-            if wrong := prove.boots(now, target):
+            now = await self._ask()
+            wrong = prove.boots(now, target, self._before)
+            # It may have booted since it was proved, or another deployer been there.
+            if not wrong and Step.ACTIVATE in self._plan.steps:
+                wrong = prove.runs(now, target)
+            if wrong:
                 raise StepError(f"the end state is wrong: {wrong}")
             if not now.boot_source.is_boot_loader:
                 self._warn("the boot loader's default cannot be read there; the profile was proved")
         await self._record(target)
+
+    async def _ask(self) -> HostState:
+        """Ask what it is now; a connection lost at this moment is no reason to take it back."""
+        try:
+            return await ask_state(self._lifeline.executor, self._work.host)
+        except UnreachableError:
+            await self._lifeline.renew(self._work.host.deadlines.connect)
+            return await ask_state(self._lifeline.executor, self._work.host)
 
     async def _record(self, target: OutPath) -> None:
         run, request = self._work.session.run, self._work.session.request
@@ -188,16 +200,17 @@ class Activation:
         target, before = self._plan.target.out, self._before
         try:
             with self._work.step(Phase.ROLL_BACK):
-                now = await self._return()
+                ended, now = await self._return()
         except StepError as second:
             unknown = f"not known ({second.message}); before, {prove.in_words(before)}"
             return Failed(error.message, problem_of(error, unknown), target)
         state = prove.in_words(now)
-        if wrong := prove.is_back(now, before):
+        if wrong := prove.is_back(now, before) or ended:
             return Failed(error.message, problem_of(error, f"{state}; {wrong}"), target)
         return RolledBack(error.message, target, problem_of(error, f"{state}, as before"))
 
-    async def _return(self) -> HostState:
+    async def _return(self) -> tuple[str | None, HostState]:
+        """Give what went wrong on the way back, and what the host is now."""
         await self._lifeline.keep()
         await self._lifeline.stop_unit()
         before = self._before
@@ -208,10 +221,11 @@ class Activation:
         )
         assert before.running is not None
         result = await self._lifeline.do("return", scripts.RETURN, arguments, keep=before.running)
-        if result.rc not in (0, prove.ACCEPTED_EXIT):
-            self._work.log(f"going back ended with {result.ending}")
+        # The paths may be right all the same: an activation sets /run/current-system last.
+        fine = result.rc in (0, prove.ACCEPTED_EXIT)
+        ended = None if fine else f"going back did not end well ({result.ending}); the log has it"
         await self._lifeline.renew(self._work.host.deadlines.connect)
-        return await ask_state(self._lifeline.executor, self._work.host)
+        return ended, await ask_state(self._lifeline.executor, self._work.host)
 
     def _left_alone(self) -> Failed:
         """A person would not wait: say what goes on there."""

@@ -14,7 +14,7 @@ from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.activation import Activation, require_return
 from orchestrator.engine.delivery import deliver
 from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import StepError
+from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.event import Phase
 from orchestrator.model.outcome import (
     Completed,
@@ -70,6 +70,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     assert executor is not None
     assert state is not None
     async with work.session.gates.activations:
+        executor, state = await _ask_again(work, stack, executor)
         return await Activation(work, plan, state, executor, stack).run()
 
 
@@ -103,6 +104,18 @@ async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostSta
     async with work.turn(Phase.ASK, work.session.gates.connections):
         executor = await work.connect(stack)
         return executor, await ask_state(executor, work.host)
+
+
+async def _ask_again(
+    work: HostWork, stack: AsyncExitStack, executor: Executor
+) -> tuple[Executor, HostState]:
+    """Record what to return to: since it was asked, a build may have taken an hour."""
+    with work.step(Phase.ASK):
+        try:
+            return executor, await ask_state(executor, work.host)
+        except UnreachableError:
+            executor = await work.connect(stack)
+            return executor, await ask_state(executor, work.host)
 
 
 def _would_be(plan: HostPlan) -> Outcome:

@@ -106,5 +106,7 @@ class Lifeline:
                 )
             try:
                 return await unit.wait(self.executor, name, left)
-            except UnreachableError:
+            except UnreachableError as error:
+                self._work.log(f"{error.message}; asking again")
+                await asyncio.sleep(RECONNECT_SECONDS)
                 await self.renew(deadline - clock.time())

@@ -16,8 +16,10 @@ def runs(state: HostState, wanted: OutPath) -> str | None:
     return f"/run/current-system is {_words(state.running)}, not {wanted.short}"
 
 
-def boots(state: HostState, wanted: OutPath) -> str | None:
+def boots(state: HostState, wanted: OutPath, before: HostState) -> str | None:
     """Why the host's profile and boot default are not ``wanted``, or ``None`` where both are."""
+    if unread := _unread(state, before):
+        return unread
     if state.profile != wanted:
         return f"the system profile is {_words(state.profile)}, not {wanted.short}"
     if state.boot_default != wanted:
@@ -27,6 +29,8 @@ def boots(state: HostState, wanted: OutPath) -> str | None:
 
 def is_back(now: HostState, before: HostState) -> str | None:
     """Why the host is not back at the state it was in, or ``None`` where it is."""
+    if unread := _unread(now, before):
+        return unread
     for what, found, recorded in (
         ("/run/current-system", now.running, before.running),
         ("the system profile", now.profile, before.profile),
@@ -34,6 +38,13 @@ def is_back(now: HostState, before: HostState) -> str | None:
     ):
         if found != recorded:
             return f"{what} is {_words(found)}, and was {_words(recorded)}"
+    return None
+
+
+def _unread(now: HostState, before: HostState) -> str | None:
+    """The profile stands for a boot loader's default only where that never could be read."""
+    if before.boot_source.is_boot_loader and not now.boot_source.is_boot_loader:
+        return f"the default of {before.boot_source.value} could be read before, and no more"
     return None
 
 

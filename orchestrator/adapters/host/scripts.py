@@ -63,29 +63,36 @@ exec systemd-run --quiet --collect --no-ask-password --service-type=exec --unit=
   --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
   -- /bin/sh -c '
     dir=$1; shift
+    [ ! -e "$dir/never" ] || exit 0
     /bin/sh "$dir/action" "$@" > "$dir/log" 2>&1 < /dev/null
     rc=$?
     echo "$rc" > "$dir/exit.new" && mv "$dir/exit.new" "$dir/exit"
   ' sh "$dir" "$@"
 """
 
-# Wait for a unit's work and print how it ended: the exit code, then what it said.
+ENDED = "orchestrator-unit-ended"
+"""Opens the line that says how a unit's work ended: a login shell may print lines before it."""
+
+# Wait for a unit's work and print how it ended: the exit code, then the end of what it said.
 # May be asked again on another connection, for as long as the host is up.
 # $1 unit
-WAIT = r"""
+WAIT = rf"""
 dir=/run/orchestrator/$1
+ended() {{ printf '\n{ENDED} %s\n' "$1"; tail -c 1000000 "$dir/log" 2>/dev/null; exit 0; }}
 mkdir -p -m 0700 /run/orchestrator
 # What was not begun yet is never begun: its folder is taken.
-mkdir "$dir" 2>/dev/null && { echo unknown; exit 0; }
+mkdir "$dir" 2>/dev/null && ended unknown
 tries=0
 while [ ! -e "$dir/exit" ]; do
   tries=$((tries + 1))
   if [ $((tries % 10)) -eq 0 ] && ! systemctl is-active --quiet "$1.service"; then
-    [ -e "$dir/exit" ] || { echo killed; cat "$dir/log" 2>/dev/null; exit 0; }
+    # A start that is slow comes to nothing from here on; it may have been in time.
+    : > "$dir/never"
+    systemctl is-active --quiet "$1.service" || [ -e "$dir/exit" ] || ended killed
   fi
   sleep 0.1
 done
-cat "$dir/exit" "$dir/log"
+ended "$(cat "$dir/exit")"
 """
 
 # Forget a unit's work: its folder and its root.
@@ -95,11 +102,17 @@ rm -rf "/run/orchestrator/$1"
 rm -f "/nix/var/nix/gcroots/orchestrator/$1"
 """
 
-# End a unit that did not end by itself.
+# End a unit that did not end by itself, or was not begun yet; fail where it goes on.
 # $1 unit
 STOP = r"""
-systemctl stop "$1.service" 2>&1 || true
-systemctl reset-failed "$1.service" 2>/dev/null || true
+mkdir -p -m 0700 /run/orchestrator "/run/orchestrator/$1"
+: > "/run/orchestrator/$1/never"
+systemctl stop "$1.service" 2>/dev/null
+case $(systemctl show --property ActiveState --value "$1.service") in
+inactive | failed) systemctl reset-failed "$1.service" 2>/dev/null; exit 0 ;;
+esac
+systemctl status --no-pager "$1.service" >&2
+exit 1
 """
 
 # $1 toplevel  $2 test | dry-activate

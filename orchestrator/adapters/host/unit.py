@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
-from orchestrator.errors import StepError
+from orchestrator.adapters.process import how_it_ended
+from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.store import OutPath
+
+_ENDED = re.compile(rf"^{scripts.ENDED} (\d+|killed|unknown)\n".encode(), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +77,34 @@ async def wait(executor: Executor, unit: str, deadline: float) -> UnitResult:
     """Wait for a unit's work to end. May be asked again on another connection.
 
     Raises:
-        UnreachableError: The connection was lost; the unit goes on.
+        UnreachableError: The connection was lost, or the waiting was ended; the unit goes on.
         StepError: The deadline passed; the unit goes on.
     """
     done = await executor.run(scripts.script(scripts.WAIT, unit), deadline=deadline)
-    code, _, log = done.stdout.decode(errors="replace").partition("\n")
+    if done.rc != 0 or (found := _ENDED.search(done.stdout)) is None:
+        # Whoever waited was ended, not the unit: nothing is known of that.
+        raise UnreachableError(
+            f"the host did not say how {unit} ended ({how_it_ended(done.rc)})",
+            command=executor.repeat(("systemctl", "status", unit)),
+            stderr=done.err,
+        )
+    code, log = found[1].decode(), done.stdout[found.end() :].decode(errors="replace")
     return UnitResult(int(code) if code.isdecimal() else None, log, began=code != "unknown")
 
 
 async def stop(executor: Executor, unit: str, deadline: float) -> None:
-    """End a unit's work where it is."""
-    await executor.run(scripts.script(scripts.STOP, unit), deadline=deadline)
+    """End a unit's work where it is.
+
+    Raises:
+        StepError: It goes on.
+    """
+    done = await executor.run(scripts.script(scripts.STOP, unit), deadline=deadline)
+    if done.rc != 0:
+        raise StepError(
+            f"the unit {unit} could not be stopped ({how_it_ended(done.rc)})",
+            command=executor.repeat(("systemctl", "stop", unit)),
+            stderr=done.err,
+        )
 
 
 async def forget(executor: Executor, unit: str, deadline: float) -> None:

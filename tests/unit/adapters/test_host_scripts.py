@@ -15,6 +15,7 @@ from orchestrator.model.store import OutPath
 
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
+ENDED = f"\n{scripts.ENDED}"
 PLACES = ("/etc/machine-id", "/run/", "/nix/var/", "/var/lib/", "/boot", "/efi")
 TOOL = '#!/bin/sh\nprintf "%s\\n" "${0##*/} $*" >> "$CALLS"\n'
 
@@ -193,19 +194,40 @@ def test_a_unit_says_how_its_work_ended(machine: Machine, code: int) -> None:
         == 0
     )
     done = machine.run(scripts.WAIT, "u-1")
-    assert done.stdout == f"{code}\na b|$(id)|err\n"
+    assert done.stdout == f"{ENDED} {code}\na b|$(id)|err\n"
 
 
 def test_a_killed_unit_is_told(machine: Machine) -> None:
     """A unit that is gone without a word of its end, with what it said until then."""
     machine.tool("systemctl", "exit 3\n")
     machine.write("run/orchestrator/u-1/log", "half way\n")
-    assert machine.run(scripts.WAIT, "u-1").stdout == "killed\nhalf way\n"
+    assert machine.run(scripts.WAIT, "u-1").stdout == f"{ENDED} killed\nhalf way\n"
 
 
 def test_a_unit_that_never_was_is_told(machine: Machine) -> None:
     """Where the start was lost, waiting ends at once."""
-    assert machine.run(scripts.WAIT, "u-1").stdout == "unknown\n"
+    assert machine.run(scripts.WAIT, "u-1").stdout == f"{ENDED} unknown\n"
+
+
+def test_a_start_that_is_late_comes_to_nothing(machine: Machine) -> None:
+    """What was called killed, or was stopped, must not begin beside the way back."""
+    machine.tool("systemctl", "[ $1 != show ] || echo inactive\n[ $1 != is-active ]\n")
+    machine.write("run/orchestrator/u-1/log", "")
+    assert machine.run(scripts.WAIT, "u-1").stdout == f"{ENDED} killed\n"
+    assert machine.run(scripts.STOP, "u-2").returncode == 0
+    machine.tool("systemd-run", 'while [ "$1" != -- ]; do shift; done; shift; "$@"\n')
+    for unit in ("u-1", "u-2"):
+        assert machine.run(scripts.START, unit, "x", NEW.path, stdin="touch $0").returncode != 0
+        # Late is also whoever took the folder before: its unit looks again.
+        late = scripts.START.replace('mkdir "$dir"\n', "")
+        assert machine.run(late, unit, "x", NEW.path, stdin="echo it ran\n").returncode == 0
+        assert not (machine.root / f"run/orchestrator/{unit}/exit").exists()
+
+
+def test_a_unit_that_goes_on_is_not_called_stopped(machine: Machine) -> None:
+    """The exit code tells, whatever systemctl said."""
+    machine.tool("systemctl", "[ $1 != show ] || echo deactivating\n")
+    assert machine.run(scripts.STOP, "u-1").returncode == 1
 
 
 def test_a_unit_is_forgotten(machine: Machine) -> None:

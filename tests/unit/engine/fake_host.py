@@ -170,7 +170,7 @@ class FakeExecutor:
                 if found is not None and found.rc is None:
                     raise StepError(f"/bin/sh did not end on the host within {deadline:.0f} s")
                 code = "unknown" if found is None else found.rc if found.rc != -1 else "killed"
-                text = f"{code}\n{found.log if found else ''}"
+                text = f"Welcome\n\n{scripts.ENDED} {code}\n{found.log if found else ''}"
             case "stop":
                 host.units.setdefault(arguments[0], Unit(-1)).rc = -1
             case "forget":

@@ -73,7 +73,7 @@ def test_steps_come_in_their_order(bench: Bench) -> None:
     bench.deploy()
     calls = [call for call in bench.host.calls if call not in ("wait", "forget", "start")]
     assert calls == [
-        *("connect", "state", "build", "copy", "in activate"),
+        *("connect", "state", "build", "copy", "state", "in activate"),
         *("connect", "state", "verify", "in commit", "state", "record"),
     ]
 
@@ -263,6 +263,87 @@ def test_a_rollback_that_fails_is_told(bench: Bench) -> None:
     assert bench.host.running == ELSE
 
 
+def test_paths_as_before_are_no_way_back_that_failed(bench: Bench) -> None:
+    """An activation sets its link last: one that cannot be undone is not called rolled back."""
+    bench.host.goes_wrong("in activate", exits(2))
+    bench.host.goes_wrong("in return", exits(1, "Could not acquire lock"))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.host_state == (
+        f"it runs and will boot {OLD.short}; going back did not end well (exit 1); the log has it"
+    )
+
+
+def test_who_waits_may_be_killed(bench: Bench) -> None:
+    """The unit goes on when the shell that waits for it is ended: it is asked for again."""
+    bench.host.goes_wrong("wait", exits(143), exits(0, "sudo: no more processes"))
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.calls.count("in activate") == 1
+    assert bench.host.calls.count("in return") == 0
+
+
+def test_a_unit_that_cannot_be_stopped_is_not_gone_over(bench: Bench) -> None:
+    """Nothing is known of a host where the activation goes on: it is not called rolled back."""
+    bench.host.goes_wrong("wait", passes_deadline)
+    bench.host.goes_wrong("stop", exits(1, "Active: deactivating"))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.host_state is not None
+    assert outcome.problem.host_state.startswith("not known (the unit ")
+    assert "in return" not in bench.host.calls
+
+
+def test_the_state_to_return_to_is_the_last_before_activation(bench: Bench) -> None:
+    """What another deployer did while this one built is what a failed activation returns to."""
+
+    def another(host: FakeHost) -> None:
+        host.running = host.profile = host.boot_default = ELSE
+
+    bench.host.goes_wrong("copy", another)
+    bench.host.goes_wrong("in activate", then(set_running(NEW), rc=2))
+    assert isinstance(bench.deploy(), RolledBack)
+    assert bench.host.state == (ELSE, ELSE, ELSE)
+
+
+def test_a_connection_that_was_lost_while_building_is_made_anew(bench: Bench) -> None:
+    """A build may take an hour; the host may have booted since."""
+    bench.host.goes_wrong("state", None, loses_connection)
+    assert isinstance(bench.deploy(), Deployed)
+
+
+def test_a_connection_lost_after_the_commit_takes_nothing_back(bench: Bench) -> None:
+    """The host is at its target: it is asked again over a new connection."""
+    bench.host.goes_wrong("state", None, None, None, loses_connection)
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.state == ALL_NEW
+
+
+def test_what_runs_is_proved_after_the_commit_too(bench: Bench) -> None:
+    """Where another deployer activates in between, this one does not say that its system runs."""
+
+    def another(host: FakeHost) -> None:
+        host.running, host.profile, host.boot_default = ELSE, NEW, NEW
+
+    bench.host.goes_wrong("in commit", then(another))
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert outcome.problem.step == "commit"
+
+
+def test_a_boot_loader_that_is_lost_in_the_commit_is_no_proof(bench: Bench) -> None:
+    """The profile stands for a default that never could be read, not for one that got lost."""
+
+    def loses(host: FakeHost) -> None:
+        host.profile, host.boot_source = NEW, "profile"
+
+    bench.host.goes_wrong("in commit", then(loses))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert "the default of systemd-boot could be read before, and no more" in (
+        outcome.problem.message + str(outcome.problem.host_state)
+    )
+
+
 def test_a_killed_unit_is_ended_before_the_way_back(bench: Bench) -> None:
     """A unit that does not end in time is stopped: it must not go on beside the rollback."""
     bench.host.goes_wrong("wait", passes_deadline)
@@ -400,8 +481,8 @@ ANY_FAULT: dict[str, list[Fault | None]] = {
     "connect": [None, loses_connection, refuses_login],
     "state": [None, loses_connection, exits(1), passes_deadline],
     "start": [None, loses_connection, exits(1)],
-    "wait": [None, loses_connection, passes_deadline],
-    "stop": [None, loses_connection],
+    "wait": [None, loses_connection, passes_deadline, exits(143)],
+    "stop": [None, loses_connection, exits(1)],
     "forget": [None, loses_connection],
     "record": [None, loses_connection, exits(1)],
     "in activate": [None, exits(0), exits(1), then(set_running(NEW), rc=4), exits(-1), exits(4)],

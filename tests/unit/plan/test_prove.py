@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.state import HostState
+from orchestrator.model.state import BootSource, HostState
 from orchestrator.model.store import OutPath
 from orchestrator.plan import prove
 
@@ -39,7 +39,7 @@ def test_running_is_what_current_system_says(state: HostState) -> None:
 @given(states)
 def test_booting_needs_profile_and_boot_default(state: HostState) -> None:
     """A host boots the wanted system exactly where both agree on it."""
-    proved = prove.boots(state, NEW) is None
+    proved = prove.boots(state, NEW, BEFORE) is None
     assert proved is (state.profile == NEW and state.boot_default == NEW)
 
 
@@ -70,8 +70,8 @@ def test_newly_failed_units_are_this_deployments(now: HostState, before: HostSta
 def test_a_wrong_end_state_is_told_in_words() -> None:
     """The words name what was looked at, what was found, and what should be."""
     assert prove.runs(BEFORE, NEW) == f"/run/current-system is {OLD.short}, not {NEW.short}"
-    assert prove.boots(BEFORE, NEW) == f"the system profile is {OLD.short}, not {NEW.short}"
-    assert prove.boots(replace(BEFORE, profile=NEW, boot_default=None), NEW) == (
+    assert prove.boots(BEFORE, NEW, BEFORE) == f"the system profile is {OLD.short}, not {NEW.short}"
+    assert prove.boots(replace(BEFORE, profile=NEW, boot_default=None), NEW, BEFORE) == (
         f"the boot default is nothing that is known, not {NEW.short}"
     )
     assert prove.is_back(replace(BEFORE, boot_default=NEW), BEFORE) == (
@@ -80,6 +80,16 @@ def test_a_wrong_end_state_is_told_in_words() -> None:
     assert prove.is_back(replace(BEFORE, running=None), BEFORE) == (
         f"/run/current-system is nothing that is known, and was {OLD.short}"
     )
+
+
+def test_a_boot_loader_that_can_no_more_be_read_proves_nothing() -> None:
+    """The profile stands for it only where it never could be read."""
+    readable = replace(BEFORE, boot_source=BootSource.SYSTEMD_BOOT)
+    lost = "the default of systemd-boot could be read before, and no more"
+    assert prove.boots(BEFORE, OLD, readable) == lost
+    assert prove.is_back(BEFORE, readable) == lost
+    assert prove.boots(readable, OLD, BEFORE) is None
+    assert prove.is_back(readable, BEFORE) is None
 
 
 def test_a_state_is_put_in_words() -> None:
