@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 RECORDS = Path("/var/lib/orchestrator")
-PLACES = ("/proc", "/nix", "/boot", "/run", "/etc/machine-id", str(RECORDS))
+PLACES = ("/proc", "/nix", "/boot", "/run", "/etc", str(RECORDS))
 OPEN_TREE, MOVE_MOUNT = 428, 429
 AT_FDCWD, OPEN_TREE_CLONE, AT_RECURSIVE, MOVE_MOUNT_F_EMPTY_PATH = -100, 1, 0x8000, 4
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x20000000, 0x40000000
