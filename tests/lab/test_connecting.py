@@ -187,7 +187,14 @@ def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
     assert found.rc == 0, found
     leader, _, environment = found.out.partition("\n")
     more = dict(pair.split("=", 1) for pair in environment.split("\0") if pair)
-    here = replace(fleet, more={**more, "FLEET": str(fleet.root)})
+    # systemd's own tools are the host's too; this machine may have none.
+    tools = fleet.home / "tools"
+    tools.mkdir()
+    for tool in ("systemctl", "systemd-run"):
+        (tools / tool).write_text(f'#!/bin/sh\nexec chroot /proc/1/root {tool} "$@"\n')
+        (tools / tool).chmod(0o755)
+    path = f"{tools}:{more.get('PATH', fleet.environment['PATH'])}"
+    here = replace(fleet, more={**more, "PATH": path, "FLEET": str(fleet.root)})
     script = Path(__file__).with_name("sit_on.py")
     return here.command(sys.executable, str(script), leader, str(ORCHESTRATOR), *arguments)
 
