@@ -43,9 +43,13 @@ def require_return(plan: HostPlan, before: HostState) -> None:
         if needed and path is None
     ]
     if missing:
+        repair = (
+            "make what it runs its profile again: "
+            "nix-env -p /nix/var/nix/profiles/system --set $(readlink -f /run/current-system)"
+        )
         raise RefusedError(
             f"there is nothing to go back to: it has not {' nor '.join(missing)}",
-            hint="install NixOS on it first (nixos-install), then deploy",
+            hint=repair if before.running else "install NixOS on it (nixos-install), then deploy",
         )
 
 
@@ -221,11 +225,13 @@ class Activation:
         )
         assert before.running is not None
         result = await self._lifeline.do("return", scripts.RETURN, arguments, keep=before.running)
-        # The paths may be right all the same: an activation sets /run/current-system last.
-        fine = result.rc in (0, prove.ACCEPTED_EXIT)
-        ended = None if fine else f"going back did not end well ({result.ending}); the log has it"
         await self._lifeline.renew(self._work.host.deadlines.connect)
-        return ended, await ask_state(self._lifeline.executor, self._work.host)
+        now = await ask_state(self._lifeline.executor, self._work.host)
+        read = now.boot_source.is_boot_loader
+        if result.rc == 0 or (result.rc == scripts.LOADER_FAILED and read):
+            return None, now
+        # The paths may be right all the same: an activation sets /run/current-system last.
+        return f"going back did not end well ({result.ending}); the log has it", now
 
     def _left_alone(self) -> Failed:
         """A person would not wait: say what goes on there."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 #   extlinux      the `DEFAULT` label's `init=`
 # A pattern as `default` (systemd-boot allows globs) is matched by the shell.
 STATE = r"""
-link() { readlink -f "$2" 2>/dev/null | sed "s|^|$1=|"; }
+# A link that leads nowhere is nothing to return to.
+link() { [ -e "$2" ] && readlink -f "$2" | sed "s|^|$1=|"; }
 init() { sed -n 's|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p' "$1" | head -n 1; }
 printf 'machine_id=%s\n' "$(cat /etc/machine-id 2>/dev/null)"
 printf 'boot_id=%s\n' "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
@@ -129,14 +130,19 @@ nix-env --profile /nix/var/nix/profiles/system --set "$1"
 exec "$2/bin/switch-to-configuration" boot
 """
 
+LOADER_FAILED = 75
+"""How RETURN ends where all but the boot loader's installer went well: the proof then decides."""
+
 # Go back to the recorded systems: what boots first, so that a power cut now ends right too.
-# An empty argument is left as it is.
+# An empty argument is left as it is. What the profile and the boot default are is read afterwards;
+# whether an activation went well is known here only.
 # $1 the profile's system  $2 the boot default's system  $3 the running system
-RETURN = r"""
+RETURN = rf"""
 rc=0
-[ -z "$1" ] || nix-env --profile /nix/var/nix/profiles/system --set "$1" || rc=$?
-[ -z "$2" ] || "$2/bin/switch-to-configuration" boot || rc=$?
-[ -z "$3" ] || "$3/bin/switch-to-configuration" test || rc=$?
+[ -z "$1" ] || nix-env --profile /nix/var/nix/profiles/system --set "$1" || rc={LOADER_FAILED}
+[ -z "$2" ] || "$2/bin/switch-to-configuration" boot || rc={LOADER_FAILED}
+[ -z "$3" ] && exit $rc
+"$3/bin/switch-to-configuration" test || {{ code=$?; [ $code = 4 ] || exit $code; }}
 exit $rc
 """
 

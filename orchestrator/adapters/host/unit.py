@@ -32,7 +32,7 @@ class UnitResult:
     def ending(self) -> str:
         """How it ended, in a few words."""
         if not self.began:
-            return "it never began"
+            return "it never began, or the host has booted since"
         return "it was killed" if self.rc is None else f"exit {self.rc}"
 
 

@@ -138,6 +138,16 @@ def test_without_a_default_the_profile_stands_for_it(
     assert (state.running, state.profile, state.failed_units) == (None, None, ())
 
 
+def test_a_profile_that_leads_nowhere_is_none(machine: Machine) -> None:
+    """A system that was collected is nothing to return to."""
+    link = machine.write("nix/var/nix/profiles/x", "").with_name("system")
+    link.symlink_to(OLD.path)
+    assert "profile=" not in machine.run(scripts.STATE).stdout
+    link.unlink()
+    link.symlink_to(machine.root)
+    assert f"profile={machine.root}\n" in machine.run(scripts.STATE).stdout
+
+
 def test_failed_units_and_the_record_are_told(machine: Machine) -> None:
     """Units by their first column; a record of several lines is one."""
     machine.tool(
@@ -261,13 +271,19 @@ def test_commit_sets_the_profile_first(machine: Machine) -> None:
     assert machine.called == [profile, "new boot", profile]
 
 
-def test_return_does_all_it_can(machine: Machine) -> None:
+@pytest.mark.parametrize(("code", "ends"), [(0, 75), (4, 75), (1, 1)])
+def test_return_does_all_it_can(machine: Machine, code: int, ends: int) -> None:
     """What boots first; a step that fails keeps none of the others from being tried."""
-    old = system(machine, "old", code=4)
+    old = system(machine, "old", code)
     machine.tool("nix-env", "exit 1\n")
-    assert machine.run(scripts.RETURN, old, old, old).returncode == 4
+    assert machine.run(scripts.RETURN, old, old, old).returncode == ends
     assert [call.split()[0] for call in machine.called] == ["nix-env", "old", "old"]
     assert machine.called[1:] == ["old boot", "old test"]
+
+
+def test_return_ends_well_where_units_fail(machine: Machine) -> None:
+    """Exit 4: the system is activated, and units failed that may have failed before."""
+    assert machine.run(scripts.RETURN, "", "", system(machine, "old", 4)).returncode == 0
 
 
 def test_return_leaves_alone_what_it_is_not_given(machine: Machine) -> None:

@@ -274,6 +274,19 @@ def test_paths_as_before_are_no_way_back_that_failed(bench: Bench) -> None:
     )
 
 
+@pytest.mark.parametrize(("source", "kind"), [("systemd-boot", RolledBack), ("profile", Failed)])
+def test_a_full_boot_partition_is_no_rollback_that_failed(
+    bench: Bench, source: str, kind: type[Outcome]
+) -> None:
+    """Where the boot loader's default can be read, the proof decides; else nothing is claimed."""
+    bench.host.boot_source = source
+    bench.host.goes_wrong("in commit", then(set_profile(NEW), rc=1))
+    bench.host.goes_wrong(
+        "in return", then(lambda host: set_running(OLD)(host) or set_profile(OLD)(host), rc=75)
+    )
+    assert isinstance(bench.deploy(), kind)
+
+
 def test_who_waits_may_be_killed(bench: Bench) -> None:
     """The unit goes on when the shell that waits for it is ended: it is asked for again."""
     bench.host.goes_wrong("wait", exits(143), exits(0, "sudo: no more processes"))
