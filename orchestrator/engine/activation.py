@@ -104,7 +104,7 @@ class Activation:
             await self._activate(target)
             await self._prove_running(target)
         if Step.VERIFY in self._plan.steps:
-            await verify(self._work, self._lifeline.executor)
+            await verify(self._work, self._lifeline)
         self._work.session.interrupt.check()
         if Step.COMMIT in self._plan.steps:
             await self._commit(target)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.testinfra import run
+from orchestrator.engine.lifeline import Lifeline
 from orchestrator.engine.work import HostWork
+from orchestrator.errors import UnreachableError
 from orchestrator.model.event import Phase
 
 
-async def verify(work: HostWork, executor: Executor) -> None:
+async def verify(work: HostWork, lifeline: Lifeline) -> None:
     """Run a host's suites; a person's wish to stop ends them.
 
     Raises:
@@ -24,7 +25,15 @@ async def verify(work: HostWork, executor: Executor) -> None:
         return
 
     async def on_host(command: str) -> CommandResult:
-        return await executor.run(("/bin/sh", "-c", command), deadline=host.deadlines.verify)
+        seconds = host.deadlines.verify
+        # sshd ends no command when its session is closed: it is given an end of its own there.
+        argv = ("timeout", "--kill-after=5", f"{seconds:.0f}", "/bin/sh", "-c", command)
+        try:
+            return await lifeline.executor.run(argv, deadline=seconds)
+        except UnreachableError:
+            # A check that is tried again finds a connection.
+            await lifeline.renew(host.deadlines.connect)
+            raise
 
     root = Path(session.setup.fleet.root)
     folder = Path(session.run.folder)
