@@ -70,6 +70,15 @@ def test_a_generation_on_disk(built: Path) -> None:
     assert (built / "bin/switch-to-configuration").stat().st_mode & 0o111
 
 
+def test_a_host_without_a_name_keeps_its_own(fleet: Fleet) -> None:
+    """A name goes to /etc/hostname, whatever it is; the empty one to no file."""
+    added = fleet.module("p510", '{ lib, ... }: { networking.hostName = lib.mkForce "installed"; }')
+    assert fleet.option("p510", "environment.etc.hostname.text") == "installed\n"
+    added.write_text('{ lib, ... }: { networking.hostName = lib.mkForce ""; }')
+    assert "hostname" not in fleet.option("p510", "environment.etc")
+    assert "nixos-system-unnamed-" in fleet.systems()["p510"]
+
+
 def test_carried_options_merge(fleet: Fleet) -> None:
     """Options that nobody declares have priorities and conditions, and conflict, as all others."""
     fleet.module(

@@ -23,7 +23,12 @@
         installed =
           (self.lib.nixosSystem {
             inherit system;
-            modules = [ { networking.hostName = "installed"; } ];
+            modules = [
+              {
+                networking.hostName = "";
+                system.name = "installed";
+              }
+            ];
           }).config.system.build.toplevel;
       });
     };

@@ -75,6 +75,11 @@ let
   limit = config.boot.loader.systemd-boot.configurationLimit;
 in
 {
+  options.system.name = mkOption {
+    type = types.str;
+    default = if config.networking.hostName == "" then "unnamed" else config.networking.hostName;
+    description = "What the system is called in the store.";
+  };
   options.system.stateVersion = mkOption {
     type = types.str;
     default = release;
@@ -87,7 +92,7 @@ in
   };
 
   config.system.build.toplevel = checked (
-    pkgs.runCommand "nixos-system-${config.networking.hostName}-${config.system.nixos.version}"
+    pkgs.runCommand "nixos-system-${config.system.name}-${config.system.nixos.version}"
       (
         lib.mergeAttrsList entries
         // {
