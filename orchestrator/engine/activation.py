@@ -207,6 +207,8 @@ class Activation:
                 ended, now = await self._return()
         except StepError as second:
             unknown = f"not known ({second.message}); before, {prove.in_words(before)}"
+            if not self._committing:
+                unknown += "; its boot default was not touched, so a reboot leads there"
             return Failed(error.message, problem_of(error, unknown), target)
         state = prove.in_words(now)
         if wrong := prove.is_back(now, before) or ended:

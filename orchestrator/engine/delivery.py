@@ -82,6 +82,11 @@ async def _copy(work: HostWork, plan: HostPlan, executor: Executor) -> None:
                 on_stderr=work.on_nix_line,
             )
         except StepError as error:
+            if "protocol mismatch" in error.stderr:
+                error.hint = (
+                    "the login shell prints text where Nix is to speak: "
+                    "have its start-up files print for interactive shells only"
+                )
             # The socket is gone by the time a person reads this.
             where = work.session.setup.ssh.connect_for(work.host.name, work.host.connect)
             user = f"{where.user}@" if where.user else ""

@@ -248,6 +248,7 @@ def test_a_host_that_is_gone_is_not_claimed_to_be_anywhere(
     assert outcome.problem.host_state is not None
     assert outcome.problem.host_state.startswith("not known (")
     assert OLD.short in outcome.problem.host_state
+    assert "a reboot leads there" in outcome.problem.host_state
 
 
 def test_a_rollback_that_fails_is_told(bench: Bench) -> None:
@@ -405,6 +406,18 @@ def test_a_failed_delivery_changes_nothing(bench: Bench, step: str) -> None:
     assert outcome.problem.step == step
     assert bench.host.state == ALL_OLD
     assert "start" not in bench.host.calls
+
+
+def test_a_shell_that_prints_into_the_copy_is_named(bench: Bench) -> None:
+    """Nix says "protocol mismatch" and a shell's greeting; the hint says what to do about it."""
+
+    def fails(_: FakeHost) -> None:
+        raise StepError("copy failed", stderr="error: protocol mismatch, got 'Welcome'")
+
+    bench.host.goes_wrong("copy", fails)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert "login shell prints text" in str(outcome.problem.hint)
 
 
 def test_a_bug_takes_the_host_back_and_is_raised(bench: Bench) -> None:
