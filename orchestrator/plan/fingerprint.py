@@ -1,0 +1,87 @@
+"""Whether a change to the fleet's files can reach a host's evaluation.
+
+An evaluation asks a tree three things: a file's content, a folder's list, a path's type. Where no
+answer that it was given differs, Nix, which is deterministic, gives the same derivation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.model.fingerprint import Access, Asked, Fingerprint, Read
+from orchestrator.model.tree import Tree
+
+
+def reads_of(accesses: Iterable[Access], tree: Tree) -> frozenset[Read]:
+    """Put what a tracer saw into questions to the tree.
+
+    Opening a folder is asking for its list; opening what is not there is asking for a content
+    that is absent. The type of the root itself never varies.
+    """
+    reads = set()
+    for call, path in accesses:
+        if call == "stat":
+            if path:
+                reads.add(Read(Asked.TYPE, path))
+        elif path in tree.folders:
+            reads.add(Read(Asked.LIST, path))
+        else:
+            reads.add(Read(Asked.CONTENT, path))
+    return frozenset(reads)
+
+
+def difference(old: Tree, new: Tree) -> Mapping[Read, str]:
+    """The questions that two trees answer differently, each with the path that made it so.
+
+    Only what names a path that is in one of the trees: whatever else is asked is absent in both.
+    """
+    found: dict[Read, str] = {}
+    for path in old.entries.keys() | new.entries.keys():
+        before, after = old.entries.get(path), new.entries.get(path)
+        if before == after:
+            continue
+        found[Read(Asked.CONTENT, path)] = path
+        if (before or "")[:6] != (after or "")[:6]:
+            found[Read(Asked.TYPE, path)] = path
+            _climb(path, old, new, found)
+    return found
+
+
+def _climb(path: str, old: Tree, new: Tree, found: dict[Read, str]) -> None:
+    """A path came, went or became another kind: so did its folder's list, and perhaps the folder."""
+    folder = path
+    while folder:
+        folder = folder.rpartition("/")[0]
+        found.setdefault(Read(Asked.LIST, folder), path)
+        if (folder in old.folders) == (folder in new.folders):
+            return
+        found.setdefault(Read(Asked.TYPE, folder), path)
+        found.setdefault(Read(Asked.CONTENT, folder), path)
+
+
+def changes(fingerprint: Fingerprint, tree: Tree) -> tuple[str, ...]:
+    """The paths that changed since a fingerprint and that count for it; empty where it holds.
+
+    Args:
+        fingerprint: What an evaluation depended on.
+        tree: The tree now.
+    """
+    old = fingerprint.tree
+    if fingerprint.reads is None or tree.indivisible:
+        return _whole(old, tree)
+    if old.flake != tree.flake:
+        return (f"{tree.flake}/flake.nix".lstrip("/"),)
+    if old.digest == tree.digest:
+        return ()
+    moved = difference(old, tree)
+    reads = fingerprint.reads
+    return tuple(sorted({path for read, path in moved.items() if read in reads}))
+
+
+def _whole(old: Tree, new: Tree) -> tuple[str, ...]:
+    if old.whole == new.whole:
+        return ()
+    paths = {read.path for read in difference(old, new) if read.asked is Asked.CONTENT}
+    files = tuple(sorted(path for path in paths if path not in (old.folders.keys() | new.folders.keys())))
+    # The same files at another commit: a flake that asks for its revision notices.
+    return files or ("the commit",)
