@@ -61,9 +61,7 @@ class Fingerprint:
         if self.reads is None:
             return len(self.tree.entries)
         entries = self.tree.entries
-        return sum(
-            1 for asked, path in self.reads if asked is Asked.CONTENT and path in entries
-        )
+        return sum(1 for asked, path in self.reads if asked is Asked.CONTENT and path in entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,16 @@ def reads_of(accesses: Iterable[Access], tree: Tree) -> frozenset[Read]:
     """Put what a tracer saw into questions to the tree.
 
     Opening a folder is asking for its list; opening what is not there is asking for a content
-    that is absent. The type of the root itself never varies.
+    that is absent. Whatever is asked of a path asks for the types of the folders above it, too: one
+    of them may become a symbolic link. The type of the root itself never varies.
     """
     reads = set()
     for call, path in accesses:
-        if call == "stat":
-            if path:
-                reads.add(Read(Asked.TYPE, path))
-        elif path in tree.folders:
-            reads.add(Read(Asked.LIST, path))
-        else:
-            reads.add(Read(Asked.CONTENT, path))
+        if call != "stat":
+            reads.add(Read(Asked.LIST if path in tree.folders else Asked.CONTENT, path))
+        while path:
+            reads.add(Read(Asked.TYPE, path))
+            path = path.rpartition("/")[0]
     return frozenset(reads)
 
 
@@ -48,7 +47,7 @@ def difference(old: Tree, new: Tree) -> Mapping[Read, str]:
 
 
 def _climb(path: str, old: Tree, new: Tree, found: dict[Read, str]) -> None:
-    """A path came, went or became another kind: so did its folder's list, and perhaps the folder."""
+    """A path came, went or became another kind: its folder's list changed, perhaps the folder."""
     folder = path
     while folder:
         folder = folder.rpartition("/")[0]
@@ -82,6 +81,8 @@ def _whole(old: Tree, new: Tree) -> tuple[str, ...]:
     if old.whole == new.whole:
         return ()
     paths = {read.path for read in difference(old, new) if read.asked is Asked.CONTENT}
-    files = tuple(sorted(path for path in paths if path not in (old.folders.keys() | new.folders.keys())))
+    files = tuple(
+        sorted(path for path in paths if path not in (old.folders.keys() | new.folders.keys()))
+    )
     # The same files at another commit: a flake that asks for its revision notices.
     return files or ("the commit",)
