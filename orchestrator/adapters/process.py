@@ -63,7 +63,7 @@ async def run(
     *,
     deadline: float,
     stdin: bytes = b"",
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: str | None = None,
     on_stderr: Callable[[bytes], None] | None = None,
 ) -> CommandResult:
@@ -73,7 +73,7 @@ async def run(
         argv: The command; ``argv[0]`` is looked up on the ``PATH``.
         deadline: Seconds after which it is stopped.
         stdin: What it reads; afterwards it sees the end of the file.
-        env: Set on top of this process's environment.
+        env: Set on top of this process's environment; ``None`` takes a variable away.
         cwd: The folder to run in.
         on_stderr: Called with each line of standard error as it comes, its newline removed.
 
@@ -97,7 +97,7 @@ async def run(
 
 @contextlib.asynccontextmanager
 async def started(
-    argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
+    argv: Sequence[str], env: Mapping[str, str | None] | None = None, cwd: str | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a command with pipes at all three ends; it and its group end with the context.
 
@@ -105,7 +105,7 @@ async def started(
         StepError: It could not be started.
     """
     try:
-        process = await _start(argv, {**os.environ, **(env or {})}, cwd)
+        process = await _start(argv, _environment(env or {}), cwd)
     except OSError as error:
         raise StepError(
             f"{argv[0]} could not be started: {error.strerror}", command=shlex.join(argv)
@@ -117,6 +117,11 @@ async def started(
         raise
     if process.returncode is None:
         await ensure_stopped(process)
+
+
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    changed = {**os.environ, **changes}
+    return {name: value for name, value in changed.items() if value is not None}
 
 
 async def _start(

@@ -1,0 +1,1 @@
+"""The fleet's files as Nix sees them; see ``README.md``."""

@@ -1,0 +1,47 @@
+"""Where a repository and its flake are, found as Nix finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.errors import StepError
+
+
+def repository(folder: str) -> Path:
+    """Find the work tree that a folder lies in: the nearest parent with ``.git``.
+
+    Raises:
+        StepError: It lies in none.
+    """
+    start = Path(folder).resolve()
+    for place in (start, *start.parents):
+        if (place / ".git").exists():
+            return place
+    raise StepError("the fleet is in no git repository")
+
+
+def flake_folder(root: Path, folder: str) -> str:
+    """Find ``flake.nix`` from a folder upwards.
+
+    Returns:
+        Its folder, relative to the repository's ``root``; empty for the root itself.
+
+    Raises:
+        StepError: There is none up to ``root``.
+    """
+    start = Path(folder).resolve()
+    for place in (start, *start.parents):
+        if (place / "flake.nix").exists():
+            return "" if place == root else str(place.relative_to(root))
+        if place == root:
+            break
+    raise StepError("there is no flake.nix")
+
+
+def git_folder(root: Path) -> Path:
+    """Find the folder that git keeps for all work trees of a repository."""
+    folder = root / ".git"
+    if folder.is_file():  # a linked work tree or a submodule: gitrepository-layout(5)
+        folder = root / folder.read_text().removeprefix("gitdir:").strip()
+    common = folder / "commondir"
+    return folder / common.read_text().strip() if common.is_file() else folder

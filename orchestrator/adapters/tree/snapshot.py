@@ -1,0 +1,152 @@
+"""Take down the tree: from what git says where it is clean, and from the files where it is not.
+
+Nix reads a clean tree's files from the commit, and all tracked files of a dirty one from the work
+tree. What git converts on the way (line ends, LFS) differs between the two, so there a file's value
+names its bytes in both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from orchestrator.adapters import process
+from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.tree.conversions import SETTINGS, conversions
+from orchestrator.adapters.tree.index import Status, fields, parse_index, parse_status
+from orchestrator.adapters.tree.place import flake_folder, repository
+from orchestrator.errors import StepError
+from orchestrator.model.tree import GITLINK, Tree
+
+_SECONDS = 60.0
+
+
+async def snapshot(folder: str) -> Tree:
+    """Take down what git tracks in the repository that a folder lies in, at this moment.
+
+    Nothing is written, into the index neither. What is checked out of submodules counts.
+
+    Raises:
+        StepError: It cannot be told what Nix would read; the message says why.
+    """
+    root = repository(folder)
+    return await _snapshot(root, flake_folder(root, folder))
+
+
+async def _snapshot(root: Path, flake: str) -> Tree:
+    listed, changed, settings = await asyncio.gather(
+        _git(root, "ls-files", "-s", "-v", "-z"),
+        _git(
+            root, "status", "--porcelain=v2", "--branch", "-z", "-uno", "--ignore-submodules=none"
+        ),
+        _git(root, "config", "-z", "--get-regexp", SETTINGS),
+    )
+    if listed.rc != 0 or changed.rc != 0:
+        raise StepError("git does not tell what it tracks", stderr=listed.err or changed.err)
+    index, status = parse_index(listed.stdout), parse_status(changed.stdout)
+    unusual = conversions(root, index.entries, settings.stdout)
+    if unusual.convert or unusual.indivisible or index.hidden:
+        entries = _both(root, index.entries, status)
+    else:
+        entries = _work_tree(root, index.entries, status)
+    for path, value in entries.items():
+        if value.startswith(GITLINK) and (root / path / ".git").exists():
+            inside = await _snapshot(root / path, "")
+            entries[path] = f"{value} {inside.whole}"
+    indivisible = unusual.indivisible or "skip-worktree or assume-unchanged" * index.hidden
+    return Tree(str(root), entries, status.head, status.dirty, flake, indivisible)
+
+
+def _work_tree(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]:
+    """Give what git calls touched its value by the work tree."""
+    for path in status.touched:
+        if entries.get(path, "").startswith(GITLINK):
+            continue  # its own tree tells
+        value = _value(root, path)
+        if value is None:
+            entries.pop(path, None)
+        else:
+            entries[path] = value
+    return entries
+
+
+def _both(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]:
+    """Give a path both values where index and work tree differ in any way."""
+    found = {}
+    for path, staged in entries.items():
+        value = staged if staged.startswith(GITLINK) else _value(root, path)
+        if value == staged:
+            found[path] = staged
+        else:
+            shown = (value if status.dirty else staged) or "absent"
+            found[path] = f"{shown} {staged} {value} {status.dirty}"
+    return found
+
+
+async def at_revision(folder: str, revision: str) -> Tree:
+    """The tree of a commit, as if it were checked out and clean.
+
+    Raises:
+        StepError: There is no such commit.
+    """
+    root = repository(folder)
+    named = await _git(
+        root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
+    if named.rc != 0:
+        raise StepError(f"{revision!r} is no commit of {root}", stderr=named.err)
+    listed = await _git(root, "ls-tree", "-r", "-z", "--full-tree", named.out)
+    entries = {}
+    for line in fields(listed.stdout):
+        meta, _, path = line.partition("\t")
+        mode, _, blob = meta.split(" ")
+        entries[path] = f"{mode} {blob}"
+    return Tree(str(root), entries, named.out, False, flake_folder(root, folder))
+
+
+def stamp(tree: Tree) -> str:
+    """Digest of when each tracked file was changed last: equal before and after, nothing moved.
+
+    A change that was taken back in between shows here, and nowhere else.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(tree.entries):
+        try:
+            found = os.lstat(os.path.join(tree.root, path))  # noqa: PTH118 (thousands of them)
+            facts = f"{path} {found.st_mode} {found.st_ino} {found.st_size} {found.st_ctime_ns}\n"
+        except OSError:
+            facts = f"{path} absent\n"
+        digest.update(facts.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _value(root: Path, path: str) -> str | None:
+    """A path's ``MODE ID`` by its bytes now; ``None`` where it is gone."""
+    place = root / path
+    try:
+        mode = place.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return f"120000 {_blob(os.fsencode(place.readlink()))}"
+        if stat.S_ISREG(mode):
+            kind = "100755" if mode & stat.S_IXUSR else "100644"
+            return f"{kind} {_blob(place.read_bytes())}"
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StepError(f"{path} cannot be read: {error.strerror}") from error
+    raise StepError(f"{path} is tracked as a file, and is none")
+
+
+def _blob(content: bytes) -> str:
+    """The id that git gives to these bytes: SHA-1 of a header and them (git-hash-object(1))."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+async def _git(root: Path, *words: str) -> CommandResult:
+    # A hook's or an alias's environment may name another repository.
+    elsewhere = dict.fromkeys(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"))
+    argv = ("git", "--no-optional-locks", "-C", str(root), *words)
+    return await process.run(argv, deadline=_SECONDS, env=elsewhere)
