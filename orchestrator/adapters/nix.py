@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.adapters import process
 from orchestrator.adapters.nix_log import cause, readable
@@ -105,6 +106,11 @@ async def evaluate(
     return Evaluated(drv, await output_of(drv))
 
 
+def is_here(drv: DrvPath) -> bool:
+    """Whether a derivation's file is in the store of this machine; no process is started."""
+    return Path(drv.path).exists()
+
+
 async def output_of(drv: DrvPath) -> OutPath:
     """Give the path that a derivation builds, without building it.
 
@@ -200,6 +206,16 @@ async def parse(file: str) -> str | None:
     """Parse a Nix file without evaluating it: ``None``, or the error in it."""
     done = await process.run(("nix-instantiate", "--parse", "--", file), deadline=60)
     return None if done.rc == 0 else cause(done.err) or done.err
+
+
+async def metadata(flake: Flake) -> str:
+    """What a flake's inputs resolve to, as ``nix flake metadata --json`` prints it.
+
+    Raises:
+        StepError: The flake cannot be read, or an input not be resolved.
+    """
+    argv = (*_nix("flake", "metadata", "--json"), *flake.arguments, flake.reference)
+    return (await _run(argv, 600, "the flake's inputs are not known", flake.folder)).out
 
 
 async def update(flake: Flake, inputs: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from orchestrator.adapters.history import History
 from orchestrator.adapters.testinfra import junit
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.setup import Emit, Gates, Setup
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.errors import OrchestratorError
@@ -26,10 +27,13 @@ from orchestrator.model.run import DeployRequest, HostResult, Report, Run
 from orchestrator.plan.select import select
 
 
-async def _begin(setup: Setup, request: DeployRequest) -> Run:
+async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> Run:
     """Give a run its number and its folder."""
-    await nix.version()
-    revision = await git.revision(setup.fleet.root)
+    if await known.all_known():
+        nix.require()
+    else:
+        await nix.version()
+    revision = await known.revision() or await git.revision(setup.fleet.root)
     started = datetime.now(UTC)
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     history = History(setup.state / "history.db")
@@ -54,13 +58,15 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
     """
     began = time.monotonic()
     hosts = select(setup.fleet, request.selectors)
-    run = await _begin(setup, request)
+    known = KnownSystems(setup, hosts, use=request.cache)
+    run = await _begin(setup, request, known)
     interrupt = Interrupt(lambda text: emit(Notice(text, warning=True)))
     session = Session(
         setup=setup,
         request=request,
         run=run,
         gates=Gates.of(setup.fleet.limits),
+        known=known,
         interrupt=interrupt,
         emit=emit,
         token=f"{run.number}-{secrets.token_hex(4)}",
@@ -76,8 +82,11 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         hosts=results,
         seconds=time.monotonic() - began,
         interrupted=interrupt.wished,
+        evaluated=known.evaluated,
     )
     _remember(setup, report, emit)
+    if not interrupt.wished and (never := await known.keep(run.number)):
+        emit(Notice(never))
     _merge_junit(report)
     emit(RunFinished(report))
     if bugs:

@@ -15,7 +15,8 @@ from orchestrator.engine.activation import Activation, require_return
 from orchestrator.engine.delivery import deliver
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.event import Phase
+from orchestrator.model.event import Phase, Progress, Recalled
+from orchestrator.model.fingerprint import Knowledge, Known
 from orchestrator.model.outcome import (
     Completed,
     Deployed,
@@ -28,6 +29,7 @@ from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.state import HostState
 from orchestrator.model.store import Evaluated
 from orchestrator.plan.decide import decide
+from orchestrator.plan.reasons import why_known
 
 
 async def deploy_host(work: HostWork) -> Outcome:
@@ -47,16 +49,11 @@ async def deploy_host(work: HostWork) -> Outcome:
 
 async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     request = work.session.request
-    wanted, executor, state = await _gather(work, stack)
-    plan = decide(
-        work.host,
-        request.goal,
-        wanted,
-        state,
-        now=datetime.now(UTC),
-        verify=request.verify,
-        force=request.force,
-    )
+    (wanted, known), executor, state = await _gather(work, stack)
+    plan = _decide(work, wanted, state, known)
+    if isinstance(plan, HostPlan) and not nix.is_here(wanted.drv):
+        wanted = await _evaluate(work, "its derivation was collected as garbage")
+        plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
         return plan
     work.log(f"plan: {plan.reason}; {', '.join(step.value for step in plan.steps)}")
@@ -74,15 +71,31 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
         return await Activation(work, plan, state, executor, stack).run()
 
 
+def _decide(
+    work: HostWork, wanted: Evaluated, state: HostState | None, known: Knowledge
+) -> Unchanged | HostPlan:
+    request = work.session.request
+    return decide(
+        work.host,
+        request.goal,
+        wanted,
+        state,
+        now=datetime.now(UTC),
+        known=known,
+        verify=request.verify,
+        force=request.force,
+    )
+
+
 async def _gather(
     work: HostWork, stack: AsyncExitStack
-) -> tuple[Evaluated, Executor | None, HostState | None]:
+) -> tuple[tuple[Evaluated, Knowledge], Executor | None, HostState | None]:
     """Ask, at the same time, what should run there and what does."""
     if not work.session.request.goal.contacts_host:
-        return await _evaluate(work), None, None
+        return await _wanted(work), None, None
     try:
         async with asyncio.TaskGroup() as group:
-            wanted = group.create_task(_evaluate(work))
+            wanted = group.create_task(_wanted(work))
             answer = group.create_task(_ask(work, stack))
     except BaseExceptionGroup as errors:
         # Both may fail; the first is enough to stop this host, and a bug goes before either.
@@ -90,14 +103,28 @@ async def _gather(
     return wanted.result(), *answer.result()
 
 
-async def _evaluate(work: HostWork) -> Evaluated:
+async def _wanted(work: HostWork) -> tuple[Evaluated, Knowledge]:
+    """What should run there: recalled where nothing changed that counts, else evaluated."""
+    known = await work.session.known.of(work.host)
+    if isinstance(known, Known):
+        reason = why_known(known.fingerprint, datetime.now(UTC))
+        work.session.emit(Recalled(work.host.name, True, reason))
+        return known.fingerprint.evaluated, known
+    work.session.emit(Recalled(work.host.name, False, known.reason))
+    return await _evaluate(work, known.reason), known
+
+
+async def _evaluate(work: HostWork, why: str) -> Evaluated:
     async with work.turn(Phase.EVALUATE, work.session.gates.evaluations):
-        return await nix.evaluate(
+        work.session.emit(Progress(work.host.name, why))
+        evaluated = await nix.evaluate(
             work.session.setup.flake,
             work.host.attr,
             deadline=work.host.deadlines.evaluate,
             on_stderr=work.on_nix_line,
         )
+    work.session.known.taught(work.host, evaluated)
+    return evaluated
 
 
 async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostState]:

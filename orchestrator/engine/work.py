@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orchestrator.adapters import nix_log
 from orchestrator.adapters.executor import Executor
 from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
@@ -34,6 +35,7 @@ class Session:
     request: DeployRequest
     run: Run
     gates: Gates
+    known: KnownSystems
     interrupt: Interrupt
     emit: Emit
     token: str

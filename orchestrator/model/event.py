@@ -52,6 +52,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """Whether a host's system is known without an evaluation, and why or why not."""
+
+    host: str
+    known: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """A line for the host's log: a command that is run, or what it says."""
 
@@ -84,4 +93,6 @@ class RunFinished:
     report: Report
 
 
-Event = RunStarted | PhaseStarted | Progress | LogLine | Notice | HostFinished | RunFinished
+Event = (
+    RunStarted | Recalled | PhaseStarted | Progress | LogLine | Notice | HostFinished | RunFinished
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -33,13 +34,14 @@ relative to the tree's root. A path that was looked for in vain counts too."""
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What one evaluation depended on.
+    """What one evaluation depended on, and what came of it.
 
     Attributes:
         attr: The host's attribute below ``nixosConfigurations``.
         context: Digest of what else counts: Nix, its settings, the flake's reference, overrides.
         tree: The tree that was evaluated.
         reads: What of the tree was read; ``None`` where the tree as a whole counts.
+        files: How many files' contents count.
         evaluated: What came of it.
         run: The deployment that evaluated it; ``None`` where ``learn`` did.
         at: When.
@@ -49,19 +51,12 @@ class Fingerprint:
     attr: str
     context: str
     tree: Tree
-    reads: frozenset[Read] | None
+    reads: Collection[Read] | None
+    files: int
     evaluated: Evaluated
     run: int | None
     at: datetime
     why_whole: str = ""
-
-    @property
-    def files(self) -> int:
-        """How many files' contents count."""
-        if self.reads is None:
-            return len(self.tree.entries)
-        entries = self.tree.entries
-        return sum(1 for asked, path in self.reads if asked is Asked.CONTENT and path in entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class DeployRequest:
         verify: Whether verification runs.
         plan_only: Decide and report, and touch nothing.
         force: Deploy a host that is at its target already.
+        cache: Whether what is known from earlier evaluations counts.
         emergency: The reason, for an emergency deployment.
     """
 
@@ -40,6 +41,7 @@ class DeployRequest:
     verify: bool = True
     plan_only: bool = False
     force: bool = False
+    cache: bool = True
     emergency: str | None = None
 
 
@@ -76,6 +78,7 @@ class Report:
     Attributes:
         hosts: By name, in the inventory's order; every selected host is there.
         interrupted: Whether a person stopped it.
+        evaluated: The hosts whose systems had to be evaluated.
     """
 
     run: Run
@@ -84,6 +87,7 @@ class Report:
     hosts: Mapping[str, HostResult]
     seconds: float
     interrupted: bool = False
+    evaluated: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -1,7 +1,8 @@
-"""Times as people say them."""
+"""Times and lists as people say them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -16,3 +17,9 @@ def ago(then: datetime, now: datetime) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return f"{max(int(seconds), 0)} s ago"
+
+
+def listing(names: Sequence[str], most: int = 3) -> str:
+    """Name a few things, and say how many there are beyond them."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

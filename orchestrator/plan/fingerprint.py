@@ -86,3 +86,8 @@ def _whole(old: Tree, new: Tree) -> tuple[str, ...]:
     )
     # The same files at another commit: a flake that asks for its revision notices.
     return files or ("the commit",)
+
+
+def files_of(reads: Iterable[Read], tree: Tree) -> int:
+    """How many of a tree's files were read."""
+    return sum(1 for asked, path in reads if asked is Asked.CONTENT and path in tree.entries)

@@ -19,6 +19,7 @@ from orchestrator.model.event import (
     Phase,
     PhaseStarted,
     Progress,
+    Recalled,
     RunFinished,
     RunStarted,
 )
@@ -80,7 +81,7 @@ class Board:
                 return self._with(host, replace(self.rows.get(host, Row()), text=clean(text)))
             case HostFinished(host=host):
                 return self._with(host, replace(self.rows.get(host, Row()), finished=event))
-            case LogLine() | Notice() | RunFinished():
+            case Recalled() | LogLine() | Notice() | RunFinished():
                 return self
             case _:
                 assert_never(event)

@@ -12,6 +12,7 @@ from orchestrator.model.event import (
     Phase,
     PhaseStarted,
     Progress,
+    Recalled,
     RunFinished,
     RunStarted,
 )
@@ -38,6 +39,8 @@ def to_json(event: Event) -> Json:
     match event:
         case RunStarted():
             return {"type": "run-started", **_run_started(event)}
+        case Recalled(host=host, known=known, reason=reason):
+            return {"type": "recalled", "host": host, "known": known, "reason": reason}
         case PhaseStarted(host=host, phase=phase):
             return {"type": "phase", "host": host, "phase": phase_name(phase)}
         case Progress(host=host, text=text):

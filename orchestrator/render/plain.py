@@ -11,6 +11,7 @@ from orchestrator.model.event import (
     Notice,
     PhaseStarted,
     Progress,
+    Recalled,
     RunFinished,
     RunStarted,
 )
@@ -47,6 +48,9 @@ class PlainLines(Renderer):
                 self._output.line(started(event))
             case PhaseStarted(host=host, phase=phase):
                 self._say(host, phase.value)
+            case Recalled(host=host, known=known, reason=reason):
+                if not known:  # Else its end says why.
+                    self._say(host, reason)
             case Progress(host=host, text=text):
                 if self._clock() - self._spoken.get(host, 0.0) >= SIGN_OF_LIFE:
                     self._say(host, text)

@@ -15,6 +15,7 @@ from orchestrator.model.event import (
     Notice,
     PhaseStarted,
     Progress,
+    Recalled,
     RunFinished,
     RunStarted,
 )
@@ -88,6 +89,8 @@ def _log_lines(event: Event) -> Iterable[tuple[str, str]]:
     match event:
         case PhaseStarted(host=host, phase=phase):
             yield host, f"== {phase.value}"
+        case Recalled(host=host, known=known, reason=reason):
+            yield host, f"{'not evaluated' if known else 'to be evaluated'}: {reason}"
         case LogLine(host=host, text=text):
             for line in text.splitlines() or [""]:
                 yield host, line

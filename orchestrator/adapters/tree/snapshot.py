@@ -17,7 +17,7 @@ from orchestrator.adapters import process
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.tree.conversions import SETTINGS, conversions
 from orchestrator.adapters.tree.index import Status, fields, parse_index, parse_status
-from orchestrator.adapters.tree.place import flake_folder, repository
+from orchestrator.adapters.tree.place import flake_folder, git_folder, repository
 from orchestrator.errors import StepError
 from orchestrator.model.tree import GITLINK, Tree
 
@@ -113,7 +113,9 @@ def stamp(tree: Tree) -> str:
     A change that was taken back in between shows here, and nowhere else.
     """
     digest = hashlib.sha256()
-    for path in sorted(tree.entries):
+    # The log of what was checked out: a commit that is made and taken back leaves its lines there.
+    reflog = str(git_folder(Path(tree.root)) / "logs/HEAD")
+    for path in (*sorted(tree.entries), reflog):
         try:
             found = os.lstat(os.path.join(tree.root, path))  # noqa: PTH118 (thousands of them)
             facts = f"{path} {found.st_mode} {found.st_ino} {found.st_size} {found.st_ctime_ns}\n"

@@ -1,0 +1,63 @@
+"""Trees and sets of reads as compressed bytes, for the database."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Collection, Iterator
+from functools import cached_property
+
+from orchestrator.model.fingerprint import Asked, Read
+from orchestrator.model.tree import Tree
+
+
+def pack_tree(tree: Tree) -> bytes:
+    """Make bytes of a tree: its digest on a line, what is not its files, its files."""
+    facts = [tree.root, tree.head, tree.dirty, tree.flake, tree.indivisible]
+    lines = (tree.digest, json.dumps(facts), json.dumps(dict(tree.entries)))
+    return zlib.compress("\n".join(lines).encode(), level=1)
+
+
+def unpack_tree(packed: bytes, now: Tree) -> Tree:
+    """Make a tree of bytes.
+
+    Args:
+        packed: What :func:`pack_tree` made.
+        now: Where its files are these, they are taken from here.
+
+    Raises:
+        ValueError: The bytes are damaged.
+        zlib.error: Likewise.
+    """
+    digest, facts, files = zlib.decompress(packed).decode().split("\n")
+    root, head, dirty, flake, indivisible = json.loads(facts)
+    entries = now.entries if digest == now.digest else json.loads(files)
+    return Tree(root, entries, head, dirty, flake, indivisible)
+
+
+def pack_reads(reads: Collection[Read]) -> bytes:
+    """Make bytes of a set of reads; equal sets give equal bytes."""
+    lines = sorted(f"{read.asked.value} {read.path}" for read in reads)
+    return zlib.compress(json.dumps(lines).encode(), level=1)
+
+
+class LazyReads(Collection[Read]):
+    """A set of reads that is unpacked when it is looked into; mostly it is not."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+
+    @cached_property
+    def _reads(self) -> frozenset[Read]:
+        lines = json.loads(zlib.decompress(self._packed))
+        pairs = (line.split(" ", 1) for line in lines)
+        return frozenset(Read(Asked(asked), path) for asked, path in pairs)
+
+    def __contains__(self, read: object) -> bool:
+        return read in self._reads
+
+    def __iter__(self) -> Iterator[Read]:
+        return iter(self._reads)
+
+    def __len__(self) -> int:
+        return len(self._reads)
