@@ -51,7 +51,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     request = work.session.request
     (wanted, known), executor, state = await _gather(work, stack)
     plan = _decide(work, wanted, state, known)
-    if isinstance(plan, HostPlan) and not nix.is_here(wanted.drv):
+    if isinstance(plan, HostPlan) and isinstance(known, Known) and not nix.is_here(wanted.drv):
         wanted = await _evaluate(work, "its derivation was collected as garbage")
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):

@@ -22,6 +22,7 @@ from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.engine import activation, lifeline, work
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
 from orchestrator.errors import StepError, UnreachableError
@@ -260,11 +261,13 @@ class Bench:
         fleet = Fleet("f", str(self.folder), str(self.folder), {"p620": host}, limits=self.limits)
         flake = Flake.at(fleet.flake, fleet.root)
         self.interrupt = Interrupt(lambda _: None)
+        setup = Setup(fleet, flake, SshSettings(), self.folder)
         session = Session(
-            setup=Setup(fleet, flake, SshSettings(), self.folder),
+            setup=setup,
             request=request,
             run=_run(self.folder),
             gates=Gates.of(self.limits),
+            known=KnownSystems(setup, (host,), use=request.cache),
             interrupt=self.interrupt,
             emit=self.events.append,
             token="7-abcd",
