@@ -119,6 +119,20 @@ async def started(
         await ensure_stopped(process)
 
 
+def detach(argv: Sequence[str]) -> None:
+    """Start a command that outlives this process, in a session of its own, with nothing to say.
+
+    Raises:
+        OSError: It could not be started.
+    """
+    silent = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    os.posix_spawn(argv[0], list(argv), os.environ, file_actions=silent, setsid=True)
+
+
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     changed = {**os.environ, **changes}
     return {name: value for name, value in changed.items() if value is not None}

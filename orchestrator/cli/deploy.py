@@ -51,6 +51,7 @@ def _run_options(command: F) -> F:
 @click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
 @click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
+@click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already.")
 @click.option("--this-machine", is_flag=True, help="The machine that you sit on.")
 @click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers.")
 @_run_options
@@ -65,6 +66,7 @@ def deploy(selectors: tuple[str, ...], **options: Any) -> int:
         goal=Goal(options.pop("goal")),
         verify=not options.pop("no_verify"),
         force=options.pop("force"),
+        cache=not options.pop("no_cache"),
     )
     return _run(request, **options)
 
@@ -115,9 +117,10 @@ def ci(target: Target, **options: Any) -> int:
     from orchestrator.engine.check import check_files
     from orchestrator.render.check import draw_mistakes
 
-    setup = open_setup(replace(target, frozen=True))
+    target = replace(target, frozen=True)
+    setup = open_setup(target)
     wrong = draw_mistakes("syntax", asyncio.run(check_files(setup)), words())
-    return _run_in(setup, DeployRequest(goal=Goal.BUILD), **options) or int(wrong > 0)
+    return _run_in(setup, target, DeployRequest(goal=Goal.BUILD), **options) or int(wrong > 0)
 
 
 def _run(
@@ -139,11 +142,12 @@ def _run(
         if request.selectors:
             raise click.UsageError("--this-machine names the host; leave the selectors out")
         request = replace(request, selectors=(this_machines_host(setup.fleet),))
-    return _run_in(setup, request, **options)
+    return _run_in(setup, target, request, **options)
 
 
 def _run_in(
     setup: Setup,
+    target: Target,
     request: DeployRequest,
     *,
     as_json: bool,
@@ -154,6 +158,7 @@ def _run_in(
 ) -> int:
     import asyncio
 
+    from orchestrator.cli.learn import learn_in_background, learns_afterwards
     from orchestrator.cli.output import renderer
     from orchestrator.engine.caches import require_caches
     from orchestrator.engine.deploy import deploy
@@ -168,7 +173,10 @@ def _run_in(
         if check_caches:
             await require_caches()
         with renderer(as_json=as_json, verbose=verbose) as drawn:
-            return (await deploy(setup, request, drawn.handle)).exit_code
+            report = await deploy(setup, request, drawn.handle)
+        if report.evaluated and learns_afterwards():
+            learn_in_background(setup, target)
+        return report.exit_code
 
     return asyncio.run(work())
 

@@ -17,6 +17,7 @@ from orchestrator.adapters.testinfra import junit
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
+from orchestrator.engine.learn_lock import stop_learning
 from orchestrator.engine.setup import Emit, Gates, Setup
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.errors import OrchestratorError
@@ -32,6 +33,7 @@ async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> R
     if await known.all_known():
         nix.require()
     else:
+        stop_learning(setup.state)
         await nix.version()
     revision = await known.revision() or await git.revision(setup.fleet.root)
     started = datetime.now(UTC)

@@ -186,8 +186,9 @@ def weigh(fingerprint: Fingerprint | None, tree: Tree) -> Knowledge:
     if not changed:
         return Known(fingerprint)
     if fingerprint.reads is None:
-        return Unknown(f"the fleet changed, and {fingerprint.why_whole}", changed)
-    return Unknown(f"{listing(changed)} changed", changed)
+        reason = f"{listing(changed)} changed, and {fingerprint.why_whole}"
+        return Unknown(reason, changed, fingerprint)
+    return Unknown(f"{listing(changed)} changed", changed, fingerprint)
 
 
 def _of_whole_tree(

@@ -73,10 +73,12 @@ class Unknown:
     Attributes:
         reason: Why, in words.
         changed: The paths that changed since it was evaluated last, where that is the reason.
+        fingerprint: What its last evaluation depended on, where that is known.
     """
 
     reason: str
     changed: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None
 
 
 Knowledge = Known | Unknown

@@ -1,0 +1,128 @@
+"""``learn``, ``why`` and ``affected``: what hosts' evaluations depend on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import (
+    Target,
+    host_argument,
+    json_option,
+    selectors_argument,
+    target_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from orchestrator.engine.setup import Setup
+
+
+@click.command()
+@selectors_argument()
+@click.option("--again", is_flag=True, help="Learn also what is known already.")
+@click.option("--background", is_flag=True, hidden=True)
+@target_options
+def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Target) -> int:
+    """Find out what hosts' evaluations read, so that a deployment need not evaluate.
+
+    Deployments do this by themselves, afterwards. By hand it is for CI: learn once, and carry the
+    fleet's fingerprints.db along. Exit 1 where a host could not be learned.
+    """
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.output import words
+    from orchestrator.engine.learn import Lesson
+    from orchestrator.engine.learn import learn as learn_hosts
+    from orchestrator.plan.select import select
+    from orchestrator.render.knowledge import draw_lesson
+
+    if background:
+        _stand_back()
+    setup = open_setup(target)
+    problems = []
+
+    def told(lesson: Lesson) -> None:
+        draw_lesson(lesson.host, lesson.fingerprint, lesson.problem, words())
+        problems.append(lesson.problem)
+
+    hosts = select(setup.fleet, selectors)
+    asyncio.run(_until_told_to_stop(learn_hosts(setup, hosts, told, again=again)))
+    return int(any(problems))
+
+
+@click.command()
+@host_argument
+@target_options
+@json_option
+def why(host: str, target: Target, as_json: bool) -> int:
+    """What a HOST's evaluation reads, and what of it changed."""
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.cli.output import results, words
+    from orchestrator.engine.knowledge import KnownSystems
+    from orchestrator.render.knowledge import draw_why
+
+    setup = open_setup(target)
+    one = one_host(setup.fleet, host)
+
+    async def work() -> None:
+        known = await KnownSystems(setup, (one,)).of(one)
+        draw_why(one.name, known, results(), words(), as_json=as_json)
+
+    asyncio.run(work())
+    return 0
+
+
+@click.command()
+@selectors_argument()
+@click.option(
+    "--since", metavar="REVISION", help="Compare with a commit (default: last evaluated)."
+)
+@target_options
+@json_option
+def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_json: bool) -> int:
+    """Which hosts the changes of the fleet's files touch, one name a line; for CI.
+
+    A host that nothing is known of is touched: learn it first.
+    """
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.output import results, words
+    from orchestrator.engine.affected import affected as touched
+    from orchestrator.plan.select import select
+    from orchestrator.render.knowledge import draw_affected
+
+    setup = open_setup(target)
+    found = asyncio.run(touched(setup, select(setup.fleet, selectors), since))
+    draw_affected(found, results(), words(), as_json=as_json)
+    return 0
+
+
+def learn_in_background(setup: Setup, target: Target) -> None:
+    """Begin to learn the whole fleet, and do not wait: it goes on when this process has ended."""
+    from orchestrator.adapters.process import detach
+
+    options = ["--fleet", setup.fleet.root, *(["--no-lab"] if not target.lab else [])]
+    detach((sys.executable, "-m", "orchestrator", "learn", "--background", *options))
+
+
+def _stand_back() -> None:
+    """Take what nobody else wants of the processor."""
+    os.nice(19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+async def _until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
+    """End a child that evaluates, too, when this process is asked to end."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
+
+
+def learns_afterwards() -> bool:
+    """Whether deployments learn by themselves; ``ORCHESTRATOR_LEARN=never`` says no."""
+    return os.environ.get("ORCHESTRATOR_LEARN") != "never"
