@@ -1,0 +1,1 @@
+"""Which files an evaluation by Nix really asks for."""

@@ -1,0 +1,54 @@
+"""The twin as a repository with uncommitted changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from orchestrator.adapters import process
+from orchestrator.errors import StepError
+from orchestrator.model.tree import Tree
+
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+# Nix reads a dirty tree's files from the work tree: what the index says of them is not asked.
+_NO_BLOB = "1" * 40
+_NOBODY = {
+    "GIT_AUTHOR_NAME": "twin",
+    "GIT_AUTHOR_EMAIL": "twin",
+    "GIT_AUTHOR_DATE": "946684800 +0000",
+    "GIT_COMMITTER_NAME": "twin",
+    "GIT_COMMITTER_EMAIL": "twin",
+    "GIT_COMMITTER_DATE": "946684800 +0000",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+
+
+async def make_repository(tree: Tree, folder: Path) -> None:
+    """Let git track all files of a copy; its only commit is an empty one.
+
+    Raises:
+        StepError: git fails.
+    """
+    modes = {path: value[:6] for path, value in tree.entries.items() if value[:3] in {"100", "120"}}
+    for item in folder.rglob("*"):
+        path = str(item.relative_to(folder))
+        if path not in modes and not item.is_dir():
+            modes[path] = "100644"
+    lines = "".join(f"{mode} {_NO_BLOB}\t{path}\0" for path, mode in modes.items())
+    await _git(folder, "init", "--quiet")
+    await _git(
+        *(folder, "update-index", "-z", "--index-info"),
+        stdin=lines.encode(errors="surrogateescape"),
+    )
+    commit = await _git(folder, "commit-tree", "-m", "twin", _EMPTY_TREE)
+    await _git(folder, "update-ref", "HEAD", commit)
+
+
+async def _git(folder: Path, *words: str, stdin: bytes = b"") -> str:
+    elsewhere = dict.fromkeys(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"))
+    argv = ("git", "-C", str(folder), *words)
+    done = await process.run(argv, deadline=300, stdin=stdin, env={**_NOBODY, **elsewhere})
+    if done.rc != 0:
+        raise StepError(f"git {words[0]} failed in the twin", stderr=done.err)
+    return done.out
