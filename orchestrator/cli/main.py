@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "affected": ("orchestrator.cli.learn:affected", "Which hosts the fleet's changes touch."),
     "inventory": ("orchestrator.cli.inventory:inventory", "Show and check the inventory."),
     "host": ("orchestrator.cli.host:host", "Trust a host's key; log in."),
+    "doctor": ("orchestrator.cli.doctor:doctor", "Whether this machine has what it takes."),
     "lab": ("orchestrator.cli.lab:lab", "Real hosts on this machine, for trying and tests."),
     "completion": ("orchestrator.cli.completion:completion", "Print a shell's completion."),
 }

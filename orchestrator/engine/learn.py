@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestrator.adapters import nix
-from orchestrator.adapters.tracing.choose import Tracer, find
+from orchestrator.adapters.tracing.choose import find
+from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace
 from orchestrator.engine.knowledge import (
     NOT_LEARNED,
@@ -87,9 +88,16 @@ async def _one(setup: Setup, host: Host, tracer: Tracer | None, *, again: bool) 
     reads: frozenset[Read] | None = None
     why = NOT_LEARNED
     if tracer is not None:
-        watched = await trace(setup.flake, host.attr, ground.tree, tracer, deadline=2 * deadline)
+        watched = await trace(
+            setup.flake,
+            host.attr,
+            ground.tree,
+            tracer,
+            deadline=3 * deadline,
+            expected=evaluated.drv,
+        )
         if watched.drv != evaluated.drv:
-            why = WHOLE_TREE
+            why = watched.why or WHOLE_TREE
         elif ground.tree.indivisible:
             why = f"its files cannot be told apart ({ground.tree.indivisible})"
         else:

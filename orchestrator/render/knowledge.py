@@ -61,9 +61,10 @@ def draw_why(host: str, known: Knowledge, results: Output, words: Output, *, as_
 
 
 def _asked(fingerprint: Fingerprint) -> list[tuple[str, str]]:
-    """What was asked, in words: a type only where nothing more was asked of the path."""
+    """What was asked, in words: a type only where nothing more was asked of the path or below."""
     reads = fingerprint.reads or ()
     deeper = {read.path for read in reads if read.asked is not Asked.TYPE}
+    deeper |= {read.path.rpartition("/")[0] for read in reads}
     shown = [read for read in reads if read.asked is not Asked.TYPE or read.path not in deeper]
     pairs = [(_word(read, fingerprint), read.path) for read in shown]
     return sorted(pairs, key=lambda pair: pair[1])
