@@ -13,7 +13,6 @@ from pathlib import Path
 
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.history import History
-from orchestrator.adapters.testinfra import junit
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
@@ -135,4 +134,6 @@ def _merge_junit(report: Report) -> None:
     folder = Path(report.run.folder)
     found = [folder / f"junit-{name}.xml" for name in report.hosts]
     if any(file.exists() for file in found):
+        from orchestrator.adapters.testinfra import junit
+
         junit.merge(found, folder / "junit.xml")

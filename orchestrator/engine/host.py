@@ -1,4 +1,4 @@
-"""One host's whole way: gather, decide, deliver, activate. It always ends in an outcome."""
+"""One host's whole way: gather, decide, carry out. It always ends in an outcome."""
 
 from __future__ import annotations
 
@@ -9,23 +9,18 @@ from datetime import UTC, datetime
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
-from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.engine.activation import Activation, require_return
-from orchestrator.engine.delivery import deliver
 from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import StepError
 from orchestrator.model.event import Phase, Progress, Recalled
 from orchestrator.model.fingerprint import Knowledge, Known
 from orchestrator.model.outcome import (
-    Completed,
-    Deployed,
     Failed,
     Outcome,
     Skipped,
     Unchanged,
 )
-from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.plan import HostPlan
 from orchestrator.model.state import HostState
 from orchestrator.model.store import Evaluated
 from orchestrator.plan.decide import decide
@@ -48,7 +43,6 @@ async def deploy_host(work: HostWork) -> Outcome:
 
 
 async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
-    request = work.session.request
     (wanted, known), executor, state = await _gather(work, stack)
     plan = _decide(work, wanted, state, known)
     if isinstance(plan, HostPlan) and isinstance(known, Known) and not nix.is_here(wanted.drv):
@@ -56,19 +50,10 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
         return plan
-    work.log(f"plan: {plan.reason}; {', '.join(step.value for step in plan.steps)}")
-    if state is not None and plan.goal.changes_host:
-        require_return(plan, state)
-    if request.plan_only:
-        return _would_be(plan)
-    await deliver(work, plan, executor)
-    if not plan.goal.changes_host:
-        return await _complete(work, plan, executor)
-    assert executor is not None
-    assert state is not None
-    async with work.session.gates.activations:
-        executor, state = await _ask_again(work, stack, executor)
-        return await Activation(work, plan, state, executor, stack).run()
+    # What carries out a plan takes long to import; a host that is at its target does without.
+    from orchestrator.engine.carry_out import carry_out
+
+    return await carry_out(work, stack, plan, executor, state)
 
 
 def _decide(
@@ -131,43 +116,3 @@ async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostSta
     async with work.turn(Phase.ASK, work.session.gates.connections):
         executor = await work.connect(stack)
         return executor, await ask_state(executor, work.host)
-
-
-async def _ask_again(
-    work: HostWork, stack: AsyncExitStack, executor: Executor
-) -> tuple[Executor, HostState]:
-    """Record what to return to: since it was asked, a build may have taken an hour."""
-    with work.step(Phase.ASK):
-        try:
-            return executor, await ask_state(executor, work.host)
-        except UnreachableError:
-            executor = await work.connect(stack)
-            return executor, await ask_state(executor, work.host)
-
-
-def _would_be(plan: HostPlan) -> Outcome:
-    if plan.goal.changes_host:
-        return Deployed(plan.reason, plan.target.out, plan.goal)
-    return Completed(plan.reason, plan.target.out, plan.goal)
-
-
-async def _complete(work: HostWork, plan: HostPlan, executor: Executor | None) -> Completed:
-    reason = plan.goal.achievement
-    if Step.DRY_ACTIVATE in plan.steps:
-        assert executor is not None
-        reason = await _dry_activate(work, plan, executor) or reason
-    return Completed(reason, plan.target.out, plan.goal)
-
-
-async def _dry_activate(work: HostWork, plan: HostPlan, executor: Executor) -> str:
-    argv = scripts.script(scripts.ACTIVATE, plan.target.out.path, "dry-activate")
-    with work.step(Phase.ACTIVATE):
-        done = await executor.run(argv, deadline=work.host.deadlines.activate)
-        work.log(f"{done.out}\n{done.err}")
-        if done.rc != 0:
-            raise StepError(
-                f"dry activation failed (exit {done.rc})",
-                command=executor.repeat(argv[-2:]),
-                stderr=done.err,
-            )
-    return "; ".join(f"{done.out}\n{done.err}".split("\n")).strip("; ")

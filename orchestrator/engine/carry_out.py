@@ -1,0 +1,91 @@
+"""Carry out what was decided for a host: deliver, then as far as the goal goes."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.engine.activation import Activation, require_return
+from orchestrator.engine.delivery import deliver
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError, UnreachableError
+from orchestrator.model.event import Phase
+from orchestrator.model.outcome import Completed, Deployed, Outcome
+from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.state import HostState
+
+
+async def carry_out(
+    work: HostWork,
+    stack: AsyncExitStack,
+    plan: HostPlan,
+    executor: Executor | None,
+    state: HostState | None,
+) -> Outcome:
+    """Go the plan's steps.
+
+    Args:
+        work: The host's share of the run.
+        stack: Closes the connections that are opened on the way.
+        plan: What was decided.
+        executor: The way to the host; ``None`` where the goal does not contact it.
+        state: What the host said of itself; likewise.
+
+    Raises:
+        StepError: A step failed, and the host was not changed.
+    """
+    work.log(f"plan: {plan.reason}; {', '.join(step.value for step in plan.steps)}")
+    if state is not None and plan.goal.changes_host:
+        require_return(plan, state)
+    if work.session.request.plan_only:
+        return _would_be(plan)
+    await deliver(work, plan, executor)
+    if not plan.goal.changes_host:
+        return await _complete(work, plan, executor)
+    assert executor is not None
+    assert state is not None
+    async with work.session.gates.activations:
+        executor, state = await _ask_again(work, stack, executor)
+        return await Activation(work, plan, state, executor, stack).run()
+
+
+async def _ask_again(
+    work: HostWork, stack: AsyncExitStack, executor: Executor
+) -> tuple[Executor, HostState]:
+    """Record what to return to: since it was asked, a build may have taken an hour."""
+    with work.step(Phase.ASK):
+        try:
+            return executor, await ask_state(executor, work.host)
+        except UnreachableError:
+            executor = await work.connect(stack)
+            return executor, await ask_state(executor, work.host)
+
+
+def _would_be(plan: HostPlan) -> Outcome:
+    if plan.goal.changes_host:
+        return Deployed(plan.reason, plan.target.out, plan.goal)
+    return Completed(plan.reason, plan.target.out, plan.goal)
+
+
+async def _complete(work: HostWork, plan: HostPlan, executor: Executor | None) -> Completed:
+    reason = plan.goal.achievement
+    if Step.DRY_ACTIVATE in plan.steps:
+        assert executor is not None
+        reason = await _dry_activate(work, plan, executor) or reason
+    return Completed(reason, plan.target.out, plan.goal)
+
+
+async def _dry_activate(work: HostWork, plan: HostPlan, executor: Executor) -> str:
+    argv = scripts.script(scripts.ACTIVATE, plan.target.out.path, "dry-activate")
+    with work.step(Phase.ACTIVATE):
+        done = await executor.run(argv, deadline=work.host.deadlines.activate)
+        work.log(f"{done.out}\n{done.err}")
+        if done.rc != 0:
+            raise StepError(
+                f"dry activation failed (exit {done.rc})",
+                command=executor.repeat(argv[-2:]),
+                stderr=done.err,
+            )
+    return "; ".join(f"{done.out}\n{done.err}".split("\n")).strip("; ")
