@@ -9,8 +9,7 @@ import shlex
 import socket
 from collections.abc import AsyncIterator
 
-import asyncssh
-
+from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.errors import StepError, UnreachableError, UsageError
 from orchestrator.model.host import Connect, Host

@@ -9,11 +9,10 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import asyncssh
-
 from orchestrator.adapters.executor import Stream, pump
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
+from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.sudo import Sudo, SudoPassword
 from orchestrator.errors import StepError, UnreachableError

@@ -1,0 +1,28 @@
+"""asyncssh, imported without what it would look for and we never use.
+
+For two optional libraries (liboqs and nettle) its import searches the machine through ``ctypes``,
+which runs ``gcc`` and ``ld``: a third of its time. And X.509 certificates are no part of OpenSSH.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import sys
+
+_WITHOUT = "asyncssh.crypto.x509"
+
+_find_library = ctypes.util.find_library
+
+
+def _find_nothing(name: str) -> None:
+    """Say that no library is there."""
+
+
+ctypes.util.find_library = _find_nothing
+sys.modules.setdefault(_WITHOUT, None)  # type: ignore[arg-type]  # importlib's word for "absent"
+try:
+    import asyncssh
+finally:
+    ctypes.util.find_library = _find_library
+
+__all__ = ["asyncssh"]
