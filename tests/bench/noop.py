@@ -1,0 +1,74 @@
+"""Nothing changed: how long each tool takes to find that out, or to do it all again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import peers
+from tests.bench.bench_lab import BenchLab, bench_lab
+from tests.bench.table import Table, failures, ratio, spread
+from tests.bench.timing import Ran, Series, interleaved
+
+SIZES = (1, 5, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class NoOp:
+    """Each tool's repetitions, by the number of hosts."""
+
+    real: bool
+    by_size: dict[int, dict[str, Series]]
+
+
+async def measure(nixpkgs: Path | None, repeat: int, sizes: Sequence[int] = SIZES) -> NoOp:
+    """Measure fleets of several sizes, one lab each.
+
+    Args:
+        nixpkgs: A real nixpkgs to evaluate the hosts with, or none.
+        repeat: How many times each tool is run, after one run that is not counted.
+        sizes: Numbers of hosts.
+    """
+    found = {}
+    for size in sizes:
+        with bench_lab(size, nixpkgs, peers.activate_program()) as lab:
+            found[size] = _one_fleet(lab, repeat)
+    return NoOp(nixpkgs is not None, found)
+
+
+def _one_fleet(lab: BenchLab, repeat: int) -> dict[str, Series]:
+    """Run every tool once uncounted: what it needs, once, is built and on the hosts then."""
+    tools = peers.present()
+    warm = interleaved({tool.name: _contender(tool, lab) for tool in tools}, 1)
+    able = [tool for tool in tools if not warm[tool.name].failure]
+    counted = interleaved({tool.name: _contender(tool, lab) for tool in able}, repeat)
+    return {tool.name: counted.get(tool.name, warm[tool.name]) for tool in tools}
+
+
+def _contender(tool: peers.Tool, lab: BenchLab) -> peers.Contender:
+    def contender(_: int) -> Ran:
+        return tool.switch(lab, lab.hosts)
+
+    return contender
+
+
+def table(found: NoOp) -> Table:
+    """A row for each tool, two columns for each number of hosts."""
+    sizes = list(found.by_size)
+    columns = ["tool"]
+    for size in sizes:
+        columns += [f"{size} host{'s'[: size != 1]}", "ratio"]
+    rows = [
+        (name, *_cells(name, [found.by_size[size] for size in sizes]))
+        for name in found.by_size[sizes[0]]
+    ]
+    notes = [note for series in found.by_size.values() for note in failures(series)]
+    return Table(tuple(columns), tuple(rows), (*notes, *peers.absent_notes()))
+
+
+def _cells(name: str, sizes: Sequence[dict[str, Series]]) -> list[str]:
+    cells = []
+    for series in sizes:
+        cells += [spread(series[name]), ratio(series[name], series[peers.OURS])]
+    return cells
