@@ -13,18 +13,31 @@ from __future__ import annotations
 #   extlinux      the `DEFAULT` label's `init=`
 # A pattern as `default` (systemd-boot allows globs) is matched by the shell.
 STATE = r"""
+# The slowest answer is asked for first, and comes while the rest is read.
+systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
+  while read -r unit _; do printf 'failed=%s\n' "$unit"; done &
+id() {
+  value=
+  { read -r value < "$2"; } 2>/dev/null
+  printf '%s=%s\n' "$1" "$value"
+}
+id machine_id /etc/machine-id
+id boot_id /proc/sys/kernel/random/boot_id
 # A link that leads nowhere is nothing to return to.
-link() { [ -e "$2" ] && readlink -f "$2" | sed "s|^|$1=|"; }
-init() { sed -n 's|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p' "$1" | head -n 1; }
-printf 'machine_id=%s\n' "$(cat /etc/machine-id 2>/dev/null)"
-printf 'boot_id=%s\n' "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+link() { cd -P -- "$2" && printf '%s=%s\n' "$1" "$PWD"; } 2>/dev/null
 link running /run/current-system
 link booted /run/booted-system
 link profile /nix/var/nix/profiles/system
+init() {
+  sed -n '\|init=/nix/store/[^/ ]*/init|{s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p;q;}' "$1"
+}
 for esp in /boot /efi /boot/efi; do
   conf=$esp/loader/loader.conf
   [ -e "$conf" ] || continue
-  default=$(sed -n 's/^default[[:space:]]\{1,\}//p' "$conf" | head -n 1)
+  default=
+  while read -r key value || [ -n "$key" ]; do
+    [ "$key" = default ] && { default=$value; break; }
+  done < "$conf"
   for entry in $esp/loader/entries/$default $esp/loader/entries/$default.conf; do
     [ -f "$entry" ] || continue
     printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; break 2
@@ -38,11 +51,13 @@ elif [ -e /boot/extlinux/extlinux.conf ]; then
     /boot/extlinux/extlinux.conf | head -n 1)
   printf 'boot_default=%s\nboot_source=extlinux\n' "$system"
 fi
-systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
-  sed -n 's/^\([^ ]*\).*/failed=\1/p'
 if [ -e /var/lib/orchestrator/record.json ]; then
-  printf 'record='; tr -d '\n' < /var/lib/orchestrator/record.json; echo
+  record=
+  while IFS= read -r line || [ -n "$line" ]; do record=$record$line; done \
+    < /var/lib/orchestrator/record.json
+  printf 'record=%s\n' "$record"
 fi
+wait
 """
 
 # Start work in a unit of its own, so that a connection that drops cannot kill it.
