@@ -210,6 +210,7 @@ FOLDERS = [
             "scripts",
             "templates",
             "tests",
+            "tests/fuzz",
             "tests/lab",
             "tests/nix",
             "tests/unit",
