@@ -26,7 +26,7 @@ def learning(state: Path) -> Iterator[None]:
         BusyError: Another process holds it.
     """
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / "learn.lock").open("a+") as file:
+    with (state / _FILE).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -43,7 +43,7 @@ def learning(state: Path) -> Iterator[None]:
 def stop_learning(state: Path) -> None:
     """End whoever learns this fleet: a deployment goes first. What it has learned is kept."""
     try:
-        with (state / "learn.lock").open() as file:
+        with (state / _FILE).open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 # Types whose `rev` names a content for ever: nix3-flake(1) "Types".
-_REVISIONED = ("github", "gitlab", "sourcehut", "git", "mercurial")
+_REVISIONED = ("github", "gitlab", "sourcehut", "git", "hg")
 _HASHED = ("tarball", "file", *_REVISIONED)
 
 
