@@ -97,15 +97,24 @@ async def run(
 
 @contextlib.asynccontextmanager
 async def started(
-    argv: Sequence[str], env: Mapping[str, str | None] | None = None, cwd: str | None = None
+    argv: Sequence[str],
+    env: Mapping[str, str | None] | None = None,
+    cwd: str | None = None,
+    stdout: int = asyncio.subprocess.PIPE,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a command with pipes at all three ends; it and its group end with the context.
+
+    Args:
+        argv: The command; ``argv[0]`` is looked up on the ``PATH``.
+        env: Set on top of this process's environment; ``None`` takes a variable away.
+        cwd: The folder to run in.
+        stdout: A file descriptor of the caller's for its output, in place of a pipe.
 
     Raises:
         StepError: It could not be started.
     """
     try:
-        process = await _start(argv, _environment(env or {}), cwd)
+        process = await _start(argv, _environment(env or {}), cwd, stdout)
     except OSError as error:
         raise StepError(
             f"{argv[0]} could not be started: {error.strerror}", command=shlex.join(argv)
@@ -139,13 +148,13 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
 
 
 async def _start(
-    argv: Sequence[str], env: Mapping[str, str], cwd: str | None
+    argv: Sequence[str], env: Mapping[str, str], cwd: str | None, stdout: int
 ) -> asyncio.subprocess.Process:
     starting = asyncio.create_task(
         asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
             env=env,
             cwd=cwd,
