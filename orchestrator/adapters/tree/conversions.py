@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.tree.index import fields
-from orchestrator.adapters.tree.place import git_folder
+from orchestrator.adapters.tree.place import common_folder
 
 # gitattributes(5).
 _CONVERT = re.compile(rb"(?<![-!\w])(text|crlf|eol|ident|filter|working-tree-encoding)\b")
@@ -68,5 +68,5 @@ def _attributes(root: Path, paths: Iterable[str]) -> bytes:
     own = [root / path for path in paths if path.endswith(".gitattributes")]
     config = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
     person, machine = Path(config, "git/attributes"), Path("/etc/gitattributes")
-    others = (git_folder(root) / "info/attributes", person, machine)
+    others = (common_folder(root) / "info/attributes", person, machine)
     return b"\n".join(file.read_bytes() for file in (*own, *others) if file.is_file())

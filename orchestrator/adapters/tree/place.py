@@ -39,9 +39,15 @@ def flake_folder(root: Path, folder: str) -> str:
 
 
 def git_folder(root: Path) -> Path:
-    """Find the folder that git keeps for all work trees of a repository."""
+    """Find the folder that git keeps for a work tree: gitrepository-layout(5)."""
     folder = root / ".git"
-    if folder.is_file():  # a linked work tree or a submodule: gitrepository-layout(5)
-        folder = root / folder.read_text().removeprefix("gitdir:").strip()
+    if folder.is_file():  # a linked work tree or a submodule
+        return root / folder.read_text().removeprefix("gitdir:").strip()
+    return folder
+
+
+def common_folder(root: Path) -> Path:
+    """Find the folder that git keeps for all work trees of a repository."""
+    folder = git_folder(root)
     common = folder / "commondir"
     return folder / common.read_text().strip() if common.is_file() else folder

@@ -11,7 +11,8 @@ import asyncio
 import hashlib
 import os
 import stat
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
 
 from orchestrator.adapters import process
 from orchestrator.adapters.process import CommandResult
@@ -62,6 +63,7 @@ async def _snapshot(root: Path, flake: str) -> Tree:
 
 def _work_tree(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]:
     """Give what git calls touched its value by the work tree."""
+    _check_folders(root, status.touched)
     for path in status.touched:
         if entries.get(path, "").startswith(GITLINK):
             continue  # its own tree tells
@@ -75,6 +77,7 @@ def _work_tree(root: Path, entries: dict[str, str], status: Status) -> dict[str,
 
 def _both(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]:
     """Give a path both values where index and work tree differ in any way."""
+    _check_folders(root, entries)
     found = {}
     for path, staged in entries.items():
         value = staged if staged.startswith(GITLINK) else _value(root, path)
@@ -84,6 +87,21 @@ def _both(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]
             shown = (value if status.dirty else staged) or "absent"
             found[path] = f"{shown} {staged} {value} {status.dirty}"
     return found
+
+
+def _check_folders(root: Path, paths: Iterable[str]) -> None:
+    """See that no link and no file took a folder's place: what is there is no part of any list.
+
+    Raises:
+        StepError: One did.
+    """
+    for folder in sorted({str(folder) for path in paths for folder in PurePath(path).parents}):
+        try:
+            mode = (root / folder).lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISDIR(mode):
+            raise StepError(f"{folder} is tracked as a folder, and is none")
 
 
 async def at_revision(folder: str, revision: str) -> Tree:
@@ -112,17 +130,27 @@ def stamp(tree: Tree) -> str:
 
     A change that was taken back in between shows here, and nowhere else.
     """
+    root = Path(tree.root)
     digest = hashlib.sha256()
     # The log of what was checked out: a commit that is made and taken back leaves its lines there.
-    reflog = str(git_folder(Path(tree.root)) / "logs/HEAD")
-    for path in (*sorted(tree.entries), reflog):
+    for place in (*_files(root, tree), str(git_folder(root) / "logs/HEAD")):
         try:
-            found = os.lstat(os.path.join(tree.root, path))  # noqa: PTH118 (thousands of them)
-            facts = f"{path} {found.st_mode} {found.st_ino} {found.st_size} {found.st_ctime_ns}\n"
+            found = os.lstat(place)
+            facts = f"{place} {found.st_mode} {found.st_ino} {found.st_size} {found.st_ctime_ns}\n"
         except OSError:
-            facts = f"{path} absent\n"
+            facts = f"{place} absent\n"
         digest.update(facts.encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _files(root: Path, tree: Tree) -> Iterator[str]:
+    """Where each tracked file is; of a submodule whatever is there."""
+    for path, value in sorted(tree.entries.items()):
+        yield os.path.join(root, path)  # noqa: PTH118 (thousands of them)
+        if value.startswith(GITLINK):
+            for folder, folders, files in os.walk(root / path):
+                folders.sort()
+                yield from (f"{folder}/{name}" for name in sorted((*folders, *files)))
 
 
 def _value(root: Path, path: str) -> str | None:
@@ -135,7 +163,7 @@ def _value(root: Path, path: str) -> str | None:
         if stat.S_ISREG(mode):
             kind = "100755" if mode & stat.S_IXUSR else "100644"
             return f"{kind} {_blob(place.read_bytes())}"
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
     except OSError as error:
         raise StepError(f"{path} cannot be read: {error.strerror}") from error
@@ -150,5 +178,6 @@ def _blob(content: bytes) -> str:
 async def _git(root: Path, *words: str) -> CommandResult:
     # A hook's or an alias's environment may name another repository.
     elsewhere = dict.fromkeys(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"))
-    argv = ("git", "--no-optional-locks", "-C", str(root), *words)
+    # Nor is another program's word taken for what changed: git-config(1) "core.fsmonitor".
+    argv = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(root), *words)
     return await process.run(argv, deadline=_SECONDS, env=elsewhere)
