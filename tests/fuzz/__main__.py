@@ -11,6 +11,7 @@ from pathlib import Path
 from campaign import campaigns
 from repository import KINDS, nix
 
+from orchestrator.adapters.nix import version as nix_version
 from orchestrator.adapters.tracing import choose, shim, strace
 from orchestrator.adapters.tracing.tracer import Tracer
 
@@ -23,13 +24,14 @@ async def _main() -> int:
     parser.add_argument("--kind", choices=KINDS, action="append", help="of repository")
     parser.add_argument("--tracer", choices=("shim", "strace"))
     chosen = parser.parse_args()
+    version = await nix_version()
     with tempfile.TemporaryDirectory() as folder:
         total = await campaigns(
             Path(folder).resolve(),
             chosen.seed,
             chosen.verdicts,
             await _tracer(chosen.tracer),
-            kinds=chosen.kind or list(KINDS),
+            kinds=chosen.kind or [name for name in KINDS if KINDS[name].since <= version],
             steps=chosen.steps,
             told=_tell,
         )

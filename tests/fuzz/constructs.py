@@ -99,16 +99,13 @@ _SELF = {
 _MODULE = {
     "moduleThere": "builtins.pathExists @/module",
     "moduleRead": _if_there("@/module/inside", "builtins.readFile @/module/inside"),
-    "moduleCompared": _if_there(
-        "@/module/inside", 'builtins.readFile @/module/inside == "changed\\n"'
-    ),
+    "moduleCompared": "builtins.pathExists @/module/inside "
+    '&& builtins.readFile @/module/inside == "changed\\n"',
 }
 _BUILD = {
     "importBuilt": 'import (build "echo 1 > $out")',
-    "readBuiltFromSelf": 'drop (builtins.readFile (build "read x < ${self}/${at}files/b.txt; '
-    'echo $x > $out"))',
-    "readBuiltFromFolder": 'drop (builtins.readFile (build "read x < ${@/src}/s1; '
-    'echo $x > $out"))',
+    "readBuiltFromSelf": 'drop (builtins.readFile (build "${copy} < ${self}/${at}files/b.txt"))',
+    "readBuiltFromFolder": 'drop (builtins.readFile (build "${copy} < ${@/src}/s1"))',
 }
 _FETCH = {
     "fetchRelative": '(builtins.fetchTree "path:./src").narHash',
@@ -149,6 +146,7 @@ def flake(constructs: Mapping[str, str], *, at: str = "", head: str = "", inputs
       value = builtins.toJSON value;
     }};
     drop = builtins.unsafeDiscardStringContext;
+    copy = "while read x; do echo $x; done > $out";
     build = script: derivation {{
       name = "built";
       system = "{platform.machine()}-linux";

@@ -71,6 +71,7 @@ class Kind:
         settings: git's configuration: key to value.
         submodule: Whether it has one.
         lock: Whether it has inputs: Nix writes ``flake.lock`` then.
+        since: The first version of Nix that knows what it uses.
     """
 
     constructs: Mapping[str, str] = field(default_factory=lambda: CONSTRUCTS)
@@ -81,6 +82,7 @@ class Kind:
     settings: Mapping[str, str] = field(default_factory=dict)
     submodule: bool = False
     lock: bool = False
+    since: tuple[int, int] = (2, 18)
 
 
 _WITH_INPUT = {**{name: CONSTRUCTS[name] for name in ("readFile", "copyAll", "none")}, **INPUTS}
@@ -100,7 +102,7 @@ KINDS = {
         settings={"filter.big.clean": "tr a-z A-Z", "filter.big.smudge": "tr A-Z a-z"},
     ),
     "submodule": Kind(submodule=True),
-    "own-submodules": Kind(submodule=True, head="inputs.self.submodules = true;"),
+    "own-submodules": Kind(submodule=True, head="inputs.self.submodules = true;", since=(2, 27)),
     "input": _INPUT,
     "ignored-lock": Kind(
         **{**vars(_INPUT), "files": {**_INPUT.files, ".gitignore": "flake.lock\n"}}

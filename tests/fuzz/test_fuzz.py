@@ -9,6 +9,7 @@ import pytest
 from campaign import Campaign
 from repository import KINDS
 
+from orchestrator.adapters.nix import version
 from orchestrator.adapters.tracing import choose
 from orchestrator.lab import deployer_nix
 
@@ -24,6 +25,10 @@ def test_unchanged_is_never_wrong(kind: str, tmp_path: Path) -> None:
     """Whatever is edited: where nothing is said to have changed, Nix gives the same derivation."""
     if not deployer_nix.machine_has_nix():
         pytest.fail("no Nix ≥ 2.18 here: scripts/lib/with-nix .venv/bin/pytest tests/fuzz")
+
+    since = KINDS[kind].since
+    if asyncio.run(version()) < since:
+        pytest.skip(f"needs Nix {since[0]}.{since[1]}")
 
     async def go() -> None:
         tracer = await choose.find()
