@@ -17,7 +17,7 @@ from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.learn_lock import stop_learning
-from orchestrator.engine.setup import Emit, Gates, Setup
+from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted
@@ -60,6 +60,8 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
     began = time.monotonic()
     hosts = select(setup.fleet, request.selectors)
     known = KnownSystems(setup, hosts, use=request.cache)
+    if request.goal.contacts_host:
+        warm_up()
     run = await _begin(setup, request, known)
     interrupt = Interrupt(lambda text: emit(Notice(text, warning=True)))
     session = Session(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import importlib
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -89,6 +90,13 @@ class Gates:
             connections=asyncio.Semaphore(limits.connections),
             verifications=asyncio.Semaphore(limits.verifications),
         )
+
+
+def warm_up() -> None:
+    """Import what speaks SSH in a thread, while this one waits for something else."""
+    asyncio.get_running_loop().run_in_executor(
+        None, importlib.import_module, "orchestrator.adapters.ssh.executor"
+    )
 
 
 @contextlib.asynccontextmanager
