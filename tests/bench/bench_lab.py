@@ -49,6 +49,8 @@ class BenchLab:
             **self.bench.environment,
             "NIX_SSHOPTS": f"-F {config}",
             "SSH_CONFIG_FILE": config,
+            # What a deployment learns afterwards is learned between two measurements.
+            "ORCHESTRATOR_LEARN": "never",
             **more,
         }
 
@@ -56,6 +58,15 @@ class BenchLab:
         """Run our own command line as a whole process."""
         env = self.environment(**more)
         return run((str(ORCHESTRATOR), *arguments), cwd=self.bench.root, env=env)
+
+    def learn(self) -> None:
+        """Learn what hosts' evaluations read, as deployments do when they are done.
+
+        Raises:
+            AssertionError: A host could not be learned.
+        """
+        done = self.ours("learn")
+        assert done.rc == 0, done.said
 
     def on(self, host: str, command: str) -> Ran:
         """Run a command as root on a host, by plain SSH."""
@@ -88,24 +99,26 @@ def _own(what: str) -> str:
 
 
 @contextmanager
-def bench_lab(count: int, nixpkgs: Path | None, activate: Path | None) -> Iterator[BenchLab]:
-    """Make a fleet and a lab for it, deploy it once, and remove both at the end.
+def bench_lab(
+    count: int, nixpkgs: Path | None, activate: Path | None, front: Path | None = None
+) -> Iterator[BenchLab]:
+    """Make a fleet and a lab for it, deploy and learn it once, and remove both at the end.
 
     Args:
         count: How many hosts.
         nixpkgs: A real nixpkgs; without one the hosts cost what the lab's stand-in costs.
         activate: deploy-rs's program for hosts, which its profiles carry.
+        front: A folder for the front of every command's ``PATH``.
 
     Raises:
         AssertionError: The lab did not come up, or the first deployment failed.
     """
     hosts = tuple(f"h{number:02}" for number in range(1, count + 1))
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-bench-"))
-    # The lab is beside others of this user; commands find it whatever state folder they use.
-    bench = Bench(
-        folder / "fleet", folder / "home", {"ORCHESTRATOR_LAB_HOME": str(folder / "labs")}
-    )
-    os.environ["ORCHESTRATOR_LAB_HOME"] = bench.more["ORCHESTRATOR_LAB_HOME"]
+    # Here, too: this process asks where the lab is.
+    os.environ["ORCHESTRATOR_LAB_HOME"] = str(folder / "labs")
+    more = {"PATH": f"{front}:{ORCHESTRATOR.parent}:{os.environ['PATH']}"} if front else {}
+    bench = Bench(folder / "fleet", folder / "home", more)
     try:
         _write_inventory(bench.root, hosts)
         committed(bench)
@@ -116,6 +129,7 @@ def bench_lab(count: int, nixpkgs: Path | None, activate: Path | None) -> Iterat
         lab = BenchLab(bench, hosts, nixpkgs is not None, _keeper(places), places)
         first = lab.ours("deploy")
         assert first.rc == 0, first.said
+        lab.learn()
         yield lab
     finally:
         bench.run("lab", "down", "--purge", seconds=300)

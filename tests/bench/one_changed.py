@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench import peers
 from tests.bench.bench_lab import BenchLab, bench_lab
 from tests.bench.table import Table, failures, ratio, spread
-from tests.bench.timing import Ran, Series, interleaved, run_all
+from tests.bench.timing import Ran, Series, interleaved
 
 HOSTS = 10
 COUNT = (
@@ -66,7 +66,8 @@ async def measure(nixpkgs: Path | None, repeat: int, hosts: int = HOSTS) -> OneC
         repeat: How many changes each tool deploys.
         hosts: How many hosts there are.
     """
-    with bench_lab(hosts, nixpkgs, peers.activate_program()) as lab, counted_nix() as spy:
+    activate = peers.activate_program()
+    with counted_nix() as spy, bench_lab(hosts, nixpkgs, activate, front=spy) as lab:
         done: dict[str, Done] = {}
         contenders = {tool.name: _contender(tool, lab, spy, done) for tool in peers.present()}
         series = interleaved(contenders, repeat)
@@ -82,12 +83,11 @@ def _contender(
         log = spy / "log"
         log.write_text("")
         before = _counts(lab)
-        env = lab.environment(PATH=f"{spy}:{lab.bench.environment['PATH']}")
-        ran = run_all(
-            tool.commands(lab, lab.hosts), cwd=lab.bench.root, env=env, deadline=peers.DEADLINE
-        )
+        ran = tool.switch(lab, lab.hosts)
         nix = tuple(log.read_text().splitlines())
         done[tool.name] = _difference(nix, before, _counts(lab), changed)
+        if tool.name == peers.OURS:
+            lab.learn()
         return ran
 
     return contender
@@ -166,7 +166,7 @@ def table(found: OneChanged) -> Table:
     ]
     columns = (
         *("tool", "time", "ratio", "Nix processes", "that evaluate"),
-        *("activations: the changed host", "the other nine", "connections to the other nine"),
+        *("activations: the changed host", "the others", "connections to the others"),
     )
     return Table(columns, tuple(rows), (*failures(found.series), *peers.absent_notes()))
 

@@ -1,0 +1,57 @@
+"""``just perf-test``: run benchmarks and write what they found into ``docs/performance.md``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from tests.bench.benchmark import Options, part
+from tests.bench.document import replace
+from tests.bench.registry import BENCHMARKS
+
+PAGE = Path(__file__).parents[2] / "docs/performance.md"
+NAMES = [benchmark.name for benchmark in BENCHMARKS]
+
+
+def _chosen(_: click.Context, __: click.Parameter, text: str | None) -> list[str]:
+    chosen = text.split(",") if text else NAMES
+    if unknown := sorted(set(chosen) - set(NAMES)):
+        raise click.BadParameter(f"{', '.join(unknown)}; there are {', '.join(NAMES)}")
+    return chosen
+
+
+@click.command()
+@click.option("--only", callback=_chosen, metavar="NAME,…", help=f"Some of {', '.join(NAMES)}.")
+@click.option(
+    "--nixpkgs",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    help="A real nixpkgs to evaluate hosts with (else the lab's stand-in).",
+)
+@click.option("--repeat", default=3, show_default=True, help="Repetitions of each measurement.")
+@click.option("--quick", is_flag=True, help="Small, once, and nothing is written to the page.")
+def main(only: list[str], nixpkgs: Path | None, repeat: int, quick: bool) -> None:
+    """Measure, print the tables, and write them into docs/performance.md.
+
+    Peers take part where they are on the PATH: nixos-rebuild-ng, colmena, deploy.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options = Options(nixpkgs, 1 if quick else repeat, quick)
+    complete = True
+    for benchmark in BENCHMARKS:
+        if benchmark.name not in only:
+            continue
+        click.echo(f"{benchmark.name}: measuring", err=True)
+        text, ran = part(benchmark, options)
+        complete = complete and ran
+        click.echo(f"\n## {benchmark.name}\n\n{text}\n")
+        if not quick:
+            # At once: what was measured is not lost by what comes after it.
+            PAGE.write_text(replace(PAGE.read_text(), benchmark.name, text))
+    sys.exit(not complete)
+
+
+if __name__ == "__main__":
+    main()

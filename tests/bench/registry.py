@@ -1,0 +1,51 @@
+"""All benchmarks, in the document's order."""
+
+from __future__ import annotations
+
+from tests.bench import all_changed, check, noop, one_changed
+from tests.bench.benchmark import Benchmark, Options, lacks_lab
+from tests.bench.table import Table
+
+Pieces = list[tuple[str, Table]]
+
+
+def _evaluated(*, real: bool) -> str:
+    return "Hosts evaluated with real NixOS" if real else "Hosts evaluated with the lab's stand-in"
+
+
+async def _noop(options: Options) -> Pieces:
+    sizes = (1, 2) if options.quick else noop.SIZES
+    found = await noop.measure(options.nixpkgs, options.repeat, sizes)
+    return [(f"{_evaluated(real=found.real)}:", noop.table(found))]
+
+
+async def _one_changed(options: Options) -> Pieces:
+    hosts = 3 if options.quick else one_changed.HOSTS
+    found = await one_changed.measure(options.nixpkgs, options.repeat, hosts)
+    title = f"{_evaluated(real=found.real)}, {found.hosts} of them:"
+    return [(title, one_changed.table(found))]
+
+
+async def _all_changed(options: Options) -> Pieces:
+    """With the stand-in always, with real NixOS where there is one."""
+    hosts = 2 if options.quick else all_changed.HOSTS
+    pieces = []
+    for nixpkgs in dict.fromkeys((None, options.nixpkgs)):
+        found = await all_changed.measure(nixpkgs, options.repeat, hosts)
+        pieces.append((f"{_evaluated(real=found.real)}:", all_changed.table(found)))
+    return pieces
+
+
+async def _check(options: Options) -> Pieces:
+    sizes = (5,) if options.quick else check.SIZES
+    found = await check.measure(max(options.repeat, 5), sizes)
+    title = f"{check.FILES:,} files, {check.READ_BY_EACH} of them read by each host:"
+    return [(title, check.table(found))]
+
+
+BENCHMARKS = (
+    Benchmark("noop", _noop, lacks_lab, peers=True),
+    Benchmark("one-changed", _one_changed, lacks_lab, peers=True),
+    Benchmark("all-changed", _all_changed, lacks_lab),
+    Benchmark("check", _check),
+)
