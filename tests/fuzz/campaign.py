@@ -96,6 +96,7 @@ class Campaign:
         self._tracer = tracer
         self._known: dict[str, list[Fingerprint]] = {}
         self._last: dict[str, DrvPath] = {}
+        self._whole: set[tuple[str, bool]] = set()
 
     async def run(self, steps: int) -> Tally:
         """Take a number of steps, the first without an edit."""
@@ -171,14 +172,16 @@ class Campaign:
 
         traces = await asyncio.gather(*map(one, names))
         for name, seen in zip(names, traces, strict=True):
-            self._keep(_fingerprint(name, tree, truth[name], seen))
+            fingerprint = _fingerprint(name, tree, truth[name], seen)
+            self._keep(fingerprint)
+            if fingerprint.reads is None:
+                self._whole.add((name, tree.dirty))
+            else:
+                self._whole.discard((name, tree.dirty))
 
     def _kept_whole(self, name: str, tree: Tree, drv: DrvPath) -> bool:
-        """Mostly do not trace again what always depended on the whole tree."""
-        before = self._known.get(name)
-        if not before or any(one.reads is not None for one in before):
-            return False
-        if self._random.random() < _AGAIN:
+        """Mostly do not trace again what depended on the whole tree when it was traced last."""
+        if (name, tree.dirty) not in self._whole or self._random.random() < _AGAIN:
             return False
         self._keep(_fingerprint(name, tree, drv, Trace(None, frozenset())))
         return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.adapters import process
 from orchestrator.errors import StepError
-from orchestrator.model.tree import Tree
+from orchestrator.model.tree import GITLINK, Tree
 
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 # Nix reads a dirty tree's files from the work tree: what the index says of them is not asked.
@@ -27,6 +28,8 @@ _NOBODY = {
 async def make_repository(tree: Tree, folder: Path) -> None:
     """Let git track all files of a copy; its only commit is an empty one.
 
+    Each submodule's empty folder becomes a repository, too: a flake may want to enter it.
+
     Raises:
         StepError: git fails.
     """
@@ -35,6 +38,13 @@ async def make_repository(tree: Tree, folder: Path) -> None:
         path = str(item.relative_to(folder))
         if path not in modes and not item.is_dir():
             modes[path] = "100644"
+    await _track(folder, modes)
+    for path, value in tree.entries.items():
+        if value.startswith(GITLINK):
+            await _track(folder / path, {})
+
+
+async def _track(folder: Path, modes: Mapping[str, str]) -> None:
     lines = "".join(f"{mode} {_NO_BLOB}\t{path}\0" for path, mode in modes.items())
     await _git(folder, "init", "--quiet")
     await _git(
