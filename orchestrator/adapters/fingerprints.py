@@ -47,6 +47,18 @@ CREATE INDEX by_context ON fingerprints (context, number);
 """
 _COLUMNS = ("attr", "context", "tree", "reads", "files", "why_whole", "drv", "out", "run", "at")
 
+# Result codes: https://www.sqlite.org/rescode.html. The lowest byte is the primary one.
+_TROUBLE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 _DAMAGE = (sqlite3.Error, OSError, ValueError, KeyError, TypeError, zlib.error)
 
 Holds = Callable[[Fingerprint], bool]
@@ -96,40 +108,60 @@ class Fingerprints:
         Returns:
             Whether it could be written.
         """
+        learned = tuple(learned)
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._writing() as database:
-                for fingerprint in learned:
-                    _insert(database, fingerprint)
-                _forget(database)
+            try:
+                self._add(learned)
+            except (sqlite3.Error, ValueError) as error:
+                if _is_trouble(error):
+                    return False
+                for rest in ("", "-journal"):
+                    Path(f"{self._file}{rest}").unlink(missing_ok=True)
+                self._add(learned)
         except (sqlite3.Error, OSError):
             return False
         return True
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            database = self._ready()
-        except sqlite3.OperationalError:
-            raise  # the disk is full, or another process is at it: that is no damage
-        except sqlite3.DatabaseError:
-            self._file.unlink()
-            database = self._ready()
-        with contextlib.closing(database), database:
-            yield database
+    def _add(self, learned: Iterable[Fingerprint]) -> None:
+        with contextlib.closing(self._ready()) as database, database:
+            for fingerprint in learned:
+                _insert(database, fingerprint)
+            _forget(database)
 
     def _ready(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._file, timeout=5)
         try:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
+            version = _version(database)
             if version == 0:
-                database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-            elif version != VERSION:
+                version = _make(database)
+            if version != VERSION:
                 raise sqlite3.DatabaseError(f"version {version}")
         except sqlite3.Error:
             database.close()
             raise
         return database
+
+
+def _version(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _make(database: sqlite3.Connection) -> int:
+    """Make the tables, unless another process just now did; gives the version then."""
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        if _version(database) == 0:
+            for statement in _SCHEMA.split(";"):
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {VERSION}")
+        return _version(database)
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Whether an error comes from the disk or from another process; else the file is damaged."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _TROUBLE
 
 
 def _newest_first(
@@ -180,12 +212,12 @@ def _load_reads(database: sqlite3.Connection, digest: str) -> LazyReads:
 
 def _insert(database: sqlite3.Connection, fingerprint: Fingerprint) -> None:
     tree = fingerprint.tree
-    database.execute("INSERT OR IGNORE INTO trees VALUES (?, ?)", (tree.whole, pack_tree(tree)))
+    database.execute("INSERT OR REPLACE INTO trees VALUES (?, ?)", (tree.whole, pack_tree(tree)))
     digest = ""
     if fingerprint.reads is not None:
         packed = pack_reads(fingerprint.reads)
         digest = hashlib.sha256(packed).hexdigest()
-        database.execute("INSERT OR IGNORE INTO reads VALUES (?, ?)", (digest, packed))
+        database.execute("INSERT OR REPLACE INTO reads VALUES (?, ?)", (digest, packed))
     row = (
         fingerprint.attr,
         fingerprint.context,
