@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +152,7 @@ async def copy(
     *,
     to: str,
     deadline: float,
+    env: Mapping[str, str | None] | None = None,
     on_stderr: OnLine | None = None,
 ) -> None:
     """Copy a closure to another store; paths that are there already are not sent.
@@ -166,7 +167,7 @@ async def copy(
         *_nix("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
         *("--to", to, out.path),
     )
-    await _run(argv, deadline, "copy failed", None, on_stderr)
+    await _run(argv, deadline, "copy failed", None, on_stderr, env)
 
 
 async def requisites(out: OutPath) -> tuple[OutPath, ...]:
@@ -239,8 +240,9 @@ async def _run(
     failure: str,
     cwd: str | None = None,
     on_stderr: OnLine | None = None,
+    env: Mapping[str, str | None] | None = None,
 ) -> CommandResult:
-    done = await process.run(argv, deadline=deadline, cwd=cwd, on_stderr=on_stderr)
+    done = await process.run(argv, deadline=deadline, env=env, cwd=cwd, on_stderr=on_stderr)
     if done.rc != 0:
         raise StepError(
             f"{failure}: {cause(done.err) or how_it_ended(done.rc)}",
