@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import process
-from orchestrator.adapters.executor import Stream
+from orchestrator.adapters.executor import SshNg, Stream
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.sudo import Sudo, SudoPassword
+from orchestrator.errors import StepError
 from orchestrator.model.host import Host
 
 MACHINE_ID = Path("/etc/machine-id")
@@ -66,6 +67,10 @@ class LocalExecutor:
     async def nix_store(self) -> AsyncIterator[str]:
         """This machine's own store, by whichever way Nix reaches it."""
         yield "auto"
+
+    def ssh_ng(self) -> contextlib.AbstractAsyncContextManager[SshNg]:
+        """Refuse: no SSH is spoken with the machine one sits on."""
+        raise StepError("this machine is not reached over SSH", hint="leave out --copy ssh-ng")
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` by hand."""

@@ -180,6 +180,41 @@ IMPORT = r"""
 exec nix-store --import
 """
 
+UNDOES = "orchestrator-undoes"
+"""Opens a line that names a program for unpacking: a login shell may print lines before it."""
+
+# Of a closure on standard input, print the paths that are not valid here; none where its root is.
+# $1 the root
+LACKING = rf"""
+for program in zstd gzip; do
+  command -v $program > /dev/null && echo "{UNDOES} $program"
+done
+nix-store --check-validity "$1" 2> /dev/null && exit 0
+exec xargs nix-store --check-validity --print-invalid
+"""
+
+# Register what comes as a compressed export; say nothing but what goes wrong.
+# $1 the program that unpacks it
+TAKE_IN = r"""
+exec 2>&1
+"$1" -d -c | nix-store --import > /dev/null
+"""
+
+# Write paths as a compressed export.
+# $1 the program that packs  $2… paths
+GIVE_OUT = r"""
+program=$1; shift
+nix-store --export "$@" | "$program" -1 -c
+"""
+
+# Read a number and so many bytes, say so, and begin again.
+SWALLOW = r"""
+while read -r count; do
+  head -c "$count" > /dev/null
+  printf .
+done
+"""
+
 # Names of all paths in the running system's closure.
 CLOSURE = r"""
 exec nix-store --query --requisites /run/current-system

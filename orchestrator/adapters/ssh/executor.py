@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from orchestrator.adapters.executor import Stream, pump
+from orchestrator.adapters.executor import SshNg, Stream, pump
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.adapters.sudo import Sudo, SudoPassword
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.host import Connect, Host
@@ -117,6 +118,18 @@ class SshExecutor:
                 for task in bridges:
                     task.cancel()
                 await asyncio.gather(*bridges, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def ssh_ng(self) -> AsyncIterator[SshNg]:
+        """Have Nix's ssh reach it; see :class:`orchestrator.adapters.executor.Executor`."""
+        daemon, prefix = await self._sudo.wrap(("nix-daemon",))
+        if prefix:
+            raise StepError(
+                "sudo asks for a password there, and Nix's own ssh cannot give it one",
+                hint="copy over the connection that is open: --copy connection or --copy stream",
+            )
+        with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
+            yield ssh_ng(self._host, self._settings, daemon, Path(folder))
 
     async def _bridge(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A failure here closes the socket: its client, Nix, says what it was doing.

@@ -1,0 +1,1 @@
+"""The ways in which store paths come to a host."""

@@ -1,0 +1,87 @@
+"""What of a closure is to be copied: asked of the store here and of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.adapters import process
+from orchestrator.adapters.copy.codec import Codec
+from orchestrator.adapters.copy.spool import Wanted
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host import scripts
+from orchestrator.errors import StepError
+from orchestrator.model.copying import Load
+from orchestrator.model.store import OutPath
+
+_SECONDS = 300.0
+_BATCH = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What a host lacks of a closure.
+
+    Attributes:
+        paths: In an order in which references come first.
+        codec: What the host can undo; ``None`` where it has neither zstd nor gzip.
+    """
+
+    paths: tuple[Wanted, ...]
+    codec: Codec | None
+
+    @property
+    def load(self) -> Load:
+        """How much it is."""
+        return Load(len(self.paths), sum(one.size for one in self.paths))
+
+
+async def lacking(executor: Executor, out: OutPath) -> Lacking:
+    """Ask a host, in one command, what it lacks of a closure that is in the store here.
+
+    Raises:
+        StepError: The closure is not whole here, or the host did not answer.
+        UnreachableError: The connection was lost.
+    """
+    closure = (await _nix_store("--query", "--requisites", out.path)).split()
+    paths, codec = await ask(executor, out.path, closure)
+    sizes: list[int] = []
+    for begin in range(0, len(paths), _BATCH):
+        said = await _nix_store("--query", "--size", *paths[begin : begin + _BATCH])
+        sizes += [int(number) for number in said.split()]
+    wanted = tuple(Wanted(path, size) for path, size in zip(paths, sizes, strict=True))
+    return Lacking(wanted, codec)
+
+
+async def ask(
+    executor: Executor, root: str, closure: Sequence[str]
+) -> tuple[list[str], Codec | None]:
+    """Which of a closure's paths a host lacks, in the closure's order, and what it can undo.
+
+    Raises:
+        StepError: The host did not answer.
+        UnreachableError: The connection was lost.
+    """
+    argv = scripts.script(scripts.LACKING, root)
+    done = await executor.run(argv, deadline=_SECONDS, stdin="\n".join(closure).encode())
+    if done.rc != 0:
+        raise StepError(
+            "the host did not say which paths it lacks",
+            command=executor.repeat(("nix-store", "--check-validity", root)),
+            stderr=done.err,
+        )
+    # A login shell may print lines of its own.
+    said = set(done.out.splitlines())
+    codec = next((codec for codec in Codec if f"{scripts.UNDOES} {codec.value}" in said), None)
+    return [path for path in closure if path in said], codec
+
+
+async def _nix_store(*words: str) -> str:
+    done = await process.run(("nix-store", *words), deadline=_SECONDS)
+    if done.rc != 0:
+        raise StepError(
+            "the closure could not be read",
+            command="nix-store --verify",
+            stderr=done.err,
+        )
+    return done.out

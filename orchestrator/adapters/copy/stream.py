@@ -1,0 +1,121 @@
+"""The missing paths as one compressed stream over the open connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.adapters.copy.spool import Spool, Wanted
+from orchestrator.adapters.executor import Executor, Sink, Source
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.process import how_it_ended
+from orchestrator.errors import StepError, UnreachableError
+
+_SAID = 1 << 16
+"""Bytes kept of what the host says."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """How far a stream is: whole paths, and bytes on the link."""
+
+    paths: int = 0
+    bytes: int = 0
+
+
+OnProgress = Callable[[Sent], None]
+
+
+async def stream(
+    executor: Executor, spool: Spool, wanted: Sequence[Wanted], on_progress: OnProgress
+) -> Sent:
+    """Send paths; each is valid on the host once it is there whole.
+
+    Args:
+        executor: The way to the host.
+        spool: Where the paths' frames come from; of a codec that the host can undo.
+        wanted: What the host lacks, references first.
+        on_progress: Called after each piece that was sent.
+
+    Raises:
+        StepError: Reading here or registering there failed.
+        UnreachableError: The connection was lost.
+    """
+    spool.want(wanted)
+    sent = Sent()
+    argv = scripts.script(scripts.TAKE_IN, spool.codec.value)
+    async with executor.open(argv) as host:
+        sending = asyncio.create_task(
+            _send(host.stdin, _frames(spool, wanted, sent), sent, on_progress)
+        )
+        try:
+            said = await _listen(host.stdout, sending)
+            rc = await host.wait()
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+    _judge(executor, rc, said)
+    return sent
+
+
+async def _frames(spool: Spool, wanted: Sequence[Wanted], sent: Sent) -> AsyncIterator[bytes]:
+    for one in wanted:
+        async for data in spool.chunks(one.path):
+            yield data
+        sent.paths += 1
+    yield spool.end
+
+
+async def _send(
+    sink: Sink, frames: AsyncIterator[bytes], sent: Sent, on_progress: OnProgress
+) -> None:
+    # Where the host reads no more, it says why, and that is what counts.
+    with contextlib.suppress(OSError):
+        async for data in frames:
+            sink.write(data)
+            await sink.drain()
+            sent.bytes += len(data)
+            on_progress(sent)
+        sink.write_eof()
+
+
+async def _listen(source: Source, sending: asyncio.Task[None]) -> str:
+    """Hear what the host says until its end, or until there is nothing more to send to it."""
+    hearing = asyncio.create_task(_all(source))
+    try:
+        await asyncio.wait((hearing, sending), return_when=asyncio.FIRST_COMPLETED)
+        if sending.done() and (error := sending.exception()) is not None:
+            raise error
+        return await hearing
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def _all(source: Source) -> str:
+    said = b""
+    while data := await source.read(1 << 16):
+        said = (said + data)[-_SAID:]
+    return said.decode(errors="replace").strip()
+
+
+def _judge(executor: Executor, rc: int | None, said: str) -> None:
+    if rc == 0:
+        return
+    command = executor.repeat(("nix-store", "--verify"))
+    if rc is None:
+        raise UnreachableError("the connection was lost during the copy", command=command)
+    hint = "the host's disk is full: nix-collect-garbage there" if "No space" in said else None
+    raise StepError(
+        f"the host did not take the paths in: {_cause(said) or how_it_ended(rc)}",
+        hint=hint or "what came whole is kept there; the next try sends the rest",
+        command=command,
+        stderr=said,
+    )
+
+
+def _cause(said: str) -> str | None:
+    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    return errors[-1].removeprefix("error:").strip() if errors else None
