@@ -1,5 +1,5 @@
-# What people type. Each recipe is one call of `orchestrator`; it alone decides, and its exit code
-# is the recipe's: docs/exit-codes.md.
+# What people type. Each recipe but the last is one call of `orchestrator`; it alone decides, and its
+# exit code is the recipe's: docs/exit-codes.md.
 
 set positional-arguments
 
@@ -133,3 +133,7 @@ lab-up *HOSTS:
 # End them
 lab-down *OPTIONS:
     @"{{ orchestrator }}" lab down "$@"
+
+# Measure it, beside other tools where they are on the PATH, and write docs/performance.md
+perf-test *OPTIONS:
+    @"{{ justfile_directory() }}/scripts/perf-test" "$@"
