@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.errors import UsageError
+from orchestrator.model.copying import CopyMethod
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import BuildOn, BuildSite, Fleet
 from orchestrator.model.run import DeployRequest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GOALS = click.Choice([goal.value for goal in Goal])
+_METHODS = click.Choice([method.value for method in CopyMethod])
 
 
 def _run_options(command: F) -> F:
@@ -40,6 +42,11 @@ def _run_options(command: F) -> F:
             "--build-on",
             metavar="here|target|HOST",
             help="Where systems are built (default: what the inventory says).",
+        ),
+        click.option(
+            "--copy",
+            type=_METHODS,
+            help="How systems are copied (default: what is fastest, by what was measured).",
         ),
         click.option("--one-by-one", is_flag=True, help="One host after the other."),
     )
@@ -153,6 +160,7 @@ def _run_in(
     as_json: bool,
     verbose: bool,
     build_on: str | None,
+    copy: str | None,
     one_by_one: bool,
     check_caches: bool = False,
 ) -> int:
@@ -165,6 +173,8 @@ def _run_in(
 
     if build_on is not None:
         request = replace(request, build=_site(setup.fleet, build_on))
+    if copy is not None:
+        request = replace(request, copy=CopyMethod(copy))
     if one_by_one:
         limits = replace(setup.fleet.limits, hosts=1)
         setup = replace(setup, fleet=replace(setup.fleet, limits=limits))

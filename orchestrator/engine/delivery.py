@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
-from orchestrator.adapters.host.transfer import transfer
+from orchestrator.engine.copying import copy, copy_from
 from orchestrator.engine.setup import reach
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
@@ -34,14 +34,14 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor | None) -> 
             case BuildOn.HERE:
                 await _build_here(work, plan)
                 if copies and executor is not None:
-                    await _copy(work, plan, executor)
+                    await copy(work, plan.target.out, executor)
             case BuildOn.TARGET:
                 await _build_there(work, plan, executor or await work.connect(stack))
             case BuildOn.BUILDER:
                 builder = await _builder(work, site, stack)
                 await _build_there(work, plan, builder)
                 if copies and executor is not None:
-                    await _transfer(work, plan, builder, executor)
+                    await copy_from(work, plan.target.out, builder, executor)
 
 
 async def _build_here(work: HostWork, plan: HostPlan) -> None:
@@ -70,30 +70,3 @@ async def _builder(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> Ex
         raise StepError(f"the builder {site.builder!r} is no host of this fleet")
     with work.step(Phase.BUILD):
         return await stack.enter_async_context(reach(setup, builder))
-
-
-async def _copy(work: HostWork, plan: HostPlan, executor: Executor) -> None:
-    async with work.turn(Phase.COPY, work.session.gates.copies), executor.nix_store() as store:
-        try:
-            await nix.copy(
-                plan.target.out,
-                to=store,
-                deadline=work.host.deadlines.copy,
-                on_stderr=work.on_nix_line,
-            )
-        except StepError as error:
-            if "protocol mismatch" in error.stderr:
-                error.hint = (
-                    "the login shell prints text where Nix is to speak: "
-                    "have its start-up files print for interactive shells only"
-                )
-            # The socket is gone by the time a person reads this.
-            where = work.session.setup.ssh.connect_for(work.host.name, work.host.connect)
-            user = f"{where.user}@" if where.user else ""
-            error.command = (error.command or "").replace(store, f"ssh-ng://{user}{where.address}")
-            raise
-
-
-async def _transfer(work: HostWork, plan: HostPlan, builder: Executor, executor: Executor) -> None:
-    async with work.turn(Phase.COPY, work.session.gates.copies):
-        await transfer(builder, executor, plan.target.out, work.host.deadlines.copy)

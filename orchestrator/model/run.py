@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from orchestrator.model.copying import CopyMethod
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import BuildSite
 from orchestrator.model.outcome import (
@@ -33,6 +34,7 @@ class DeployRequest:
         force: Deploy a host that is at its target already.
         cache: Whether what is known from earlier evaluations counts.
         emergency: The reason, for an emergency deployment.
+        copy: Overrides the way of copying that would be chosen.
     """
 
     selectors: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class DeployRequest:
     force: bool = False
     cache: bool = True
     emergency: str | None = None
+    copy: CopyMethod | None = None
 
 
 @dataclass(frozen=True, slots=True)

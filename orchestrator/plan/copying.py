@@ -14,8 +14,10 @@ CONTRADICTION = 1.5
 """A compressed copy that was faster by this factor than its link could be: it is another link."""
 TELLING = 1 << 20
 """Bytes; a copy that sends less tells of delays and not of the rate."""
-PROBE_WORTH = 8 << 20
+PROBE_WORTH = 1 << 20
 """Bytes to copy from which a probe of the link pays."""
+PROBE_SHARE = 4
+"""A probe sends at most so many times less than is to be copied."""
 WINDOW = 2 << 20
 """Bytes that OpenSSH lets be under way on one channel (``CHAN_SES_WINDOW_DEFAULT``)."""
 USUAL_RATIO = 0.43

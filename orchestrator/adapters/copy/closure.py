@@ -24,11 +24,11 @@ class Lacking:
 
     Attributes:
         paths: In an order in which references come first.
-        codec: What the host can undo; ``None`` where it has neither zstd nor gzip.
+        codecs: What the host can undo, the best first.
     """
 
     paths: tuple[Wanted, ...]
-    codec: Codec | None
+    codecs: tuple[Codec, ...]
 
     @property
     def load(self) -> Load:
@@ -44,19 +44,21 @@ async def lacking(executor: Executor, out: OutPath) -> Lacking:
         UnreachableError: The connection was lost.
     """
     closure = (await _nix_store("--query", "--requisites", out.path)).split()
-    paths, codec = await ask(executor, out.path, closure)
+    paths, codecs = await ask(executor, out.path, closure)
     sizes: list[int] = []
     for begin in range(0, len(paths), _BATCH):
         said = await _nix_store("--query", "--size", *paths[begin : begin + _BATCH])
         sizes += [int(number) for number in said.split()]
     wanted = tuple(Wanted(path, size) for path, size in zip(paths, sizes, strict=True))
-    return Lacking(wanted, codec)
+    return Lacking(wanted, codecs)
 
 
 async def ask(
     executor: Executor, root: str, closure: Sequence[str]
-) -> tuple[list[str], Codec | None]:
+) -> tuple[list[str], tuple[Codec, ...]]:
     """Which of a closure's paths a host lacks, in the closure's order, and what it can undo.
+
+    It lacks none where the root is valid there: Nix registers no path before its references.
 
     Raises:
         StepError: The host did not answer.
@@ -72,8 +74,8 @@ async def ask(
         )
     # A login shell may print lines of its own.
     said = set(done.out.splitlines())
-    codec = next((codec for codec in Codec if f"{scripts.UNDOES} {codec.value}" in said), None)
-    return [path for path in closure if path in said], codec
+    codecs = tuple(codec for codec in Codec if f"{scripts.UNDOES} {codec.value}" in said)
+    return [path for path in closure if path in said], codecs
 
 
 async def _nix_store(*words: str) -> str:

@@ -14,12 +14,17 @@ from orchestrator.model.copying import Sample
 
 ENOUGH = 0.05
 """Seconds of sending, beyond a round trip, that tell the rate."""
+SMALLEST = 1 << 16
 LARGEST = 1 << 23
 _DEADLINE = 20.0
 
 
-async def probe(executor: Executor) -> Sample:
+async def probe(executor: Executor, *, at_most: int = LARGEST) -> Sample:
     """Measure a host's link: four times as many bytes each time, until that takes a while.
+
+    Args:
+        executor: The way to the host.
+        at_most: Bytes to send at a time.
 
     Raises:
         StepError: The host did not answer in time.
@@ -32,10 +37,9 @@ async def probe(executor: Executor) -> Sample:
         ):
             await _swallowed(host, 1)  # the shell is there now
             round_trip = min([await _swallowed(host, 1) for _ in range(2)])
-            size = 1 << 16
-            while True:
-                took = await _swallowed(host, size)
-                if took - round_trip >= ENOUGH or size >= LARGEST:
+            size = SMALLEST
+            while (took := await _swallowed(host, size)) - round_trip < ENOUGH:
+                if size * 4 > min(at_most, LARGEST):
                     break
                 size *= 4
     except TimeoutError:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Spool, Wanted
 from orchestrator.adapters.executor import Executor, Sink, Source
 from orchestrator.adapters.host import scripts
@@ -45,18 +46,7 @@ async def stream(
     """
     spool.want(wanted)
     sent = Sent()
-    argv = scripts.script(scripts.TAKE_IN, spool.codec.value)
-    async with executor.open(argv) as host:
-        sending = asyncio.create_task(
-            _send(host.stdin, _frames(spool, wanted, sent), sent, on_progress)
-        )
-        try:
-            said = await _listen(host.stdout, sending)
-            rc = await host.wait()
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-    _judge(executor, rc, said)
+    await take_in(executor, spool.codec, _frames(spool, wanted, sent), sent, on_progress)
     return sent
 
 
@@ -68,16 +58,50 @@ async def _frames(spool: Spool, wanted: Sequence[Wanted], sent: Sent) -> AsyncIt
     yield spool.end
 
 
+async def take_in(
+    executor: Executor,
+    codec: Codec,
+    frames: AsyncIterator[bytes],
+    sent: Sent,
+    on_progress: OnProgress,
+) -> None:
+    """Have a host register what a compressed export holds.
+
+    Args:
+        executor: The way to the host.
+        codec: How the export is compressed.
+        frames: The export.
+        sent: Counts the bytes.
+        on_progress: Called after each piece.
+
+    Raises:
+        StepError: The host did not take it in.
+        UnreachableError: The connection was lost.
+    """
+    async with executor.open(scripts.script(scripts.TAKE_IN, codec.value)) as host:
+        sending = asyncio.create_task(_send(host.stdin, frames, sent, on_progress))
+        try:
+            said = await _listen(host.stdout, sending)
+            rc = await host.wait()
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+    _judge(executor, rc, said)
+
+
 async def _send(
     sink: Sink, frames: AsyncIterator[bytes], sent: Sent, on_progress: OnProgress
 ) -> None:
-    # Where the host reads no more, it says why, and that is what counts.
-    with contextlib.suppress(OSError):
-        async for data in frames:
+    async for data in frames:
+        # Where the host reads no more, it says why, and that is what counts.
+        try:
             sink.write(data)
             await sink.drain()
-            sent.bytes += len(data)
-            on_progress(sent)
+        except OSError:
+            return
+        sent.bytes += len(data)
+        on_progress(sent)
+    with contextlib.suppress(OSError):
         sink.write_eof()
 
 

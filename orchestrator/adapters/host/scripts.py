@@ -170,16 +170,6 @@ sync /var/lib/orchestrator/record.json.new
 mv /var/lib/orchestrator/record.json.new /var/lib/orchestrator/record.json
 """
 
-# Of the paths on standard input, print those that are not valid here.
-MISSING = r"""
-xargs nix-store --check-validity --print-invalid
-"""
-
-# Take in what `nix-store --export` wrote.
-IMPORT = r"""
-exec nix-store --import
-"""
-
 UNDOES = "orchestrator-undoes"
 """Opens a line that names a program for unpacking: a login shell may print lines before it."""
 
@@ -200,11 +190,13 @@ exec 2>&1
 "$1" -d -c | nix-store --import > /dev/null
 """
 
-# Write paths as a compressed export.
+# Write paths as a compressed export; end as the export ended.
 # $1 the program that packs  $2… paths
 GIVE_OUT = r"""
 program=$1; shift
-nix-store --export "$@" | "$program" -1 -c
+exec 3>&1
+code=$({ { nix-store --export "$@"; echo $? >&4; } | "$program" -1 -c >&3; } 4>&1)
+exit "$code"
 """
 
 # Read a number and so many bytes, say so, and begin again.

@@ -1,0 +1,69 @@
+"""From one host's store to another's, through this machine, which keeps nothing of it.
+
+``nix copy --from unix://`` reads the files of *this* machine's store, so it cannot be used here.
+``nix-store --export`` writes paths to a stream and ``--import`` reads them: nix-store(1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from orchestrator.adapters.copy.closure import ask
+from orchestrator.adapters.copy.codec import Codec
+from orchestrator.adapters.copy.stream import OnProgress, Sent, take_in
+from orchestrator.adapters.executor import Executor, Stream
+from orchestrator.adapters.host import scripts
+from orchestrator.errors import StepError
+from orchestrator.model.store import OutPath
+
+BATCH = 500
+"""Paths in one stream: a command line holds about 1,500."""
+
+
+async def between_hosts(
+    source: Executor, target: Executor, out: OutPath, on_progress: OnProgress
+) -> Sent:
+    """Copy a closure; paths that are valid at the target are not sent.
+
+    Raises:
+        StepError: Either side failed.
+        UnreachableError: A connection was lost.
+    """
+    argv = ("nix-store", "--query", "--requisites", out.path)
+    closure = await source.run(argv, deadline=300)
+    if closure.rc != 0:
+        raise StepError(
+            "the builder does not have what it built",
+            command=source.repeat(argv),
+            stderr=closure.err,
+        )
+    paths, undoes = await ask(target, out.path, closure.out.split())
+    _, does = await ask(source, out.path, ())
+    codec = next((codec for codec in undoes if codec in does), None)
+    if codec is None:
+        raise StepError("the builder and the host have neither zstd nor gzip in common")
+    sent = Sent()
+    for begin in range(0, len(paths), BATCH):
+        await _send(source, target, codec, paths[begin : begin + BATCH], sent, on_progress)
+    return sent
+
+
+async def _send(
+    source: Executor,
+    target: Executor,
+    codec: Codec,
+    paths: Sequence[str],
+    sent: Sent,
+    on_progress: OnProgress,
+) -> None:
+    async with source.open(scripts.script(scripts.GIVE_OUT, codec.value, *paths)) as given:
+        frames = _frames(given, source.repeat(("nix-store", "--verify-path", *paths[:1])))
+        await take_in(target, codec, frames, sent, on_progress)
+    sent.paths += len(paths)
+
+
+async def _frames(given: Stream, command: str) -> AsyncIterator[bytes]:
+    while data := await given.stdout.read(1 << 18):
+        yield data
+    if (rc := await given.wait()) != 0:
+        raise StepError(f"the builder did not give the paths out (exit {rc})", command=command)
