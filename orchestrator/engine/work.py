@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.adapters import nix_log
 from orchestrator.adapters.executor import Executor
+from orchestrator.engine.copies import Copies
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
@@ -39,6 +40,7 @@ class Session:
     interrupt: Interrupt
     emit: Emit
     token: str
+    copies: Copies
 
 
 class HostWork:
