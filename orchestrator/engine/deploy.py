@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.history import History
+from orchestrator.engine.copies import Copies
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
@@ -73,11 +74,15 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         interrupt=interrupt,
         emit=emit,
         token=f"{run.number}-{secrets.token_hex(4)}",
+        copies=Copies(setup.state),
     )
     emit(RunStarted(run, request.goal, tuple(host.name for host in hosts), request.plan_only))
     bugs: list[Exception] = []
-    with interrupt.listening():
-        results = await _all(session, hosts, bugs)
+    try:
+        with interrupt.listening():
+            results = await _all(session, hosts, bugs)
+    finally:
+        await session.copies.close()
     report = Report(
         run=run,
         goal=request.goal,
