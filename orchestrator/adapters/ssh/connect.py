@@ -10,13 +10,10 @@ import socket
 from collections.abc import AsyncIterator
 
 from orchestrator.adapters.ssh.lean import asyncssh
+from orchestrator.adapters.ssh.options import Options, connect_arguments, shared_options
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.errors import StepError, UnreachableError, UsageError
 from orchestrator.model.host import Connect, Host
-
-KEEPALIVE_SECONDS = 5
-KEEPALIVE_COUNT = 3
-"""A connection is given up after ``KEEPALIVE_SECONDS * KEEPALIVE_COUNT`` without an answer."""
 
 
 @contextlib.asynccontextmanager
@@ -46,7 +43,7 @@ async def connected(
 async def _open(
     target: Connect, settings: SshSettings, hops: contextlib.AsyncExitStack, name: str
 ) -> asyncssh.SSHClientConnection:
-    options = await ssh_options(target, settings)
+    options = await shared_options(target, settings)
     tunnel = await open_jumps(target, options, settings, hops)
     trust = f"trust it: orchestrator host trust {name}"
     return await _hop(target, settings, hops, tunnel, options, trust)
@@ -54,7 +51,7 @@ async def _open(
 
 async def open_jumps(
     target: Connect,
-    options: asyncssh.SSHClientConnectionOptions,
+    options: Options,
     settings: SshSettings,
     hops: contextlib.AsyncExitStack,
 ) -> asyncssh.SSHClientConnection | None:
@@ -67,45 +64,13 @@ async def open_jumps(
     tunnel: asyncssh.SSHClientConnection | None = None
     for jump in _jumps(target, options):
         trust = f"connect to the jump host once by hand: {ssh_command(jump, settings)}"
-        tunnel = await _hop(jump, settings, hops, tunnel, await ssh_options(jump, settings), trust)
+        tunnel = await _hop(
+            jump, settings, hops, tunnel, await shared_options(jump, settings), trust
+        )
     return tunnel
 
 
-async def ssh_options(
-    target: Connect, settings: SshSettings
-) -> asyncssh.SSHClientConnectionOptions:
-    """What the inventory and ``ssh_config`` together say of a connection.
-
-    Raises:
-        StepError: They cannot be used, such as a private key that is encrypted.
-    """
-    given: dict[str, object] = {
-        key: value
-        for key, value in {
-            "port": target.port,
-            "username": target.user,
-            "client_keys": [target.identity] if target.identity else None,
-        }.items()
-        if value is not None
-    }
-    try:
-        options: asyncssh.SSHClientConnectionOptions
-        options = await asyncssh.SSHClientConnectionOptions.construct(
-            host=target.address,
-            config=settings.config_files,
-            keepalive_interval=KEEPALIVE_SECONDS,
-            keepalive_count_max=KEEPALIVE_COUNT,
-            **given,
-        )
-    except (OSError, ValueError, asyncssh.Error) as error:
-        raise StepError(
-            f"the SSH settings for {target.address} cannot be used: {error}",
-            hint="an encrypted private key is used through ssh-agent: ssh-add FILE",
-        ) from error
-    return options
-
-
-def _jumps(target: Connect, options: asyncssh.SSHClientConnectionOptions) -> tuple[Connect, ...]:
+def _jumps(target: Connect, options: Options) -> tuple[Connect, ...]:
     """The jump hosts before the target: the inventory's, else ``ProxyJump`` of ``ssh_config``."""
     text = target.jump if target.jump is not None else options.tunnel
     if not isinstance(text, str) or text == "none":
@@ -135,20 +100,17 @@ async def _hop(
     settings: SshSettings,
     hops: contextlib.AsyncExitStack,
     tunnel: asyncssh.SSHClientConnection | None,
-    options: asyncssh.SSHClientConnectionOptions,
+    options: Options,
     trust: str,
 ) -> asyncssh.SSHClientConnection:
-    known_hosts = settings.known_hosts_files(options.known_hosts)
     command = ssh_command(target, settings)
     try:
-        # Never None, which would accept any host key; nor an empty list, which means asyncssh's
-        # own default. An empty line trusts nobody.
         return await hops.enter_async_context(
             asyncssh.connect(
                 target.address,
                 options=options,
-                known_hosts=known_hosts or b"\n",
                 tunnel=tunnel or (),
+                **connect_arguments(options, settings),
             )
         )
     except asyncssh.HostKeyNotVerifiable as error:

@@ -22,7 +22,8 @@ ctypes.util.find_library = _find_nothing
 sys.modules.setdefault(_WITHOUT, None)  # type: ignore[arg-type]  # importlib's word for "absent"
 try:
     import asyncssh
+    from asyncssh.pattern import WildcardPatternList
 finally:
     ctypes.util.find_library = _find_library
 
-__all__ = ["asyncssh"]
+__all__ = ["WildcardPatternList", "asyncssh"]

@@ -8,8 +8,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.ssh.connect import open_jumps, ssh_options
+from orchestrator.adapters.ssh.connect import open_jumps
 from orchestrator.adapters.ssh.lean import asyncssh
+from orchestrator.adapters.ssh.options import ssh_options
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.host import Host

@@ -1,0 +1,96 @@
+"""Of which hosts ``ssh_config`` files say the same, so that they are read once for all of those.
+
+Reading them for each host is asyncssh's way: a thousand hosts are a thousand readings. What the
+files say is asyncssh's to find out; here is only told where it comes out the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.adapters.ssh.lean import WildcardPatternList
+
+_LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
+_DEPTH = 16
+"""ssh_config(5) lets files include files this deep."""
+
+
+class _UntellableError(Exception):
+    """It takes more than a host's name to tell what the files say of it."""
+
+
+@dataclass(slots=True)
+class _Block:
+    """A ``Host`` block, or what stands before the first one of a file.
+
+    Attributes:
+        expands: Whether it has a ``%`` or a ``$`` whose meaning may be another for each host.
+    """
+
+    patterns: WildcardPatternList
+    expands: bool = False
+
+
+class ConfigShape:
+    """The ``Host`` blocks of some files, those that they include among them.
+
+    Args:
+        files: As asyncssh is given them.
+    """
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._blocks: list[_Block] | None
+        try:
+            self._blocks = [block for file in files for block in _blocks(Path(file), _DEPTH)]
+        except (_UntellableError, OSError, ValueError):
+            self._blocks = None
+
+    def key(self, address: str) -> tuple[bool, ...] | None:
+        """Two hosts with the same key are told the same; of one without a key nothing is known."""
+        if self._blocks is None:
+            return None
+        matches = tuple(block.patterns.matches(address) for block in self._blocks)
+        expands = any(
+            block.expands for block, match in zip(self._blocks, matches, strict=True) if match
+        )
+        return None if expands else matches
+
+
+def _blocks(file: Path, depth: int) -> Iterator[_Block]:
+    if depth == 0:
+        raise _UntellableError
+    block = _Block(WildcardPatternList("*"))
+    yield block
+    for line in file.read_text().splitlines():
+        found = _LINE.fullmatch(line)
+        if found is None:
+            continue  # Empty, or a comment.
+        word, rest = found[1].lower(), found[2]
+        if word == "match" or (word in ("host", "include") and re.search("[\"'=#\\\\]", rest)):
+            raise _UntellableError
+        if word == "host":
+            block = _Block(WildcardPatternList(",".join(rest.split())))
+            yield block
+        elif word == "include":
+            for included in _included(rest.split()):
+                yield from _blocks(included, depth - 1)
+        elif word != "controlpath" and re.search("[%$]", rest):
+            block.expands = True
+
+
+def _included(patterns: Sequence[str]) -> Iterator[Path]:
+    """The files that an ``Include`` names, in asyncssh's order."""
+    for pattern in patterns:
+        path = Path("~/.ssh").expanduser() / Path(pattern).expanduser()
+        top = Path(path.anchor)
+        yield from (found for found in top.glob(str(path.relative_to(top))) if found.is_file())
+
+
+@functools.lru_cache(maxsize=16)
+def config_shape(files: tuple[str, ...]) -> ConfigShape:
+    """Read the files once: what is changed while this process runs is not seen."""
+    return ConfigShape(files)

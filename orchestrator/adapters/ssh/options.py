@@ -1,0 +1,110 @@
+"""How a connection is made: what the inventory and ``ssh_config`` say, and what is fastest."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable
+
+from orchestrator.adapters.ssh.config import config_shape
+from orchestrator.adapters.ssh.known_hosts import read_known_hosts
+from orchestrator.adapters.ssh.lean import asyncssh
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.errors import StepError
+from orchestrator.model.host import Connect
+
+KEEPALIVE_SECONDS = 5
+KEEPALIVE_COUNT = 3
+"""A connection is given up after ``KEEPALIVE_SECONDS * KEEPALIVE_COUNT`` without an answer."""
+
+Options = asyncssh.SSHClientConnectionOptions
+
+# What goes first where ssh_config is silent: its word, asyncssh's word, the algorithms. All that
+# asyncssh would offer is still offered.
+_FIRST = (
+    ("KexAlgorithms", "kex_algs", (b"curve25519-sha256", b"curve25519-sha256@libssh.org")),
+    ("Ciphers", "encryption_algs", (b"aes128-gcm@openssh.com", b"aes256-gcm@openssh.com")),
+)
+
+_SHARED: dict[Hashable, Options] = {}
+
+
+async def shared_options(target: Connect, settings: SshSettings) -> Options:
+    """As :func:`ssh_options`; hosts of which the same is said share the answer.
+
+    Its ``host`` is then that of the first.
+    """
+    shape = config_shape(tuple(settings.config_files)).key(target.address)
+    if shape is None:
+        return await ssh_options(target, settings)
+    key = (settings, shape, target.port, target.user, target.identity)
+    if key not in _SHARED:
+        _SHARED[key] = await ssh_options(target, settings)
+    return _SHARED[key]
+
+
+async def ssh_options(target: Connect, settings: SshSettings) -> Options:
+    """What the inventory and ``ssh_config`` together say of a connection.
+
+    Raises:
+        StepError: They cannot be used, such as a private key that is encrypted.
+    """
+    given: dict[str, object] = {
+        key: value
+        for key, value in {
+            "port": target.port,
+            "username": target.user,
+            "client_keys": [target.identity] if target.identity else None,
+        }.items()
+        if value is not None
+    }
+    try:
+        options: Options = await Options.construct(
+            host=target.address,
+            config=settings.config_files,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVE_COUNT,
+            **given,
+        )
+    except (OSError, ValueError, asyncssh.Error) as error:
+        raise StepError(
+            f"the SSH settings for {target.address} cannot be used: {error}",
+            hint="an encrypted private key is used through ssh-agent: ssh-add FILE",
+        ) from error
+    return options
+
+
+def connect_arguments(options: Options, settings: SshSettings) -> dict[str, object]:
+    """What ``asyncssh.connect`` is given besides options, so that it need not find it out anew.
+
+    Raises:
+        OSError: A ``known_hosts`` file cannot be read.
+    """
+    # Known hosts are never None, which would accept any host key, nor an empty list, which means
+    # asyncssh's own default: of no files it is a function that knows nobody.
+    arguments: dict[str, object] = {
+        "known_hosts": read_known_hosts(settings.known_hosts_files(options.known_hosts)),
+        "agent_identities": options.agent_identities,
+        **_preferred(options),
+    }
+    if options.client_keys:
+        # A key pair remembers which signature one server wanted: each connection has its own.
+        arguments["client_keys"] = [copy.copy(pair) for pair in options.client_keys]
+    return arguments
+
+
+def _preferred(options: Options) -> dict[str, object]:
+    """The order of algorithms, where ``ssh_config`` does not say one."""
+    return {
+        name: _ordered(getattr(options, name), first)
+        for word, name, first in _FIRST
+        if options.config.get(word) is None
+    }
+
+
+def _ordered(offered: list[bytes], first: tuple[bytes, ...]) -> list[str]:
+    def rank(name: bytes) -> int:
+        if name.startswith(b"gss-"):
+            return -1  # Kerberos proves the host, too; it is offered to who has it.
+        return first.index(name) if name in first else len(first)
+
+    return [name.decode() for name in sorted(offered, key=rank)]
