@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters import process
-from orchestrator.adapters.nix_log import cause, readable
+from orchestrator.adapters import derivation, process
+from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.adapters.process import CommandResult, how_it_ended
 from orchestrator.errors import StepError, UsageError
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
@@ -88,22 +88,46 @@ async def version() -> tuple[int, ...]:
     return numbers
 
 
+class OutOfMemoryError(StepError):
+    """Nix had no memory to go on with, or was killed, which is how the kernel says the same."""
+
+
 async def evaluate(
-    flake: Flake, attr: str, *, deadline: float, on_stderr: OnLine | None = None
+    flake: Flake,
+    attr: str,
+    *,
+    deadline: float,
+    env: Mapping[str, str | None] | None = None,
+    on_stderr: OnLine | None = None,
+    on_start: Callable[[int], None] | None = None,
 ) -> Evaluated:
     """Evaluate a host's system to its derivation and what that builds.
 
     ``nix path-info --derivation`` and not ``nix eval``: only the former uses Nix's evaluation
     cache for a ``drvPath``.
 
+    Args:
+        flake: Where the host's configuration is.
+        attr: The attribute below ``nixosConfigurations``.
+        deadline: Seconds after which Nix is stopped.
+        env: Set on top of this process's environment.
+        on_stderr: Called with each line that Nix says.
+        on_start: Called with the process id.
+
     Raises:
+        OutOfMemoryError: There was not enough memory, or Nix was killed.
         StepError: The configuration does not evaluate.
     """
-    installable = flake.toplevel(attr)
-    argv = (*_nix("path-info", "--derivation"), *flake.arguments, installable)
-    done = await _run(argv, deadline, "evaluation failed", flake.folder, on_stderr)
+    argv = (*nix_argv("path-info", "--derivation"), *flake.arguments, flake.toplevel(attr))
+    done = await process.run(
+        argv, deadline=deadline, env=env, cwd=flake.folder, on_stderr=on_stderr, on_start=on_start
+    )
+    if ran_out_of_memory(done.rc, done.err):
+        raise failed(done, argv, "evaluation failed", flake.folder, OutOfMemoryError)
+    if done.rc != 0:
+        raise failed(done, argv, "evaluation failed", flake.folder)
     drv = DrvPath.parse(done.out)
-    return Evaluated(drv, await output_of(drv))
+    return Evaluated(drv, derivation.output_of(drv) or await output_of(drv))
 
 
 def is_here(drv: DrvPath) -> bool:
@@ -112,7 +136,7 @@ def is_here(drv: DrvPath) -> bool:
 
 
 async def output_of(drv: DrvPath) -> OutPath:
-    """Give the path that a derivation builds, without building it.
+    """Ask Nix for the path that a derivation builds, without building it.
 
     Raises:
         StepError: The derivation is not in the store.
@@ -130,7 +154,7 @@ async def build(
     Raises:
         StepError: The build failed.
     """
-    argv = (*_nix("build", "--log-format", "internal-json", "-v"), "--out-link", root)
+    argv = (*nix_argv("build", "--log-format", "internal-json", "-v"), "--out-link", root)
     await _run((*argv, f"{evaluated.drv}^*"), deadline, "build failed", None, on_stderr)
 
 
@@ -143,7 +167,7 @@ async def build_on(
         StepError: The build failed.
     """
     there = ("--eval-store", "auto", "--store", store, "--no-link")
-    argv = (*_nix("build", "--log-format", "internal-json", "-v"), *there, f"{evaluated.drv}^*")
+    argv = (*nix_argv("build", "--log-format", "internal-json", "-v"), *there, f"{evaluated.drv}^*")
     await _run(argv, deadline, "build failed", None, on_stderr)
 
 
@@ -164,7 +188,7 @@ async def copy(
         StepError: The copy failed.
     """
     argv = (
-        *_nix("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
+        *nix_argv("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
         *("--to", to, out.path),
     )
     await _run(argv, deadline, "copy failed", None, on_stderr, env)
@@ -188,16 +212,16 @@ async def substituters() -> tuple[str, ...]:
         StepError: Nix does not tell its settings.
     """
     # `config show` is the name since 2.20; before, it was `show-config`.
-    done = await process.run((*_nix("config", "show"), "substituters"), deadline=60)
+    done = await process.run((*nix_argv("config", "show"), "substituters"), deadline=60)
     if done.rc != 0:
-        done = await _run((*_nix("show-config"), "substituters"), 60, "no settings from Nix")
+        done = await _run((*nix_argv("show-config"), "substituters"), 60, "no settings from Nix")
     return tuple(done.out.split())
 
 
 async def answers(url: str) -> bool:
     """Whether a store or binary cache answers."""
     try:
-        done = await process.run((*_nix("store", "ping"), "--store", url), deadline=20)
+        done = await process.run((*nix_argv("store", "ping"), "--store", url), deadline=20)
     except StepError:
         return False
     return done.rc == 0
@@ -215,7 +239,7 @@ async def metadata(flake: Flake) -> str:
     Raises:
         StepError: The flake cannot be read, or an input not be resolved.
     """
-    argv = (*_nix("flake", "metadata", "--json"), *flake.arguments, flake.reference)
+    argv = (*nix_argv("flake", "metadata", "--json"), *flake.arguments, flake.reference)
     return (await _run(argv, 600, "the flake's inputs are not known", flake.folder)).out
 
 
@@ -225,12 +249,13 @@ async def update(flake: Flake, inputs: Sequence[str]) -> str:
     Raises:
         StepError: An input could not be fetched, or there is no such input.
     """
-    argv = (*_nix("flake", "update"), *inputs, "--flake", flake.reference)
+    argv = (*nix_argv("flake", "update"), *inputs, "--flake", flake.reference)
     done = await _run(argv, 1800, "the flake's inputs could not be updated", flake.folder)
     return readable(done.err)
 
 
-def _nix(*words: str) -> tuple[str, ...]:
+def nix_argv(*words: str) -> tuple[str, ...]:
+    """The command line of one of Nix's new verbs."""
     return ("nix", *_FEATURES, *words)
 
 
@@ -244,12 +269,23 @@ async def _run(
 ) -> CommandResult:
     done = await process.run(argv, deadline=deadline, env=env, cwd=cwd, on_stderr=on_stderr)
     if done.rc != 0:
-        raise StepError(
-            f"{failure}: {cause(done.err) or how_it_ended(done.rc)}",
-            command=by_hand(argv, cwd),
-            stderr=readable(done.err),
-        )
+        raise failed(done, argv, failure, cwd)
     return done
+
+
+def failed(
+    done: CommandResult,
+    argv: Sequence[str],
+    failure: str,
+    cwd: str | None = None,
+    kind: type[StepError] = StepError,
+) -> StepError:
+    """Tell why a command of Nix's ended badly, and how to repeat it by hand."""
+    return kind(
+        f"{failure}: {cause(done.err) or how_it_ended(done.rc)}",
+        command=by_hand(argv, cwd),
+        stderr=readable(done.err),
+    )
 
 
 def by_hand(argv: Sequence[str], cwd: str | None) -> str:

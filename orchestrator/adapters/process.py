@@ -66,6 +66,7 @@ async def run(
     env: Mapping[str, str | None] | None = None,
     cwd: str | None = None,
     on_stderr: Callable[[bytes], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
 ) -> CommandResult:
     """Run a command to its end.
 
@@ -76,12 +77,15 @@ async def run(
         env: Set on top of this process's environment; ``None`` takes a variable away.
         cwd: The folder to run in.
         on_stderr: Called with each line of standard error as it comes, its newline removed.
+        on_start: Called with its process id, which is its group's as well.
 
     Raises:
         StepError: It could not be started, or the deadline passed. A non-zero exit is no error
             here: the result tells.
     """
     async with started(argv, env, cwd) as process:
+        if on_start:
+            on_start(process.pid)
         try:
             async with asyncio.timeout(deadline):
                 stdout, stderr = await _talk(process, stdin, on_stderr)
@@ -191,6 +195,11 @@ async def ensure_stopped(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(PermissionError):
         # The pipes too: a grandchild in a session of its own may hold them open for ever.
         process._transport.close()  # type: ignore[attr-defined]
+
+
+def kill_group(pid: int) -> None:
+    """Kill a command and its group at once; whoever runs it sees it end by SIGKILL."""
+    _signal_group(pid, signal.SIGKILL)
 
 
 def _signal_group(pid: int, number: int) -> bool:

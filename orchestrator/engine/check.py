@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import git, nix
-from orchestrator.engine.setup import Gates, Setup
+from orchestrator.engine.evaluation import Evaluations, Quiet
+from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.host import Host
 
@@ -55,15 +56,14 @@ async def check_evaluation(setup: Setup, hosts: Sequence[Host]) -> Mapping[str, 
         UsageError: There is no Nix, or it is too old.
     """
     await nix.version()
-    gate = Gates.of(setup.fleet.limits).evaluations
+    evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
 
     async def evaluate(host: Host) -> str | None:
-        async with gate:
-            try:
-                await nix.evaluate(setup.flake, host.attr, deadline=host.deadlines.evaluate)
-            except StepError as error:
-                return f"{error.message}\n{error.stderr}".rstrip()
-            return None
+        try:
+            await evaluations.evaluate(Quiet(host))
+        except StepError as error:
+            return f"{error.message}\n{error.stderr}".rstrip()
+        return None
 
     errors = await asyncio.gather(*(evaluate(host) for host in hosts))
     return dict(zip((host.name for host in hosts), errors, strict=True))

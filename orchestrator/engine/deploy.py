@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.history import History
 from orchestrator.engine.copies import Copies
+from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
@@ -71,6 +72,7 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         run=run,
         gates=Gates.of(setup.fleet.limits),
         known=known,
+        evaluations=Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts)),
         interrupt=interrupt,
         emit=emit,
         token=f"{run.number}-{secrets.token_hex(4)}",

@@ -12,7 +12,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError
-from orchestrator.model.event import Phase, Progress, Recalled
+from orchestrator.model.event import Phase, Recalled
 from orchestrator.model.fingerprint import Knowledge, Known
 from orchestrator.model.outcome import (
     Failed,
@@ -100,14 +100,7 @@ async def _wanted(work: HostWork) -> tuple[Evaluated, Knowledge]:
 
 
 async def _evaluate(work: HostWork, why: str) -> Evaluated:
-    async with work.turn(Phase.EVALUATE, work.session.gates.evaluations):
-        work.session.emit(Progress(work.host.name, why))
-        evaluated = await nix.evaluate(
-            work.session.setup.flake,
-            work.host.attr,
-            deadline=work.host.deadlines.evaluate,
-            on_stderr=work.on_nix_line,
-        )
+    evaluated = await work.session.evaluations.evaluate(work, why)
     work.session.known.taught(work.host, evaluated)
     return evaluated
 

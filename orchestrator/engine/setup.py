@@ -71,7 +71,6 @@ class Gates:
     """How many of each may be under way: a semaphore for each scarce resource."""
 
     hosts: asyncio.Semaphore
-    evaluations: asyncio.Semaphore
     builds: asyncio.Semaphore
     copies: asyncio.Semaphore
     activations: asyncio.Semaphore
@@ -83,7 +82,6 @@ class Gates:
         """Make them from the inventory's limits."""
         return cls(
             hosts=asyncio.Semaphore(limits.hosts),
-            evaluations=asyncio.Semaphore(limits.evaluations),
             builds=asyncio.Semaphore(limits.builds),
             copies=asyncio.Semaphore(limits.copies),
             activations=asyncio.Semaphore(limits.activations),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orchestrator.adapters import nix_log
 from orchestrator.adapters.executor import Executor
 from orchestrator.engine.copies import Copies
+from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
@@ -37,6 +38,7 @@ class Session:
     run: Run
     gates: Gates
     known: KnownSystems
+    evaluations: Evaluations
     interrupt: Interrupt
     emit: Emit
     token: str
@@ -84,12 +86,16 @@ class HostWork:
         """Tell a person a sentence about this host now."""
         self.session.emit(Notice(text, self.host.name, warning))
 
+    def doing(self, text: str) -> None:
+        """Show what the host is at within its phase."""
+        self.session.emit(Progress(self.host.name, text))
+
     def on_nix_line(self, line: bytes) -> None:
         """Log a line of Nix's, and show what it is at."""
         if text := nix_log.text(line):
             self.log(text)
         if doing := nix_log.progress(line):
-            self.session.emit(Progress(self.host.name, doing))
+            self.doing(doing)
 
     async def connect(self, stack: contextlib.AsyncExitStack) -> Executor:
         """Open a new way to the host; ``stack`` closes it."""

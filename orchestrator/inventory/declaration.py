@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.inventory.containers import Key, ListOf, Named, Record
-from orchestrator.inventory.kinds import Boolean, Duration, Facts, Integer, Text
+from orchestrator.inventory.kinds import Boolean, Duration, Facts, Integer, Size, Text
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -160,16 +160,19 @@ _FLEET = Record(
 )
 _LIMITS = Record(
     "limits",
-    tuple(
-        Key(name, Integer(1, 1024), f"How many {name} may be under way at once.")
-        for name in (
-            "evaluations",
-            "builds",
-            "copies",
-            "activations",
-            "connections",
-            "verifications",
-        )
+    (
+        Key("evaluation_memory", Size(), "The memory that evaluations may take together."),
+        *(
+            Key(name, Integer(1, 1024), f"How many {name} may be under way at once.")
+            for name in (
+                "evaluations",
+                "builds",
+                "copies",
+                "activations",
+                "connections",
+                "verifications",
+            )
+        ),
     ),
 )
 _USER = Record(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from orchestrator.inventory.mistake import Mistakes, Place, printable, quoted
 from orchestrator.inventory.node import Ambiguous, Mapping, Node, Scalar, Sequence, describe
 from orchestrator.inventory.tree import Fields, Items, Leaf, Origin, Tree
+from orchestrator.model.memory import SIZE, parse_size
 
 JsonSchema = dict[str, Any]
 
@@ -132,6 +133,24 @@ class Integer:
     def schema(self) -> JsonSchema:
         """An integer with bounds."""
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size of memory, such as ``3G``; read as bytes."""
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read a size."""
+        value = node.value if isinstance(node, Scalar) else None
+        try:
+            return reading.leaf(parse_size(value if isinstance(value, str) else ""), node)
+        except ValueError:
+            reading.wrong(node, "a size such as 512M, 3G or 1.5T")
+            return None
+
+    def schema(self) -> JsonSchema:
+        """A string with a pattern."""
+        return {"type": "string", "pattern": f"^(?:{SIZE})$"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,10 +129,17 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many of each may be under way at once, over the whole fleet."""
+    """How many of each may be under way at once, over the whole fleet.
+
+    Attributes:
+        evaluations: ``None`` where the cores and the memory of this machine decide.
+        evaluation_memory: What all evaluations may take together, in bytes; ``None`` where the
+            memory that is free decides.
+    """
 
     hosts: int = 1000
-    evaluations: int = 2
+    evaluations: int | None = None
+    evaluation_memory: int | None = None
     builds: int = 2
     copies: int = 8
     activations: int = 16

@@ -20,6 +20,7 @@ from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.engine import activation, lifeline, work
+from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
@@ -268,6 +269,7 @@ class Bench:
             run=_run(self.folder),
             gates=Gates.of(self.limits),
             known=KnownSystems(setup, (host,), use=request.cache),
+            evaluations=Evaluations(flake, self.limits, self.folder, hosts=1),
             interrupt=self.interrupt,
             emit=self.events.append,
             token="7-abcd",
