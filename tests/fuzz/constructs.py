@@ -72,6 +72,11 @@ _COPY = {
     "filterRoot": 'builtins.path { path = @/.; name = "f"; filter = p: t: '
     'builtins.elem (baseNameOf p) [ "files" "a.txt" "d" ]; }',
     "filterTypes": 'builtins.path { path = @/d; name = "t"; filter = p: t: t != "symlink"; }',
+    "readOfCopy": _if_there("@/files/a.txt", 'builtins.readFile "${@/.}/files/a.txt"'),
+    "readOfFolder": _if_there("@/src/s1", 'builtins.readFile "${@/src}/s1"'),
+    "readOfFiltered": _if_there(
+        "@/src/s1", 'builtins.readFile "${builtins.filterSource (_: _: true) @/src}/s1"'
+    ),
     "copyModule": _if_there("@/module", '"${@/module}"'),
 }
 _SELF = {

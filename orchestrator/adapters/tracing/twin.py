@@ -158,7 +158,7 @@ class _Evaluation:
         if ("open", f"{self.tree.flake}/flake.nix".lstrip("/")) not in found:
             raise StepError("the tracer did not see the evaluation", stderr=readable(done.err))
         if done.rc == 1:
-            return Trace(None, found, f"its twin fails: {cause(done.err) or 'no cause is given'}")
+            return Trace(None, found, _why_it_fails(done))
         if done.rc != 0:
             raise _failed(done)
         if touched := _submodule(found, self.tree):
@@ -192,6 +192,12 @@ def _submodule(found: frozenset[Access], tree: Tree) -> str | None:
                 if f"{touched}/".startswith(f"{path}/") or (call == "open" and touched == above):
                     return path
     return None
+
+
+def _why_it_fails(done: CommandResult) -> str:
+    if "allow-import-from-derivation" in done.err:
+        return "it imports from a derivation"
+    return f"its twin fails: {cause(done.err) or 'no cause is given'}"
 
 
 def _failed(done: CommandResult) -> StepError:
