@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from orchestrator.adapters.executor import SshNg
-from orchestrator.adapters.ssh.connect import KEEPALIVE_COUNT, KEEPALIVE_SECONDS
+from orchestrator.adapters.ssh.options import KEEPALIVE_COUNT, KEEPALIVE_SECONDS
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.model.host import Connect, Host
 
