@@ -14,12 +14,17 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import nix
+from orchestrator.adapters import nix, nix_build
+from orchestrator.adapters.copy.closure import Lacking
+from orchestrator.adapters.copy.codec import Codec
+from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine import activation, lifeline, work
+from orchestrator.engine import activation, copying, lifeline, work
+from orchestrator.engine.building import Builds
+from orchestrator.engine.copies import Copies
 from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
@@ -215,9 +220,10 @@ class Bench:
         self.delivered: list[str] = []
         patch.setattr(work, "reach", self._reach)
         patch.setattr(nix, "evaluate", self._evaluate)
-        patch.setattr(nix, "build", self._step("build"))
+        patch.setattr(nix_build, "keep", self._keep)
         patch.setattr(nix, "build_on", self._step("build on"))
         patch.setattr(nix, "copy", self._step("copy"))
+        patch.setattr(copying, "lacking", self._lacking)
         patch.setattr(activation, "verify", self._verify)
         patch.setattr(lifeline, "RECONNECT_SECONDS", 0.01)
 
@@ -239,6 +245,14 @@ class Bench:
         await asyncio.sleep(0)
         self.evaluate()
         return Evaluated(DrvPath(f"{self.target}.drv"), self.target)
+
+    async def _lacking(self, _: object, out: OutPath) -> Lacking:
+        return Lacking((Wanted(out.path, 4096),), (Codec.ZSTD,))
+
+    async def _keep(self, *_: object) -> bool:
+        """Find the system built already; what building is made of has tests of its own."""
+        await self._step("build")()
+        return True
 
     def _step(self, name: str) -> Callable[..., Any]:
         async def step(*_: object, **__: object) -> None:
@@ -263,16 +277,19 @@ class Bench:
         flake = Flake.at(fleet.flake, fleet.root)
         self.interrupt = Interrupt(lambda _: None)
         setup = Setup(fleet, flake, SshSettings(), self.folder)
+        gates = Gates.of(self.limits)
         session = Session(
             setup=setup,
             request=request,
             run=_run(self.folder),
-            gates=Gates.of(self.limits),
+            gates=gates,
+            builds=Builds.of(setup, gates),
             known=KnownSystems(setup, (host,), use=request.cache),
             evaluations=Evaluations(flake, self.limits, self.folder, hosts=1),
             interrupt=self.interrupt,
             emit=self.events.append,
             token="7-abcd",
+            copies=Copies(self.folder),
         )
         outcome = await deploy_host(HostWork(session, host))
         assert self.host.connections == 0, "every connection is closed at the end"
