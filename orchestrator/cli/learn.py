@@ -17,6 +17,7 @@ from orchestrator.cli.options import (
     selectors_argument,
     target_options,
 )
+from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -117,10 +118,21 @@ def _stand_back() -> None:
 
 
 async def _until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
-    """End a child that evaluates, too, when this process is asked to end."""
+    """End a child that evaluates, too, when a deployment asks this process to end."""
     task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
+    told: list[int] = []
+
+    def end() -> None:
+        told.append(signal.SIGTERM)
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not told:
+            raise
+        raise OrchestratorError("stopped: a deployment evaluates, and goes first") from None
 
 
 def learns_afterwards() -> bool:

@@ -81,7 +81,8 @@ async def learn(
 async def _one(setup: Setup, host: Host, tracer: Tracer | None, *, again: bool) -> Lesson:
     ground = await Ground.now(setup.flake)
     known = _known(setup, host, ground)
-    if known is not None and known.why_whole != NOT_LEARNED and not again:
+    learned = known is not None and (known.why_whole != NOT_LEARNED or tracer is None)
+    if learned and not again:
         return Lesson(host.name, known, fresh=False)
     deadline = host.deadlines.evaluate
     evaluated = await nix.evaluate(setup.flake, host.attr, deadline=deadline)

@@ -52,11 +52,11 @@ def draw_why(host: str, known: Knowledge, results: Output, words: Output, *, as_
         for path in _changed(known):
             results.line(clean(path))
         return
+    asked = _asked(fingerprint)
     changed = set(_changed(known))
-    rows = [
-        (asked, path or ".", "changed" if path in changed else "")
-        for asked, path in _asked(fingerprint)
-    ]
+    rows = [(word, path or ".", "changed" if path in changed else "") for word, path in asked]
+    # What came to a folder that was listed was not asked for itself.
+    rows += [("", path, "changed") for path in sorted(changed - {path for _, path in asked})]
     print_table(results, _COLUMNS, rows)
 
 

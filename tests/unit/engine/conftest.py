@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 from fake_host import Bench
+from known_fleet import KnownFleet, known_fleet
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
     """Make a bench whose host runs the old system."""
     return Bench(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KnownFleet:
+    """Make a fleet of two hosts in a repository of its own."""
+    return known_fleet(monkeypatch, tmp_path)
