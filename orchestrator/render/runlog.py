@@ -54,13 +54,18 @@ class RunLog(Renderer):
         for host, text in _log_lines(event):
             stamp = f"{now:%H:%M:%S}.{now.microsecond // 1000:03}"
             self._file(f"{host}.log").write(f"{stamp} {clean(text)}\n")
+        if isinstance(event, HostFinished):
+            self._close(f"{event.host}.log")  # A thousand hosts are a thousand files.
         if isinstance(event, RunFinished):
             self._write_report(self._folder, event.report)
 
     def close(self) -> None:
         """Close every file."""
-        files, self._files = self._files, {}
-        for file in files.values():
+        for name in list(self._files):
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        if file := self._files.pop(name, None):
             file.close()
 
     def _file(self, name: str) -> TextIO:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from render_examples import NOON, OUT, OUTCOMES, PROBLEM, report, stream
 
-from orchestrator.model.event import LogLine, RunFinished, RunStarted
+from orchestrator.model.event import HostFinished, LogLine, RunFinished, RunStarted
 from orchestrator.render.event_json import to_json
 from orchestrator.render.jsonlines import JsonLines
 from orchestrator.render.output import Output
@@ -110,6 +110,25 @@ def test_run_folder_is_written_as_things_happen(tmp_path: Path) -> None:
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
     log.close()
     log.close()
+
+
+def test_hosts_that_ended_hold_no_file_open(tmp_path: Path) -> None:
+    """A run of a thousand hosts has the files of those open that are under way."""
+    started, *_ = stream(str(tmp_path))
+    with RunLog(lambda: NOON) as log:
+        log.handle(started)
+        for number in range(100):
+            log.handle(LogLine(f"h{number}", "x"))
+            log.handle(HostFinished(f"h{number}", OUTCOMES["p620"], 1.0))
+        log.handle(LogLine("h1", "later"))
+        assert {file.name for file in _open_files(tmp_path)} == {"events.jsonl", "h1.log"}
+    assert not _open_files(tmp_path)
+    assert (tmp_path / "h1.log").read_text().endswith(" later\n")
+
+
+def _open_files(folder: Path) -> list[Path]:
+    found = [link.readlink() for link in Path("/dev/fd").iterdir() if link.is_symlink()]
+    return [file for file in found if file.parent == folder]
 
 
 def test_report_is_the_same_everywhere(tmp_path: Path) -> None:
