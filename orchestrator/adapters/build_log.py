@@ -40,6 +40,11 @@ class Failure:
     why: str
     log: str
 
+    @property
+    def name(self) -> str:
+        """Its name, such as ``nginx-1.26``."""
+        return nix_log.short_name(self.drv)
+
 
 @dataclass(frozen=True, slots=True)
 class Said:

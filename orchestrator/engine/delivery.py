@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
+from orchestrator.engine.batches import Member
 from orchestrator.engine.copying import copy, copy_from
 from orchestrator.engine.setup import reach
 from orchestrator.engine.work import HostWork
@@ -47,12 +48,12 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor | None) -> 
 async def _build_here(work: HostWork, plan: HostPlan) -> None:
     roots = Path(work.session.setup.state, "roots")
     roots.mkdir(parents=True, exist_ok=True, mode=0o700)
-    async with work.turn(Phase.BUILD, work.session.gates.builds):
-        await nix.build(
+    with work.step(Phase.BUILD):
+        await work.session.builds.build(
             plan.target,
-            root=str(roots / work.host.name),
+            root=roots / work.host.name,
             deadline=work.host.deadlines.build,
-            on_stderr=work.on_nix_line,
+            member=Member(work.host.name, work.log, work.doing),
         )
 
 

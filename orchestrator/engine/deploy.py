@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.history import History
+from orchestrator.engine.building import Builds
 from orchestrator.engine.copies import Copies
 from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.host import deploy_host
@@ -66,13 +67,15 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         warm_up()
     run = await _begin(setup, request, known)
     interrupt = Interrupt(lambda text: emit(Notice(text, warning=True)))
+    gates = Gates.of(setup.fleet.limits)
     session = Session(
         setup=setup,
         request=request,
         run=run,
-        gates=Gates.of(setup.fleet.limits),
+        gates=gates,
         known=known,
         evaluations=Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts)),
+        builds=Builds.of(setup, gates),
         interrupt=interrupt,
         emit=emit,
         token=f"{run.number}-{secrets.token_hex(4)}",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.adapters import nix_log
 from orchestrator.adapters.executor import Executor
+from orchestrator.engine.building import Builds
 from orchestrator.engine.copies import Copies
 from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.interrupt import Interrupt
@@ -39,6 +40,7 @@ class Session:
     gates: Gates
     known: KnownSystems
     evaluations: Evaluations
+    builds: Builds
     interrupt: Interrupt
     emit: Emit
     token: str

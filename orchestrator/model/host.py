@@ -97,6 +97,7 @@ class Host:
             the host *is* this machine and is deployed without SSH.
         hardware: Free-form facts for the templates, such as ``{"cpu": "amd"}``.
         state_version: NixOS's ``system.stateVersion``.
+        substitute: The cache that it fetches its system from; ``None`` where it is copied to it.
     """
 
     name: str
@@ -113,8 +114,27 @@ class Host:
     state_version: str | None = None
     machine_id: str | None = None
     build: BuildSite = BuildSite()
+    substitute: str | None = None
     verify: Verify = Verify()
     deadlines: Deadlines = Deadlines()
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A binary cache of the fleet's, from which hosts fetch their systems.
+
+    Attributes:
+        url: Where hosts fetch, as Nix's ``substituters`` takes it.
+        public_key: ``NAME:BASE64``, as ``trusted-public-keys`` takes it: all must be signed by it.
+        push: The store that this machine copies to; ``None`` where others fill the cache.
+        secret_key: The file that what is pushed is signed with.
+    """
+
+    name: str
+    url: str
+    public_key: str
+    push: str | None = None
+    secret_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +177,9 @@ class Fleet:
         flake: The flake that has ``nixosConfigurations``: an absolute path or a flake URL.
         hosts: By name, in the inventory's order.
         users: By name.
+        builders: Machines that build for this one, as Nix's ``builders`` takes them; none means
+            those that Nix is set to use.
+        caches: By name.
     """
 
     name: str
@@ -165,3 +188,5 @@ class Fleet:
     hosts: Mapping[str, Host]
     users: Mapping[str, User] = field(default_factory=dict)
     limits: Limits = Limits()
+    builders: tuple[str, ...] = ()
+    caches: Mapping[str, Cache] = field(default_factory=dict)
