@@ -52,15 +52,17 @@ class Record:
     Attributes:
         what: What it is, for messages: ``a host``.
         layer: The layer that begins here, where one does.
+        required: Keys that must be there.
     """
 
     what: str
     keys: tuple[Key, ...]
     layer: str | None = None
+    required: tuple[str, ...] = ()
 
     def read(self, node: Node, reading: Reading) -> Tree | None:
-        """Read the value of each known key, and note the unknown ones."""
-        if isinstance(node, Scalar) and node.value is None:
+        """Read the value of each known key, and note the unknown and the missing ones."""
+        if isinstance(node, Scalar) and node.value is None and not self.required:
             return Fields()
         if not isinstance(node, Mapping):
             reading.wrong(node, f"{self.what}: a mapping with {self._names()}")
@@ -75,6 +77,9 @@ class Record:
                 reading.mistakes.add(node.keys[name], found, self._names(), meant=(name, kinds))
             elif (tree := kinds[name].read(value, reading)) is not None:
                 entries[name] = tree
+        for name in self.required:
+            if name not in node.entries:
+                reading.mistakes.add(node.place, f"{self.what} without {quoted(name)}", "it")
         reading.layer = before
         return Fields(entries, node.keys)
 
@@ -83,13 +88,13 @@ class Record:
 
     def schema(self) -> JsonSchema:
         """An object that takes no other keys."""
-        return {
-            "type": ["object", "null"],
-            "properties": {
-                key.name: {"description": key.description} | key.kind.schema() for key in self.keys
-            },
-            "additionalProperties": False,
+        properties = {
+            key.name: {"description": key.description} | key.kind.schema() for key in self.keys
         }
+        closed: JsonSchema = {"properties": properties, "additionalProperties": False}
+        if self.required:
+            return {"type": "object", "required": list(self.required)} | closed
+        return {"type": ["object", "null"]} | closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.inventory.containers import Key, ListOf, Named, Record
-from orchestrator.inventory.kinds import Boolean, Duration, Facts, Integer, Size, Text
+from orchestrator.inventory.kinds import Boolean, Duration, Facts, Integer, Size, Switch, Text
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -17,6 +17,32 @@ _PATH = r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]{0,1023}"
 _RELATIVE = r"(?!/|\.\.(?:/|$)|.*/\.\.(?:/|$))" + _PATH
 _SSH_KEY = (
     r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,64} [A-Za-z0-9+/]{16,4096}={0,2}(?: [^\x00-\x1f\x7f]{0,256})?"
+)
+
+# https://nix.dev/manual/nix/latest/store/types/
+_STORE = r"(?:https?|s3|file|ssh|ssh-ng)://[^\x00-\x20\x7f;#\"']{1,512}"
+_PUBLIC_KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}:[A-Za-z0-9+/]{43}="
+
+
+def _words(*patterns: str) -> str:
+    """Words after the first: each may be ``-`` or, with all that follow it, left out."""
+    if not patterns:
+        return ""
+    first, *rest = patterns
+    return rf"(?: (?:-|{first}){_words(*rest)})?"
+
+
+# Store, systems, ssh key, jobs, speed, features, mandatory features, public host key:
+# https://nix.dev/manual/nix/latest/command-ref/conf-file#conf-builders
+_LABELS = r"[A-Za-z0-9_.:-]{1,64}(?:,[A-Za-z0-9_.:-]{1,64}){0,31}"
+_MACHINE = r"(?:ssh|ssh-ng)://[^\x00-\x20\x7f;#\"']{1,512}" + _words(
+    _LABELS,
+    r"/[^\x00-\x20\x7f;#\"']{1,512}",
+    r"[0-9]{1,4}",
+    r"[0-9]{1,4}(?:\.[0-9]{1,3})?",
+    _LABELS,
+    _LABELS,
+    r"[A-Za-z0-9+/]{16,4096}={0,2}",
 )
 
 # "here" and "target" are places to build; the others are words of selectors.
@@ -83,6 +109,11 @@ SETTINGS = (
         "build",
         _reference("hosts", "another host", ("here", "target")),
         "Where a system is built: here, on the target, or on the named host.",
+    ),
+    Key(
+        "substitute",
+        Switch(_reference("caches", "true, false or a cache")),
+        "Whether a host fetches its system, and from which cache; else it is copied to it.",
     ),
     Key("system", Text("a Nix system for Linux", r"[a-z0-9_]{1,32}-linux"), "The Nix system."),
     Key(
@@ -193,13 +224,48 @@ _USER = Record(
     ),
 )
 
+_CACHE = Record(
+    "a cache",
+    (
+        Key(
+            "url",
+            Text("a store's URL, such as http://cache.lan", _STORE),
+            "Where hosts fetch; as they see it.",
+        ),
+        Key(
+            "public_key",
+            Text("NAME:KEY, as nix-store --generate-binary-cache-key writes it", _PUBLIC_KEY),
+            "What hosts trust: all that they fetch must be signed by it.",
+        ),
+        Key(
+            "push",
+            Text("a store's URL, such as file:///srv/cache or ssh-ng://cache", _STORE),
+            "Where this machine copies to; others fill the cache, where this is left out.",
+        ),
+        Key(
+            "secret_key",
+            Text("a file's path", _PATH),
+            "The file of the key that signs what is pushed; relative to the fleet's root.",
+        ),
+        _DESCRIPTION,
+    ),
+    required=("url", "public_key"),
+)
+_BUILDER = Text(
+    "a line of Nix's machines file, such as "
+    "'ssh-ng://build@host x86_64-linux /root/.ssh/key 4', with one space between two words",
+    _MACHINE,
+)
+
 # Sections that are told once, over all files; the others have entries by name.
-SINGLE = ("fleet", "limits", "defaults")
+SINGLE = ("fleet", "limits", "builders", "defaults")
 DOCUMENT = Record(
     "an inventory file",
     (
         Key("fleet", _FLEET, "The fleet as a whole."),
         Key("limits", _LIMITS, "How much may be under way at once, over the whole fleet."),
+        Key("builders", ListOf(_BUILDER), "Machines that build for this one; else Nix's own."),
+        Key("caches", Named("cache", NAME, _CACHE), "Binary caches that hosts fetch from."),
         Key("users", Named("user", ACCOUNT, _USER), "Accounts that hosts may have."),
         Key("defaults", Record("defaults", _LAYER, layer="defaults"), "Settings of every host."),
         Key("templates", Named("template", NAME, _TEMPLATE), "Kinds of machine."),

@@ -24,7 +24,11 @@ _WEEK = 7 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A name that some section must declare; checked once every file is read."""
+    """A name that some section must declare; checked once every file is read.
+
+    Attributes:
+        name: Empty where the only entry of the section is meant.
+    """
 
     section: str
     name: str
@@ -167,6 +171,25 @@ class Boolean:
     def schema(self) -> JsonSchema:
         """A boolean."""
         return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """``false``, the name of a section's entry, or ``true`` for the only entry there is."""
+
+    name: Text
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read a boolean or a name, and remember what it refers to."""
+        if not isinstance(node, Scalar) or not isinstance(node.value, bool):
+            return self.name.read(node, reading)
+        if node.value and self.name.section is not None:
+            reading.references.append(Reference(self.name.section, "", node.place))
+        return reading.leaf(node.value, node)
+
+    def schema(self) -> JsonSchema:
+        """A boolean or a string with a pattern."""
+        return {"anyOf": [{"type": "boolean"}, self.name.schema()]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from orchestrator.inventory.resolve import Resolver, to_host
 from orchestrator.inventory.sections import read_sections
 from orchestrator.inventory.suites import Suites, check_suites
 from orchestrator.inventory.tree import Fields, Resolved, flatten, plain
-from orchestrator.model.host import Fleet, Limits, User
+from orchestrator.model.host import Cache, Fleet, Limits, User
 
 # https://nix.dev/manual/nix/latest/command-ref/new-cli/nix3-flake#url-like-syntax
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:.*")
@@ -78,13 +78,16 @@ def load(root: Path) -> Inventory:
 def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Fleet:
     values: dict[str, Any] = plain(sections)
     said: dict[str, Any] = values.get("fleet", {})
+    caches = {name: _cache(root, name, cache) for name, cache in values.get("caches", {}).items()}
     return Fleet(
         name=said.get("name", _name(root)),
         root=str(root),
         flake=_flake(root, said.get("flake", ".")),
-        hosts={name: to_host(name, tree) for name, tree in resolved.items()},
+        hosts={name: to_host(name, tree, caches) for name, tree in resolved.items()},
         users={name: _user(name, user) for name, user in values.get("users", {}).items()},
         limits=Limits(**values.get("limits", {})),
+        builders=values.get("builders", ()),
+        caches=caches,
     )
 
 
@@ -95,6 +98,13 @@ def _name(root: Path) -> str:
 
 def _flake(root: Path, flake: str) -> str:
     return flake if _URL.fullmatch(flake) else str((root / flake).resolve())
+
+
+def _cache(root: Path, name: str, values: Mapping[str, Any]) -> Cache:
+    said = {key: values[key] for key in values if key != "description"}
+    if "secret_key" in said:
+        said["secret_key"] = str(root / Path(said["secret_key"]).expanduser())
+    return Cache(name, **said)
 
 
 def _user(name: str, values: Mapping[str, Any]) -> User:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from orchestrator.inventory.kinds import Reading
+from orchestrator.inventory.kinds import Reading, Reference
 from orchestrator.inventory.mistake import Mistakes, one_of, quoted
 from orchestrator.inventory.suites import SECTION as SUITES
 from orchestrator.inventory.tree import Fields, Leaf
@@ -19,7 +19,9 @@ def check_references(sections: Fields, reading: Reading) -> None:
         if reference.section == SUITES:
             continue
         declared = sections.get(reference.section).keys
-        if reference.name not in declared:
+        if not reference.name:
+            _check_only(reference, declared, reading.mistakes)
+        elif reference.name not in declared:
             what = reference.section.removesuffix("s")
             reading.mistakes.add(
                 reference.place,
@@ -27,6 +29,17 @@ def check_references(sections: Fields, reading: Reading) -> None:
                 one_of(declared, f"one declared under {reference.section}, where there is none"),
                 meant=(reference.name, declared),
             )
+
+
+def _check_only(reference: Reference, declared: Iterable[str], mistakes: Mistakes) -> None:
+    """Note a ``true`` that does not say which one is meant."""
+    names = list(declared)
+    if not names:
+        expected = f"one declared under {reference.section}, where there is none"
+        mistakes.add(reference.place, "true", expected)
+    elif len(names) > 1:
+        found = f"true, where there are {len(names)} {reference.section}"
+        mistakes.add(reference.place, found, one_of(names))
 
 
 def check_extends(sections: Fields, mistakes: Mistakes) -> None:

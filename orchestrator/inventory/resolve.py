@@ -102,7 +102,7 @@ def _fold(layers: Iterable[Fields]) -> Fields:
     return folded
 
 
-def to_host(name: str, tree: Fields) -> Host:
+def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
     """The model's host of a resolved tree."""
     values: dict[str, Any] = plain(tree)
     taken = ("attr", "system", "template", "state_version", "machine_id", "hardware")
@@ -112,10 +112,18 @@ def to_host(name: str, tree: Fields) -> Host:
         name=name,
         connect=Connect(address=values["address"], **values["connect"]),
         build=_build_site(name, values["build"]),
+        substitute=_cache(values.get("substitute", False), caches),
         verify=Verify(**verify),
         deadlines=Deadlines(**values["deadlines"]),
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
+
+
+def _cache(said: bool | str, caches: Iterable[str]) -> str | None:
+    if said is True:
+        (only,) = caches
+        return only
+    return said or None
 
 
 def _build_site(host: str, build: str) -> BuildSite:
