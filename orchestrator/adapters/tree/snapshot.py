@@ -62,17 +62,21 @@ async def _snapshot(root: Path, flake: str) -> Tree:
 
 
 def _work_tree(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]:
-    """Give what git calls touched its value by the work tree."""
-    _check_folders(root, status.touched)
-    for path in status.touched:
-        if entries.get(path, "").startswith(GITLINK):
-            continue  # its own tree tells
-        value = _value(root, path)
-        if value is None:
-            entries.pop(path, None)
-        else:
-            entries[path] = value
-    return entries
+    """Give every file of a dirty tree its value by its bytes, whatever git says of it.
+
+    Git does not look again at a file that was not written since it looked last. That one may have
+    been converted by attributes or settings that are there no more.
+    """
+    if not status.dirty:
+        return entries
+    _check_folders(root, entries)
+    found = {}
+    for path, staged in entries.items():
+        # A submodule's own tree tells.
+        value = staged if staged.startswith(GITLINK) else _value(root, path)
+        if value is not None:
+            found[path] = value
+    return found
 
 
 def _both(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]:

@@ -511,6 +511,19 @@ def test_line_ends_that_git_takes_for_the_same(fleet: Path) -> None:
     assert taken(fleet).entries["a.nix"] != before.entries["a.nix"]
 
 
+def test_line_ends_that_git_converted_once(fleet: Path) -> None:
+    """Git looks at no file again only because its attributes are gone; Nix reads the bytes."""
+    (fleet / ".gitattributes").write_text("*.txt text eol=crlf\n")
+    (fleet / "a.txt").write_bytes(b"a\r\n")
+    # Long ago: git looks again at what was written when its index was.
+    os.utime(fleet / "a.txt", (10**9, 10**9))
+    committed(fleet)
+    (fleet / ".gitattributes").write_text("")
+    assert git(fleet, "status", "--porcelain", "-uno") == "M .gitattributes"
+    raw = git(fleet, "hash-object", "--no-filters", "a.txt")
+    assert taken(fleet).entries["a.txt"] == f"100644 {raw}"
+
+
 def test_a_setting_that_converts_line_ends(fleet: Path) -> None:
     """``core.autocrlf`` needs no attribute."""
     git(fleet, "config", "core.autocrlf", "input")
