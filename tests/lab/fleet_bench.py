@@ -68,6 +68,8 @@ class Bench:
             "PATH": f"{ORCHESTRATOR.parent}:{os.environ['PATH']}",
             "HOME": str(self.home),
             "XDG_STATE_HOME": str(self.home / "state"),
+            # Nothing goes on when a command has ended, unless a test wants it.
+            "ORCHESTRATOR_LEARN": "never",
             **self.more,
         }
 
