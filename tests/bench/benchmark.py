@@ -73,7 +73,7 @@ def part(benchmark: Benchmark, options: Options) -> tuple[str, bool]:
         traceback.print_exc()
         last = " ".join(traceback.format_exc().strip().splitlines()[-1].split())
         return f"Not run: {last[:400]}\n\n{_small(footer)}", False
-    body = "\n\n".join(f"{title}\n\n{table.markdown()}" for title, table in pieces)
+    body = "\n\n".join(f"{title}\n\n{table.markdown()}".strip() for title, table in pieces)
     if benchmark.peers and (versions := peers.versions()):
         footer = f"{footer}; beside it {versions}"
     return f"{body}\n\n{_small(footer)}", True

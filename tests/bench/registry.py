@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench import all_changed, check, noop, one_changed
-from tests.bench.benchmark import Benchmark, Options, lacks_lab
+from tests.bench.benchmark import Benchmark, Options, lacks_lab, lacks_real
 from tests.bench.table import Table
 
 Pieces = list[tuple[str, Table]]
@@ -36,6 +36,30 @@ async def _all_changed(options: Options) -> Pieces:
     return pieces
 
 
+async def _evaluation(options: Options) -> Pieces:
+    from tests.bench import evaluation
+
+    assert options.nixpkgs is not None
+    counts = (1,) if options.quick else evaluation.COUNTS
+    found = await evaluation.measure(options.nixpkgs, counts)
+    return [("Copies of the example fleet's hosts, nothing cached:", evaluation.table(found))]
+
+
+async def _copy(options: Options) -> Pieces:
+    from tests.bench import copy
+
+    small, large = (50, 5) if options.quick else (copy.SMALL_PATHS, copy.LARGE_MIB)
+    found = await copy.measure(options.repeat, small_paths=small, large_mib=large)
+    return [("", copy.table(found))]
+
+
+async def _scale(options: Options) -> Pieces:
+    from tests.bench import scale
+
+    found = await scale.measure(100 if options.quick else scale.HOSTS)
+    return [("", scale.table(found))]
+
+
 async def _check(options: Options) -> Pieces:
     sizes = (5,) if options.quick else check.SIZES
     found = await check.measure(max(options.repeat, 5), sizes)
@@ -47,5 +71,8 @@ BENCHMARKS = (
     Benchmark("noop", _noop, lacks_lab, peers=True),
     Benchmark("one-changed", _one_changed, lacks_lab, peers=True),
     Benchmark("all-changed", _all_changed, lacks_lab),
+    Benchmark("evaluation", _evaluation, lacks_real),
+    Benchmark("copy", _copy, lacks_lab),
+    Benchmark("scale", _scale),
     Benchmark("check", _check),
 )
