@@ -17,8 +17,9 @@ import pytest
 from orchestrator.adapters import nix as verbs
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.tracing import choose, self_test, shim, strace
+from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.twin import Trace, trace, trace_fragment
+from orchestrator.adapters.tracing.twin import trace, twin_of
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.errors import StepError, UsageError
 
@@ -102,7 +103,8 @@ def traced(root: Path, attribute: str, tracer: Tracer, deadline: float = 120) ->
     async def go() -> Trace:
         tree = await snapshot(str(root))
         flake = Flake(".", str(root))
-        return await trace_fragment(flake, f"c.{attribute}", tree, tracer, deadline=deadline)
+        async with twin_of(flake, tree) as twin:
+            return await twin.trace_fragment(f"c.{attribute}", tracer, deadline=deadline)
 
     return asyncio.run(go())
 
@@ -198,6 +200,24 @@ def test_what_files_cannot_tell_is_told(
         assert seen.why.startswith("its twin fails: ")
     else:
         assert not is_same(seen, fleet, attribute)
+
+
+def test_hosts_that_share_a_twin_do_not_share_what_they_read(fleet: Path, tracer: Tracer) -> None:
+    """Not even at the same time: Nix remembers what it read of a tree."""
+
+    async def go() -> tuple[Trace, Trace, Trace]:
+        flake = Flake(".", str(fleet))
+        async with twin_of(flake, await snapshot(str(fleet))) as twin:
+            first, second = await asyncio.gather(
+                twin.trace_fragment("c.file", tracer, deadline=120),
+                twin.trace_fragment("c.file", tracer, deadline=120),
+            )
+            return first, second, await twin.trace_fragment("c.list", tracer, deadline=120)
+
+    first, second, other = asyncio.run(go())
+    assert first == second
+    assert ("open", "files/one") in first.accesses
+    assert ("open", "files/one") not in other.accesses
 
 
 def test_a_look_into_a_submodule_is_told(fleet: Path, tracer: Tracer) -> None:

@@ -34,10 +34,8 @@ async def make_repository(tree: Tree, folder: Path) -> None:
         StepError: git fails.
     """
     modes = {path: value[:6] for path, value in tree.entries.items() if value[:3] in {"100", "120"}}
-    for item in folder.rglob("*"):
-        path = str(item.relative_to(folder))
-        if path not in modes and not item.is_dir():
-            modes[path] = "100644"
+    # Whatever else was put beside them.
+    modes = {item.name: "100644" for item in folder.iterdir() if item.is_file()} | modes
     await _track(folder, modes)
     for path, value in tree.entries.items():
         if value.startswith(GITLINK):

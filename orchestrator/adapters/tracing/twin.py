@@ -9,51 +9,45 @@ same derivation comes of it, none of these counted, and what was traced is all t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
-from orchestrator.adapters import process
 from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.nix_log import cause, readable
-from orchestrator.adapters.process import CommandResult, how_it_ended
-from orchestrator.adapters.tracing import relative_inputs, store
+from orchestrator.adapters.tracing import store
 from orchestrator.adapters.tracing.copy import copy
+from orchestrator.adapters.tracing.evaluation import Evaluation, Trace
 from orchestrator.adapters.tracing.git_twin import make_repository
 from orchestrator.adapters.tracing.nix_cache import fresh_cache
-from orchestrator.adapters.tracing.paths import accesses
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.workplace import workplace
 from orchestrator.errors import StepError
-from orchestrator.model.fingerprint import Access
 from orchestrator.model.store import DrvPath
-from orchestrator.model.tree import GITLINK, Tree
+from orchestrator.model.tree import Tree
 
 DUMMY = ".orchestrator-twin"
 """The file that a twin has beside the tree's own; its content is new each time."""
 
-_NIX = ("nice", "-n", "19", "nix", "--extra-experimental-features", "nix-command flakes")
-# What an imported derivation reads, its builder does, and nobody sees it.
-_PURE = ("--no-eval-cache", "--no-write-lock-file", "--option", "allow-import-from-derivation")
-_FAKE_DATES = range(315532800, 946684800)
-"""The years 1980 to 1999, before git: no commit is of then."""
 
+@asynccontextmanager
+async def twin_of(flake: Flake, tree: Tree) -> AsyncIterator[Twin]:
+    """Make the twin of a tree; it is gone afterwards, from the store too.
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What a twin's evaluation gave and read.
+    Args:
+        flake: The flake in the tree.
+        tree: The snapshot whose evaluations are to be learned.
 
-    Attributes:
-        drv: The derivation; ``None`` where files cannot tell what it depends on.
-        accesses: What was asked of the tree.
-        why: Where ``drv`` is ``None``: why, in words.
+    Raises:
+        StepError: The tree changed since its snapshot, or the store takes no twin.
     """
-
-    drv: DrvPath | None
-    accesses: frozenset[Access]
-    why: str = ""
+    async with workplace() as folder:
+        source = folder / "source"
+        links = await copy(tree, source)
+        (source / DUMMY).write_text(secrets.token_hex(32))
+        async with store.added(source) as place:
+            yield Twin(flake, tree, folder, place, links)
 
 
 async def trace(
@@ -65,141 +59,74 @@ async def trace(
     deadline: float,
     expected: DrvPath | None = None,
 ) -> Trace:
-    """Evaluate the twin of a host's system, traced, at low priority.
-
-    Args:
-        flake: Where the tree is the flake of.
-        attr: The host's attribute below ``nixosConfigurations``.
-        tree: The snapshot whose evaluation is to be learned.
-        tracer: The way to see what is read.
-        deadline: Seconds for all of it.
-        expected: What the tree itself evaluates to: where the twin gives another, nothing more is
-            tried.
-
-    Raises:
-        StepError: The evaluation was not seen, or the tree changed since its snapshot.
-    """
-    fragment = flake.toplevel(attr).partition("#")[2]
-    return await trace_fragment(flake, fragment, tree, tracer, deadline=deadline, expected=expected)
+    """Evaluate the twin of one host's system: see :meth:`Twin.trace`."""
+    async with twin_of(flake, tree) as twin:
+        return await twin.trace(attr, tracer, deadline=deadline, expected=expected)
 
 
-async def trace_fragment(
-    flake: Flake,
-    fragment: str,
-    tree: Tree,
-    tracer: Tracer,
-    *,
-    deadline: float,
-    expected: DrvPath | None = None,
-) -> Trace:
-    """Do the same for any attribute of the flake: what stands after ``#``."""
-    try:
-        async with asyncio.timeout(deadline), workplace() as folder:
-            return await _trace(flake, fragment, tree, tracer, folder, expected)
-    except TimeoutError:
-        raise StepError(f"the traced evaluation did not end within {deadline:.0f} s") from None
+class Twin:
+    """A twin in the store. Several hosts may be traced in it, at the same time, too."""
 
+    def __init__(
+        self, flake: Flake, tree: Tree, folder: Path, place: str, links: Mapping[str, str]
+    ) -> None:
+        self._flake = flake
+        self._tree = tree
+        self._folder = folder
+        self._place = place
+        self._links = links
+        self._numbers = itertools.count()
+        self._making = asyncio.Lock()
+        self._is_repository = False
 
-async def _trace(
-    flake: Flake,
-    fragment: str,
-    tree: Tree,
-    tracer: Tracer,
-    folder: Path,
-    expected: DrvPath | None,
-) -> Trace:
-    source = folder / "source"
-    links = await copy(tree, source)
-    (source / DUMMY).write_text(secrets.token_hex(32))
-    async with store.added(source) as twin:
-        evaluation = _Evaluation(flake, fragment, tree, fresh_cache(folder / "cache"))
-        seen = await evaluation.traced(twin, links, tracer, folder / "log")
-        if seen.drv is None or tree.dirty or (expected is not None and seen.drv != expected):
+    async def trace(
+        self, attr: str, tracer: Tracer, *, deadline: float, expected: DrvPath | None = None
+    ) -> Trace:
+        """Evaluate a host's system, traced, at low priority.
+
+        Args:
+            attr: The host's attribute below ``nixosConfigurations``.
+            tracer: The way to see what is read.
+            deadline: Seconds for all of it.
+            expected: What the tree itself evaluates to: where the twin gives another, nothing more
+                is tried.
+
+        Raises:
+            StepError: The evaluation was not seen, or took too long.
+        """
+        fragment = self._flake.toplevel(attr).partition("#")[2]
+        return await self.trace_fragment(fragment, tracer, deadline=deadline, expected=expected)
+
+    async def trace_fragment(
+        self, fragment: str, tracer: Tracer, *, deadline: float, expected: DrvPath | None = None
+    ) -> Trace:
+        """Do the same for any attribute of the flake: what stands after ``#``."""
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._trace(fragment, tracer, expected)
+        except TimeoutError:
+            raise StepError(f"the traced evaluation did not end within {deadline:.0f} s") from None
+
+    async def _trace(self, fragment: str, tracer: Tracer, expected: DrvPath | None) -> Trace:
+        number = next(self._numbers)
+        # One cache each: what one evaluation read, another must not find read.
+        cache = fresh_cache(self._folder / f"cache-{number}")
+        evaluation = Evaluation(self._flake, fragment, self._tree, cache)
+        seen = await evaluation.traced(
+            self._place, self._links, tracer, self._folder / f"log-{number}"
+        )
+        if seen.drv is None or self._tree.dirty or expected not in (None, seen.drv):
             return seen
         # A `path:` has no commit to be dirty against: whether the result depends on that
         # (`self.dirtyRev`), a second twin tells.
-        await make_repository(tree, source)
-        second = await evaluation.give(_url("git+file", str(source), tree, {}))
-        if second.rc != 0 or DrvPath.parse(second.out) != seen.drv:
+        if await evaluation.of_repository(await self._repository()) != seen.drv:
             return Trace(None, seen.accesses, "it depends on whether the tree is clean")
         return seen
 
-
-@dataclass(frozen=True, slots=True)
-class _Evaluation:
-    """What both twins' evaluations have in common."""
-
-    flake: Flake
-    fragment: str
-    tree: Tree
-    cache: Mapping[str, str]
-
-    async def traced(self, twin: str, links: Mapping[str, str], tracer: Tracer, log: Path) -> Trace:
-        """Evaluate the twin in the store, seeing what is read.
-
-        Raises:
-            StepError: It was not seen.
-        """
-        facts = {"lastModified": str(secrets.choice(_FAKE_DATES))}
-        if self.tree.dirty:
-            facts |= {
-                "rev": secrets.token_hex(20),
-                "revCount": str(10**6 + secrets.randbelow(10**6)),
-            }
-        url = _url("path", twin, self.tree, facts)
-        # First, so that hashing the whole tree, as some versions do here, is not taken for reading.
-        argv = (*_NIX, "flake", "metadata", "--json", "--no-write-lock-file")
-        metadata = await self._run((*argv, *self.flake.arguments, url), {})
-        if metadata.rc != 0:
-            raise _failed(metadata)
-        name = Path(twin).name
-        done = await self.give(url, tracer.command(log), tracer.environment(log, name))
-        found = accesses(tracer.calls(log, name), name, links)
-        if ("open", f"{self.tree.flake}/flake.nix".lstrip("/")) not in found:
-            raise StepError("the tracer did not see the evaluation", stderr=readable(done.err))
-        if done.rc == 1:
-            return Trace(None, found, _why_it_fails(done))
-        if done.rc != 0:
-            raise _failed(done)
-        if touched := _submodule(found, self.tree):
-            return Trace(None, found, f"it looks into the submodule {touched}")
-        found |= relative_inputs.accesses(metadata.out, self.tree)
-        return Trace(DrvPath.parse(done.out), found)
-
-    async def give(
-        self, url: str, tracing: tuple[str, ...] = (), env: Mapping[str, str] | None = None
-    ) -> CommandResult:
-        """Evaluate to a derivation's path."""
-        argv = (*tracing, *_NIX, "path-info", "--derivation", *_PURE, "false")
-        return await self._run((*argv, *self.flake.arguments, f"{url}#{self.fragment}"), env or {})
-
-    async def _run(self, argv: tuple[str, ...], env: Mapping[str, str]) -> CommandResult:
-        env = {**self.cache, **env}
-        return await process.run(argv, deadline=86400, env=env, cwd=self.flake.folder)
-
-
-def _url(kind: str, place: str, tree: Tree, facts: Mapping[str, str]) -> str:
-    query = {**({"dir": tree.flake} if tree.flake else {}), **facts}
-    return f"{kind}:{quote(place)}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-
-
-def _submodule(found: frozenset[Access], tree: Tree) -> str | None:
-    """The submodule that was looked at: what Nix sees of it, depends on more than its commit."""
-    for path, value in tree.entries.items():
-        if value.startswith(GITLINK):
-            above = path.rpartition("/")[0]
-            for call, touched in found:
-                if f"{touched}/".startswith(f"{path}/") or (call == "open" and touched == above):
-                    return path
-    return None
-
-
-def _why_it_fails(done: CommandResult) -> str:
-    if "allow-import-from-derivation" in done.err:
-        return "it imports from a derivation"
-    return f"its twin fails: {cause(done.err) or 'no cause is given'}"
-
-
-def _failed(done: CommandResult) -> StepError:
-    reason = cause(done.err) or how_it_ended(done.rc)
-    return StepError(f"the traced evaluation failed: {reason}", stderr=readable(done.err))
+    async def _repository(self) -> Path:
+        source = self._folder / "source"
+        async with self._making:
+            if not self._is_repository:
+                await make_repository(self._tree, source)
+                self._is_repository = True
+        return source

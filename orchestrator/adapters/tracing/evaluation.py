@@ -1,0 +1,133 @@
+"""One evaluation of a twin, and what was seen of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from orchestrator.adapters import process
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.nix_log import cause, readable
+from orchestrator.adapters.process import CommandResult, how_it_ended
+from orchestrator.adapters.tracing import relative_inputs
+from orchestrator.adapters.tracing.paths import accesses
+from orchestrator.adapters.tracing.tracer import Tracer
+from orchestrator.errors import StepError
+from orchestrator.model.fingerprint import Access
+from orchestrator.model.store import DrvPath
+from orchestrator.model.tree import GITLINK, Tree
+
+_NIX = ("nice", "-n", "19", "nix", "--extra-experimental-features", "nix-command flakes")
+# What an imported derivation reads, its builder does, and nobody sees it.
+_PURE = ("--no-eval-cache", "--no-write-lock-file", "--option", "allow-import-from-derivation")
+_FAKE_DATES = range(315532800, 946684800)
+"""The years 1980 to 1999, before git: no commit is of then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a twin's evaluation gave and read.
+
+    Attributes:
+        drv: The derivation; ``None`` where files cannot tell what it depends on.
+        accesses: What was asked of the tree.
+        why: Where ``drv`` is ``None``: why, in words.
+    """
+
+    drv: DrvPath | None
+    accesses: frozenset[Access]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An attribute of a flake, to be evaluated in a twin of its tree.
+
+    Attributes:
+        flake: The flake; its overrides hold for the twin, too.
+        fragment: The attribute.
+        tree: The tree that the twin is of.
+        cache: Variables that give Nix a cache which knows nothing of the twin.
+    """
+
+    flake: Flake
+    fragment: str
+    tree: Tree
+    cache: Mapping[str, str]
+
+    async def traced(self, twin: str, links: Mapping[str, str], tracer: Tracer, log: Path) -> Trace:
+        """Evaluate the twin in the store, seeing what is read.
+
+        Raises:
+            StepError: It was not seen.
+        """
+        facts = {"lastModified": str(secrets.choice(_FAKE_DATES))}
+        if self.tree.dirty:
+            facts |= {
+                "rev": secrets.token_hex(20),
+                "revCount": str(10**6 + secrets.randbelow(10**6)),
+            }
+        url = _url("path", twin, self.tree, facts)
+        # First, so that hashing the whole tree, as some versions do here, is not taken for reading.
+        argv = (*_NIX, "flake", "metadata", "--json", "--no-write-lock-file")
+        metadata = await self._run((*argv, *self.flake.arguments, url), {})
+        if metadata.rc != 0:
+            raise _failed(metadata)
+        name = Path(twin).name
+        done = await self._give(url, tracer.command(log), tracer.environment(log, name))
+        found = accesses(tracer.calls(log, name), name, links)
+        if ("open", f"{self.tree.flake}/flake.nix".lstrip("/")) not in found:
+            raise StepError("the tracer did not see the evaluation", stderr=readable(done.err))
+        if done.rc == 1:
+            return Trace(None, found, _why_it_fails(done))
+        if done.rc != 0:
+            raise _failed(done)
+        if touched := _submodule(found, self.tree):
+            return Trace(None, found, f"it looks into the submodule {touched}")
+        found |= relative_inputs.accesses(metadata.out, self.tree)
+        return Trace(DrvPath.parse(done.out), found)
+
+    async def of_repository(self, folder: Path) -> DrvPath | None:
+        """Evaluate the twin that is a repository with changes; ``None`` where that fails."""
+        done = await self._give(_url("git+file", str(folder), self.tree, {}), (), {})
+        return DrvPath.parse(done.out) if done.rc == 0 else None
+
+    async def _give(
+        self, url: str, tracing: tuple[str, ...], env: Mapping[str, str]
+    ) -> CommandResult:
+        argv = (*tracing, *_NIX, "path-info", "--derivation", *_PURE, "false")
+        return await self._run((*argv, *self.flake.arguments, f"{url}#{self.fragment}"), env)
+
+    async def _run(self, argv: tuple[str, ...], env: Mapping[str, str]) -> CommandResult:
+        env = {**self.cache, **env}
+        return await process.run(argv, deadline=86400, env=env, cwd=self.flake.folder)
+
+
+def _url(kind: str, place: str, tree: Tree, facts: Mapping[str, str]) -> str:
+    query = {**({"dir": tree.flake} if tree.flake else {}), **facts}
+    return f"{kind}:{quote(place)}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+
+
+def _submodule(found: frozenset[Access], tree: Tree) -> str | None:
+    """The submodule that was looked at: what Nix sees of it, depends on more than its commit."""
+    for path, value in tree.entries.items():
+        if value.startswith(GITLINK):
+            above = path.rpartition("/")[0]
+            for call, touched in found:
+                if f"{touched}/".startswith(f"{path}/") or (call == "open" and touched == above):
+                    return path
+    return None
+
+
+def _why_it_fails(done: CommandResult) -> str:
+    if "allow-import-from-derivation" in done.err:
+        return "it imports from a derivation"
+    return f"its twin fails: {cause(done.err) or 'no cause is given'}"
+
+
+def _failed(done: CommandResult) -> StepError:
+    reason = cause(done.err) or how_it_ended(done.rc)
+    return StepError(f"the traced evaluation failed: {reason}", stderr=readable(done.err))
