@@ -107,7 +107,8 @@ def learn_in_background(setup: Setup, target: Target) -> None:
     """Begin to learn the whole fleet, and do not wait: it goes on when this process has ended."""
     from orchestrator.adapters.process import detach
 
-    options = ["--fleet", setup.fleet.root, *(["--no-lab"] if not target.lab else [])]
+    # What goes on behind a person's back writes nothing into the fleet's folder.
+    options = ["--frozen", "--fleet", setup.fleet.root, *(["--no-lab"] if not target.lab else [])]
     detach((sys.executable, "-m", "orchestrator", "learn", "--background", *options))
 
 

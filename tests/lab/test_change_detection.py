@@ -120,7 +120,8 @@ def test_a_change_is_evaluated_where_it_is_read(learned: Bench) -> None:
     before = {name: learned.state(name)["running"] for name in HOSTS}
     text = (learned.root / "templates/laptop.nix").read_text()
     head, _, tail = text.rpartition("}")
-    edit = 'environment.etc."fleet/edited".text = "yes";'
+    # No other test's edit: what was evaluated once is known.
+    edit = 'environment.etc."fleet/detected".text = "yes";'
     learned.write("templates/laptop.nix", f"{head}  {edit}\n}}{tail}")
     laptops = {"razer", "samsung"}
     assert set(learned.run("affected").out.split()) == laptops

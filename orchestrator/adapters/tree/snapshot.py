@@ -180,8 +180,6 @@ def _blob(content: bytes) -> str:
 
 
 async def _git(root: Path, *words: str) -> CommandResult:
-    # A hook's or an alias's environment may name another repository.
-    elsewhere = dict.fromkeys(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"))
     # Nor is another program's word taken for what changed: git-config(1) "core.fsmonitor".
     argv = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(root), *words)
-    return await process.run(argv, deadline=_SECONDS, env=elsewhere)
+    return await process.run(argv, deadline=_SECONDS)

@@ -222,6 +222,14 @@ def test_signals_that_are_not_allowed_are_no_crash(monkeypatch: pytest.MonkeyPat
     assert children
 
 
+def test_no_process_is_sent_to_another_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a hook git says which index it is at; a caller may still name one."""
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"):
+        monkeypatch.setenv(name, "/elsewhere")
+    assert shell("env | grep -c elsewhere").out == "0"
+    assert shell("echo $GIT_DIR", env={"GIT_DIR": "here"}).out == "here"
+
+
 @pytest.mark.parametrize(
     ("rc", "words"),
     [

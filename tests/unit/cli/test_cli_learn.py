@@ -215,7 +215,7 @@ def test_a_deployment_that_evaluates_learns_afterwards_unless_told_not_to(
 def test_what_learns_afterwards_learns_the_same_fleet(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lab: bool
 ) -> None:
-    """The whole of it, in its lab where the deployment was there, and without waiting."""
+    """The whole of it, in its lab where the deployment was there; its folder stays as it is."""
     from orchestrator.adapters import process
     from orchestrator.adapters.nix import Flake
     from orchestrator.adapters.ssh.settings import SshSettings
@@ -229,5 +229,5 @@ def test_what_learns_afterwards_learns_the_same_fleet(
     command.learn_in_background(setup, Target(lab=lab))
     ((program, *words),) = started
     assert program == sys.executable
-    expected = ["-m", "orchestrator", "learn", "--background", "--fleet", str(tmp_path)]
+    expected = ["-m", "orchestrator", "learn", "--background", "--frozen", "--fleet", str(tmp_path)]
     assert words == expected + ["--no-lab"] * (not lab)
