@@ -19,8 +19,8 @@ from orchestrator.errors import StepError
 GRACE = 3.0
 """Seconds between TERM and KILL."""
 
-# A hook's or an alias's environment may name another repository: git(1). The fleet's is found by its
-# folder, by git and by Nix.
+# A hook's or an alias's environment may name another repository: git(1). The fleet's is found by
+# its folder, by git and by Nix.
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
 
 _SIGNALS = {number.value: number.name for number in signal.Signals}
