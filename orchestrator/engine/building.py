@@ -47,8 +47,7 @@ class Builds:
     @classmethod
     def of(cls, setup: Setup, gates: Gates) -> Builds:
         """Make the one of a run."""
-        config = setup.ssh.config
-        return cls(gates.builds, setup.fleet.builders, f"-F {config}" if config else "")
+        return cls(gates.builds, setup.fleet.builders, setup.ssh.nix_options)
 
     async def build(
         self, wanted: Evaluated, *, root: Path, deadline: float, member: Member

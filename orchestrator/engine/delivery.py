@@ -10,6 +10,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.engine.batches import Member
 from orchestrator.engine.copying import copy, copy_from
 from orchestrator.engine.setup import reach
+from orchestrator.engine.substitution import substitute
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
@@ -34,15 +35,26 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor | None) -> 
         match site.on:
             case BuildOn.HERE:
                 await _build_here(work, plan)
-                if copies and executor is not None:
+                if copies and executor is not None and not await _fetched(work, plan, executor):
                     await copy(work, plan.target.out, executor)
             case BuildOn.TARGET:
                 await _build_there(work, plan, executor or await work.connect(stack))
             case BuildOn.BUILDER:
                 builder = await _builder(work, site, stack)
                 await _build_there(work, plan, builder)
-                if copies and executor is not None:
+                if copies and executor is not None and not await _fetched(work, plan, executor):
                     await copy_from(work, plan.target.out, builder, executor)
+
+
+async def _fetched(work: HostWork, plan: HostPlan, executor: Executor) -> bool:
+    """Whether the host fetches by itself, and then has; a person who names a way has it copied."""
+    name = work.host.substitute
+    if name is None or work.session.request.copy is not None:
+        return False
+    fleet, site = work.session.setup.fleet, work.session.request.build or work.host.build
+    here = site.on is BuildOn.HERE
+    await substitute(work, plan.target.out, executor, fleet.caches[name], here=here)
+    return True
 
 
 async def _build_here(work: HostWork, plan: HostPlan) -> None:

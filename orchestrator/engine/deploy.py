@@ -20,6 +20,7 @@ from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.learn_lock import stop_learning
+from orchestrator.engine.pushes import Pushes
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.errors import OrchestratorError
@@ -76,6 +77,7 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         known=known,
         evaluations=Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts)),
         builds=Builds.of(setup, gates),
+        pushes=Pushes.of(setup),
         interrupt=interrupt,
         emit=emit,
         token=f"{run.number}-{secrets.token_hex(4)}",

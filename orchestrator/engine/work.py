@@ -15,6 +15,7 @@ from orchestrator.engine.copies import Copies
 from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
+from orchestrator.engine.pushes import Pushes
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
@@ -41,6 +42,7 @@ class Session:
     known: KnownSystems
     evaluations: Evaluations
     builds: Builds
+    pushes: Pushes
     interrupt: Interrupt
     emit: Emit
     token: str

@@ -207,6 +207,19 @@ while read -r count; do
 done
 """
 
+# Fetch a system and what it lacks of its closure; all that Nix says comes as it is said.
+# What Nix remembers of a cache may be old: a memory of its own. Root's own store, not the daemon's:
+# that one has its settings, and its memory.
+# $1 the system  $2… Nix's options
+FETCH = r"""
+exec 2>&1
+unset NIX_REMOTE NIX_CACHE_HOME
+XDG_CACHE_HOME=$(mktemp -d) || exit
+export XDG_CACHE_HOME
+trap 'rm -rf "$XDG_CACHE_HOME"' EXIT
+nix-store --log-format internal-json -v --realise "$@"
+"""
+
 # Names of all paths in the running system's closure.
 CLOSURE = r"""
 exec nix-store --query --requisites /run/current-system

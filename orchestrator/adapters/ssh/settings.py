@@ -38,6 +38,11 @@ class SshSettings:
         return replace(connect, address=address, port=None, jump=None, identity=None)
 
     @property
+    def nix_options(self) -> str:
+        """``NIX_SSHOPTS`` for an ssh of Nix's own to a machine that is none of the fleet's."""
+        return f"-F {self.config}" if self.config is not None else ""
+
+    @property
     def config_files(self) -> list[str]:
         """The ``ssh_config`` files to read, in order of precedence."""
         if self.config is not None:

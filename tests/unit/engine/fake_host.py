@@ -29,6 +29,7 @@ from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
+from orchestrator.engine.pushes import Pushes
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
 from orchestrator.errors import StepError, UnreachableError
@@ -284,6 +285,7 @@ class Bench:
             run=_run(self.folder),
             gates=gates,
             builds=Builds.of(setup, gates),
+            pushes=Pushes.of(setup),
             known=KnownSystems(setup, (host,), use=request.cache),
             evaluations=Evaluations(flake, self.limits, self.folder, hosts=1),
             interrupt=self.interrupt,
