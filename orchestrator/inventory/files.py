@@ -9,33 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from orchestrator.inventory.folder import FOLDER, inventory_names
 from orchestrator.inventory.mistake import Mistakes, Place
 
-FOLDER = "inventory"
-SUFFIXES = (".yaml", ".yml")
 MAX_BYTES = 1 << 20
-# What https://yaml.org/spec/1.2.2/#51-character-set leaves out, without what ends a line.
-_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def has_files(root: Path) -> bool:
-    """Whether there is an inventory below ``root`` that can be listed."""
-    try:
-        return bool(_names(root))
-    except OSError:
-        return False
-
-
-def _names(root: Path) -> list[str]:
-    """The inventory's file names, sorted; hidden ones are an editor's and are left out."""
-    found = os.listdir(root / FOLDER)  # noqa: PTH208 - names are all that is wanted
-    return sorted(n for n in found if n.endswith(SUFFIXES) and not n.startswith("."))
+# What https://yaml.org/spec/1.2.2/#51-character-set leaves out, without what ends a line: named,
+# not "all but", which takes long to compile.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def texts(root: Path, mistakes: Mistakes) -> Iterator[tuple[str, str | None]]:
     """Each file's name relative to ``root`` and its text, or ``None`` where it cannot be read."""
     try:
-        names = _names(root)
+        names = inventory_names(root)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import UsageError
-from orchestrator.inventory.files import FOLDER, has_files
-from orchestrator.inventory.sections import EXAMPLE
+from orchestrator.inventory.folder import FOLDER, has_files
 
 VARIABLE = "ORCHESTRATOR_FLEET"
 
@@ -47,5 +46,7 @@ def _checked(root: Path, said_by: str) -> Path:
 
 
 def _beginning() -> str:
+    from orchestrator.inventory.sections import EXAMPLE
+
     lines = [f"{FOLDER}/hosts.yaml:", *(f"  {line}" for line in EXAMPLE.splitlines())]
     return "\n".join(f"  {line}" for line in lines)

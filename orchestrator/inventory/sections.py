@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestrator.inventory import files
 from orchestrator.inventory.compose import compose
 from orchestrator.inventory.declaration import DOCUMENT, SINGLE
+from orchestrator.inventory.folder import FOLDER
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.mistake import Mistakes, Place, quoted
 from orchestrator.inventory.tree import Fields
@@ -62,7 +63,7 @@ def _join_entries(section: str, joined: Fields, below: Fields, mistakes: Mistake
 
 
 def _note_no_hosts(joined: Fields, mistakes: Mistakes) -> None:
-    place = joined.keys.get("hosts", Place(f"{files.FOLDER}/"))
+    place = joined.keys.get("hosts", Place(f"{FOLDER}/"))
     shown = "".join(f"\n      {line}" for line in EXAMPLE.splitlines())
-    expected = f"at least one, such as these three lines in {files.FOLDER}/hosts.yaml:{shown}"
+    expected = f"at least one, such as these three lines in {FOLDER}/hosts.yaml:{shown}"
     mistakes.add(place, "no hosts", expected)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.inventory.folder import SUITES as FOLDER
+from orchestrator.inventory.folder import own_suites, shared_suites
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.mistake import Place, quoted
 from orchestrator.inventory.tree import Fields, Items, Leaf, Origin
 
-FOLDER = "tests/verify"
 # What kinds.Reference calls a suite: no section declares one, the disk does.
 SECTION = "suites"
 _LAYER = "convention"
@@ -32,10 +31,7 @@ class Suites:
     @classmethod
     def find(cls, root: Path) -> Suites:
         """Look once which suites there are."""
-        kinds = ("", "/templates", "/profiles", "/features")
-        shared = frozenset(path for kind in kinds for path in _tests(root, FOLDER + kind))
-        hosts = _names(root / "hosts")
-        return cls(shared, {host: tuple(_tests(root, f"hosts/{host}")) for host in hosts})
+        return cls(frozenset(shared_suites(root)), own_suites(root))
 
     def layer(
         self, host: str, templates: list[str], profiles: list[str], features: list[str]
@@ -51,20 +47,6 @@ class Suites:
         found = [path for path in paths if path in self.shared] + list(self.own.get(host, ()))
         leaves = tuple(Leaf(path, Origin(Place(path), _LAYER)) for path in found)
         return Fields({"verify": Fields({"suites": Items(leaves)})}) if leaves else Fields()
-
-
-def _tests(root: Path, folder: str) -> Iterator[str]:
-    for name in _names(root / folder):
-        path = f"{folder}/{name}"
-        if name.startswith("test_") and name.endswith(".py") and (root / path).is_file():
-            yield path
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is wanted
-    except OSError:
-        return []
 
 
 def check_suites(root: Path, reading: Reading) -> None:
