@@ -16,7 +16,7 @@ TELLING = 1 << 20
 """Bytes; a copy that sends less tells of delays and not of the rate."""
 PROBE_WORTH = 1 << 20
 """Bytes to copy from which a probe of the link pays."""
-PROBE_SHARE = 4
+PROBE_SHARE = 8
 """A probe sends at most so many times less than is to be copied."""
 WINDOW = 2 << 20
 """Bytes that OpenSSH lets be under way on one channel (``CHAN_SES_WINDOW_DEFAULT``)."""
@@ -42,10 +42,12 @@ class Costs:
 
 
 COSTS = {
-    CopyMethod.CONNECTION: Costs(start=0.05, trips=5, path=0.0001, rate=250e6),
-    CopyMethod.SSH_NG: Costs(start=0.20, trips=14, path=0.0001, rate=250e6),
-    CopyMethod.STREAM: Costs(start=0.10, trips=3, path=0.0004, rate=150e6),
+    CopyMethod.CONNECTION: Costs(start=0.05, trips=5, path=0.0003, rate=250e6),
+    CopyMethod.SSH_NG: Costs(start=0.20, trips=14, path=0.0003, rate=250e6),
+    CopyMethod.STREAM: Costs(start=0.10, trips=3, path=0.0005, rate=120e6),
 }
+MARGIN = 0.75
+"""Another method must take at most so much of the connection's time: it costs both ends more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,12 @@ def choose(load: Load, link: Link | None, ratio: float, *, can_stream: bool = Tr
     """
     if link is None:
         return Choice(CopyMethod.CONNECTION, "nothing is known of the link")
-    methods = [method for method in CopyMethod if can_stream or method is not CopyMethod.STREAM]
-    best = min(methods, key=lambda method: seconds(method, load, link, ratio))
+    takes = {method: seconds(method, load, link, ratio) for method in CopyMethod}
+    if not can_stream:
+        del takes[CopyMethod.STREAM]
+    best = min(takes, key=takes.__getitem__)
+    if takes[best] > MARGIN * takes[CopyMethod.CONNECTION]:
+        best = CopyMethod.CONNECTION
     return Choice(best, f"the link gives {words(link)}")
 
 

@@ -16,6 +16,7 @@ ENOUGH = 0.05
 """Seconds of sending, beyond a round trip, that tell the rate."""
 SMALLEST = 1 << 16
 LARGEST = 1 << 23
+REPEATS = 2
 _DEADLINE = 20.0
 
 
@@ -42,6 +43,8 @@ async def probe(executor: Executor, *, at_most: int = LARGEST) -> Sample:
                 if size * 4 > min(at_most, LARGEST):
                     break
                 size *= 4
+            # The best of several: what else the machines do is not the link.
+            took = min([took, *[await _swallowed(host, size) for _ in range(REPEATS)]])
     except TimeoutError:
         raise StepError("the link to the host could not be measured") from None
     return Sample(datetime.now(UTC), None, 0, size, max(took - round_trip, 1e-4), round_trip)
