@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,12 +16,13 @@ from orchestrator.adapters.sudo import SudoPassword
 from orchestrator.cli.options import Target
 from orchestrator.engine.setup import Setup, state_folder
 from orchestrator.errors import UsageError
-from orchestrator.inventory.fleet_json import PATH, refresh
-from orchestrator.inventory.load import Inventory, load
+from orchestrator.inventory.remembered import key_of, recall, remember
 from orchestrator.inventory.root import find_root
 from orchestrator.lab.enter import ActiveLab, enter, find_active
 from orchestrator.model.host import Fleet, Host
-from orchestrator.plan.select import select
+
+if TYPE_CHECKING:
+    from orchestrator.inventory.load import Inventory
 
 
 def open_inventory(target: Target) -> Inventory:
@@ -29,11 +31,29 @@ def open_inventory(target: Target) -> Inventory:
     Raises:
         UsageError: There is no fleet, it has mistakes, or ``fleet.json`` is stale and frozen.
     """
+    from orchestrator.inventory.fleet_json import PATH, refresh
+    from orchestrator.inventory.load import load
+
     root = find_root(Path.cwd(), target.fleet)
     inventory = load(root)
     if refresh(root, inventory, frozen=target.frozen):
         click.echo(f"{PATH} was stale and is written anew; commit it", err=True)
     return inventory
+
+
+def open_fleet(target: Target) -> Fleet:
+    """Give the fleet: as it was read last, where nothing changed since.
+
+    Raises:
+        UsageError: As :func:`open_inventory`.
+    """
+    root = find_root(Path.cwd(), target.fleet)
+    if fleet := recall(root):
+        return fleet
+    key = key_of(root)
+    inventory = open_inventory(target)
+    remember(root, inventory, key)
+    return inventory.fleet
 
 
 def open_setup(target: Target) -> Setup:
@@ -43,7 +63,7 @@ def open_setup(target: Target) -> Setup:
         UsageError: As :func:`open_inventory`; or a password is wanted and there is no terminal.
         LabError: A lab should be up and is not: never the real hosts instead.
     """
-    fleet = open_inventory(target).fleet
+    fleet = open_fleet(target)
     password = _ask_password() if target.ask_sudo_password else None
     lab = find_active(Path(fleet.root)) if target.lab else None
     if lab is None:
@@ -93,6 +113,8 @@ def one_host(fleet: Fleet, name: str) -> Host:
     Raises:
         UsageError: It means none, or several.
     """
+    from orchestrator.plan.select import select
+
     hosts = select(fleet, (name,))
     if len(hosts) != 1:
         names = ", ".join(host.name for host in hosts)

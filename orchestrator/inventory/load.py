@@ -15,7 +15,7 @@ from orchestrator.inventory.mistake import Mistakes, nearest, quoted
 from orchestrator.inventory.references import check_extends, check_references
 from orchestrator.inventory.resolve import Resolver, to_host
 from orchestrator.inventory.sections import read_sections
-from orchestrator.inventory.suites import Suites, check_suites
+from orchestrator.inventory.suites import SECTION, Suites, check_suites
 from orchestrator.inventory.tree import Fields, Resolved, flatten, plain
 from orchestrator.model.host import Cache, Fleet, Limits, User
 
@@ -30,11 +30,13 @@ class Inventory:
     Attributes:
         declared_name: The fleet's name as the files say it, whatever its folder is called.
         resolved: Each host's values with their origins.
+        suites: What is named as a verification suite; all of it exists.
     """
 
     fleet: Fleet
     declared_name: str | None
     resolved: Mapping[str, Fields]
+    suites: tuple[str, ...] = ()
 
     def origins(self, host: str) -> tuple[Resolved, ...]:
         """Each value of a host and where it came from, in the order of the declaration.
@@ -72,7 +74,8 @@ def load(root: Path) -> Inventory:
     resolved = {name: resolver.resolve(name) for name in sections.get("hosts").keys}
     name = sections.get("fleet").leaf("name")
     declared = str(name.value) if name else None
-    return Inventory(_fleet(root, sections, resolved), declared, resolved)
+    suites = sorted({one.name for one in reading.references if one.section == SECTION})
+    return Inventory(_fleet(root, sections, resolved), declared, resolved, tuple(suites))
 
 
 def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Fleet:
