@@ -13,7 +13,7 @@ from orchestrator.model.memory import Room
 MIB = 1024**2
 GIB = 1024**3
 
-ASSUMED = 2 * GIB
+ASSUMED = 1280 * MIB
 """What an evaluation is expected to need while none has been seen to its end."""
 
 LEAST = 512 * MIB
