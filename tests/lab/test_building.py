@@ -1,0 +1,109 @@
+"""What is ready is built by one `nix build`; what does not build fails its own host alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import HOSTS
+from fleet_bench import Bench, Done
+
+pytestmark = pytest.mark.lab
+
+BAD = "p510"
+FAILS = 'environment.etc."bad".source = pkgs.runCommand "breaks" { } "echo the last words; exit 3";'
+
+
+def builds(done: Done) -> dict[str, set[str]]:
+    """Each `nix build` of a run and the hosts that it was for, by the hosts' logs."""
+    found: dict[str, set[str]] = {}
+    for host in HOSTS:
+        log = Path(done.report["folder"], f"{host}.log")
+        for number in re.findall(r"nix build (\d+), for", log.read_text() if log.exists() else ""):
+            found.setdefault(number, set()).add(host)
+    return found
+
+
+def all_changed(fleet: Bench, text: str) -> None:
+    """Change every host."""
+    for host in HOSTS:
+        fleet.module(host, f'environment.etc."marker".text = "{text}";')
+
+
+def test_five_hosts_that_are_ready_together_are_one_build(fleet: Bench) -> None:
+    """What is known of all five makes them ready at once: one process builds all."""
+    all_changed(fleet, "together")
+    assert fleet.run("learn", seconds=600).rc == 0
+    done = fleet.run("build", "--json")
+    assert set(done.outcomes.values()) == {"completed"}, done
+    assert builds(done) == {"1": set(HOSTS)}
+    again = fleet.run("build", "--json")
+    assert set(again.outcomes.values()) == {"completed"}, again
+    assert builds(again) == {}, "what is in the store needs no build"
+
+
+def test_each_system_is_kept_from_garbage_collection(fleet: Bench) -> None:
+    """Built with others or found built, each host's system has its root."""
+    all_changed(fleet, "kept")
+    for done in (fleet.run("build", "--json"), fleet.run("build", "--json")):
+        for host in HOSTS:
+            root = Path(done.report["folder"]).parents[1] / "roots" / host
+            assert str(root.readlink()) == done.report["hosts"][host]["out_path"]
+
+
+def test_one_that_does_not_build_leaves_four_deployed(fleet: Bench) -> None:
+    """The failing host names what failed, its last words, and both commands."""
+    all_changed(fleet, "but one")
+    fleet.module(BAD, FAILS)
+    before = fleet.state(BAD)["running"]
+    done = fleet.deploy()
+    assert done.rc == 1
+    assert done.outcomes == {host: "failed" if host == BAD else "deployed" for host in HOSTS}
+    assert fleet.state(BAD)["running"] == before
+    failed = done.report["hosts"][BAD]
+    assert "breaks" in failed["reason"], failed
+    assert failed["step"] == "build"
+    assert "nix log /nix/store/" in failed["hint"]
+    assert "-breaks.drv" in failed["hint"]
+    assert failed["command"].startswith("nix build --no-link '/nix/store/")
+    assert "the last words" in "\n".join(failed["stderr"])
+
+
+def test_progress_counts_each_hosts_own_part(fleet: Bench) -> None:
+    """A host is told of its own derivations: how many, and never of another's."""
+    for host in HOSTS:
+        etc = f'environment.etc."own".source = pkgs.runCommand "own-of-{host}" {{ }} "echo > $out";'
+        fleet.module(host, etc)
+    done = fleet.run("build", "--json")
+    told = [event for event in done.events if event["type"] == "progress"]
+    for host in HOSTS:
+        mine = [event["text"] for event in told if event["host"] == host]
+        assert any(re.fullmatch(rf"building own-of-{host} \(\d+ of \d+\)", text) for text in mine)
+        assert not any("own-of-" in text and host not in text for text in mine)
+
+
+def test_a_machine_of_the_inventory_builds(fleet: Bench) -> None:
+    """What is new is built on the named machine, reached by Nix's own ssh; its result is used."""
+    identity = fleet.lab_folder / "identity"
+    fleet.write(
+        "inventory/builders.yaml", f"builders:\n  - ssh-ng://root@p510 x86_64-linux {identity} 2\n"
+    )
+    fleet.module("razer", 'environment.etc."marker".text = "built elsewhere";')
+    done = fleet.deploy("razer")
+    assert done.outcomes == {"razer": "deployed"}, done
+    told = [event["text"] for event in done.events if event["type"] == "progress"]
+    assert any(" on ssh-ng://root@p510 (" in text for text in told), told
+    assert not any(re.fullmatch(r"building \S+ \(.*\)", text) for text in told), told
+    wanted = done.report["hosts"]["razer"]["out_path"]
+    assert fleet.on("p510", f"nix-store --check-validity {wanted}").rc == 0
+
+
+def test_a_builder_that_is_down_is_said(fleet: Bench) -> None:
+    """Nix says which machine did not answer, and builds here."""
+    fleet.write("inventory/builders.yaml", "builders: ['ssh-ng://root@nowhere x86_64-linux - 2']\n")
+    fleet.module("razer", 'environment.etc."marker".text = "built here after all";')
+    done = fleet.run("build", "--json", "razer")
+    assert done.outcomes == {"razer": "completed"}, done
+    log = Path(done.report["folder"], "razer.log").read_text()
+    assert "ssh-ng://root@nowhere" in log
