@@ -87,6 +87,42 @@ def test_a_failed_evaluation_says_why(recorder: Recorder) -> None:
     assert caught.value.stderr == "error: no such host"
 
 
+@pytest.mark.parametrize(
+    ("err", "rc"),
+    [
+        ("", -9),
+        ("", 137),
+        ("error: out of memory", 1),
+        ("GC Warning: Failed to expand heap by 2097152 KiB\nCan't start up: not enough memory", 1),
+        ("GC Warning: Out of Memory! Heap size: 75 MiB. Returning NULL!", -6),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", -6),
+        ("error: unable to fork: Cannot allocate memory", 1),
+    ],
+)
+def test_memory_that_is_short_is_told_apart(recorder: Recorder, err: str, rc: int) -> None:
+    """As Nix, its garbage collector, C++ and the kernel say it: such a host is tried again."""
+    recorder.says(err=err, rc=rc)
+    with pytest.raises(nix.OutOfMemoryError, match="evaluation failed: "):
+        do(nix.evaluate(Flake.at("/f", "/f"), "p620", deadline=9))
+
+
+@pytest.mark.parametrize(
+    ("err", "rc"),
+    [
+        ("error: attribute 'memory' missing", 1),
+        ("error: builder for 'x.drv' failed;\n> my test says: error: out of memory, maybe", 1),
+        ("GC Warning: Failed to expand heap by 8192 KiB\nerror: syntax error", 1),
+        ("", -15),
+    ],
+)
+def test_other_failures_are_not_tried_again(recorder: Recorder, err: str, rc: int) -> None:
+    """An error that speaks of memory, a warning of a heap that could not grow, a TERM."""
+    recorder.says(err=err, rc=rc)
+    with pytest.raises(StepError) as caught:
+        do(nix.evaluate(Flake.at("/f", "/f"), "p620", deadline=9))
+    assert not isinstance(caught.value, nix.OutOfMemoryError)
+
+
 def test_a_silent_failure_says_how_it_ended(recorder: Recorder) -> None:
     """Where Nix gives no cause, its end is told."""
     recorder.says(rc=-9)

@@ -248,3 +248,9 @@ def test_no_process_is_sent_to_another_repository(monkeypatch: pytest.MonkeyPatc
 def test_an_end_is_put_in_words(rc: int, words: str) -> None:
     """A signal, a missing command and an exit code are three things."""
     assert how_it_ended(rc) == words
+
+
+def test_a_command_is_known_by_its_group_and_killed_by_it() -> None:
+    """Whoever runs it is told the process id at its start, and sees it end by SIGKILL."""
+    done = shell("sleep 1000 & wait", on_start=process.kill_group)
+    assert done.rc == -signal.SIGKILL
