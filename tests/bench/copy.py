@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from orchestrator.model.host import Connect, Host
 from orchestrator.model.store import OutPath
 from orchestrator.plan.copying import Choice, choose, link_of, ratio_of
 from tests.bench.bench_lab import BenchLab, bench_lab
+from tests.bench.table import Table, seconds, spread
 from tests.bench.timing import Series
 from tests.lab.fleet_bench import REPOSITORY
 
@@ -244,3 +245,33 @@ def large_file(folder: Path, mebibytes: int) -> OutPath:
 def _nix_store(*words: str) -> str:
     done = subprocess.run(("nix-store", *words), capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def table(found: Sequence[Measured]) -> Table:
+    """A row for each load and link: each method's time, the link's own, and what is chosen."""
+    methods = [method.value for method in CopyMethod]
+    columns = ("load", "link", *methods, "link's floor", "compressed", "nothing to do", "chosen")
+    rows = tuple(
+        (
+            one.load,
+            one.link,
+            *(spread(one.methods[method]) for method in CopyMethod),
+            _floor(one.floor),
+            _floor(one.floor_compressed),
+            spread(one.again),
+            one.chosen.method.value,
+        )
+        for one in found
+    )
+    return Table(columns, rows, _NOTES)
+
+
+_NOTES = (
+    "each copy on a connection that is open, as in a deployment, with the question what lacks",
+    "the floors are bytes by rate: as they are, and as they were compressed",
+    "50 ms is the round trip, at 1 Gbit/s; the relay leaves out TCP's slow start",
+)
+
+
+def _floor(value: float | None) -> str:
+    return "-" if value is None else seconds(value)
