@@ -164,11 +164,8 @@ def _run_in(
     one_by_one: bool,
     check_caches: bool = False,
 ) -> int:
-    import asyncio
-
-    from orchestrator.cli.learn import learn_in_background, learns_afterwards
+    from orchestrator.cli.loop import run
     from orchestrator.cli.output import renderer
-    from orchestrator.engine.caches import require_caches
     from orchestrator.engine.deploy import deploy
 
     if build_on is not None:
@@ -181,14 +178,24 @@ def _run_in(
 
     async def work() -> int:
         if check_caches:
+            from orchestrator.engine.caches import require_caches
+
             await require_caches()
         with renderer(as_json=as_json, verbose=verbose) as drawn:
             report = await deploy(setup, request, drawn.handle)
-        if report.evaluated and learns_afterwards():
-            learn_in_background(setup, target)
+        if report.evaluated:
+            _learn(setup, target)
         return report.exit_code
 
-    return asyncio.run(work())
+    return run(work())
+
+
+def _learn(setup: Setup, target: Target) -> None:
+    """Learn from what was evaluated, where that was not switched off."""
+    from orchestrator.cli.learn import learn_in_background, learns_afterwards
+
+    if learns_afterwards():
+        learn_in_background(setup, target)
 
 
 def _site(fleet: Fleet, text: str) -> BuildSite:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import click
@@ -13,11 +12,12 @@ from orchestrator.model.answer import Answer
 
 def _ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
     from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.loop import run
     from orchestrator.engine.status import ask_all
     from orchestrator.plan.select import select
 
     setup = open_setup(target)
-    return asyncio.run(ask_all(setup, select(setup.fleet, selectors)))
+    return run(ask_all(setup, select(setup.fleet, selectors)))
 
 
 @click.command()
