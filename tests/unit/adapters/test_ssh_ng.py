@@ -1,0 +1,73 @@
+"""What Nix's own ssh is told, read back by OpenSSH itself."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.ssh_ng import ssh_ng
+from orchestrator.model.host import Connect, Host
+
+
+def effective(url: str, options: str) -> dict[str, str]:
+    """The settings that ssh would use for a store's URL: ``ssh -G``."""
+    host = urlsplit(url).hostname
+    assert host is not None
+    done = subprocess.run(
+        ("ssh", *options.split(), "-G", host), capture_output=True, text=True, check=True
+    )
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A person's ssh_config, in a folder with a space in its name, that is none too strict."""
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    file = folder / "config"
+    file.write_text(
+        "Host web1\n  HostName 192.0.2.7\n  User somebody\n  Port 2200\n"
+        "Host *\n  StrictHostKeyChecking no\n  ControlPath /tmp/%C\n  ServerAliveInterval 0\n"
+    )
+    return file
+
+
+def test_what_the_person_configured_holds_and_keys_stay_strict(own: Path, tmp_path: Path) -> None:
+    """Aliases are resolved; strictness, keep-alive and a connection of its own are ours."""
+    way = ssh_ng(Host("web1", "web1", Connect("web1")), SshSettings(str(own)), (), tmp_path)
+    found = effective(way.url, way.options)
+    assert (found["hostname"], found["user"], found["port"]) == ("192.0.2.7", "somebody", "2200")
+    assert found["stricthostkeychecking"] == "true"
+    assert found["batchmode"] == "yes"
+    assert found.get("controlpath", "none") == "none"
+    assert found["serveraliveinterval"] == "5"
+    assert urlsplit(way.url).query == ""
+
+
+def test_the_inventory_goes_before_the_persons_file(own: Path, tmp_path: Path) -> None:
+    """User, port, key and jump host are the inventory's where it names them; files are ours."""
+    known, key = tmp_path / "known hosts", tmp_path / "a key"
+    target = Connect("web1", user="deploy", port=2222, jump="gate.example", identity=str(key))
+    host = Host("web1", "web1", target)
+    way = ssh_ng(host, SshSettings(str(own), str(known)), ("sudo", "-n", "nix-daemon"), tmp_path)
+    found = effective(way.url, way.options)
+    assert (found["user"], found["port"], found["proxyjump"]) == ("deploy", "2222", "gate.example")
+    assert found["identityfile"] == str(key)
+    assert found["userknownhostsfile"].strip('"') == str(known)
+    assert found["globalknownhostsfile"] in ("none", "/dev/null")
+    assert parse_qs(urlsplit(way.url).query) == {"remote-program": ["sudo -n nix-daemon"]}
+    # The jump host is reached by its own settings, as strictly.
+    jump = effective("ssh-ng://gate.example", way.options)
+    assert jump["port"] == "22"
+    assert jump["user"] != "deploy"
+    assert jump["stricthostkeychecking"] == "true"
+
+
+def test_an_ipv6_address_needs_no_brackets(own: Path, tmp_path: Path) -> None:
+    """Not every Nix takes one in a URL."""
+    way = ssh_ng(Host("v6", "v6", Connect("2001:db8::1")), SshSettings(str(own)), (), tmp_path)
+    assert effective(way.url, way.options)["hostname"] == "2001:db8::1"
