@@ -162,6 +162,19 @@ def test_the_fleet_as_a_whole(loaded: Loaded) -> None:
     assert fleet.hosts["web1"].machine_id == "a" * 32
 
 
+def test_the_memory_of_evaluations(loaded: Loaded) -> None:
+    """A size is read as bytes; powers of 1024."""
+    limits = loaded(fleet="limits: {evaluation_memory: 3G}", hosts="hosts: {web1: }").fleet.limits
+    assert limits == Limits(evaluation_memory=3 * 1024**3)
+
+
+@pytest.mark.parametrize("wrong", ["3", "3GB", "0G", "[3G]", "true"])
+def test_what_is_no_size_of_memory(loaded: Loaded, wrong: str) -> None:
+    """A number without a unit would be bytes, which nobody means."""
+    with pytest.raises(UsageError, match="expected a size such as 512M, 3G or 1.5T"):
+        loaded(fleet=f"limits: {{evaluation_memory: {wrong}}}", hosts="hosts: {web1: }")
+
+
 def test_a_flake_url_is_kept(loaded: Loaded) -> None:
     """What has a scheme is a URL and no path."""
     text = "fleet: {flake: 'github:owner/repo?dir=x'}\nhosts: {web1: }\n"
