@@ -44,7 +44,7 @@ class KnownHosts:
         names = [*plain, *(f"[{name}]:{port}" for name in plain)]
         lines = [line for name in names for line in self.named.get(name, ())]
         lines += (line for salt, digest, line in self.hashed if _is_one_of(salt, digest, names))
-        return "\n".join((*lines, *self.others))
+        return "\n".join(dict.fromkeys((*lines, *self.others)))
 
     def _add(self, line: str) -> None:
         words = line.split(None, 3)
@@ -100,6 +100,8 @@ def _read(files: tuple[tuple[str, int, int, int], ...]) -> KnownHosts:
 
 def _lines(files: Iterable[str]) -> Iterator[str]:
     for file in files:
-        for line in Path(file).read_text(errors="surrogateescape").splitlines():
+        # asyncssh takes ASCII only; a comment may be anything.
+        text = Path(file).read_text(encoding="ascii", errors="backslashreplace")
+        for line in text.splitlines():
             if (entry := line.strip()) and not entry.startswith("#"):
                 yield entry
