@@ -212,7 +212,8 @@ class Evaluations:
         while True:
             await asyncio.sleep(INTERVAL)
             job.look()
-            self._balance()
+            if job is self._running[0]:  # one look at the machine is enough for all
+                self._balance()
 
     def _balance(self) -> None:
         """Stop the youngest where all take more than they may, else see who has room now."""

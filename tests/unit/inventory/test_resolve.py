@@ -171,7 +171,7 @@ def test_the_memory_of_evaluations(loaded: Loaded) -> None:
 @pytest.mark.parametrize("wrong", ["3", "3GB", "0G", "[3G]", "true"])
 def test_what_is_no_size_of_memory(loaded: Loaded, wrong: str) -> None:
     """A number without a unit would be bytes, which nobody means."""
-    with pytest.raises(UsageError, match="expected a size such as 512M, 3G or 1.5T"):
+    with pytest.raises(UsageError, match=r"a size such as 512M, 3G or 1\.5T"):
         loaded(fleet=f"limits: {{evaluation_memory: {wrong}}}", hosts="hosts: {web1: }")
 
 
