@@ -10,6 +10,9 @@ from functools import cached_property
 GITLINK = "160000"
 """The mode of a submodule's commit."""
 
+ABSENT = "absent"
+"""In a mode's place: git tracks the path, and for Nix there is none."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -50,6 +53,8 @@ class Tree:
         """Folder to what lies directly in it: name to mode, ``040000`` for a folder."""
         found: dict[str, dict[str, str]] = {"": {}}
         for path, value in self.entries.items():
+            if value.startswith(ABSENT):
+                continue
             folder, _, name = path.rpartition("/")
             known = folder in found
             found.setdefault(folder, {})[name] = value[:6]

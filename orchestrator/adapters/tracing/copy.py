@@ -9,14 +9,11 @@ from pathlib import Path
 
 from orchestrator.adapters import process
 from orchestrator.errors import StepError
-from orchestrator.model.tree import GITLINK, Tree
+from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
 _LINK = "120000"
 _EXECUTABLE = "100755"
 _SECONDS = 300.0
-
-ABSENT = "absent"
-"""What a tree's value begins with where git tracks a path, and Nix does not see it."""
 
 
 async def copy(tree: Tree, folder: Path) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from orchestrator.adapters.tree.conversions import SETTINGS, conversions
 from orchestrator.adapters.tree.index import Status, fields, parse_index, parse_status
 from orchestrator.adapters.tree.place import flake_folder, git_folder, repository
 from orchestrator.errors import StepError
-from orchestrator.model.tree import GITLINK, Tree
+from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
 _SECONDS = 60.0
 
@@ -88,8 +88,8 @@ def _both(root: Path, entries: dict[str, str], status: Status) -> dict[str, str]
         if value == staged:
             found[path] = staged
         else:
-            shown = (value if status.dirty else staged) or "absent"
-            found[path] = f"{shown} {staged} {value} {status.dirty}"
+            shown = (value if status.dirty else staged) or ABSENT
+            found[path] = f"{shown} {staged} {value}"
     return found
 
 
@@ -99,7 +99,8 @@ def _check_folders(root: Path, paths: Iterable[str]) -> None:
     Raises:
         StepError: One did.
     """
-    for folder in sorted({str(folder) for path in paths for folder in PurePath(path).parents}):
+    nearest = {PurePath(path.rpartition("/")[0]) for path in paths}
+    for folder in sorted(nearest.union(*(place.parents for place in nearest))):
         try:
             mode = (root / folder).lstat().st_mode
         except (FileNotFoundError, NotADirectoryError):
@@ -159,14 +160,15 @@ def _files(root: Path, tree: Tree) -> Iterator[str]:
 
 def _value(root: Path, path: str) -> str | None:
     """A path's ``MODE ID`` by its bytes now; ``None`` where it is gone."""
-    place = root / path
+    place = os.path.join(root, path)  # noqa: PTH118 (thousands of them)
     try:
-        mode = place.lstat().st_mode
+        mode = os.lstat(place).st_mode
         if stat.S_ISLNK(mode):
-            return f"120000 {_blob(os.fsencode(place.readlink()))}"
+            return f"120000 {_blob(os.fsencode(os.readlink(place)))}"  # noqa: PTH115
         if stat.S_ISREG(mode):
             kind = "100755" if mode & stat.S_IXUSR else "100644"
-            return f"{kind} {_blob(place.read_bytes())}"
+            with open(place, "rb", buffering=0) as file:  # noqa: PTH123
+                return f"{kind} {_blob(file.read())}"
     except FileNotFoundError:
         return None
     except OSError as error:

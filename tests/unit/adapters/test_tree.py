@@ -482,6 +482,17 @@ def test_a_change_within_a_submodule_is_seen(
     assert after.dirty
 
 
+@pytest.mark.parametrize("setting", ["diff.ignoreSubmodules", "submodule.m.ignore"])
+def test_a_submodule_that_git_is_told_to_ignore_makes_the_tree_dirty(
+    nested: Path, setting: str
+) -> None:
+    """Nix tells of no revision then."""
+    git(nested, "config", setting, "all")
+    edit(nested / "m")
+    assert git(nested, "status", "--porcelain") == ""
+    assert taken(nested).dirty
+
+
 # Where git converts, or does not look.
 
 
@@ -531,6 +542,19 @@ def test_a_setting_that_converts_line_ends(fleet: Path) -> None:
     before = taken(fleet)
     (fleet / "a.nix").write_bytes(b"# a.nix\r\n")
     assert taken(fleet).entries["a.nix"] != before.entries["a.nix"]
+
+
+def test_a_folder_whose_files_are_gone_where_line_ends_are_converted(fleet: Path) -> None:
+    """It is in no list, though git tracks what was in it; as in any other repository."""
+    (fleet / ".gitattributes").write_text("*.txt text eol=crlf\n")
+    (fleet / "folder/below").mkdir(parents=True)
+    (fleet / "folder/below/a.txt").write_bytes(b"a\r\n")
+    committed(fleet)
+    assert "folder" in taken(fleet).folders
+    (fleet / "folder/below/a.txt").unlink()
+    found = taken(fleet)
+    assert not {"folder", "folder/below"} & found.folders.keys()
+    assert "folder" not in found.folders[""]
 
 
 def test_a_filter_is_no_way_around(fleet: Path) -> None:
