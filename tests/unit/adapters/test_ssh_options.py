@@ -1,0 +1,197 @@
+"""How connections are made: preferences that stay preferences, and what hosts may share."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from orchestrator.adapters.ssh import options as module
+from orchestrator.adapters.ssh.config import ConfigShape
+from orchestrator.adapters.ssh.connect import connected
+from orchestrator.adapters.ssh.options import shared_options
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.model.host import Connect, Deadlines, Host
+
+LOCAL = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a key and nothing else."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setattr(module, "_SHARED", {})
+    (tmp_path / ".ssh").mkdir()
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "id"))
+    return tmp_path
+
+
+def chosen(person: Path, config: str = "", **server: object) -> str:
+    """Connect to a server of some kind; give the cipher."""
+    (person / "config").write_text(config)
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    user = asyncssh.read_private_key(person / "id").export_public_key().decode()
+
+    async def connecting() -> str:
+        async with asyncssh.listen(
+            LOCAL,
+            0,
+            server_host_keys=[key],
+            authorized_client_keys=asyncssh.import_authorized_keys(user),
+            **server,
+        ) as acceptor:
+            port = acceptor.get_port()
+            known = person / "known_hosts"
+            known.write_text(f"[{LOCAL}]:{port} {key.export_public_key().decode()}")
+            settings = SshSettings(config=str(person / "config"), known_hosts=str(known))
+            connect = Connect(LOCAL, "root", port, identity=str(person / "id"))
+            host = Host("h", "h", connect, deadlines=Deadlines(connect=20))
+            async with connected(host, settings) as connection:
+                return str(connection.get_extra_info("send_cipher"))
+
+    return asyncio.run(connecting())
+
+
+def test_what_is_fastest_goes_first(person: Path) -> None:
+    """A host that takes everything gets the cipher that costs least."""
+    assert chosen(person) == "aes128-gcm@openssh.com"
+
+
+@pytest.mark.parametrize(
+    ("kex", "cipher"),
+    [
+        ("diffie-hellman-group14-sha256", "aes256-ctr"),
+        ("ecdh-sha2-nistp256", "chacha20-poly1305@openssh.com"),
+        ("mlkem768x25519-sha256", "aes192-ctr"),
+        ("diffie-hellman-group-exchange-sha256", "aes256-gcm@openssh.com"),
+    ],
+)
+def test_a_host_that_offers_only_others_is_reached(person: Path, kex: str, cipher: str) -> None:
+    """Preferences never shut a host out."""
+    assert chosen(person, kex_algs=[kex], encryption_algs=[cipher]) == cipher
+
+
+def test_ssh_config_has_the_last_word(person: Path) -> None:
+    """A cipher that is named there is the one, and so is its order."""
+    cipher = "aes256-ctr"
+    assert chosen(person, f"Host *\nCiphers {cipher},aes128-gcm@openssh.com\n") == cipher
+
+
+def test_every_algorithm_that_asyncssh_offers_is_offered(person: Path) -> None:
+    """Only the order is ours."""
+    (person / "config").write_text("")
+    settings = SshSettings(config=str(person / "config"))
+    connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
+    options = asyncio.run(shared_options(connect, settings))
+    arguments = module.connect_arguments(options, settings)
+    for name in ("kex_algs", "encryption_algs"):
+        given = arguments[name]
+        assert isinstance(given, list)
+        assert sorted(given) == sorted(one.decode() for one in getattr(options, name))
+        assert given != [one.decode() for one in getattr(options, name)]
+    (person / "other").write_text("KexAlgorithms ecdh-sha2-nistp256\nCiphers aes256-ctr\n")
+    settings = SshSettings(config=str(person / "other"))
+    options = asyncio.run(shared_options(connect, settings))
+    assert not {"kex_algs", "encryption_algs"} & module.connect_arguments(options, settings).keys()
+
+
+CONFIGS = [
+    "",
+    "Include /etc/ssh/ssh_config.d/*.conf\nHost *\n  SendEnv LANG LC_*\n  HashKnownHosts yes\n",
+    "Port 1\nHost a\n  Port 2\nHost b a\n  User x\n",
+    "Host a* !ab\n  User x\nHost ?b\n  Port 7\n",
+    "host=a\nUser x\n",
+    'Host "a"\n  User x\n',
+    "Host a\n  Hostname %h.example\nHost *\n  Hostname %h.lan\n",
+    "Host a\n  Hostname %h.example\n",
+    "Host *\n  IdentityFile ~/.ssh/%n\n",
+    "Host *\n  ControlPath ~/.ssh/%r@%h:%p\n  ControlMaster auto\n",
+    "Match host a\n  User x\n",
+    "Match all\n  User x\n",
+    "Match originalhost ab exec true\n  User x\nHost *\n  User y\n",
+    "Host a\n  Include more\nHost *\n  User y\n",
+    "Include more\nInclude missing\n",
+    "  HOST a\n\tUSER x\n",
+    "Host a # comment\n  User x\n",
+    "Host *\n  CanonicalizeHostname no\n  UserKnownHostsFile ~/.ssh/%k\n",
+]
+HOSTS = ["a", "b", "ab", "c", "a.lan", "10.0.0.1"]
+
+
+def said(address: str, file: Path) -> str:
+    """All that asyncssh reads from the file for a host."""
+    options = asyncssh.SSHClientConnectionOptions(host=address, config=[str(file)])
+    tokens = {"config": options.config._options, "host": None}
+    return repr((tokens, options.host if options.host != address else None, options.port))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=repr)
+def test_hosts_with_one_key_are_told_the_same(person: Path, config: str) -> None:
+    """Whatever the file says, sharing what was read for another host changes nothing."""
+    (person / ".ssh/more").write_text("Host b\n  Port 9\nHost ab\n  User z\n")
+    file = person / "config"
+    file.write_text(config)
+    shape = ConfigShape([str(file)])
+    keys = {address: shape.key(address) for address in HOSTS}
+    for one, other in itertools.combinations(HOSTS, 2):
+        if keys[one] is not None and keys[one] == keys[other]:
+            assert said(one, file) == said(other, file), (one, other)
+
+
+def test_what_most_people_have_is_read_once(person: Path) -> None:
+    """Debian's file, a person's with entries for other hosts, control paths: all are shared."""
+    file = person / "config"
+    for config in (CONFIGS[0], CONFIGS[1], CONFIGS[2], CONFIGS[7], CONFIGS[9], CONFIGS[14]):
+        file.write_text(config)
+        shape = ConfigShape([str(file)])
+        assert shape.key("c") is not None, config
+        assert shape.key("c") == shape.key("10.0.0.1"), config
+
+
+def test_a_file_that_cannot_be_read_is_left_to_asyncssh(person: Path) -> None:
+    """It says what is wrong, as ever."""
+    assert ConfigShape([str(person / "missing")]).key("a") is None
+    (person / "loop").write_text(f"Include {person}/loop\n")
+    assert ConfigShape([str(person / "loop")]).key("a") is None
+
+
+def test_a_thousand_hosts_read_the_files_once(
+    person: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reading of ssh_config and of the key for all that are told the same."""
+    (person / "config").write_text("Host special\n  Port 3\n")
+    settings = SshSettings(config=str(person / "config"))
+    built = []
+    construct = module.ssh_options
+
+    async def counting(target: Connect, settings: SshSettings) -> module.Options:
+        built.append(target.address)
+        return await construct(target, settings)
+
+    monkeypatch.setattr(module, "ssh_options", counting)
+
+    async def all_of_them() -> None:
+        for number in range(1000):
+            connect = Connect(f"h{number}", "root", None, identity=str(person / "id"))
+            await shared_options(connect, settings)
+        other = await shared_options(Connect("special", "root"), settings)
+        assert other.port == 3
+
+    asyncio.run(all_of_them())
+    assert built == ["h0", "special"]
+
+
+def test_connections_share_no_key_pair(person: Path) -> None:
+    """A pair remembers what one server wanted of it."""
+    settings = SshSettings(config="/dev/null")
+    connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
+    options = asyncio.run(shared_options(connect, settings))
+    one, two = (module.connect_arguments(options, settings)["client_keys"] for _ in range(2))
+    assert isinstance(one, list)
+    assert isinstance(two, list)
+    assert len(one) == len(two) == 1
+    assert one[0] is not two[0]
