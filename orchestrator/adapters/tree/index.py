@@ -28,12 +28,10 @@ class Status:
     Attributes:
         head: The commit; ``None`` before the first.
         dirty: Whether anything differs from it.
-        touched: The paths whose bytes, mode or presence differ between index and work tree.
     """
 
     head: str | None
     dirty: bool
-    touched: tuple[str, ...]
 
 
 def parse_index(output: bytes) -> Index:
@@ -62,7 +60,6 @@ def parse_status(output: bytes) -> Status:
         StepError: A path has a conflict.
     """
     head: str | None = None
-    touched = []
     dirty = False
     lines = fields(output)
     for line in lines:
@@ -74,12 +71,9 @@ def parse_status(output: bytes) -> Status:
         dirty = True
         if kind == "u":
             raise StepError(f"{rest.split(' ', 9)[-1]} has a conflict")
-        words = rest.split(" ", 8 if kind == "2" else 7)
         if kind == "2":
             next(lines)  # what it was called before
-        if words[0][1] != ".":
-            touched.append(words[-1])
-    return Status(head, dirty, tuple(touched))
+    return Status(head, dirty)
 
 
 def fields(output: bytes) -> Iterator[str]:

@@ -134,8 +134,11 @@ def replace_nix(machine: Machine) -> None:
 
 
 def rewrite_nix(machine: Machine) -> None:
-    """Install a version of the same size over it."""
-    machine.write("bin/new", "#!/bin/ls\n").rename(machine.root / "bin/nix")
+    """Install a version of the same size and date over it."""
+    times = (machine.root / "bin/nix").stat()
+    new = machine.write("bin/new", "#!/bin/ls\n")
+    os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
+    new.rename(machine.root / "bin/nix")
 
 
 def link_nix(machine: Machine) -> None:

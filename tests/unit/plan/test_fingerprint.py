@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -208,6 +209,13 @@ def test_a_whole_tree_holds_until_anything_at_all_changes(
     held = fingerprint(replace(old, **before), None)
     same = (old.entries, before) == (new.entries, after)
     assert (changes(held, replace(new, **after)) == ()) == same
+
+
+@pytest.mark.parametrize("change", [{"head": None}, {"dirty": True}, {"flake": "nix"}], ids=str)
+def test_of_a_whole_tree_each_fact_counts(change: dict[str, object]) -> None:
+    """Alone, with the very same files."""
+    old = tree({"a": f"{FILE} 1"})
+    assert changes(fingerprint(old, None), replace(old, **change)) == ("the commit",)
 
 
 @given(pairs(), accesses)
