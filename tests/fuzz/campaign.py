@@ -19,7 +19,7 @@ from orchestrator.adapters import process
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.twin import Twin, twin_of
+from orchestrator.adapters.tracing.twin import trace_fragment
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.engine.knowledge import floating_inputs
 from orchestrator.errors import StepError
@@ -160,14 +160,18 @@ class Campaign:
             return
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(twin: Twin, name: str) -> Trace:
+        async def one(name: str) -> Trace:
             async with gate:
-                return await twin.trace_fragment(
-                    f"c.{name}", self._tracer, deadline=_SECONDS, expected=truth[name]
+                return await trace_fragment(
+                    self._flake,
+                    f"c.{name}",
+                    tree,
+                    self._tracer,
+                    deadline=_SECONDS,
+                    expected=truth[name],
                 )
 
-        async with twin_of(self._flake, tree) as twin:
-            traces = await asyncio.gather(*(one(twin, name) for name in names))
+        traces = await asyncio.gather(*map(one, names))
         for name, seen in zip(names, traces, strict=True):
             fingerprint = _fingerprint(name, tree, truth[name], seen)
             self._keep(fingerprint)

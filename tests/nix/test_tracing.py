@@ -19,7 +19,7 @@ from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.tracing import choose, self_test, shim, strace
 from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.twin import trace, twin_of
+from orchestrator.adapters.tracing.twin import trace, trace_fragment
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.errors import StepError, UsageError
 
@@ -48,6 +48,8 @@ FLAKE = """{
       dirty = mk "dirty" (self.dirtyRev or "none");
       built = mk "built" (import imported);
       broken = mk "broken" (builtins.readFile ./absent);
+      copied = mk "copied" (builtins.readFile "${./.}/files/one");
+      copiedToo = mk "copiedToo" (builtins.readFile "${./.}/files/one");
       module = mk "module" (builtins.pathExists ./module/x);
     };
     nixosConfigurations."h".config.system.build.toplevel = self.c.file;
@@ -103,8 +105,7 @@ def traced(root: Path, attribute: str, tracer: Tracer, deadline: float = 120) ->
     async def go() -> Trace:
         tree = await snapshot(str(root))
         flake = Flake(".", str(root))
-        async with twin_of(flake, tree) as twin:
-            return await twin.trace_fragment(f"c.{attribute}", tracer, deadline=deadline)
+        return await trace_fragment(flake, f"c.{attribute}", tree, tracer, deadline=deadline)
 
     return asyncio.run(go())
 
@@ -202,22 +203,12 @@ def test_what_files_cannot_tell_is_told(
         assert not is_same(seen, fleet, attribute)
 
 
-def test_hosts_that_share_a_twin_do_not_share_what_they_read(fleet: Path, tracer: Tracer) -> None:
-    """Not even at the same time: Nix remembers what it read of a tree."""
-
-    async def go() -> tuple[Trace, Trace, Trace]:
-        flake = Flake(".", str(fleet))
-        async with twin_of(flake, await snapshot(str(fleet))) as twin:
-            first, second = await asyncio.gather(
-                twin.trace_fragment("c.file", tracer, deadline=120),
-                twin.trace_fragment("c.file", tracer, deadline=120),
-            )
-            return first, second, await twin.trace_fragment("c.list", tracer, deadline=120)
-
-    first, second, other = asyncio.run(go())
-    assert first == second
-    assert ("open", "files/one") in first.accesses
-    assert ("open", "files/one") not in other.accesses
+def test_what_another_evaluation_copied_is_read_again(fleet: Path, tracer: Tracer) -> None:
+    """A copy of the whole tree that is in the store already would be read in the tree's place."""
+    for attribute in ("copied", "copied", "copiedToo"):
+        seen = traced(fleet, attribute, tracer)
+        assert is_same(seen, fleet, attribute)
+        assert ("open", "files/one") in seen.accesses
 
 
 def test_a_look_into_a_submodule_is_told(fleet: Path, tracer: Tracer) -> None:
