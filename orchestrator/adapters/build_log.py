@@ -69,10 +69,14 @@ class BuildLog:
     """Follows one ``nix build`` of several derivations.
 
     Args:
+        wanted: What is built.
         inputs: Gives the derivations that a derivation needs.
     """
 
-    def __init__(self, inputs: Callable[[str], Iterable[str]] | None = None) -> None:
+    def __init__(
+        self, wanted: Sequence[DrvPath], inputs: Callable[[str], Iterable[str]] | None = None
+    ) -> None:
+        self._wanted = tuple(wanted)
         self._inputs = inputs or inputs_of
         self._planned: set[str] = set()
         self._activities: dict[object, str] = {}
@@ -89,7 +93,7 @@ class BuildLog:
             case "start" if event.get("type") == _BUILD:
                 return self._start(event, line)
             case "stop" if (drv := self._activities.pop(_id(event), None)) is not None:
-                return Said(drv=drv, stopped=True)
+                return Said(drv=drv, stopped=drv not in self._activities.values())
             case "result" if event.get("type") == _LOG_LINE:
                 return self._builder_said(event, line)
             case "msg":
@@ -97,8 +101,10 @@ class BuildLog:
         return Said(text=nix_log.text(line), doing=nix_log.progress(line))
 
     def concerns(self, said: Said, wanted: DrvPath) -> bool:
-        """Whether a line is about what is built for ``wanted``; what is unknown is for all."""
-        return said.drv is None or said.drv not in self._planned or said.drv in self._part(wanted)
+        """Whether a line is about what is built for ``wanted``; what nobody is seen to need, is."""
+        if said.drv is None or said.drv in self._part(wanted):
+            return True
+        return not any(said.drv in self._part(other) for other in self._wanted)
 
     def count(self, wanted: DrvPath) -> str:
         """How far the part for ``wanted`` is, such as ``3 of 12``."""
@@ -116,7 +122,11 @@ class BuildLog:
             return Said(text=nix_log.text(line))
         drv = fields[0]
         machine = fields[1] if len(fields) > 1 else ""
+        # A builder elsewhere begins, inside of what was begun here, the same once more.
+        again = drv in self._activities.values()
         self._activities[_id(event)] = drv
+        if again:
+            return Said(drv=drv)
         self._begun.setdefault(drv, deque(maxlen=TAIL))
         if drv not in self._planned:
             self._plan(drv)

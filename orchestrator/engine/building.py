@@ -96,9 +96,10 @@ class Builds:
     async def _build(self, tickets: Sequence[Wish]) -> Sequence[Wish]:
         """Build all at once; give back what failed and is not to blame."""
         self._announce(tickets)
-        log = BuildLog()
+        drvs = [ticket.wanted.drv for ticket in tickets]
+        log = BuildLog(drvs)
         done = await nix_build.build(
-            [ticket.wanted.drv for ticket in tickets],
+            drvs,
             builders=self._builders,
             env=self._env,
             on_stderr=partial(self._tell, log, tickets),

@@ -8,7 +8,9 @@ from pathlib import Path
 from orchestrator.adapters import nix
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.engine.setup import Setup, reach
+from orchestrator.engine.batches import Member
+from orchestrator.engine.building import Builds
+from orchestrator.engine.setup import Gates, Setup, reach
 from orchestrator.errors import StepError
 from orchestrator.model.diff import HostDiff
 from orchestrator.model.host import Host
@@ -38,7 +40,10 @@ async def _wanted(setup: Setup, host: Host) -> Evaluated:
     wanted = await nix.evaluate(setup.flake, host.attr, deadline=host.deadlines.evaluate)
     roots = Path(setup.state, "roots")
     roots.mkdir(parents=True, exist_ok=True, mode=0o700)
-    await nix.build(wanted, root=str(roots / host.name), deadline=host.deadlines.build)
+    builds = Builds.of(setup, Gates.of(setup.fleet.limits))
+    quiet = Member(host.name, lambda _: None, lambda _: None)
+    root = roots / host.name
+    await builds.build(wanted, root=root, deadline=host.deadlines.build, member=quiet)
     return wanted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from conftest import HOSTS
@@ -25,15 +26,20 @@ def builds(done: Done) -> dict[str, set[str]]:
     return found
 
 
-def all_changed(fleet: Bench, text: str) -> None:
+def marker(host: str) -> str:
+    """A change that no store has built before: this machine's outlives the lab."""
+    return f'environment.etc."marker".text = "{host} {uuid4()}";'
+
+
+def all_changed(fleet: Bench) -> None:
     """Change every host."""
     for host in HOSTS:
-        fleet.module(host, f'environment.etc."marker".text = "{text}";')
+        fleet.module(host, marker(host))
 
 
 def test_five_hosts_that_are_ready_together_are_one_build(fleet: Bench) -> None:
     """What is known of all five makes them ready at once: one process builds all."""
-    all_changed(fleet, "together")
+    all_changed(fleet)
     assert fleet.run("learn", seconds=600).rc == 0
     done = fleet.run("build", "--json")
     assert set(done.outcomes.values()) == {"completed"}, done
@@ -45,7 +51,7 @@ def test_five_hosts_that_are_ready_together_are_one_build(fleet: Bench) -> None:
 
 def test_each_system_is_kept_from_garbage_collection(fleet: Bench) -> None:
     """Built with others or found built, each host's system has its root."""
-    all_changed(fleet, "kept")
+    all_changed(fleet)
     for done in (fleet.run("build", "--json"), fleet.run("build", "--json")):
         for host in HOSTS:
             root = Path(done.report["folder"]).parents[1] / "roots" / host
@@ -54,7 +60,7 @@ def test_each_system_is_kept_from_garbage_collection(fleet: Bench) -> None:
 
 def test_one_that_does_not_build_leaves_four_deployed(fleet: Bench) -> None:
     """The failing host names what failed, its last words, and both commands."""
-    all_changed(fleet, "but one")
+    all_changed(fleet)
     fleet.module(BAD, FAILS)
     before = fleet.state(BAD)["running"]
     done = fleet.deploy()
@@ -73,8 +79,8 @@ def test_one_that_does_not_build_leaves_four_deployed(fleet: Bench) -> None:
 def test_progress_counts_each_hosts_own_part(fleet: Bench) -> None:
     """A host is told of its own derivations: how many, and never of another's."""
     for host in HOSTS:
-        etc = f'environment.etc."own".source = pkgs.runCommand "own-of-{host}" {{ }} "echo > $out";'
-        fleet.module(host, etc)
+        own = f'pkgs.runCommand "own-of-{host}" {{ }} "echo {uuid4()} > $out"'
+        fleet.module(host, f'environment.etc."own".source = {own};')
     done = fleet.run("build", "--json")
     told = [event for event in done.events if event["type"] == "progress"]
     for host in HOSTS:
@@ -85,11 +91,9 @@ def test_progress_counts_each_hosts_own_part(fleet: Bench) -> None:
 
 def test_a_machine_of_the_inventory_builds(fleet: Bench) -> None:
     """What is new is built on the named machine, reached by Nix's own ssh; its result is used."""
-    identity = fleet.lab_folder / "identity"
-    fleet.write(
-        "inventory/builders.yaml", f"builders:\n  - ssh-ng://root@p510 x86_64-linux {identity} 2\n"
-    )
-    fleet.module("razer", 'environment.etc."marker".text = "built elsewhere";')
+    builders = "builders: ['ssh-ng://root@p510 x86_64-linux - 64']\n"
+    fleet.write("inventory/builders.yaml", builders)
+    fleet.module("razer", marker("razer"))
     done = fleet.deploy("razer")
     assert done.outcomes == {"razer": "deployed"}, done
     told = [event["text"] for event in done.events if event["type"] == "progress"]
@@ -102,7 +106,7 @@ def test_a_machine_of_the_inventory_builds(fleet: Bench) -> None:
 def test_a_builder_that_is_down_is_said(fleet: Bench) -> None:
     """Nix says which machine did not answer, and builds here."""
     fleet.write("inventory/builders.yaml", "builders: ['ssh-ng://root@nowhere x86_64-linux - 2']\n")
-    fleet.module("razer", 'environment.etc."marker".text = "built here after all";')
+    fleet.module("razer", marker("razer"))
     done = fleet.run("build", "--json", "razer")
     assert done.outcomes == {"razer": "completed"}, done
     log = Path(done.report["folder"], "razer.log").read_text()
