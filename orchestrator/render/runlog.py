@@ -27,6 +27,10 @@ from orchestrator.render.text import clean
 from orchestrator.render.words import duration, outcome_word, problem_of
 
 
+OPEN = 64
+"""Files that are open at a time: a thousand hosts have a thousand logs."""
+
+
 class RunLog(Renderer):
     """Writes ``events.jsonl``, ``NAME.log`` and ``report.json`` into the run's folder.
 
@@ -55,7 +59,7 @@ class RunLog(Renderer):
             stamp = f"{now:%H:%M:%S}.{now.microsecond // 1000:03}"
             self._file(f"{host}.log").write(f"{stamp} {clean(text)}\n")
         if isinstance(event, HostFinished):
-            self._close(f"{event.host}.log")  # A thousand hosts are a thousand files.
+            self._close(f"{event.host}.log")
         if isinstance(event, RunFinished):
             self._write_report(self._folder, event.report)
 
@@ -69,13 +73,18 @@ class RunLog(Renderer):
             file.close()
 
     def _file(self, name: str) -> TextIO:
-        if name not in self._files:
+        """A file to write to: the one that was not used for longest makes room for it."""
+        file = self._files.pop(name, None)
+        if file is None:
+            if len(self._files) >= OPEN:
+                self._close(next(iter(self._files)))
             assert self._folder is not None
             # Line by line: a log that is read while the run goes on, or after a crash, is whole.
-            self._files[name] = open(  # noqa: SIM115 -- Path.open() takes no opener
+            file = open(  # noqa: SIM115 -- Path.open() takes no opener
                 self._folder / name, "a", buffering=1, encoding="utf-8", opener=_private
             )
-        return self._files[name]
+        self._files[name] = file
+        return file
 
     def _write_report(self, folder: Path, report: Report) -> None:
         text = json.dumps(to_json(RunFinished(report)), indent=2) + "\n"

@@ -15,7 +15,7 @@ from orchestrator.model.event import HostFinished, LogLine, RunFinished, RunStar
 from orchestrator.render.event_json import to_json
 from orchestrator.render.jsonlines import JsonLines
 from orchestrator.render.output import Output
-from orchestrator.render.runlog import RunLog
+from orchestrator.render.runlog import OPEN, RunLog
 
 
 def test_last_line_is_the_report() -> None:
@@ -124,6 +124,19 @@ def test_hosts_that_ended_hold_no_file_open(tmp_path: Path) -> None:
         assert {file.name for file in _open_files(tmp_path)} == {"events.jsonl", "h1.log"}
     assert not _open_files(tmp_path)
     assert (tmp_path / "h1.log").read_text().endswith(" later\n")
+
+
+def test_a_thousand_hosts_under_way_have_few_files_open(tmp_path: Path) -> None:
+    """And every line of each is there, in order."""
+    started, *_ = stream(str(tmp_path))
+    with RunLog(lambda: NOON) as log:
+        log.handle(started)
+        for text in ("one", "two"):
+            for number in range(1000):
+                log.handle(LogLine(f"h{number}", text))
+        assert len(_open_files(tmp_path)) <= OPEN
+    assert (tmp_path / "h7.log").read_text() == "12:00:00.000 one\n12:00:00.000 two\n"
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2001
 
 
 def _open_files(folder: Path) -> list[Path]:
