@@ -1,8 +1,8 @@
 """A fleet of any size on one loopback interface: one SSH server stands for every host.
 
 The server listens on all of 127/8 and tells by the address that a connection came in on which host
-it is. It speaks real SSH, and answers what a NixOS answers to the question for its state; there is
-no shell behind it. Run it as a process of its own: ``python -m tests.bench.simulated FOLDER COUNT``.
+it is. It speaks real SSH, and answers what a NixOS answers to the question for its state; no shell
+is behind it. It runs as a process of its own: ``python -m tests.bench.simulated FOLDER``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.lab.fleet_bench import Bench
 REPOSITORY = Path(__file__).parents[2]
 FLAKE = "{ outputs = _: { nixosConfigurations = { }; }; }\n"
 _FIRST = ipaddress.IPv4Address("127.1.0.1")
-_QUESTION = shlex.join(scripts.script(scripts.STATE))
+QUESTION = shlex.join(scripts.script(scripts.STATE))
 
 
 def address(number: int) -> str:
@@ -174,7 +174,8 @@ async def serve(folder: Path) -> None:
         encoding=None,
         backlog=4096,
     )
-    print(acceptor.get_port(), flush=True)
+    sys.stdout.write(f"{acceptor.get_port()}\n")
+    sys.stdout.flush()
     await acceptor.wait_closed()
 
 
@@ -182,7 +183,7 @@ def _handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
     """Answer the question for the state, and no other."""
     host, *_ = process.get_extra_info("sockname")
     number = int(ipaddress.IPv4Address(host)) - int(_FIRST)
-    if process.command != _QUESTION:
+    if process.command != QUESTION:
         process.stderr.write(b"sh: no such command\n")
         process.exit(127)
         return
