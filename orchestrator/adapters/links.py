@@ -25,32 +25,45 @@ class Links:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._known: dict[str, tuple[Sample, ...]] = {}
+        self._changed: set[str] = set()
 
     def of(self, host: str) -> tuple[Sample, ...]:
         """What was measured of a host's link, oldest first."""
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            return tuple(_sample(entry) for entry in self._hosts()[host])
-        return ()
+        if not self._known:
+            self._known = self._read()
+        return self._known.get(host, ())
 
     def add(self, host: str, sample: Sample) -> None:
-        """Keep a sample; where it cannot be written, it is not known next time."""
-        samples = [*self.of(host), sample][-KEPT:]
-        hosts = {**self._hosts(), host: [_entry(one) for one in samples]}
+        """Take a sample in; :meth:`save` keeps it for other runs."""
+        self._known[host] = (*self.of(host), sample)[-KEPT:]
+        self._changed.add(host)
+
+    def save(self) -> None:
+        """Keep what was added; where it cannot be written, it is not known next time."""
+        if not self._changed:
+            return
+        # Another run may have added to other hosts since.
+        hosts = self._read() | {host: self._known[host] for host in self._changed}
+        entries = {host: [_entry(one) for one in samples] for host, samples in hosts.items()}
         new = self._file.with_suffix(f".{os.getpid()}.new")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            new.write_text(json.dumps({"version": _VERSION, "hosts": hosts}))
+            new.write_text(json.dumps({"version": _VERSION, "hosts": entries}))
             new.replace(self._file)
+        self._changed.clear()
 
-    def _hosts(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, tuple[Sample, ...]]:
         try:
             found = json.loads(self._file.read_text())
-        except (OSError, ValueError):
+            if found["version"] != _VERSION:
+                return {}
+            return {
+                host: tuple(_sample(entry) for entry in entries)
+                for host, entries in found["hosts"].items()
+            }
+        except (OSError, AttributeError, KeyError, TypeError, ValueError):
             return {}
-        if not isinstance(found, dict) or found.get("version") != _VERSION:
-            return {}
-        hosts = found.get("hosts")
-        return hosts if isinstance(hosts, dict) else {}
 
 
 def _entry(sample: Sample) -> dict[str, object]:

@@ -33,6 +33,7 @@ class Copies:
         return self._spools[codec]
 
     async def close(self) -> None:
-        """Give the disk's room back."""
+        """Keep what was measured, and give the disk's room back."""
+        self.links.save()
         for spool in self._spools.values():
             await spool.close()

@@ -17,7 +17,7 @@ from orchestrator.adapters.copy.probe import probe
 from orchestrator.adapters.copy.stream import Sent, stream
 from orchestrator.adapters.executor import Executor
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError
+from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.copying import CopyMethod, Link, Load, Sample
 from orchestrator.model.event import Phase, Progress
 from orchestrator.model.store import OutPath
@@ -95,12 +95,23 @@ async def _choose(work: HostWork, executor: Executor, lacks: Lacking) -> tuple[C
     if forced is not None:
         return Choice(forced, "by --copy"), link
     if link is None and load.size >= PROBE_WORTH:
-        found = await probe(executor, at_most=load.size // PROBE_SHARE)
-        links.add(name, found)
-        link = Link(found.rate, found.round_trip)
+        link = await _measure(work, executor, load)
     elif link is None and samples:
         link = link_of(samples, samples[-1].at)  # old, and good enough for little
     return choose(load, link, ratio_of(samples), can_stream=bool(lacks.codecs)), link
+
+
+async def _measure(work: HostWork, executor: Executor, load: Load) -> Link | None:
+    """Probe the link; that this fails is no reason not to copy."""
+    try:
+        found = await probe(executor, at_most=load.size // PROBE_SHARE)
+    except UnreachableError:
+        raise
+    except StepError as error:
+        work.log(error.message)
+        return None
+    work.session.copies.links.add(work.host.name, found)
+    return Link(found.rate, found.round_trip)
 
 
 async def _copy_by(
@@ -136,7 +147,9 @@ async def _stream(work: HostWork, executor: Executor, lacks: Lacking) -> int:
     def on_progress(sent: Sent) -> None:
         show(f"{sent.paths} of {total} paths, {sent.bytes / _MIB:.1f} MiB sent")
 
-    spool = work.session.copies.spool(lacks.codecs[0])
+    codec = lacks.codecs[0]
+    work.log(f"the stream is compressed with {codec.value}")
+    spool = work.session.copies.spool(codec)
     return (await stream(executor, spool, lacks.paths, on_progress)).bytes
 
 
