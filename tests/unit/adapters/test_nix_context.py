@@ -137,6 +137,7 @@ def rewrite_nix(machine: Machine) -> None:
     """Install a version of the same size and date over it."""
     times = (machine.root / "bin/nix").stat()
     new = machine.write("bin/new", "#!/bin/ls\n")
+    new.chmod(0o755)
     os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
     new.rename(machine.root / "bin/nix")
 

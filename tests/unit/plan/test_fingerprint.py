@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.model.fingerprint import Access, Asked, Fingerprint, Read
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
-from orchestrator.model.tree import Tree
+from orchestrator.model.tree import ABSENT, Tree
 from orchestrator.plan.fingerprint import changes, difference, files_of, reads_of
 
 FILE, PROGRAM, LINK = "100644", "100755", "120000"
@@ -120,6 +120,34 @@ def test_no_change_is_reported_only_where_every_answer_is_the_same(
     differ = {read for read in reads if answer(*read, old) != answer(*read, new)}
     found = changes(fingerprint(old, reads), new)
     assert bool(found) == bool(differ)
+
+
+def hiding(of: Tree, hidden: Set[str]) -> Tree:
+    """The same, some of its files tracked and not there for Nix."""
+    return tree(
+        {
+            path: f"{ABSENT} {value}" if path in hidden else value
+            for path, value in of.entries.items()
+        }
+    )
+
+
+def shown(of: Tree) -> Tree:
+    """What Nix sees of it."""
+    seen = {path: value for path, value in of.entries.items() if not value.startswith(ABSENT)}
+    return tree(seen)
+
+
+@given(pairs(), accesses, st.frozensets(paths), st.frozensets(paths))
+@example((tree({"a/b": f"{FILE} 1"}),) * 2, [("stat", "a")], frozenset({"a/b"}), frozenset())
+def test_what_is_tracked_and_not_there_is_not_taken_for_a_file(
+    trees: tuple[Tree, Tree], seen: list[Access], hidden_now: Set[str], hidden_then: Set[str]
+) -> None:
+    """Sound; that such a path came or went may count although Nix sees it neither way."""
+    new, old = hiding(trees[0], hidden_now), hiding(trees[1], hidden_then)
+    reads = reads_of(seen, old)
+    if any(answer(*read, shown(old)) != answer(*read, shown(new)) for read in reads):
+        assert changes(fingerprint(old, reads), new)
 
 
 @given(pairs(), accesses)
