@@ -129,15 +129,18 @@ class History:
         database = sqlite3.connect(self._file, timeout=10)
         try:
             (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
+            if version == VERSION:
+                return database
+            if version != 0:
                 raise sqlite3.DatabaseError(f"version {version}")
             database.executescript(_SCHEMA)
-            database.execute(f"PRAGMA user_version = {VERSION}")
             database.execute(
                 "INSERT OR IGNORE INTO sqlite_sequence SELECT 'runs', ? "
                 "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'runs')",
                 (self._last_folder(),),
             )
+            # Last: with it the database counts as ready.
+            database.execute(f"PRAGMA user_version = {VERSION}")
             database.commit()
         except sqlite3.Error:
             database.close()

@@ -26,7 +26,6 @@ from orchestrator.render.renderer import Renderer, WallClock
 from orchestrator.render.text import clean
 from orchestrator.render.words import duration, outcome_word, problem_of
 
-
 OPEN = 64
 """Files that are open at a time: a thousand hosts have a thousand logs."""
 

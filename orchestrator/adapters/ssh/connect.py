@@ -103,7 +103,6 @@ async def _hop(
     options: Options,
     trust: str,
 ) -> asyncssh.SSHClientConnection:
-    command = ssh_command(target, settings)
     try:
         return await hops.enter_async_context(
             asyncssh.connect(
@@ -113,24 +112,30 @@ async def _hop(
                 **connect_arguments(options, settings),
             )
         )
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise StepError(
-            f"the host key of {target.address} is not a known one: {error.reason}",
+    except (OSError, asyncssh.Error) as error:
+        user = f"{options.username}@{target.address}"
+        raise _told(error, target.address, user, trust, ssh_command(target, settings)) from error
+
+
+def _told(error: Exception, address: str, user: str, trust: str, command: str) -> StepError:
+    """Say why a host was not reached or did not let us in, and what helps."""
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return StepError(
+            f"the host key of {address} is not a known one: {error.reason}",
             hint=f"if you expect this key, {trust}",
             command=command,
-        ) from error
-    except asyncssh.PermissionDenied as error:
-        raise StepError(
-            f"{options.username}@{target.address} refused the login: {error.reason}",
+        )
+    if isinstance(error, asyncssh.PermissionDenied):
+        return StepError(
+            f"{user} refused the login: {error.reason}",
             hint="is the key loaded (ssh-add -l) and in the user's authorized_keys?",
             command=command,
-        ) from error
-    except (OSError, asyncssh.Error) as error:
-        raise UnreachableError(
-            f"no SSH connection to {target.address}: {_reason(error)}",
-            hint="is it switched on, on the network, and sshd running?",
-            command=command,
-        ) from error
+        )
+    return UnreachableError(
+        f"no SSH connection to {address}: {_reason(error)}",
+        hint="is it switched on, on the network, and sshd running?",
+        command=command,
+    )
 
 
 def _reason(error: Exception) -> str:

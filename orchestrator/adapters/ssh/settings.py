@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from orchestrator.model.host import Connect
 
@@ -47,8 +48,7 @@ class SshSettings:
         """The ``ssh_config`` files to read, in order of precedence."""
         if self.config is not None:
             return [self.config]
-        files = [Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")]
-        return [str(file) for file in files if file.is_file()]
+        return _existing(("~/.ssh/config", "/etc/ssh/ssh_config"))
 
     def known_hosts_files(self, configured: object) -> list[str]:
         """The ``known_hosts`` files that exist.
@@ -64,5 +64,10 @@ class SshSettings:
             names = [str(name) for name in configured] or list(_KNOWN_HOSTS)
         else:
             names = []
-        files = [Path(name).expanduser() for name in names]
-        return [str(file) for file in files if file.is_file()]
+        return _existing(names)
+
+
+def _existing(names: Iterable[str]) -> list[str]:
+    # Not Path's: each connection asks, and it takes five times as long.
+    files = [os.path.expanduser(name) for name in names]  # noqa: PTH111
+    return [file for file in files if os.path.isfile(file)]  # noqa: PTH113

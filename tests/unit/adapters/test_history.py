@@ -155,3 +155,20 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder.db").mkdir()
     with pytest.raises(OrchestratorError, match="cannot be written"):
         begin(tmp_path / "folder.db")
+
+
+def test_a_database_that_is_ready_is_not_made_ready_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run opens it twice; the folders of all runs are looked through once in its life."""
+    looked = []
+    last = History._last_folder
+
+    def counting(history: History) -> int:
+        looked.append(history)
+        return last(history)
+
+    monkeypatch.setattr(History, "_last_folder", counting)
+    History(file).finish(report(begin(file)))
+    begin(file)
+    assert len(looked) == 1
