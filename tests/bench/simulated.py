@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import os
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,11 +78,17 @@ class Simulated:
         bench: Its folder, and the environment of commands in it.
         port: Where every host listens.
         count: How many hosts it has.
+        asked: The server's log: a host's number for each question.
     """
 
     bench: Bench
     port: int
     count: int
+    asked: Path
+
+    def questions(self) -> Counter[int]:
+        """How often each host was asked so far, by its number."""
+        return Counter(int(line) for line in self.asked.read_text().splitlines())
 
 
 @contextlib.contextmanager
@@ -103,7 +111,7 @@ def simulated(folder: Path, count: int) -> Iterator[Simulated]:
             port = int(server.stdout.readline())
             _write(bench, folder, port, count)
             asyncio.run(_teach(bench, count))
-            yield Simulated(bench, port, count)
+            yield Simulated(bench, port, count, folder / "asked")
         finally:
             server.terminate()
 
@@ -163,6 +171,7 @@ async def serve(folder: Path) -> None:
     user_key = asyncssh.generate_private_key("ssh-ed25519")
     user_key.write_private_key(str(folder / "id"))
     (folder / "id").chmod(0o600)
+    asked = os.open(folder / "asked", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     acceptor = await asyncssh.listen(
         "0.0.0.0",  # noqa: S104 (every address of the loopback interface; keys guard it)
         0,
@@ -170,7 +179,7 @@ async def serve(folder: Path) -> None:
         authorized_client_keys=asyncssh.import_authorized_keys(
             user_key.export_public_key().decode()
         ),
-        process_factory=_handle,
+        process_factory=functools.partial(_handle, asked),
         encoding=None,
         backlog=4096,
     )
@@ -179,10 +188,11 @@ async def serve(folder: Path) -> None:
     await acceptor.wait_closed()
 
 
-def _handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
+def _handle(asked: int, process: asyncssh.SSHServerProcess[bytes]) -> None:
     """Answer the question for the state, and no other."""
     host, *_ = process.get_extra_info("sockname")
     number = int(ipaddress.IPv4Address(host)) - int(_FIRST)
+    os.write(asked, b"%d\n" % number)
     if process.command != QUESTION:
         process.stderr.write(b"sh: no such command\n")
         process.exit(127)

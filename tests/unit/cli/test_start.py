@@ -1,0 +1,123 @@
+"""What a command costs before it does anything: modules, processes and questions are counted.
+
+No clock here: what is imported or started too much is named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.bench.simulated import Simulated, simulated
+
+HOSTS = 3
+REPOSITORY = Path(__file__).parents[3]
+
+# Runs a command in a process of its own; what it imported and started is the last line.
+WATCHED = """
+import json, sys
+started = []
+def watch(event, arguments):
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
+        started.append([str(word) for word in arguments[1]])
+    elif event in ("os.system", "os.fork"):
+        started.append([event])
+sys.addaudithook(watch)
+from orchestrator.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print(json.dumps({"code": code, "modules": sorted(sys.modules), "started": started}))
+"""
+
+HEAVY = (
+    *("asyncio", "asyncssh", "cryptography", "rich", "yaml", "pytest", "testinfra", "sqlite3"),
+    *("ssl", "zstandard", "pyrage", "importlib.metadata", "pkg_resources"),
+    *("orchestrator.engine", "orchestrator.adapters", "orchestrator.lab", "orchestrator.render"),
+    "orchestrator.inventory",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A command that ended."""
+
+    out: str
+    code: int
+    modules: set[str]
+    started: list[list[str]]
+
+    def imported(self, names: tuple[str, ...]) -> set[str]:
+        """Those of some modules that were imported."""
+        return self.modules & set(names)
+
+
+def watched(*words: str, cwd: Path, environment: Mapping[str, str] = os.environ) -> Watched:
+    """Run a command line and watch it."""
+    done = subprocess.run(
+        (sys.executable, "-c", WATCHED, *words),
+        cwd=cwd,
+        env={**environment, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    *out, last = done.stdout.splitlines() or [""]
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(last)
+    text = "\n".join((*out, done.stderr))
+    return Watched(text, seen["code"], set(seen["modules"]), seen["started"])
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("deploy", "--help")])
+def test_help_imports_next_to_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Help is there at once, and starts nothing."""
+    seen = watched(*words, cwd=tmp_path)
+    assert seen.code == 0
+    allowed = {"importlib.metadata"} if words == ("--version",) else set()
+    assert seen.imported(HEAVY) <= allowed
+    assert seen.started == []
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    """Hosts that run what the fleet says, and a fleet that was read before."""
+    folder = tmp_path_factory.mktemp("simulated")
+    with simulated(folder, HOSTS) as fleet:
+        status = watched("status", cwd=fleet.bench.root, environment=fleet.bench.environment)
+        assert status.code == 0, status.out
+        yield fleet
+
+
+def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
+    """Git is asked, no Nix or ssh is started, and what carries out changes is not imported."""
+    seen = watched("deploy", cwd=fleet.bench.root, environment=fleet.bench.environment)
+    assert seen.code == 0, seen.out
+    assert f"{HOSTS} unchanged" in seen.out
+    assert {argv[0] for argv in seen.started} == {"git"}
+    assert len(seen.started) <= 3
+    assert not seen.imported(
+        (
+            *("rich", "yaml", "pytest", "testinfra", "zstandard", "importlib.metadata"),
+            *("orchestrator.inventory.load", "orchestrator.engine.carry_out"),
+            *("orchestrator.engine.verification", "orchestrator.engine.activation"),
+            *("orchestrator.engine.delivery", "orchestrator.engine.learn", "orchestrator.lab.lab"),
+        )
+    )
+
+
+def test_an_unchanged_host_is_asked_one_question(fleet: Simulated) -> None:
+    """One connection, one command: at 50 ms a round trip each more would be heard."""
+    before = fleet.questions()
+    watched("deploy", "h0001", cwd=fleet.bench.root, environment=fleet.bench.environment)
+    asked = {number: count - before.get(number, 0) for number, count in fleet.questions().items()}
+    assert {number: count for number, count in asked.items() if count} == {1: 1}
