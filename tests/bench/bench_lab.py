@@ -88,8 +88,15 @@ class BenchLab:
 
     def change(self, hosts: Sequence[str], what: str) -> None:
         """Change hosts' own files and commit them, as a person does."""
-        for host in hosts:
-            self.bench.write(f"hosts/{host}/default.nix", _own(what))
+        self._commit({f"hosts/{host}/default.nix": _own(what) for host in hosts}, what)
+
+    def change_unrelated(self, what: str) -> None:
+        """Change a file that no host reads, and commit it."""
+        self._commit({"README.md": f"{what}\n"}, what)
+
+    def _commit(self, files: Mapping[str, str], what: str) -> None:
+        for name, text in files.items():
+            self.bench.write(name, text)
         done = self.bench.command("git", "commit", "--quiet", "--all", "--message", what)
         assert done.rc == 0, done
 

@@ -12,14 +12,23 @@ from tests.bench.table import Table, failures, ratio, spread
 from tests.bench.timing import Ran, Series, interleaved
 
 SIZES = (1, 5, 20)
+BySize = dict[str, Series]
 
 
 @dataclass(frozen=True, slots=True)
 class NoOp:
-    """Each tool's repetitions, by the number of hosts."""
+    """Each tool's repetitions, by the number of hosts.
+
+    Attributes:
+        real: Whether the hosts were evaluated with real NixOS.
+        same: Nothing was committed in between.
+        unrelated: A file that no host reads was committed before each; only the tools to which
+            that makes a difference.
+    """
 
     real: bool
-    by_size: dict[int, dict[str, Series]]
+    same: dict[int, BySize]
+    unrelated: dict[int, BySize]
 
 
 async def measure(nixpkgs: Path | None, repeat: int, sizes: Sequence[int] = SIZES) -> NoOp:
@@ -30,20 +39,35 @@ async def measure(nixpkgs: Path | None, repeat: int, sizes: Sequence[int] = SIZE
         repeat: How many times each tool is run, after one run that is not counted.
         sizes: Numbers of hosts.
     """
-    found = {}
+    same, unrelated = {}, {}
     for size in sizes:
         with bench_lab(size, nixpkgs, peers.activate_program()) as lab:
-            found[size] = _one_fleet(lab, repeat)
-    return NoOp(nixpkgs is not None, found)
+            same[size] = _nothing_committed(lab, repeat)
+            unrelated[size] = _unrelated_committed(lab, repeat)
+    return NoOp(nixpkgs is not None, same, unrelated)
 
 
-def _one_fleet(lab: BenchLab, repeat: int) -> dict[str, Series]:
+def _nothing_committed(lab: BenchLab, repeat: int) -> BySize:
     """Run every tool once uncounted: what it needs, once, is built and on the hosts then."""
     tools = peers.present()
     warm = interleaved({tool.name: _contender(tool, lab) for tool in tools}, 1)
     able = [tool for tool in tools if not warm[tool.name].failure]
     counted = interleaved({tool.name: _contender(tool, lab) for tool in able}, repeat)
     return {tool.name: counted.get(tool.name, warm[tool.name]) for tool in tools}
+
+
+def _unrelated_committed(lab: BenchLab, repeat: int) -> BySize:
+    """Give each run a commit of its own, so that it finds nothing in a cache of another's."""
+
+    def contender(tool: peers.Tool) -> peers.Contender:
+        def committed(number: int) -> Ran:
+            lab.change_unrelated(f"{tool.name} {number}")
+            return tool.switch(lab, lab.hosts)
+
+        return committed
+
+    tools = [tool for tool in peers.present() if tool.cached]
+    return interleaved({tool.name: contender(tool) for tool in tools}, repeat)
 
 
 def _contender(tool: peers.Tool, lab: BenchLab) -> peers.Contender:
@@ -53,21 +77,18 @@ def _contender(tool: peers.Tool, lab: BenchLab) -> peers.Contender:
     return contender
 
 
-def table(found: NoOp) -> Table:
+def table(by_size: dict[int, BySize]) -> Table:
     """A row for each tool, two columns for each number of hosts."""
-    sizes = list(found.by_size)
+    sizes = list(by_size)
     columns = ["tool"]
     for size in sizes:
         columns += [f"{size} host{'s'[: size != 1]}", "ratio"]
-    rows = [
-        (name, *_cells(name, [found.by_size[size] for size in sizes]))
-        for name in found.by_size[sizes[0]]
-    ]
-    notes = [note for series in found.by_size.values() for note in failures(series)]
+    rows = [(name, *_cells(name, list(by_size.values()))) for name in by_size[sizes[0]]]
+    notes = [note for series in by_size.values() for note in failures(series)]
     return Table(tuple(columns), tuple(rows), (*notes, *peers.absent_notes()))
 
 
-def _cells(name: str, sizes: Sequence[dict[str, Series]]) -> list[str]:
+def _cells(name: str, sizes: Sequence[BySize]) -> list[str]:
     cells = []
     for series in sizes:
         cells += [spread(series[name]), ratio(series[name], series[peers.OURS])]

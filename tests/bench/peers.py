@@ -26,11 +26,13 @@ class Tool:
         name: As the tables have it.
         program: What must be on the ``PATH``.
         commands: What a person types for some hosts, one line or several.
+        cached: Whether a second evaluation of the same commit costs it little.
     """
 
     name: str
     program: str
     commands: Commands
+    cached: bool = False
 
     @property
     def present(self) -> bool:
@@ -71,8 +73,8 @@ def _deploy_rs(*options: str) -> Commands:
 
 
 TOOLS = (
-    Tool(OURS, str(ORCHESTRATOR), _ours),
-    Tool("nixos-rebuild-ng", "nixos-rebuild-ng", _nixos_rebuild),
+    Tool(OURS, str(ORCHESTRATOR), _ours, cached=True),
+    Tool("nixos-rebuild-ng", "nixos-rebuild-ng", _nixos_rebuild, cached=True),
     Tool("Colmena", "colmena", _colmena),
     Tool("deploy-rs --skip-checks", "deploy", _deploy_rs("--skip-checks")),
     Tool("deploy-rs", "deploy", _deploy_rs()),
