@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,13 +97,27 @@ async def measure(
             f"{small_paths} paths of 4 KB": many_paths(small_paths),
             f"one file of {large_mib} MiB": large_file(Path(folder), large_mib),
         }
-        with inside_network(lab.keeper):
+        with inside_network(lab.keeper), deleted_at_the_end(loads.values()):
             for way in WAYS:
                 async with reached(lab, way, Path(folder)) as executor:
                     await _give_zstd(executor)
                     for name, root in loads.items():
                         found.append(await _measure(executor, way, name, root, repeat))
     return found
+
+
+@contextmanager
+def deleted_at_the_end(roots: Iterable[OutPath]) -> Iterator[None]:
+    """Leave nothing of the loads in the store here."""
+    paths = [path for root in roots for path in _requisites(root)]
+    try:
+        yield
+    finally:
+        _nix_store("--delete", *paths)
+
+
+def _requisites(root: OutPath) -> list[str]:
+    return _nix_store("--query", "--requisites", root.path).split()
 
 
 async def _measure(
@@ -198,11 +212,11 @@ def relayed(address: str, way: Way) -> Iterator[tuple[str, int]]:
 
 async def _forget(executor: SshExecutor, root: OutPath) -> None:
     """Have the host delete what is to be copied to it again."""
-    paths = _nix_store("--query", "--requisites", root.path)
+    paths = _requisites(root)
     argv = ("/bin/sh", "-c", "xargs -n 5000 nix-store --delete 2>&1 || :", "sh")
-    done = await executor.run(argv, deadline=DEADLINE, stdin=paths.encode())
+    done = await executor.run(argv, deadline=DEADLINE, stdin="\n".join(paths).encode())
     lacks = await lacking(executor, root)
-    assert lacks.load.paths == len(paths.split()), done.out[-300:]
+    assert lacks.load.paths == len(paths), done.out[-300:]
 
 
 async def _give_zstd(executor: SshExecutor) -> None:
