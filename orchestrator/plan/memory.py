@@ -58,11 +58,14 @@ def budget(rooms: Sequence[Room], used: int, limit: Room | None) -> Room:
 def expected_peak(known: int, running: Sequence[Worker]) -> int:
     """Say what one evaluation is expected to need at its highest.
 
+    Little is added to the highest peak: not all peaks are as high, nor at the same moment, and
+    one that passes the budget is stopped.
+
     Args:
         known: The highest peak of one that came to its end; 0 where none has.
         running: They show at least what they take now.
     """
-    learned = known + known // 10 if known else ASSUMED
+    learned = known + known // 20 if known else ASSUMED
     return max((LEAST, learned, *(worker.used for worker in running)))
 
 
@@ -97,10 +100,10 @@ def initial_heap(allowed: int, at_once: int) -> int:
     """Say how large Nix's heap should be from the start.
 
     A heap that is large at once saves collections while it grows. What it takes must not keep
-    others out, so it is half of a worker's share, and it is taken only as far as it is used.
+    others out, so it is a quarter of a worker's share, and it is taken only as far as it is used.
 
     Args:
         allowed: What all may take together.
         at_once: How many may run.
     """
-    return max(SMALLEST_HEAP, min(_LARGEST_HEAP, allowed // at_once // 2))
+    return max(SMALLEST_HEAP, min(_LARGEST_HEAP, allowed // at_once // 4))

@@ -336,7 +336,7 @@ def test_who_is_cancelled_gives_the_place_back(machine: Machine, tmp_path: Path,
     run(story())
 
 
-@pytest.mark.parametrize(("set_by_a_person", "env"), [(None, str(GIB)), ("77M", None)])
+@pytest.mark.parametrize(("set_by_a_person", "env"), [(None, str(512 * MIB)), ("77M", None)])
 def test_the_heap(
     machine: Machine,
     tmp_path: Path,
@@ -344,7 +344,7 @@ def test_the_heap(
     set_by_a_person: str | None,
     env: str | None,
 ) -> None:
-    """Half of a worker's share of the budget, unless a person sized it."""
+    """A quarter of a worker's share of the budget, unless a person sized it."""
     if set_by_a_person:
         monkeypatch.setenv("GC_INITIAL_HEAP_SIZE", set_by_a_person)
 
