@@ -18,8 +18,10 @@ from orchestrator.model.store import DrvPath
 TAIL = 20
 """How many of a derivation's last lines are kept for the report of its failure."""
 
+_BUILDS = 104
 _BUILD = 105
 _LOG_LINE = 101
+_COUNT = 105
 _DRV = re.compile(r"/nix/store/[0-9a-z]{32}-[0-9A-Za-z+._?=-]+\.drv")
 _PLANNED = re.compile(rf"  ({_DRV.pattern})")
 # "Reason: …" since Nix 2.30; before, "builder for '…' failed with …".
@@ -54,14 +56,14 @@ class Said:
         text: For a log; ``None`` where there is nothing to read.
         doing: What begins with it.
         drv: The derivation that it is about; ``None`` where it is about the whole.
-        stopped: Whether the building of ``drv`` stopped, well or not.
+        built: Whether one more derivation is in the store now, whichever.
         failed: Whether ``drv`` failed.
     """
 
     text: str | None = None
     doing: str | None = None
     drv: str | None = None
-    stopped: bool = False
+    built: bool = False
     failed: bool = False
 
 
@@ -80,6 +82,7 @@ class BuildLog:
         self._inputs = inputs or inputs_of
         self._planned: set[str] = set()
         self._activities: dict[object, str] = {}
+        self._built: dict[object, int] = {}
         self._begun: dict[str, deque[str]] = {}
         self._failures: dict[str, Failure] = {}
         self._parts: dict[str, frozenset[str]] = {}
@@ -92,8 +95,13 @@ class BuildLog:
         match event.get("action"):
             case "start" if event.get("type") == _BUILD:
                 return self._start(event, line)
-            case "stop" if (drv := self._activities.pop(_id(event), None)) is not None:
-                return Said(drv=drv, stopped=drv not in self._activities.values())
+            case "start" if event.get("type") == _BUILDS:
+                self._built[_id(event)] = 0
+            case "stop":
+                self._activities.pop(_id(event), None)
+                return Said()
+            case "result" if event.get("type") == _COUNT:
+                return self._count(event)
             case "result" if event.get("type") == _LOG_LINE:
                 return self._builder_said(event, line)
             case "msg":
@@ -132,6 +140,14 @@ class BuildLog:
             self._plan(drv)
         doing = f"{nix_log.progress(line)}{f' on {machine}' if machine else ''}"
         return Said(doing, doing, drv)
+
+    def _count(self, event: nix_log.Event) -> Said:
+        """Nix counts what it has built; that a system's own build stopped it says much later."""
+        fields, builds = event.get("fields"), _id(event)
+        if builds not in self._built or not isinstance(fields, list) or not fields:
+            return Said()
+        before, self._built[builds] = self._built[builds], fields[0]
+        return Said(built=fields[0] != before)
 
     def _builder_said(self, event: nix_log.Event, line: bytes) -> Said:
         text, drv = nix_log.text(line), self._activities.get(_id(event))

@@ -40,7 +40,7 @@ class Ticket(Generic[Wanted]):
         wanted: The thing.
         members: Who waits for it still.
         started: Set once it is being worked on.
-        stirred: Set once it may be there; at the latest when it has ended.
+        stirred: Set when it may have come to be there; each time there is a new one.
         error: Why there is none; known once ``ended`` is set.
     """
 
@@ -55,8 +55,13 @@ class Ticket(Generic[Wanted]):
         """Tell all who wait that it is over; only the first end counts."""
         if not self.ended.is_set():
             self.error = error
-            self.stirred.set()
             self.ended.set()
+            self.stir()
+
+    def stir(self) -> None:
+        """Have all who wait look whether it is there."""
+        self.stirred.set()
+        self.stirred = asyncio.Event()
 
     async def result(self) -> None:
         """Wait for the end.

@@ -78,10 +78,12 @@ class Builds:
                 ) from None
 
     async def _built(self, ticket: Wish, root: Path) -> None:
-        await ticket.stirred.wait()
-        # While others are still being built: what is rooted now cannot be collected in between.
-        if await self._keep(ticket.wanted, root):
-            return
+        while not ticket.ended.is_set():
+            stirred = ticket.stirred
+            # While others are still being built: what is rooted now cannot be collected meanwhile.
+            if await self._keep(ticket.wanted, root):
+                return
+            await stirred.wait()
         await ticket.result()
         if not await self._keep(ticket.wanted, root):
             raise StepError(
@@ -137,8 +139,8 @@ class Builds:
             if said.doing:
                 count = f" ({log.count(drv)})" if said.drv else ""
                 ticket.doing(f"{said.doing}{count}")
-            if said.stopped and said.drv == drv.path:
-                ticket.stirred.set()
+            if said.built:
+                ticket.stir()
             if said.failed and (failure := log.failure_of(drv)):
                 ticket.end(self._failed(ticket, failure))
 

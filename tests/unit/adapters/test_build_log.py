@@ -94,14 +94,26 @@ def test_lines_name_what_they_are_of(log: BuildLog) -> None:
     assert log.read(says(1, "compiling")).text == "shared-s> compiling"
 
 
-def test_the_end_of_a_build_is_told_once(log: BuildLog) -> None:
-    """A machine elsewhere begins and ends the same inside of what was begun here."""
+def test_a_build_elsewhere_is_one_build(log: BuildLog) -> None:
+    """A machine elsewhere begins the same inside of what was begun here."""
     log.read(start(A.path, 1, "ssh-ng://fast"))
     inside = log.read(start(A.path, 2))
-    assert (inside.doing, inside.text) == (None, None)
-    assert not log.read(stop(2)).stopped
-    ended = log.read(stop(1))
-    assert (ended.stopped, ended.drv) == (True, A.path)
+    assert (inside.doing, inside.text, inside.drv) == (None, None, A.path)
+    assert log.count(A) == "1 of 2"
+    assert log.read(says(2, "linking")).text == "host-a> linking"
+
+
+def test_it_is_told_when_one_more_is_built(log: BuildLog) -> None:
+    """By Nix's count of what is done; that of copies, and of what runs, is another."""
+
+    def count(number: int, *fields: int) -> bytes:
+        return line(action="result", fields=fields, id=number, type=105)
+
+    log.read(line(action="start", id=7, level=0, text="", type=104))
+    log.read(line(action="start", id=8, level=0, text="", type=103))
+    counts = [(7, 0, 3, 1, 0), (8, 1, 1, 0, 0), (7, 1, 3, 0, 0), (7, 1, 3, 1, 0), (7, 2, 3, 0, 0)]
+    told = [log.read(count(*numbers)).built for numbers in counts]
+    assert told == [False, False, True, False, True]
 
 
 @pytest.mark.parametrize(
