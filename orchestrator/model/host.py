@@ -163,7 +163,7 @@ class Limits:
     builds: int = 2
     copies: int = 8
     activations: int = 16
-    connections: int = 64
+    connections: int = 256
     verifications: int = 4
 
 
