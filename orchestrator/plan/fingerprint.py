@@ -74,7 +74,12 @@ def changes(fingerprint: Fingerprint, tree: Tree) -> tuple[str, ...]:
         return ()
     moved = difference(old, tree)
     reads = fingerprint.reads
-    return tuple(sorted({path for read, path in moved.items() if read in reads}))
+    return tuple(sorted({path for read, path in moved.items() if read in reads or _says(path)}))
+
+
+def _says(path: str) -> bool:
+    """Whether a file says what others' bytes are: Nix before 2.20 lets git convert them."""
+    return path.rpartition("/")[2] == ".gitattributes"
 
 
 def _whole(old: Tree, new: Tree) -> tuple[str, ...]:

@@ -287,3 +287,10 @@ def test_files_are_counted_once_and_folders_not() -> None:
     old = tree({"d/a": f"{FILE} 1", "b": f"{FILE} 1", "c": f"{FILE} 1"})
     seen = [("open", "d"), ("open", "d/a"), ("stat", "d/a"), ("open", "e"), ("stat", "c")]
     assert files_of(reads_of(seen, old), old) == 1
+
+
+def test_what_says_how_bytes_are_converted_counts_for_everybody() -> None:
+    """Nix 2.18 takes a clean tree's files from `git archive`, which applies attributes."""
+    old = tree({"a": f"{FILE} 1", "d/.gitattributes": f"{FILE} 1"})
+    held = fingerprint(old, reads_of([("open", "a")], old))
+    assert changes(held, tree({"a": f"{FILE} 1"})) == ("d/.gitattributes",)
