@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import git, nix
-from orchestrator.engine.evaluation import Evaluations, Quiet
+from orchestrator.engine.asker import Quiet
+from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.host import Host

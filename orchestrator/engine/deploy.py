@@ -56,7 +56,8 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         The report; every selected host is in it, whatever happened.
 
     Raises:
-        UsageError: A selector matches nothing; or there is no Nix, or too old a one.
+        UsageError: A selector matches nothing; there is no Nix, or too old a one; or the
+            environment limits evaluations to what is no size.
         OrchestratorError: The state folder cannot be written.
         Exception: A bug. Every host has come to its end, and the report was emitted, before it
             is raised.
@@ -64,6 +65,7 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
     began = time.monotonic()
     hosts = select(setup.fleet, request.selectors)
     known = KnownSystems(setup, hosts, use=request.cache)
+    evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
     if request.goal.contacts_host:
         warm_up()
     run = await _begin(setup, request, known)
@@ -75,7 +77,7 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         run=run,
         gates=gates,
         known=known,
-        evaluations=Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts)),
+        evaluations=evaluations,
         builds=Builds.of(setup, gates),
         pushes=Pushes.of(setup),
         interrupt=interrupt,

@@ -10,16 +10,15 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from orchestrator.adapters import memory, nix, peak_file, process
 from orchestrator.adapters.nix import Flake, OutOfMemoryError
+from orchestrator.engine.asker import Asker
 from orchestrator.errors import StepError, UsageError
 from orchestrator.model.event import Phase
-from orchestrator.model.host import Host, Limits
+from orchestrator.model.host import Limits
 from orchestrator.model.memory import Room, parse_size, size_text
 from orchestrator.model.store import Evaluated
 from orchestrator.plan.memory import (
@@ -41,46 +40,6 @@ _HEAP = "GC_INITIAL_HEAP_SIZE"
 _PEAK = "evaluation-peak"
 
 
-class Asker(Protocol):
-    """Who wants a host evaluated, and is told how that goes."""
-
-    @property
-    def host(self) -> Host:
-        """The host."""
-
-    def step(self, phase: Phase, /) -> AbstractContextManager[None]:
-        """Enter a phase."""
-
-    def doing(self, text: str) -> None:
-        """Show what is being done."""
-
-    def notice(self, text: str, *, warning: bool = False) -> None:
-        """Tell a person."""
-
-    def on_nix_line(self, line: bytes) -> None:
-        """Take a line of Nix's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """Wants a host evaluated, and nothing told but the result."""
-
-    host: Host
-
-    def step(self, _phase: Phase, /) -> AbstractContextManager[None]:
-        """Enter no phase."""
-        return contextlib.nullcontext()
-
-    def doing(self, text: str) -> None:
-        """Show nothing."""
-
-    def notice(self, text: str, *, warning: bool = False) -> None:
-        """Tell nobody."""
-
-    def on_nix_line(self, line: bytes) -> None:
-        """Drop it: an error has all that Nix said."""
-
-
 @dataclass(eq=False, slots=True)
 class _Job:
     """An evaluation that waits or runs.
@@ -88,10 +47,11 @@ class _Job:
     Attributes:
         again: Whether it is tried again, by itself, after memory was short.
         pid: Nix's process, once there is one.
-        worker: What the rules know of it.
-        peak: The most memory that it was seen to take, in bytes.
-        admitted: Set when it may start.
+        used: The memory that it takes now, in bytes.
+        peak: The most that it was seen to take.
+        stopped: Whether it was killed to make room.
         told: Whether it was said that it takes more than it may.
+        admitted: Set when it may start.
     """
 
     asker: Asker

@@ -15,7 +15,8 @@ from nix_bench import Fleet
 
 from orchestrator.adapters import derivation, peak_file
 from orchestrator.adapters.nix import Flake
-from orchestrator.engine.evaluation import ENVIRONMENT, Evaluations, Quiet
+from orchestrator.engine.asker import Quiet
+from orchestrator.engine.evaluation import ENVIRONMENT, Evaluations
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Host, Limits
 from orchestrator.model.store import DrvPath, Evaluated

@@ -13,7 +13,8 @@ import pytest
 from orchestrator.adapters import memory, nix, process
 from orchestrator.adapters.nix import Flake, OutOfMemoryError
 from orchestrator.engine import evaluation
-from orchestrator.engine.evaluation import ENVIRONMENT, Evaluations, Quiet
+from orchestrator.engine.asker import Quiet
+from orchestrator.engine.evaluation import ENVIRONMENT, Evaluations
 from orchestrator.errors import StepError, UsageError
 from orchestrator.model.host import Connect, Host, Limits
 from orchestrator.model.memory import Room
