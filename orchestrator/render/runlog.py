@@ -13,6 +13,7 @@ from orchestrator.model.event import (
     HostFinished,
     LogLine,
     Notice,
+    Phase,
     PhaseStarted,
     Progress,
     Recalled,
@@ -43,6 +44,7 @@ class RunLog(Renderer):
         self._clock = clock
         self._folder: Path | None = None
         self._files: dict[str, TextIO] = {}
+        self._held: dict[str, str] = {}
 
     def handle(self, event: Event) -> None:
         """Write an event down. Nothing is written before a run has begun."""
@@ -54,9 +56,11 @@ class RunLog(Renderer):
         now = self._clock()
         entry = {"at": now.isoformat(timespec="milliseconds"), **to_json(event)}
         self._file("events.jsonl").write(json.dumps(entry) + "\n")
+        stamp = f"{now:%H:%M:%S}.{now.microsecond // 1000:03}"
         for host, text in _log_lines(event):
-            stamp = f"{now:%H:%M:%S}.{now.microsecond // 1000:03}"
-            self._file(f"{host}.log").write(f"{stamp} {clean(text)}\n")
+            self._held[host] = self._held.get(host, "") + f"{stamp} {clean(text)}\n"
+            if not _can_wait(event):
+                self._release(host)
         if isinstance(event, HostFinished):
             self._close(f"{event.host}.log")
         if isinstance(event, RunFinished):
@@ -64,8 +68,13 @@ class RunLog(Renderer):
 
     def close(self) -> None:
         """Close every file."""
+        for host in list(self._held):
+            self._release(host)
         for name in list(self._files):
             self._close(name)
+
+    def _release(self, host: str) -> None:
+        self._file(f"{host}.log").write(self._held.pop(host))
 
     def _close(self, name: str) -> None:
         if file := self._files.pop(name, None):
@@ -91,6 +100,18 @@ class RunLog(Renderer):
         with open(part, "w", encoding="utf-8", opener=_private) as file:
             file.write(text)
         part.replace(folder / "report.json")
+
+
+def _can_wait(event: Event) -> bool:
+    """Whether a host's log can wait for its next line: ``events.jsonl`` has it already.
+
+    Of a thousand hosts without changes each has a file that is opened and written once.
+    """
+    match event:
+        case Recalled() | PhaseStarted(phase=Phase.WAIT | Phase.ASK):
+            return True
+        case _:
+            return False
 
 
 def _private(path: str, flags: int) -> int:

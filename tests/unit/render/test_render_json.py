@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from render_examples import NOON, OUT, OUTCOMES, PROBLEM, report, stream
 
-from orchestrator.model.event import HostFinished, LogLine, RunFinished, RunStarted
+from orchestrator.model.event import (
+    HostFinished,
+    LogLine,
+    Phase,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+)
 from orchestrator.render.event_json import to_json
 from orchestrator.render.jsonlines import JsonLines
 from orchestrator.render.output import Output
@@ -137,6 +144,21 @@ def test_a_thousand_hosts_under_way_have_few_files_open(tmp_path: Path) -> None:
         assert len(_open_files(tmp_path)) <= OPEN
     assert (tmp_path / "h7.log").read_text() == "12:00:00.000 one\n12:00:00.000 two\n"
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2001
+
+
+def test_a_host_without_changes_has_its_log_written_once(tmp_path: Path) -> None:
+    """When it ends, or another thing happens to it, or the run is cut off."""
+    started, *_ = stream(str(tmp_path))
+    with RunLog(lambda: NOON) as log:
+        log.handle(started)
+        for host in ("ended", "busy", "cut"):
+            log.handle(PhaseStarted(host, Phase.ASK))
+        assert {file.name for file in tmp_path.iterdir()} == {"events.jsonl"}
+        log.handle(HostFinished("ended", OUTCOMES["p620"], 1.0))
+        log.handle(PhaseStarted("busy", Phase.BUILD))
+        assert (tmp_path / "ended.log").read_text().count("\n") == 2
+        assert (tmp_path / "busy.log").read_text().count("\n") == 2
+    assert (tmp_path / "cut.log").read_text().count("\n") == 1
 
 
 def _open_files(folder: Path) -> list[Path]:
