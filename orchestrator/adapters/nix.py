@@ -146,18 +146,6 @@ async def output_of(drv: DrvPath) -> OutPath:
     return OutPath.parse(done.out)
 
 
-async def build(
-    evaluated: Evaluated, *, root: str, deadline: float, on_stderr: OnLine | None = None
-) -> None:
-    """Build a derivation here; the symbolic link ``root`` keeps it from garbage collection.
-
-    Raises:
-        StepError: The build failed.
-    """
-    argv = (*nix_argv("build", "--log-format", "internal-json", "-v"), "--out-link", root)
-    await _run((*argv, f"{evaluated.drv}^*"), deadline, "build failed", None, on_stderr)
-
-
 async def build_on(
     store: str, evaluated: Evaluated, *, deadline: float, on_stderr: OnLine | None = None
 ) -> None:
@@ -218,10 +206,11 @@ async def substituters() -> tuple[str, ...]:
     return tuple(done.out.split())
 
 
-async def answers(url: str) -> bool:
+async def answers(url: str, env: Mapping[str, str | None] | None = None) -> bool:
     """Whether a store or binary cache answers."""
+    argv = (*nix_argv("store", "ping"), "--store", url)
     try:
-        done = await process.run((*nix_argv("store", "ping"), "--store", url), deadline=20)
+        done = await process.run(argv, deadline=20, env=env)
     except StepError:
         return False
     return done.rc == 0

@@ -180,7 +180,7 @@ def _run_in(
         if check_caches:
             from orchestrator.engine.caches import require_caches
 
-            await require_caches()
+            await require_caches(setup, request.selectors)
         with renderer(as_json=as_json, verbose=verbose) as drawn:
             report = await deploy(setup, request, drawn.handle)
         if report.evaluated:

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from orchestrator.adapters import nix
+from orchestrator.engine.setup import Setup
 from orchestrator.errors import RefusedError
+from orchestrator.model.host import Fleet
+from orchestrator.plan.select import select
 
 
-async def require_caches() -> None:
-    """Refuse unless every binary cache that Nix would ask answers.
+async def require_caches(setup: Setup, selectors: Sequence[str]) -> None:
+    """Refuse unless every cache answers: those that Nix would ask, and those of the inventory.
+
+    Args:
+        setup: The fleet, and how it is reached.
+        selectors: The hosts that are meant; a cache counts where one of them fetches from it.
 
     Raises:
-        RefusedError: One does not answer, or none is configured.
+        UsageError: A selector matches nothing.
+        RefusedError: A cache does not answer, or there is none.
     """
-    urls = await nix.substituters()
-    if not urls:
+    stores = dict.fromkeys([*await nix.substituters(), *_stores(setup.fleet, selectors)])
+    if not stores:
         raise RefusedError(
             "no binary cache is configured",
             hint="set `substituters` in nix.conf, or leave --check-caches out",
         )
-    answers = await asyncio.gather(*(nix.answers(url) for url in urls))
-    silent = [url for url, answer in zip(urls, answers, strict=True) if not answer]
+    options = setup.ssh.nix_options
+    env = {"NIX_SSHOPTS": options} if options else {}
+    answers = await asyncio.gather(*(nix.answers(store, env) for store in stores))
+    silent = [store for store, answer in zip(stores, answers, strict=True) if not answer]
     if silent:
         raise RefusedError(
             f"these binary caches do not answer: {', '.join(silent)}",
             hint="is the cache host up? deploy without it: leave --check-caches out",
             command=f"nix store info --store {silent[0]}",
         )
+
+
+def _stores(fleet: Fleet, selectors: Sequence[str]) -> list[str]:
+    """As this machine sees them: where it copies to, else where hosts fetch."""
+    names = {host.substitute for host in select(fleet, selectors)}
+    return [cache.push or cache.url for name, cache in fleet.caches.items() if name in names]

@@ -23,6 +23,8 @@ _LAST = 200
 _UNTRUSTED = re.compile(r"ignoring substitute for '([^']+)' from .* not signed by")
 _SILENT = re.compile(r"unable to download '([^']+)': (.*)")
 _NO_FILE = re.compile(r"file '([^']+)' does not exist in binary cache")
+# Nix's last word says merely that it failed.
+_CAUSE = re.compile(r"error: (?!build of )(.+)")
 _LACKING = re.compile(r"don't know how to build these paths:\n  (/nix/store/\S+)")
 
 
@@ -65,6 +67,8 @@ async def fetch(
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 on_every_line(line)
+        if rest:
+            on_every_line(rest)
         rc = await stream.wait()
     if rc != 0:
         raise _failed(executor, out, cache, rc, "\n".join(messages))
@@ -90,15 +94,15 @@ class _Why:
 
 
 def _failed(executor: Executor, out: OutPath, cache: Cache, rc: int | None, log: str) -> StepError:
-    why = _why(out, cache, log) or _Why(
-        f"fetching from the cache {cache.name!r} failed: "
-        f"{nix_log.cause(log) or ('it was ended' if rc is None else how_it_ended(rc))}",
-        f"is {cache.url} a binary cache?",
-    )
+    why = _why(out, cache, log)
+    if why is None:
+        cause = found[1] if (found := _CAUSE.search(log)) else None
+        cause = cause or ("it was ended" if rc is None else how_it_ended(rc))
+        why = _Why(f"fetching from the cache {cache.name!r} failed: {cause}", "")
     argv = ("nix-store", "--realise", out.path, *_options(cache))
     return StepError(
         why.message,
-        hint=f"{why.hint} Without the cache, this once: --copy connection",
+        hint=f"{why.hint} Without the cache, this once: --copy connection".strip(),
         command=executor.repeat(argv),
         stderr=log,
     )

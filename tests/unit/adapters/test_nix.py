@@ -130,14 +130,6 @@ def test_a_silent_failure_says_how_it_ended(recorder: Recorder) -> None:
         do(nix.copy(OUT, to="s", deadline=9))
 
 
-def test_build(recorder: Recorder) -> None:
-    """Here: the derivation that was evaluated, with a root."""
-    do(nix.build(Evaluated(DRV, OUT), root="/s/roots/p620", deadline=9))
-    assert recorder.argvs == [
-        ("nix", *FEATURES, "build", *LOG, "--out-link", "/s/roots/p620", f"{DRV}^*")
-    ]
-
-
 def test_build_on(recorder: Recorder) -> None:
     """Elsewhere: evaluated here, built there."""
     do(nix.build_on("unix:///s", Evaluated(DRV, OUT), deadline=9))
