@@ -105,7 +105,9 @@ def simulated(folder: Path, count: int) -> Iterator[Simulated]:
     (folder / "bin/nix").write_text("#!/bin/sh\nexit 1\n")
     (folder / "bin/nix").chmod(0o755)
     argv = (sys.executable, "-m", "tests.bench.simulated", str(folder))
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as server:
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as server:
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline())
@@ -165,7 +167,7 @@ def _environment(changed: Mapping[str, str]) -> Iterator[None]:
 
 
 async def serve(folder: Path) -> None:
-    """Stand for every host, until killed; print the port."""
+    """Stand for every host until standard input ends; print the port."""
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     (folder / "host.pub").write_bytes(host_key.export_public_key())
     user_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -185,6 +187,8 @@ async def serve(folder: Path) -> None:
     )
     sys.stdout.write(f"{acceptor.get_port()}\n")
     sys.stdout.flush()
+    # Whatever ends the process that started this one, closes its end of the pipe.
+    asyncio.get_running_loop().add_reader(sys.stdin, acceptor.close)
     await acceptor.wait_closed()
 
 
