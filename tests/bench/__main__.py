@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 import click
 
+from tests.bench.bench_lab import to_store
 from tests.bench.benchmark import Options, part
 from tests.bench.document import replace
 from tests.bench.registry import BENCHMARKS
@@ -38,6 +41,9 @@ def main(only: list[str], nixpkgs: Path | None, repeat: int, quick: bool) -> Non
     Peers take part where they are on the PATH: nixos-rebuild-ng, colmena, deploy.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if nixpkgs is not None and shutil.which("nix"):
+        # Once, for all of them: some 50,000 files.
+        nixpkgs = Path(to_store(nixpkgs, os.environ))
     options = Options(nixpkgs, 1 if quick else repeat, quick)
     complete = True
     for benchmark in BENCHMARKS:

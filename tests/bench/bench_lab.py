@@ -172,16 +172,16 @@ def _write_inventory(root: Path, hosts: Sequence[str]) -> None:
 
 def _write_flake(bench: Bench, standin: Path, nixpkgs: Path | None, activate: Path | None) -> None:
     """Write the inputs as store paths, lock them and commit."""
-    inputs = [f'nixpkgs.url = "path:{_to_store(standin, bench.environment)}";']
+    inputs = [f'nixpkgs.url = "path:{to_store(standin, bench.environment)}";']
     if nixpkgs is None:
         inputs.append('real.follows = "nixpkgs";')
     else:
-        inputs.append(f'real.url = "path:{_to_store(nixpkgs, bench.environment)}";')
+        inputs.append(f'real.url = "path:{to_store(nixpkgs, bench.environment)}";')
     if activate is not None:
         folder = bench.home / "activate"
         folder.mkdir()
         shutil.copy(activate, folder / "activate")
-        stored = _to_store(folder, bench.environment)
+        stored = to_store(folder, bench.environment)
         inputs.append(f'activate = {{ url = "path:{stored}"; flake = false; }};')
     flake = bench.root / "flake.nix"
     body = "\n    ".join(inputs)
@@ -193,7 +193,7 @@ def _write_flake(bench: Bench, standin: Path, nixpkgs: Path | None, activate: Pa
     assert done.rc == 0, done
 
 
-def _to_store(folder: Path, env: Mapping[str, str]) -> str:
+def to_store(folder: Path, env: Mapping[str, str]) -> str:
     """Add a folder to the store; one that is there already is taken as it is."""
     if str(folder).startswith("/nix/store/"):
         return str(folder)
