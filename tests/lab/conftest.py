@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import pytest
 from fleet_bench import Bench, example_fleet
 
-HOSTS = ("p620", "razer", "samsung", "p510", "dex5550")
-
 
 @pytest.fixture(scope="session")
 def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:

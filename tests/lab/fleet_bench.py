@@ -20,6 +20,8 @@ REPOSITORY = Path(__file__).parents[2]
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 FLEET_PARTS = ("flake.nix", "inventory", "templates", "hosts", "tests/verify", "justfile")
+HOSTS = ("p620", "razer", "samsung", "p510", "dex5550")
+"""The example fleet's."""
 
 
 @dataclass(frozen=True, slots=True)

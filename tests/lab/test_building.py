@@ -7,8 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from conftest import HOSTS
-from fleet_bench import Bench, Done
+from fleet_bench import HOSTS, Bench, Done
 
 pytestmark = pytest.mark.lab
 

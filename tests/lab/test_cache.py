@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from cache_bench import KEY, URL, CacheBench
-from conftest import HOSTS
-from fleet_bench import Bench, Done
+from fleet_bench import HOSTS, Bench, Done
 
 pytestmark = pytest.mark.lab
 
