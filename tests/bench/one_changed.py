@@ -20,6 +20,7 @@ COUNT = (
     "wc -l < /var/log/bench-activations;"
     " journalctl --quiet --unit ssh --output cat | grep -c 'Accepted publickey'"
 )
+_HAS_FLAKES = "builtins.getFlake"
 NIX_PROGRAMS = (
     *("nix", "nix-build", "nix-copy-closure", "nix-env", "nix-eval-jobs", "nix-instantiate"),
     "nix-store",
@@ -143,11 +144,14 @@ def counted_nix() -> Iterator[Path]:
 
 
 def _evaluates(line: str) -> bool:
+    """Whether a command line of Nix evaluates the flake; to ask Nix what it can do is none."""
     words = line.split()
-    if words[0] in ("nix-instantiate", "nix-eval-jobs", "nix-build"):
-        return "--parse" not in words
-    if {"eval", "check"} & set(words[:5]):
+    if words[0] == "nix-instantiate":
+        return not {"--find-file", "--parse", "--version"} & set(words) and words[-1] != _HAS_FLAKES
+    if words[0] in ("nix-build", "nix-eval-jobs"):
         return True
+    if {"eval", "check"} & set(words[:5]):
+        return words[-1] != _HAS_FLAKES
     if "--derivation" in words:
         return "#" in line
     return "build" in words and any("#" in word for word in words)

@@ -91,6 +91,8 @@ def test_evaluations_are_told_from_other_calls_of_nix() -> None:
             "nix build /nix/store/x.drv^*",
             "nix copy --to ssh-ng://root@a /nix/store/x",
             "nix-instantiate --parse a.nix",
+            "nix-instantiate --find-file nixos-system ",
+            "nix eval --expr builtins.getFlake ",
             "nix-store --query /nix/store/x",
             "nix --version",
         ),
