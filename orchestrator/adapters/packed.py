@@ -37,7 +37,7 @@ def unpack_tree(packed: bytes, now: Tree) -> Tree:
 
 def pack_reads(reads: Collection[Read]) -> bytes:
     """Make bytes of a set of reads; equal sets give equal bytes."""
-    lines = sorted(f"{read.asked.value} {read.path}" for read in reads)
+    lines = sorted(map(_line, reads))
     return zlib.compress(json.dumps(lines).encode(), level=1)
 
 
@@ -48,16 +48,19 @@ class LazyReads(Collection[Read]):
         self._packed = packed
 
     @cached_property
-    def _reads(self) -> frozenset[Read]:
-        lines = json.loads(zlib.decompress(self._packed))
-        pairs = (line.split(" ", 1) for line in lines)
-        return frozenset(Read(Asked(asked), path) for asked, path in pairs)
+    def _lines(self) -> frozenset[str]:
+        return frozenset(json.loads(zlib.decompress(self._packed)))
 
     def __contains__(self, read: object) -> bool:
-        return read in self._reads
+        return isinstance(read, Read) and _line(read) in self._lines
 
     def __iter__(self) -> Iterator[Read]:
-        return iter(self._reads)
+        pairs = (line.split(" ", 1) for line in self._lines)
+        return (Read(Asked(asked), path) for asked, path in pairs)
 
     def __len__(self) -> int:
-        return len(self._reads)
+        return len(self._lines)
+
+
+def _line(read: Read) -> str:
+    return f"{read.asked.value} {read.path}"

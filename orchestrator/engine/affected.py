@@ -12,7 +12,7 @@ from orchestrator.model.fingerprint import Fingerprint, Known
 from orchestrator.model.host import Host
 from orchestrator.model.tree import Tree
 from orchestrator.model.words import listing
-from orchestrator.plan.fingerprint import changes
+from orchestrator.plan.fingerprint import Comparison, changes
 
 
 async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Mapping[str, str]:
@@ -46,7 +46,8 @@ async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Ma
 def _best(setup: Setup, hosts: Sequence[Host], tree: Tree) -> Mapping[str, Fingerprint]:
     attrs = [host.attr for host in hosts]
     store = fingerprints_of(setup.state)
-    return store.find(attrs, context(setup.flake), tree, lambda known: not changes(known, tree))
+    held = Comparison(tree)
+    return store.find(attrs, context(setup.flake), tree, lambda known: not held.changes(known))
 
 
 def _is_same(before: Fingerprint | None, after: Fingerprint | None, then: Tree, now: Tree) -> bool:

@@ -23,7 +23,7 @@ from orchestrator.model.host import Host
 from orchestrator.model.store import Evaluated
 from orchestrator.model.tree import Tree
 from orchestrator.model.words import listing
-from orchestrator.plan.fingerprint import changes
+from orchestrator.plan.fingerprint import Comparison
 from orchestrator.plan.locks import floating
 
 NOT_LEARNED = "what it reads is not learned yet"
@@ -168,8 +168,9 @@ class KnownSystems:
         except StepError as error:
             return self._all(error.message)
         attrs = [host.attr for host in self._hosts]
-        found = self._store.find(attrs, now, tree, lambda known: not changes(known, tree))
-        known = {host.name: weigh(found.get(host.attr), tree) for host in self._hosts}
+        held = Comparison(tree)
+        found = self._store.find(attrs, now, tree, lambda known: not held.changes(known))
+        known = {host.name: weigh(found.get(host.attr), held) for host in self._hosts}
         if any(isinstance(one, Unknown) for one in known.values()):
             self._ground = Ground(tree, now, stamp(tree))
         return known
@@ -178,11 +179,11 @@ class KnownSystems:
         return {host.name: Unknown(reason) for host in self._hosts}
 
 
-def weigh(fingerprint: Fingerprint | None, tree: Tree) -> Knowledge:
+def weigh(fingerprint: Fingerprint | None, held: Comparison) -> Knowledge:
     """Tell whether a host's fingerprint, the best there is, holds."""
     if fingerprint is None:
         return Unknown("it was not evaluated before")
-    changed = changes(fingerprint, tree)
+    changed = held.changes(fingerprint)
     if not changed:
         return Known(fingerprint)
     if fingerprint.reads is None:

@@ -58,6 +58,31 @@ def _climb(path: str, old: Tree, new: Tree, found: dict[Read, str]) -> None:
         found.setdefault(Read(Asked.CONTENT, folder), path)
 
 
+class Comparison:
+    """A tree held against those that fingerprints are of; each of them is compared once."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._moved: dict[str, Mapping[Read, str]] = {}
+
+    def changes(self, fingerprint: Fingerprint) -> tuple[str, ...]:
+        """The paths that changed and count for a fingerprint; empty where it holds."""
+        old, new = fingerprint.tree, self.tree
+        if fingerprint.reads is None or new.indivisible:
+            return _whole(old, new)
+        if old.flake != new.flake:
+            return (f"{new.flake}/flake.nix".lstrip("/"),)
+        if old.digest == new.digest:
+            return ()
+        moved, reads = self._since(old), fingerprint.reads
+        return tuple(sorted({path for read, path in moved.items() if read in reads or _says(path)}))
+
+    def _since(self, old: Tree) -> Mapping[Read, str]:
+        if old.whole not in self._moved:
+            self._moved[old.whole] = difference(old, self.tree)
+        return self._moved[old.whole]
+
+
 def changes(fingerprint: Fingerprint, tree: Tree) -> tuple[str, ...]:
     """The paths that changed since a fingerprint and that count for it; empty where it holds.
 
@@ -65,16 +90,7 @@ def changes(fingerprint: Fingerprint, tree: Tree) -> tuple[str, ...]:
         fingerprint: What an evaluation depended on.
         tree: The tree now.
     """
-    old = fingerprint.tree
-    if fingerprint.reads is None or tree.indivisible:
-        return _whole(old, tree)
-    if old.flake != tree.flake:
-        return (f"{tree.flake}/flake.nix".lstrip("/"),)
-    if old.digest == tree.digest:
-        return ()
-    moved = difference(old, tree)
-    reads = fingerprint.reads
-    return tuple(sorted({path for read, path in moved.items() if read in reads or _says(path)}))
+    return Comparison(tree).changes(fingerprint)
 
 
 def _says(path: str) -> bool:

@@ -226,8 +226,10 @@ async def campaigns(
     """Go from campaign to campaign, a new repository each, until there are enough verdicts."""
     total = Tally()
     while total.same + len(total.wrong) < verdicts:
+        place = folder / str(seed)
+        place.mkdir()
         for name in kinds:
-            one = await Campaign(folder, name, seed, tracer).run(steps)
+            one = await Campaign(place, name, seed, tracer).run(steps)
             told("\n".join((*one.wrong, f"{name} seed {seed}: {one}")))
             total.add(one)
         seed += 1
