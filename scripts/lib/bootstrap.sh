@@ -105,6 +105,7 @@ missing_packages() {
     have gcc gcc
     [ -e /usr/include/dlfcn.h ] || echo libc6-dev
     have strace strace
+    have zstd zstd
   elif ! command -v cc gcc clang > /dev/null; then
     have strace strace
   fi

@@ -55,7 +55,7 @@ def test_quick_deploy_does_not_build_to_find_out(fleet: Bench) -> None:
     done = just(fleet, "quick-deploy", "p620", "--json")
     assert done.outcomes == {"p620": "unchanged"}
     phases = {event["phase"] for event in done.events if event["type"] == "phase"}
-    assert phases == {"evaluate", "ask"}
+    assert phases - {"evaluate"} == {"ask"}
 
 
 def test_quick_deploy_takes_no_answer_for_an_answer(absent: Bench) -> None:
