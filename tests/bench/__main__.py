@@ -34,17 +34,20 @@ def _chosen(_: click.Context, __: click.Parameter, text: str | None) -> list[str
     help="A real nixpkgs to evaluate hosts with (else the lab's stand-in).",
 )
 @click.option("--repeat", default=3, show_default=True, help="Repetitions of each measurement.")
+@click.option("--largest", default=20, show_default=True, help="The most hosts beside peers.")
 @click.option("--quick", is_flag=True, help="Small, once, and nothing is written to the page.")
-def main(only: list[str], nixpkgs: Path | None, repeat: int, quick: bool) -> None:
+def main(only: list[str], nixpkgs: Path | None, repeat: int, largest: int, quick: bool) -> None:
     """Measure, print the tables, and write them into docs/performance.md.
 
     Peers take part where they are on the PATH: nixos-rebuild-ng, colmena, deploy.
     """
+    # A person's Python keeps what it compiled; so does the one that is measured.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if nixpkgs is not None and shutil.which("nix"):
         # Once, for all of them: some 50,000 files.
         nixpkgs = Path(to_store(nixpkgs, os.environ))
-    options = Options(nixpkgs, 1 if quick else repeat, quick)
+    options = Options(nixpkgs, 1 if quick else repeat, quick, largest)
     complete = True
     for benchmark in BENCHMARKS:
         if benchmark.name not in only:

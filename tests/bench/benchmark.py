@@ -24,11 +24,13 @@ class Options:
         nixpkgs: A real nixpkgs; without one, hosts cost what the lab's stand-in costs.
         repeat: How many times each contender is measured.
         quick: Small sizes, one repetition: to see that it works.
+        largest: The most hosts that peers are measured with: with real NixOS, 20 take an hour.
     """
 
     nixpkgs: Path | None
     repeat: int
     quick: bool
+    largest: int = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ def _evaluated(*, real: bool) -> str:
 
 
 async def _noop(options: Options) -> Pieces:
-    sizes = (1, 2) if options.quick else noop.SIZES
+    wanted = [size for size in noop.SIZES if size <= options.largest]
+    sizes = (1, 2) if options.quick else wanted
     found = await noop.measure(options.nixpkgs, options.repeat, sizes)
     whose = _evaluated(real=found.real)
     return [
@@ -28,7 +29,7 @@ async def _noop(options: Options) -> Pieces:
 
 
 async def _one_changed(options: Options) -> Pieces:
-    hosts = 3 if options.quick else one_changed.HOSTS
+    hosts = 3 if options.quick else min(one_changed.HOSTS, options.largest)
     found = await one_changed.measure(options.nixpkgs, options.repeat, hosts)
     title = f"{_evaluated(real=found.real)}, {found.hosts} of them:"
     return [(title, one_changed.table(found))]
