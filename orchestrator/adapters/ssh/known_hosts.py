@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import functools
 import hmac
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.adapters.ssh.lean import asyncssh
+from orchestrator.adapters.ssh.settings import moment
 
 _MARKERS = ("cert-authority", "revoked")
 
@@ -86,7 +86,12 @@ def read_known_hosts(files: Iterable[str]) -> KnownHosts:
     Raises:
         OSError: One cannot be read.
     """
-    found = [(file, os.stat(file)) for file in files]  # noqa: PTH116 (many connections ask)
+    return _as_of(tuple(files), moment())
+
+
+@functools.lru_cache(maxsize=16)
+def _as_of(files: tuple[str, ...], _moment: int) -> KnownHosts:
+    found = [(file, Path(file).stat()) for file in files]
     return _read(tuple((file, now.st_ino, now.st_size, now.st_mtime_ns) for file, now in found))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from orchestrator.adapters.ssh import known_hosts
 from orchestrator.adapters.ssh.known_hosts import KnownHosts, read_known_hosts
 
 KEYS = [
@@ -156,3 +157,16 @@ def test_only_lines_about_the_host_are_interpreted(tmp_path: Path) -> None:
     others = "".join(f"h{number},10.1.0.{number} {KEYS[0]}\n" for number in range(200))
     known = read(tmp_path, f"{others}web {KEYS[1]}\n{hashed('h1')} {KEYS[2]}\n")
     assert known.about("web", "10.0.0.5", 22) == f"web {KEYS[1]}"
+
+
+def test_the_disk_is_asked_once_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand hosts are a thousand looks at the same files otherwise; the next moment looks."""
+    file = tmp_path / "known_hosts"
+    file.write_text("")
+    monkeypatch.setattr(known_hosts, "moment", lambda: -1)
+    first = known_hosts.read_known_hosts([str(file)])
+    file.unlink()
+    assert known_hosts.read_known_hosts([str(file)]) is first
+    monkeypatch.setattr(known_hosts, "moment", lambda: -2)
+    with pytest.raises(FileNotFoundError):
+        known_hosts.read_known_hosts([str(file)])
