@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -57,7 +58,6 @@ _TROUBLE = {
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
 }
 _DAMAGE = (sqlite3.Error, OSError, ValueError, KeyError, TypeError, zlib.error)
 
@@ -114,7 +114,7 @@ class Fingerprints:
             try:
                 self._add(learned)
             except (sqlite3.Error, ValueError) as error:
-                if _is_trouble(error):
+                if _is_trouble(error, self._file):
                     return False
                 for rest in ("", "-journal"):
                     Path(f"{self._file}{rest}").unlink(missing_ok=True)
@@ -159,9 +159,13 @@ def _make(database: sqlite3.Connection) -> int:
         return _version(database)
 
 
-def _is_trouble(error: Exception) -> bool:
+def _is_trouble(error: Exception, file: Path) -> bool:
     """Whether an error comes from the disk or from another process; else the file is damaged."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _TROUBLE
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_READONLY:
+        # A damaged header, too, may say that it is not to be written.
+        return not os.access(file, os.W_OK)
+    return code in _TROUBLE
 
 
 def _newest_first(

@@ -227,6 +227,15 @@ def test_flipped_bytes_are_never_believed(file: Path, data: st.DataObject) -> No
     assert kept or found(file) == {}
 
 
+def test_a_header_that_says_read_only_heals(file: Path) -> None:
+    """Byte 18 is the version that may write the file: https://sqlite.org/fileformat.html."""
+    damaged = bytearray(original(file))
+    damaged[18] = 3
+    file.write_bytes(damaged)
+    assert Fingerprints(file).keep((STORED[0],))
+    consistent(file)
+
+
 def original(file: Path) -> bytes:
     """The file's first content, kept beside it."""
     copy = file.with_suffix(".original")
