@@ -8,7 +8,11 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.activation import Activation, require_return
-from orchestrator.engine.delivery import deliver
+from orchestrator.engine.delivery import build, deliver
+from orchestrator.engine.line import Line
+from orchestrator.engine.lock import held, refuse_if_taken
+from orchestrator.engine.preflight import preflight
+from orchestrator.engine.reboot import reboot
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.event import Phase
@@ -39,16 +43,34 @@ async def carry_out(
     work.log(f"plan: {plan.reason}; {', '.join(step.value for step in plan.steps)}")
     if state is not None and plan.goal.changes_host:
         require_return(plan, state)
+        refuse_if_taken(work, state)
     if work.session.request.plan_only:
         return _would_be(plan)
-    await deliver(work, plan, executor)
-    if not plan.goal.changes_host:
+    await build(work, plan, executor)
+    if executor is None or state is None:
         return await _complete(work, plan, executor)
-    assert executor is not None
-    assert state is not None
-    async with work.session.gates.activations:
-        executor, state = await _ask_again(work, stack, executor)
-        return await Activation(work, plan, state, executor, stack).run()
+    await work.session.rollout.turn(work)
+    line = Line(work, executor, stack)
+    if not plan.goal.changes_host:
+        await preflight(work, plan, state, line)
+        await deliver(work, plan, line.executor)
+        return await _complete(work, plan, line.executor)
+    return await _change(work, plan, state, line, stack)
+
+
+async def _change(
+    work: HostWork, plan: HostPlan, state: HostState, line: Line, stack: AsyncExitStack
+) -> Outcome:
+    """Change the host, with nobody else at it."""
+    async with held(work, line):
+        await preflight(work, plan, state, line)
+        await deliver(work, plan, line.executor)
+        async with work.session.gates.activations:
+            executor, state = await _ask_again(work, stack, line.executor)
+            outcome = await Activation(work, plan, state, executor, stack).run()
+        if isinstance(outcome, Deployed):
+            return await reboot(work, plan, outcome, line)
+        return outcome
 
 
 async def _ask_again(

@@ -18,8 +18,8 @@ from orchestrator.model.host import BuildOn, BuildSite
 from orchestrator.model.plan import HostPlan, Step
 
 
-async def deliver(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:
-    """Build, and copy where the plan says so.
+async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:
+    """Build a host's system where the inventory says.
 
     Args:
         work: The host's share of the run.
@@ -27,23 +27,43 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor | None) -> 
         executor: The way to the host; ``None`` where the goal does not contact it.
 
     Raises:
-        StepError: The build or the copy failed.
+        StepError: The build failed.
     """
-    site = work.session.request.build or work.host.build
-    copies = Step.COPY in plan.steps
+    if Step.BUILD not in plan.steps:
+        return
+    site = _site(work)
     async with AsyncExitStack() as stack:
         match site.on:
             case BuildOn.HERE:
                 await _build_here(work, plan)
-                if copies and executor is not None and not await _fetched(work, plan, executor):
-                    await copy(work, plan.target.out, executor)
             case BuildOn.TARGET:
                 await _build_there(work, plan, executor or await work.connect(stack))
             case BuildOn.BUILDER:
+                await _build_there(work, plan, await _builder(work, site, stack))
+
+
+async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
+    """Bring what was built to the host, where the plan says so.
+
+    Raises:
+        StepError: The copy failed.
+    """
+    if Step.COPY not in plan.steps or await _fetched(work, plan, executor):
+        return
+    site = _site(work)
+    async with AsyncExitStack() as stack:
+        match site.on:
+            case BuildOn.HERE:
+                await copy(work, plan.target.out, executor)
+            case BuildOn.TARGET:
+                pass
+            case BuildOn.BUILDER:
                 builder = await _builder(work, site, stack)
-                await _build_there(work, plan, builder)
-                if copies and executor is not None and not await _fetched(work, plan, executor):
-                    await copy_from(work, plan.target.out, builder, executor)
+                await copy_from(work, plan.target.out, builder, executor)
+
+
+def _site(work: HostWork) -> BuildSite:
+    return work.session.request.build or work.host.build
 
 
 async def _fetched(work: HostWork, plan: HostPlan, executor: Executor) -> bool:
@@ -51,7 +71,9 @@ async def _fetched(work: HostWork, plan: HostPlan, executor: Executor) -> bool:
     name = work.host.substitute
     if name is None or work.session.request.copy is not None:
         return False
-    fleet, site = work.session.setup.fleet, work.session.request.build or work.host.build
+    fleet, site = work.session.setup.fleet, _site(work)
+    if site.on is BuildOn.TARGET:
+        return False
     here = site.on is BuildOn.HERE
     await substitute(work, plan.target.out, executor, fleet.caches[name], here=here)
     return True

@@ -21,6 +21,7 @@ from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.learn_lock import stop_learning
 from orchestrator.engine.pushes import Pushes
+from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.errors import OrchestratorError
@@ -84,6 +85,7 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
         emit=emit,
         token=f"{run.number}-{secrets.token_hex(4)}",
         copies=Copies(setup.state),
+        rollout=Rollout(),
     )
     emit(RunStarted(run, request.goal, tuple(host.name for host in hosts), request.plan_only))
     bugs: list[Exception] = []

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchestrator.adapters import nix_log
 from orchestrator.adapters.executor import Executor
@@ -22,6 +23,9 @@ from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progr
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Problem
 from orchestrator.model.run import DeployRequest, Run
+
+if TYPE_CHECKING:
+    from orchestrator.engine.rollout import Rollout
 
 STDERR_LINES = 20
 """How many of a command's last lines a person is shown; the log has them all."""
@@ -47,6 +51,7 @@ class Session:
     emit: Emit
     token: str
     copies: Copies
+    rollout: Rollout
 
 
 class HostWork:
@@ -111,12 +116,14 @@ _STEP = {
     Phase.EVALUATE: "evaluate",
     Phase.ASK: "connect",
     Phase.BUILD: "build",
+    Phase.PREFLIGHT: "preflight",
     Phase.COPY: "copy",
     Phase.ACTIVATE: "activate",
     Phase.PROVE: "prove",
     Phase.VERIFY: "verify",
     Phase.COMMIT: "commit",
     Phase.ROLL_BACK: "roll back",
+    Phase.REBOOT: "reboot",
 }
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from orchestrator.inventory.containers import Key, ListOf, Named, Record
-from orchestrator.inventory.kinds import Boolean, Duration, Facts, Integer, Size, Switch, Text
+from orchestrator.inventory.kinds import (
+    Boolean,
+    Duration,
+    Facts,
+    Integer,
+    Size,
+    Switch,
+    Text,
+    Word,
+)
+from orchestrator.model.host import Absent, NewlyFailed
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -101,6 +111,26 @@ _DEADLINES = Record(
         Key("copy", Duration(), "How long copying may take."),
         Key("activate", Duration(), "How long activating may take."),
         Key("verify", Duration(), "How long verifying may take, with its tries."),
+        Key("reboot", Duration(), "How long a reboot may take, until the host answers again."),
+    ),
+)
+_GUARD = Record(
+    "guard",
+    (
+        Key("confirm", Duration(), "Time for the new connection after activation."),
+        Key("health", Duration(), "Time from that connection until all is verified."),
+        Key(
+            "failed_units",
+            Word(tuple(what.value for what in NewlyFailed)),
+            "Whether units that newly fail are reported, or take the host back.",
+        ),
+    ),
+)
+_PREFLIGHT = Record(
+    "preflight",
+    (
+        Key("store_margin", Size(), "What must be left free in the store."),
+        Key("clock_skew", Duration(), "By how much the host's clock may be wrong."),
     ),
 )
 SETTINGS = (
@@ -127,6 +157,14 @@ SETTINGS = (
     Key("hardware", Facts(), "Free-form facts for the templates, such as cpu: amd."),
     Key("verify", _VERIFY, "How a host is verified after activation."),
     Key("deadlines", _DEADLINES, "How long each phase may take on a host."),
+    Key("guard", _GUARD, "When the guard on a host goes back by itself."),
+    Key("preflight", _PREFLIGHT, "What a host must have before anything is copied to it."),
+    Key(
+        "absent",
+        Word(tuple(what.value for what in Absent)),
+        "Whether a host that does not answer has failed, or its system waits for it.",
+    ),
+    Key("absent_expiry", Duration(), "For how long its system waits for it."),
 )
 
 _FEATURES = Key(

@@ -174,6 +174,28 @@ class Boolean:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """One of some words.
+
+    Attributes:
+        words: In the order in which people are told them.
+    """
+
+    words: tuple[str, ...]
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read one of the words."""
+        if isinstance(node, Scalar) and node.value in self.words:
+            return reading.leaf(node.value, node)
+        reading.wrong(node, f"one of {', '.join(self.words)}")
+        return None
+
+    def schema(self) -> JsonSchema:
+        """An enumeration."""
+        return {"enum": list(self.words)}
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """``false``, the name of a section's entry, or ``true`` for the only entry there is."""
 

@@ -9,7 +9,18 @@ from typing import Any
 from orchestrator.inventory.references import chain
 from orchestrator.inventory.suites import Suites
 from orchestrator.inventory.tree import Fields, Leaf, Origin, Tree, overlay, plain
-from orchestrator.model.host import BuildOn, BuildSite, Connect, Deadlines, Host, Verify
+from orchestrator.model.host import (
+    Absent,
+    BuildOn,
+    BuildSite,
+    Connect,
+    Deadlines,
+    Guard,
+    Host,
+    NewlyFailed,
+    Preflight,
+    Verify,
+)
 
 _BUILT_IN = Origin(None, "built-in")
 
@@ -28,6 +39,21 @@ def built_in(name: str) -> Fields:
             "system": Leaf(host.system, _BUILT_IN),
             "verify": Fields({key: Leaf(value, _BUILT_IN) for key, value in verify.items()}),
             "deadlines": Fields({key: Leaf(value, _BUILT_IN) for key, value in seconds.items()}),
+            "guard": Fields(
+                {
+                    "confirm": Leaf(host.guard.confirm, _BUILT_IN),
+                    "health": Leaf(host.guard.health, _BUILT_IN),
+                    "failed_units": Leaf(host.guard.failed_units.value, _BUILT_IN),
+                }
+            ),
+            "preflight": Fields(
+                {
+                    "store_margin": Leaf(host.preflight.store_margin, _BUILT_IN),
+                    "clock_skew": Leaf(host.preflight.clock_skew, _BUILT_IN),
+                }
+            ),
+            "absent": Leaf(host.absent.value, _BUILT_IN),
+            "absent_expiry": Leaf(host.absent_expiry, _BUILT_IN),
         }
     )
 
@@ -115,8 +141,16 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
         substitute=_cache(values.get("substitute", False), caches),
         verify=Verify(**verify),
         deadlines=Deadlines(**values["deadlines"]),
+        guard=_guard(values["guard"]),
+        preflight=Preflight(**values["preflight"]),
+        absent=Absent(values["absent"]),
+        absent_expiry=values["absent_expiry"],
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
+
+
+def _guard(values: dict[str, Any]) -> Guard:
+    return Guard(**{**values, "failed_units": NewlyFailed(values["failed_units"])})
 
 
 def _cache(said: bool | str, caches: Iterable[str]) -> str | None:

@@ -17,12 +17,14 @@ class Phase(Enum):
     EVALUATE = "evaluating"
     ASK = "asking"
     BUILD = "building"
+    PREFLIGHT = "checking"
     COPY = "copying"
     ACTIVATE = "activating"
     PROVE = "proving"
     VERIFY = "verifying"
     COMMIT = "committing"
     ROLL_BACK = "rolling back"
+    REBOOT = "rebooting"
 
 
 @dataclass(frozen=True, slots=True)

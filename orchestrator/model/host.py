@@ -66,6 +66,49 @@ class Deadlines:
     copy: float = 3600.0
     activate: float = 600.0
     verify: float = 120.0
+    reboot: float = 600.0
+
+
+class NewlyFailed(Enum):
+    """What becomes of a deployment after which units fail that did not fail before."""
+
+    REPORT = "report"
+    ROLL_BACK = "roll-back"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How long the guard on a host waits before it goes back by itself.
+
+    Attributes:
+        confirm: Seconds from the end of activation to the deployer's new connection.
+        health: Seconds from that connection to its word that the host is verified.
+        failed_units: What units that newly fail lead to.
+    """
+
+    confirm: float = 180.0
+    health: float = 600.0
+    failed_units: NewlyFailed = NewlyFailed.REPORT
+
+
+class Absent(Enum):
+    """What becomes of a host that does not answer."""
+
+    FAIL = "fail"
+    DEFER = "defer"
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """How much must be left over on a host.
+
+    Attributes:
+        store_margin: Bytes that must be free in the store's file system beside the copy.
+        clock_skew: Seconds by which its clock may differ from this machine's.
+    """
+
+    store_margin: int = 512 * 2**20
+    clock_skew: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +141,8 @@ class Host:
         hardware: Free-form facts for the templates, such as ``{"cpu": "amd"}``.
         state_version: NixOS's ``system.stateVersion``.
         substitute: The cache that it fetches its system from; ``None`` where it is copied to it.
+        absent: What becomes of it where it does not answer.
+        absent_expiry: Seconds for which its system waits for it.
     """
 
     name: str
@@ -117,6 +162,10 @@ class Host:
     substitute: str | None = None
     verify: Verify = Verify()
     deadlines: Deadlines = Deadlines()
+    guard: Guard = Guard()
+    preflight: Preflight = Preflight()
+    absent: Absent = Absent.FAIL
+    absent_expiry: float = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)

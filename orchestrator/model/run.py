@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import assert_never
 
 from orchestrator.model.copying import CopyMethod
 from orchestrator.model.goal import Goal
-from orchestrator.model.host import BuildSite
+from orchestrator.model.host import Absent, BuildSite
 from orchestrator.model.outcome import (
     Completed,
     Deferred,
@@ -20,6 +21,15 @@ from orchestrator.model.outcome import (
     Skipped,
     Unchanged,
 )
+from orchestrator.model.store import Evaluated
+
+
+class Reboot(Enum):
+    """Whether a host is booted anew once its system is committed."""
+
+    NEVER = "never"
+    IF_NEEDED = "if-needed"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,12 @@ class DeployRequest:
         cache: Whether what is known from earlier evaluations counts.
         emergency: The reason, for an emergency deployment.
         copy: Overrides the way of copying that would be chosen.
+        absent: Overrides what becomes of hosts that do not answer.
+        reboot: Whether hosts are booted anew afterwards.
+        skip_preflight: The ids of checks that do not count.
+        despite_hold: The id of the hold that this deployment may go past.
+        systems: Systems that are to run on hosts, by their names: those are not evaluated.
+        title: What the run is called in the history; the goal's name, where it is ``None``.
     """
 
     selectors: tuple[str, ...] = ()
@@ -46,6 +62,12 @@ class DeployRequest:
     cache: bool = True
     emergency: str | None = None
     copy: CopyMethod | None = None
+    absent: Absent | None = None
+    reboot: Reboot = Reboot.NEVER
+    skip_preflight: tuple[str, ...] = ()
+    despite_hold: str | None = None
+    systems: Mapping[str, Evaluated] = field(default_factory=dict)
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

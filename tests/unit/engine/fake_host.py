@@ -30,6 +30,7 @@ from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.pushes import Pushes
+from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
 from orchestrator.errors import StepError, UnreachableError
@@ -292,6 +293,7 @@ class Bench:
             emit=self.events.append,
             token="7-abcd",
             copies=Copies(self.folder),
+            rollout=Rollout(),
         )
         outcome = await deploy_host(HostWork(session, host))
         assert self.host.connections == 0, "every connection is closed at the end"
