@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError, UnreachableError
+
+T = TypeVar("T")
 
 RECONNECT_SECONDS = 1.0
 """Between two tries to reach a host again."""
@@ -19,6 +23,9 @@ SHORT_SECONDS = 30.0
 class Line:
     """The present connection to a host.
 
+    Connections that were replaced stay open until the run is done with the host: one that was
+    made before the host was changed may be the last way in.
+
     Attributes:
         executor: The connection in use.
     """
@@ -29,31 +36,57 @@ class Line:
         self.executor = executor
         self._work = work
         self._stack = stack
+        self._renewing = asyncio.Lock()
+
+    async def ask(self, question: Callable[[Executor], Awaitable[T]]) -> T:
+        """Ask something that may be asked twice; a connection that is lost meanwhile is made anew.
+
+        Raises:
+            StepError: As the question does, and as :meth:`renew`.
+        """
+        executor = self.executor
+        try:
+            return await question(executor)
+        except UnreachableError:
+            await self.replace(executor, self._work.host.deadlines.connect)
+            return await question(self.executor)
 
     async def alive(self) -> None:
-        """Make a new connection only where the open one is gone: it may be the last way in.
+        """Make a new connection only where the open one is gone.
 
         Raises:
             StepError: As :meth:`renew`.
         """
+        executor = self.executor
         try:
-            await self.executor.run(("true",), deadline=SHORT_SECONDS)
+            await executor.run(("true",), deadline=SHORT_SECONDS)
         except StepError:
-            await self.renew(self._work.host.deadlines.connect)
+            await self.replace(executor, self._work.host.deadlines.connect)
+
+    async def replace(self, lost: Executor, seconds: float) -> None:
+        """Make a new connection, unless another who met the lost one has done so meanwhile.
+
+        Raises:
+            StepError: As :meth:`renew`.
+        """
+        async with self._renewing:
+            if self.executor is lost:
+                await self.renew(seconds)
 
     async def renew(self, seconds: float) -> None:
-        """Make a new connection, trying until the time is up.
+        """Make a new connection, trying until the time is up; the old one then is not used.
 
         Raises:
             UnreachableError: The host did not answer in that time.
             StepError: It answered, and refused the login or showed another key.
         """
-        deadline = asyncio.get_running_loop().time() + seconds
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + seconds
         while True:
             try:
                 self.executor = await self._work.connect(self._stack)
             except UnreachableError:
-                if asyncio.get_running_loop().time() + RECONNECT_SECONDS > deadline:
+                if clock.time() + RECONNECT_SECONDS > deadline:
                     raise
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
