@@ -10,9 +10,8 @@ from orchestrator.engine.knowledge import KnownSystems, fingerprints_of, snapsho
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Known
 from orchestrator.model.host import Host
-from orchestrator.model.tree import Tree
 from orchestrator.model.words import listing
-from orchestrator.plan.fingerprint import Comparison, changes
+from orchestrator.plan.fingerprint import Comparison
 
 
 async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Mapping[str, str]:
@@ -33,9 +32,9 @@ async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Ma
         known = KnownSystems(setup, hosts)
         found = {host.name: await known.of(host) for host in hosts}
         return {name: one.reason for name, one in found.items() if not isinstance(one, Known)}
-    now = await snapshot_of(setup.flake)
-    then = await at_revision(setup.flake.folder, since)
-    before, after = (_best(setup, hosts, tree) for tree in (then, now))
+    now = Comparison(await snapshot_of(setup.flake))
+    then = Comparison(await at_revision(setup.flake.folder, since))
+    before, after = (_best(setup, hosts, held) for held in (then, now))
     return {
         host.name: _reason(before.get(host.attr), after.get(host.attr), then, now)
         for host in hosts
@@ -43,24 +42,27 @@ async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Ma
     }
 
 
-def _best(setup: Setup, hosts: Sequence[Host], tree: Tree) -> Mapping[str, Fingerprint]:
+def _best(setup: Setup, hosts: Sequence[Host], held: Comparison) -> Mapping[str, Fingerprint]:
     attrs = [host.attr for host in hosts]
     store = fingerprints_of(setup.state)
-    held = Comparison(tree)
-    return store.find(attrs, context(setup.flake), tree, lambda known: not held.changes(known))
+    return store.find(attrs, context(setup.flake), held.tree, lambda known: not held.changes(known))
 
 
-def _is_same(before: Fingerprint | None, after: Fingerprint | None, then: Tree, now: Tree) -> bool:
-    if before is None or after is None or changes(before, then) or changes(after, now):
+def _is_same(
+    before: Fingerprint | None, after: Fingerprint | None, then: Comparison, now: Comparison
+) -> bool:
+    if before is None or after is None or then.changes(before) or now.changes(after):
         return False
     return before.evaluated == after.evaluated
 
 
-def _reason(before: Fingerprint | None, after: Fingerprint | None, then: Tree, now: Tree) -> str:
+def _reason(
+    before: Fingerprint | None, after: Fingerprint | None, then: Comparison, now: Comparison
+) -> str:
     if before is None or after is None:
         return "it was not evaluated before"
-    if moved := changes(after, now) or changes(before, now):
+    if moved := now.changes(after) or now.changes(before):
         return f"{listing(moved)} changed"
-    if changes(before, then):
+    if then.changes(before):
         return "its system at that revision is not known"
     return "its system is another one"

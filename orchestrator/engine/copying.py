@@ -19,7 +19,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.copying import CopyMethod, Link, Load, Sample
-from orchestrator.model.event import Phase, Progress
+from orchestrator.model.event import Phase
 from orchestrator.model.store import OutPath
 from orchestrator.plan.copying import PROBE_SHARE, PROBE_WORTH, Choice, choose, link_of, ratio_of
 
@@ -165,9 +165,7 @@ def _counting(work: HostWork, load: Load) -> Callable[[bytes], None]:
         if doing is not None and doing.startswith("copying "):
             begun += 1
             name = doing.removeprefix("copying ")
-            work.session.emit(
-                Progress(work.host.name, f"{min(begun, load.paths)} of {load.paths} paths, {name}")
-            )
+            work.doing(f"{min(begun, load.paths)} of {load.paths} paths, {name}")
 
     return on_line
 
@@ -180,7 +178,7 @@ def _throttled(work: HostWork) -> Callable[[str], None]:
         nonlocal shown
         if (now := time.monotonic()) - shown >= _PROGRESS_SECONDS:
             shown = now
-            work.session.emit(Progress(work.host.name, text))
+            work.doing(text)
 
     return show
 

@@ -26,7 +26,7 @@ from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint, Read
 from orchestrator.model.host import Host
-from orchestrator.plan.fingerprint import changes, files_of, reads_of
+from orchestrator.plan.fingerprint import Comparison, files_of, reads_of
 
 WHOLE_TREE = "its evaluation looks at the tree as a whole"
 
@@ -123,9 +123,10 @@ async def _one(setup: Setup, host: Host, tracer: Tracer | None, *, again: bool) 
 
 def _known(setup: Setup, host: Host, ground: Ground) -> Fingerprint | None:
     """The fingerprint that holds now."""
+    held = Comparison(ground.tree)
 
     def holds(fingerprint: Fingerprint) -> bool:
-        return not changes(fingerprint, ground.tree)
+        return not held.changes(fingerprint)
 
     store = fingerprints_of(setup.state)
     found = store.find((host.attr,), ground.context, ground.tree, holds).get(host.attr)
