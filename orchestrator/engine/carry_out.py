@@ -55,13 +55,17 @@ async def carry_out(
         await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
         return await _complete(work, plan, line.executor)
-    return await _change(work, plan, state, line, stack)
+    return await change(work, plan, state, line, stack)
 
 
-async def _change(
+async def change(
     work: HostWork, plan: HostPlan, state: HostState, line: Line, stack: AsyncExitStack
 ) -> Outcome:
-    """Change the host, with nobody else at it."""
+    """Change the host, with nobody else at it; nothing is built.
+
+    Raises:
+        StepError: A step failed, and the host was not changed.
+    """
     async with held(work, line):
         await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)

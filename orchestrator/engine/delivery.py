@@ -16,6 +16,7 @@ from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
 from orchestrator.model.host import BuildOn, BuildSite
 from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.store import Evaluated
 
 
 async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:
@@ -29,17 +30,18 @@ async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> No
     Raises:
         StepError: The build failed.
     """
-    if Step.BUILD not in plan.steps:
+    wanted = plan.target
+    if Step.BUILD not in plan.steps or not isinstance(wanted, Evaluated):
         return
     site = _site(work)
     async with AsyncExitStack() as stack:
         match site.on:
             case BuildOn.HERE:
-                await _build_here(work, plan)
+                await _build_here(work, wanted)
             case BuildOn.TARGET:
-                await _build_there(work, plan, executor or await work.connect(stack))
+                await _build_there(work, wanted, executor or await work.connect(stack))
             case BuildOn.BUILDER:
-                await _build_there(work, plan, await _builder(work, site, stack))
+                await _build_there(work, wanted, await _builder(work, site, stack))
 
 
 async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
@@ -79,22 +81,22 @@ async def _fetched(work: HostWork, plan: HostPlan, executor: Executor) -> bool:
     return True
 
 
-async def _build_here(work: HostWork, plan: HostPlan) -> None:
+async def _build_here(work: HostWork, wanted: Evaluated) -> None:
     roots = Path(work.session.setup.state, "roots")
     roots.mkdir(parents=True, exist_ok=True, mode=0o700)
     with work.step(Phase.BUILD):
         await work.session.builds.build(
-            plan.target,
+            wanted,
             root=roots / work.host.name,
             deadline=work.host.deadlines.build,
             member=Member(work.host.name, work.log, work.doing),
         )
 
 
-async def _build_there(work: HostWork, plan: HostPlan, builder: Executor) -> None:
+async def _build_there(work: HostWork, wanted: Evaluated, builder: Executor) -> None:
     async with work.turn(Phase.BUILD, work.session.gates.builds), builder.nix_store() as store:
         await nix.build_on(
-            store, plan.target, deadline=work.host.deadlines.build, on_stderr=work.on_nix_line
+            store, wanted, deadline=work.host.deadlines.build, on_stderr=work.on_nix_line
         )
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Host
-from orchestrator.model.store import Evaluated, OutPath
+from orchestrator.model.store import OutPath, Target
 
 
 class Step(Enum):
@@ -35,7 +35,7 @@ class HostPlan:
 
     host: Host
     goal: Goal
-    target: Evaluated
+    target: Target
     steps: tuple[Step, ...]
     return_to: OutPath | None
     reason: str

@@ -71,3 +71,13 @@ class Evaluated:
 
     drv: DrvPath
     out: OutPath
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A system that was built before, such as one to go back to: there is nothing to build."""
+
+    out: OutPath
+
+
+Target = Evaluated | Existing

@@ -10,14 +10,14 @@ from orchestrator.model.host import Host
 from orchestrator.model.outcome import Unchanged
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.state import HostState
-from orchestrator.model.store import Evaluated, OutPath
+from orchestrator.model.store import OutPath, Target
 from orchestrator.plan.reasons import why_changed, why_unchanged
 
 
 def decide(
     host: Host,
     goal: Goal,
-    wanted: Evaluated,
+    wanted: Target,
     state: HostState | None,
     *,
     now: datetime,
@@ -30,7 +30,7 @@ def decide(
     Args:
         host: The host.
         goal: How far to go.
-        wanted: What its configuration evaluates to.
+        wanted: What its configuration evaluates to, or a system that was built before.
         state: What the host says of itself; ``None`` where the goal does not contact it.
         now: For saying how long ago the host was deployed.
         known: What was known before an evaluation: for the reason's words.
