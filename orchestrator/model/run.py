@@ -50,6 +50,8 @@ class DeployRequest:
         skip_preflight: The ids of checks that do not count.
         despite_hold: The id of the hold that this deployment may go past.
         systems: Systems that are to run on hosts, by their names: those are not evaluated.
+        revision: The git revision that ``systems`` are of.
+        catch_up: Whether ``systems`` are those that waited for absent hosts.
         title: What the run is called in the history; the goal's name, where it is ``None``.
     """
 
@@ -67,6 +69,8 @@ class DeployRequest:
     skip_preflight: tuple[str, ...] = ()
     despite_hold: str | None = None
     systems: Mapping[str, Evaluated] = field(default_factory=dict)
+    revision: str | None = None
+    catch_up: bool = False
     title: str | None = None
 
 
