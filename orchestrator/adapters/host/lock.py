@@ -1,0 +1,235 @@
+"""A host's lock and hold: take, renew, release and steal the one, place and lift the other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.lock_scripts import (
+    HOLD,
+    LIFT,
+    LONGEST_SECONDS,
+    RELEASE,
+    RENEW,
+    STEAL,
+    TAKE,
+)
+from orchestrator.adapters.host.scripts import script
+from orchestrator.errors import StepError
+from orchestrator.model.lock import UNREADABLE, Hold, Lock
+
+DEADLINE = 30.0
+"""Seconds for one of these scripts: each waits for nothing but the mutex."""
+
+
+class Answer(Enum):
+    """What one of these scripts found or did."""
+
+    DONE = "done"
+    LOCKED = "locked"
+    HELD = "held"
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A script's answer, and what stood there before it.
+
+    Attributes:
+        unreadable: Whether there was a lock that nobody can have written.
+        boot_id: The boot in which this was so.
+    """
+
+    answer: Answer
+    lock: Lock | None
+    hold: Hold | None
+    unreadable: bool
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a deployment writes into the lock; ``despite`` is the hold that it may go past."""
+
+    token: str
+    who: str
+    run: int
+    reason: str
+    since: datetime
+    seconds: int
+    despite: str = ""
+
+
+async def take(executor: Executor, claim: Claim) -> Told:
+    """Take a host's lock, unless another's counts or a hold stands.
+
+    Raises:
+        UnreachableError: The connection was lost; whether it was taken is not known.
+        StepError: The host could not say, or write it.
+    """
+    argv = script(TAKE, claim.token, str(claim.seconds), claim.despite)
+    return await _ask(executor, "take the lock", argv, _lines(claim))
+
+
+async def renew(executor: Executor, claim: Claim, boot_id: str) -> Told:
+    """Have a lock that is ours count for longer.
+
+    Args:
+        executor: The way to the host.
+        claim: As it was taken.
+        boot_id: The boot in which it was taken.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host could not say, or write it.
+    """
+    argv = script(RENEW, claim.token, str(claim.seconds), claim.despite, boot_id)
+    return await _ask(executor, "renew the lock", argv, _lines(claim))
+
+
+async def release(executor: Executor, token: str) -> Told:
+    """Give a lock back, where it is still ours.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host could not do it.
+    """
+    return await _ask(executor, "release the lock", script(RELEASE, token))
+
+
+async def steal(executor: Executor, token: str, who: str, reason: str, now: datetime) -> Told:
+    """Take the lock with this token from its holder; whoever comes next may have it.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host could not do it.
+    """
+    fields = {"token": f"stolen-{token}", "who": who, "reason": reason, "since": _epoch(now)}
+    return await _ask(executor, "take the lock away", script(STEAL, token), _text(fields))
+
+
+async def place_hold(executor: Executor, hold: Hold) -> Told:
+    """Place a hold, unless one stands.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host could not write it.
+    """
+    fields = {"who": hold.who, "reason": hold.reason}
+    if hold.since:
+        fields["since"] = _epoch(hold.since)
+    argv = script(HOLD, f"id={hold.id}")
+    return await _ask(executor, "place the hold", argv, _text(fields))
+
+
+async def lift_hold(executor: Executor) -> Told:
+    """Lift the hold that stands.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host could not remove it.
+    """
+    return await _ask(executor, "lift the hold", script(LIFT))
+
+
+async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> Told:
+    done = await executor.run(argv, deadline=DEADLINE, stdin=lines.encode())
+    values = _values(done.out)
+    if done.rc != 0 or "answer" not in values:
+        raise StepError(
+            f"the host could not {what} (exit {done.rc})",
+            hint="see whether there is room below /run and /var/lib, and what keeps the mutex",
+            command=executor.repeat(("ls", "-l", "/run/orchestrator", "/var/lib/orchestrator")),
+            stderr=done.err,
+        )
+    lock = parse_lock(values)
+    return Told(
+        answer=Answer(values["answer"]),
+        lock=lock,
+        hold=parse_hold(values),
+        unreadable=lock is None and "lock" in values,
+        boot_id=values.get("boot_id", ""),
+    )
+
+
+def parse_lock(values: Mapping[str, str]) -> Lock | None:
+    """Read what ``TELL`` prints of the lock; ``None`` where there is none that can be read.
+
+    Args:
+        values: The answer's lines; of those with one key, the first.
+    """
+    expires, now = (_number(values.get(key, "")) for key in ("lock.expires", "uptime"))
+    token = values.get("lock.token")
+    if not token or expires is None or now is None or expires - now > LONGEST_SECONDS:
+        return None
+    return Lock(
+        token=token,
+        who=values.get("lock.who") or "somebody",
+        run=_number(values.get("lock.run", "")),
+        reason=values.get("lock.reason") or "no reason given",
+        since=_time(values.get("lock.since", "")),
+        expires_in=expires - now,
+    )
+
+
+def parse_hold(values: Mapping[str, str]) -> Hold | None:
+    """Read what ``TELL`` prints of the hold; one that cannot be read is one nevertheless.
+
+    Args:
+        values: The answer's lines; of those with one key, the first.
+    """
+    if "hold" not in values:
+        return None
+    return Hold(
+        id=values.get("hold.id") or UNREADABLE,
+        who=values.get("hold.who") or "somebody",
+        reason=values.get("hold.reason") or "no reason given",
+        since=_time(values.get("hold.since", "")),
+    )
+
+
+def _values(text: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        values.setdefault(key, value)
+    return values
+
+
+def _lines(claim: Claim) -> str:
+    return _text(
+        {
+            "token": claim.token,
+            "who": claim.who,
+            "run": str(claim.run),
+            "reason": claim.reason,
+            "since": _epoch(claim.since),
+        }
+    )
+
+
+def _text(fields: Mapping[str, str]) -> str:
+    """Give one line to each field: a control character would begin another."""
+    return "".join(f"{key}={_plain(value)}\n" for key, value in fields.items())
+
+
+def _plain(value: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in value)
+
+
+def _epoch(when: datetime) -> str:
+    return str(int(when.timestamp()))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _time(seconds: str) -> datetime | None:
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(int(seconds), UTC)
+    return None

@@ -1,0 +1,116 @@
+"""The shell of a host's lock and hold: two files there, changed under one mutex, each whole.
+
+A lock ends by itself: it says until when it counts, by ``/proc/uptime``, which no clock that jumps
+can move, and a boot clears ``/run``. A lock that cannot be read is nobody's. A hold that cannot be
+read holds: it is a person's word, and lifting it always works.
+
+What varies is an argument or comes on standard input. flock(1) is util-linux's, which is on every
+NixOS.
+"""
+
+from __future__ import annotations
+
+from orchestrator.model.lock import UNREADABLE
+
+LONGEST_SECONDS = 3600
+"""A lock that says it counts for longer than this was not written by us: it is nobody's."""
+
+# Print what the lock and the hold say: `lock.KEY=…`, `hold.KEY=…`, and the clock that `expires`
+# is by. That a file is there is told even where it says nothing.
+TELL = r"""
+tell() {
+  [ -e "$2" ] || return 0
+  printf '%s=\n' "$1"
+  while IFS= read -r line || [ -n "$line" ]; do printf '%s.%s\n' "$1" "$line"; done < "$2"
+}
+IFS='. ' read -r now _ < /proc/uptime
+printf 'uptime=%s\n' "$now"
+tell lock /run/orchestrator/lock
+tell hold /var/lib/orchestrator/hold
+"""
+
+# Alone from here to the script's end: what is told is what is then changed.
+_ALONE = rf"""
+set -u
+lock=/run/orchestrator/lock hold=/var/lib/orchestrator/hold
+mkdir -p -m 0700 /run/orchestrator || exit
+exec 9> /run/orchestrator/mutex || exit
+flock -w 20 9 || {{ echo 'another program keeps /run/orchestrator/mutex locked' >&2; exit 1; }}
+read -r boot < /proc/sys/kernel/random/boot_id
+printf 'boot_id=%s\n' "$boot"
+{TELL}
+answer() {{ printf 'answer=%s\n' "$1"; exit 0; }}
+# $1 file  $2 key
+field() {{
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in "$2="*) printf '%s' "${{line#*=}}"; return ;; esac
+  done < "$1"
+}} 2> /dev/null
+holder=$(field "$lock" token)
+live() {{
+  expires=$(field "$lock" expires)
+  [ -n "$holder" ] && [ "$expires" -gt "$now" ] && [ "$expires" -le $((now + {LONGEST_SECONDS})) ]
+}} 2> /dev/null
+# Whether no hold stands but the one named. $1 its id
+free() {{
+  [ -e "$hold" ] || return 0
+  id=$(field "$hold" id)
+  [ "${{id:-{UNREADABLE}}}" = "$1" ]
+}}
+# Replace a file by standard input and a line, whole. $1 file  $2 the line
+write() {{
+  {{ cat && printf '%s\n' "$2" && sync "$1.new"; }} > "$1.new" && mv -f "$1.new" "$1" && return
+  rm -f "$1.new"
+  exit 1
+}}
+"""
+
+# Take the lock, or take it again.
+# $1 token  $2 seconds  $3 the id of a hold that does not count; standard input: the lock's lines
+TAKE = rf"""{_ALONE}
+free "$3" || answer held
+[ "$holder" = "$1" ] || ! live || answer locked
+write "$lock" "expires=$((now + $2))"
+answer done
+"""
+
+# Have our lock count for longer; one that a boot cleared away is written anew.
+# $1 token  $2 seconds  $3 the id of a hold that does not count  $4 the boot in which it was taken
+# standard input: the lock's lines
+RENEW = rf"""{_ALONE}
+free "$3" || answer held
+[ "$holder" = "$1" ] || {{ [ ! -e "$lock" ] && [ "$boot" != "$4" ]; }} || answer locked
+write "$lock" "expires=$((now + $2))"
+answer done
+"""
+
+# $1 token
+RELEASE = rf"""{_ALONE}
+[ "$holder" = "$1" ] || answer locked
+rm -f "$lock" || exit
+answer done
+"""
+
+# Take the lock from its holder, who finds the thief's name in its place; it counts for nobody.
+# $1 the token that it must have; standard input: the lines that replace it
+STEAL = rf"""{_ALONE}
+live || answer free
+[ "$holder" = "$1" ] || answer locked
+write "$lock" "expires=$now"
+answer done
+"""
+
+# Place a hold, where none stands. Standard input: its lines, but for the last, $1
+HOLD = rf"""{_ALONE}
+[ ! -e "$hold" ] || answer held
+mkdir -p /var/lib/orchestrator || exit
+write "$hold" "$1"
+answer done
+"""
+
+# Lift the hold.
+LIFT = rf"""{_ALONE}
+[ -e "$hold" ] || answer free
+rm -rf "$hold" && [ ! -e "$hold" ] || exit 1
+answer done
+"""
