@@ -112,6 +112,7 @@ _DEADLINES = Record(
         Key("activate", Duration(), "How long activating may take."),
         Key("verify", Duration(), "How long verifying may take, with its tries."),
         Key("reboot", Duration(), "How long a reboot may take, until the host answers again."),
+        Key("lock", Duration(), "How long a lock counts whose deployer is gone (at most 1h)."),
     ),
 )
 _GUARD = Record(

@@ -58,7 +58,11 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long each phase may take on a host, in seconds."""
+    """How long each phase may take on a host, in seconds.
+
+    Attributes:
+        lock: How long a lock counts whose deployer is gone.
+    """
 
     connect: float = 15.0
     evaluate: float = 600.0
@@ -67,6 +71,7 @@ class Deadlines:
     activate: float = 600.0
     verify: float = 120.0
     reboot: float = 600.0
+    lock: float = 90.0
 
 
 class NewlyFailed(Enum):
