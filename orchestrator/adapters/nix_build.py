@@ -84,3 +84,16 @@ async def keep(out: OutPath, root: Path) -> bool:
     if out in await invalid((out,)):
         return False
     raise failed(done, argv, "the system could not be kept from garbage collection")
+
+
+async def keep_derivation(drv: DrvPath, root: Path) -> None:
+    """Keep a derivation, and not what it builds, from garbage collection by a link to it.
+
+    Raises:
+        StepError: It is not in the store, or the link could not be made.
+    """
+    # Without `^*` the file itself is meant: nothing is built. nix(1), "Installables".
+    argv = (*nix_argv("build"), "--out-link", str(root), drv.path)
+    done = await process.run(argv, deadline=_CHECK_SECONDS)
+    if done.rc != 0:
+        raise failed(done, argv, "the derivation could not be kept from garbage collection")

@@ -39,7 +39,9 @@ async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> R
     else:
         stop_learning(setup.state)
         await nix.version()
-    revision = await known.revision() or await git.revision(setup.fleet.root)
+    revision = request.revision
+    if not request.systems:
+        revision = await known.revision() or await git.revision(setup.fleet.root)
     started = datetime.now(UTC)
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     history = History(setup.state / "history.db")
@@ -50,8 +52,16 @@ async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> R
     return Run(number, str(folder), who, revision, started)
 
 
-async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
+async def deploy(
+    setup: Setup, request: DeployRequest, emit: Emit, interrupt: Interrupt | None = None
+) -> Report:
     """Bring every selected host to the goal.
+
+    Args:
+        setup: The fleet.
+        request: What is wanted.
+        emit: Takes what happens.
+        interrupt: The wish to stop, of whoever makes several runs; by default the run's own.
 
     Returns:
         The report; every selected host is in it, whatever happened.
@@ -70,7 +80,7 @@ async def deploy(setup: Setup, request: DeployRequest, emit: Emit) -> Report:
     if request.goal.contacts_host:
         warm_up()
     run = await _begin(setup, request, known)
-    interrupt = Interrupt(lambda text: emit(Notice(text, warning=True)))
+    interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
     gates = Gates.of(setup.fleet.limits)
     session = Session(
         setup=setup,

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
+from orchestrator.engine.absence import Absence, defer, or_absent, or_lost, overtaken, settle
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase, Recalled
-from orchestrator.model.fingerprint import Knowledge, Known
+from orchestrator.model.fingerprint import Knowledge, Known, Unknown
 from orchestrator.model.outcome import (
     Failed,
     Outcome,
@@ -26,6 +27,9 @@ from orchestrator.model.store import Evaluated
 from orchestrator.plan.decide import decide
 from orchestrator.plan.reasons import why_known
 
+Answer = tuple[Executor | None, HostState | None] | Absence
+"""A host's: the way to it and its state, ``None`` where it is not asked."""
+
 
 async def deploy_host(work: HostWork) -> Outcome:
     """Bring one host to the run's goal. What fails is an outcome; a bug is an exception."""
@@ -33,27 +37,35 @@ async def deploy_host(work: HostWork) -> Outcome:
         with work.session.interrupt.cancellable():
             async with work.session.gates.hosts, AsyncExitStack() as stack:
                 work.began = time.monotonic()
-                return await _way(work, stack)
+                outcome = await _way(work, stack)
     except StepError as error:
-        return Failed(error.message, problem_of(error))
+        outcome = Failed(error.message, problem_of(error))
     except asyncio.CancelledError:
         if not work.session.interrupt.wished:
             raise
-        return Skipped(f"interrupted while {work.phase.value}; the host was not changed")
+        outcome = Skipped(f"interrupted while {work.phase.value}; the host was not changed")
+    settle(work, outcome)
+    return outcome
 
 
 async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
-    (wanted, known), executor, state = await _gather(work, stack)
+    (wanted, known), answer = await _gather(work, stack)
+    executor, state = (None, None) if isinstance(answer, Absence) else answer
+    if (superseded := overtaken(work, state)) is not None:
+        return superseded
     plan = _decide(work, wanted, state, known)
     if isinstance(plan, HostPlan) and isinstance(known, Known) and not nix.is_here(wanted.drv):
         wanted = await _evaluate(work, "its derivation was collected as garbage")
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
         return plan
+    if isinstance(answer, Absence):
+        return await defer(work, plan, answer)
     # What carries out a plan takes long to import; a host that is at its target does without.
     from orchestrator.engine.carry_out import carry_out
 
-    return await carry_out(work, stack, plan, executor, state)
+    carried = await or_lost(work, carry_out(work, stack, plan, executor, state))
+    return await defer(work, plan, carried) if isinstance(carried, Absence) else carried
 
 
 def _decide(
@@ -74,22 +86,25 @@ def _decide(
 
 async def _gather(
     work: HostWork, stack: AsyncExitStack
-) -> tuple[tuple[Evaluated, Knowledge], Executor | None, HostState | None]:
+) -> tuple[tuple[Evaluated, Knowledge], Answer]:
     """Ask, at the same time, what should run there and what does."""
     if not work.session.request.goal.contacts_host:
-        return await _wanted(work), None, None
+        return await _wanted(work), (None, None)
     try:
         async with asyncio.TaskGroup() as group:
             wanted = group.create_task(_wanted(work))
-            answer = group.create_task(_ask(work, stack))
+            answer = group.create_task(or_absent(work, _ask(work, stack)))
     except BaseExceptionGroup as errors:
         # Both may fail; the first is enough to stop this host, and a bug goes before either.
         raise min(errors.exceptions, key=lambda error: isinstance(error, StepError)) from None
-    return wanted.result(), *answer.result()
+    return wanted.result(), answer.result()
 
 
 async def _wanted(work: HostWork) -> tuple[Evaluated, Knowledge]:
-    """What should run there: recalled where nothing changed that counts, else evaluated."""
+    """What should run there: given, recalled where nothing changed that counts, else evaluated."""
+    given = work.session.request.systems.get(work.host.name)
+    if given is not None:
+        return given, Unknown("its system is given")
     known = await work.session.known.of(work.host)
     if isinstance(known, Known):
         reason = why_known(known.fingerprint, datetime.now(UTC))

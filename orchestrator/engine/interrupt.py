@@ -37,6 +37,7 @@ class Interrupt:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._guarded: dict[asyncio.Task[Any], str] = {}
         self._wish = asyncio.Event()
+        self._listening = False
 
     @property
     def wished(self) -> bool:
@@ -50,7 +51,11 @@ class Interrupt:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle signals for as long as the context is open."""
+        """Handle signals for as long as the outermost context is open."""
+        if self._listening:
+            yield
+            return
+        self._listening = True
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.wish)
@@ -59,6 +64,7 @@ class Interrupt:
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+            self._listening = False
 
     @contextlib.contextmanager
     def cancellable(self) -> Iterator[None]:

@@ -1,0 +1,220 @@
+"""A host that does not answer: what should run there is built, kept, and waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError, UnreachableError
+from orchestrator.model.host import Absent, BuildOn
+from orchestrator.model.outcome import Deferred, Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.model.plan import HostPlan
+from orchestrator.model.state import HostState
+from orchestrator.model.store import Evaluated
+from orchestrator.model.words import ago
+
+if TYPE_CHECKING:
+    from orchestrator.adapters.pending import PendingSystems
+    from orchestrator.model.pending import Pending
+
+T = TypeVar("T")
+
+_UNTOUCHED = frozenset({"wait", "connect", "preflight", "copy"})
+"""Steps whose failure may pass by itself: the network's, another deployer's, a full disk's."""
+
+_BEFORE_CHANGE = _UNTOUCHED | {"build"}
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """No answer, from a host that is waited for."""
+
+    error: UnreachableError
+
+
+def defers(work: HostWork) -> bool:
+    """Whether a host that does not answer is waited for.
+
+    Not for goals that leave nothing behind, which somebody watches; nor in an emergency.
+    """
+    request = work.session.request
+    if request.emergency is not None or not request.goal.commits:
+        return False
+    return (request.absent or work.host.absent) is Absent.DEFER
+
+
+async def or_absent(work: HostWork, asking: Awaitable[T]) -> T | Absence:
+    """Await an answer, or find that there is none where that is no failure.
+
+    Raises:
+        UnreachableError: There is none, and the host should answer.
+        StepError: The host answered, and refused the login or showed another key.
+    """
+    try:
+        return await asking
+    except UnreachableError as error:
+        if not defers(work):
+            raise
+        return Absence(error)
+
+
+async def or_lost(work: HostWork, carrying: Awaitable[T]) -> T | Absence:
+    """Await a plan's being carried out, or find that the host is gone and was not changed.
+
+    What breaks then has many names, and a builder may be what is lost: so the host is asked once.
+
+    Raises:
+        StepError: A step failed, and the host answers; or it should have.
+    """
+    try:
+        return await carrying
+    except StepError as error:
+        gone = isinstance(error, UnreachableError) or error.step in _UNTOUCHED
+        if not (gone and error.step in _BEFORE_CHANGE and defers(work)):
+            raise
+        try:
+            async with AsyncExitStack() as stack:
+                await work.connect(stack)
+        except UnreachableError as absent:
+            return Absence(absent)
+        raise
+
+
+async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
+    """Build what should run on an absent host, and have it wait.
+
+    Raises:
+        StepError: The build failed, or what waits could not be written down.
+    """
+    assert isinstance(plan.target, Evaluated)
+    reason = f"absent: {absence.error.message}"
+    if work.session.request.plan_only:
+        return Deferred(f"{reason}; its system would wait for it", plan.target.out)
+    if _is_caught_up(work):
+        return _still_absent(work, reason, plan.target)
+    await _build(work, plan)
+    entry = _entry(work, plan.target, absence.error.message)
+    pending = _pending(work)
+    pending.put(entry)
+    await _keep(work, pending, plan.target)
+    until = f"{entry.expires.astimezone():%Y-%m-%d %H:%M}"
+    return Deferred(f"{reason}; its system waits for it until {until}", plan.target.out)
+
+
+def overtaken(work: HostWork, state: HostState | None) -> Unchanged | None:
+    """Find whether what a catch-up brings is wanted no more, now that the host has answered."""
+    if state is None or not _is_caught_up(work):
+        return None
+    pending = _pending(work)
+    entry = pending.of(work.host.name)
+    out = state.running or work.session.request.systems[work.host.name].out
+    if entry is None:
+        return Unchanged("nothing waits for it any more", out)
+    if not entry.is_overtaken(state):
+        return None
+    pending.drop(entry)
+    assert state.record is not None
+    record, now = state.record, datetime.now(UTC)
+    return Unchanged(
+        f"what waited for it is superseded: run {record.run} of {record.who} deployed it "
+        f"{ago(record.at, now)}, and what waited is of {ago(entry.since, now)}",
+        out,
+    )
+
+
+def settle(work: HostWork, outcome: Outcome) -> None:
+    """Note what a host's end means for the system that waits for it, where one does."""
+    request = work.session.request
+    # Nearly always nothing waits: then nothing is imported for it.
+    file = work.session.setup.state / "pending" / f"{work.host.name}.json"
+    if request.plan_only or not request.goal.commits or not file.exists():
+        return
+    pending = _pending(work)
+    entry = pending.of(work.host.name)
+    if entry is None:
+        return
+    try:
+        match outcome:
+            case Deployed(out_path=out) | Unchanged(out_path=out):
+                if entry.is_superseded_by(work.session.run, request, out):
+                    pending.drop(entry)
+            case Failed() | RolledBack() if _is_caught_up(work):
+                _note_failure(pending, entry, outcome)
+            case _:
+                return
+    except StepError as error:
+        work.notice(error.message, warning=True)
+
+
+def _note_failure(pending: PendingSystems, entry: Pending, outcome: Failed | RolledBack) -> None:
+    passes = outcome.problem.refused or outcome.problem.step in _UNTOUCHED
+    pending.change(
+        entry,
+        tries=entry.tries + 1,
+        last_try=datetime.now(UTC),
+        problem=None if passes and isinstance(outcome, Failed) else outcome.reason,
+    )
+
+
+def _is_caught_up(work: HostWork) -> bool:
+    """Whether the host is to get the very system that waits for it."""
+    request = work.session.request
+    return request.catch_up and work.host.name in request.systems
+
+
+def _still_absent(work: HostWork, reason: str, wanted: Evaluated) -> Deferred:
+    pending = _pending(work)
+    entry = pending.of(work.host.name)
+    if entry is None:
+        return Deferred(reason, wanted.out)
+    pending.change(entry, tries=entry.tries + 1, last_try=datetime.now(UTC))
+    until = f"{entry.expires.astimezone():%Y-%m-%d %H:%M}"
+    return Deferred(f"{reason}; its system of run {entry.run} waits until {until}", wanted.out)
+
+
+def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
+    from orchestrator.model.pending import Pending
+
+    run, request, now = work.session.run, work.session.request, datetime.now(UTC)
+    return Pending(
+        host=work.host.name,
+        system=wanted,
+        run=run.number,
+        who=run.who,
+        revision=run.revision,
+        reason=reason,
+        since=now,
+        expires=now + timedelta(seconds=work.host.absent_expiry),
+        goal=request.goal,
+        verify=request.verify,
+        skip_preflight=request.skip_preflight,
+        reboot=request.reboot,
+    )
+
+
+async def _build(work: HostWork, plan: HostPlan) -> None:
+    """Build, unless the absent host itself is where it is built."""
+    from orchestrator.engine.delivery import build
+
+    site = work.session.request.build or work.host.build
+    if site.on is not BuildOn.TARGET:
+        await build(work, plan, None)
+
+
+async def _keep(work: HostWork, pending: PendingSystems, wanted: Evaluated) -> None:
+    """Keep what waits from garbage collection: the system, or what it is built from."""
+    from orchestrator.adapters import nix_build
+
+    root = pending.root(work.host.name)
+    if not await nix_build.keep(wanted.out, root):
+        await nix_build.keep_derivation(wanted.drv, root)
+
+
+def _pending(work: HostWork) -> PendingSystems:
+    from orchestrator.adapters.pending import PendingSystems
+
+    return PendingSystems(work.session.setup.state, lambda text: work.notice(text, warning=True))
