@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from orchestrator.model.lock import Hold, Lock
 from orchestrator.model.store import OutPath
 
 
@@ -57,6 +58,8 @@ class HostState:
         boot_source: Where ``boot_default`` was read.
         failed_units: Names of the units in state *failed*.
         boot_id: The kernel's identifier of this boot.
+        lock: The deployment that is at it, or was and did not release its lock.
+        hold: A person's word that nobody deploys there.
     """
 
     machine_id: str
@@ -68,6 +71,8 @@ class HostState:
     failed_units: tuple[str, ...] = ()
     boot_id: str = ""
     record: Record | None = None
+    lock: Lock | None = None
+    hold: Hold | None = None
 
     def is_at(self, wanted: OutPath) -> bool:
         """Whether running system, profile and boot default all are ``wanted``."""

@@ -5,6 +5,8 @@ They need what every NixOS has on its path: a POSIX shell, coreutils, grep, sed,
 
 from __future__ import annotations
 
+from orchestrator.adapters.host.lock_scripts import TELL
+
 # Ask everything that a decision needs in one round trip: `key=value` lines, then the record.
 #
 # The boot default is read from the boot loader's own files:
@@ -12,7 +14,8 @@ from __future__ import annotations
 #   GRUB          the first menu entry's `init=`
 #   extlinux      the `DEFAULT` label's `init=`
 # A pattern as `default` (systemd-boot allows globs) is matched by the shell.
-STATE = r"""
+STATE = (
+    r"""
 # The slowest answer is asked for first, and comes while the rest is read.
 systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
   while read -r unit _; do printf 'failed=%s\n' "$unit"; done &
@@ -57,8 +60,10 @@ if [ -e /var/lib/orchestrator/record.json ]; then
     < /var/lib/orchestrator/record.json
   printf 'record=%s\n' "$record"
 fi
-wait
 """
+    + TELL
+    + "wait\n"
+)
 
 # Start work in a unit of its own, so that a connection that drops cannot kill it.
 # $1 unit  $2 action  $3 toplevel to root against garbage collection  $4… the action's arguments

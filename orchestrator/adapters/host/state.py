@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.lock import parse_hold, parse_lock
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.host import Host
 from orchestrator.model.state import BootSource, HostState, Record
@@ -69,6 +70,8 @@ def parse_state(text: str) -> HostState:
         boot_source=source,
         failed_units=tuple(sorted(failed)),
         record=parse_record(values.get("record", "")),
+        lock=parse_lock(values),
+        hold=parse_hold(values),
     )
 
 
