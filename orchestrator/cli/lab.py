@@ -58,8 +58,9 @@ def lab() -> None:
 @lab.command()
 @click.argument("hosts", nargs=-1)
 @click.option("--fresh", is_flag=True, help="Forget the hosts' state: back to generation 1.")
+@click.option("--disk", metavar="SIZE", help="Give new hosts a disk with an end, such as 1G.")
 @fleet_option
-def up(hosts: tuple[str, ...], fresh: bool, fleet: Path | None) -> None:
+def up(hosts: tuple[str, ...], fresh: bool, disk: str | None, fleet: Path | None) -> None:
     """Start HOSTS (all of the fleet's without); those that run stay as they are."""
     it = _lab(fleet)
     known = host_names(it.fleet_root)
@@ -67,7 +68,7 @@ def up(hosts: tuple[str, ...], fresh: bool, fleet: Path | None) -> None:
         raise UsageError(
             f"the fleet has no host {', '.join(unknown)}", hint=f"it has {', '.join(known)}"
         )
-    _show(it.up(hosts or known, fresh=fresh))
+    _show(it.up(hosts or known, fresh=fresh, disk_size=disk))
 
 
 @lab.command()
@@ -115,7 +116,7 @@ def console(host: str, fleet: Path | None) -> None:
 def _fault_table() -> str:
     from orchestrator.lab.faults import FAULTS
 
-    rows = "\n".join(f"  {name:10} {it.summary}" for name, it in FAULTS.items())
+    rows = "\n".join(f"  {name:11} {it.summary}" for name, it in FAULTS.items())
     return f"Put a fault of some KIND into HOST.\n\n\b\n{rows}"
 
 
@@ -124,8 +125,8 @@ def _fault_table() -> str:
 @click.argument("kind")
 @click.option("--rate", default="8mbit", show_default=True, help="For slow, in tc's words.")
 @click.option("--ms", default=50, show_default=True, help="For delay.")
-@click.option("--loss", default=0.0, show_default=True, help="For delay, in per cent.")
-@click.option("--size", default="16m", show_default=True, help="For disk-full.")
+@click.option("--loss", default=0.0, show_default=True, help="For delay and lossy, in per cent.")
+@click.option("--size", default="16m", show_default=True, help="For disk-full and memory-full.")
 @fleet_option
 def fault(host: str, kind: str, fleet: Path | None, **options: Any) -> None:
     """Put a fault into a host."""

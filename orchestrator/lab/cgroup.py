@@ -72,6 +72,10 @@ class Cgroup:
         """Return the processes of this group itself, in no order."""
         return [int(line) for line in self._read("cgroup.procs").split()]
 
+    def all_pids(self) -> set[int]:
+        """Return the processes of this group and of those below."""
+        return {pid for group in self._below() for pid in Cgroup(group).pids()}
+
     def freeze(self, frozen: bool) -> None:
         """Freeze or thaw every process of the group and below."""
         (self.path / "cgroup.freeze").write_text("1" if frozen else "0")

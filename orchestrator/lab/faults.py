@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.lab import cable, disk, memory
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.host import LabHost
 from orchestrator.lab.image import Image
 from orchestrator.lab.network import Network
-from orchestrator.lab.shell import run
 
-_BURST = "32kb"
-_LATENCY = "400ms"
+_LOSS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,8 @@ class FaultOptions:
     Attributes:
         rate: For slow, in tc(8)'s words.
         ms: For delay, milliseconds each way.
-        loss: For delay, per cent of the packets each way.
-        size: For disk-full, what is left to write, in the words of tmpfs(5).
+        loss: For delay and lossy, per cent of the packets each way; lossy makes 5 of none.
+        size: For disk-full and memory-full, what is left: a number with ``k``, ``m`` or ``g``.
     """
 
     rate: str = "8mbit"
@@ -85,72 +83,30 @@ def _heal(target: Target, _: FaultOptions) -> None:
     if target.host.cgroup.frozen:
         target.host.cgroup.freeze(False)
     target.network.run("ip", "link", "set", target.host.record.port, "up")
-    for on_side in _both_sides(target):
-        with contextlib.suppress(LabError):  # there is none to delete
-            on_side("delete")
+    cable.mend(target.host, target.network)
+    memory.lift(target.host)
     if target.host.leader is not None:
-        _on_host(target, _DISK_HEAL)
+        disk.empty(target.host)
 
 
 def _slow(target: Target, options: FaultOptions) -> None:
-    for on_side in _both_sides(target):
-        on_side("replace", "tbf", "rate", options.rate, "burst", _BURST, "latency", _LATENCY)
+    cable.slow(target.host, target.network, options.rate)
 
 
 def _delay(target: Target, options: FaultOptions) -> None:
-    for on_side in _both_sides(target):
-        try:
-            on_side("replace", "netem", "delay", f"{options.ms}ms", "loss", f"{options.loss}%")
-        except LabError as error:
-            raise LabError(
-                "the link cannot be delayed: this kernel has no netem queue",
-                hint="modprobe sch_netem; slow needs no such module",
-            ) from error
+    cable.delay(target.host, target.network, options.ms, options.loss)
 
 
-# What is written from here on goes to a small file system on top of /nix.
-_DISK_FULL = """
-top=/run/lab-disk-full
-mountpoint --quiet $top && exit
-systemctl stop nix-daemon.socket nix-daemon.service
-mkdir -p $top && mount -t tmpfs -o size=$1 tmpfs $top && mkdir $top/upper $top/work
-mount -t overlay -o lowerdir=/nix,upperdir=$top/upper,workdir=$top/work overlay /nix
-systemctl start nix-daemon.socket
-"""
-_DISK_HEAL = """
-top=/run/lab-disk-full
-mountpoint --quiet $top || exit 0
-systemctl stop nix-daemon.socket nix-daemon.service
-umount --lazy /nix
-umount --lazy $top
-systemctl start nix-daemon.socket
-"""
+def _lossy(target: Target, options: FaultOptions) -> None:
+    cable.lose(target.host, target.network, options.loss or _LOSS)
 
 
 def _disk_full(target: Target, options: FaultOptions) -> None:
-    _on_host(target, _DISK_FULL, options.size)
+    disk.fill(target.host, options.size)
 
 
-def _on_host(target: Target, script: str, *arguments: str) -> None:
-    leader = target.host.leader
-    if leader is None:
-        raise LabError(f"host '{target.host.name}' is still booting", hint="try again")
-    run("nsenter", f"--target={leader}", "--all", "--", "sh", "-euc", script, "sh", *arguments)
-
-
-def _both_sides(target: Target) -> tuple[Callable[..., str], Callable[..., str]]:
-    """Return two callables that change the queue at each end of the host's cable."""
-
-    def to_host(verb: str, *rest: str) -> str:
-        return target.network.run(
-            "tc", "qdisc", verb, "dev", target.host.record.port, "root", *rest
-        )
-
-    def from_host(verb: str, *rest: str) -> str:
-        inside = f"--net=/proc/{target.host.runner}/ns/net"
-        return run("nsenter", inside, "--", "tc", "qdisc", verb, "dev", "eth0", "root", *rest)
-
-    return to_host, from_host
+def _memory_full(target: Target, options: FaultOptions) -> None:
+    memory.limit(target.host, options.size)
 
 
 def _kill(target: Target, _: FaultOptions) -> None:
@@ -182,10 +138,15 @@ FAULTS = {
     "partition": Fault("pull the network cable: packets vanish, nothing is refused", _partition),
     "slow": Fault("limit the link to --rate, both ways", _slow),
     "delay": Fault("delay packets by --ms and lose --loss per cent, each way", _delay),
+    "lossy": Fault("lose --loss per cent of the packets, each way", _lossy),
     "disk-full": Fault(
-        "leave --size to write in /nix; heal takes back what was written", _disk_full
+        "leave --size to write on its disk; in /nix where the lab gave it none",
+        _disk_full,
     ),
-    "heal": Fault("undo partition, slow, delay, disk-full and freeze", _heal),
+    "memory-full": Fault(
+        "leave --size of memory to take: the kernel kills what takes more", _memory_full
+    ),
+    "heal": Fault("undo partition, slow, delay, lossy, disk-full, memory-full and freeze", _heal),
     "kill": Fault("cut the power", _kill),
     "stop": Fault("power off in order", _stop),
     "start": Fault("power on", _start, boots=True),

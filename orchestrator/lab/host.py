@@ -16,7 +16,7 @@ from orchestrator.lab.errors import LabError
 from orchestrator.lab.image import Image
 from orchestrator.lab.places import package_data
 from orchestrator.lab.record import PREFIX, HostRecord
-from orchestrator.lab.shell import start
+from orchestrator.lab.shell import run, start
 
 _DEPLOY_ID = 1000
 _START_DEADLINE = 2.0
@@ -43,6 +43,11 @@ class LabHost:
     def console(self) -> Path:
         """What the host and its runner said, over all its boots."""
         return self.folder / "console.log"
+
+    @property
+    def disk(self) -> Path:
+        """The file that is its disk, where it has one with an end."""
+        return self.folder / "disk.img"
 
     @property
     def leader(self) -> int | None:
@@ -91,6 +96,20 @@ class LabHost:
     def kill(self) -> None:
         """Cut the power: every process of the host ends in the same instant."""
         self.cgroup.remove()
+
+    def inside(self, script: str, *arguments: str) -> str:
+        """Run a shell script as root on the host, be its network cut or it frozen.
+
+        Raises:
+            LabError: It failed, or the host is off or still booting.
+        """
+        leader = self.leader
+        if leader is None:
+            raise LabError(f"host '{self.name}' is off or still booting", hint="try again")
+        return run(
+            *("nsenter", f"--target={leader}", "--all", "--"),
+            *("sh", "-euc", script, "sh", *arguments),
+        )
 
     def ask_to_power_off(self) -> None:
         """Ask the host's systemd to stop everything and power off; returns at once."""

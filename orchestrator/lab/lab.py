@@ -10,9 +10,11 @@ from pathlib import Path
 
 from orchestrator.lab import (
     deployer_nix,
+    disk,
     faults,
     image,
     keys,
+    memory,
     record,
     requirements,
     seed,
@@ -68,12 +70,15 @@ class Lab:
         """The network of the deployer and the hosts."""
         return Network(self.cgroup / "network")
 
-    def up(self, names: Sequence[str], *, fresh: bool = False) -> LabStatus:
+    def up(
+        self, names: Sequence[str], *, fresh: bool = False, disk_size: str | None = None
+    ) -> LabStatus:
         """Bring hosts up; those that are up already stay as they are.
 
         Args:
             names: The hosts.
             fresh: Forget the state that these hosts had, down to their first generation.
+            disk_size: Give new hosts a disk of this size, such as ``1G``; without, it has no end.
 
         Raises:
             LabError: A host does not answer SSH in time, or a step before that failed.
@@ -83,7 +88,7 @@ class Lab:
             base = image.ensure(self.on_progress)
             if fresh:
                 self._forget(names)
-            lab = self._furnish(names, base)
+            lab = self._furnish(names, base, disk_size)
             self._boot(names, lab)
             self._wait(names, lab)
         return self.status()
@@ -97,6 +102,7 @@ class Lab:
         with locked(self.places.lock, self.on_progress):
             self._stop_hosts()
             self.cgroup.remove()
+            memory.clear(self.cgroup)
             if purge:
                 shutil.rmtree(self.places.root, ignore_errors=True)
                 deployer_nix.remove_mount_point()
@@ -167,7 +173,7 @@ class Lab:
                 self._host(name, lab.hosts[name]).kill()
             shutil.rmtree(self.places.host(name), ignore_errors=True)
 
-    def _furnish(self, names: Sequence[str], base: Image) -> LabRecord:
+    def _furnish(self, names: Sequence[str], base: Image, disk_size: str | None) -> LabRecord:
         """Make what is missing in the lab's folder, and record it."""
         lab = record.load(self.places.record)
         if lab is None:
@@ -181,7 +187,7 @@ class Lab:
         if new := [name for name in names if not self._is_furnished(name, lab)]:
             first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
             for name in new:
-                lab = self._new_host(name, lab, authorized, first)
+                lab = self._new_host(name, lab, authorized, first, disk_size)
         ssh_files.write(self.places, lab)
         lab.save(self.places.record)
         return lab
@@ -199,7 +205,9 @@ class Lab:
         )
         return Image(lab.base)
 
-    def _new_host(self, name: str, lab: LabRecord, authorized: str, first: seed.Seed) -> LabRecord:
+    def _new_host(
+        self, name: str, lab: LabRecord, authorized: str, first: seed.Seed, disk_size: str | None
+    ) -> LabRecord:
         key = keys.generate()
         old = lab.hosts.get(name)
         number = lab.next_number() if old is None else old.number
@@ -208,6 +216,8 @@ class Lab:
         made = self._host(name, host)
         furnish(made, authorized, key)
         seed.plant(first, made.folder)
+        if disk_size is not None:
+            disk.give(made, disk_size)
         (made.folder / _COMPLETE).touch()
         return lab.with_host(name, host)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections.abc import Callable
 
@@ -10,6 +12,7 @@ from lab_bench import Bench
 
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.faults import FaultOptions
+from orchestrator.lab.namespaces import inside_network
 
 pytestmark = pytest.mark.lab
 
@@ -90,6 +93,58 @@ def test_full_disk(bench: Bench) -> None:
     bench.lab.fault("alpha", "heal")
     assert bench.ssh("alpha", write).startswith("/nix/store/")
     bench.ssh("alpha", "nix-store --verify --check-contents")
+
+
+def test_a_disk_with_an_end(bench_factory: Callable[..., Bench]) -> None:
+    """A host's own disk is full for all that it writes; what was written stays."""
+    bench = bench_factory("gamma")
+    bench.lab.up(["gamma"], disk_size="400M")
+    bench.lab.fault("gamma", "disk-full", FaultOptions(size="1m"))
+    bench.ssh("gamma", "echo kept > /nix/note")
+    for folder in ("/nix", "/var", "/boot", "/etc"):
+        write = f"head -c 5000000 /dev/zero 2>&1 > {folder}/big || true; rm -f {folder}/big"
+        assert "No space left" in bench.ssh("gamma", f"({write}) 2>&1"), folder
+    bench.lab.fault("gamma", "heal")
+    bench.ssh("gamma", "head -c 5000000 /dev/zero > /var/big")
+    assert bench.ssh("gamma", "cat /nix/note") == "kept"
+    bench.lab.fault("gamma", "kill")
+    bench.lab.fault("gamma", "start")
+    assert bench.ssh("gamma", "cat /nix/note; stat -c %s /var/big") == "kept\n5000000"
+
+
+def test_out_of_memory(bench: Bench) -> None:
+    """What takes too much is killed, the host goes on; healing gives all memory back."""
+    take = "head -c 60000000 /dev/zero | tail -c 50000000 | wc -c"
+    bench.lab.fault("alpha", "memory-full", FaultOptions(size="24m"))
+    assert bench.ssh("alpha", f"{take} 2>&1 || true") == "0"
+    assert bench.ssh("alpha", "systemctl is-system-running || true") in ("running", "degraded")
+    bench.lab.fault("alpha", "heal")
+    assert bench.ssh("alpha", take) == "50000000"
+
+
+def test_lossy_link(bench: Bench) -> None:
+    """Packets are lost each way, about as many as told; healing loses none."""
+    bench.lab.fault("alpha", "lossy", FaultOptions(loss=30))
+    arrived = [_arrives(bench) for _ in range(200)]
+    bench.lab.fault("alpha", "heal")
+    # Both ways: 0.7 * 0.7. Six standard deviations to each side.
+    assert 0.28 < sum(arrived) / len(arrived) < 0.70
+    assert all(_arrives(bench) for _ in range(50))
+
+
+def _arrives(bench: Bench) -> bool:
+    """Send an echo request (RFC 792), and tell whether its reply comes back."""
+    request = struct.pack("!BBHHH", 8, 0, 0xF7FE, 1, 0)
+    address = (bench.lab.host("alpha").record.address, 0)
+    icmp = (socket.AF_INET, socket.SOCK_RAW, socket.getprotobyname("icmp"))
+    with inside_network(bench.lab.network.require()), socket.socket(*icmp) as end:
+        end.settimeout(0.05)
+        end.sendto(request, address)
+        try:
+            end.recv(100)
+        except TimeoutError:
+            return False
+    return True
 
 
 def test_stop_and_an_off_host(bench: Bench) -> None:
