@@ -66,11 +66,12 @@ async def change(
     Raises:
         StepError: A step failed, and the host was not changed.
     """
-    async with held(work, line):
+    async with held(work, line) as holding:
         await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
         async with work.session.gates.activations:
             executor, state = await _ask_again(work, stack, line.executor)
+            await holding.last_look()
             outcome = await Activation(work, plan, state, executor, stack).run()
         if isinstance(outcome, Deployed):
             return await reboot(work, plan, outcome, line)

@@ -1,20 +1,217 @@
-"""Have a host to oneself while it is changed: no two deployments at once, none against a hold."""
+"""Have a host to oneself while it is changed: no two deployments at once, none against a hold.
+
+The lock is on the host and ends by itself: a deployer that is gone locks nobody out. What it cannot
+do is to stop an activation that has begun; that one's guard is on the host and decides alone.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
+from orchestrator.adapters.host import lock
+from orchestrator.adapters.host.lock import Answer, Claim, Told
+from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
+from orchestrator.engine.interrupt import ended
 from orchestrator.engine.line import Line
 from orchestrator.engine.work import HostWork
+from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.lock import Hold, Lock
 from orchestrator.model.state import HostState
+
+RENEWALS = 4.5
+"""How often a lock is renewed within the time that it counts."""
+
+RELEASE_SECONDS = 25.0
+"""For releasing a lock, on a new connection too: a person may be waiting for the end."""
 
 
 def refuse_if_taken(work: HostWork, state: HostState) -> None:
-    """Refuse before anything is built what the host's lock or hold forbids."""
+    """Refuse before anything is built what the host's lock or hold forbids.
+
+    Raises:
+        RefusedError: A hold stands that was not named, or another deployment is at it.
+    """
+    if state.hold and state.hold.id != work.session.request.despite_hold:
+        raise _held(work, state.hold)
+    if state.lock and state.lock.is_live and state.lock.token != work.session.token:
+        raise _locked(work, state.lock)
 
 
 @contextlib.asynccontextmanager
-async def held(work: HostWork, line: Line) -> AsyncIterator[None]:
-    """Hold the host's lock while the context is open."""
-    yield
+async def held(work: HostWork, line: Line) -> AsyncIterator[Holding]:
+    """Hold the host's lock while the context is open; what is within ends where it is lost.
+
+    Raises:
+        RefusedError: A hold stands, or another deployment is at it: before or meanwhile.
+        StepError: The lock could not be taken.
+    """
+    holding = Holding(work, line)
+    try:
+        await holding.take()
+        async with holding.renewed():
+            yield holding
+    finally:
+        await holding.release()
+
+
+class Holding:
+    """The lock of one host, as this run has it."""
+
+    def __init__(self, work: HostWork, line: Line) -> None:
+        request, run = work.session.request, work.session.run
+        self._work = work
+        self._line = line
+        self._claim = Claim(
+            token=work.session.token,
+            who=run.who,
+            run=run.number,
+            reason=_reason(work),
+            since=datetime.now(UTC),
+            seconds=max(1, int(min(work.host.deadlines.lock, LONGEST_SECONDS))),
+            despite=request.despite_hold or "",
+        )
+        self._boot_id = ""
+        self._stands = False
+        self._asked = 0.0
+        self._past_return = False
+        self._lost: StepError | None = None
+
+    async def take(self) -> None:
+        """Take the lock.
+
+        Raises:
+            RefusedError: A hold stands, or another deployment is at it.
+            StepError: The host could not be asked.
+        """
+        # From here on it may be there, though no answer came.
+        self._stands, self._asked = True, time.monotonic()
+        told = await self._line.ask(lambda executor: lock.take(executor, self._claim))
+        self._boot_id = told.boot_id
+        if told.answer is not Answer.DONE:
+            self._stands = False
+            raise _refusal(self._work, told)
+        if told.unreadable:
+            self._work.notice("its lock could not be read; it counted as nobody's", warning=True)
+        if told.lock and told.lock.run is not None and told.lock.token != self._claim.token:
+            words = told.lock.in_words(datetime.now(UTC))
+            self._work.notice(f"took over a lock whose deployer is gone: {words}", warning=True)
+
+    async def last_look(self) -> None:
+        """Make sure that the lock is ours, right before the host is changed.
+
+        From here on a lock that is lost stops nothing: the guard on the host decides.
+
+        Raises:
+            RefusedError: It is lost, or the host is held now.
+            StepError: The host could not be asked.
+        """
+        await self._renew()
+        self._past_return = True
+
+    @contextlib.asynccontextmanager
+    async def renewed(self) -> AsyncIterator[None]:
+        """Renew the lock while the context is open; where it is lost, end what is within."""
+        body = asyncio.current_task()
+        assert body is not None
+        renewing = asyncio.create_task(self._keep_renewing(body))
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._lost is None or body.uncancel() > 0:
+                raise
+            raise self._lost from None
+        finally:
+            await ended(renewing)
+
+    async def release(self) -> None:
+        """Give the lock back; where that cannot be, say until when it stands."""
+        if not self._stands:
+            return
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._line.ask(lambda executor: lock.release(executor, self._claim.token))
+        except (StepError, TimeoutError) as error:
+            self._tell_it_stands(getattr(error, "message", "the host does not answer"))
+        except asyncio.CancelledError:
+            self._tell_it_stands("there was no time left")
+            raise
+
+    async def _keep_renewing(self, body: asyncio.Task[object]) -> None:
+        while True:
+            await asyncio.sleep(self._claim.seconds / RENEWALS)
+            try:
+                await self._renew()
+            except RefusedError as error:
+                if not self._past_return:
+                    self._lost = error
+                    body.cancel()
+                else:
+                    why = f"{error.message}; this deployment goes on: the host is being changed"
+                    self._work.notice(why, warning=True)
+                return
+            except StepError as error:
+                self._work.log(f"the lock was not renewed, and will be tried again: {error}")
+
+    async def _renew(self) -> None:
+        asked = time.monotonic()
+        told = await self._line.ask(
+            lambda executor: lock.renew(executor, self._claim, self._boot_id)
+        )
+        if told.answer is not Answer.DONE:
+            self._stands = self._stands and told.answer is Answer.HELD
+            raise _refusal(self._work, told, lost=True)
+        self._asked = asked
+
+    def _tell_it_stands(self, why: str) -> None:
+        left = self._asked + self._claim.seconds - time.monotonic()
+        if left <= 0:
+            return
+        until = datetime.now().astimezone() + timedelta(seconds=left)
+        self._work.notice(
+            f"its lock was not released: {why}. It counts until {until:%H:%M:%S} ({left:.0f} s); "
+            f"at once: orchestrator lock steal {self._work.host.name}",
+            warning=True,
+        )
+
+
+def _reason(work: HostWork) -> str:
+    request = work.session.request
+    what = request.title or request.goal.value
+    return what if request.emergency is None else f"emergency: {request.emergency}"
+
+
+def _refusal(work: HostWork, told: Told, *, lost: bool = False) -> RefusedError:
+    if told.answer is Answer.HELD and told.hold:
+        return _held(work, told.hold)
+    if not lost:
+        return _locked(work, told.lock)
+    if told.lock is None:
+        message = "its lock is gone: somebody removed it, or another deployment came and went"
+    else:
+        message = f"its lock was taken away {told.lock.in_words(datetime.now(UTC))}"
+    return RefusedError(message, hint="look at what it runs (orchestrator status), then deploy")
+
+
+def _held(work: HostWork, hold: Hold) -> RefusedError:
+    name = work.host.name
+    return RefusedError(
+        f"held {hold.in_words(datetime.now(UTC))}",
+        hint=f"lift it: orchestrator release {name}; or go past it: --despite-hold {hold.id}",
+    )
+
+
+def _locked(work: HostWork, other: Lock | None) -> RefusedError:
+    name = work.host.name
+    whose = other.in_words(datetime.now(UTC)) if other else "by somebody"
+    left = f"{other.expires_in:.0f} s" if other else "its time"
+    return RefusedError(
+        f"another deployment is at it: locked {whose}",
+        hint=(
+            f"wait for its end; where its deployer is gone, the lock ends in {left}; "
+            f"take it away: orchestrator lock steal {name}"
+        ),
+    )

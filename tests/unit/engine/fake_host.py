@@ -18,7 +18,7 @@ from orchestrator.adapters import nix, nix_build
 from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
-from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host import lock_scripts, scripts
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
@@ -48,6 +48,7 @@ NAMES = {
         *("ACTIVATE", "COMMIT", "RETURN", "RECORD"),
     )
 }
+LOCKING = {lock_scripts.TAKE: "take", lock_scripts.RENEW: "renew", lock_scripts.RELEASE: "release"}
 
 
 def system(letter: str) -> OutPath:
@@ -89,6 +90,7 @@ class FakeHost:
     roots: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     connections: int = 0
+    locked_by: str | None = None
 
     @property
     def state(self) -> tuple[OutPath | None, OutPath | None, OutPath | None]:
@@ -116,6 +118,17 @@ class FakeHost:
         lines += [f"failed={unit}" for unit in self.failed]
         if self.record is not None:
             lines.append(f"record={json.dumps(self.record)}")
+        return "\n".join(lines)
+
+    def lock(self, verb: str, token: str) -> str:
+        """Do one of the lock's scripts: a lock counts here until it is released."""
+        before = self.locked_by
+        done = before in (None, token) if verb == "take" else before == token
+        if done:
+            self.locked_by = None if verb == "release" else token
+        lines = ["uptime=1000", f"answer={'done' if done else 'locked'}"]
+        if before:
+            lines += ["lock=", f"lock.token={before}", "lock.who=bob@sofa", "lock.expires=1090"]
         return "\n".join(lines)
 
     def work(self, name: str, arguments: Sequence[str]) -> Unit:
@@ -152,6 +165,8 @@ class FakeExecutor:
             raise UnreachableError("the connection was lost")
         if argv[0] != "/bin/sh":
             return CommandResult(0, b"", b"")
+        if argv[2] in LOCKING:
+            return CommandResult(0, self.host.lock(LOCKING[argv[2]], argv[4]).encode(), b"")
         name = NAMES[argv[2]]
         try:
             early = self.host.meet(name)
