@@ -1,161 +1,200 @@
-"""The runs of a fleet on this machine, in SQLite. A log: hosts themselves are the truth."""
+"""The runs of a fleet on this machine: a log that never stops a deployment, and never lies.
+
+Hosts themselves are the truth. A run is in the database, or, where that could not be used then, in
+its folder only.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.adapters.history_file import DamagedHistoryError, HistoryError, HistoryFile
+from orchestrator.adapters.run_folders import RunFolders
+from orchestrator.errors import UsageError
 from orchestrator.model.outcome import outcome_name
-from orchestrator.model.run import PastRun, Report
+from orchestrator.model.run import Before, HostResult, PastResult, PastRun, Report
+from orchestrator.model.store import OutPath
 
-VERSION = 1
-"""``PRAGMA user_version``: a database of another version is set aside, not misread."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
-  started TEXT NOT NULL,
-  who TEXT NOT NULL,
-  revision TEXT,
-  goal TEXT NOT NULL,
-  seconds REAL,
-  exit_code INTEGER
-);
-CREATE TABLE IF NOT EXISTS results (
-  run INTEGER NOT NULL REFERENCES runs (number),
-  host TEXT NOT NULL,
-  outcome TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  out_path TEXT,
-  seconds REAL NOT NULL,
-  PRIMARY KEY (run, host)
-);
-"""
+T = TypeVar("T")
 
 
-class UnreadableHistoryError(OrchestratorError):
-    """The database is damaged, or of another version."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run's number and folder.
+
+    Attributes:
+        number: No other run of this fleet on this machine has it.
+        folder: It was made for it.
+        notice: Why the database does not have the run, or has no other; ``None`` where it has.
+    """
+
+    number: int
+    folder: Path
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Runs, newest first.
+
+    Attributes:
+        notice: Why only the runs' folders could be asked; ``None`` where the database was.
+    """
+
+    runs: tuple[PastRun, ...]
+    notice: str | None = None
 
 
 class History:
-    """The database of one fleet's runs.
+    """What is known of one fleet's runs.
 
     Args:
-        file: The database; it and its folder are made where they are missing.
+        file: The database; runs' folders are in ``runs`` beside it.
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file = HistoryFile(file)
+        self._folders = RunFolders(file.parent / "runs")
 
-    def begin(self, who: str, revision: str | None, goal: str, started: datetime) -> int:
-        """Enter a run and give it its number.
+    def begin(self, who: str, revision: str | None, title: str, started: datetime) -> Begun:
+        """Give a run its number and its folder, and enter it.
 
         Raises:
-            OrchestratorError: The database cannot be written.
+            OrchestratorError: There is no place for the run's folder.
         """
-        row = (started.astimezone(UTC).isoformat(), who, revision, goal)
+        row = (started.astimezone(UTC).isoformat(), who, revision, title)
         try:
-            return self._insert(row)
-        except UnreadableHistoryError:
-            self._set_aside()
-            return self._insert(row)
+            (number, folder), notice = self._healed(lambda: self._enter(row))
+        except HistoryError as error:
+            number, folder = self._folders.claim_next()
+            return Begun(number, folder, f"{error.message}; run {number} goes on without it")
+        return Begun(number, folder, notice)
 
-    def _insert(self, row: tuple[str | None, ...]) -> int:
-        query = "INSERT INTO runs (started, who, revision, goal) VALUES (?, ?, ?, ?)"
-        with self._open() as database:
-            number = database.execute(query, row).lastrowid
-        assert number is not None
-        return number
+    def finish(self, report: Report) -> str | None:
+        """Enter how a run ended, and the run itself where that could not be done before.
 
-    def finish(self, report: Report) -> None:
-        """Enter how a run ended.
+        Returns:
+            Why something could not be kept; ``None`` where all was.
+        """
+        try:
+            _, notice = self._healed(lambda: self._end(report))
+        except HistoryError as error:
+            return f"{error.message}; how run {report.run.number} ended is in its folder only"
+        return notice
+
+    def recent(self, count: int) -> Past:
+        """The newest runs; of those that the database has not, what their folders tell."""
+        try:
+            kept, notice = self._rows(count), None
+        except HistoryError as error:
+            kept, notice = {}, f"{error.message}; what follows is told by the runs' folders"
+        numbers = sorted({*kept, *self._folders.numbers()[:count]}, reverse=True)[:count]
+        runs = tuple(kept.get(number) or self._folders.read(number) for number in numbers)
+        return Past(runs, notice)
+
+    def results(self, number: int) -> dict[str, PastResult]:
+        """What became of each host in a run, and what it was before.
 
         Raises:
-            OrchestratorError: The database cannot be written.
+            UsageError: No such run is known on this machine.
         """
-        rows = [
-            (
-                report.run.number,
-                name,
-                outcome_name(result.outcome),
-                result.outcome.reason,
-                str(getattr(result.outcome, "out_path", None) or "") or None,
-                result.seconds,
+        found: dict[str, PastResult] = {}
+        with contextlib.suppress(HistoryError):
+            found = self._results(number)
+        if not found and number not in self._folders.numbers():
+            raise UsageError(
+                f"there is no run {number} of this fleet on this machine",
+                hint="orchestrator history lists those that there are",
             )
-            for name, result in report.hosts.items()
-        ]
-        with self._open() as database:
-            database.execute(
-                "UPDATE runs SET seconds = ?, exit_code = ? WHERE number = ?",
-                (report.seconds, report.exit_code, report.run.number),
-            )
-            database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", rows)
+        return found or self._folders.results(number)
 
-    def recent(self, count: int) -> tuple[PastRun, ...]:
-        """The newest runs, newest first."""
-        with self._open() as database:
+    def _healed(self, act: Callable[[], T]) -> tuple[T, str | None]:
+        """Act; where the database is damaged, set it aside and act on a new one."""
+        try:
+            return act(), None
+        except DamagedHistoryError as error:
+            aside = self._file.set_aside()
+            return act(), f"{error.message}; it was set aside as {aside}, and a new one was begun"
+
+    def _enter(self, row: tuple[str | None, ...]) -> tuple[int, Path]:
+        folder: Path | None = None
+        try:
+            with self._file.open(write=True) as database:
+                number, folder = self._claim(database, _insert(database, row))
+            return number, folder
+        except HistoryError:
+            if folder is not None:
+                folder.rmdir()  # the number was not entered, and goes to who comes next
+            raise
+
+    def _claim(self, database: sqlite3.Connection, number: int) -> tuple[int, Path]:
+        """Make the folder of the run that was entered last."""
+        if number > 1 or not self._folders.last():
+            with contextlib.suppress(FileExistsError):
+                return number, self._folders.claim(number)
+        # The database is new, or that number was given to a run which it does not know.
+        last = self._folders.last()
+        database.execute("UPDATE runs SET number = ? WHERE number = ?", (last + 1, number))
+        database.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'runs'", (last + 1,))
+        return last + 1, self._folders.claim(last + 1)
+
+    def _end(self, report: Report) -> None:
+        run = report.run
+        started = run.started.astimezone(UTC).isoformat()
+        ending = (report.seconds, report.exit_code)
+        with self._file.open(write=True) as database:
+            database.execute(
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) "
+                "DO UPDATE SET seconds = excluded.seconds, exit_code = excluded.exit_code",
+                (run.number, started, run.who, run.revision, run.title, *ending),
+            )
+            database.executemany(
+                "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(run.number, name, *_columns(result)) for name, result in report.hosts.items()],
+            )
+
+    def _rows(self, count: int) -> dict[int, PastRun]:
+        with self._file.open() as database:
             runs = database.execute(
                 "SELECT number, started, who, revision, goal, seconds, exit_code FROM runs "
                 "ORDER BY number DESC LIMIT ?",
                 (count,),
             ).fetchall()
-            return tuple(_past(row, database) for row in runs)
+            return {row[0]: _past(row, database) for row in runs}
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open, and commit at the end."""
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            database = self._ready()
-            with contextlib.closing(database), database:
-                yield database
-        except (OSError, sqlite3.OperationalError) as error:
-            raise OrchestratorError(
-                f"the history {self._file} cannot be written: {error}",
-                hint="is the disk full, or the file another user's?",
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise UnreadableHistoryError(
-                f"the history {self._file} is damaged or of another version: {error}",
-                hint="the next deployment sets it aside and begins a new one",
-            ) from error
+    def _results(self, number: int) -> dict[str, PastResult]:
+        query = (
+            "SELECT host, outcome, out_path, before_running, before_profile, before_boot_default "
+            "FROM results WHERE run = ?"
+        )
+        with self._file.open() as database:
+            rows = database.execute(query, (number,)).fetchall()
+        return {host: _result(outcome, *paths) for host, outcome, *paths in rows}
 
-    def _ready(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._file, timeout=10)
-        try:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version == VERSION:
-                return database
-            if version != 0:
-                raise sqlite3.DatabaseError(f"version {version}")
-            database.executescript(_SCHEMA)
-            database.execute(
-                "INSERT OR IGNORE INTO sqlite_sequence SELECT 'runs', ? "
-                "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'runs')",
-                (self._last_folder(),),
-            )
-            # Last: with it the database counts as ready.
-            database.execute(f"PRAGMA user_version = {VERSION}")
-            database.commit()
-        except sqlite3.Error:
-            database.close()
-            raise
-        return database
 
-    def _last_folder(self) -> int:
-        """The highest run that left a folder: a new database never gives a number twice."""
-        numbers = [
-            int(path.name) for path in self._file.parent.glob("runs/*") if path.name.isdecimal()
-        ]
-        return max(numbers, default=0)
+def _insert(database: sqlite3.Connection, row: tuple[str | None, ...]) -> int:
+    query = "INSERT INTO runs (started, who, revision, goal) VALUES (?, ?, ?, ?)"
+    number = database.execute(query, row).lastrowid
+    assert number is not None
+    return number
 
-    def _set_aside(self) -> None:
-        self._file.rename(self._file.with_suffix(f".unreadable-{datetime.now():%Y%m%d-%H%M%S}"))
+
+def _columns(result: HostResult) -> tuple[Any, ...]:
+    outcome, before = result.outcome, result.before or Before()
+    paths = (
+        getattr(outcome, "out_path", None),
+        before.running,
+        before.profile,
+        before.boot_default,
+    )
+    out, *rest = (None if path is None else path.path for path in paths)
+    return (outcome_name(outcome), outcome.reason, out, result.seconds, *rest)
 
 
 def _past(row: tuple[Any, ...], database: sqlite3.Connection) -> PastRun:
@@ -163,3 +202,8 @@ def _past(row: tuple[Any, ...], database: sqlite3.Connection) -> PastRun:
     query = "SELECT host, outcome FROM results WHERE run = ? ORDER BY host"
     hosts = tuple(database.execute(query, (number,)))
     return PastRun(number, started, who, revision, goal, seconds, code, hosts)
+
+
+def _result(outcome: str, *texts: str | None) -> PastResult:
+    out, *paths = (None if text is None else OutPath(text) for text in texts)
+    return PastResult(outcome, out, Before(*paths) if any(paths) else None)

@@ -12,13 +12,16 @@ from orchestrator.cli.options import Target, json_option, target_options
 @target_options
 @json_option
 def history(count: int, target: Target, as_json: bool) -> None:
-    """Past runs from this machine, newest first."""
+    """Past runs from this machine, newest first.
+
+    A run that could not be entered into the history's database is told by its folder, and marked.
+    """
     from orchestrator.adapters.history import History
     from orchestrator.cli.fleet import open_inventory
-    from orchestrator.cli.output import results
+    from orchestrator.cli.output import results, words
     from orchestrator.engine.setup import state_folder
     from orchestrator.render.history import draw_history
 
     fleet = open_inventory(target).fleet
-    runs = History(state_folder(fleet) / "history.db").recent(count)
-    draw_history(runs, results(), as_json=as_json)
+    past = History(state_folder(fleet) / "history.db").recent(count)
+    draw_history(past.runs, past.notice, results(), words(), as_json=as_json)

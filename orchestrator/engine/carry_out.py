@@ -18,6 +18,7 @@ from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.event import Phase
 from orchestrator.model.outcome import Completed, Deployed, Outcome
 from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.run import Before
 from orchestrator.model.state import HostState
 
 
@@ -71,6 +72,7 @@ async def change(
         await deliver(work, plan, line.executor)
         async with work.session.gates.activations:
             executor, state = await _ask_again(work, stack, line.executor)
+            work.before = Before(state.running, state.profile, state.boot_default)
             await holding.last_look()
             outcome = await Activation(work, plan, state, executor, stack).run()
         if isinstance(outcome, Deployed):

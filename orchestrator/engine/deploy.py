@@ -24,7 +24,6 @@ from orchestrator.engine.pushes import Pushes
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
-from orchestrator.errors import OrchestratorError
 from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Failed, Outcome, Problem
@@ -32,8 +31,10 @@ from orchestrator.model.run import DeployRequest, HostResult, Report, Run
 from orchestrator.plan.select import select
 
 
-async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> Run:
-    """Give a run its number and its folder."""
+async def _begin(
+    setup: Setup, request: DeployRequest, known: KnownSystems
+) -> tuple[Run, str | None]:
+    """Give a run its number and its folder; and say what the history could not keep."""
     if await known.all_known():
         nix.require()
     else:
@@ -45,11 +46,11 @@ async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> R
     started = datetime.now(UTC)
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     history = History(setup.state / "history.db")
-    goal = f"plan {request.goal.value}" if request.plan_only else request.goal.value
-    number = history.begin(who, revision, goal, started)
-    folder = Path(setup.state, "runs", str(number))
-    folder.mkdir(parents=True, mode=0o700)
-    return Run(number, str(folder), who, revision, started)
+    title = request.title or request.goal.value
+    if request.plan_only:
+        title = f"plan {title}"
+    begun = history.begin(who, revision, title, started)
+    return Run(begun.number, str(begun.folder), who, revision, started, title), begun.notice
 
 
 async def deploy(
@@ -69,7 +70,7 @@ async def deploy(
     Raises:
         UsageError: A selector matches nothing; there is no Nix, or too old a one; or the
             environment limits evaluations to what is no size.
-        OrchestratorError: The state folder cannot be written.
+        OrchestratorError: There is no place for the run's folder.
         Exception: A bug. Every host has come to its end, and the report was emitted, before it
             is raised.
     """
@@ -79,7 +80,7 @@ async def deploy(
     evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
     if request.goal.contacts_host:
         warm_up()
-    run = await _begin(setup, request, known)
+    run, not_kept = await _begin(setup, request, known)
     interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
     gates = Gates.of(setup.fleet.limits)
     session = Session(
@@ -98,6 +99,8 @@ async def deploy(
         rollout=Rollout(),
     )
     emit(RunStarted(run, request.goal, tuple(host.name for host in hosts), request.plan_only))
+    if not_kept:
+        emit(Notice(not_kept, warning=True))
     bugs: list[Exception] = []
     try:
         with interrupt.listening():
@@ -146,15 +149,13 @@ async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResul
         outcome = Failed(message, Problem(step_name(work.phase), message))
     seconds = time.monotonic() - work.began
     session.emit(HostFinished(host.name, outcome, seconds))
-    return HostResult(outcome, seconds)
+    return HostResult(outcome, seconds, work.before)
 
 
 def _remember(setup: Setup, report: Report, emit: Emit) -> None:
     """Enter the run's end into the history; a full disk must not hide what happened."""
-    try:
-        History(setup.state / "history.db").finish(report)
-    except OrchestratorError as error:
-        emit(Notice(error.message, warning=True))
+    if not_kept := History(setup.state / "history.db").finish(report):
+        emit(Notice(not_kept, warning=True))
 
 
 def _merge_junit(report: Report) -> None:

@@ -22,7 +22,7 @@ from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Problem
-from orchestrator.model.run import DeployRequest, Run
+from orchestrator.model.run import Before, DeployRequest, Run
 
 if TYPE_CHECKING:
     from orchestrator.engine.rollout import Rollout
@@ -60,6 +60,7 @@ class HostWork:
     Attributes:
         phase: What the host is busy with.
         began: When its turn came, by the monotonic clock.
+        before: What the host was before it began to be changed.
     """
 
     def __init__(self, session: Session, host: Host) -> None:
@@ -67,6 +68,7 @@ class HostWork:
         self.host = host
         self.phase = Phase.WAIT
         self.began = time.monotonic()
+        self.before: Before | None = None
 
     @contextlib.contextmanager
     def step(self, phase: Phase) -> Iterator[None]:

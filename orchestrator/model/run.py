@@ -21,7 +21,7 @@ from orchestrator.model.outcome import (
     Skipped,
     Unchanged,
 )
-from orchestrator.model.store import Evaluated
+from orchestrator.model.store import Evaluated, OutPath
 
 
 class Reboot(Enum):
@@ -83,6 +83,7 @@ class Run:
         folder: Absolute path of the run's folder: events, logs, reports.
         who: ``user@machine``.
         revision: The fleet's git revision, ``-dirty`` appended where it is; ``None`` outside git.
+        title: What the history calls it.
     """
 
     number: int
@@ -90,14 +91,29 @@ class Run:
     who: str
     revision: str | None
     started: datetime
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a host was before a run changed it."""
+
+    running: OutPath | None = None
+    profile: OutPath | None = None
+    boot_default: OutPath | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HostResult:
-    """A host's outcome and the seconds that it took."""
+    """A host's outcome and the seconds that it took.
+
+    Attributes:
+        before: What the host was; ``None`` where the run did not begin to change it.
+    """
 
     outcome: Outcome
     seconds: float
+    before: Before | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,7 @@ class PastRun:
         started: ISO 8601, UTC.
         exit_code: ``None`` where the run never reported its end.
         hosts: Pairs of a host's name and its outcome's.
+        kept: Whether the history's database has it; else this is what the run's folder tells.
     """
 
     number: int
@@ -144,6 +161,22 @@ class PastRun:
     seconds: float | None
     exit_code: int | None
     hosts: tuple[tuple[str, str], ...]
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PastResult:
+    """What became of one host in a past run.
+
+    Attributes:
+        outcome: The outcome's name.
+        out_path: The system that was deployed.
+        before: What the host was; ``None`` where the run did not change it, or that is not known.
+    """
+
+    outcome: str
+    out_path: OutPath | None
+    before: Before | None
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:

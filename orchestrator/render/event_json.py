@@ -28,7 +28,7 @@ from orchestrator.model.outcome import (
     Unchanged,
     outcome_name,
 )
-from orchestrator.model.run import HostResult, Report
+from orchestrator.model.run import Before, HostResult, Report
 from orchestrator.model.store import OutPath
 
 Json = dict[str, object]
@@ -63,13 +63,15 @@ def phase_name(phase: Phase) -> str:
 
 
 def result_to_json(result: HostResult) -> Json:
-    """Say how a host ended."""
-    return _result(result.outcome, result.seconds)
+    """Say how a host ended, and what it was before it began to be changed."""
+    before = {} if result.before is None else {"before": _before(result.before)}
+    return {**_result(result.outcome, result.seconds), **before}
 
 
 def _run_started(event: RunStarted) -> Json:
     return {
         "run": event.run.number,
+        "title": event.run.title,
         "goal": event.goal.value,
         "plan": event.plan_only,
         "hosts": list(event.hosts),
@@ -105,9 +107,21 @@ def _result(outcome: Outcome, seconds: float) -> Json:
     }
 
 
+def _before(before: Before) -> Json:
+    return {
+        "running": _text(before.running),
+        "profile": _text(before.profile),
+        "boot_default": _text(before.boot_default),
+    }
+
+
 def _path(outcome: Outcome) -> str | None:
     out: OutPath | None = None if isinstance(outcome, Skipped) else outcome.out_path
-    return None if out is None else str(out)
+    return _text(out)
+
+
+def _text(path: OutPath | None) -> str | None:
+    return None if path is None else path.path
 
 
 def _more(outcome: Outcome) -> Json:

@@ -10,6 +10,7 @@ from datetime import datetime
 from orchestrator.model.run import PastRun
 from orchestrator.render.output import Output
 from orchestrator.render.tables import Column, duration, print_json, print_table
+from orchestrator.render.text import clean
 
 _COLUMNS = (
     Column("run", right=True),
@@ -22,18 +23,37 @@ _COLUMNS = (
 )
 
 
-def draw_history(runs: Sequence[PastRun], results: Output, *, as_json: bool) -> None:
-    """Draw runs, newest first."""
+def draw_history(
+    runs: Sequence[PastRun],
+    notice: str | None,
+    results: Output,
+    words: Output,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw runs, newest first.
+
+    Args:
+        runs: The runs.
+        notice: What is wrong with the history's database.
+        results: Standard output.
+        words: Standard error.
+        as_json: As JSON instead of a table.
+    """
+    if notice is not None:
+        words.line(f"warning: {clean(notice)}")
     if as_json:
         print_json(results, [{**asdict(run), "hosts": dict(run.hosts)} for run in runs])
     else:
         print_table(results, _COLUMNS, [_row(run) for run in runs])
+        if not all(run.kept for run in runs):
+            words.line("* is not in the history's database: told by the run's folder")
 
 
 def _row(run: PastRun) -> tuple[str, ...]:
     counts = Counter(outcome for _, outcome in run.hosts)
     return (
-        str(run.number),
+        str(run.number) if run.kept else f"*{run.number}",
         f"{datetime.fromisoformat(run.started).astimezone():%Y-%m-%d %H:%M}",
         run.who,
         run.goal,

@@ -119,7 +119,7 @@ def test_runs_are_numbered_and_remembered(fake: Fake) -> None:
     assert [run.number for run in runs] == [1, 2]
     assert runs[0].revision == "abc-dirty"
     assert Path(runs[1].folder).stat().st_mode & 0o777 == 0o700
-    newest, oldest = History(fake.setup.state / "history.db").recent(9)
+    newest, oldest = History(fake.setup.state / "history.db").recent(9).runs
     assert (newest.number, newest.exit_code) == (2, 1)
     assert dict(oldest.hosts) == {"p620": "skipped", "razer": "unchanged", "p510": "unchanged"}
 
