@@ -65,6 +65,9 @@ class RunLog(Renderer):
             self._close(f"{event.host}.log")
         if isinstance(event, RunFinished):
             self._write_report(self._folder, event.report)
+            # What comes then is of no run, or of the next one, which has a folder of its own.
+            self.close()
+            self._folder = None
 
     def close(self) -> None:
         """Close every file."""

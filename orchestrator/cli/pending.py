@@ -1,0 +1,152 @@
+"""``pending``, ``catch-up``, ``watch``: hosts that were absent when they were to be deployed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import (
+    Target,
+    host_argument,
+    json_option,
+    selectors_argument,
+    target_options,
+    verbose_option,
+)
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.engine.setup import Setup
+    from orchestrator.model.event import Event
+    from orchestrator.render.renderer import Renderer
+
+
+def _seconds(_: click.Context, __: click.Parameter, text: str) -> float:
+    """Read a time such as ``30s``, ``5m`` or ``1h``."""
+    found = re.fullmatch(r"([1-9]\d{0,6})(s|m|h)", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no time such as 30s, 5m or 1h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+@click.group(invoke_without_command=True)
+@target_options
+@json_option
+@click.pass_context
+def pending(context: click.Context, target: Target, as_json: bool) -> None:
+    """What waits for hosts that were absent, since when, and until when.
+
+    It is delivered by `orchestrator catch-up`, or by `orchestrator watch` as soon as they answer.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from orchestrator.cli.fleet import open_fleet
+    from orchestrator.cli.output import results, words
+    from orchestrator.engine.catch_up import all_waiting
+    from orchestrator.engine.setup import state_folder
+    from orchestrator.render.pending import draw_pending
+
+    entries = all_waiting(state_folder(open_fleet(target)), _say)
+    draw_pending(entries, results(), words(), as_json=as_json)
+
+
+@pending.command()
+@host_argument
+@target_options
+def drop(host: str, target: Target) -> None:
+    """Drop what waits for HOST. The host itself is not touched."""
+    from orchestrator.cli.fleet import open_fleet
+    from orchestrator.engine.catch_up import pending_systems
+    from orchestrator.engine.setup import state_folder
+
+    waiting = pending_systems(state_folder(open_fleet(target)), _say)
+    entry = waiting.of(host)
+    if entry is None or not waiting.drop(entry):
+        raise UsageError(f"nothing waits for {host!r}", hint="what does: orchestrator pending")
+    click.echo(f"{host}: {entry.system.out.name} of run {entry.run} waits no more", err=True)
+
+
+@click.command("catch-up")
+@selectors_argument()
+@target_options
+@json_option
+@verbose_option
+def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose: bool) -> int:
+    """Try each host that something waits for once; those that answer get exactly that system.
+
+    Exit codes as those of deploy: 3 where hosts are absent still.
+    """
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.loop import run
+    from orchestrator.cli.output import renderer
+    from orchestrator.engine import catch_up as engine
+    from orchestrator.model.run import exit_code
+
+    setup = open_setup(target)
+
+    async def work() -> int:
+        with renderer(as_json=as_json, verbose=verbose) as drawn:
+            entries = engine.waiting(setup, selectors, drawn.handle)
+            reports = await engine.catch_up(setup, entries, drawn.handle)
+        if not reports:
+            click.echo("nothing waits for these hosts", err=True)
+        if any(report.interrupted for report in reports):
+            return 130
+        return exit_code(one.outcome for report in reports for one in report.hosts.values())
+
+    return run(work())
+
+
+@click.command()
+@click.option(
+    "--interval",
+    callback=_seconds,
+    metavar="TIME",
+    default="1m",
+    show_default=True,
+    help="Between two looks; a host that stays absent is tried more and more seldom.",
+)
+@target_options
+@json_option
+def watch(interval: float, target: Target, as_json: bool) -> None:
+    """Deliver what waits as soon as hosts answer, until stopped; for a service.
+
+    A line for each thing that happens; nothing while nothing does. SIGTERM ends it: a host that
+    is being changed is brought to a proven state first.
+    """
+    from orchestrator.cli.fleet import open_fleet, open_setup
+    from orchestrator.cli.loop import run
+    from orchestrator.engine.watch import Watch
+
+    first = open_setup(target)
+
+    def load() -> Setup:
+        # The lab's hosts do not move; those of the inventory may.
+        return first if first.ssh.config else replace(first, fleet=open_fleet(target))
+
+    with _watch_lines(as_json=as_json) as drawn:
+        run(Watch(load, interval, drawn.handle).run())
+
+
+def _watch_lines(*, as_json: bool) -> Renderer:
+    from datetime import datetime
+
+    from orchestrator.cli.output import results, words
+    from orchestrator.render.fanout import Fanout
+    from orchestrator.render.jsonlines import JsonLines
+    from orchestrator.render.pending import WatchLines
+    from orchestrator.render.runlog import RunLog
+
+    lines: Renderer = JsonLines(results()) if as_json else WatchLines(words())
+    return Fanout([RunLog(lambda: datetime.now().astimezone()), lines], words())
+
+
+def _say(event: Event) -> None:
+    """Tell a person what is wrong with what waits."""
+    from orchestrator.cli.output import words
+    from orchestrator.render.pending import WatchLines
+
+    WatchLines(words()).handle(event)

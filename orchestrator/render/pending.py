@@ -1,0 +1,100 @@
+"""What waits for absent hosts, as a table; what ``watch`` does, a line for each thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from orchestrator.model.event import Event, HostFinished, Notice, RunStarted
+from orchestrator.model.pending import Pending
+from orchestrator.render.output import Colour, Output
+from orchestrator.render.plain import finished, notice
+from orchestrator.render.renderer import Renderer
+from orchestrator.render.tables import Cell, Column, ago, print_json, print_table
+from orchestrator.render.text import clean
+
+_COLUMNS = (
+    Column("host"),
+    Column("system", flexible=True),
+    Column("run", right=True),
+    Column("since"),
+    Column("expires"),
+    Column("last try"),
+)
+
+
+def draw_pending(
+    entries: Sequence[Pending], results: Output, words: Output, *, as_json: bool
+) -> None:
+    """Draw what waits."""
+    if as_json:
+        print_json(results, {entry.host: _to_json(entry) for entry in entries})
+    elif entries:
+        now = datetime.now(UTC)
+        print_table(results, _COLUMNS, [_row(entry, now) for entry in entries])
+    else:
+        words.line("nothing waits: no host was absent when it was to be deployed")
+
+
+def _row(entry: Pending, now: datetime) -> tuple[str | Cell, ...]:
+    return (
+        entry.host,
+        entry.system.out.short,
+        str(entry.run),
+        ago(entry.since, now),
+        f"{entry.expires.astimezone():%Y-%m-%d %H:%M}",
+        _last_try(entry, now),
+    )
+
+
+def _last_try(entry: Pending, now: datetime) -> str | Cell:
+    if entry.problem is not None:
+        return Cell(f"failed: {entry.problem}", Colour.BAD)
+    if entry.last_try is None:
+        return "none yet"
+    return f"{ago(entry.last_try, now)}, {entry.tries} in all"
+
+
+def _to_json(entry: Pending) -> dict[str, object]:
+    return {
+        "drv": entry.system.drv.path,
+        "out_path": entry.system.out.path,
+        "goal": entry.goal.value,
+        "run": entry.run,
+        "who": entry.who,
+        "revision": entry.revision,
+        "reason": entry.reason,
+        "since": entry.since.isoformat(),
+        "expires": entry.expires.isoformat(),
+        "tries": entry.tries,
+        "last_try": entry.last_try.isoformat() if entry.last_try else None,
+        "problem": entry.problem,
+    }
+
+
+class WatchLines(Renderer):
+    """Writes a line for each thing that happens, and none while nothing does: for a journal.
+
+    Args:
+        output: Where to.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._run = 0
+
+    def handle(self, event: Event) -> None:
+        """Write an event, where it is one that somebody looks for later."""
+        match event:
+            case RunStarted(run=run):
+                self._run = run.number
+            case Notice():
+                self._output.line(notice(event))
+            case HostFinished(host=host):
+                said = clean(finished(event, plan=False))
+                self._output.line(f"{host}: {said}, run {self._run}")
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Nothing is held open."""
