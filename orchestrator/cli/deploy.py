@@ -20,7 +20,7 @@ from orchestrator.cli.options import (
 from orchestrator.errors import UsageError
 from orchestrator.model.copying import CopyMethod
 from orchestrator.model.goal import Goal
-from orchestrator.model.host import BuildOn, BuildSite, Fleet
+from orchestrator.model.host import Absent, BuildOn, BuildSite, Fleet
 from orchestrator.model.run import DeployRequest
 
 if TYPE_CHECKING:
@@ -59,10 +59,15 @@ def _run_options(command: F) -> F:
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
 @click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
 @click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already.")
+@click.option(
+    "--absent",
+    type=click.Choice([policy.value for policy in Absent]),
+    help="What becomes of hosts that do not answer (default: what the inventory says).",
+)
 @click.option("--this-machine", is_flag=True, help="The machine that you sit on.")
 @click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers.")
 @_run_options
-def deploy(selectors: tuple[str, ...], **options: Any) -> int:
+def deploy(selectors: tuple[str, ...], absent: str | None, **options: Any) -> int:
     """Bring hosts to what the fleet says: all of them, or those selected.
 
     A host that is at its target already is left alone, and the reason is told. What fails on one
@@ -75,7 +80,16 @@ def deploy(selectors: tuple[str, ...], **options: Any) -> int:
         force=options.pop("force"),
         cache=not options.pop("no_cache"),
     )
-    return _run(request, **options)
+    return _run(replace(request, absent=_absent(absent, request.goal)), **options)
+
+
+def _absent(policy: str | None, goal: Goal) -> Absent | None:
+    if policy == Absent.DEFER.value and not goal.commits:
+        raise click.UsageError(
+            f"--absent defer: what waits is switched to or booted; "
+            f"--goal {goal.value} is for those who watch"
+        )
+    return None if policy is None else Absent(policy)
 
 
 @click.command()
