@@ -53,9 +53,15 @@ def _run_options(command: F) -> F:
     return functools.reduce(lambda decorated, option: option(decorated), options, command)
 
 
+_despite_hold = click.option(
+    "--despite-hold", metavar="ID", help="Go past the hold with this id, once."
+)
+
+
 @click.command()
 @selectors_argument()
 @click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
+@_despite_hold
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
 @click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
 @click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already.")
@@ -79,6 +85,7 @@ def deploy(selectors: tuple[str, ...], absent: str | None, **options: Any) -> in
         verify=not options.pop("no_verify"),
         force=options.pop("force"),
         cache=not options.pop("no_cache"),
+        despite_hold=options.pop("despite_hold"),
     )
     return _run(replace(request, absent=_absent(absent, request.goal)), **options)
 
@@ -117,13 +124,14 @@ def build(selectors: tuple[str, ...], **options: Any) -> int:
     show_default=True,
     help="Why; it is recorded on the host.",
 )
+@_despite_hold
 @_run_options
-def emergency_deploy(host: str, reason: str, **options: Any) -> int:
+def emergency_deploy(host: str, reason: str, despite_hold: str | None, **options: Any) -> int:
     """Deploy one HOST now, without checks and verification.
 
     Host keys stay strict, the end state is proved, and what fails is taken back.
     """
-    request = DeployRequest((host,), verify=False, emergency=reason)
+    request = DeployRequest((host,), verify=False, emergency=reason, despite_hold=despite_hold)
     return _run(request, one_host_only=True, **options)
 
 

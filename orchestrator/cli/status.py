@@ -10,7 +10,8 @@ from orchestrator.cli.options import Target, json_option, selectors_argument, ta
 from orchestrator.model.answer import Answer
 
 
-def _ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
+def ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
+    """Ask the hosts that are selected what they run."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.engine.status import ask_all
@@ -29,7 +30,7 @@ def status(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     from orchestrator.cli.output import results, words
     from orchestrator.render.status import draw_status
 
-    answers = _ask(selectors, target)
+    answers = ask(selectors, target)
     draw_status(answers, results(), words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))
 
@@ -43,6 +44,6 @@ def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     from orchestrator.cli.output import results, words
     from orchestrator.render.status import draw_ping
 
-    answers = _ask(selectors, target)
+    answers = ask(selectors, target)
     draw_ping(answers, results(), words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.errors import StepError
 from orchestrator.model.host import Host
+from orchestrator.model.lock import Hold, Lock
 from orchestrator.model.state import HostState
 
 
@@ -21,3 +22,21 @@ class Answer:
     state: HostState | None
     error: StepError | None
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAnswer:
+    """What became of a hold that was to be placed on a host, or lifted there.
+
+    Attributes:
+        done: Whether something was changed there.
+        hold: The hold that stands now; where one was lifted, that one.
+        lock: The deployment that is at the host.
+        error: Why the host could not be asked.
+    """
+
+    host: Host
+    done: bool = False
+    hold: Hold | None = None
+    lock: Lock | None = None
+    error: StepError | None = None
