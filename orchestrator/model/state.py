@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from orchestrator.model.lock import Hold, Lock
 from orchestrator.model.store import OutPath
+
+if TYPE_CHECKING:
+    from orchestrator.model.guard import Attempt
 
 
 class BootSource(Enum):
@@ -26,7 +30,7 @@ class BootSource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the last deployment left on the host, in ``/var/lib/orchestrator/record.json``.
+    """What the last deployment left on the host, in ``/var/lib/orchestrator/record``.
 
     Attributes:
         run: The run's number on the machine that deployed.
@@ -35,6 +39,7 @@ class Record:
         out_path: The system that was deployed.
         at: When it was committed.
         emergency: The reason given, where it was an emergency deployment.
+        skipped: The ids of preflight checks that were skipped.
     """
 
     run: int
@@ -43,6 +48,7 @@ class Record:
     out_path: OutPath
     at: datetime
     emergency: str | None = None
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class HostState:
         boot_id: The kernel's identifier of this boot.
         lock: The deployment that is at it, or was and did not release its lock.
         hold: A person's word that nobody deploys there.
+        attempt: The last attempt to change it, in flight or ended.
     """
 
     machine_id: str
@@ -73,6 +80,7 @@ class HostState:
     record: Record | None = None
     lock: Lock | None = None
     hold: Hold | None = None
+    attempt: Attempt | None = None
 
     def is_at(self, wanted: OutPath) -> bool:
         """Whether running system, profile and boot default all are ``wanted``."""

@@ -7,63 +7,76 @@ from __future__ import annotations
 
 from orchestrator.adapters.host.lock_scripts import TELL
 
-# Ask everything that a decision needs in one round trip: `key=value` lines, then the record.
+# What the host runs, what its profile is and what it boots. The guard proves by the same shell.
 #
 # The boot default is read from the boot loader's own files:
 #   systemd-boot  loader.conf `default`, then that entry's `init=`   (loader.conf(5))
 #   GRUB          the first menu entry's `init=`
 #   extlinux      the `DEFAULT` label's `init=`
 # A pattern as `default` (systemd-boot allows globs) is matched by the shell.
-STATE = (
-    r"""
-# The slowest answer is asked for first, and comes while the rest is read.
-systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
-  while read -r unit _; do printf 'failed=%s\n' "$unit"; done &
-id() {
-  value=
-  { read -r value < "$2"; } 2>/dev/null
-  printf '%s=%s\n' "$1" "$value"
-}
-id machine_id /etc/machine-id
-id boot_id /proc/sys/kernel/random/boot_id
+SYSTEMS = r"""
 # A link that leads nowhere is nothing to return to.
 link() { cd -P -- "$2" && printf '%s=%s\n' "$1" "$PWD"; } 2>/dev/null
-link running /run/current-system
-link booted /run/booted-system
-link profile /nix/var/nix/profiles/system
 init() {
   sed -n '\|init=/nix/store/[^/ ]*/init|{s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p;q;}' "$1"
 }
-for esp in /boot /efi /boot/efi; do
-  conf=$esp/loader/loader.conf
-  [ -e "$conf" ] || continue
-  default=
-  while read -r key value || [ -n "$key" ]; do
-    [ "$key" = default ] && { default=$value; break; }
-  done < "$conf"
-  for entry in $esp/loader/entries/$default $esp/loader/entries/$default.conf; do
-    [ -f "$entry" ] || continue
-    printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; break 2
+systemd_boot() {
+  for esp in /boot /efi /boot/efi; do
+    conf=$esp/loader/loader.conf
+    [ -e "$conf" ] || continue
+    default=
+    while read -r key value || [ -n "$key" ]; do
+      [ "$key" = default ] && { default=$value; break; }
+    done < "$conf"
+    for entry in $esp/loader/entries/$default $esp/loader/entries/$default.conf; do
+      [ -f "$entry" ] || continue
+      printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; return
+    done
   done
-done
-if [ -e /boot/grub/grub.cfg ]; then
-  printf 'boot_default=%s\nboot_source=grub\n' "$(init /boot/grub/grub.cfg)"
-elif [ -e /boot/extlinux/extlinux.conf ]; then
-  label=$(sed -n 's/^DEFAULT[[:space:]]\{1,\}//p' /boot/extlinux/extlinux.conf | head -n 1)
-  system=$(sed -n "/^LABEL $label\$/,/^LABEL /s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p" \
-    /boot/extlinux/extlinux.conf | head -n 1)
+}
+extlinux() {
+  label=$(sed -n 's/^DEFAULT[[:space:]]\{1,\}//p' "$1" | head -n 1)
+  system=$(sed -n "/^LABEL $label\$/,/^LABEL /s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p" "$1" |
+    head -n 1)
   printf 'boot_default=%s\nboot_source=extlinux\n' "$system"
-fi
-if [ -e /var/lib/orchestrator/record.json ]; then
-  record=
-  while IFS= read -r line || [ -n "$line" ]; do record=$record$line; done \
-    < /var/lib/orchestrator/record.json
-  printf 'record=%s\n' "$record"
-fi
+}
+systems() {
+  link running /run/current-system
+  link booted /run/booted-system
+  link profile /nix/var/nix/profiles/system
+  systemd_boot
+  if [ -e /boot/grub/grub.cfg ]; then
+    printf 'boot_default=%s\nboot_source=grub\n' "$(init /boot/grub/grub.cfg)"
+  elif [ -e /boot/extlinux/extlinux.conf ]; then
+    extlinux /boot/extlinux/extlinux.conf
+  fi
+}
 """
-    + TELL
-    + "wait\n"
-)
+
+# Ask everything that a decision needs in one round trip: `key=value` lines.
+STATE = rf"""
+# The slowest answer is asked for first, and comes while the rest is read.
+systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
+  while read -r unit _; do printf 'failed=%s\n' "$unit"; done &
+id() {{
+  value=
+  {{ read -r value < "$2"; }} 2>/dev/null
+  printf '%s=%s\n' "$1" "$value"
+}}
+id machine_id /etc/machine-id
+id boot_id /proc/sys/kernel/random/boot_id
+{SYSTEMS}
+systems
+{TELL}
+tell record /var/lib/orchestrator/record
+# The copy in /run is the newer one; the other one outlives a boot.
+if [ -e /run/orchestrator/attempt ]; then
+  tell attempt /run/orchestrator/attempt
+else
+  tell attempt /var/lib/orchestrator/attempt
+fi
+wait
+"""
 
 # Start work in a unit of its own, so that a connection that drops cannot kill it.
 # $1 unit  $2 action  $3 toplevel to root against garbage collection  $4… the action's arguments
@@ -170,9 +183,9 @@ exit $rc
 RECORD = r"""
 set -eu
 mkdir -p /var/lib/orchestrator
-cat > /var/lib/orchestrator/record.json.new
-sync /var/lib/orchestrator/record.json.new
-mv /var/lib/orchestrator/record.json.new /var/lib/orchestrator/record.json
+cat > /var/lib/orchestrator/record.new
+sync /var/lib/orchestrator/record.new
+mv /var/lib/orchestrator/record.new /var/lib/orchestrator/record
 """
 
 UNDOES = "orchestrator-undoes"

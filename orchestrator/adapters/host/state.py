@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.guard.parse import parse_attempt, parse_record, plain
 from orchestrator.adapters.host.lock import parse_hold, parse_lock
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.host import Host
@@ -69,7 +67,8 @@ def parse_state(text: str) -> HostState:
         boot_default=boot_default or profile,
         boot_source=source,
         failed_units=tuple(sorted(failed)),
-        record=parse_record(values.get("record", "")),
+        record=parse_record(values),
+        attempt=parse_attempt(values),
         lock=parse_lock(values),
         hold=parse_hold(values),
     )
@@ -82,24 +81,6 @@ def _path(values: Mapping[str, str], key: str) -> OutPath | None:
         return None
 
 
-def parse_record(text: str) -> Record | None:
-    """Read a record; one that cannot be read counts as none: it is history, not proof."""
-    with contextlib.suppress(
-        ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
-    ):
-        fields = json.loads(text)
-        return Record(
-            run=int(fields["run"]),
-            who=str(fields["who"]),
-            revision=fields["revision"] and str(fields["revision"]),
-            out_path=OutPath.parse(fields["out_path"]),
-            # Without a time zone it is this machine's: such a time could not be compared.
-            at=datetime.fromisoformat(fields["at"]).astimezone(UTC),
-            emergency=fields["emergency"] and str(fields["emergency"]),
-        )
-    return None
-
-
 async def write_record(executor: Executor, record: Record, deadline: float) -> None:
     """Leave a record on the host, whole or not at all.
 
@@ -107,14 +88,16 @@ async def write_record(executor: Executor, record: Record, deadline: float) -> N
         StepError: It could not be written.
     """
     fields = {
-        "run": record.run,
+        "run": str(record.run),
         "who": record.who,
-        "revision": record.revision,
-        "out_path": record.out_path.path,
-        "at": record.at.isoformat(),
-        "emergency": record.emergency,
+        "revision": record.revision or "",
+        "target": record.out_path.path,
+        "ended": str(int(record.at.timestamp())),
+        "emergency": record.emergency or "",
+        "skipped": " ".join(record.skipped),
     }
+    lines = "".join(f"{key}={plain(value)}\n" for key, value in fields.items())
     argv = scripts.script(scripts.RECORD)
-    done = await executor.run(argv, deadline=deadline, stdin=json.dumps(fields).encode())
+    done = await executor.run(argv, deadline=deadline, stdin=lines.encode())
     if done.rc != 0:
         raise StepError("the record of this deployment could not be written", stderr=done.err)

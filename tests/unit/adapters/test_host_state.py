@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.state import ask_state, parse_record, parse_state, write_record
+from orchestrator.adapters.host.guard.parse import lines_of
+from orchestrator.adapters.host.state import ask_state, parse_state, write_record
 from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.host import Connect, Host
 from orchestrator.model.state import BootSource, Record
 from orchestrator.model.store import OutPath
@@ -24,13 +27,20 @@ RUNS = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 BOOTS = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
 RECORD = Record(7, "me@here", "abc-dirty", RUNS, datetime(2024, 5, 6, tzinfo=UTC), "the disk burns")
 FIELDS = {
-    "run": 7,
+    "run": "7",
     "who": "me@here",
     "revision": "abc-dirty",
-    "out_path": RUNS.path,
-    "at": "2024-05-06T00:00:00+00:00",
+    "target": RUNS.path,
+    "ended": str(int(RECORD.at.timestamp())),
     "emergency": "the disk burns",
 }
+
+
+def told(fields: dict[str, str]) -> str:
+    """The record's lines as a host prints them."""
+    return "".join(f"record.{key}={value}\n" for key, value in fields.items())
+
+
 GOOD = f"""machine_id=0123
 boot_id=4567
 running={RUNS}
@@ -40,8 +50,8 @@ boot_default={BOOTS}
 boot_source=systemd-boot
 failed=b.service
 failed=a.mount
-record={json.dumps(FIELDS)}
-"""
+record=
+{told(FIELDS)}"""
 
 
 class Answering:
@@ -117,37 +127,49 @@ def test_without_a_boot_loaders_word_the_profile_stands_for_it(said: str) -> Non
     "text",
     [
         "",
-        "{",
-        "[]",
-        "7",
-        "null",
-        json.dumps({**FIELDS, "out_path": "/etc"}),
-        json.dumps({**FIELDS, "at": "yesterday"}),
-        json.dumps({**FIELDS, "run": None}),
-        json.dumps({**FIELDS, "out_path": 7}),
-        json.dumps({**FIELDS, "run": float("inf")}),
-        "[" * 100_000,
-        json.dumps({key: value for key, value in FIELDS.items() if key != "who"}),
+        "record=\n",
+        "record.\n",
+        told({**FIELDS, "target": "/etc"}),
+        told({**FIELDS, "ended": "yesterday"}),
+        told({**FIELDS, "ended": "9" * 30}),
+        told({**FIELDS, "run": "None"}),
+        told({key: value for key, value in FIELDS.items() if key != "who"}),
     ],
 )
 def test_a_record_that_cannot_be_read_is_none(text: str) -> None:
     """It is history and no proof: the host's state is known all the same."""
-    assert parse_record(text) is None
-    state = parse_state(f"machine_id=m\nboot_id=b\nrunning={RUNS}\nrecord={text}\n")
+    state = parse_state(f"machine_id=m\nboot_id=b\nrunning={RUNS}\n{text}")
     assert (state.running, state.record) == (RUNS, None)
 
 
-def test_a_records_time_can_be_compared() -> None:
-    """A time without a zone, as another program may leave it, is read as one with."""
-    record = parse_record(json.dumps({**FIELDS, "at": "2024-05-06"}))
-    assert record is not None
-    assert record.at.tzinfo is not None
+def test_an_attempt_in_flight_is_told() -> None:
+    """With what it would go back to, and how long it waits."""
+    before = replace(parse_state(GOOD), booted=None, record=None)
+    attempt = Attempt(
+        "t-1", Goal.SWITCH, BOOTS, before, 8, "me@here", None, RECORD.at, skipped=("clock", "sudo")
+    )
+    lines = [*lines_of(attempt).splitlines(), "state=waiting", "deadline=190", "activation=4"]
+    text = "".join(f"attempt.{line}\n" for line in lines)
+    found = parse_state(f"{GOOD}uptime=100\nattempt=\n{text}").attempt
+    assert found == replace(attempt, state=AttemptState.WAITING, seconds_left=90, activation="4")
+    assert found.exit_code == 4
+    assert found.state.in_flight
 
 
-@given(st.text())
-def test_any_record_is_read_or_none(text: str) -> None:
-    """No text in that file stops a deployment."""
-    assert parse_record(text) is None
+@pytest.mark.parametrize("wrong", ["state=odd", "goal=odd", "target=/etc", "run=", "running=/etc"])
+def test_an_attempt_that_cannot_be_read_is_none(wrong: str) -> None:
+    """It was not written by a guard of ours."""
+    attempt = Attempt("t-1", Goal.SWITCH, BOOTS, parse_state(GOOD), 8, "me@here", None, RECORD.at)
+    lines = [wrong, *lines_of(attempt).splitlines(), "state=waiting"]
+    assert parse_state(f"{GOOD}" + "".join(f"attempt.{line}\n" for line in lines)).attempt is None
+
+
+def test_a_value_stays_on_its_line() -> None:
+    """No word of a person's can write a line of its own."""
+    attempt = Attempt(
+        "t-1", Goal.SWITCH, BOOTS, parse_state(GOOD), 8, "me", None, RECORD.at, "fire\nstate=done\r"
+    )
+    assert "\nemergency=fire state=done \n" in lines_of(attempt)
 
 
 @given(st.text())
@@ -162,7 +184,8 @@ def test_a_record_comes_back_as_it_was_left() -> None:
     asyncio.run(write_record(host, RECORD, 9))  # type: ignore[arg-type]
     ((argv, stdin),) = host.asked
     assert argv == scripts.script(scripts.RECORD)
-    assert parse_record(stdin.decode()) == RECORD
+    lines = "".join(f"record.{line}\n" for line in stdin.decode().splitlines())
+    assert parse_state(f"machine_id=m\nboot_id=b\n{lines}").record == RECORD
 
 
 def test_a_record_that_was_not_written_is_told() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import shlex
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -83,7 +82,7 @@ class FakeHost:
     boot_default: OutPath | None = OLD
     boot_source: str = "systemd-boot"
     failed: tuple[str, ...] = ()
-    record: dict[str, Any] | None = None
+    record: dict[str, str] | None = None
     reachable: bool = True
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
@@ -117,7 +116,7 @@ class FakeHost:
             lines += [f"boot_default={self.boot_default or ''}", f"boot_source={self.boot_source}"]
         lines += [f"failed={unit}" for unit in self.failed]
         if self.record is not None:
-            lines.append(f"record={json.dumps(self.record)}")
+            lines += [f"record.{key}={value}" for key, value in self.record.items()]
         return "\n".join(lines)
 
     def lock(self, verb: str, token: str) -> str:
@@ -200,7 +199,7 @@ class FakeExecutor:
             case "forget":
                 host.units.pop(arguments[0], None)
             case "record":
-                host.record = json.loads(stdin)
+                host.record = dict(line.split("=", 1) for line in stdin.decode().splitlines())
             case _:
                 raise AssertionError(name)
         return CommandResult(0, text.encode(), b"")

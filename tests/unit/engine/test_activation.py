@@ -58,11 +58,11 @@ def test_switch_ends_at_the_target(bench: Bench) -> None:
     assert (outcome.out_path, outcome.goal, outcome.warnings) == (NEW, Goal.SWITCH, ())
     assert bench.host.state == ALL_NEW
     assert bench.host.record is not None
-    assert {key: bench.host.record[key] for key in ("run", "who", "revision", "out_path")} == {
-        "run": 7,
+    assert {key: bench.host.record[key] for key in ("run", "who", "revision", "target")} == {
+        "run": "7",
         "who": "me@here",
         "revision": "abc",
-        "out_path": NEW.path,
+        "target": NEW.path,
     }
     assert bench.host.units == {}
     assert bench.delivered == ["build", "copy"]

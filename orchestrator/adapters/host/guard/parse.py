@@ -1,0 +1,136 @@
+"""Read and write an attempt: ``key=value`` lines, a value on one line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.state import BootSource, HostState, Record
+from orchestrator.model.store import OutPath
+
+
+def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
+    """Read an attempt; ``None`` where there is none, or none that can be read.
+
+    Args:
+        values: The answer's lines, ``attempt.KEY`` and ``uptime``; of those with one key, the
+            first.
+    """
+    fields = _below("attempt.", values)
+    with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):
+        return Attempt(
+            token=fields["token"],
+            goal=Goal(fields["goal"]),
+            target=OutPath.parse(fields["target"]),
+            before=_before(fields),
+            run=int(fields["run"]),
+            who=fields["who"],
+            revision=fields.get("revision") or None,
+            began=_time(fields["began"]),
+            emergency=fields.get("emergency") or None,
+            skipped=tuple(fields.get("skipped", "").split()),
+            activate_seconds=int(fields["activate_seconds"]),
+            confirm_seconds=int(fields["confirm_seconds"]),
+            health_seconds=int(fields["health_seconds"]),
+            state=AttemptState(fields["state"]),
+            turned=AttemptState(fields["turned"]) if fields.get("turned") else None,
+            why=fields.get("why", ""),
+            activation=fields.get("activation", ""),
+            seconds_left=_seconds_left(fields, values),
+            ended=_time(fields["ended"]) if fields.get("ended") else None,
+            seen=fields.get("seen") == "1",
+        )
+    return None
+
+
+def parse_record(values: Mapping[str, str]) -> Record | None:
+    """Read the record, the lines of a committed attempt; one that cannot be read counts as none.
+
+    Args:
+        values: The answer's lines, ``record.KEY``; of those with one key, the first.
+    """
+    fields = _below("record.", values)
+    with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):
+        return Record(
+            run=int(fields["run"]),
+            who=fields["who"],
+            revision=fields.get("revision") or None,
+            out_path=OutPath.parse(fields["target"]),
+            at=_time(fields["ended"]),
+            emergency=fields.get("emergency") or None,
+            skipped=tuple(fields.get("skipped", "").split()),
+        )
+    return None
+
+
+def lines_of(attempt: Attempt) -> str:
+    """Write an attempt that is to begin."""
+    before = attempt.before
+    fields = {
+        "format": "1",
+        "token": attempt.token,
+        "unit": attempt.unit,
+        "run": str(attempt.run),
+        "who": attempt.who,
+        "revision": attempt.revision or "",
+        "goal": attempt.goal.value,
+        "emergency": attempt.emergency or "",
+        "skipped": " ".join(attempt.skipped),
+        "began": str(int(attempt.began.timestamp())),
+        "target": attempt.target.path,
+        "running": _path(before.running),
+        "profile": _path(before.profile),
+        "boot_default": _path(before.boot_default),
+        "boot_source": before.boot_source.value,
+        "machine_id": before.machine_id,
+        "boot_id": before.boot_id,
+        "failed": " ".join(before.failed_units),
+        "activate_seconds": str(attempt.activate_seconds),
+        "confirm_seconds": str(attempt.confirm_seconds),
+        "health_seconds": str(attempt.health_seconds),
+    }
+    return "".join(f"{key}={plain(value)}\n" for key, value in fields.items())
+
+
+def plain(value: str) -> str:
+    """Put a value on one line: a control character would begin another."""
+    return "".join(each if each.isprintable() else " " for each in value)
+
+
+def _below(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)
+    }
+
+
+def _before(fields: Mapping[str, str]) -> HostState:
+    return HostState(
+        machine_id=fields["machine_id"],
+        boot_id=fields["boot_id"],
+        running=_found(fields["running"]),
+        booted=None,
+        profile=_found(fields["profile"]),
+        boot_default=_found(fields["boot_default"]),
+        boot_source=BootSource(fields["boot_source"]),
+        failed_units=tuple(fields.get("failed", "").split()),
+    )
+
+
+def _found(text: str) -> OutPath | None:
+    return OutPath.parse(text) if text else None
+
+
+def _path(path: OutPath | None) -> str:
+    return "" if path is None else path.path
+
+
+def _time(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def _seconds_left(fields: Mapping[str, str], values: Mapping[str, str]) -> int | None:
+    deadline, now = fields.get("deadline"), values.get("uptime")
+    return max(int(deadline) - int(now), 0) if deadline and now else None
