@@ -29,11 +29,14 @@ class Try:
     """What came of asking a host.
 
     Attributes:
-        why_not: Why nothing is brought to it now; ``None`` where it is ready.
+        entry: What waits for it.
+        obstacle: What kind of thing keeps it from being deployed; ``None`` where it is ready.
+        why: That in words, which may be others each time.
     """
 
     entry: Pending
-    why_not: str | None
+    obstacle: str | None = None
+    why: str = ""
 
 
 class Watch:
@@ -50,7 +53,7 @@ class Watch:
         self._interval = interval
         self._emit = emit
         self._setup = load()
-        self._said: dict[str, str] = {}
+        self._said: dict[str | None, str] = {}
         self._interrupt = Interrupt(self._tell)
 
     async def run(self) -> None:
@@ -81,7 +84,7 @@ class Watch:
         except InterruptedStepError:
             raise
         except OrchestratorError as error:
-            self._say_once("", error.message)
+            self._say_once(error.message, error.message)
         self._interrupt.check()
 
     def _due(self, entries: Sequence[Pending]) -> list[Pending]:
@@ -100,20 +103,20 @@ class Watch:
         tries = await self._interrupt.unless_wished(_all(asked))
         pending = pending_systems(setup.state, self._emit)
         for one in tries:
-            if one.why_not is not None:
-                self._say_once(one.entry.host, one.why_not)
+            if one.obstacle is not None:
+                self._say_once(one.obstacle, one.why, one.entry.host)
                 now = datetime.now(UTC)
                 pending.change(one.entry, tries=one.entry.tries + 1, last_try=now)
-        ready = [one.entry for one in tries if one.why_not is None]
+        ready = [one.entry for one in tries if one.obstacle is None]
         for entry in ready:
             self._said.pop(entry.host, None)
         if ready:
             await catch_up(setup, ready, self._emit, self._interrupt)
 
-    def _say_once(self, host: str, text: str) -> None:
-        if self._said.get(host) != text:
-            self._said[host] = text
-            self._emit(Notice(text, host or None, warning=not host))
+    def _say_once(self, what: str, text: str, host: str | None = None) -> None:
+        if self._said.get(host) != what:
+            self._said[host] = what
+            self._emit(Notice(text, host, warning=host is None))
 
     def _tell(self, text: str) -> None:
         self._emit(Notice(text))
@@ -129,14 +132,14 @@ async def _ask(setup: Setup, host: Host, entry: Pending, gate: asyncio.Semaphore
         async with gate, reach(setup, host) as executor:
             state = await ask_state(executor, host)
     except UnreachableError as error:
-        return Try(entry, f"absent: {error.message}")
+        return Try(entry, "absent", f"absent: {error.message}")
     except StepError as error:
-        return Try(entry, f"not deployed: {error.message}")
-    if state.hold is not None:
-        return Try(entry, f"not deployed: it is held {state.hold.in_words(datetime.now(UTC))}")
-    if state.lock is not None and state.lock.is_live:
-        return Try(entry, f"not deployed now: {state.lock.who} is at it ({state.lock.reason})")
-    return Try(entry, None)
+        return Try(entry, error.message, f"not deployed: {error.message}")
+    if (hold := state.hold) is not None:
+        return Try(entry, hold.id, f"not deployed: held {hold.in_words(datetime.now(UTC))}")
+    if (lock := state.lock) is not None and lock.is_live:
+        return Try(entry, lock.token, f"not deployed now: {lock.who} is at it ({lock.reason})")
+    return Try(entry)
 
 
 @contextlib.contextmanager
