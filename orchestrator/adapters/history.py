@@ -98,21 +98,28 @@ class History:
         runs = tuple(kept.get(number) or self._folders.read(number) for number in numbers)
         return Past(runs, notice)
 
-    def results(self, number: int) -> dict[str, PastResult]:
-        """What became of each host in a run, and what it was before.
+    def run(self, number: int) -> PastRun:
+        """One run.
 
         Raises:
             UsageError: No such run is known on this machine.
         """
-        found: dict[str, PastResult] = {}
         with contextlib.suppress(HistoryError):
-            found = self._results(number)
-        if not found and number not in self._folders.numbers():
+            if kept := self._rows(1, number):
+                return kept[number]
+        if number not in self._folders.numbers():
             raise UsageError(
                 f"there is no run {number} of this fleet on this machine",
                 hint="orchestrator history lists those that there are",
             )
-        return found or self._folders.results(number)
+        return self._folders.read(number)
+
+    def results(self, number: int) -> dict[str, PastResult]:
+        """What became of each host in a run, and what it was before; empty where it is unknown."""
+        with contextlib.suppress(HistoryError):
+            if kept := self._results(number):
+                return kept
+        return self._folders.results(number)
 
     def _healed(self, act: Callable[[], T]) -> tuple[T, str | None]:
         """Act; where the database is damaged, set it aside and act on a new one."""
@@ -159,12 +166,13 @@ class History:
                 [(run.number, name, *_columns(result)) for name, result in report.hosts.items()],
             )
 
-    def _rows(self, count: int) -> dict[int, PastRun]:
+    def _rows(self, count: int, number: int | None = None) -> dict[int, PastRun]:
+        """The newest runs, or the one of a number."""
         with self._file.open() as database:
             runs = database.execute(
                 "SELECT number, started, who, revision, goal, seconds, exit_code FROM runs "
-                "ORDER BY number DESC LIMIT ?",
-                (count,),
+                "WHERE ? IN (number, -1) ORDER BY number DESC LIMIT ?",
+                (-1 if number is None else number, count),
             ).fetchall()
             return {row[0]: _past(row, database) for row in runs}
 

@@ -13,7 +13,7 @@ from orchestrator.adapters import derivation, process
 from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.adapters.process import CommandResult, how_it_ended
 from orchestrator.errors import StepError, UsageError
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.model.store import DrvPath, Evaluated, OutPath, StorePath
 
 MINIMUM = (2, 18)
 _INSTALLER = "install Nix 2.18 or newer: https://nixos.org/download"
@@ -130,9 +130,9 @@ async def evaluate(
     return Evaluated(drv, derivation.output_of(drv) or await output_of(drv))
 
 
-def is_here(drv: DrvPath) -> bool:
-    """Whether a derivation's file is in the store of this machine; no process is started."""
-    return Path(drv.path).exists()
+def is_here(path: StorePath) -> bool:
+    """Whether a path is in the store of this machine; no process is started."""
+    return Path(path.path).exists()
 
 
 async def output_of(drv: DrvPath) -> OutPath:

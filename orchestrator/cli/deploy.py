@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     Target,
     host_argument,
     json_option,
+    reboot_option,
     selectors_argument,
     target_options,
     verbose_option,
@@ -70,6 +71,7 @@ _despite_hold = click.option(
     type=click.Choice([policy.value for policy in Absent]),
     help="What becomes of hosts that do not answer (default: what the inventory says).",
 )
+@reboot_option
 @click.option("--this-machine", is_flag=True, help="The machine that you sit on.")
 @click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers.")
 @_run_options
@@ -86,6 +88,7 @@ def deploy(selectors: tuple[str, ...], absent: str | None, **options: Any) -> in
         force=options.pop("force"),
         cache=not options.pop("no_cache"),
         despite_hold=options.pop("despite_hold"),
+        reboot=options.pop("reboot"),
     )
     return _run(replace(request, absent=_absent(absent, request.goal)), **options)
 

@@ -22,6 +22,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "orchestrator.cli.deploy:emergency_deploy",
         "Deploy one host without checks and verification.",
     ),
+    "rollback": ("orchestrator.cli.rollback:rollback", "Take hosts back to what they ran."),
+    "generations": (
+        "orchestrator.cli.generations:generations",
+        "Which systems a host may go back to.",
+    ),
     "status": ("orchestrator.cli.status:status", "What runs where, and who deployed it."),
     "ping": ("orchestrator.cli.status:ping", "Which hosts answer."),
     "diff": ("orchestrator.cli.diff:diff", "What a deployment would change on a host."),

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from orchestrator.model.run import Reboot
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -78,6 +80,31 @@ def json_option(command: F) -> F:
 def verbose_option(command: F) -> F:
     """``--verbose``: log lines too."""
     return click.option("-v", "--verbose", is_flag=True, help="Show log lines too.")(command)
+
+
+def reboot_option(command: F) -> F:
+    """``--reboot [if-needed|always]``, given as one ``reboot``."""
+    option = click.option(
+        "--reboot",
+        is_flag=False,
+        flag_value=Reboot.IF_NEEDED.value,
+        default=Reboot.NEVER.value,
+        metavar="[=if-needed|always]",
+        callback=_reboot,
+        help="Boot hosts anew afterwards: if their kernel or the like changed, or always.",
+    )
+    return option(command)
+
+
+def _reboot(_: click.Context, __: click.Parameter, text: str) -> Reboot:
+    try:
+        return Reboot(text)
+    except ValueError:
+        # Alone it takes the next word for its value.
+        raise click.BadParameter(
+            f"{text!r} is neither if-needed nor always; --reboot alone comes last, "
+            f"or as --reboot=if-needed"
+        ) from None
 
 
 def selectors_argument(required: bool = False) -> Callable[[F], F]:

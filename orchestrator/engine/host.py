@@ -49,6 +49,10 @@ async def deploy_host(work: HostWork) -> Outcome:
 
 
 async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
+    if (back := work.session.request.back) is not None:
+        from orchestrator.engine.rollback import go_back
+
+        return await go_back(work, back, stack)
     (wanted, known), answer = await _gather(work, stack)
     executor, state = (None, None) if isinstance(answer, Absence) else answer
     if (superseded := overtaken(work, state)) is not None:

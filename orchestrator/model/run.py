@@ -9,6 +9,7 @@ from enum import Enum
 from typing import assert_never
 
 from orchestrator.model.copying import CopyMethod
+from orchestrator.model.generation import WayBack
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Absent, BuildSite
 from orchestrator.model.outcome import (
@@ -51,6 +52,7 @@ class DeployRequest:
         despite_hold: The id of the hold that this deployment may go past.
         systems: Systems that are to run on hosts, by their names: those are not evaluated.
         revision: The git revision that ``systems`` are of.
+        back: To which system hosts go back, instead of to what the fleet says.
         catch_up: Whether ``systems`` are those that waited for absent hosts.
         title: What the run is called in the history; the goal's name, where it is ``None``.
     """
@@ -70,6 +72,7 @@ class DeployRequest:
     despite_hold: str | None = None
     systems: Mapping[str, Evaluated] = field(default_factory=dict)
     revision: str | None = None
+    back: WayBack | None = None
     catch_up: bool = False
     title: str | None = None
 

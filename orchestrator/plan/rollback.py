@@ -1,17 +1,55 @@
-"""Decide how a host gets back to a system that was built before."""
+"""Decide which system a host goes back to, and how."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import assert_never
 
+from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.generation import (
+    BeforeLast,
+    BeforeRun,
+    HostSystems,
+    ToGeneration,
+    ToSystem,
+    WayBack,
+)
 from orchestrator.model.goal import Goal
+from orchestrator.model.guard import AttemptState
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Unchanged
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.state import HostState
 from orchestrator.model.store import Existing, OutPath
 from orchestrator.plan.decide import decide
+
+
+def target_of(way: WayBack, host: Host, known: HostSystems) -> tuple[OutPath, str]:
+    """Find the system that a host goes back to.
+
+    Args:
+        way: What a person asked for.
+        host: The host.
+        known: What the host says of its systems.
+
+    Returns:
+        The system, and which one it is, in words.
+
+    Raises:
+        RefusedError: There is no such system.
+    """
+    match way:
+        case ToSystem(system):
+            return system, "the system that was named"
+        case ToGeneration(number):
+            return _generation(number, host, known), f"generation {number}"
+        case BeforeRun():
+            return _before_run(way, host, known)
+        case BeforeLast():
+            return _before_last(host, known)
+        case _:
+            assert_never(way)
 
 
 def plan_back(
@@ -38,3 +76,43 @@ def plan_back(
         return plan
     left_out = {Step.BUILD} if copy else {Step.BUILD, Step.COPY}
     return replace(plan, steps=tuple(step for step in plan.steps if step not in left_out))
+
+
+def _generation(number: int, host: Host, known: HostSystems) -> OutPath:
+    for generation in known.generations:
+        if generation.number == number and generation.system is not None:
+            return generation.system
+    raise _nothing(f"there is no generation {number}", host)
+
+
+def _before_run(way: BeforeRun, host: Host, known: HostSystems) -> tuple[OutPath, str]:
+    """By the history, or else by what the host itself recorded of that run."""
+    words = f"what it ran before run {way.run}"
+    if (system := way.systems.get(host.name)) is not None:
+        return system, words
+    for attempt in (known.last, known.committed):
+        if attempt is None or (attempt.run, attempt.who) != (way.run, way.who):
+            continue
+        if attempt.before.running is not None:
+            return attempt.before.running, f"{words}, as the host recorded it"
+    raise _nothing(f"neither the history nor the host tells {words}", host)
+
+
+def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
+    attempt = known.last
+    if attempt is None:
+        raise _nothing("the host has no record of a deployment", host)
+    run = f"run {attempt.run} by {attempt.who}"
+    if attempt.before.running is None:
+        raise _nothing(f"the host's record does not tell what it ran before {run}", host)
+    if attempt.before.running == attempt.target:
+        raise _nothing(f"{run} deployed what it ran already", host)
+    taken_back = ", which was taken back" if attempt.state is AttemptState.RETURNED else ""
+    return attempt.before.running, f"what it ran before {run}{taken_back}"
+
+
+def _nothing(why: str, host: Host) -> StepError:
+    return RefusedError(
+        f"there is nothing to go back to: {why}",
+        hint=f"orchestrator generations {host.name} lists what is there; name one with --to",
+    )

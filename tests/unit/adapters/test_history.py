@@ -130,8 +130,10 @@ def test_what_a_host_was_before_a_run_is_kept(file: Path) -> None:
 def test_a_run_that_never_was_is_an_error(file: Path) -> None:
     """With the command that lists those that were."""
     begin(file)
+    assert History(file).run(1).goal == "switch"
     with pytest.raises(UsageError, match="there is no run 7"):
-        History(file).results(7)
+        History(file).run(7)
+    assert History(file).results(7) == {}
 
 
 @pytest.mark.parametrize(
@@ -345,6 +347,7 @@ def test_a_run_that_is_in_its_folder_only_is_told_from_there(file: Path) -> None
         hosts=(("p620", "deployed"), ("razer", "skipped")),
         kept=False,
     )
+    assert History(file).run(1) == whole
     assert History(file).results(1)["p620"] == PastResult("deployed", OUT, BEFORE)
 
 

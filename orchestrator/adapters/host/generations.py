@@ -1,0 +1,122 @@
+"""Ask a host which systems it knows: its profile's generations, and what it recorded."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.guard.parse import parse_attempt
+from orchestrator.adapters.host.scripts import script
+from orchestrator.errors import StepError
+from orchestrator.model.generation import Generation, HostSystems
+from orchestrator.model.state import HostState
+from orchestrator.model.store import OutPath
+
+# Print `generation=NUMBER SECONDS SYSTEM VERSION` of each, the lines of the last attempt that was
+# committed as `attempt.KEY=…`, and `gone=SYSTEM` of each system whose files are there no more.
+GENERATIONS = r"""
+systems=
+for link in /nix/var/nix/profiles/system-*-link; do
+  [ -L "$link" ] || continue
+  number=${link##*/system-} number=${number%-link}
+  system=$(readlink "$link")
+  version=
+  { read -r version < "$link/nixos-version"; } 2>/dev/null
+  printf 'generation=%s %s %s %s\n' "$number" "$(stat -c %Y "$link")" "$system" "$version"
+  systems="$systems $system"
+done
+record=/var/lib/orchestrator/record
+sed 's/^/attempt./' "$record" 2>/dev/null
+for file in /run/orchestrator/attempt /var/lib/orchestrator/attempt "$record"; do
+  systems="$systems $(sed -n 's/^target=//p; s/^running=//p' "$file" 2>/dev/null)"
+done
+# A name of the store may have a question mark in it.
+set -f
+set -- $systems
+[ $# = 0 ] || nix-store --check-validity --print-invalid "$@" 2>/dev/null |
+  while read -r system; do printf 'gone=%s\n' "$system"; done
+echo end=
+"""
+
+# Whether a system can be gone back to: 3 where its files are not there, 4 where it is no system.
+# $1 the system
+IS_THERE = r"""
+nix-store --check-validity "$1" 2>/dev/null || exit 3
+[ -x "$1/bin/switch-to-configuration" ] || exit 4
+"""
+
+NOT_THERE, NO_SYSTEM = 3, 4
+
+
+async def ask_systems(executor: Executor, state: HostState, deadline: float) -> HostSystems:
+    """Ask which systems a host knows; ``state`` is its answer of the same moment.
+
+    Raises:
+        StepError: It did not answer, or not in this form.
+    """
+    done = await executor.run(script(GENERATIONS), deadline=deadline)
+    if done.rc != 0 or "end=" not in done.out.splitlines():
+        raise StepError(
+            f"the host did not say which generations it has (exit {done.rc})",
+            command=executor.repeat(("ls", "-l", "/nix/var/nix/profiles")),
+            stderr=done.err,
+        )
+    return parse_systems(done.out, state)
+
+
+async def is_there(executor: Executor, system: OutPath, deadline: float) -> bool:
+    """Whether a system's files are all on the host.
+
+    Raises:
+        StepError: They are, and it is no NixOS system; or the host did not say.
+    """
+    done = await executor.run(script(IS_THERE, system.path), deadline=deadline)
+    if done.rc == NOT_THERE:
+        return False
+    if done.rc == NO_SYSTEM:
+        raise StepError(f"{system} is no NixOS system: it has no bin/switch-to-configuration")
+    if done.rc != 0:
+        raise StepError(f"the host did not say whether it has {system}", stderr=done.err)
+    return True
+
+
+def parse_systems(text: str, state: HostState) -> HostSystems:
+    """Read what ``GENERATIONS`` prints; what is not understood of it is left out."""
+    generations: list[Generation] = []
+    gone: set[OutPath] = set()
+    recorded: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key == "generation":
+            generations += _generation(value)
+        elif key == "gone":
+            gone |= {path} if (path := _path(value)) else set()
+        else:
+            recorded.setdefault(key, value)
+    generations.sort(key=lambda generation: generation.number, reverse=True)
+    return HostSystems(
+        state=state,
+        generations=tuple(generations),
+        committed=parse_attempt(recorded),
+        gone=frozenset(gone),
+    )
+
+
+def _generation(value: str) -> list[Generation]:
+    number, made, system, version = [*value.split(" ", 3), "", "", ""][:4]
+    if not (number.isascii() and number.isdecimal()):
+        return []
+    return [Generation(int(number), _time(made), _path(system), version or None)]
+
+
+def _path(text: str) -> OutPath | None:
+    with contextlib.suppress(ValueError):
+        return OutPath.parse(text)
+    return None
+
+
+def _time(seconds: str) -> datetime | None:
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(int(seconds), UTC)
+    return None

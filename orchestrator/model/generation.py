@@ -1,0 +1,92 @@
+"""The systems that are on a host, and which of them it may go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.model.guard import Attempt
+from orchestrator.model.state import HostState
+from orchestrator.model.store import OutPath
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation of a host's system profile.
+
+    Attributes:
+        number: The profile's; a host that is deployed anew to an old system may have two of it.
+        made: When the profile was set to it, by the host's clock; ``None`` where it does not say.
+        system: ``None`` where it is no path of the store.
+        version: The NixOS version, such as ``25.05.20250601.abcdef1``.
+    """
+
+    number: int
+    made: datetime | None
+    system: OutPath | None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostSystems:
+    """The systems that a host knows of.
+
+    Attributes:
+        state: What runs, boots and is the profile; and the last attempt to change it.
+        generations: Newest first.
+        committed: The last attempt that was committed.
+        gone: Of all of these systems, those whose files are on the host no more.
+    """
+
+    state: HostState
+    generations: tuple[Generation, ...] = ()
+    committed: Attempt | None = None
+    gone: frozenset[OutPath] = frozenset()
+
+    @property
+    def last(self) -> Attempt | None:
+        """The last attempt, as far as the host knows of one."""
+        return self.state.attempt or self.committed
+
+    def number_of(self, system: OutPath) -> int | None:
+        """The newest generation that is this system."""
+        numbers = (each.number for each in self.generations if each.system == system)
+        return next(numbers, None)
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeLast:
+    """Back to what the host ran before its last deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToGeneration:
+    """Back to a generation of the system profile."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToSystem:
+    """Back to a system by its path."""
+
+    system: OutPath
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeRun:
+    """Back to what hosts ran before a run of this machine's.
+
+    Attributes:
+        run: Its number.
+        who: ``user@machine`` of who ran it: other machines have runs of that number, too.
+        systems: What each host ran then, where the history says so; else the host may.
+    """
+
+    run: int
+    who: str
+    systems: Mapping[str, OutPath]
+
+
+WayBack = BeforeLast | ToGeneration | ToSystem | BeforeRun

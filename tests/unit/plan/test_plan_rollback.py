@@ -1,0 +1,161 @@
+"""Which system a host goes back to, and the steps that lead there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.errors import RefusedError
+from orchestrator.model.generation import (
+    BeforeLast,
+    BeforeRun,
+    Generation,
+    HostSystems,
+    ToGeneration,
+    ToSystem,
+)
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.host import Connect, Host
+from orchestrator.model.outcome import Unchanged
+from orchestrator.model.plan import Step
+from orchestrator.model.state import BootSource, HostState
+from orchestrator.model.store import Existing, OutPath
+from orchestrator.plan.rollback import plan_back, target_of
+
+NOW = datetime(2024, 5, 6, tzinfo=UTC)
+HOST = Host("p620", "p620", Connect("192.0.2.1"))
+
+
+def _path(letter: str) -> OutPath:
+    return OutPath(f"/nix/store/{letter * 32}-nixos-system-{letter}")
+
+
+NEW, OLD, OLDER = _path("n"), _path("d"), _path("x")
+
+
+def at(path: OutPath) -> HostState:
+    """A host that is there with everything."""
+    return HostState("m", path, path, path, path, BootSource.GRUB)
+
+
+ATTEMPT = Attempt(
+    token="12-abc",
+    goal=Goal.SWITCH,
+    target=NEW,
+    before=at(OLD),
+    run=12,
+    who="me@here",
+    revision=None,
+    began=NOW,
+    state=AttemptState.DONE,
+)
+KNOWN = HostSystems(
+    state=replace(at(NEW), attempt=ATTEMPT),
+    generations=(
+        Generation(41, NOW, NEW),
+        Generation(40, NOW, None),
+        Generation(7, NOW, OLDER),
+    ),
+    committed=ATTEMPT,
+)
+
+
+def test_before_the_last_deployment() -> None:
+    """By the host's own record, and it is said which deployment that was."""
+    assert target_of(BeforeLast(), HOST, KNOWN) == (OLD, "what it ran before run 12 by me@here")
+
+
+def test_before_the_last_deployment_where_the_last_attempt_is_lost() -> None:
+    """The record of the last one that was committed counts then."""
+    known = replace(KNOWN, state=at(NEW))
+    assert target_of(BeforeLast(), HOST, known)[0] == OLD
+
+
+def test_a_deployment_that_was_taken_back_is_not_gone_behind() -> None:
+    """The host runs what it ran before it already: nobody ends up two systems back unawares."""
+    returned = replace(ATTEMPT, state=AttemptState.RETURNED, before=at(NEW), target=OLDER)
+    known = replace(KNOWN, state=replace(at(NEW), attempt=returned))
+    to, which = target_of(BeforeLast(), HOST, known)
+    assert to == NEW
+    assert which.endswith("which was taken back")
+    assert isinstance(plan_back(HOST, to, at(NEW), now=NOW), Unchanged)
+
+
+def test_a_generation_is_its_system() -> None:
+    """By its number, never by its place in a row."""
+    assert target_of(ToGeneration(7), HOST, KNOWN) == (OLDER, "generation 7")
+
+
+def test_a_path_is_itself() -> None:
+    """Whether it is there is the host's to say."""
+    assert target_of(ToSystem(OLD), HOST, KNOWN)[0] == OLD
+
+
+def test_before_a_run_by_the_history() -> None:
+    """Whatever was deployed since."""
+    way = BeforeRun(3, "me@here", {"p620": OLDER, "razer": OLD})
+    assert target_of(way, HOST, KNOWN) == (OLDER, "what it ran before run 3")
+
+
+def test_before_a_run_by_the_host() -> None:
+    """Of a run that was cut off, the host's record tells."""
+    to, which = target_of(BeforeRun(12, "me@here", {}), HOST, KNOWN)
+    assert to == OLD
+    assert which.endswith("as the host recorded it")
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        HostSystems(at(NEW)),
+        replace(KNOWN, state=replace(at(NEW), attempt=replace(ATTEMPT, before=at(NEW)))),
+        replace(
+            KNOWN,
+            state=replace(at(NEW), attempt=replace(ATTEMPT, before=HostState("m", *[None] * 4))),
+        ),
+    ],
+)
+def test_nothing_to_go_back_to_by_the_host(known: HostSystems) -> None:
+    """No record, one that changed nothing, one that does not tell: a person names a system."""
+    with pytest.raises(RefusedError, match="nothing to go back to") as raised:
+        target_of(BeforeLast(), HOST, known)
+    assert "orchestrator generations p620" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("number", [8, 40])
+def test_no_such_generation(number: int) -> None:
+    """There is none of that number, or it is no path of the store."""
+    with pytest.raises(RefusedError, match=f"there is no generation {number}"):
+        target_of(ToGeneration(number), HOST, KNOWN)
+
+
+@pytest.mark.parametrize("way", [BeforeRun(11, "me@here", {}), BeforeRun(12, "you@there", {})])
+def test_a_run_that_nobody_knows_of_the_host(way: BeforeRun) -> None:
+    """Another machine's run of the same number is another run."""
+    with pytest.raises(RefusedError, match="neither the history nor the host"):
+        target_of(way, HOST, KNOWN)
+
+
+def test_nothing_is_built_or_copied() -> None:
+    """The rest is as in every deployment: activated, proved, verified, committed."""
+    plan = plan_back(HOST, OLD, at(NEW), now=NOW)
+    assert not isinstance(plan, Unchanged)
+    assert plan.target == Existing(OLD)
+    assert (plan.goal, plan.return_to) == (Goal.SWITCH, NEW)
+    assert plan.steps == (Step.ACTIVATE, Step.PROVE, Step.VERIFY, Step.COMMIT)
+
+
+def test_what_was_collected_there_is_copied() -> None:
+    """And verification may be left out."""
+    plan = plan_back(HOST, OLD, at(NEW), now=NOW, verify=False, copy=True)
+    assert not isinstance(plan, Unchanged)
+    assert plan.steps == (Step.COPY, Step.ACTIVATE, Step.PROVE, Step.COMMIT)
+
+
+def test_the_newest_generation_of_a_system_counts() -> None:
+    """A host that went back to a system may have two of it."""
+    twice = replace(KNOWN, generations=(Generation(9, NOW, OLD), Generation(3, NOW, OLD)))
+    assert (twice.number_of(OLD), twice.number_of(NEW)) == (9, None)
