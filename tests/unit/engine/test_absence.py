@@ -1,0 +1,317 @@
+"""A host that does not answer: deferred where that is wanted, failed where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fake_host import ELSE, NEW, OLD, Bench, FakeHost
+
+from orchestrator.adapters.pending import PendingSystems
+from orchestrator.adapters.process import CommandResult
+from orchestrator.errors import StepError, UnreachableError
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import Absent, BuildOn, BuildSite
+from orchestrator.model.outcome import Deferred, Deployed, Failed, RolledBack, Unchanged
+from orchestrator.model.pending import Pending
+from orchestrator.model.store import DrvPath, Evaluated, OutPath
+
+DEFER: dict[str, Any] = {"absent": Absent.DEFER}
+
+
+def evaluated(out: OutPath) -> Evaluated:
+    """A system and what builds it."""
+    return Evaluated(DrvPath(f"{out}.drv"), out)
+
+
+def waits(bench: Bench) -> Pending | None:
+    """What waits for the host."""
+    return store(bench).of("p620")
+
+
+def store(bench: Bench) -> PendingSystems:
+    """What waits for all hosts; none of it is damaged."""
+
+    def never(text: str) -> None:
+        raise AssertionError(text)
+
+    return PendingSystems(bench.folder, never)
+
+
+def have_wait(bench: Bench, out: OutPath = NEW, **fields: Any) -> Pending:
+    """Have a system wait, since an hour ago, by an earlier run."""
+    now = datetime.now(UTC)
+    pending = Pending(
+        host="p620",
+        system=evaluated(out),
+        run=3,
+        who="me@here",
+        revision="abc",
+        reason="no route to host",
+        since=now - timedelta(hours=1),
+        expires=now + timedelta(days=7),
+    )
+    pending = replace(pending, **fields)
+    store(bench).put(pending)
+    return pending
+
+
+def catch_up(bench: Bench, out: OutPath = NEW) -> Any:
+    """Deploy what waits, as ``catch-up`` does."""
+    systems = {"p620": evaluated(out)}
+    return bench.deploy(catch_up=True, systems=systems, absent=Absent.DEFER)
+
+
+def test_it_is_built_and_waits(bench: Bench) -> None:
+    """The entry has all that a delivery needs; the outcome says until when."""
+    bench.host.reachable = False
+    outcome = bench.deploy(verify=False, skip_preflight=("clock",), **DEFER)
+    assert isinstance(outcome, Deferred)
+    assert outcome.out_path == NEW
+    assert bench.delivered == ["build", "build"], "built, and kept by a root of its own"
+    found = waits(bench)
+    assert found is not None
+    assert f"until {found.expires.astimezone():%Y-%m-%d}" in outcome.reason
+    assert (found.system, found.run, found.goal) == (evaluated(NEW), 7, Goal.SWITCH)
+    assert (found.verify, found.skip_preflight) == (False, ("clock",))
+    assert found.expires - found.since == timedelta(days=7)
+
+
+def test_by_default_an_absent_host_has_failed(bench: Bench) -> None:
+    """A server that does not answer is an error, and nothing waits."""
+    bench.host.reachable = False
+    assert isinstance(bench.deploy(), Failed)
+    assert isinstance(bench.deploy(absent=Absent.FAIL), Failed)
+    assert waits(bench) is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"goal": Goal.TEST},
+        {"goal": Goal.DRY_ACTIVATE},
+        {"goal": Goal.PUSH},
+        {"emergency": "it burns", "verify": False},
+    ],
+    ids=str,
+)
+def test_who_watches_is_told_at_once(bench: Bench, request_: dict[str, Any]) -> None:
+    """Goals that leave nothing behind, and emergencies, never defer."""
+    bench.host.reachable = False
+    assert isinstance(bench.deploy(**request_, **DEFER), Failed)
+    assert waits(bench) is None
+
+
+def test_a_plan_has_nothing_wait(bench: Bench) -> None:
+    """It says what would be."""
+    bench.host.reachable = False
+    outcome = bench.deploy(plan_only=True, **DEFER)
+    assert isinstance(outcome, Deferred)
+    assert "would wait" in outcome.reason
+    assert waits(bench) is None
+    assert bench.delivered == []
+
+
+def test_a_refused_login_or_another_key_is_no_absence(bench: Bench) -> None:
+    """Somebody answered: a person has to look."""
+
+    def refuses(_: FakeHost) -> CommandResult:
+        raise StepError("the host key of p620 is not a known one")
+
+    bench.host.goes_wrong("connect", refuses)
+    outcome = bench.deploy(**DEFER)
+    assert isinstance(outcome, Failed)
+    assert "host key" in outcome.reason
+    assert waits(bench) is None
+
+
+def test_a_system_that_does_not_build_has_failed(bench: Bench) -> None:
+    """What does not build can wait for nobody."""
+
+    def fails(_: FakeHost) -> CommandResult:
+        raise StepError("build failed")
+
+    bench.host.reachable = False
+    bench.host.goes_wrong("build", fails)
+    outcome = bench.deploy(**DEFER)
+    assert isinstance(outcome, Failed)
+    assert waits(bench) is None
+
+
+def test_a_host_that_is_lost_in_the_copy_and_gone_is_deferred(bench: Bench) -> None:
+    """Nothing was changed there yet."""
+
+    def vanishes(host: FakeHost) -> CommandResult:
+        host.reachable = False
+        raise UnreachableError("the connection was lost")
+
+    bench.deadlines = replace(bench.deadlines, connect=0.1)
+    bench.host.goes_wrong("copy", vanishes)
+    outcome = bench.deploy(**DEFER)
+    assert isinstance(outcome, Deferred)
+    assert bench.host.state == (OLD, OLD, OLD)
+    assert waits(bench) is not None
+
+
+def test_a_connection_that_breaks_in_the_copy_is_no_absence(bench: Bench) -> None:
+    """The host answers still: the run has failed there, and says why."""
+
+    def breaks(_: FakeHost) -> CommandResult:
+        raise UnreachableError("the connection was lost")
+
+    bench.host.goes_wrong("copy", breaks)
+    outcome = bench.deploy(**DEFER)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "the connection was lost"
+    assert waits(bench) is None
+
+
+def test_what_is_built_on_the_absent_host_itself_waits_unbuilt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The derivation is kept; the host builds it when it is back."""
+    kept: list[DrvPath] = []
+
+    async def keep_nothing(*_: object) -> bool:
+        return False
+
+    async def keep_derivation(drv: DrvPath, _: object) -> None:
+        kept.append(drv)
+
+    monkeypatch.setattr("orchestrator.adapters.nix_build.keep", keep_nothing)
+    monkeypatch.setattr("orchestrator.adapters.nix_build.keep_derivation", keep_derivation)
+    bench.host.reachable = False
+    outcome = bench.deploy(build=BuildSite(BuildOn.TARGET), **DEFER)
+    assert isinstance(outcome, Deferred)
+    assert kept == [evaluated(NEW).drv]
+    assert bench.delivered == []
+
+
+def test_a_later_deferral_takes_its_place(bench: Bench) -> None:
+    """The newest system waits, and no other."""
+    have_wait(bench, ELSE)
+    bench.host.reachable = False
+    bench.deploy(**DEFER)
+    found = waits(bench)
+    assert found is not None
+    assert (found.system.out, found.run) == (NEW, 7)
+
+
+def test_a_deployment_supersedes_what_waited(bench: Bench) -> None:
+    """Deployed, or unchanged at what the fleet says now: nothing is wanted any more."""
+    have_wait(bench, ELSE)
+    assert isinstance(bench.deploy(), Deployed)
+    assert waits(bench) is None
+    have_wait(bench, ELSE)
+    assert isinstance(bench.deploy(), Unchanged)
+    assert waits(bench) is None
+
+
+@pytest.mark.parametrize("request_", [{"goal": Goal.TEST}, {"plan_only": True}], ids=str)
+def test_what_does_not_last_supersedes_nothing(bench: Bench, request_: dict[str, Any]) -> None:
+    """A test, a plan."""
+    kept = have_wait(bench, ELSE)
+    assert isinstance(bench.deploy(**request_), Deployed)
+    assert waits(bench) == kept
+
+
+def test_an_entry_of_a_later_run_stays(bench: Bench) -> None:
+    """Two runs at a time: the older one's end does not drop what the newer has wait."""
+    kept = have_wait(bench, ELSE, run=8)
+    assert isinstance(bench.deploy(), Deployed)
+    assert waits(bench) == kept
+
+
+def test_a_catch_up_delivers_exactly_what_waited(bench: Bench) -> None:
+    """Not what the fleet says now, and nothing is evaluated."""
+
+    def never() -> None:
+        raise AssertionError("evaluated")
+
+    bench.evaluate = never
+    have_wait(bench, ELSE)
+    outcome = catch_up(bench, ELSE)
+    assert isinstance(outcome, Deployed)
+    assert bench.host.state == (ELSE, ELSE, ELSE)
+    assert waits(bench) is None
+
+
+def test_a_catch_up_that_meets_it_absent_counts_the_try(bench: Bench) -> None:
+    """Since and expiry stay: it does not wait for ever by being tried."""
+    before = have_wait(bench)
+    bench.host.reachable = False
+    outcome = catch_up(bench)
+    assert isinstance(outcome, Deferred)
+    found = waits(bench)
+    assert found is not None
+    assert found.last_try is not None
+    assert found == replace(before, tries=1, last_try=found.last_try)
+
+
+def test_a_host_that_was_deployed_from_elsewhere_is_not_taken_back(bench: Bench) -> None:
+    """What waited is older: it is dropped, and that is said."""
+    have_wait(bench)
+    bench.host.record = deployed_by_another(datetime.now(UTC))
+    outcome = catch_up(bench)
+    assert isinstance(outcome, Unchanged)
+    assert "superseded" in outcome.reason
+    assert "you@there" in outcome.reason
+    assert bench.host.state == (OLD, OLD, OLD)
+    assert waits(bench) is None
+
+
+def test_a_deployment_before_it_began_to_wait_is_no_reason(bench: Bench) -> None:
+    """The host is behind, and is brought to what waits."""
+    have_wait(bench)
+    bench.host.record = deployed_by_another(datetime.now(UTC) - timedelta(days=1))
+    assert isinstance(catch_up(bench), Deployed)
+    assert bench.host.running == NEW
+
+
+def test_what_was_dropped_meanwhile_is_not_delivered(bench: Bench) -> None:
+    """A newer deployment, or a person, was there first."""
+    outcome = catch_up(bench)
+    assert isinstance(outcome, Unchanged)
+    assert bench.host.state == (OLD, OLD, OLD)
+
+
+def test_a_delivery_that_is_rolled_back_is_not_tried_again_by_itself(bench: Bench) -> None:
+    """It waits on, with what went wrong."""
+
+    def fails() -> None:
+        raise StepError("2 checks failed")
+
+    have_wait(bench)
+    bench.verify = fails
+    outcome = catch_up(bench)
+    assert isinstance(outcome, RolledBack)
+    found = waits(bench)
+    assert found is not None
+    assert found.problem == outcome.reason
+    assert found.due(timedelta(minutes=1)) is None
+
+
+def test_a_delivery_that_breaks_before_anything_is_changed_is_tried_again(bench: Bench) -> None:
+    """A broken copy passes by itself."""
+
+    def breaks(_: FakeHost) -> CommandResult:
+        raise UnreachableError("the connection was lost")
+
+    have_wait(bench)
+    bench.host.goes_wrong("copy", breaks)
+    assert isinstance(catch_up(bench), Failed)
+    found = waits(bench)
+    assert found is not None
+    assert (found.problem, found.tries) == (None, 1)
+
+
+def deployed_by_another(at: datetime) -> dict[str, str]:
+    """What another machine's deployment leaves on the host."""
+    return {
+        "run": "12",
+        "who": "you@there",
+        "target": str(OLD),
+        "ended": str(int(at.timestamp())),
+    }
