@@ -14,7 +14,7 @@ from orchestrator.cli.options import (
     selectors_argument,
     target_options,
 )
-from orchestrator.errors import UsageError
+from orchestrator.errors import StepError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup
@@ -52,7 +52,7 @@ def show(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
 @click.option("--reason", default="no reason given", help="Why; the one that loses it is told.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @target_options
-def steal(host: str, reason: str, yes: bool, target: Target) -> None:
+def steal(host: str, reason: str, yes: bool, target: Target) -> int:
     """Take HOST's lock from the deployment that has it.
 
     That deployment is told who took it, and stops before it changes the host. One that has begun
@@ -63,15 +63,22 @@ def steal(host: str, reason: str, yes: bool, target: Target) -> None:
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import words
     from orchestrator.engine import holds
+    from orchestrator.render.errors import draw_step_error
     from orchestrator.render.lock import draw_lock, draw_stolen
 
     setup = open_setup(target)
     found = one_host(setup.fleet, host)
-    held = _live_lock(setup, found)
-    draw_lock(found.name, held, words())
-    if held is not None:
-        _agree(found.name, yes=yes)
-        draw_stolen(found.name, held, words(), done=run(holds.steal(setup, found, held, reason)))
+    try:
+        held = _live_lock(setup, found)
+        draw_lock(found.name, held, words())
+        if held is not None:
+            _agree(found.name, yes=yes)
+            done = run(holds.steal(setup, found, held, reason))
+            draw_stolen(found.name, held, words(), done=done)
+    except StepError as error:
+        draw_step_error(found.name, error, words())
+        return error.exit_code
+    return 0
 
 
 def _live_lock(setup: Setup, host: Host) -> Lock | None:

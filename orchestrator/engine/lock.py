@@ -25,8 +25,8 @@ from orchestrator.model.state import HostState
 RENEWALS = 4.5
 """How often a lock is renewed within the time that it counts."""
 
-RELEASE_SECONDS = 25.0
-"""For releasing a lock, on a new connection too: a person may be waiting for the end."""
+RELEASE_SECONDS, HURRIED_SECONDS = 25.0, 5.0
+"""For releasing a lock, on a new connection too; the second where a person asked to stop."""
 
 
 def refuse_if_taken(work: HostWork, state: HostState) -> None:
@@ -131,8 +131,9 @@ class Holding:
         """Give the lock back; where that cannot be, say until when it stands."""
         if not self._stands:
             return
+        hurried = self._work.session.interrupt.wished
         try:
-            async with asyncio.timeout(RELEASE_SECONDS):
+            async with asyncio.timeout(HURRIED_SECONDS if hurried else RELEASE_SECONDS):
                 await self._line.ask(lambda executor: lock.release(executor, self._claim.token))
         except (StepError, TimeoutError) as error:
             self._tell_it_stands(getattr(error, "message", "the host does not answer"))

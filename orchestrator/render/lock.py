@@ -9,6 +9,7 @@ from orchestrator.model.answer import Answer, HoldAnswer
 from orchestrator.model.lock import Hold, Lock
 from orchestrator.render.errors import draw_step_error
 from orchestrator.render.output import Colour, Output
+from orchestrator.render.standing import hold_json, lock_json
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 from orchestrator.render.text import clean
 
@@ -28,33 +29,7 @@ def draw_locks(answers: Sequence[Answer], results: Output, words: Output, *, as_
             draw_step_error(answer.host.name, answer.error, words)
 
 
-def lock_json(lock: Lock | None) -> dict[str, object] | None:
-    """A lock as JSON; ``expires_in`` is negative where it counts no more."""
-    if lock is None:
-        return None
-    return {
-        "token": lock.token,
-        "who": lock.who,
-        "run": lock.run,
-        "reason": lock.reason,
-        "since": lock.since and lock.since.isoformat(),
-        "expires_in": lock.expires_in,
-    }
-
-
-def hold_json(hold: Hold | None) -> dict[str, object] | None:
-    """A hold as JSON."""
-    if hold is None:
-        return None
-    return {
-        "id": hold.id,
-        "who": hold.who,
-        "reason": hold.reason,
-        "since": hold.since and hold.since.isoformat(),
-    }
-
-
-def lock_words(lock: Lock | None, now: datetime) -> str | Cell:
+def _lock_words(lock: Lock | None, now: datetime) -> str | Cell:
     """Say whose a lock is; one that counts no more is nobody's."""
     if lock is None or (lock.run is None and not lock.is_live):
         return "no"
@@ -63,7 +38,7 @@ def lock_words(lock: Lock | None, now: datetime) -> str | Cell:
     return Cell(f"no; its deployer is gone: {lock.in_words(now)}", Colour.FAINT)
 
 
-def hold_words(hold: Hold | None, now: datetime) -> str | Cell:
+def _hold_words(hold: Hold | None, now: datetime) -> str | Cell:
     """Say who holds a host, and its id."""
     return Cell(f"{hold.in_words(now)} ({hold.id})", _BUSY) if hold else "no"
 
@@ -72,7 +47,7 @@ def _row(answer: Answer, now: datetime) -> tuple[str | Cell, ...]:
     state = answer.state
     if state is None:
         return (answer.host.name, Cell("no answer", Colour.BAD), "")
-    return (answer.host.name, lock_words(state.lock, now), hold_words(state.hold, now))
+    return (answer.host.name, _lock_words(state.lock, now), _hold_words(state.hold, now))
 
 
 def _to_json(answer: Answer) -> dict[str, object]:

@@ -10,7 +10,9 @@ from orchestrator.model.state import HostState
 from orchestrator.model.words import ago
 from orchestrator.render.errors import draw_step_error
 from orchestrator.render.output import Colour, Output
+from orchestrator.render.standing import standing, standing_json
 from orchestrator.render.tables import Cell, Column, print_json, print_table
+from orchestrator.render.text import clean
 
 _STATUS = (
     Column("host"),
@@ -31,6 +33,10 @@ def draw_status(
         return
     now = datetime.now(UTC)
     print_table(results, _STATUS, [_status_row(answer, now) for answer in answers])
+    for answer in answers:
+        if answer.state is not None:
+            for text, colour in standing(answer.state, now):
+                results.line(f"{answer.host.name}: {results.paint(clean(text), colour)}")
     _draw_errors(answers, words)
 
 
@@ -105,6 +111,7 @@ def _to_json(answer: Answer) -> dict[str, object]:
         "boot_source": state.boot_source.value,
         "booted": _text(state.booted),
         "failed_units": list(state.failed_units),
+        **standing_json(state),
         "record": None
         if record is None
         else {
