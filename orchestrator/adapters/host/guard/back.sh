@@ -1,0 +1,78 @@
+# Going back, and the end.
+
+go_back() {
+  # What the old system checks before a switch is no reason to stay.
+  NIXOS_NO_CHECK=1
+  export NIXOS_NO_CHECK
+  for pause in 1 5 0; do
+    bring_back
+    if is_before && [ -z "$failed" ]; then
+      end_as returned
+      return
+    fi
+    sleep $pause
+  done
+  why="$why; going back failed: ${wrong:-$failed}"
+  say 2 "GOING BACK FAILED. This host was to be $running again: ${wrong:-$failed}"
+  end_as stuck
+}
+
+# What boots comes first, so that a power cut now ends right too. What the profile and the boot
+# default are is read afterwards; whether an activation went well is known here only.
+bring_back() {
+  failed=
+  observe
+  if [ "$now_profile" != "$profile" ]; then
+    act nix-env --profile "$system_profile" --set "$profile"
+  fi
+  if [ "$now_boot" != "$boot_default" ] || [ "$turned" = committing ]; then
+    act "$boot_default/bin/switch-to-configuration" boot
+    [ "$code" = 0 ] || [ "$boot_source" != profile ] || failed="the boot loader: $code"
+  fi
+  if [ "$now_running" != "$running" ] || activated; then
+    act "$running/bin/switch-to-configuration" test
+    case $code in
+    0 | 4) ;;
+    *) failed="switch-to-configuration test: $code" ;;
+    esac
+  fi
+}
+
+# Whether this boot has seen an activation of the target, whole or in part.
+activated() { [ "$goal" != boot ] && [ "$turned" != recorded ] && same_boot; }
+
+# The end is told last, when nothing is left but what it says. $1 the state
+end_as() {
+  state=$1 deadline='' ended=$(date +%s)
+  if [ "$state" = "done" ] && [ "$goal" != test ]; then
+    lines | put "$record" || why="the record could not be written"
+  fi
+  lines | put "$kept" || say 4 "$kept cannot be written"
+  tidy
+  lines | put "$newer" || rm -f "$newer"
+  say 5 "$target: $state${why:+: $why}"
+}
+
+tidy() {
+  rm -rf "$asked"
+  for root in target running profile boot; do rm -f "$roots/$token-$root"; done
+  rm -f "$control/multi-user.target.wants/$boot_unit" "$control/$boot_unit"
+  rmdir "$control/multi-user.target.wants" "$control" "$roots" 2> /dev/null
+}
+
+# Have the next boot go on where a power cut may end this one. Where /etc cannot be written, the next
+# deployer does.
+leave_boot_unit() {
+  mkdir -p "$control/multi-user.target.wants" || return
+  put "$control/$boot_unit" << END || return
+[Unit]
+Description=orchestrator: finish or take back what a boot cut off
+[Service]
+ExecStart=/bin/sh $lib/guard run
+Restart=on-failure
+RestartSec=1
+OOMPolicy=continue
+OOMScoreAdjust=-900
+END
+  ln -sfn "../$boot_unit" "$control/multi-user.target.wants/$boot_unit"
+} 2> /dev/null

@@ -1,0 +1,48 @@
+# Proofs: what the host is, against what it should be. Exit codes prove nothing.
+
+# What the host is; of what is said twice the first counts.
+observe() {
+  now_running='' now_profile=''
+  unset now_boot now_source
+  while IFS='=' read -r key value; do
+    case $key in
+    running) now_running=$value ;;
+    profile) now_profile=$value ;;
+    boot_default) now_boot=${now_boot-$value} ;;
+    boot_source) now_source=${now_source-$value} ;;
+    esac
+  done << END
+$(systems)
+END
+  case ${now_boot-} in
+  /nix/store/?*) ;;
+  *) now_boot=$now_profile now_source=profile ;;
+  esac
+}
+
+# Whether the host is at these systems; $wrong says why not.
+# $1 running, `any` where that does not matter  $2 profile  $3 boot default
+is_at() {
+  observe
+  wrong=
+  if [ "$1" != any ] && [ "$now_running" != "$1" ]; then
+    wrong="/run/current-system is ${now_running:-nothing}, not ${1:-nothing}"
+  elif [ "$now_profile" != "$2" ]; then
+    wrong="the system profile is ${now_profile:-nothing}, not ${2:-nothing}"
+  elif [ "$boot_source" != profile ] && [ "$now_source" = profile ]; then
+    wrong="the default of $boot_source could be read before, and no more"
+  elif [ "$now_boot" != "$3" ]; then
+    wrong="the boot default is ${now_boot:-nothing}, not ${3:-nothing}"
+  fi
+  [ -z "$wrong" ]
+}
+
+is_before() { is_at "$running" "$profile" "$boot_default"; }
+
+is_target() {
+  case $goal in
+  test) is_at "$target" "$profile" "$boot_default" ;;
+  boot) is_at any "$target" "$target" ;;
+  switch) is_at "$target" "$target" "$target" ;;
+  esac
+}

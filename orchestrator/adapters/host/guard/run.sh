@@ -1,0 +1,117 @@
+# The guard itself: from each state to the next, until the attempt has ended. Started again after it
+# was killed, it goes on waiting where it waited, and goes back where it acted.
+guard() {
+  alone -w 60 || exit 0
+  load && [ "$token" = "${1:-$token}" ] || exit 0
+  if in_flight; then
+    same_boot || after_boot
+    mkdir -p -m 0700 "$asked"
+  fi
+  while in_flight; do
+    case $state in
+    recorded) begin ;;
+    activating) turn "the guard was ended while it activated" ;;
+    waiting) if await_word contact "no new connection came"; then check; fi ;;
+    checking) if await_word confirm "no confirmation came"; then commit; fi ;;
+    committing) finish "the guard was ended while it committed" ;;
+    returning) go_back ;;
+    *) exit 0 ;;
+    esac
+  done
+  tidy
+}
+
+# The attempt was cut off by a boot: nothing is confirmed any more, but what was committed stays.
+after_boot() {
+  case $state in
+  committing) finish "the host booted while it committed" ;;
+  returning) ;;
+  *)
+    # The disk may have been full when the commit was to be written down.
+    if [ "$goal" != test ] && ! is_before && is_target; then
+      end_as "done"
+    else
+      turn "the host booted in the middle ($state)"
+    fi
+    ;;
+  esac
+}
+
+begin() {
+  leave_boot_unit
+  if [ "$goal" = boot ]; then
+    commit
+    return
+  fi
+  become activating "$activate_seconds"
+  act "$target/bin/switch-to-configuration" test
+  activation=$code
+  # 4: activated, and units failed.
+  if [ -e "$asked/back" ]; then
+    turn "$(word back)"
+  elif [ "$code" = timeout ]; then
+    turn "activation did not end within $activate_seconds s"
+  elif [ "$code" != 0 ] && [ "$code" != 4 ]; then
+    turn "activation failed ($code)"
+  elif is_at "$target" "$profile" "$boot_default"; then
+    become waiting "$confirm_seconds"
+  else
+    turn "activation ended with $code, and the end state is wrong: $wrong"
+  fi
+}
+
+check() { become checking "$health_seconds"; }
+
+# The profile goes first: the boot loader's installer lists its generations.
+commit() {
+  if [ "$goal" = test ]; then
+    finish
+    return
+  fi
+  become committing "$activate_seconds"
+  act nix-env --profile "$system_profile" --set "$target"
+  if [ "$code" != 0 ]; then
+    turn "the system profile could not be set ($code)"
+    return
+  fi
+  act "$target/bin/switch-to-configuration" boot
+  if [ "$code" != 0 ]; then
+    turn "the boot loader could not be installed ($code)"
+  else
+    finish
+  fi
+}
+
+# Done where the host is at the target. $1 what is to be said where it is not
+finish() {
+  if is_target; then
+    end_as "done"
+  else
+    turn "${1:+$1; }the end state is wrong: $wrong"
+  fi
+}
+
+# $1 why
+turn() {
+  turned=$state why=$1
+  become returning
+}
+
+# Wait until the deployer says something; fails where it goes back. $1 the word  $2 else why
+await_word() {
+  until [ -e "$asked/$1" ]; do
+    clock
+    if [ -e "$asked/back" ]; then
+      turn "$(word back)"
+    elif [ "$now" -ge "${deadline:-0}" ]; then
+      turn "$2 in time"
+    else
+      sleep 0.1
+      continue
+    fi
+    return 1
+  done
+}
+
+# What the deployer said. $1 the word
+word() { head -n 1 "$asked/$1" 2> /dev/null; }

@@ -1,0 +1,160 @@
+# What deployers say and ask. A guard that is at work alone decides; `start`, `resume` and `seen` write
+# the attempt under its lock.
+
+# $1 why nothing was done
+refuse() {
+  printf '%s\n' "$1" >&2
+  exit 65
+}
+
+# $1 token  $2… the attempt's lines
+start() {
+  mkdir -p "$lib" || refuse "its folder cannot be made"
+  alone -w 20 || refuse "a guard is at work"
+  if load && in_flight; then refuse "an attempt of $who is in flight there ($state)"; fi
+  find "$run" -maxdepth 1 -name 'asked-*' -mtime +1 -exec rm -rf {} +
+  mkdir -m 0700 "$run/asked-$1" || refuse "it was given up before it began"
+  shift
+  read_lines << END
+$(printf '%s\n' "$@")
+END
+  state=recorded
+  why=
+  begin_or_say_why || {
+    tidy
+    refuse "$why"
+  }
+  tell "$token"
+}
+
+begin_or_say_why() {
+  same_boot || { why="it has booted since it was asked"; return 1; }
+  is_before || { why="it changed since it was asked: $wrong"; return 1; }
+  write_down || { why="the attempt cannot be written down: is the disk full?"; return 1; }
+  launch && return
+  # Late is also never: whatever may start after all finds the attempt ended.
+  turned=recorded why="the guard's unit could not be started"
+  end_as returned
+  return 1
+}
+
+# Everything that needs room, before anything is touched.
+write_down() {
+  : > "$log"
+  mkdir -p "$roots" &&
+    ln -sfn "$target" "$roots/$token-target" &&
+    root "$running" running && root "$profile" profile && root "$boot_default" boot &&
+    printf '%s\n' "$program" | put "$lib/guard" &&
+    lines | put "$newer" && { lines | put "$kept" || { rm -f "$newer" && false; }; }
+}
+
+# $1 system, or nothing  $2 which
+root() { [ -z "$1" ] || ln -sfn "$1" "$roots/$token-$2"; }
+
+# Start the guard in a unit of its own: no connection that drops can end it.
+launch() {
+  printf '%s\n' "$program" | put "$run/guard" || return
+  systemctl reset-failed "$unit" 2> /dev/null
+  systemd-run --quiet --collect --no-ask-password --service-type=exec --unit="$unit" \
+    --description="orchestrator: $goal ${target##*/}" \
+    --property=Restart=on-failure --property=RestartSec=1 --property=TimeoutStopSec=10 \
+    --property=StartLimitIntervalSec=600 --property=StartLimitBurst=30 \
+    --property=OOMPolicy=continue --property=OOMScoreAdjust=-900 \
+    --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
+    -- /bin/sh "$run/guard" run "$token" 9>&-
+}
+
+# $1 token
+resume() {
+  if is_ours "$1"; then revive; fi
+  tell "$1"
+}
+
+# Start the guard again where it is not at work.
+revive() {
+  in_flight && alone -n || return 0
+  if load && in_flight && ! starts; then
+    # What did not begin never will.
+    [ "$state" != recorded ] || turn "it never began"
+    launch || refuse "the guard could not be started again"
+  fi
+  exec 9>&-
+}
+
+# Whether the unit is there, and will have the lock soon. Where systemd does not say, it may be.
+starts() {
+  active=$(timeout 10 systemctl show --property ActiveState --value "$unit") || return 0
+  case $active in inactive | failed) return 1 ;; esac
+}
+
+# $1 token  $2 state  $3 seconds  $4 position in the log
+await() {
+  clock
+  end=$((now + $3)) tries=0
+  while :; do
+    if is_ours "$1"; then
+      [ "$state" = "$2" ] || break
+      tries=$((tries + 1))
+      [ $((tries % 20)) != 0 ] || revive
+    elif never "$1"; then
+      break
+    fi
+    clock
+    [ "$now" -lt "$end" ] || break
+    sleep 0.05
+  done
+  tell "$1" "$4"
+}
+
+# Whether an attempt that is not there will never be: its folder is taken, or its start has ended.
+# $1 token
+never() {
+  mkdir -p -m 0700 "$run"
+  mkdir -m 0700 "$run/asked-$1" 2> /dev/null && return
+  alone -n || return
+  exec 9>&-
+  ! is_ours "$1"
+}
+
+# Say a word to the guard, and wait a moment for what it makes of it. $1 token  $2 the word  $3 more
+ask() {
+  if is_ours "$1" && [ -d "$asked" ]; then
+    printf '%s\n' "${3-}" | put "$asked/$2"
+    before=$state tries=0
+    while hears "$2" && [ "$state" = "$before" ] && [ $tries -lt 100 ]; do
+      tries=$((tries + 1))
+      sleep 0.05
+      is_ours "$1" || break
+    done
+  fi
+  tell "$1"
+}
+
+# Whether a guard that is at work does something upon this word. $1 the word
+hears() {
+  case $state:$1 in
+  waiting:contact | checking:confirm) ;;
+  recorded:back | activating:back | waiting:back | checking:back) ;;
+  *) return 1 ;;
+  esac
+}
+
+# $1 token
+seen() {
+  alone -w 20 || refuse "its guard is at work"
+  if is_ours "$1" && ! in_flight; then
+    seen=1
+    save
+  fi
+  exec 9>&-
+  tell "$1"
+}
+
+verb=$1
+shift
+case $verb in
+run) guard "$@" ;;
+start | resume | await | seen) "$verb" "$@" ;;
+contact | confirm | back) ask "$1" "$verb" "${2-}" ;;
+*) refuse "there is no verb $verb" ;;
+esac
