@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -88,7 +87,7 @@ class Holding:
             StepError: The host could not be asked.
         """
         # From here on it may be there, though no answer came.
-        self._stands, self._asked = True, time.monotonic()
+        self._stands, self._asked = True, _now()
         told = await self._line.ask(lambda executor: lock.take(executor, self._claim))
         self._boot_id = told.boot_id
         if told.answer is not Answer.DONE:
@@ -151,14 +150,14 @@ class Holding:
                     self._lost = error
                     body.cancel()
                 else:
-                    why = f"{error.message}; this deployment goes on: the host is being changed"
-                    self._work.notice(why, warning=True)
+                    goes_on = "what it has begun to change there goes on, and its guard decides"
+                    self._work.notice(f"{error.message}; {goes_on}", warning=True)
                 return
             except StepError as error:
                 self._work.log(f"the lock was not renewed, and will be tried again: {error}")
 
     async def _renew(self) -> None:
-        asked = time.monotonic()
+        asked = _now()
         told = await self._line.ask(
             lambda executor: lock.renew(executor, self._claim, self._boot_id)
         )
@@ -168,7 +167,7 @@ class Holding:
         self._asked = asked
 
     def _tell_it_stands(self, why: str) -> None:
-        left = self._asked + self._claim.seconds - time.monotonic()
+        left = self._asked + self._claim.seconds - _now()
         if left <= 0:
             return
         until = datetime.now().astimezone() + timedelta(seconds=left)
@@ -177,6 +176,10 @@ class Holding:
             f"at once: orchestrator lock steal {self._work.host.name}",
             warning=True,
         )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _reason(work: HostWork) -> str:
