@@ -74,6 +74,18 @@ diff HOST *OPTIONS:
 status *HOSTS:
     @"{{ orchestrator }}" status "$@"
 
+# Who is at work on which host, and who keeps everybody from one
+lock *HOSTS:
+    @"{{ orchestrator }}" lock show "$@"
+
+# Keep everybody from deploying a host: just hold p620 --reason "disk swap"
+hold HOST *OPTIONS:
+    @"{{ orchestrator }}" hold "$@"
+
+# Lift a host's hold
+release *HOSTS:
+    @"{{ orchestrator }}" release "$@"
+
 # Which hosts let us in
 ping-hosts *HOSTS:
     @"{{ orchestrator }}" ping "$@"
