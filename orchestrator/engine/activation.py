@@ -1,260 +1,253 @@
 """The dangerous part: activate, prove over a new connection, verify, commit, or go back.
 
-Each change happens in a unit on the host, so that neither a lost connection nor a killed deployer
-leaves it half done. What fails before the commit is taken back to the recorded system, and that is
-proved as well.
+The guard on the host does it, so that neither a lost connection nor a killed deployer leaves it
+half done: it alone decides, and goes back by itself where nobody confirms. Here it gets its orders,
+and what it says that it did is proved by asking the host.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-from orchestrator.adapters.executor import Executor
-from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.state import ask_state, write_record
-from orchestrator.engine.lifeline import SHORT_SECONDS, Lifeline
-from orchestrator.engine.verification import verify
+from orchestrator.engine.lifeline import Lifeline, NeverBeganError
+from orchestrator.engine.line import Line
+from orchestrator.engine.verification import settle, verify
 from orchestrator.engine.work import HostWork, problem_of, step_name
-from orchestrator.errors import RefusedError, StepError, UnreachableError
+from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
-from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.host import NewlyFailed
 from orchestrator.model.outcome import Deployed, Failed, RolledBack
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.state import HostState, Record
-from orchestrator.model.store import OutPath
+from orchestrator.model.state import HostState
 from orchestrator.plan import prove
+from orchestrator.plan.attempts import goes_on
+
+Ended = Deployed | RolledBack | Failed
 
 
-def require_return(plan: HostPlan, before: HostState) -> None:
-    """Refuse to change a host that has nothing to go back to.
-
-    Raises:
-        RefusedError: The host runs no NixOS system, or has no system profile or boot default.
-    """
-    missing = [
-        what
-        for what, path, needed in (
-            ("a running NixOS system", before.running, True),
-            ("a system profile", before.profile, plan.goal.commits),
-            ("a boot default", before.boot_default, plan.goal.commits),
-        )
-        if needed and path is None
-    ]
-    if missing:
-        repair = (
-            "make what it runs its profile again: "
-            "nix-env -p /nix/var/nix/profiles/system --set $(readlink -f /run/current-system)"
-        )
-        raise RefusedError(
-            f"there is nothing to go back to: it has not {' nor '.join(missing)}",
-            hint=repair if before.running else "install NixOS on it (nixos-install), then deploy",
-        )
+class WentBackError(StepError):
+    """The guard went back, and it was not asked to."""
 
 
 class Activation:
-    """Brings one host from its recorded state to its plan's target, or back.
+    """Brings one host from its recorded state to an attempt's target, or back.
 
     Args:
         work: The host's share of the run.
-        plan: What to do; its goal changes the host.
-        before: The state to return to.
-        executor: The open way to the host.
-        stack: Closes the connections that are made here.
+        line: The way to the host.
+        attempt: What to do, and the state to return to.
+        checked: Whether the host's suites decide.
+
+    Attributes:
+        error: What kept the host from its target, where something did.
     """
 
-    def __init__(
-        self,
-        work: HostWork,
-        plan: HostPlan,
-        before: HostState,
-        executor: Executor,
-        stack: contextlib.AsyncExitStack,
-    ) -> None:
-        require_return(plan, before)
+    def __init__(self, work: HostWork, line: Line, attempt: Attempt, *, checked: bool) -> None:
+        self.error: StepError | None = None
         self._work = work
-        self._plan = plan
-        self._before = before
-        self._lifeline = Lifeline(work, executor, stack)
-        self._committing = False
+        self._lifeline = Lifeline(work, line, attempt)
+        self._checked = checked
+        self._confirmed = not attempt.goal.activates
+        self._newly_failed: set[str] = set()
         self._warnings: list[str] = []
 
-    async def run(self) -> Deployed | RolledBack | Failed:
-        """Carry the plan out. Whatever fails on the way becomes an outcome."""
+    async def run(self) -> Ended:
+        """Begin, and bring it to an end. Whatever fails on the way becomes an outcome.
+
+        Raises:
+            StepError: It did not begin, and nothing was touched.
+        """
+        return await self._guarded(partial(self._forward, begin=True))
+
+    async def finish(self) -> Ended:
+        """Bring to its end what another deployer began."""
+        return await self._guarded(self._forward)
+
+    async def take_back(self, why: str) -> Ended:
+        """Undo what another deployer began, unless it is committed by then."""
+
+        async def refuse() -> None:
+            raise StepError(why)
+
+        return await self._guarded(refuse)
+
+    async def _guarded(self, way: Callable[[], Awaitable[None]]) -> Ended:
         name = self._work.host.name
         with self._work.session.interrupt.guarded(f"{name} is being changed"):
             try:
-                return await self._forward_or_back()
+                return await self._there_or_back(way)
             except asyncio.CancelledError:
                 return self._left_alone()
 
-    async def _forward_or_back(self) -> Deployed | RolledBack | Failed:
+    async def _there_or_back(self, way: Callable[[], Awaitable[None]]) -> Ended:
         try:
-            return await self._forward()
+            await way()
+        except NeverBeganError:
+            raise
         except StepError as error:
-            return await self._back(error)
+            self.error = error
+            await self._back(error)
         except Exception:
             await self._back(StepError("a bug in the orchestrator"))
             raise
+        return await self._told()
 
-    async def _forward(self) -> Deployed:
-        target = self._plan.target.out
-        if Step.ACTIVATE in self._plan.steps:
-            await self._activate(target)
-            await self._prove_running(target)
-        if Step.VERIFY in self._plan.steps:
-            await verify(self._work, self._lifeline)
+    async def _forward(self, *, begin: bool = False) -> None:
+        attempt = self._lifeline.attempt
+        activates = attempt.goal.activates and attempt.state is not AttemptState.COMMITTING
+        with self._work.step(Phase.ACTIVATE if activates else Phase.COMMIT):
+            if begin:
+                await self._lifeline.start()
+            if not activates:
+                await self._committed()
+                return
+            await self._activated()
+        with self._work.step(Phase.PROVE):
+            await self._work.session.interrupt.unless_wished(self._lifeline.contact())
+            self._require(AttemptState.CHECKING)
+            await self._look()
+        if self._checked:
+            await verify(self._work, self._lifeline.line)
+        else:
+            await settle(self._work)
         self._work.session.interrupt.check()
-        if Step.COMMIT in self._plan.steps:
-            await self._commit(target)
+        with self._work.step(Phase.COMMIT):
+            await self._look()
+            self._confirmed = True
+            await self._lifeline.confirm()
+            await self._committed()
+
+    async def _activated(self) -> None:
+        for state in (AttemptState.RECORDED, AttemptState.ACTIVATING):
+            await self._work.session.interrupt.unless_wished(self._lifeline.past(state))
+        self._require(AttemptState.WAITING, AttemptState.CHECKING)
+        if self._lifeline.attempt.exit_code == prove.ACCEPTED_EXIT:
+            self._warn("activation ended with exit 4: units failed; the log names them")
+
+    async def _committed(self) -> None:
+        await self._lifeline.ended()
+        self._require(AttemptState.DONE)
+
+    async def _look(self) -> None:
+        """Ask the host whether it is as it should be before it is committed."""
+        now, attempt = await self._lifeline.state(), self._lifeline.attempt
+        if wrong := prove.runs(now, attempt.target):
+            raise StepError(f"the end state is wrong: {wrong}")
+        failed = set(prove.newly_failed(now, attempt.before)) - self._newly_failed
+        self._newly_failed |= failed
+        if not failed:
+            return
+        text = f"units that fail now and did not before: {', '.join(sorted(failed))}"
+        if self._work.host.guard.failed_units is NewlyFailed.ROLL_BACK:
+            raise StepError(text, hint="to keep such a system: `guard: {failed_units: report}`")
+        self._warn(text)
+
+    def _require(self, *states: AttemptState) -> None:
+        """Raise where the guard went another way than wanted."""
+        attempt = self._lifeline.attempt
+        if attempt.state in states:
+            return
+        raise WentBackError(
+            attempt.why or f"the guard there is {attempt.state.value}",
+            command=self._by_hand(),
+            stderr=self._lifeline.said,
+        )
+
+    async def _back(self, error: StepError) -> None:
+        """Have the guard go back; what came of it is asked afterwards."""
+        error.step = error.step or step_name(self._work.phase)
+        if self._lifeline.attempt.state.in_flight:
+            self._work.notice(f"{error.message}; going back to what it ran", warning=True)
+            self._work.doing(f"its guard goes back within {self._lifeline.left:.0f} s")
+        with self._work.step(Phase.ROLL_BACK):
+            try:
+                await self._lifeline.back(error.message)
+            except StepError as second:
+                self._work.log(second.message)
+
+    async def _told(self) -> Ended:
+        """Say where the host is, by what it says itself: the guard's word is no proof."""
+        attempt = self._lifeline.attempt
+        try:
+            now = await self._lifeline.state()
+        except StepError as unknown:
+            return self._unknown(unknown)
+        if now.attempt is not None and now.attempt.token == attempt.token:
+            attempt = self._lifeline.attempt = now.attempt
+        if attempt.state is AttemptState.DONE:
+            return self._there(attempt, now)
+        await self._lifeline.seen()
+        return self._returned(attempt, now)
+
+    def _there(self, attempt: Attempt, now: HostState) -> Deployed | Failed:
+        if wrong := prove.reached(now, attempt):
+            return self._failed(f"{prove.in_words(now)}; {wrong}")
+        for what in (self.error.message if self.error else "", attempt.why):
+            if what:
+                self._warn(what)
+        if attempt.goal.commits and not now.boot_source.is_boot_loader:
+            self._warn("the boot loader's default cannot be read there; the profile was proved")
         return Deployed(
-            reason=self._change(target),
-            out_path=target,
-            goal=self._plan.goal,
+            reason=prove.change(attempt),
+            out_path=attempt.target,
+            goal=attempt.goal,
             warnings=tuple(self._warnings),
         )
 
-    def _change(self, target: OutPath) -> str:
-        """Say what changed; a switch needs no word on how far it went."""
-        goal = self._plan.goal
-        limits = "" if goal is Goal.SWITCH else f": {goal.achievement}"
-        before = self._before.running
-        if before is None or before == target:
-            return f"{target.short}{limits}"
-        was = f"{before.digest}…" if before.name == target.name else before.short
-        return f"{was} → {target.short}{limits}"
+    def _returned(self, attempt: Attempt, now: HostState) -> RolledBack | Failed:
+        wrong = prove.is_back(now, attempt.before)
+        if attempt.state is AttemptState.STUCK:
+            wrong = f"going back did not end well: {attempt.why}"
+        elif attempt.state.in_flight:
+            wrong = goes_on(attempt, within=self._lifeline.left, confirmed=self._confirmed)
+        if wrong:
+            return self._failed(f"{prove.in_words(now)}; {wrong}")
+        error = self._error()
+        state = f"{prove.in_words(now)}, as before"
+        if attempt.why and attempt.why != error.message:
+            state += f"; its guard went back because: {attempt.why}"
+        problem = problem_of(error, state)
+        return RolledBack(error.message, attempt.target, problem)
 
-    async def _activate(self, target: OutPath) -> None:
-        with self._work.step(Phase.ACTIVATE):
-            result = await self._lifeline.do(
-                "activate", scripts.ACTIVATE, (target.path, "test"), keep=target
-            )
-            if result.rc == prove.ACCEPTED_EXIT:
-                self._warn("activation ended with exit 4: units failed; the log names them")
-            elif result.rc != 0:
-                raise StepError(
-                    f"activation failed ({result.ending})",
-                    command=self._by_hand(target, "test"),
-                    stderr=result.log,
-                )
-
-    async def _prove_running(self, target: OutPath) -> None:
-        with self._work.step(Phase.PROVE):
-            # A new connection: the old one would not notice that nobody can log in any more.
-            # More than one try: activation may have restarted the network or sshd just now.
-            await self._lifeline.renew(self._work.host.deadlines.connect)
-            now = await ask_state(self._lifeline.executor, self._work.host)
-            if wrong := prove.runs(now, target):
-                raise StepError(f"the end state is wrong: {wrong}")
-            if failed := prove.newly_failed(now, self._before):
-                self._warn(f"units that fail now and did not before: {', '.join(failed)}")
-
-    async def _commit(self, target: OutPath) -> None:
-        with self._work.step(Phase.COMMIT):
-            self._committing = True
-            result = await self._lifeline.do(
-                "commit", scripts.COMMIT, (target.path, target.path), keep=target
-            )
-            if result.rc != 0:
-                raise StepError(
-                    f"profile and boot default could not be set ({result.ending})",
-                    command=self._by_hand(target, "boot"),
-                    stderr=result.log,
-                )
-            now = await self._ask()
-            wrong = prove.boots(now, target, self._before)
-            # It may have booted since it was proved, or another deployer been there.
-            if not wrong and Step.ACTIVATE in self._plan.steps:
-                wrong = prove.runs(now, target)
-            if wrong:
-                raise StepError(f"the end state is wrong: {wrong}")
-            if not now.boot_source.is_boot_loader:
-                self._warn("the boot loader's default cannot be read there; the profile was proved")
-        await self._record(target)
-
-    async def _ask(self) -> HostState:
-        """Ask what it is now; a connection lost at this moment is no reason to take it back."""
-        try:
-            return await ask_state(self._lifeline.executor, self._work.host)
-        except UnreachableError:
-            await self._lifeline.renew(self._work.host.deadlines.connect)
-            return await ask_state(self._lifeline.executor, self._work.host)
-
-    async def _record(self, target: OutPath) -> None:
-        run, request = self._work.session.run, self._work.session.request
-        record = Record(
-            run=run.number,
-            who=run.who,
-            revision=run.revision,
-            out_path=target,
-            at=datetime.now(UTC),
-            emergency=request.emergency,
-        )
-        try:
-            await write_record(self._lifeline.executor, record, SHORT_SECONDS)
-        except StepError as error:
-            # The host is at its target, and that is proved: only its memory of it is missing.
-            self._warn(error.message)
-
-    async def _back(self, error: StepError) -> RolledBack | Failed:
-        """Take the host back to what it was, and prove that."""
-        error.step = error.step or "activate"
-        self._work.notice(f"{error.message}; going back to what it ran", warning=True)
-        target, before = self._plan.target.out, self._before
-        try:
-            with self._work.step(Phase.ROLL_BACK):
-                ended, now = await self._return()
-        except StepError as second:
-            unknown = f"not known ({second.message}); before, {prove.in_words(before)}"
-            if not self._committing:
-                unknown += "; its boot default was not touched, so a reboot leads there"
-            return Failed(error.message, problem_of(error, unknown), target)
-        state = prove.in_words(now)
-        if wrong := prove.is_back(now, before) or ended:
-            return Failed(error.message, problem_of(error, f"{state}; {wrong}"), target)
-        return RolledBack(error.message, target, problem_of(error, f"{state}, as before"))
-
-    async def _return(self) -> tuple[str | None, HostState]:
-        """Give what went wrong on the way back, and what the host is now."""
-        await self._lifeline.keep()
-        await self._lifeline.stop_unit()
-        before = self._before
-        arguments = (
-            _path(before.profile if self._committing else None),
-            _path(before.boot_default if self._committing else None),
-            _path(before.running if Step.ACTIVATE in self._plan.steps else None),
-        )
-        assert before.running is not None
-        result = await self._lifeline.do("return", scripts.RETURN, arguments, keep=before.running)
-        await self._lifeline.renew(self._work.host.deadlines.connect)
-        now = await ask_state(self._lifeline.executor, self._work.host)
-        read = now.boot_source.is_boot_loader
-        if result.rc == 0 or (result.rc == scripts.LOADER_FAILED and read):
-            return None, now
-        # The paths may be right all the same: an activation sets /run/current-system last.
-        return f"going back did not end well ({result.ending}); the log has it", now
+    def _unknown(self, unknown: StepError) -> Failed:
+        """Nobody answers: say what goes on there as far as that can be known."""
+        error = self._error()
+        error.command = unknown.command or error.command
+        error.hint = "look once it answers: the next deployment tells how it ended, and goes on"
+        return self._failed(f"not known ({unknown.message}); {self._going_on()}")
 
     def _left_alone(self) -> Failed:
         """A person would not wait: say what goes on there."""
-        error = StepError(
+        attempt = self._lifeline.attempt
+        self.error = StepError(
             "left before the host reached a proven state",
-            hint="deploy it again: that brings it to its target",
-            command=self._lifeline.executor.repeat(("systemctl", "list-units", "orchestrator-*")),
+            hint="deploy it again: that tells how it ended, and goes on from there",
+            command=self._lifeline.line.executor.repeat(("cat", "/run/orchestrator/attempt")),
         )
-        error.step = step_name(self._work.phase)
-        unit_name = self._lifeline.unit
-        going_on = f"the unit {unit_name} may still be running there" if unit_name else "not proved"
-        before = prove.in_words(self._before)
-        return Failed(error.message, problem_of(error, f"{going_on}; before, {before}"))
+        self.error.step = step_name(self._work.phase)
+        return self._failed(f"{self._going_on()}; before, {prove.in_words(attempt.before)}")
+
+    def _going_on(self) -> str:
+        lifeline = self._lifeline
+        return goes_on(lifeline.attempt, within=lifeline.left, confirmed=self._confirmed)
+
+    def _failed(self, host_state: str) -> Failed:
+        error = self._error()
+        return Failed(error.message, problem_of(error, host_state), self._lifeline.attempt.target)
+
+    def _error(self) -> StepError:
+        if self.error is None:
+            self.error = StepError("the host is not what its guard said")
+        return self.error
 
     def _warn(self, text: str) -> None:
         self._warnings.append(text)
         self._work.notice(text, warning=True)
 
-    def _by_hand(self, target: OutPath, action: str) -> str:
-        return self._lifeline.executor.repeat((f"{target}/bin/switch-to-configuration", action))
-
-
-def _path(path: OutPath | None) -> str:
-    return "" if path is None else path.path
+    def _by_hand(self) -> str:
+        attempt = self._lifeline.attempt
+        action = "test" if attempt.goal.activates else "boot"
+        argv = (f"{attempt.target}/bin/switch-to-configuration", action)
+        return self._lifeline.line.executor.repeat(argv)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.engine.activation import Activation, require_return
+from orchestrator.engine.activation import Activation, Ended
+from orchestrator.engine.attempt import attempt_of, require_return
 from orchestrator.engine.delivery import build, deliver
+from orchestrator.engine.left_behind import take_up
 from orchestrator.engine.line import Line
 from orchestrator.engine.lock import held, refuse_if_taken
 from orchestrator.engine.preflight import preflight
 from orchestrator.engine.reboot import reboot
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
-from orchestrator.model.outcome import Completed, Deployed, Outcome
+from orchestrator.model.outcome import Completed, Deployed, Outcome, Unchanged
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.run import Before
 from orchestrator.model.state import HostState
+from orchestrator.plan.attempts import unsettled, untold
+from orchestrator.plan.decide import is_at
+from orchestrator.plan.reasons import why_unchanged
 
 
 async def carry_out(
@@ -56,40 +62,52 @@ async def carry_out(
         await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
         return await _complete(work, plan, line.executor)
-    return await change(work, plan, state, line, stack)
+    return await change(work, plan, state, line)
 
 
-async def change(
-    work: HostWork, plan: HostPlan, state: HostState, line: Line, stack: AsyncExitStack
-) -> Outcome:
+async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -> Outcome:
     """Change the host, with nobody else at it; nothing is built.
 
     Raises:
         StepError: A step failed, and the host was not changed.
     """
     async with held(work, line) as holding:
+        state = await _ask_again(work, line)
+        if unsettled(state.attempt) or untold(state.attempt):
+            await holding.last_look()
+            if (ended := await take_up(work, line, plan, state)) is not None:
+                return await _afterwards(work, plan, ended, line)
+            state = await _ask_again(work, line)
+        if (unchanged := _reached(work, plan, state)) is not None:
+            return unchanged
         await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
         async with work.session.gates.activations:
-            executor, state = await _ask_again(work, stack, line.executor)
+            state = await _ask_again(work, line)
             work.before = Before(state.running, state.profile, state.boot_default)
+            attempt = attempt_of(work, plan, state)
             await holding.last_look()
-            outcome = await Activation(work, plan, state, executor, stack).run()
-        if isinstance(outcome, Deployed):
-            return await reboot(work, plan, outcome, line)
-        return outcome
+            activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
+            ended = await activation.run()
+        return await _afterwards(work, plan, ended, line)
 
 
-async def _ask_again(
-    work: HostWork, stack: AsyncExitStack, executor: Executor
-) -> tuple[Executor, HostState]:
-    """Record what to return to: since it was asked, a build may have taken an hour."""
+async def _ask_again(work: HostWork, line: Line) -> HostState:
+    """Ask what is there now: since it was asked, a build or a copy may have taken an hour."""
     with work.step(Phase.ASK):
-        try:
-            return executor, await ask_state(executor, work.host)
-        except UnreachableError:
-            executor = await work.connect(stack)
-            return executor, await ask_state(executor, work.host)
+        return await line.ask(lambda executor: ask_state(executor, work.host))
+
+
+def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | None:
+    """Find that somebody else has brought the host to its target meanwhile."""
+    out = plan.target.out
+    if work.session.request.force or not is_at(plan.goal, state, out):
+        return None
+    return Unchanged(why_unchanged(plan.goal, state, out, datetime.now(UTC)), out)
+
+
+async def _afterwards(work: HostWork, plan: HostPlan, ended: Ended, line: Line) -> Outcome:
+    return await reboot(work, plan, ended, line) if isinstance(ended, Deployed) else ended
 
 
 def _would_be(plan: HostPlan) -> Outcome:

@@ -24,6 +24,7 @@ from orchestrator.model.outcome import (
 from orchestrator.model.plan import HostPlan
 from orchestrator.model.state import HostState
 from orchestrator.model.store import Evaluated
+from orchestrator.plan.attempts import untold
 from orchestrator.plan.decide import decide
 from orchestrator.plan.reasons import why_known
 
@@ -62,6 +63,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
         wanted = await _evaluate(work, "its derivation was collected as garbage")
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
+        await _tell(work, executor, state)
         return plan
     if isinstance(answer, Absence):
         return await defer(work, plan, answer)
@@ -70,6 +72,15 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
 
     carried = await or_lost(work, carry_out(work, stack, plan, executor, state))
     return await defer(work, plan, carried) if isinstance(carried, Absence) else carried
+
+
+async def _tell(work: HostWork, executor: Executor | None, state: HostState | None) -> None:
+    """Tell what went wrong there, although nothing is to be done about it."""
+    if executor is None or state is None or not untold(state.attempt):
+        return
+    from orchestrator.engine.left_behind import tell
+
+    await tell(work, executor, state)
 
 
 def _decide(

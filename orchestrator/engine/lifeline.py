@@ -1,112 +1,192 @@
-"""The line to a host that is being changed: it may break, and the work there goes on."""
+"""The lifeline to a host that is being changed: it may break, and the guard there works on."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 from orchestrator.adapters.executor import Executor
-from orchestrator.adapters.host import unit
-from orchestrator.adapters.host.unit import UnitResult, Work
+from orchestrator.adapters.host.guard import verbs
+from orchestrator.adapters.host.guard.verbs import Told
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.engine import line
+from orchestrator.engine.line import Line
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.store import OutPath
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.state import HostState
+from orchestrator.plan.attempts import returns_within, turns_within
 
-RECONNECT_SECONDS = 1.0
-"""Between two tries to reach a host again."""
+T = TypeVar("T")
 
-SHORT_SECONDS = 30.0
-"""For a command on the host that does nothing slow."""
+LOOK_SECONDS = 20.0
+"""For how long one question waits on the host for the attempt's next state."""
+
+
+class NeverBeganError(StepError):
+    """The host knows nothing of the attempt, which therefore never touches it."""
 
 
 class Lifeline:
-    """Has work done in units on a host, and follows it over as many connections as it takes.
+    """Gives the guard of an attempt its orders, and follows it over as many connections as needed.
 
     Attributes:
-        executor: The connection in use.
-        unit: The unit whose end was not seen yet.
+        line: The present connection.
+        attempt: The attempt, as the guard last told it.
+        said: What ``switch-to-configuration`` said so far.
     """
 
-    def __init__(
-        self, work: HostWork, executor: Executor, stack: contextlib.AsyncExitStack
-    ) -> None:
-        self.executor = executor
-        self.unit: str | None = None
+    def __init__(self, work: HostWork, line: Line, attempt: Attempt) -> None:
+        self.line = line
+        self.attempt = attempt
+        self.said = ""
         self._work = work
-        self._stack = stack
+        self._position = 0
+        self._clock = asyncio.get_running_loop().time
+        self._turns = self._clock() + turns_within(attempt)
 
-    async def do(
-        self, action: str, script: str, arguments: tuple[str, ...], *, keep: OutPath
-    ) -> UnitResult:
-        """Have a script run in a unit of its own, and see it end although the line may break.
+    @property
+    def left(self) -> float:
+        """Seconds until the guard goes back by itself, at the most."""
+        return max(0.0, self._turns - self._clock())
 
-        Args:
-            action: A word for the unit's name.
-            script: One of :mod:`orchestrator.adapters.host.scripts`.
-            arguments: The script's.
-            keep: A system that is kept from garbage collection meanwhile.
+    async def start(self) -> None:
+        """Have the guard begin. Where the connection is lost meanwhile, following it tells.
 
         Raises:
-            UnreachableError: The host was not reached again before the deadline.
-            StepError: The unit could not be started, or did not end before the deadline.
+            NeverBeganError: It did not begin, and nothing was touched.
         """
-        name = f"orchestrator-{self._work.session.token}-{action}"
-        deadline = asyncio.get_running_loop().time() + self._work.host.deadlines.activate
-        self.unit = name
-        with contextlib.suppress(UnreachableError):
-            # Whether it started is then asked over a new connection.
-            job = Work(name, action, script, arguments, keep)
-            await unit.start(self.executor, job, SHORT_SECONDS)
-        result = await self._wait(name, deadline)
-        self.unit = None
-        self._work.log(result.log)
-        if result.began:
-            with contextlib.suppress(StepError):
-                await unit.forget(self.executor, name, SHORT_SECONDS)
-        return result
-
-    async def stop_unit(self) -> None:
-        """End the unit whose end was not seen, where there is one."""
-        if self.unit is not None:
-            await unit.stop(self.executor, self.unit, self._work.host.deadlines.activate)
-
-    async def keep(self) -> None:
-        """Make a new connection only where the open one is gone: it may be the last way in."""
         try:
-            await self.executor.run(("true",), deadline=SHORT_SECONDS)
-        except StepError:
-            await self.renew(self._work.host.deadlines.activate)
+            self._see(await verbs.start(self.line.executor, self.attempt))
+        except UnreachableError as error:
+            self._work.log(f"{error.message}; asking whether its guard began")
+        except StepError as error:
+            raise NeverBeganError(
+                error.message, hint=error.hint, command=error.command, stderr=error.stderr
+            ) from error
 
-    async def renew(self, seconds: float) -> None:
-        """Make a new connection, trying until the time is up.
+    async def contact(self) -> None:
+        """Reach the host over a new connection, and show the guard that it can be reached.
+
+        The connection from before stays in use where the new one is of no use.
 
         Raises:
-            UnreachableError: The host did not answer in that time.
-            StepError: It answered, and refused the login or showed another key.
+            UnreachableError: No connection came about while the guard waits for one.
+            StepError: The login was refused, another host key shown, or root is not to be had.
         """
-        deadline = asyncio.get_running_loop().time() + seconds
-        while True:
-            try:
-                self.executor = await self._work.connect(self._stack)
-            except UnreachableError:
-                if asyncio.get_running_loop().time() + RECONNECT_SECONDS > deadline:
-                    raise
-                await asyncio.sleep(RECONNECT_SECONDS)
-            else:
-                return
+        before = self.line.executor
+        try:
+            while True:
+                await self.line.renew(self.left)
+                with contextlib.suppress(UnreachableError):
+                    self._see(await verbs.contact(self.line.executor, self.attempt.token))
+                    return
+        except StepError:
+            self.line.executor = before
+            raise
 
-    async def _wait(self, name: str, deadline: float) -> UnitResult:
-        clock = asyncio.get_running_loop()
+    async def confirm(self) -> None:
+        """Have the guard commit.
+
+        Raises:
+            StepError: It was not told while it waited. It may have heard all the same.
+        """
+        confirm = partial(verbs.confirm, token=self.attempt.token)
+        self._see(await self._persist(confirm, self._turns))
+
+    async def back(self, why: str) -> None:
+        """Have the guard go back, unless it is at an end already, and see it end.
+
+        Raises:
+            StepError: The host did not tell of its end although it must have come to it.
+        """
+        if self.attempt.state.in_flight:
+            back = partial(verbs.back, token=self.attempt.token, why=why)
+            self._see(await self._persist(back, self._ends))
+            await self.ended()
+
+    async def ended(self) -> None:
+        """Follow the attempt to its end: done, returned, or stuck.
+
+        Raises:
+            StepError: As :meth:`past`.
+        """
+        while self.attempt.state.in_flight:
+            await self.past(self.attempt.state)
+
+    async def past(self, state: AttemptState) -> None:
+        """Follow the attempt until it is in this state no more.
+
+        Whatever keeps the host from telling is met with another try: it may be what the new
+        system did, and what the guard takes back.
+
+        Raises:
+            NeverBeganError: There is no such attempt, and never will be.
+            StepError: It is in that state for longer than can be, or the host does not tell.
+        """
+        while self.attempt.state is state:
+            if self._clock() > self._ends:
+                raise StepError(f"the guard there is still {state.value}; it should have ended")
+            told = await self._persist(self._look, self._ends)
+            self.said += told.log
+            self._position = told.position
+            self._work.log(told.log)
+            self._see(told)
+
+    async def state(self) -> HostState:
+        """Ask what the host is; a connection lost at this moment says nothing of it.
+
+        Raises:
+            StepError: It did not tell for as long as a guard waits for a new connection.
+        """
+        until = self._clock() + self.attempt.confirm_seconds
+        return await self._persist(partial(ask_state, host=self._work.host), until)
+
+    async def seen(self) -> None:
+        """Have the host know that a deployer was told of the end; it may well not."""
+        with contextlib.suppress(StepError):
+            await verbs.seen(self.line.executor, self.attempt.token)
+
+    @property
+    def _ends(self) -> float:
+        """When the guard has come to an end, whatever happened."""
+        return self._turns + returns_within(self.attempt)
+
+    async def _look(self, executor: Executor) -> Told:
+        attempt = self.attempt
+        return await verbs.await_(
+            executor, attempt.token, attempt.state, LOOK_SECONDS, self._position
+        )
+
+    def _see(self, told: Told) -> None:
+        """Take in how far the guard is.
+
+        Raises:
+            NeverBeganError: It never began.
+            StepError: The host forgot it, or somebody else's attempt is in its place.
+        """
+        if told.attempt is None and self.attempt.state is AttemptState.RECORDED:
+            raise NeverBeganError("its guard did not begin; the host was not changed")
+        if told.attempt is None:
+            raise StepError("the host knows nothing of this deployment any more")
+        if told.attempt.state is not self.attempt.state:
+            self._turns = self._clock() + turns_within(told.attempt)
+        self.attempt = told.attempt
+
+    async def _persist(self, do: Callable[[Executor], Awaitable[T]], until: float) -> T:
+        """Do something on the host, over as many connections as it takes."""
         while True:
-            left = deadline - clock.time()
-            if left <= 0:
-                raise StepError(
-                    f"{name} did not end within {self._work.host.deadlines.activate:.0f} s",
-                    command=self.executor.repeat(("systemctl", "status", name)),
-                )
+            executor = self.line.executor
             try:
-                return await unit.wait(self.executor, name, left)
-            except UnreachableError as error:
-                self._work.log(f"{error.message}; asking again")
-                await asyncio.sleep(RECONNECT_SECONDS)
-                await self.renew(deadline - clock.time())
+                return await do(executor)
+            except StepError as error:
+                if self._clock() + line.RECONNECT_SECONDS > until:
+                    raise
+                self._work.log(f"{error.message}; trying again")
+                await asyncio.sleep(line.RECONNECT_SECONDS)
+                if isinstance(error, UnreachableError):
+                    with contextlib.suppress(StepError):
+                        await self.line.replace(executor, 0)

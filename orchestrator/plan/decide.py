@@ -11,6 +11,7 @@ from orchestrator.model.outcome import Unchanged
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath, Target
+from orchestrator.plan.attempts import unsettled
 from orchestrator.plan.reasons import why_changed, why_unchanged
 
 
@@ -37,7 +38,7 @@ def decide(
         verify: Whether verification is wanted.
         force: Go the whole way although the host is at its target.
     """
-    if state is not None and not force and _is_at(goal, state, wanted.out):
+    if state is not None and not force and is_at(goal, state, wanted.out):
         return Unchanged(why_unchanged(goal, state, wanted.out, now, known), wanted.out)
     return HostPlan(
         host=host,
@@ -45,11 +46,14 @@ def decide(
         target=wanted,
         steps=steps(goal, verify=verify),
         return_to=state.running if state is not None and goal.activates else None,
-        reason=why_changed(goal, state, wanted.out, known),
+        reason=why_changed(goal, state, wanted.out, now, known),
     )
 
 
-def _is_at(goal: Goal, state: HostState, wanted: OutPath) -> bool:
+def is_at(goal: Goal, state: HostState, wanted: OutPath) -> bool:
+    """Whether a host is where a goal leads to, with nothing going on there."""
+    if unsettled(state.attempt):
+        return False
     match goal:
         case Goal.SWITCH:
             return state.is_at(wanted)

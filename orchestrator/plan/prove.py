@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
 
@@ -27,18 +29,45 @@ def boots(state: HostState, wanted: OutPath, before: HostState) -> str | None:
     return None
 
 
+def reached(state: HostState, attempt: Attempt) -> str | None:
+    """Why the host is not where a committed attempt should have led, or ``None`` where it is."""
+    before = attempt.before
+    wrong = runs(state, attempt.target) if attempt.goal.activates else None
+    boot = (
+        boots(state, attempt.target, before)
+        if attempt.goal.commits
+        else _boots_as_before(state, before)
+    )
+    return wrong or boot
+
+
 def is_back(now: HostState, before: HostState) -> str | None:
     """Why the host is not back at the state it was in, or ``None`` where it is."""
+    if now.running != before.running:
+        return f"/run/current-system is {_words(now.running)}, and was {_words(before.running)}"
+    return _boots_as_before(now, before)
+
+
+def _boots_as_before(now: HostState, before: HostState) -> str | None:
     if unread := _unread(now, before):
         return unread
     for what, found, recorded in (
-        ("/run/current-system", now.running, before.running),
         ("the system profile", now.profile, before.profile),
         ("the boot default", now.boot_default, before.boot_default),
     ):
         if found != recorded:
             return f"{what} is {_words(found)}, and was {_words(recorded)}"
     return None
+
+
+def change(attempt: Attempt) -> str:
+    """Say what a committed attempt changed; a switch needs no word on how far it went."""
+    limits = "" if attempt.goal is Goal.SWITCH else f": {attempt.goal.achievement}"
+    before, target = attempt.before.running, attempt.target
+    if before is None or before == target:
+        return f"{target.short}{limits}"
+    was = f"{before.digest}…" if before.name == target.name else before.short
+    return f"{was} → {target.short}{limits}"
 
 
 def _unread(now: HostState, before: HostState) -> str | None:

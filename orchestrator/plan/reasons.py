@@ -9,6 +9,7 @@ from orchestrator.model.goal import Goal
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
 from orchestrator.model.words import ago, listing
+from orchestrator.plan.attempts import left_in_the_middle, unsettled
 
 
 def why_unchanged(
@@ -42,9 +43,15 @@ def why_known(fingerprint: Fingerprint, now: datetime) -> str:
 
 
 def why_changed(
-    goal: Goal, state: HostState | None, wanted: OutPath, known: Knowledge | None = None
+    goal: Goal,
+    state: HostState | None,
+    wanted: OutPath,
+    now: datetime,
+    known: Knowledge | None = None,
 ) -> str:
     """Say why there is something to do."""
+    if state is not None and state.attempt is not None and unsettled(state.attempt):
+        return left_in_the_middle(state.attempt, now)
     reason = _compared(goal, state, wanted)
     match known:
         case Unknown(changed=(_, *_) as paths):

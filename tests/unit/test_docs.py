@@ -266,6 +266,8 @@ def messages() -> Iterator[str]:
                     str(part.value) if isinstance(part, ast.Constant) else "…"
                     for part in node.values
                 )
+    for file in (ROOT / "orchestrator").rglob("*.sh"):
+        yield re.sub(r"\$\w+|\$\{[^}]*\}", "…", file.read_text())
 
 
 def test_every_error_that_troubleshooting_explains_is_one_of_ours() -> None:

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_guard import FakeGuard
 
 from orchestrator.adapters import nix, nix_build
 from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.host import lock_scripts, scripts
+from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine import activation, copying, lifeline, work
+from orchestrator.engine import activation, copying, work
 from orchestrator.engine.building import Builds
 from orchestrator.engine.copies import Copies
 from orchestrator.engine.evaluation import Evaluations
@@ -35,18 +37,13 @@ from orchestrator.engine.work import HostWork, Session
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.event import Event
 from orchestrator.model.goal import Goal
-from orchestrator.model.host import Connect, Deadlines, Fleet, Host, Limits
+from orchestrator.model.host import Connect, Deadlines, Fleet, Guard, Host, Limits
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.run import DeployRequest, Run
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
-NAMES = {
-    getattr(scripts, name): name.lower()
-    for name in (
-        *("STATE", "START", "WAIT", "FORGET", "STOP"),
-        *("ACTIVATE", "COMMIT", "RETURN", "RECORD"),
-    )
-}
+NAMES = {scripts.STATE: "state"}
+PROGRAM = "the guard"
 LOCKING = {lock_scripts.TAKE: "take", lock_scripts.RENEW: "renew", lock_scripts.RELEASE: "release"}
 
 
@@ -60,21 +57,15 @@ Fault = Callable[["FakeHost"], CommandResult | None]
 
 
 @dataclass
-class Unit:
-    """A unit that was started: ``rc`` is ``None`` while it runs, ``-1`` where it was killed."""
-
-    rc: int | None
-    log: str = ""
-
-
-@dataclass
 class FakeHost:
     """What a host is, and what is to go wrong there.
 
     Attributes:
         faults: What happens instead, or before, by the name of a step. For scripts the name of
-            the script, for connections ``connect``, for work in a unit ``in activate``,
-            ``in commit``, ``in return``. Each is used up, in order; ``None`` is no fault.
+            the script, for the guard's verbs the verb, for connections ``connect``, for what the
+            guard does ``in activate``, ``in commit``, ``in return``. Each is used up, in order;
+            ``None`` is no fault.
+        guard: What changes it.
     """
 
     running: OutPath | None = OLD
@@ -85,11 +76,12 @@ class FakeHost:
     record: dict[str, str] | None = None
     reachable: bool = True
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
-    units: dict[str, Unit] = field(default_factory=dict)
-    roots: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     connections: int = 0
     locked_by: str | None = None
+
+    def __post_init__(self) -> None:
+        self.guard = FakeGuard(self)
 
     @property
     def state(self) -> tuple[OutPath | None, OutPath | None, OutPath | None]:
@@ -117,7 +109,7 @@ class FakeHost:
         lines += [f"failed={unit}" for unit in self.failed]
         if self.record is not None:
             lines += [f"record.{key}={value}" for key, value in self.record.items()]
-        return "\n".join(lines)
+        return "\n".join((*lines, self.guard.text()))
 
     def lock(self, verb: str, token: str) -> str:
         """Do one of the lock's scripts: a lock counts here until it is released."""
@@ -129,22 +121,6 @@ class FakeHost:
         if before:
             lines += ["lock=", f"lock.token={before}", "lock.who=bob@sofa", "lock.expires=1090"]
         return "\n".join(lines)
-
-    def work(self, name: str, arguments: Sequence[str]) -> Unit:
-        """Do in a unit what a script does."""
-        if (early := self.meet(f"in {name}")) is not None:
-            return Unit(early.rc, early.err)
-        match name:
-            case "activate":
-                self.running = OutPath(arguments[0])
-            case "commit":
-                self.profile, self.boot_default = map(OutPath, arguments)
-            case "return":
-                profile, boots, runs = (OutPath(path) if path else None for path in arguments)
-                self.profile = profile or self.profile
-                self.boot_default = boots or self.boot_default
-                self.running = runs or self.running
-        return Unit(0, f"{name} done")
 
 
 class FakeExecutor:
@@ -158,6 +134,7 @@ class FakeExecutor:
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
         """Interpret one of the scripts."""
+        del deadline
         await asyncio.sleep(0)
         assert root, "these scripts are root's"
         if not (self.open and self.host.reachable):
@@ -166,43 +143,18 @@ class FakeExecutor:
             return CommandResult(0, b"", b"")
         if argv[2] in LOCKING:
             return CommandResult(0, self.host.lock(LOCKING[argv[2]], argv[4]).encode(), b"")
-        name = NAMES[argv[2]]
+        name = NAMES.get(argv[2]) or argv[4]
         try:
             early = self.host.meet(name)
         except UnreachableError:
             self.open = False
             raise
-        return early or self._script(name, argv[4:], stdin, deadline)
-
-    def _script(
-        self, name: str, arguments: Sequence[str], stdin: bytes, deadline: float
-    ) -> CommandResult:
-        host = self.host
-        text = ""
-        match name:
-            case "state":
-                text = host.state_text()
-            case "start":
-                unit, _, toplevel, *rest = arguments
-                assert unit not in host.units, "a unit's name is never met twice"
-                host.roots.add(toplevel)
-                host.units[unit] = Unit(None)
-                host.units[unit] = host.work(NAMES[stdin.decode()], rest)
-            case "wait":
-                found = host.units.get(arguments[0])
-                if found is not None and found.rc is None:
-                    raise StepError(f"/bin/sh did not end on the host within {deadline:.0f} s")
-                code = "unknown" if found is None else found.rc if found.rc != -1 else "killed"
-                text = f"Welcome\n\n{scripts.ENDED} {code}\n{found.log if found else ''}"
-            case "stop":
-                host.units.setdefault(arguments[0], Unit(-1)).rc = -1
-            case "forget":
-                host.units.pop(arguments[0], None)
-            case "record":
-                host.record = dict(line.split("=", 1) for line in stdin.decode().splitlines())
-            case _:
-                raise AssertionError(name)
-        return CommandResult(0, text.encode(), b"")
+        if early is not None:
+            return early
+        if name in NAMES.values():
+            return CommandResult(0, self.host.state_text().encode(), b"")
+        assert stdin == PROGRAM.encode(), "the guard's verbs bring the guard"
+        return self.host.guard.say(*argv[4:])
 
     @contextlib.asynccontextmanager
     async def nix_store(self) -> AsyncIterator[str]:
@@ -212,6 +164,24 @@ class FakeExecutor:
     def repeat(self, argv: Sequence[str]) -> str:
         """Give a command line."""
         return shlex.join(("ssh", "p620", *argv))
+
+
+class EagerLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock jumps to what is next, so that no deadline is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead = 0.0
+
+    def time(self) -> float:
+        """Give the loop's own time."""
+        return super().time() + self._ahead
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            until: float = self._scheduled[0].when()  # type: ignore[attr-defined]
+            self._ahead += max(0.0, until - self.time())
+        super()._run_once()  # type: ignore[misc]
 
 
 class Bench:
@@ -228,7 +198,8 @@ class Bench:
         self.folder = folder
         self.events: list[Event] = []
         self.interrupt: Interrupt
-        self.deadlines = Deadlines(activate=5.0)
+        self.deadlines = Deadlines()
+        self.guard = Guard()
         self.limits = Limits()
         self.target = NEW
         self.evaluate: Callable[[], None] = lambda: None
@@ -241,7 +212,7 @@ class Bench:
         patch.setattr(nix, "copy", self._step("copy"))
         patch.setattr(copying, "lacking", self._lacking)
         patch.setattr(activation, "verify", self._verify)
-        patch.setattr(lifeline, "RECONNECT_SECONDS", 0.01)
+        patch.setattr(verbs, "program", lambda: PROGRAM)
 
     @contextlib.asynccontextmanager
     async def _reach(self, *_: object) -> AsyncIterator[FakeExecutor]:
@@ -284,11 +255,14 @@ class Bench:
 
     def deploy(self, goal: Goal = Goal.SWITCH, **request: Any) -> Outcome:
         """Bring the host to a goal."""
-        return asyncio.run(self.deploying(DeployRequest(goal=goal, **request)))
+        with asyncio.Runner(loop_factory=EagerLoop) as runner:
+            return runner.run(self.deploying(DeployRequest(goal=goal, **request)))
 
     async def deploying(self, request: DeployRequest) -> Outcome:
         """Bring the host to a goal."""
-        host = Host("p620", "p620", Connect("192.0.2.1"), deadlines=self.deadlines)
+        host = Host(
+            *("p620", "p620", Connect("192.0.2.1")), deadlines=self.deadlines, guard=self.guard
+        )
         fleet = Fleet("f", str(self.folder), str(self.folder), {"p620": host}, limits=self.limits)
         flake = Flake.at(fleet.flake, fleet.root)
         self.interrupt = Interrupt(lambda _: None)
@@ -352,3 +326,14 @@ def then(change: Callable[[FakeHost], None], rc: int = 0) -> Fault:
         return CommandResult(rc, b"", b"")
 
     return fault
+
+
+def turns(why: str) -> Fault:
+    """The guard goes back by itself."""
+    return lambda host: host.guard.turn(why)
+
+
+def boots(host: FakeHost) -> CommandResult | None:
+    """The power is cut and comes back."""
+    host.guard.boot()
+    raise UnreachableError("the connection was lost")

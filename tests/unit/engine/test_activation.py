@@ -13,19 +13,23 @@ from fake_host import (
     Bench,
     FakeHost,
     Fault,
+    boots,
     exits,
     loses_connection,
     passes_deadline,
     refuses_login,
     then,
+    turns,
     vanishes,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import StepError
-from orchestrator.model.event import Notice, Phase, PhaseStarted
+from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted
 from orchestrator.model.goal import Goal
+from orchestrator.model.host import Guard, NewlyFailed
 from orchestrator.model.outcome import (
     Completed,
     Deployed,
@@ -64,18 +68,8 @@ def test_switch_ends_at_the_target(bench: Bench) -> None:
         "revision": "abc",
         "target": NEW.path,
     }
-    assert bench.host.units == {}
+    assert bench.host.guard.state == "done"
     assert bench.delivered == ["build", "copy"]
-
-
-def test_steps_come_in_their_order(bench: Bench) -> None:
-    """Nothing is activated before it is copied, and nothing committed before it is verified."""
-    bench.deploy()
-    calls = [call for call in bench.host.calls if call not in ("wait", "forget", "start")]
-    assert calls == [
-        *("connect", "state", "build", "copy", "state", "in activate"),
-        *("connect", "state", "verify", "in commit", "state", "record"),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +119,22 @@ def test_without_a_way_back_nothing_is_changed(bench: Bench, missing: str) -> No
     assert "start" not in bench.host.calls
 
 
+def test_steps_come_in_their_order(bench: Bench) -> None:
+    """Nothing is activated before it is copied, nothing committed before it is verified."""
+    bench.deploy()
+    assert [call for call in bench.host.calls if call != "await"] == [
+        *("connect", "state", "build", "state", "copy", "state", "start", "in activate"),
+        *("connect", "contact", "state", "verify", "state", "confirm", "in commit", "state"),
+    ]
+
+
+def test_the_contact_is_made_over_a_new_connection(bench: Bench) -> None:
+    """The connection from before would not notice that nobody can log in any more."""
+    bench.deploy()
+    calls = bench.host.calls
+    assert calls.index("in activate") < calls.index("connect", 1) < calls.index("contact")
+
+
 def test_exit_4_is_a_warning(bench: Bench) -> None:
     """A system that is activated though units failed is deployed, and a person is told."""
     bench.host.goes_wrong("in activate", then(set_running(NEW), rc=4))
@@ -156,9 +166,8 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
     "activation lies": ("in activate", exits(0), "prove"),
     "activation exits 4 and lies": ("in activate", exits(4), "prove"),
     "activation ends elsewhere": ("in activate", then(set_running(ELSE)), "prove"),
-    "activation cannot be started": ("start", exits(1, "no systemd"), "activate"),
-    "the connection is lost before the start": ("start", loses_connection, "activate"),
-    "waiting passes the deadline": ("wait", passes_deadline, "activate"),
+    "the guard turns at its deadline": ("contact", turns("nobody came"), "prove"),
+    "the guard turns while it is verified": ("confirm", turns("no word came"), "commit"),
     "commit fails": ("in commit", exits(1), "commit"),
     "commit fails halfway": ("in commit", then(set_profile(NEW), rc=1), "commit"),
     "commit is killed halfway": ("in commit", then(set_profile(NEW), rc=-1), "commit"),
@@ -177,6 +186,35 @@ def test_one_fault_brings_the_host_back(bench: Bench, fault: str) -> None:
     assert outcome.problem.host_state == f"it runs and will boot {OLD.short}, as before"
     assert bench.host.state == ALL_OLD
     assert bench.host.record is None
+
+
+@pytest.mark.parametrize("policy", list(NewlyFailed))
+def test_the_inventory_says_what_newly_failed_units_lead_to(
+    bench: Bench, policy: NewlyFailed
+) -> None:
+    """They are told, or the host goes back; those that failed before count for neither."""
+
+    def breaks(host: FakeHost) -> None:
+        host.running, host.failed = NEW, ("old.service", "new.service")
+
+    bench.guard = Guard(failed_units=policy)
+    bench.host.failed = ("old.service",)
+    bench.host.goes_wrong("in activate", then(breaks))
+    outcome = bench.deploy()
+    if policy is NewlyFailed.REPORT:
+        assert isinstance(outcome, Deployed)
+    else:
+        assert isinstance(outcome, RolledBack)
+        assert outcome.reason == "units that fail now and did not before: new.service"
+        assert bench.host.state == ALL_OLD
+
+
+def test_a_unit_that_fails_while_it_is_verified_counts_too(bench: Bench) -> None:
+    """What is confirmed is what the host is then, not what it was before it was verified."""
+    bench.guard = Guard(failed_units=NewlyFailed.ROLL_BACK)
+    bench.verify = lambda: setattr(bench.host, "failed", ("slow.service",))
+    assert isinstance(bench.deploy(), RolledBack)
+    assert bench.host.state == ALL_OLD
 
 
 def test_a_failed_check_brings_the_host_back(bench: Bench) -> None:
@@ -201,20 +239,11 @@ def test_verification_can_be_left_out(bench: Bench) -> None:
 
 def test_the_unit_outlives_the_connection(bench: Bench) -> None:
     """A connection that is lost while activation goes on is made anew, and the work goes on."""
-    bench.host.goes_wrong("wait", loses_connection, loses_connection)
+    bench.host.goes_wrong("await", loses_connection, loses_connection)
     bench.host.goes_wrong("connect", None, loses_connection)
     assert isinstance(bench.deploy(), Deployed)
     assert bench.host.state == ALL_NEW
     assert bench.host.calls.count("in activate") == 1
-
-
-def test_a_record_that_cannot_be_written_is_a_warning(bench: Bench) -> None:
-    """The host is at its target, and that is proved: only its memory of it is missing."""
-    bench.host.goes_wrong("record", exits(1))
-    outcome = bench.deploy()
-    assert isinstance(outcome, Deployed)
-    assert outcome.warnings == ("the record of this deployment could not be written",)
-    assert bench.host.state == ALL_NEW
 
 
 def test_nobody_can_log_in_any_more(bench: Bench) -> None:
@@ -237,76 +266,6 @@ def test_nobody_can_log_in_any_more(bench: Bench) -> None:
     assert host.state == ALL_OLD
 
 
-def test_a_host_that_is_gone_is_not_claimed_to_be_anywhere(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nobody answers after activation, the report says what is not known."""
-    bench.deadlines = type(bench.deadlines)(activate=0.05)
-    bench.host.goes_wrong("in activate", then(vanishes))  # type: ignore[arg-type]
-    outcome = bench.deploy()
-    assert isinstance(outcome, Failed)
-    assert outcome.problem.host_state is not None
-    assert outcome.problem.host_state.startswith("not known (")
-    assert OLD.short in outcome.problem.host_state
-    assert "a reboot leads there" in outcome.problem.host_state
-
-
-def test_a_rollback_that_fails_is_told(bench: Bench) -> None:
-    """Where the host could not be brought back, the report says where it really is."""
-    bench.host.goes_wrong("in activate", then(set_running(ELSE), rc=1))
-    bench.host.goes_wrong("in return", exits(1))
-    outcome = bench.deploy()
-    assert isinstance(outcome, Failed)
-    assert outcome.problem.host_state == (
-        f"it runs {ELSE.short}, its profile is {OLD.short}, it will boot {OLD.short}; "
-        f"/run/current-system is {ELSE.short}, and was {OLD.short}"
-    )
-    assert bench.host.running == ELSE
-
-
-def test_paths_as_before_are_no_way_back_that_failed(bench: Bench) -> None:
-    """An activation sets its link last: one that cannot be undone is not called rolled back."""
-    bench.host.goes_wrong("in activate", exits(2))
-    bench.host.goes_wrong("in return", exits(1, "Could not acquire lock"))
-    outcome = bench.deploy()
-    assert isinstance(outcome, Failed)
-    assert outcome.problem.host_state == (
-        f"it runs and will boot {OLD.short}; going back did not end well (exit 1); the log has it"
-    )
-
-
-@pytest.mark.parametrize(("source", "kind"), [("systemd-boot", RolledBack), ("profile", Failed)])
-def test_a_full_boot_partition_is_no_rollback_that_failed(
-    bench: Bench, source: str, kind: type[Outcome]
-) -> None:
-    """Where the boot loader's default can be read, the proof decides; else nothing is claimed."""
-    bench.host.boot_source = source
-    bench.host.goes_wrong("in commit", then(set_profile(NEW), rc=1))
-    bench.host.goes_wrong(
-        "in return", then(lambda host: set_running(OLD)(host) or set_profile(OLD)(host), rc=75)
-    )
-    assert isinstance(bench.deploy(), kind)
-
-
-def test_who_waits_may_be_killed(bench: Bench) -> None:
-    """The unit goes on when the shell that waits for it is ended: it is asked for again."""
-    bench.host.goes_wrong("wait", exits(143), exits(0, "sudo: no more processes"))
-    assert isinstance(bench.deploy(), Deployed)
-    assert bench.host.calls.count("in activate") == 1
-    assert bench.host.calls.count("in return") == 0
-
-
-def test_a_unit_that_cannot_be_stopped_is_not_gone_over(bench: Bench) -> None:
-    """Nothing is known of a host where the activation goes on: it is not called rolled back."""
-    bench.host.goes_wrong("wait", passes_deadline)
-    bench.host.goes_wrong("stop", exits(1, "Active: deactivating"))
-    outcome = bench.deploy()
-    assert isinstance(outcome, Failed)
-    assert outcome.problem.host_state is not None
-    assert outcome.problem.host_state.startswith("not known (the unit ")
-    assert "in return" not in bench.host.calls
-
-
 def test_the_state_to_return_to_is_the_last_before_activation(bench: Bench) -> None:
     """What another deployer did while this one built is what a failed activation returns to."""
 
@@ -327,21 +286,9 @@ def test_a_connection_that_was_lost_while_building_is_made_anew(bench: Bench) ->
 
 def test_a_connection_lost_after_the_commit_takes_nothing_back(bench: Bench) -> None:
     """The host is at its target: it is asked again over a new connection."""
-    bench.host.goes_wrong("state", None, None, None, loses_connection)
+    bench.host.goes_wrong("state", *[None] * 5, loses_connection)
     assert isinstance(bench.deploy(), Deployed)
     assert bench.host.state == ALL_NEW
-
-
-def test_what_runs_is_proved_after_the_commit_too(bench: Bench) -> None:
-    """Where another deployer activates in between, this one does not say that its system runs."""
-
-    def another(host: FakeHost) -> None:
-        host.running, host.profile, host.boot_default = ELSE, NEW, NEW
-
-    bench.host.goes_wrong("in commit", then(another))
-    outcome = bench.deploy()
-    assert isinstance(outcome, RolledBack)
-    assert outcome.problem.step == "commit"
 
 
 def test_a_boot_loader_that_is_lost_in_the_commit_is_no_proof(bench: Bench) -> None:
@@ -356,20 +303,6 @@ def test_a_boot_loader_that_is_lost_in_the_commit_is_no_proof(bench: Bench) -> N
     assert "the default of systemd-boot could be read before, and no more" in (
         outcome.problem.message + str(outcome.problem.host_state)
     )
-
-
-def test_a_killed_unit_is_ended_before_the_way_back(bench: Bench) -> None:
-    """A unit that does not end in time is stopped: it must not go on beside the rollback."""
-    bench.host.goes_wrong("wait", passes_deadline)
-    bench.deploy()
-    assert bench.host.calls.index("stop") < bench.host.calls.index("in return")
-
-
-def test_the_running_system_is_kept_from_collection(bench: Bench) -> None:
-    """What is activated has a root, and so has what is returned to."""
-    bench.host.goes_wrong("in activate", exits(1))
-    bench.deploy()
-    assert bench.host.roots == {NEW.path, OLD.path}
 
 
 def test_a_failed_evaluation_is_an_outcome(bench: Bench) -> None:
@@ -483,8 +416,12 @@ def test_the_wish_to_stop_during_commit_comes_too_late(bench: Bench) -> None:
     assert bench.host.state == ALL_NEW
 
 
+def _halves(host: FakeHost) -> None:
+    host.profile = NEW
+
+
 def test_the_second_wish_says_what_goes_on_there(bench: Bench) -> None:
-    """Who will not wait is told which unit may still run, and what the host ran before."""
+    """Who will not wait is told what the guard does alone, and by when."""
 
     def stop(host: FakeHost) -> None:
         host.running = NEW
@@ -495,22 +432,105 @@ def test_the_second_wish_says_what_goes_on_there(bench: Bench) -> None:
     outcome = bench.deploy()
     assert isinstance(outcome, Failed)
     assert outcome.problem.host_state is not None
-    assert "orchestrator-7-abcd-activate may still be running" in outcome.problem.host_state
-    assert OLD.short in outcome.problem.host_state
+    assert f"its guard goes back to {OLD.short} by itself, within " in outcome.problem.host_state
+    assert "/run/orchestrator/attempt" in str(outcome.problem.command)
 
 
-def _halves(host: FakeHost) -> None:
-    host.profile = NEW
+def test_a_host_that_is_gone_is_not_claimed_to_be_anywhere(bench: Bench) -> None:
+    """Where nobody answers after activation, the report says what is not known and goes on."""
+    bench.host.goes_wrong("in activate", then(vanishes))  # type: ignore[arg-type]
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.host_state is not None
+    assert outcome.problem.host_state.startswith("not known (")
+    assert f"its guard goes back to {OLD.short} by itself" in outcome.problem.host_state
+
+
+def test_a_host_that_answers_again_is_asked_what_became_of_it(bench: Bench) -> None:
+    """The guard went back alone while nobody could reach the host: that is waited for and told."""
+
+    def returns_later(host: FakeHost) -> None:
+        host.guard.turn("no contact within 180 s")
+        host.faults["connect"] = [loses_connection] * 200
+
+    bench.host.goes_wrong("contact", loses_connection)
+    bench.host.goes_wrong("in activate", then(lambda host: setattr(host, "running", NEW)))
+    bench.host.goes_wrong("connect", None, then(returns_later, rc=1))
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert bench.host.state == ALL_OLD
+
+
+def test_a_power_cut_is_a_way_back(bench: Bench) -> None:
+    """A host that booted while it was verified is at its old system, and that is told."""
+    bench.host.goes_wrong("confirm", boots)
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert "the host was booted" in outcome.reason
+    assert bench.host.state == ALL_OLD
+
+
+def test_a_way_back_that_fails_is_told(bench: Bench) -> None:
+    """Where the host could not be brought back, the report says where it really is."""
+    bench.host.goes_wrong("in activate", then(set_running(ELSE), rc=1))
+    bench.host.goes_wrong("in return", exits(1))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.host_state is not None
+    assert outcome.problem.host_state.startswith(
+        f"it runs {ELSE.short}, its profile is {OLD.short}, it will boot {OLD.short}; "
+        "going back did not end well"
+    )
+
+
+def test_the_guards_word_is_no_proof(bench: Bench) -> None:
+    """A guard that says that it is done, and is not, makes no deployment."""
+    bench.host.guard.proves = False
+    bench.host.goes_wrong("in commit", then(set_profile(NEW)))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert f"the boot default is {OLD.short}, not {NEW.short}" in str(outcome.problem.host_state)
+
+
+def test_a_guard_that_says_that_it_went_back_is_no_proof(bench: Bench) -> None:
+    """Nor is one that says that it went back."""
+    bench.host.guard.proves = False
+    bench.host.goes_wrong("in activate", then(set_running(ELSE), rc=1))
+    bench.host.goes_wrong("in return", then(set_running(NEW)))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert f"/run/current-system is {NEW.short}, and was {OLD.short}" in str(
+        outcome.problem.host_state
+    )
+
+
+def test_a_refused_start_changes_nothing(bench: Bench) -> None:
+    """Where the guard does not begin, the host was not touched, and nobody goes back."""
+    bench.host.goes_wrong("start", lambda _: CommandResult(65, b"", b"another is in flight"))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.message == "the host could not start the guard: another is in flight"
+    assert outcome.problem.host_state is None
+    assert "back" not in bench.host.calls
+
+
+def test_what_activation_says_is_logged_as_it_comes(bench: Bench) -> None:
+    """Each line once, over however many connections."""
+    bench.host.goes_wrong("await", None, None, loses_connection)
+    bench.deploy()
+    said = [event.text for event in bench.events if isinstance(event, LogLine)]
+    assert said.count("activated") == 1
 
 
 ANY_FAULT: dict[str, list[Fault | None]] = {
     "connect": [None, loses_connection, refuses_login],
     "state": [None, loses_connection, exits(1), passes_deadline],
     "start": [None, loses_connection, exits(1)],
-    "wait": [None, loses_connection, passes_deadline, exits(143)],
-    "stop": [None, loses_connection, exits(1)],
-    "forget": [None, loses_connection],
-    "record": [None, loses_connection, exits(1)],
+    "await": [None, loses_connection, passes_deadline, exits(143), turns("late"), boots],
+    "contact": [None, loses_connection, exits(143), turns("late"), boots],
+    "confirm": [None, loses_connection, exits(143), turns("late"), boots],
+    "back": [None, loses_connection, exits(143), turns("late"), boots],
+    "seen": [None, loses_connection, exits(143)],
     "in activate": [None, exits(0), exits(1), then(set_running(NEW), rc=4), exits(-1), exits(4)],
     "in commit": [None, exits(0), exits(1), then(_halves, rc=1), then(_halves), exits(-1)],
     "in return": [None, exits(0), exits(1), exits(-1), then(set_running(ELSE), rc=0)],
@@ -551,7 +571,7 @@ def _is_so(outcome: Outcome, host: FakeHost, goal: Goal) -> None:
             assert host.state == ALL_OLD
             assert host.record is None
         case Failed(problem=problem):
-            begun = any(call == "start" for call in host.calls)
+            begun = bool(host.guard.state)
             assert begun == (problem.host_state is not None)
             assert begun or host.state == ALL_OLD
             if problem.host_state is not None and not problem.host_state.startswith("not known"):

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.testinfra import run
 from orchestrator.engine.interrupt import Interrupt
-from orchestrator.engine.lifeline import Lifeline
+from orchestrator.engine.line import Line
 from orchestrator.engine.verification import verify
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import UnreachableError
@@ -23,8 +23,8 @@ from orchestrator.model.host import Connect, Deadlines, Host, Verify
 OnHost = Callable[[str], Awaitable[CommandResult]]
 
 
-class Line:
-    """A lifeline whose first connection is lost."""
+class Breaking:
+    """A line whose first connection is lost."""
 
     def __init__(self) -> None:
         self.executor = self
@@ -38,8 +38,9 @@ class Line:
             raise UnreachableError("the connection was lost")
         return CommandResult(0, b"", b"")
 
-    async def renew(self, _: float) -> None:
+    async def replace(self, lost: object, _: float) -> None:
         """Note it."""
+        assert lost is self
         self.renewed += 1
 
 
@@ -63,8 +64,8 @@ def test_a_check_that_is_tried_again_finds_a_connection(
         interrupt=Interrupt(lambda _: None),
         emit=lambda _: None,
     )
-    line = Line()
+    line = Breaking()
     work = HostWork(session, replace(host, verify=Verify(suites=("s",))))
-    asyncio.run(verify(work, cast("Lifeline", line)))
+    asyncio.run(verify(work, cast("Line", line)))
     assert line.renewed == 1
     assert line.argv == [("timeout", "--kill-after=5", "9", "/bin/sh", "-c", "true")] * 2

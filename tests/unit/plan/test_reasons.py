@@ -74,20 +74,20 @@ def test_without_knowledge_the_host_alone_is_the_reason(known: Unknown | None) -
     """As for a fleet that was never learned."""
     assert why_unchanged(Goal.SWITCH, STATE, NEW, NOW, known) == f"already runs {NEW.short}"
     state = replace(STATE, running=OLD)
-    reason = why_changed(Goal.SWITCH, state, NEW, known)
+    reason = why_changed(Goal.SWITCH, state, NEW, NOW, known)
     assert reason == f"it runs {OLD.short}, wanted is {NEW.short}"
 
 
 def test_a_deployment_is_put_down_to_the_files_that_changed() -> None:
     """Three of them by name, and then what differs on the host."""
     known = Unknown("…", ("a", "b", "c", "d", "e"), READ)
-    reason = why_changed(Goal.SWITCH, replace(STATE, running=OLD), NEW, known)
+    reason = why_changed(Goal.SWITCH, replace(STATE, running=OLD), NEW, NOW, known)
     assert reason == (f"a, b, c and 2 more changed: it runs {OLD.short}, wanted is {NEW.short}")
 
 
 def test_where_nothing_changed_here_the_host_is_what_differs() -> None:
     """Somebody else deployed it, or it was rolled back."""
-    reason = why_changed(Goal.SWITCH, replace(STATE, profile=OLD), NEW, Known(READ))
+    reason = why_changed(Goal.SWITCH, replace(STATE, profile=OLD), NEW, NOW, Known(READ))
     assert reason == f"its profile is {OLD.short}, wanted is {NEW.short}"
 
 

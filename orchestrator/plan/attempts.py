@@ -1,0 +1,104 @@
+"""What an attempt means that a host tells of: whose it is, what goes on, what may become of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.store import OutPath
+from orchestrator.model.words import ago
+
+RETURN_MARGIN = 60
+"""Seconds on top of an activation's for going back: what boots is set first, and all is proved."""
+
+
+def untold(attempt: Attempt | None) -> bool:
+    """Whether an attempt went wrong and no deployer knows of it."""
+    if attempt is None or attempt.seen:
+        return False
+    return attempt.state in (AttemptState.RETURNED, AttemptState.STUCK)
+
+
+def unsettled(attempt: Attempt | None) -> bool:
+    """Whether it is not known that a host runs well what its paths say."""
+    return attempt is not None and (attempt.state.in_flight or attempt.state is AttemptState.STUCK)
+
+
+def turns_within(attempt: Attempt) -> int:
+    """Seconds until the guard goes back, or is done, whatever the deployer does."""
+    match attempt.state:
+        case AttemptState.RECORDED | AttemptState.ACTIVATING:
+            return attempt.activate_seconds + attempt.confirm_seconds
+        case AttemptState.WAITING:
+            return _first(attempt.seconds_left, attempt.confirm_seconds)
+        case AttemptState.CHECKING:
+            return _first(attempt.seconds_left, attempt.health_seconds)
+        case AttemptState.COMMITTING:
+            return attempt.activate_seconds
+        case AttemptState.RETURNING:
+            return 2 * attempt.activate_seconds
+        case _:
+            return 0
+
+
+def returns_within(attempt: Attempt) -> int:
+    """Seconds that going back takes at the most."""
+    return attempt.activate_seconds + RETURN_MARGIN
+
+
+def whose(attempt: Attempt, now: datetime) -> str:
+    """Say which deployment it is."""
+    return f"run {attempt.run} of {attempt.who}, {ago(attempt.began, now)}"
+
+
+def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
+    """Say what the guard does on a host that is left alone.
+
+    Args:
+        attempt: As it was last told.
+        within: Seconds until it goes back by itself.
+        confirmed: Whether it may have been told to commit.
+    """
+    old = _words(attempt.before.running)
+    if confirmed:
+        return f"its guard makes {attempt.target.short} its boot default, or goes back to {old}"
+    match attempt.state:
+        case AttemptState.DONE:
+            return f"its guard is done: {attempt.target.short} is there to stay"
+        case AttemptState.RETURNED:
+            return f"its guard went back to {old}"
+        case AttemptState.STUCK:
+            return f"its guard could not go back to {old}: {attempt.why}"
+        case AttemptState.RETURNING:
+            return f"its guard is going back to {old}"
+        case AttemptState.COMMITTING:
+            return f"its guard is making {attempt.target.short} its boot default"
+        case _:
+            return f"its guard goes back to {old} by itself, within {within:.0f} s"
+
+
+def ended_badly(attempt: Attempt, now: datetime) -> str:
+    """Say of an untold attempt how it ended, to somebody who was not there."""
+    old = _words(attempt.before.running)
+    how = (
+        f"could not go back to {old}"
+        if attempt.state is AttemptState.STUCK
+        else (f"went back to {old}")
+    )
+    why = f": {attempt.why}" if attempt.why else ""
+    return f"{whose(attempt, now)}, was not carried out; the guard there {how}{why}"
+
+
+def left_in_the_middle(attempt: Attempt, now: datetime) -> str:
+    """Say of an attempt that goes on, or could not be undone, that it is there."""
+    if attempt.state.in_flight:
+        return f"{whose(attempt, now)}, is not at its end: its guard is {attempt.state.value}"
+    return ended_badly(attempt, now)
+
+
+def _first(left: int | None, whole: int) -> int:
+    return whole if left is None else left
+
+
+def _words(path: OutPath | None) -> str:
+    return "what it ran" if path is None else path.short

@@ -1,0 +1,322 @@
+"""The guard on a real host: the new system or the old one, proven, and a report that is so."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fleet_bench import Bench, Done, example_fleet, interrupt, until
+
+pytestmark = pytest.mark.lab
+
+HOST = "dex5550"  # the deploy user's, with sudo
+SYSTEM = ("running", "profile", "boot_default")
+MARKER = 'environment.etc."marker".text = "new";'
+SLOW_CHECK = "import time\n\n\ndef test_slow(host):\n    time.sleep(60)\n"
+FAILING_CHECK = "def test_never(host):\n    assert False\n"
+NEVER_STARTS = """
+systemd.services.never = {
+  wantedBy = [ "multi-user.target" ];
+  serviceConfig = { Type = "oneshot"; ExecStart = "/bin/sh -c 'exit 1'"; };
+};
+"""
+
+
+def slow(seconds: float) -> str:
+    """Give a configuration whose activation takes its time."""
+    return f'system.activationScripts.slow.text = "sleep {seconds}";'
+
+
+def harm(start: str, stop: str) -> str:
+    """Give a configuration that does harm when it is activated; the one before undoes it."""
+    return (
+        "systemd.services.harm = {\n"
+        '  wantedBy = [ "multi-user.target" ];\n'
+        "  serviceConfig = {\n"
+        '    Type = "oneshot"; RemainAfterExit = true;\n'
+        f"    ExecStart = \"/bin/sh -c '{start}'\";\n"
+        f"    ExecStop = \"/bin/sh -c '{stop}'\";\n"
+        "  };\n};\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One host, whose guard does not wait long."""
+    bench = example_fleet(tmp_path_factory.mktemp("guarded"))
+    inventory = bench.root / "inventory/fleet.yaml"
+    text = inventory.read_text().replace("connect: 15s", "connect: 4s")
+    text = text.replace("activate: 10m", "activate: 30s\n    verify: 90s")
+    inventory.write_text(f"{text}  guard:\n    confirm: 12s\n    health: 60s\n")
+    committed = bench.command("git", "commit", "--quiet", "--all", "--message", "a guard")
+    assert committed.rc == 0, committed
+    try:
+        up = bench.run("lab", "up", HOST, seconds=600)
+        assert up.rc == 0, up
+        yield bench
+    finally:
+        down = bench.run("lab", "down", "--purge")
+        assert down.rc == 0, down
+
+
+@pytest.fixture
+def fleet(lab: Bench) -> Iterator[Bench]:
+    """The host, at what the fleet's files say; after the test nothing of it is left there."""
+    lab.reset()
+    done = lab.deploy(HOST)
+    assert done.rc == 0, done
+    yield lab
+    lab.reset()
+    assert lab.run("lab", "fault", HOST, "heal").rc == 0
+
+
+def set_guard(fleet: Bench, **words: str) -> None:
+    """Change the inventory's guard."""
+    inventory = fleet.root / "inventory/fleet.yaml"
+    text = inventory.read_text()
+    for key, value in words.items():
+        text = (
+            text.replace(f"    {key}: ", f"    {key}: {value} # ")
+            if f" {key}:" in text
+            else (f"{text}    {key}: {value}\n")
+        )
+    inventory.write_text(text)
+
+
+def system_of(fleet: Bench) -> list[str]:
+    """Running system, profile and boot default."""
+    state = fleet.state(HOST)
+    return [state[key] for key in SYSTEM]
+
+
+def assert_is(fleet: Bench, wanted: list[str]) -> None:
+    """The host is at these systems, and no unit, root, order or lock of ours is left there."""
+    assert system_of(fleet) == wanted
+    left = fleet.on(
+        HOST,
+        "systemctl list-units --all --plain --no-legend 'orchestrator-*'; "
+        "ls /nix/var/nix/gcroots/orchestrator /run/orchestrator/lock 2>/dev/null; "
+        "ls -d /run/orchestrator/asked-* 2>/dev/null; "
+        "ls /etc/systemd/system.control/orchestrator-* 2>/dev/null",
+    )
+    assert left.out == "", left
+
+
+def start_until(fleet: Bench, phase: str) -> subprocess.Popen[str]:
+    """Start a deployment and return when the host has entered a phase."""
+    process = fleet.start("deploy", "--json", HOST)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line).get("phase") == phase:
+            return process
+    raise AssertionError(f"it never came: {process.communicate()}")
+
+
+def end_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The host's part of the report, once the deployment has ended."""
+    out, err = process.communicate(timeout=150)
+    assert out, err
+    host: dict[str, Any] = json.loads(out.splitlines()[-1])["hosts"][HOST]
+    return host
+
+
+def guards_state(fleet: Bench) -> str:
+    """The attempt's state, by the host's own file."""
+    return fleet.on(HOST, "sed -n s/^state=//p /run/orchestrator/attempt").out
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a deployer as a power cut would, and give up its lock as time would."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+
+
+def forget_lock(fleet: Bench) -> None:
+    """Have the dead deployer's lock expire."""
+    assert fleet.on(HOST, "rm -f /run/orchestrator/lock").rc == 0
+
+
+def deploy_until_good(fleet: Bench) -> Done:
+    """Deploy what the fleet's own files say."""
+    fleet.reset()
+    return fleet.deploy(HOST)
+
+
+@pytest.mark.parametrize("seconds", [2, 20])
+def test_a_link_that_drops_during_activation_changes_nothing(fleet: Bench, seconds: float) -> None:
+    """Short or longer than a connection lives: the deployment goes on and ends at its target."""
+    fleet.module(HOST, slow(3) + MARKER)
+    process = start_until(fleet, "activate")
+    until(lambda: guards_state(fleet) == "activating")
+    assert fleet.run("lab", "fault", HOST, "partition").rc == 0
+    time.sleep(seconds)
+    # The guard went back where nobody came in time: only the short one is deployed.
+    assert fleet.run("lab", "fault", HOST, "heal").rc == 0
+    host = end_of(process)
+    assert host["outcome"] == ("deployed" if seconds < 12 else "rolled_back"), host
+    assert_is(fleet, [host["out_path"]] * 3 if seconds < 12 else system_of(fleet))
+
+
+HARMS = {
+    "cuts the network": ("ip link set eth0 down", "ip link set eth0 up"),
+    "stops sshd": ("systemctl stop ssh.service", "systemctl start ssh.service"),
+    "changes the host key": (
+        "cd /etc/ssh; for key in ssh_host_*_key*; do mv $key was_$key; done; "
+        'ssh-keygen -q -t ed25519 -N \\"\\" -f ssh_host_ed25519_key; '
+        "systemctl reload ssh.service",
+        "cd /etc/ssh; for key in was_*; do mv -f $key \\${key#was_}; done; "
+        "systemctl reload ssh.service",
+    ),
+    "breaks sudo": (
+        "echo deploy ALL=PASSWD: ALL > /etc/sudoers.d/zz-asks",
+        "rm /etc/sudoers.d/zz-asks",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(HARMS))
+def test_an_activation_that_locks_everybody_out_is_taken_back(fleet: Bench, what: str) -> None:
+    """Nobody gets in any more: the host goes back, that is proved and told, and the next works."""
+    before = system_of(fleet)
+    fleet.module(HOST, harm(*HARMS[what]) + MARKER)
+    done = fleet.deploy(HOST)
+    assert done.outcomes == {HOST: "rolled_back"}, done
+    assert_is(fleet, before)
+    assert deploy_until_good(fleet).outcomes == {HOST: "unchanged"}
+
+
+def test_an_activation_that_hangs_is_ended_and_taken_back(fleet: Bench) -> None:
+    """The guard ends it at its deadline, and what it left running too."""
+    before = system_of(fleet)
+    inventory = fleet.root / "inventory/fleet.yaml"
+    inventory.write_text(inventory.read_text().replace("activate: 30s", "activate: 4s"))
+    fleet.module(HOST, slow(4321))
+    done = fleet.deploy(HOST)
+    assert done.outcomes == {HOST: "rolled_back"}, done
+    assert_is(fleet, before)
+    assert fleet.on(HOST, "pgrep -fx 'sleep 4321'").out == ""
+
+
+def test_a_deployer_that_dies_is_followed_by_one_that_finishes(fleet: Bench) -> None:
+    """Killed while it verified: the next run proves, verifies and commits the same system."""
+    fleet.module(HOST, MARKER)
+    fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
+    kill(start_until(fleet, "verify"))
+    assert guards_state(fleet) == "checking"
+    forget_lock(fleet)
+    (fleet.root / f"hosts/{HOST}/test_slow.py").unlink()
+    done = fleet.deploy(HOST)
+    assert done.outcomes == {HOST: "deployed"}, done
+    assert_is(fleet, [done.report["hosts"][HOST]["out_path"]] * 3)
+
+
+@pytest.mark.parametrize("phase", ["copy", "activate", "prove", "verify", "commit"])
+def test_a_deployer_that_dies_leaves_a_host_that_the_next_one_deploys(
+    fleet: Bench, phase: str
+) -> None:
+    """Killed in any phase; the next run wants something else, and simply works."""
+    before = system_of(fleet)
+    fleet.module(HOST, slow(2) + MARKER)
+    if phase == "verify":
+        fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
+    kill(start_until(fleet, phase))
+    forget_lock(fleet)
+    done = deploy_until_good(fleet)
+    assert done.rc == 0, done
+    assert_is(fleet, before)
+
+
+def test_a_deployer_that_dies_and_is_not_followed_is_told_of_later(fleet: Bench) -> None:
+    """The guard goes back by itself; whoever comes next is told who, which run and why."""
+    before = system_of(fleet)
+    fleet.module(HOST, slow(2) + MARKER)
+    kill(start_until(fleet, "activate"))
+    until(lambda: guards_state(fleet) == "returned", seconds=60)
+    forget_lock(fleet)
+    assert_is(fleet, before)
+    done = deploy_until_good(fleet)
+    assert done.rc == 0, done
+    told = " ".join(event.get("text", "") for event in done.events)
+    assert "went back" in told
+    again = fleet.deploy(HOST)
+    assert "went back" not in " ".join(event.get("text", "") for event in again.events)
+
+
+def test_a_power_cut_before_the_confirmation_is_a_way_back(fleet: Bench) -> None:
+    """The host boots the old system; the deployer finds it there and says so."""
+    before = system_of(fleet)
+    fleet.module(HOST, MARKER)
+    fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
+    process = start_until(fleet, "verify")
+    fleet.boot(HOST, "kill", "start")
+    host = end_of(process)
+    assert host["outcome"] == "rolled_back", host
+    assert_is(fleet, before)
+    assert deploy_until_good(fleet).rc == 0
+
+
+def test_the_same_system_forced_and_failing_is_taken_back(fleet: Bench) -> None:
+    """A closure that runs already goes the same way: the host runs it again, and that is told."""
+    before = system_of(fleet)
+    fleet.write(f"hosts/{HOST}/test_never.py", FAILING_CHECK)
+    done = fleet.deploy(HOST, "--force")
+    assert done.outcomes == {HOST: "rolled_back"}, done
+    assert_is(fleet, before)
+
+
+def test_a_verification_beyond_the_health_deadline_is_taken_back(fleet: Bench) -> None:
+    """The guard waits as long as the inventory says, and no longer."""
+    before = system_of(fleet)
+    set_guard(fleet, health="3s")
+    fleet.module(HOST, MARKER)
+    fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK.replace("60", "8"))
+    done = fleet.deploy(HOST)
+    assert done.outcomes == {HOST: "rolled_back"}, done
+    assert_is(fleet, before)
+
+
+@pytest.mark.parametrize(("policy", "ends"), [("report", "deployed"), ("roll-back", "rolled_back")])
+def test_units_that_newly_fail_are_told_or_take_the_host_back(
+    fleet: Bench, policy: str, ends: str
+) -> None:
+    """By the inventory's word; a unit that failed before counts for neither."""
+    set_guard(fleet, failed_units=policy)
+    fleet.module(HOST, NEVER_STARTS)
+    done = fleet.deploy(HOST, "--no-verify")
+    assert done.outcomes == {HOST: ends}, done
+    assert "never.service" in done.out
+    if policy == "report":
+        fleet.module(HOST, NEVER_STARTS + MARKER)
+        set_guard(fleet, failed_units="roll-back")
+        again = fleet.deploy(HOST, "--no-verify")
+        assert again.outcomes == {HOST: "deployed"}, again
+
+
+@pytest.mark.parametrize("goal", ["test", "boot"])
+def test_goals_change_what_they_say(fleet: Bench, goal: str) -> None:
+    """A test is running and not the boot default, a boot the boot default and not running."""
+    old = system_of(fleet)[0]
+    fleet.module(HOST, MARKER)
+    done = fleet.deploy(HOST, "--goal", goal)
+    assert done.outcomes == {HOST: "deployed"}, done
+    new = done.report["hosts"][HOST]["out_path"]
+    assert_is(fleet, [new, old, old] if goal == "test" else [old, new, new])
+    assert fleet.deploy(HOST, "--goal", goal).outcomes == {HOST: "unchanged"}
+
+
+def test_ctrl_c_is_answered_at_once_and_proved(fleet: Bench) -> None:
+    """The first asks the guard to go back, in the middle of an activation, and waits for it."""
+    before = system_of(fleet)
+    fleet.module(HOST, slow(4) + MARKER)
+    process = start_until(fleet, "activate")
+    until(lambda: guards_state(fleet) == "activating")
+    done = interrupt(process)
+    assert done.rc == 130
+    host = json.loads(done.out.splitlines()[-1])["hosts"][HOST]
+    assert host["outcome"] == "rolled_back", host
+    assert_is(fleet, before)

@@ -1,0 +1,153 @@
+"""The guard of a host in memory: it decides as the real one does, one step for each look at it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.adapters.host.guard import verbs
+from orchestrator.adapters.process import CommandResult
+from orchestrator.model.store import OutPath
+
+if TYPE_CHECKING:
+    from fake_host import FakeHost
+
+ENDS = ("done", "returned", "stuck")
+
+
+class FakeGuard:
+    """What becomes of the last attempt.
+
+    Attributes:
+        lines: The attempt's, by key; empty where there was none.
+        log: What activation said.
+        proves: Whether it finds what is not so.
+    """
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
+        self.lines: dict[str, str] = {}
+        self.log = ""
+        self.proves = True
+        self._never: set[str] = set()
+
+    @property
+    def state(self) -> str:
+        """How far it has come; empty where there was no attempt."""
+        return self.lines.get("state", "")
+
+    def text(self) -> str:
+        """What STATE prints of it."""
+        return "".join(f"attempt.{key}={value}\n" for key, value in self.lines.items())
+
+    def say(self, verb: str, token: str, *rest: str) -> CommandResult:
+        """Take a verb."""
+        if verb == "start":
+            return self._start(token, rest)
+        if token != self.lines.get("token"):
+            self._never.add(token)
+            return CommandResult(0, f"{verbs.LOG} 0\n".encode(), b"")
+        getattr(self, f"_{verb}")(*rest)
+        return self._told(int(rest[2]) if verb == "await" else len(self.log))
+
+    def turn(self, why: str) -> None:
+        """Go back, as at a deadline."""
+        if self.state not in ("", *ENDS):
+            self.lines |= {"turned": self.state, "state": "returning", "why": why}
+
+    def boot(self) -> None:
+        """Find that the host was cut off."""
+        self.host.running = self.host.boot_default
+        self.turn("the host was booted")
+
+    def _start(self, token: str, lines: tuple[str, ...]) -> CommandResult:
+        if token in self._never or self.state not in ("", *ENDS):
+            return CommandResult(verbs.REFUSED, b"", b"another attempt is in flight")
+        self.lines = dict(line.split("=", 1) for line in lines)
+        assert self.lines["token"] == token
+        self.log = ""
+        self.lines["state"] = "recorded"
+        return self._told(0)
+
+    def _await(self, state: str, seconds: str, position: str) -> None:
+        """Let it go on by one step, unless somebody has missed one."""
+        del seconds, position
+        if self.state == state:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        match self.state:
+            case "recorded":
+                self.lines["state"] = "committing" if self._goal == "boot" else "activating"
+            case "activating":
+                self._activate()
+            case "committing":
+                self._commit()
+            case "returning":
+                self._return()
+
+    def _contact(self) -> None:
+        if self.state == "waiting":
+            self.lines["state"] = "checking"
+
+    def _confirm(self) -> None:
+        if self.state == "checking":
+            self.lines["state"] = "done" if self._goal == "test" else "committing"
+
+    def _back(self, why: str) -> None:
+        if self.state not in ("committing", "returning"):
+            self.turn(why)
+
+    def _seen(self) -> None:
+        self.lines["seen"] = "1"
+
+    @property
+    def _goal(self) -> str:
+        return self.lines["goal"]
+
+    def _activate(self) -> None:
+        host = self.host
+        early = host.meet("in activate")
+        if early is None:
+            host.running = OutPath(self.lines["target"])
+            self.log += "activated\n"
+        else:
+            self.log += early.err
+        rc = early.rc if early else 0
+        self.lines["activation"] = str(rc) if rc >= 0 else "killed"
+        if self.state != "activating":
+            return
+        if rc in (0, 4):
+            self.lines["state"] = "waiting"
+        else:
+            ending = f"exit {rc}" if rc >= 0 else "it was killed"
+            self.turn(f"activation failed ({ending})")
+
+    def _commit(self) -> None:
+        host, target = self.host, OutPath(self.lines["target"])
+        if (early := host.meet("in commit")) is None:
+            host.profile = host.boot_default = target
+        at_target = {host.profile, host.boot_default} == {target}
+        if self._goal == "switch":
+            at_target = at_target and host.running == target
+        if self.proves and not (at_target and (early is None or early.rc == 0)):
+            self.turn("the profile or the boot default could not be set")
+            return
+        self.lines |= {"state": "done", "ended": "1700000000"}
+        host.record = dict(self.lines)
+
+    def _return(self) -> None:
+        host = self.host
+        recorded = tuple(
+            OutPath(self.lines[key]) if self.lines[key] else None
+            for key in ("running", "profile", "boot_default")
+        )
+        if (early := host.meet("in return")) is None:
+            host.running, host.profile, host.boot_default = recorded
+        good = early is None or early.rc == 0
+        if self.proves and host.state != recorded:
+            good = False
+        self.lines["state"] = "returned" if good else "stuck"
+
+    def _told(self, position: int) -> CommandResult:
+        text = f"uptime=1000\n{self.text()}{verbs.LOG} {position}\n{self.log[position:]}"
+        return CommandResult(0, text.encode(), b"")
