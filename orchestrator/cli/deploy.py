@@ -22,7 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.model.copying import CopyMethod
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Absent, BuildOn, BuildSite, Fleet
-from orchestrator.model.run import DeployRequest
+from orchestrator.model.run import DeployRequest, Reboot
 
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup
@@ -90,6 +90,8 @@ def deploy(selectors: tuple[str, ...], absent: str | None, **options: Any) -> in
         despite_hold=options.pop("despite_hold"),
         reboot=options.pop("reboot"),
     )
+    if request.reboot is not Reboot.NEVER and not request.reboots:
+        raise click.UsageError(f"--reboot: --goal {request.goal.value} commits nothing to boot")
     return _run(replace(request, absent=_absent(absent, request.goal)), **options)
 
 

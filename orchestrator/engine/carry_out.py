@@ -76,7 +76,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
         if unsettled(state.attempt) or untold(state.attempt):
             await holding.last_look()
             if (ended := await take_up(work, line, plan, state)) is not None:
-                return await _afterwards(work, plan, ended, line)
+                return await _afterwards(work, ended, line)
             state = await _ask_again(work, line)
         if (unchanged := _reached(work, plan, state)) is not None:
             return unchanged
@@ -89,7 +89,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
             await holding.last_look()
             activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
             ended = await activation.run()
-        return await _afterwards(work, plan, ended, line)
+        return await _afterwards(work, ended, line)
 
 
 async def _ask_again(work: HostWork, line: Line) -> HostState:
@@ -106,8 +106,8 @@ def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | No
     return Unchanged(why_unchanged(plan.goal, state, out, datetime.now(UTC)), out)
 
 
-async def _afterwards(work: HostWork, plan: HostPlan, ended: Ended, line: Line) -> Outcome:
-    return await reboot(work, plan, ended, line) if isinstance(ended, Deployed) else ended
+async def _afterwards(work: HostWork, ended: Ended, line: Line) -> Outcome:
+    return await reboot(work, ended, line) if isinstance(ended, Deployed) else ended
 
 
 def _would_be(plan: HostPlan) -> Outcome:

@@ -63,8 +63,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
         wanted = await _evaluate(work, "its derivation was collected as garbage")
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
-        await _tell(work, executor, state)
-        return plan
+        return await _unchanged(work, stack, plan, executor, state)
     if isinstance(answer, Absence):
         return await defer(work, plan, answer)
     # What carries out a plan takes long to import; a host that is at its target does without.
@@ -74,13 +73,25 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     return await defer(work, plan, carried) if isinstance(carried, Absence) else carried
 
 
-async def _tell(work: HostWork, executor: Executor | None, state: HostState | None) -> None:
-    """Tell what went wrong there, although nothing is to be done about it."""
-    if executor is None or state is None or not untold(state.attempt):
-        return
-    from orchestrator.engine.left_behind import tell
+async def _unchanged(
+    work: HostWork,
+    stack: AsyncExitStack,
+    unchanged: Unchanged,
+    executor: Executor | None,
+    state: HostState | None,
+) -> Outcome:
+    """Tell what went wrong there although nothing is to be done about it, and boot where wanted."""
+    if executor is None or state is None:
+        return unchanged
+    if untold(state.attempt):
+        from orchestrator.engine.left_behind import tell
 
-    await tell(work, executor, state)
+        await tell(work, executor, state)
+    if work.session.request.reboots:
+        from orchestrator.engine.reboot import reboot_unchanged
+
+        return await reboot_unchanged(work, unchanged, state, executor, stack)
+    return unchanged
 
 
 def _decide(

@@ -17,6 +17,7 @@ from orchestrator.engine.carry_out import carry_out, change
 from orchestrator.engine.generations import ask_both
 from orchestrator.engine.line import Line
 from orchestrator.engine.lock import refuse_if_taken
+from orchestrator.engine.reboot import reboot_unchanged
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import RefusedError, StepError, UsageError
@@ -81,7 +82,10 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
         copy=copy,
     )
     if isinstance(plan, Unchanged):
-        return replace(plan, reason=f"{plan.reason}: that is {which}")
+        unchanged = replace(plan, reason=f"{plan.reason}: that is {which}")
+        if work.session.request.reboots:
+            return await reboot_unchanged(work, unchanged, known.state, executor, stack)
+        return unchanged
     work.notice(f"back to {to.short}: {which}")
     return _in_words(await carry_out(work, stack, plan, executor, known.state), to, which)
 

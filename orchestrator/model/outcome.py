@@ -83,6 +83,7 @@ class Problem:
         stderr: The last lines of what the command said.
         host_state: What the host runs now, in words, where it may have been touched.
         refused: Whether a check refused before anything was changed.
+        lost: Whether the host was sent to boot and did not come back: no rollout goes on over that.
     """
 
     step: str
@@ -92,6 +93,7 @@ class Problem:
     stderr: tuple[str, ...] = ()
     host_state: str | None = None
     refused: bool = False
+    lost: bool = False
 
 
 Outcome = Unchanged | Deployed | Completed | Deferred | RolledBack | Failed | Skipped

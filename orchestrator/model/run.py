@@ -76,6 +76,11 @@ class DeployRequest:
     catch_up: bool = False
     title: str | None = None
 
+    @property
+    def reboots(self) -> bool:
+        """Whether hosts may be booted anew: into what is committed, and into nothing else."""
+        return self.reboot is not Reboot.NEVER and self.goal.commits
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

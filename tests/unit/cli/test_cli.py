@@ -108,6 +108,7 @@ def test_the_list_of_commands_says_what_they_are() -> None:
         ("plan", "("),
         ("inventory", "show", "no-such-host"),
         ("deploy", "--reboot", "p620"),
+        ("deploy", "--goal", "test", "--reboot"),
         ("rollback",),
         ("rollback", "no-such-host"),
         ("rollback", "p620", "--to", "the-last-one"),

@@ -1,0 +1,110 @@
+"""Boot a host anew, and say whether that would change anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.scripts import script
+from orchestrator.errors import StepError
+from orchestrator.model.store import OutPath
+
+# Print `booted.PART=…` and `target.PART=…` of each part of a system that counts from a boot on: a
+# link's end, a file's first line. What a system does not have is left out.
+# $1 the target  $2… the parts
+BOOT_PARTS = r"""
+target=$1
+shift
+tell() {
+  for part; do
+    if [ -L "$system/$part" ]; then
+      value=$(readlink -f "$system/$part")
+    elif [ -f "$system/$part" ]; then
+      IFS= read -r value < "$system/$part"
+    else
+      continue
+    fi
+    printf '%s.%s=%s\n' "$which" "$part" "$value"
+  done
+}
+which=booted system=/run/booted-system
+tell "$@"
+which=target system=$target
+tell "$@"
+echo end=
+"""
+
+# Boot anew, in a unit of its own: the connection ends before systemd does. What holds a boot up is
+# listed and heeded. It ends with the order being given.
+# $1 unit
+REBOOT = r"""
+exec systemd-run --quiet --collect --pipe --wait --no-ask-password --unit="$1" \
+  --description="orchestrator: reboot" -- systemctl --check-inhibitors=yes reboot
+"""
+
+# Wait for a boot to end: until then units that are to run do not.
+# $1 seconds
+SETTLED = r"""
+timeout "$1" systemctl is-system-running --wait
+"""
+
+
+async def ask_parts(
+    executor: Executor, target: OutPath, parts: Sequence[str], deadline: float
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Ask what counts from a boot on, of the system that was booted and of another.
+
+    Args:
+        executor: The way to the host.
+        target: The other system.
+        parts: Names of files in a toplevel.
+        deadline: In seconds.
+
+    Raises:
+        StepError: The host did not say.
+    """
+    done = await executor.run(script(BOOT_PARTS, target.path, *parts), deadline=deadline)
+    if done.rc != 0 or "end=" not in done.out.splitlines():
+        raise StepError(
+            f"the host did not say which kernel it booted (exit {done.rc})",
+            command=executor.repeat(("ls", "-l", "/run/booted-system", target.path)),
+            stderr=done.err,
+        )
+    found: dict[str, dict[str, str]] = {"booted": {}, "target": {}}
+    for line in done.out.splitlines():
+        key, _, value = line.partition("=")
+        which, _, part = key.partition(".")
+        if which in found and part in parts:
+            found[which].setdefault(part, value)
+    return found["booted"], found["target"]
+
+
+async def reboot(executor: Executor, token: str, deadline: float) -> None:
+    """Order a host to boot anew.
+
+    Raises:
+        UnreachableError: The connection ended, as it does; whether the order was given is not
+            known.
+        StepError: The host refused.
+    """
+    done = await executor.run(script(REBOOT, f"orchestrator-reboot-{token}"), deadline=deadline)
+    if done.rc != 0:
+        raise StepError(
+            f"the host refuses to boot anew (exit {done.rc})",
+            hint="what holds it up: systemd-inhibit --list",
+            command=executor.repeat(("systemctl", "reboot")),
+            stderr=f"{done.out}\n{done.err}".strip(),
+        )
+
+
+async def settled(executor: Executor, seconds: float) -> str:
+    """Wait for a boot to end.
+
+    Returns:
+        systemd's word for how it ended, such as ``degraded``; empty where it goes on.
+
+    Raises:
+        UnreachableError: The connection was lost.
+    """
+    done = await executor.run(script(SETTLED, str(int(seconds))), deadline=seconds + 30)
+    return done.out.strip()

@@ -1,0 +1,29 @@
+"""Whether a host needs a boot to run all of its system."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.plan.reboot import PARTS, needs_boot
+
+BOOTED = {part: f"/nix/store/old/{part}" for part in PARTS}
+
+
+def test_the_same_parts_need_no_boot() -> None:
+    """Nor do two systems that both lack one, as a container lacks a kernel."""
+    assert needs_boot(BOOTED, dict(BOOTED)) == ()
+    assert needs_boot({}, {}) == ()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_needs_one(part: str) -> None:
+    """Changed, new or gone; and it is named."""
+    assert needs_boot(BOOTED, {**BOOTED, part: "new"}) == (part,)
+    assert needs_boot({**BOOTED, part: ""}, BOOTED) == (part,)
+    without = {key: value for key, value in BOOTED.items() if key != part}
+    assert needs_boot(without, BOOTED) == needs_boot(BOOTED, without) == (part,)
+
+
+def test_what_was_booted_is_not_known() -> None:
+    """Then all counts as changed."""
+    assert needs_boot({}, BOOTED) == PARTS
