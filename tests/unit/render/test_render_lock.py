@@ -1,0 +1,208 @@
+"""Locks, holds and attempts, as a person and as a script reads them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import UnreachableError
+from orchestrator.model.answer import Answer, HoldAnswer
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.host import Connect, Host
+from orchestrator.model.lock import Hold, Lock
+from orchestrator.model.state import HostState
+from orchestrator.model.store import OutPath
+from orchestrator.render.lock import draw_lifted, draw_lock, draw_locks, draw_placed, draw_stolen
+from orchestrator.render.output import Output
+from orchestrator.render.standing import standing, standing_json
+from orchestrator.render.status import draw_status
+
+NOW = datetime.now(UTC)
+THEN = NOW - timedelta(hours=3)
+P620 = Host("p620", "p620", Connect("192.0.2.1"))
+RAZER = Host("razer", "razer", Connect("192.0.2.2"))
+LOCK = Lock("7-abcd", "ada@desk", 7, "switch", THEN, 73)
+HOLD = Hold("f00d", "bob@sofa", "disk swap", THEN)
+STATE = HostState("m", None, None, None, None)
+NEW = OutPath(f"/nix/store/{'n' * 32}-nixos-system-p620")
+ATTEMPT = Attempt("7-abcd", Goal.SWITCH, NEW, STATE, 7, "ada@desk", None, THEN, ended=THEN)
+LOST = UnreachableError("no SSH connection")
+
+
+def drawn(draw: Callable[[Output, Output], None]) -> tuple[str, str]:
+    """Standard output and standard error of a drawing."""
+    results, words = io.StringIO(), io.StringIO()
+    draw(Output(results), Output(words))
+    return results.getvalue(), words.getvalue()
+
+
+def answer(host: Host, **stands: Any) -> Answer:
+    """A host's answer."""
+    return Answer(host, replace(STATE, **stands), None, 0.1)
+
+
+def test_locks_and_holds_are_a_table() -> None:
+    """Whose, since when, why, and when it ends by itself; what says nothing is said."""
+    answers = (answer(P620, lock=LOCK, hold=HOLD), Answer(RAZER, None, LOST, 1.0))
+    out, err = drawn(lambda results, words: draw_locks(answers, results, words, as_json=False))
+    head, first, second = out.splitlines()
+    assert head.split() == ["host", "locked", "held"]
+    assert "by ada@desk, 3 h ago (run 7: switch); renewed, else free in 73 s" in first
+    assert 'by bob@sofa, 3 h ago: "disk swap" (f00d)' in first
+    assert second.split() == ["razer", "no", "answer"]
+    assert "host 'razer': no SSH connection" in err
+
+
+@pytest.mark.parametrize(
+    ("lock", "words"),
+    [
+        (None, "no"),
+        (replace(LOCK, expires_in=-4), "no; its deployer is gone: by ada@desk, 3 h ago"),
+        (replace(LOCK, run=None, expires_in=0), "no"),
+        (replace(LOCK, since=None), "by ada@desk (run 7: switch); renewed"),
+    ],
+)
+def test_a_lock_that_counts_no_more_is_no_lock(lock: Lock | None, words: str) -> None:
+    """It says no, and whose it was where that one is gone."""
+    answers = (answer(P620, lock=lock),)
+    out, _ = drawn(lambda results, err: draw_locks(answers, results, err, as_json=False))
+    cells = out.splitlines()[1].removeprefix("p620").removesuffix("no").strip()
+    assert cells.startswith(words)
+
+
+def test_locks_and_holds_as_json() -> None:
+    """Times in ISO 8601, seconds as numbers, null where there is none."""
+    answers = (answer(P620, lock=LOCK, hold=HOLD), answer(RAZER), Answer(P620, None, LOST, 1.0))
+    out, _ = drawn(lambda results, err: draw_locks(answers[:2], results, err, as_json=True))
+    said = json.loads(out)
+    assert said["p620"]["lock"] == {
+        "token": "7-abcd",
+        "who": "ada@desk",
+        "run": 7,
+        "reason": "switch",
+        "since": THEN.isoformat(),
+        "expires_in": 73,
+    }
+    assert said["p620"]["hold"]["id"] == "f00d"
+    assert said["razer"] == {"reachable": True, "lock": None, "hold": None}
+    out, _ = drawn(lambda results, err: draw_locks(answers[2:], results, err, as_json=True))
+    assert json.loads(out)["p620"] == {
+        "reachable": False,
+        "message": "no SSH connection",
+        "hint": None,
+    }
+
+
+def test_a_hold_that_was_placed_says_how_to_lift_it() -> None:
+    """And that a deployment is at the host; one that stood already is the other's."""
+    answers = (
+        HoldAnswer(P620, done=True, hold=HOLD, lock=LOCK),
+        HoldAnswer(RAZER, done=False, hold=HOLD),
+        HoldAnswer(RAZER, error=LOST),
+    )
+    out, err = drawn(lambda results, words: draw_placed(answers, results, words, as_json=False))
+    first, second = out.splitlines()
+    assert first.startswith(
+        'p620: held (f00d): "disk swap"; lift it: orchestrator release p620. A deployment is at it '
+        "by ada@desk, 3 h ago (run 7: switch)"
+    )
+    assert second == (
+        'razer: held already by bob@sofa, 3 h ago: "disk swap" (f00d); nothing was changed'
+    )
+    assert "host 'razer': no SSH connection" in err
+
+
+def test_a_hold_that_was_lifted_says_whose_it_was() -> None:
+    """Or that there was none."""
+    answers = (HoldAnswer(P620, done=True, hold=HOLD), HoldAnswer(RAZER))
+    out, _ = drawn(lambda results, words: draw_lifted(answers, results, words, as_json=False))
+    assert out.splitlines() == [
+        'p620: lifted: held by bob@sofa, 3 h ago: "disk swap"',
+        "razer: was not held",
+    ]
+    out, _ = drawn(lambda results, words: draw_lifted(answers, results, words, as_json=True))
+    assert json.loads(out)["p620"]["changed"]
+    assert not json.loads(out)["razer"]["changed"]
+
+
+def test_whose_lock_is_taken_is_said_before_and_after() -> None:
+    """Also that nobody had it by then."""
+    _, err = drawn(lambda _, words: draw_lock("p620", LOCK, words))
+    assert err == "p620: locked by ada@desk, 3 h ago (run 7: switch)\n"
+    _, err = drawn(lambda _, words: draw_lock("p620", None, words))
+    assert err == "p620: nobody has its lock\n"
+    _, err = drawn(lambda _, words: draw_stolen("p620", LOCK, words, done=True))
+    assert "taken away from ada@desk" in err
+    _, err = drawn(lambda _, words: draw_stolen("p620", LOCK, words, done=False))
+    assert "nobody has its lock by now" in err
+
+
+@pytest.mark.parametrize("escape", ["\x1b]0;owned\x07", "\x1b[2J", "\u202e"])
+def test_what_a_host_says_cannot_draw_on_the_terminal(escape: str) -> None:
+    """A reason may come from anywhere."""
+    lock, hold = replace(LOCK, reason=escape), replace(HOLD, reason=escape)
+    attempt = replace(ATTEMPT, state=AttemptState.STUCK, why=escape)
+    answers = (answer(P620, lock=lock, hold=hold, attempt=attempt),)
+    placed = (HoldAnswer(P620, done=True, hold=hold, lock=lock),)
+    for out, err in (
+        drawn(lambda results, words: draw_locks(answers, results, words, as_json=False)),
+        drawn(lambda results, words: draw_status(answers, results, words, as_json=False)),
+        drawn(lambda results, words: draw_placed(placed, results, words, as_json=False)),
+        drawn(lambda _, words: draw_lock("p620", lock, words)),
+    ):
+        assert escape[0] not in out + err
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (replace(ATTEMPT, state=AttemptState.DONE), None),
+        (
+            replace(ATTEMPT, state=AttemptState.DONE, why="the loader"),
+            "run 7 of ada@desk ended 3 h ago: the loader",
+        ),
+        (
+            replace(ATTEMPT, state=AttemptState.RETURNED, why="nobody came"),
+            "run 7 of ada@desk went back 3 h ago: nobody came",
+        ),
+        (
+            replace(ATTEMPT, state=AttemptState.STUCK, ended=None),
+            "run 7 of ada@desk could not go back",
+        ),
+        (
+            replace(ATTEMPT, state=AttemptState.WAITING, seconds_left=120, ended=None),
+            "being changed by run 7 of ada@desk: waiting; it goes back by itself in 120 s",
+        ),
+        (
+            replace(ATTEMPT, state=AttemptState.COMMITTING, ended=None),
+            "being changed by run 7 of ada@desk: committing",
+        ),
+    ],
+)
+def test_an_attempt_is_worth_a_word_unless_all_went_well(
+    attempt: Attempt, words: str | None
+) -> None:
+    """Whose, how it ended and why, or how far it has come."""
+    said = [text for text, _ in standing(replace(STATE, attempt=attempt), NOW)]
+    assert said == ([] if words is None else [words])
+
+
+def test_status_says_what_stands_there_below_its_table() -> None:
+    """Hold, lock and attempt, a line each; nothing where all is as usual."""
+    attempt = replace(ATTEMPT, state=AttemptState.RETURNED)
+    answers = (answer(P620, lock=LOCK, hold=HOLD, attempt=attempt), answer(RAZER))
+    out, _ = drawn(lambda results, words: draw_status(answers, results, words, as_json=False))
+    assert [line.split(":")[0] for line in out.splitlines()[3:]] == ["p620"] * 3
+    out, _ = drawn(lambda results, words: draw_status(answers, results, words, as_json=True))
+    said = json.loads(out)
+    assert said["p620"]["attempt"]["state"] == "returned"
+    assert said["p620"]["attempt"]["target"] == NEW.path
+    assert standing_json(STATE) == {"lock": None, "hold": None, "attempt": None}
+    assert said["razer"]["lock"] is said["razer"]["hold"] is said["razer"]["attempt"] is None
