@@ -1,0 +1,130 @@
+"""An attempt in words, and how long it may take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.state import HostState
+from orchestrator.model.store import OutPath
+from orchestrator.plan.attempts import (
+    ended_badly,
+    goes_on,
+    left_in_the_middle,
+    returns_within,
+    turns_within,
+    unsettled,
+    untold,
+    whose,
+)
+
+OLD = OutPath(f"/nix/store/{'d' * 32}-nixos-system-p620-1")
+NEW = OutPath(f"/nix/store/{'n' * 32}-nixos-system-p620-2")
+NOW = datetime(2024, 5, 6, 12, 3, tzinfo=UTC)
+ATTEMPT = Attempt(
+    token="12-abcd",
+    goal=Goal.SWITCH,
+    target=NEW,
+    before=HostState("m", OLD, None, OLD, OLD),
+    run=12,
+    who="me@here",
+    revision=None,
+    began=datetime(2024, 5, 6, 12, tzinfo=UTC),
+    activate_seconds=100,
+    confirm_seconds=20,
+    health_seconds=50,
+)
+
+
+def in_state(state: AttemptState, left: int | None = None) -> Attempt:
+    """Give the attempt in a state."""
+    return replace(ATTEMPT, state=state, seconds_left=left)
+
+
+def test_what_went_wrong_is_told_until_it_is_seen() -> None:
+    """Only an end that nobody wanted, and only once."""
+    bad = {state for state in AttemptState if untold(in_state(state))}
+    assert bad == {AttemptState.RETURNED, AttemptState.STUCK}
+    assert not untold(replace(in_state(AttemptState.STUCK), seen=True))
+    assert not untold(None)
+
+
+def test_what_is_not_at_a_good_end_is_not_settled() -> None:
+    """Where something goes on, or could not be undone, paths prove nothing."""
+    settled = {state for state in AttemptState if not unsettled(in_state(state))}
+    assert settled == {AttemptState.DONE, AttemptState.RETURNED}
+    assert not unsettled(None)
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "seconds"),
+    [
+        (AttemptState.RECORDED, None, 120),
+        (AttemptState.ACTIVATING, None, 120),
+        (AttemptState.WAITING, None, 20),
+        (AttemptState.WAITING, 7, 7),
+        (AttemptState.CHECKING, None, 50),
+        (AttemptState.CHECKING, 0, 0),
+        (AttemptState.COMMITTING, None, 100),
+        (AttemptState.RETURNING, None, 200),
+        (AttemptState.DONE, None, 0),
+    ],
+)
+def test_each_state_lasts_no_longer_than_its_deadline(
+    state: AttemptState, left: int | None, seconds: int
+) -> None:
+    """What the guard tells is left counts before what it had."""
+    assert turns_within(in_state(state, left)) == seconds
+
+
+def test_going_back_takes_an_activation_and_some_time() -> None:
+    """The margin is for what boots, and the proof."""
+    assert returns_within(ATTEMPT) > ATTEMPT.activate_seconds
+
+
+@pytest.mark.parametrize("state", list(AttemptState))
+def test_what_goes_on_is_said_of_each_state(state: AttemptState) -> None:
+    """In words that claim no more than is known."""
+    words = goes_on(in_state(state), within=12.3, confirmed=False)
+    assert words.startswith("its guard ")
+    assert (NEW if state in (AttemptState.DONE, AttemptState.COMMITTING) else OLD).short in words
+    waits = state.in_flight and state not in (AttemptState.COMMITTING, AttemptState.RETURNING)
+    assert ("by itself, within 12 s" in words) == waits
+
+
+def test_a_guard_that_may_have_been_told_to_commit_may_do_either() -> None:
+    """Whether it heard that is not known."""
+    words = goes_on(in_state(AttemptState.CHECKING), within=1, confirmed=True)
+    assert NEW.short in words
+    assert OLD.short in words
+
+
+@pytest.mark.parametrize(
+    ("state", "how"),
+    [(AttemptState.RETURNED, "went back to"), (AttemptState.STUCK, "could not go back to")],
+)
+def test_an_end_that_nobody_saw_is_told(state: AttemptState, how: str) -> None:
+    """Who, which run, when, how and why."""
+    told = ended_badly(replace(in_state(state), why="nobody came"), NOW)
+    assert told == (
+        "run 12 of me@here, 3 min ago, was not carried out; "
+        f"the guard there {how} {OLD.short}: nobody came"
+    )
+    assert left_in_the_middle(in_state(state), NOW) == ended_badly(in_state(state), NOW)
+
+
+def test_what_was_left_in_the_middle_is_a_reason() -> None:
+    """A plan says whose it is and how far it came."""
+    assert whose(ATTEMPT, NOW) == "run 12 of me@here, 3 min ago"
+    reason = left_in_the_middle(in_state(AttemptState.CHECKING), NOW)
+    assert reason == "run 12 of me@here, 3 min ago, is not at its end: its guard is checking"
+
+
+def test_a_host_that_ran_nothing_known_is_spoken_of_all_the_same() -> None:
+    """Where the path from before cannot be read, no path is invented."""
+    attempt = replace(ATTEMPT, before=replace(ATTEMPT.before, running=None))
+    assert "goes back to what it ran" in goes_on(attempt, within=1, confirmed=False)
