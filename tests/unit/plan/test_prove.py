@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt
 from orchestrator.model.state import BootSource, HostState
 from orchestrator.model.store import OutPath
 from orchestrator.plan import prove
@@ -101,3 +104,32 @@ def test_a_state_is_put_in_words() -> None:
     assert prove.in_words(HostState("m", None, None, None, None)) == (
         "it runs and will boot nothing that is known"
     )
+
+
+def attempt_to(goal: Goal) -> Attempt:
+    """Give an attempt to change a host."""
+    began = datetime(2024, 5, 6, tzinfo=UTC)
+    return Attempt("12-abcd", goal, NEW, BEFORE, 12, "me@here", None, began)
+
+
+@given(states)
+def test_each_goal_is_reached_where_it_leads(state: HostState) -> None:
+    """A test leaves what boots as it was, a boot leaves what runs."""
+    ways = (state.running, state.profile, state.boot_default)
+    for goal, reached in (
+        (Goal.SWITCH, ways == (NEW, NEW, NEW)),
+        (Goal.TEST, ways == (NEW, OLD, OLD)),
+        (Goal.BOOT, ways[1:] == (NEW, NEW)),
+    ):
+        assert (prove.reached(state, attempt_to(goal)) is None) is reached
+
+
+def test_a_change_says_from_what_to_what() -> None:
+    """The names where they differ; how far it went where that is not all the way."""
+    assert prove.change(attempt_to(Goal.SWITCH)) == f"{OLD.short} → {NEW.short}"
+    assert prove.change(attempt_to(Goal.TEST)).endswith(f": {Goal.TEST.achievement}")
+    same = replace(attempt_to(Goal.SWITCH), before=replace(BEFORE, running=NEW))
+    assert prove.change(same) == NEW.short
+    older = OutPath(f"/nix/store/{'c' * 32}-{NEW.name}")
+    renewed = replace(same, before=replace(BEFORE, running=older))
+    assert prove.change(renewed) == f"{older.digest}… → {NEW.short}"
