@@ -121,6 +121,17 @@ class History:
                 return kept
         return self._folders.results(number)
 
+    def last_reached(self, host: str) -> datetime | None:
+        """When the last run began that ended with the host at its target; ``None``: unknown."""
+        query = (
+            "SELECT max(started) FROM runs JOIN results ON run = number "
+            "WHERE host = ? AND outcome IN ('unchanged', 'deployed') AND goal NOT LIKE 'plan %'"
+        )
+        with contextlib.suppress(HistoryError, ValueError), self._file.open() as database:
+            (started,) = database.execute(query, (host,)).fetchone()
+            return datetime.fromisoformat(started) if started else None
+        return None
+
     def _healed(self, act: Callable[[], T]) -> tuple[T, str | None]:
         """Act; where the database is damaged, set it aside and act on a new one."""
         try:

@@ -91,7 +91,7 @@ async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
         StepError: The build failed, or what waits could not be written down.
     """
     assert isinstance(plan.target, Evaluated)
-    reason = f"absent: {absence.error.message}"
+    reason = f"absent: {absence.error.message}{_last_seen(work)}"
     if work.session.request.plan_only:
         return Deferred(f"{reason}; its system would wait for it", plan.target.out)
     if _is_caught_up(work):
@@ -212,6 +212,13 @@ async def _keep(work: HostWork, pending: PendingSystems, wanted: Evaluated) -> N
     root = pending.root(work.host.name)
     if not await nix_build.keep(wanted.out, root):
         await nix_build.keep_derivation(wanted.drv, root)
+
+
+def _last_seen(work: HostWork) -> str:
+    from orchestrator.adapters.history import History
+
+    seen = History(work.session.setup.state / "history.db").last_reached(work.host.name)
+    return f"; last seen {ago(seen, datetime.now(UTC))}" if seen else ""
 
 
 def _pending(work: HostWork) -> PendingSystems:

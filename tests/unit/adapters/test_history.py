@@ -404,3 +404,16 @@ def test_a_database_that_is_ready_costs_no_look_at_all_runs(
     monkeypatch.setattr(RunFolders, "last", lambda _: looked.append(1) or 0)
     History(file).finish(report(begin(file)))
     assert looked == []
+
+
+def test_when_a_host_was_reached_last(file: Path) -> None:
+    """By the last run that ended with it at its target; a plan reaches nobody."""
+    history = History(file)
+    assert history.last_reached("p620") is None
+    for days, title in ((0, "switch"), (2, "switch"), (3, "plan switch")):
+        number = history.begin("me@here", None, title, NOW + timedelta(days=days)).number
+        history.finish(report(number))
+    assert history.last_reached("p620") == NOW + timedelta(days=2)
+    assert history.last_reached("razer") is None
+    file.write_bytes(b"no database at all, " * 300)
+    assert History(file).last_reached("p620") is None
