@@ -10,6 +10,7 @@ import pytest
 from nix_bench import Fleet
 
 BUILD = "config.system.build"
+PARTS = ("kernel", "kernel-modules", "initrd", "systemd")
 
 
 @pytest.fixture
@@ -41,6 +42,34 @@ def built(fleet: Fleet) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
+
+
+def test_what_counts_from_a_boot_on(fleet: Fleet) -> None:
+    """As in NixOS: links that end elsewhere, and a file of words, where a system needs a boot."""
+
+    def parts(body: str) -> dict[str, str]:
+        fleet.module("p620", f"{{ pkgs, ... }}: {{ {body} }}")
+        done = fleet.nix(
+            *("build", "--no-link", "--print-out-paths"),
+            f"path:{fleet.root}#nixosConfigurations.p620.{BUILD}.toplevel",
+        )
+        assert done.returncode == 0, done.stderr
+        system = Path(done.stdout.strip())
+        links = {part: str((system / part).resolve(strict=True)) for part in PARTS}
+        return {**links, "kernel-params": (system / "kernel-params").read_text()}
+
+    def changed(body: str) -> set[str]:
+        return {part for part, value in parts(body).items() if value != plain[part]}
+
+    plain = parts("")
+    assert changed('environment.etc."x".text = "y";') == set()
+    assert changed("boot.kernelPackages = pkgs.linuxPackages_latest;") == {
+        "kernel",
+        "kernel-modules",
+    }
+    assert changed('boot.kernelParams = [ "quiet" "lab.boot=hang" ];') == {"kernel-params"}
+    assert changed('boot.initrd.kernelModules = [ "dm-raid" ];') == {"initrd"}
+    assert changed("systemd.package = pkgs.hello;") == {"systemd"}
 
 
 def test_a_generation_on_disk(built: Path) -> None:

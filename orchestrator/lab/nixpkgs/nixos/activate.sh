@@ -1,6 +1,6 @@
 # Make the running machine this generation: /etc, accounts, activation scripts, and last the link
 # /run/current-system. Run twice it changes nothing; killed midway it is simply run again, and so is
-# the generation before it. Called as boot-activate it is what the boot loader starts.
+# the generation before it.
 # The shell is busybox's, and so are most commands: options of POSIX, and few others.
 set -u
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -102,12 +102,6 @@ piece() { # piece NAME TEXT
 }
 . "$system/pieces"
 
-case $0 in
-*boot-activate)
-  ln -sfn "$system" /run/.booted.new && mv -T /run/.booted.new /run/booted-system ||
-    failed "/run/booted-system cannot be written"
-  ;;
-esac
 ln -sfn "$system" /run/.current.new && mv -T /run/.current.new /run/current-system ||
   failed "/run/current-system cannot be written"
 exit $status

@@ -5,6 +5,11 @@ printf '%s' "$hostPlatform" > $out/system
 printf '%s' "$units" > $out/units
 printf '%s' "$carriedOptions" > $out/carried.json
 printf '%s' "$pieces" > $out/pieces
+printf '%s' "$kernelParams" > $out/kernel-params
+ln -s "$kernel/bzImage" $out/kernel
+ln -s "$kernel" $out/kernel-modules
+ln -s "$initrd" $out/initrd
+ln -s "$systemd" $out/systemd
 
 refuse() {
   echo "$1 in environment.etc: $2"
@@ -54,5 +59,5 @@ script() {
 }
 script activate "$activate"
 script bin/switch-to-configuration "$switch"
-ln -s ../activate $out/bin/boot-activate
+script bin/boot-activate "$boot"
 ln -s activate $out/init

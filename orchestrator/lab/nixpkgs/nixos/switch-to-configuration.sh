@@ -26,8 +26,9 @@ install_boot_loader() {
     count=$((count + 1))
     [ $count -le "$limit" ] || [ "$default" = "$number" ] || continue
     entry=nixos-generation-$number.conf
-    printf 'title NixOS\nversion Generation %s %s\noptions init=%s/init\n' \
-      "$number" "$(cat "$generation/nixos-version")" "$generation" > "$entries/.$entry" &&
+    printf 'title NixOS\nversion Generation %s %s\noptions init=%s/init %s\n' \
+      "$number" "$(cat "$generation/nixos-version")" "$generation" \
+      "$(cat "$generation/kernel-params" 2>/dev/null)" > "$entries/.$entry" &&
       sync "$entries/.$entry" &&
       mv "$entries/.$entry" "$entries/$entry" || return 1
     written="$written $entry"

@@ -99,6 +99,9 @@ in
           count = builtins.length files;
           activate = "${./activate.sh}";
           switch = "${./switch-to-configuration.sh}";
+          boot = "${./boot.sh}";
+          inherit (config.system.build.bootParts) kernel initrd systemd;
+          kernelParams = config.system.build.bootParts.params;
           pieces = config.system.build.activationPieces;
           units = config.system.build.units;
           wants = config.system.build.unitWants;

@@ -51,6 +51,17 @@ let
       meta.mainProgram = name;
     };
 
+  linuxPackages = version: {
+    kernel =
+      run "linux-${version}" { } ''
+        mkdir -p $out/lib/modules/${version}
+        echo "linux ${version}: only its name is here" > $out/bzImage
+      ''
+      // {
+        inherit version;
+      };
+  };
+
   packages = lib.genAttrs (import ./names.nix) standIn // {
     inherit lib system;
     stdenv.hostPlatform = { inherit system; };
@@ -59,6 +70,10 @@ let
       pname = "busybox";
       meta.mainProgram = "busybox";
     };
+
+    linuxPackages = linuxPackages "6.12";
+    linuxPackages_6_6 = linuxPackages "6.6";
+    linuxPackages_latest = linuxPackages "6.15";
 
     runCommand = run;
     runCommandLocal = run;
