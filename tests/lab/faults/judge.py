@@ -1,0 +1,122 @@
+"""What must hold of a host after a fault, whichever it was."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tests.lab.faults.deployment import Deployment, Json
+from tests.lab.faults.ground import HOST, USER, Ground
+from tests.lab.faults.observe import Seen
+
+_NAMED = re.compile(r"\b([0-9a-z]{5})…-nixos-system")
+_EXITS = {
+    "deployed": {0},
+    "unchanged": {0},
+    "deferred": {3},
+    "rolled_back": {1},
+    "failed": {1, 4},
+    "skipped": {1, 130},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """The two systems that a host may end with.
+
+    Attributes:
+        old: What it ran before.
+        new: What was to be deployed.
+    """
+
+    old: str
+    new: str
+
+
+def of_host(before: Seen, now: Seen, systems: Systems) -> list[str]:
+    """What is wrong with a host that has come to rest."""
+    wrong = []
+    if len(now.systems) != 1:
+        wrong.append(
+            f"it runs {now.running}, its profile is {now.profile}, it boots {now.boot_default}"
+        )
+    if strange := now.systems - {systems.old, systems.new}:
+        wrong.append(f"a third system: {strange}")
+    if gone := before.generations - now.generations:
+        wrong.append(f"generations are gone: {sorted(gone)}")
+    if now.left:
+        wrong.append(f"left behind: {', '.join(now.left)}")
+    return wrong
+
+
+def of_login(ground: Ground) -> list[str]:
+    """What is wrong with the way in."""
+    error = ground.inside.login(USER)
+    return [] if error is None else [f"nobody can log in: {error}"]
+
+
+def of_report(deployment: Deployment, now: Seen, systems: Systems, *, blind: bool) -> list[str]:
+    """What the deployer said that is not so.
+
+    Args:
+        deployment: One that ended by itself.
+        now: What the host is, by its own files.
+        systems: What it may be.
+        blind: Whether the fault kept the deployer from knowing how the host ended.
+    """
+    result = deployment.result
+    if result is None:
+        return [f"no report: exit {deployment.exit_code}: {' '.join(deployment.words)[-2000:]}"]
+    outcome = result["outcome"]
+    wrong = []
+    if deployment.exit_code not in _EXITS[outcome]:
+        wrong.append(f"{outcome}, and exit {deployment.exit_code}")
+    expected = {
+        "deployed": {systems.new},
+        "unchanged": {systems.new},
+        "rolled_back": {systems.old},
+        "deferred": {systems.old},
+        "skipped": {systems.old},
+    }.get(outcome)
+    if expected is not None and now.systems != expected:
+        wrong.append(f"it says {outcome}, and the host is at {now.systems}")
+    if outcome == "failed":
+        wrong += _of_failure(result, now, systems, blind=blind)
+    return wrong
+
+
+def _of_failure(result: Json, now: Seen, systems: Systems, *, blind: bool) -> list[str]:
+    said = result.get("host_state")
+    if said is None:
+        changed = now.systems != {systems.old}
+        return ["it says nothing of the host, which was changed"] if changed else []
+    if said.startswith("not known"):
+        return [] if blind else [f"it does not know, and could: {said}"]
+    digests = _NAMED.findall(said)
+    if not digests:
+        return [f"it does not name a system: {said}"]
+    here = {path.removeprefix("/nix/store/")[:5] for path in now.systems}
+    return [] if digests[0] in here else [f"it says '{said}', and the host is at {now.systems}"]
+
+
+def of_next(ground: Ground, before: Seen) -> tuple[Json, list[str]]:
+    """Deploy as anybody would next; what it said, and what is wrong with that."""
+    done = ground.bench.deploy(HOST)
+    if not done.out:
+        return {}, [f"the next run gave no report: {done}"]
+    result = done.report["hosts"][HOST]
+    now = ground.look()
+    wrong = []
+    if done.rc != 0:
+        wrong.append(f"the next run ended with {done.rc}: {result}")
+    if now.systems != {result["out_path"]}:
+        wrong.append(f"the next run says {result['outcome']}, and the host is at {now.systems}")
+    if now.left or now.locked:
+        wrong.append(f"after the next run: {now.left}, locked: {now.locked}")
+    if gone := before.generations - now.generations:
+        wrong.append(f"after the next run generations are gone: {sorted(gone)}")
+    return done.report | {"notices": _notices(done.events)}, wrong
+
+
+def _notices(events: list[Json]) -> list[str]:
+    return [event["text"] for event in events if event["type"] == "notice"]

@@ -1,0 +1,62 @@
+"""The table of what came of each fault in each phase, and its place in the documentation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.lab.faults.changes import CHANGES
+from tests.lab.faults.injections import INJECTIONS
+from tests.lab.faults.phases import PHASES
+from tests.lab.faults.play import Result
+
+BEGIN = "<!-- faults: written by just fault-test --write -->"
+END = "<!-- end of faults -->"
+_ENDS = {"new": "new", "old": "old", "untouched": "not changed"}
+
+
+def table(results: Iterable[Result]) -> str:
+    """The results, as Markdown: a row a fault, a column a phase."""
+    found = {(result.fault, result.phase): result for result in results}
+    lines = [
+        f"| fault | {' | '.join(PHASES)} |",
+        f"|---|{'---|' * len(PHASES)}",
+    ]
+    for name, injection in INJECTIONS.items():
+        cells = [_cell(found.get((name, phase))) for phase in PHASES]
+        lines.append(f"| {name}: {injection.words} | {' | '.join(cells)} |")
+    lines += ["", "| fault | met in | result |", "|---|---|---|"]
+    for name, change in CHANGES.items():
+        cell = _cell(found.get((name, change.phase)))
+        lines.append(f"| {name}: {change.words} | {change.phase} | {cell} |")
+    return "\n".join(lines)
+
+
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return "not tested"
+    if result.wrong:
+        return "**fails**"
+    later = "" if result.told == "this run" else " ¹"
+    return f"{_ENDS[result.end]}{later}"
+
+
+def write(page: Path, results: Iterable[Result]) -> None:
+    """Put the table into a page, between its two markers."""
+    head, _, rest = page.read_text().partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    page.write_text(f"{head}{BEGIN}\n\n{table(results)}\n\n{END}{tail}")
+
+
+def keep(file: Path, results: Iterable[Result]) -> list[Result]:
+    """Add results to those in a file; the newer of a case counts. Gives all."""
+    kept: dict[str, Result] = {}
+    if file.exists():
+        for fields in json.loads(file.read_text()):
+            old = Result(**{**fields, "wrong": tuple(fields["wrong"])})
+            kept[f"{old.fault}@{old.phase}"] = old
+    kept.update({f"{result.fault}@{result.phase}": result for result in results})
+    file.write_text(json.dumps([asdict(result) for result in kept.values()], indent=1))
+    return list(kept.values())
