@@ -165,7 +165,7 @@ SETTINGS = (
         Word(tuple(what.value for what in Absent)),
         "Whether a host that does not answer has failed, or its system waits for it.",
     ),
-    Key("absent_expiry", Duration(), "For how long its system waits for it."),
+    Key("absent_expiry", Duration(days=365), "For how long its system waits for it."),
 )
 
 _FEATURES = Key(

@@ -17,9 +17,10 @@ JsonSchema = dict[str, Any]
 _MAX_INTEGER = 2**63 - 1
 # Nix's strings have no NUL, and JSON in UTF-8 no half of a surrogate pair.
 _NOT_FOR_NIX = re.compile("[\0\ud800-\udfff]")
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h)")
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_WEEK = 7 * 24 * 3600.0
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h|d)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIMES = "a number of seconds, or such as 90s, 10m, 2h, 7d"
+_DAY = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,21 +217,24 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A time of up to a week: a number of seconds, or ``90s``, ``10m``, ``2h``.
+    """A time: a number of seconds, or ``90s``, ``10m``, ``2h``, ``7d``.
 
     Attributes:
         zero: Whether no time at all is a valid time.
+        days: How many it may be at the most.
     """
 
     zero: bool = False
+    days: int = 7
 
     def read(self, node: Node, reading: Reading) -> Tree | None:
         """Read a duration, in seconds."""
         seconds = self._seconds(node)
-        if seconds is not None and (0 < seconds <= _WEEK or (self.zero and seconds == 0)):
+        most = self.days * _DAY
+        if seconds is not None and (0 < seconds <= most or (self.zero and seconds == 0)):
             return reading.leaf(seconds, node)
         more = "" if self.zero else "more than nothing and "
-        reading.wrong(node, f"{more}at most 7 days: a number of seconds, or such as 90s, 10m, 2h")
+        reading.wrong(node, f"{more}at most {self.days} days: {_TIMES}")
         return None
 
     def _seconds(self, node: Node) -> float | None:
@@ -244,7 +248,7 @@ class Duration:
     def schema(self) -> JsonSchema:
         """A number or a string with a unit."""
         low: JsonSchema = {"minimum": 0} if self.zero else {"exclusiveMinimum": 0}
-        number = {"type": "number", "maximum": int(_WEEK)} | low
+        number = {"type": "number", "maximum": int(self.days * _DAY)} | low
         return {"anyOf": [number, {"type": "string", "pattern": f"^(?:{_DURATION.pattern})$"}]}
 
 
