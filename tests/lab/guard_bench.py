@@ -55,7 +55,7 @@ class Inside:
         self._lab = lab
 
     async def run(
-        self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
+        self, argv: Sequence[str], *, deadline: float, stdin: bytes = b"", **_: object
     ) -> CommandResult:
         """Run a command as root; see :class:`orchestrator.adapters.executor.Executor`."""
         leader = self._lab.host(NAME).leader
@@ -152,7 +152,7 @@ class GuardHost:
         ends = (AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK)
         told = self.until(token, *ends, seconds=seconds)
         assert told.attempt is not None
-        assert told.attempt.state is state, (told, self.journal(token))
+        assert told.attempt.state is state, (told, self.journal())
         end = time.monotonic() + 10
         while left := self.sh(LEFT):
             assert time.monotonic() < end, left
@@ -167,7 +167,7 @@ class GuardHost:
         assert told.attempt.state is AttemptState.CHECKING
         return token
 
-    def journal(self, token: str) -> str:
+    def journal(self) -> str:
         """What the guard's units said."""
         return self.sh("journalctl --no-pager -o cat -u 'orchestrator-guard-*'")
 
@@ -196,4 +196,6 @@ class GuardHost:
         self.sh("rm -rf /etc/systemd/system.control; systemctl daemon-reload")
         self.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {first}")
         self.sh(f"{first}/bin/switch-to-configuration switch")
+        self.sh("nix-env --profile /nix/var/nix/profiles/system --delete-generations old")
+        self.sh("journalctl --rotate; journalctl --vacuum-time=1s")
         assert self.systems == (self.first,) * 3

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
-from guard_bench import NAME, GuardHost
+from fleet_bench import until
+from guard_bench import LEFT, NAME, GuardHost
 
 from orchestrator.adapters.host.guard import verbs
-from orchestrator.errors import StepError
+from orchestrator.errors import StepError, UnreachableError
 from orchestrator.lab.lab import Lab
 from orchestrator.model.goal import Goal
 from orchestrator.model.guard import AttemptState
@@ -71,3 +73,486 @@ def test_what_nobody_confirms_is_taken_back(host: GuardHost, contacted: bool) ->
     assert attempt.turned is (CHECKING if contacted else WAITING)
     assert host.systems == (host.first,) * 3
     assert host.state.record is None
+
+
+def test_goal_test_commits_nothing(host: GuardHost) -> None:
+    """Confirmed, it runs, and the next boot is the old system's; no record is written of it."""
+    target = host.system("new")
+    token = host.checking(target, Goal.TEST)
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+    assert host.systems == (target, host.first, host.first)
+    assert host.state.record is None
+
+
+def test_goal_boot_activates_nothing(host: GuardHost) -> None:
+    """It is committed at once: what runs is what ran, which needs no confirmation."""
+    target = host.system("new")
+    token = host.start(target, Goal.BOOT).token
+    host.ended(token, DONE)
+    assert host.systems == (host.first, target, target)
+    host.fault("reboot")
+    assert host.lab.wait(NAME)
+    assert host.systems == (target,) * 3
+
+
+@pytest.mark.parametrize("state", ["activating", "waiting", "checking"])
+def test_the_deployers_word_takes_it_back(host: GuardHost, state: str) -> None:
+    """At once in each state; an activation is ended for it."""
+    target = host.system("new", "[ $1 != test ] || sleep 100" if state == "activating" else "")
+    if state == "checking":
+        token = host.checking(target)
+    else:
+        token = host.start(target).token
+        host.until(token, AttemptState(state))
+    told = host.do(verbs.back(host.inside, token, "a check\nfailed"))
+    assert told.attempt is not None
+    attempt = host.ended(token, RETURNED)
+    assert attempt.why == "a check failed"
+    assert attempt.turned is AttemptState(state)
+    assert host.systems == (host.first,) * 3
+
+
+def test_units_that_fail_are_no_failed_activation(host: GuardHost) -> None:
+    """Exit 4 with the right end state: the deployer decides what that is."""
+    target = host.system("new", "[ $1 != test ] || { ${0%/bin/*}/activate; exit 4; }")
+    token = host.start(target).token
+    attempt = host.until(token, WAITING).attempt
+    assert attempt is not None
+    assert attempt.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "why", "activation"),
+    [
+        ("[ $1 != test ] || exit 1", "activation failed (1)", "1"),
+        ("[ $1 != test ] || { ${0%/bin/*}/activate; exit 2; }", "activation failed (2)", "2"),
+        ("[ $1 != test ] || exit 0", "activation ended with 0, and the end state is wrong", "0"),
+        ("[ $1 != test ] || exit 4", "activation ended with 4, and the end state is wrong", "4"),
+        ("kill -KILL $$", "activation failed (killed)", "killed"),
+        ("exec sleep 100", "activation did not end within 2 s", "timeout"),
+        ("trap '' TERM; while :; do sleep 1; done", "activation did not end within", "timeout"),
+    ],
+)
+def test_an_activation_that_fails_is_taken_back(
+    host: GuardHost, line: str, why: str, activation: str
+) -> None:
+    """The end state counts beside the exit code; what hangs is ended, however it clings."""
+    target = host.system("new", f"[ $1 = test ] || exit 0; echo about to fail; {line}")
+    token = host.start(target, activate_seconds=2).token
+    attempt = host.ended(token, RETURNED, seconds=60)
+    assert attempt.why.startswith(why), attempt
+    assert attempt.activation == activation
+    assert "about to fail" in host.journal()
+    assert host.systems == (host.first,) * 3
+
+
+def test_what_an_activation_leaves_does_not_hold_the_guard(host: GuardHost) -> None:
+    """A daemon that keeps its output open and hears no TERM is ended with the activation."""
+    daemon = "(trap '' TERM; exec 9>&-; while :; do sleep 1; done) & echo $! > /run/daemon"
+    target = host.system("new", f"[ $1 != test ] || {{ {daemon}; }}")
+    token = host.checking(target)
+    assert host.sh('kill -0 "$(cat /run/daemon)" 2>&1 || echo gone').endswith("gone")
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+
+
+def test_the_log_is_told_as_it_grows(host: GuardHost) -> None:
+    """From where it was last read."""
+    target = host.system("new", "echo said once by $1")
+    token = host.start(target).token
+    told = host.until(token, WAITING)
+    assert told.log.count("said once by test") == 1
+    host.do(verbs.contact(host.inside, token))
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+    more = host.do(verbs.await_(host.inside, token, CHECKING, 5, told.position))
+    assert "said once by test" not in more.log
+    assert "said once by boot" in more.log
+
+
+def test_both_systems_are_kept_from_collection_meanwhile(host: GuardHost) -> None:
+    """The new system, and all that going back needs; afterwards nothing of ours keeps them."""
+    target = host.system("kept")
+    odd = host.system("odd")
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {odd}")
+    host.sh(f"{odd}/bin/switch-to-configuration boot")
+    token = host.checking(target)
+    host.sh("nix-env --profile /nix/var/nix/profiles/system --delete-generations old")
+    dead = "nix-store --gc --print-dead 2>/dev/null"
+    assert target.path not in host.sh(dead)
+    host.do(verbs.back(host.inside, token, "enough"))
+    host.ended(token, RETURNED)
+    assert target.path in host.sh(dead)
+
+
+def test_odd_beginnings_are_what_it_goes_back_to(host: GuardHost) -> None:
+    """What runs, the profile and the boot default may differ: each is as it was."""
+    running, profile, target = (host.system(name) for name in ("running", "profile", "new"))
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {profile}")
+    host.sh(f"{host.first}/bin/switch-to-configuration boot")
+    host.sh(f"{running}/bin/switch-to-configuration test")
+    odd = (running, profile, host.first)
+    assert host.systems == odd
+    generations = host.sh("ls -d /nix/var/nix/profiles/system-*-link").splitlines()
+    token = host.checking(target)
+    # The commit fails half way: everything is to be taken back.
+    host.sh(
+        "mkdir /run/broken; mount --bind /run/broken /boot/loader; mount -o remount,ro,bind "
+        "/boot/loader"
+    )
+    host.do(verbs.confirm(host.inside, token))
+    host.until(token, AttemptState.RETURNING)
+    host.sh("umount /boot/loader")
+    host.ended(token, RETURNED)
+    assert host.systems == odd
+    assert set(generations) <= set(host.sh("ls -d /nix/var/nix/profiles/system-*-link").split())
+
+
+def test_the_same_system_is_deployed_and_taken_back(host: GuardHost) -> None:
+    """Forced upon a host that is at it: done, or back, it is where it was."""
+    token = host.checking(host.first)
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+    token = host.checking(host.first)
+    host.do(verbs.back(host.inside, token, "no"))
+    host.ended(token, RETURNED)
+    assert host.systems == (host.first,) * 3
+
+
+@pytest.mark.parametrize("state", ["activating", "waiting", "checking", "committing"])
+def test_a_guard_that_is_killed_goes_on(host: GuardHost, state: str) -> None:
+    """Started again by systemd, it waits where it waited, and where it acted it goes back."""
+    slow = {"activating": "[ $1 != test ] || sleep 9", "committing": "[ $1 != boot ] || sleep 9"}
+    target = host.system("new", slow.get(state, ""))
+    if state in ("activating", "waiting"):
+        token = host.start(target).token
+        host.until(token, AttemptState(state))
+    else:
+        token = host.checking(target)
+        if state == "committing":
+            host.do(verbs.confirm(host.inside, token))
+    host.kill_guard(token)
+    if state in ("activating", "committing"):
+        attempt = host.ended(token, RETURNED)
+        assert attempt.why.startswith("the guard was ended while it")
+        assert host.systems == (host.first,) * 3
+        return
+    host.do(verbs.contact(host.inside, token))
+    host.until(token, CHECKING)
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+    assert host.systems == (target,) * 3
+
+
+def test_a_guard_that_is_killed_on_the_way_back_goes_back(host: GuardHost) -> None:
+    """As often as it takes."""
+    old = host.system("old", "[ $1 != test ] || [ ! -e /run/broken ] || sleep 3")
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+    host.sh(f"{old}/bin/switch-to-configuration switch")
+    token = host.checking(host.system("new"))
+    host.sh("mkdir /run/broken")
+    host.do(verbs.back(host.inside, token, "no"))
+    for _ in range(2):
+        host.until(token, AttemptState.RETURNING)
+        host.kill_guard(token)
+    host.sh("rmdir /run/broken")
+    host.ended(token, RETURNED)
+    assert host.systems == (old,) * 3
+
+
+def test_a_guard_that_is_stopped_is_resumed(host: GuardHost) -> None:
+    """Whoever asks next has it go on: there is no state in which nobody would."""
+    token = host.checking(host.system("new"))
+    host.sh(f"systemctl stop orchestrator-guard-{token}.service")
+    assert host.state.attempt is not None
+    assert host.state.attempt.state is CHECKING
+    host.do(verbs.resume(host.inside, token))
+    host.do(verbs.back(host.inside, token, "no"))
+    host.ended(token, RETURNED)
+    assert host.systems == (host.first,) * 3
+
+
+@pytest.mark.parametrize("unattended", [True, False])
+@pytest.mark.parametrize("state", ["activating", "waiting", "checking", "committing"])
+def test_a_power_cut_ends_at_one_of_both(host: GuardHost, state: str, unattended: bool) -> None:
+    """The next boot takes it back with nobody there, or the next deployer does."""
+    slow = {"activating": "[ $1 != test ] || sleep 9", "committing": "[ $1 != boot ] || sleep 9"}
+    target = host.system("new", slow.get(state, ""))
+    if state in ("activating", "waiting"):
+        token = host.start(target).token
+        host.until(token, AttemptState(state))
+    else:
+        token = host.checking(target)
+        if state == "committing":
+            host.do(verbs.confirm(host.inside, token))
+            host.until(token, AttemptState.COMMITTING)
+    if not unattended:
+        host.sh("rm -r /etc/systemd/system.control; sync")
+    host.cut_power()
+    host.boot()
+    if unattended:
+        until_ended(host)
+    else:
+        assert host.state.attempt is not None
+        assert host.state.attempt.state.in_flight
+        host.do(verbs.resume(host.inside, token))
+    attempt = host.ended(token, RETURNED)
+    assert attempt.why.startswith("the host booted")
+    assert host.systems == (host.first,) * 3
+
+
+def until_ended(host: GuardHost) -> None:
+    """Wait until the attempt has ended, and say nothing to its guard meanwhile."""
+
+    def has_ended() -> bool:
+        attempt = host.state.attempt
+        return attempt is not None and not attempt.state.in_flight
+
+    until(has_ended)
+
+
+@pytest.mark.parametrize("moment", ["committed", "returning"])
+def test_a_power_cut_at_the_end(host: GuardHost, moment: str) -> None:
+    """What was committed stays; what went back goes on going back."""
+    target = host.system("new")
+    if moment == "returning":
+        old = host.system("old", "[ $1 != test ] || [ ! -e /run/broken ] || sleep 9")
+        host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+        host.sh(f"{old}/bin/switch-to-configuration switch; mkdir /run/broken")
+    before = host.systems
+    token = host.checking(target)
+    if moment == "returning":
+        host.do(verbs.back(host.inside, token, "no"))
+        host.until(token, AttemptState.RETURNING)
+    else:
+        # What the guard does in this state is done, and the power goes before it can tell.
+        host.sh("systemctl stop orchestrator-guard-*")
+        host.sh("sed -i 's/^state=.*/state=committing/' /var/lib/orchestrator/attempt")
+        host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {target}")
+        host.sh(f"{target}/bin/switch-to-configuration boot; sync")
+    host.cut_power()
+    host.boot()
+    host.ended(token, DONE if moment == "committed" else RETURNED)
+    assert host.systems == ((target,) * 3 if moment == "committed" else before)
+
+
+def test_a_full_disk_stops_an_attempt_before_it_begins(host: GuardHost) -> None:
+    """Where it could not be written down, nothing is touched, and nothing of it is left."""
+    target = host.system("new")
+    host.sh("mkdir -p /var/lib/orchestrator; mount -t tmpfs -o size=4k none /var/lib/orchestrator")
+    try:
+        with pytest.raises(StepError, match="is the disk full"):
+            host.start(target)
+        assert host.sh(LEFT) == ""
+        assert host.systems == (host.first,) * 3
+        assert host.state.attempt is None
+    finally:
+        host.sh("umount /var/lib/orchestrator")
+    token = host.checking(target)
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+
+
+def test_a_store_that_cannot_be_written_stops_it_too(host: GuardHost) -> None:
+    """Its roots are made before anything is touched."""
+    target = host.system("new")
+    host.sh(
+        "mkdir -p /nix/var/nix/gcroots/orchestrator; cd /nix/var/nix/gcroots/; "
+        "mount --bind orchestrator orchestrator; mount -o remount,ro,bind $PWD/orchestrator"
+    )
+    try:
+        with pytest.raises(StepError, match="is the disk full"):
+            host.start(target)
+        assert host.systems == (host.first,) * 3
+    finally:
+        host.sh("umount /nix/var/nix/gcroots/orchestrator")
+    assert host.sh("ls -A /run/orchestrator /var/lib/orchestrator | grep -e asked -e attempt") == ""
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_disk_that_fills_meanwhile_stops_no_guard(host: GuardHost, confirmed: bool) -> None:
+    """It goes on with what is in memory, and tells the truth."""
+    target = host.system("new")
+    token = host.checking(target)
+    host.sh("mount -t tmpfs -o size=4k,ro none /var/lib/orchestrator")
+    try:
+        if confirmed:
+            host.do(verbs.confirm(host.inside, token))
+        else:
+            host.do(verbs.back(host.inside, token, "no"))
+        attempt = host.ended(token, DONE if confirmed else RETURNED)
+        assert attempt.why == ("the record could not be written" if confirmed else "no")
+    finally:
+        host.sh("umount /var/lib/orchestrator")
+    assert host.systems == ((target if confirmed else host.first),) * 3
+    # After a boot only the copy on the disk is there, which knows nothing of the end.
+    host.fault("reboot")
+    assert host.lab.wait(NAME)
+    host.do(verbs.resume(host.inside, token))
+    host.ended(token, DONE if confirmed else RETURNED)
+    assert host.systems == ((target if confirmed else host.first),) * 3
+
+
+def test_memory_that_runs_out_takes_the_activation(host: GuardHost) -> None:
+    """And not the guard, which takes the host back."""
+    eats = "a=x; while :; do a=$a$a; done"
+    target = host.system("new", f"[ $1 != test ] || {{ sleep 1; {eats}; }}")
+    token = host.start(target).token
+    host.fault("memory-full", "64m")
+    try:
+        attempt = host.ended(token, RETURNED)
+    finally:
+        host.fault("heal")
+    assert attempt.activation in ("killed", "2")
+    assert "Scheduled restart" not in host.journal()
+    assert host.systems == (host.first,) * 3
+
+
+def test_a_profile_that_cannot_be_set_is_taken_back(host: GuardHost) -> None:
+    """The commit fails before the boot loader is touched."""
+    token = host.checking(host.system("new"))
+    folder = "/nix/var/nix/profiles"
+    host.sh(f"mount --bind {folder} {folder}; mount -o remount,ro,bind {folder}")
+    try:
+        host.do(verbs.confirm(host.inside, token))
+        attempt = host.ended(token, RETURNED)
+    finally:
+        host.sh(f"umount {folder}")
+    assert attempt.why.startswith("the system profile could not be set")
+    assert host.systems == (host.first,) * 3
+
+
+def test_a_boot_loader_that_fails_is_taken_back(host: GuardHost) -> None:
+    """The new system's installer fails, the old one's does not."""
+    token = host.checking(host.system("new", "[ $1 != boot ] || exit 1"))
+    host.do(verbs.confirm(host.inside, token))
+    attempt = host.ended(token, RETURNED)
+    assert attempt.why == "the boot loader could not be installed (1)"
+    assert host.systems == (host.first,) * 3
+
+
+def test_a_way_back_that_fails_is_told_and_the_next_attempt_works(host: GuardHost) -> None:
+    """Stuck, loudly: the boot default is the old system's, and what runs is said as it is."""
+    old = host.system("old", "[ ! -e /run/broken ] || exit 1")
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+    host.sh(f"{old}/bin/switch-to-configuration switch")
+    target = host.system("new")
+    token = host.checking(target)
+    host.sh("mkdir /run/broken")
+    host.do(verbs.back(host.inside, token, "no"))
+    attempt = host.ended(token, STUCK)
+    assert attempt.why.startswith("no; going back failed: /run/current-system is")
+    assert "GOING BACK FAILED" in host.journal()
+    assert host.systems == (target, old, old)
+    host.sh("rmdir /run/broken")
+    token = host.checking(target)
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+
+
+def test_words_that_come_too_late_change_nothing(host: GuardHost) -> None:
+    """A guard that has begun to go back hears no contact and no confirmation, and says so."""
+    old = host.system("old", "[ $1 != test ] || [ ! -e /run/broken ] || sleep 2")
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+    host.sh(f"{old}/bin/switch-to-configuration switch; mkdir /run/broken")
+    token = host.start(host.system("new"), confirm_seconds=1).token
+    host.until(token, AttemptState.RETURNING)
+    for verb in (verbs.contact, verbs.confirm):
+        told = host.do(verb(host.inside, token))
+        assert told.attempt is not None
+        assert told.attempt.state is AttemptState.RETURNING
+    host.ended(token, RETURNED)
+    told = host.do(verbs.confirm(host.inside, token))
+    assert told.attempt is not None
+    assert told.attempt.state is RETURNED
+    assert host.systems == (old,) * 3
+
+
+def test_a_confirmation_at_the_deadline_is_one_or_the_other(host: GuardHost) -> None:
+    """Whatever the guard decides is what the host then is, and what it says."""
+    target = host.system("new")
+    seen = set()
+    for late in (0.0, 0.9, 0.95, 1.0, 1.05, 1.1, 2.0):
+        host.reset()
+        token = host.checking(target, health_seconds=1)
+        time.sleep(late)
+        host.do(verbs.confirm(host.inside, token))
+        host.do(verbs.confirm(host.inside, token))
+        attempt = host.until(token, DONE, RETURNED).attempt
+        assert attempt is not None
+        seen.add(attempt.state)
+        assert host.systems == ((target if attempt.state is DONE else host.first),) * 3
+    assert seen == {DONE, RETURNED}
+
+
+def test_another_attempts_words_are_nobodys(host: GuardHost) -> None:
+    """Neither confirmed nor taken back nor begun beside the one that is in flight."""
+    token = host.checking(host.system("new"))
+    for verb in (verbs.contact, verbs.confirm, verbs.resume, verbs.seen):
+        assert host.do(verb(host.inside, "another")).attempt is None
+    assert host.do(verbs.back(host.inside, "another", "no")).attempt is None
+    with pytest.raises(StepError, match=r"an attempt of me@here is in flight there \(checking\)"):
+        host.start(host.system("third"))
+    attempt = host.state.attempt
+    assert attempt is not None
+    assert (attempt.token, attempt.state) == (token, CHECKING)
+
+
+def test_what_was_given_up_never_begins(host: GuardHost) -> None:
+    """A start that comes after its deployer was told that there is none."""
+    attempt = host.attempt(host.system("new"))
+    told = host.do(verbs.await_(host.inside, attempt.token, AttemptState.RECORDED, 1))
+    assert told.attempt is None
+    with pytest.raises(StepError, match="it was given up before it began"):
+        host.do(verbs.start(host.inside, attempt))
+    assert host.systems == (host.first,) * 3
+
+
+def test_a_start_that_was_cut_off_never_begins(host: GuardHost) -> None:
+    """Written down, and no unit was started: whoever asks next has it ended."""
+    attempt = host.attempt(host.system("new"))
+    host.sh(
+        "mkdir -p /run/broken; printf '#!/bin/sh\nkill -9 $PPID\n' > /run/broken/systemd-run; "
+        "chmod +x /run/broken/systemd-run; "
+        "mount --bind /run/broken/systemd-run /usr/bin/systemd-run"
+    )
+    try:
+        with pytest.raises(UnreachableError):
+            host.do(verbs.start(host.inside, attempt))
+    finally:
+        host.sh("umount /usr/bin/systemd-run")
+    ended = host.ended(attempt.token, RETURNED)
+    assert ended.why == "it never began"
+    assert host.systems == (host.first,) * 3
+
+
+def test_a_host_that_changed_meanwhile_is_left_alone(host: GuardHost) -> None:
+    """What is to be gone back to must be what is there."""
+    attempt = host.attempt(host.system("new"))
+    host.sh(f"{host.system('other')}/bin/switch-to-configuration test")
+    with pytest.raises(StepError, match="it changed since it was asked: /run/current-system is"):
+        host.do(verbs.start(host.inside, attempt))
+    assert host.sh(LEFT) == ""
+
+
+def test_a_check_before_the_switch_keeps_nobody_from_going_back(host: GuardHost) -> None:
+    """NixOS's pre-switch checks refuse a switch; the way back is no such."""
+    old = host.system("old", '[ $1 != test ] || [ "${NIXOS_NO_CHECK-}" = 1 ] || exit 1')
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+    host.sh(f"NIXOS_NO_CHECK=1 {old}/bin/switch-to-configuration switch")
+    host.sh(f"NIXOS_NO_CHECK=1 {old}/bin/switch-to-configuration test")
+    token = host.checking(host.system("new"))
+    host.do(verbs.back(host.inside, token, "no"))
+    host.ended(token, RETURNED)
+    assert host.systems == (old,) * 3
+
+
+def test_its_end_is_seen_once(host: GuardHost) -> None:
+    """And noted on the disk too."""
+    token = host.start(host.system("new"), confirm_seconds=1).token
+    assert not host.ended(token, RETURNED).seen
+    host.do(verbs.seen(host.inside, token))
+    assert host.state.attempt is not None
+    assert host.state.attempt.seen
+    assert "seen=1" in host.sh("cat /var/lib/orchestrator/attempt")

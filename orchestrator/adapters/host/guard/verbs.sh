@@ -141,12 +141,13 @@ hears() {
 
 # $1 token
 seen() {
-  alone -w 20 || refuse "its guard is at work"
   if is_ours "$1" && ! in_flight; then
-    seen=1
-    save
+    alone -w 20 || refuse "its guard is at work"
+    if is_ours "$1" && ! in_flight; then
+      seen=1
+      save
+    fi
   fi
-  exec 9>&-
   tell "$1"
 }
 
