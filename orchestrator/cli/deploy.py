@@ -11,6 +11,7 @@ import click
 
 from orchestrator.cli.options import (
     Target,
+    despite_hold_option,
     host_argument,
     json_option,
     reboot_option,
@@ -54,15 +55,10 @@ def _run_options(command: F) -> F:
     return functools.reduce(lambda decorated, option: option(decorated), options, command)
 
 
-_despite_hold = click.option(
-    "--despite-hold", metavar="ID", help="Go past the hold with this id, once."
-)
-
-
 @click.command()
 @selectors_argument()
 @click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
-@_despite_hold
+@despite_hold_option
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
 @click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
 @click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already.")
@@ -129,7 +125,7 @@ def build(selectors: tuple[str, ...], **options: Any) -> int:
     show_default=True,
     help="Why; it is recorded on the host.",
 )
-@_despite_hold
+@despite_hold_option
 @_run_options
 def emergency_deploy(host: str, reason: str, despite_hold: str | None, **options: Any) -> int:
     """Deploy one HOST now, without checks and verification.

@@ -82,6 +82,14 @@ def verbose_option(command: F) -> F:
     return click.option("-v", "--verbose", is_flag=True, help="Show log lines too.")(command)
 
 
+def despite_hold_option(command: F) -> F:
+    """``--despite-hold ID``: deploy a host that a person holds."""
+    option = click.option(
+        "--despite-hold", metavar="ID", help="Go past the hold with this id, once."
+    )
+    return option(command)
+
+
 def reboot_option(command: F) -> F:
     """``--reboot [if-needed|always]``, given as one ``reboot``."""
     option = click.option(

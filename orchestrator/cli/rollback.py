@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.options import (
     Target,
+    despite_hold_option,
     json_option,
     reboot_option,
     selectors_argument,
@@ -57,7 +58,7 @@ def _generation(_: click.Context, __: click.Parameter, text: str | None) -> WayB
 @click.option("--run", "number", type=click.IntRange(1), help="What hosts ran before this run.")
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would be done; touch nothing.")
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
-@click.option("--despite-hold", metavar="ID", help="Go past the hold with this id, once.")
+@despite_hold_option
 @reboot_option
 @target_options
 @json_option

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import lock
 from orchestrator.adapters.host.lock import Answer, Claim, Told
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
@@ -88,7 +89,7 @@ class Holding:
         """
         # From here on it may be there, though no answer came.
         self._stands, self._asked = True, _now()
-        told = await self._line.ask(lambda executor: lock.take(executor, self._claim))
+        told = await self._ask(lambda executor: lock.take(executor, self._claim))
         self._boot_id = told.boot_id
         if told.answer is not Answer.DONE:
             self._stands = False
@@ -133,7 +134,7 @@ class Holding:
         hurried = self._work.session.interrupt.wished
         try:
             async with asyncio.timeout(HURRIED_SECONDS if hurried else RELEASE_SECONDS):
-                await self._line.ask(lambda executor: lock.release(executor, self._claim.token))
+                await self._ask(lambda executor: lock.release(executor, self._claim.token))
         except (StepError, TimeoutError) as error:
             self._tell_it_stands(getattr(error, "message", "the host does not answer"))
         except asyncio.CancelledError:
@@ -158,13 +159,18 @@ class Holding:
 
     async def _renew(self) -> None:
         asked = _now()
-        told = await self._line.ask(
-            lambda executor: lock.renew(executor, self._claim, self._boot_id)
-        )
+        told = await self._ask(lambda executor: lock.renew(executor, self._claim, self._boot_id))
         if told.answer is not Answer.DONE:
             self._stands = self._stands and told.answer is Answer.HELD
             raise _refusal(self._work, told, lost=True)
         self._asked = asked
+
+    async def _ask(self, question: Callable[[Executor], Awaitable[Told]]) -> Told:
+        try:
+            return await self._line.ask(question)
+        except StepError as error:
+            error.step = error.step or "lock"
+            raise
 
     def _tell_it_stands(self, why: str) -> None:
         left = self._asked + self._claim.seconds - _now()
@@ -204,7 +210,10 @@ def _held(work: HostWork, hold: Hold) -> RefusedError:
     name = work.host.name
     return RefusedError(
         f"held {hold.in_words(datetime.now(UTC))}",
-        hint=f"lift it: orchestrator release {name}; or go past it: --despite-hold {hold.id}",
+        hint=(
+            f"lift it: orchestrator release {name}; "
+            f"a deployment that names it goes past it: --despite-hold {hold.id}"
+        ),
     )
 
 

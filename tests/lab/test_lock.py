@@ -255,9 +255,23 @@ def test_a_lost_connection_is_made_anew_to_release_the_lock(fleet: Bench) -> Non
     """The copy dies with its connection; the lock does not stay."""
     process = copying(fleet)
     assert shown(fleet)["lock"]
-    cut = "pkill -KILL -u deploy sshd || pkill -KILL -u deploy -f sshd"
-    fleet.on(HOST, cut)
-    assert ended(process)["outcome"] in ("failed", "deployed")
+    logins = "pgrep -u deploy -f sshd"
+    before = fleet.on(HOST, logins).out.split()
+    assert fleet.on(HOST, f"kill -KILL {' '.join(before)}").rc == 0
+    end = ended(process)
+    assert (end["outcome"], end["step"]) == ("failed", "copy"), end
+    assert "not released" not in end["told"]
+    assert shown(fleet)["lock"] is None
+
+
+def test_a_partition_that_ends_costs_neither_the_lock_nor_the_deployment(fleet: Bench) -> None:
+    """Shorter than the lock counts: it is renewed again, and the deployment gets there."""
+    change(fleet, "through it")
+    fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
+    process = until_phase(fleet, "verify")
+    assert fleet.run("lab", "fault", HOST, "partition").rc == 0
+    assert fleet.run("lab", "fault", HOST, "heal").rc == 0
+    assert ended(process)["outcome"] == "deployed"
     assert shown(fleet)["lock"] is None
 
 

@@ -192,8 +192,9 @@ def test_what_is_another_s_is_refused_and_left_to_them(
 def test_a_lock_whose_answer_was_lost_is_released(bench: Bench) -> None:
     """It may have been taken."""
     bench.answers["take"] = [UnreachableError("the connection was lost")]
-    with pytest.raises(UnreachableError):
+    with pytest.raises(UnreachableError) as raised:
         bench.run(nothing)
+    assert raised.value.step == "lock"
     assert bench.calls == ["take", "release"]
 
 
