@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import (
     Target,
+    fleet_option,
     host_argument,
     json_option,
     selectors_argument,
@@ -33,36 +35,32 @@ def _seconds(_: click.Context, __: click.Parameter, text: str) -> float:
 
 
 @click.group(invoke_without_command=True)
-@target_options
+@fleet_option
 @json_option
 @click.pass_context
-def pending(context: click.Context, target: Target, as_json: bool) -> None:
+def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
     """What waits for hosts that were absent, since when, and until when.
 
     It is delivered by `orchestrator catch-up`, or by `orchestrator watch` as soon as they answer.
     """
     if context.invoked_subcommand is not None:
         return
-    from orchestrator.cli.fleet import open_fleet
     from orchestrator.cli.output import results, words
     from orchestrator.engine.catch_up import all_waiting
-    from orchestrator.engine.setup import state_folder
     from orchestrator.render.pending import draw_pending
 
-    entries = all_waiting(state_folder(open_fleet(target)), _say)
+    entries = all_waiting(_state(fleet), _say)
     draw_pending(entries, results(), words(), as_json=as_json)
 
 
 @pending.command()
 @host_argument
-@target_options
-def drop(host: str, target: Target) -> None:
+@fleet_option
+def drop(host: str, fleet: Path | None) -> None:
     """Drop what waits for HOST. The host itself is not touched."""
-    from orchestrator.cli.fleet import open_fleet
     from orchestrator.engine.catch_up import pending_systems
-    from orchestrator.engine.setup import state_folder
 
-    waiting = pending_systems(state_folder(open_fleet(target)), _say)
+    waiting = pending_systems(_state(fleet), _say)
     entry = waiting.of(host)
     if entry is None or not waiting.drop(entry):
         raise UsageError(f"nothing waits for {host!r}", hint="what does: orchestrator pending")
@@ -142,6 +140,13 @@ def _watch_lines(*, as_json: bool) -> Renderer:
 
     lines: Renderer = JsonLines(results()) if as_json else WatchLines(words())
     return Fanout([RunLog(lambda: datetime.now().astimezone()), lines], words())
+
+
+def _state(fleet: Path | None) -> Path:
+    from orchestrator.cli.fleet import open_fleet
+    from orchestrator.engine.setup import state_folder
+
+    return state_folder(open_fleet(Target(fleet)))
 
 
 def _say(event: Event) -> None:

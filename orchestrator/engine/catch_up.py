@@ -39,8 +39,8 @@ def all_waiting(state: Path, emit: Emit) -> tuple[Pending, ...]:
     """
     pending, now = pending_systems(state, emit), datetime.now(UTC)
     for one in pending.drop_expired(now):
-        text = f"what waited for it since {ago(one.since, now)} (run {one.run}) has expired"
-        emit(Notice(f"{text}, and is dropped", one.host, warning=True))
+        text = f"what began to wait for it {ago(one.since, now)}, in run {one.run}, has expired"
+        emit(Notice(f"{text} and is dropped", one.host, warning=True))
     return pending.all()
 
 

@@ -59,6 +59,7 @@ class Terminal(Renderer):
         self._board = self._board.after(event, self._clock())
         match event:
             case RunStarted():
+                self._closed = False  # Another run may have been drawn before.
                 self._start_later()
             case RunFinished():
                 self.close()

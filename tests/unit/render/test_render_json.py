@@ -14,6 +14,7 @@ from render_examples import NOON, OUT, OUTCOMES, PROBLEM, report, stream
 from orchestrator.model.event import (
     HostFinished,
     LogLine,
+    Notice,
     Phase,
     PhaseStarted,
     RunFinished,
@@ -105,6 +106,19 @@ def test_run_folder_has_events_logs_and_report(tmp_path: Path) -> None:
         "12:00:00.000 == unchanged in 1.2 s: already runs nixos-system-p620-25.05\n"
     )
     assert "12:00:00.000   | line 24\n" in (folder / "p510.log").read_text()
+
+
+def test_each_run_of_several_has_its_own_folder(tmp_path: Path) -> None:
+    """What happens between two runs is neither's."""
+    folders = tmp_path / "1", tmp_path / "2"
+    with RunLog(lambda: NOON) as log:
+        for folder in folders:
+            for event in stream(str(folder)):
+                log.handle(event)
+            log.handle(Notice("nothing happens"))
+    for folder in folders:
+        assert len((folder / "events.jsonl").read_text().splitlines()) == len(stream())
+        assert (folder / "report.json").exists()
 
 
 def test_run_folder_is_written_as_things_happen(tmp_path: Path) -> None:

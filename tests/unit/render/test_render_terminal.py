@@ -110,6 +110,21 @@ def test_terminal_leaves_nothing_behind() -> None:
     assert drawn[drawn.rindex("building") :].count("\x1b[2K") >= 2
 
 
+def test_a_second_run_is_drawn_too() -> None:
+    """One after the other, each with a board of its own."""
+    text = StringIO()
+    terminal = Terminal(Output(text, columns=80), FakeClock(), delay=None, height=24)
+    for event in stream():
+        terminal.handle(event)
+    before = text.getvalue()
+    assert "\x1b" not in before
+    terminal.handle(started("p620"))
+    terminal.show()
+    terminal.handle(PhaseStarted("p620", Phase.BUILD))
+    terminal.close()
+    assert "building" in text.getvalue()
+
+
 def test_quick_run_draws_no_display() -> None:
     """A run that ends at once draws no board, and does not even load rich."""
     text = StringIO()

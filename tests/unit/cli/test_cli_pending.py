@@ -1,0 +1,104 @@
+"""``pending``, ``catch-up`` and ``watch`` as they are typed; no host is asked."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orchestrator.adapters.pending import PendingSystems
+from orchestrator.cli.main import orchestrator
+from orchestrator.engine.setup import state_folder
+from orchestrator.errors import OrchestratorError
+from orchestrator.inventory.load import load
+from orchestrator.model.pending import Pending
+from orchestrator.model.store import DrvPath, Evaluated, OutPath
+
+ROOT = Path(__file__).parents[3]
+OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The example fleet's state folder, in a place of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("ORCHESTRATOR_FLEET", str(ROOT))
+    monkeypatch.chdir(ROOT)
+    return state_folder(load(ROOT).fleet)
+
+
+def put(state: Path, host: str, days: int) -> Path:
+    """Have a system wait until so many days from now, and give its file."""
+    now = datetime.now(UTC)
+    system = Evaluated(DrvPath(f"{OUT}.drv"), OUT)
+    since, expires = now - timedelta(days=9), now + timedelta(days=days)
+    PendingSystems(state, print).put(
+        Pending(host, system, 7, "me@here", None, "no route to host", since, expires)
+    )
+    return state / "pending" / f"{host}.json"
+
+
+def typed(*words: str) -> Result:
+    """Type a command."""
+    return CliRunner().invoke(orchestrator, words)
+
+
+def test_what_waits_is_listed(state: Path) -> None:
+    """As a table, and for programs."""
+    put(state, "razer", 3)
+    assert "9 d ago" in typed("pending").stdout
+    assert json.loads(typed("pending", "--json").stdout)["razer"]["run"] == 7
+
+
+def test_what_has_expired_is_dropped_and_told(state: Path) -> None:
+    """When somebody looks."""
+    file = put(state, "razer", -1)
+    done = typed("pending", "--json")
+    assert json.loads(done.stdout) == {}
+    assert "razer: what began to wait for it 9 d ago, in run 7, has expired" in done.stderr
+    assert not file.exists()
+
+
+def test_a_damaged_file_stops_no_command(state: Path) -> None:
+    """It is named on standard error; what else waits is listed."""
+    put(state, "razer", 3)
+    put(state, "samsung", 3).write_text("{")
+    done = typed("pending", "--json")
+    assert list(json.loads(done.stdout)) == ["razer"]
+    assert "samsung is damaged" in done.stderr
+
+
+def test_one_is_dropped_by_hand(state: Path) -> None:
+    """Told once; the second time there is nothing to drop."""
+    file = put(state, "razer", 3)
+    assert typed("pending", "drop", "razer").exit_code == 0
+    assert not file.exists()
+    with pytest.raises(OrchestratorError, match="nothing waits for 'razer'"):
+        orchestrator.main(["pending", "drop", "razer"], standalone_mode=False)
+
+
+def test_nothing_to_catch_up_with_makes_no_run(state: Path) -> None:
+    """Exit code 0, and no number is used up."""
+    done = CliRunner().invoke(orchestrator, ["catch-up", "--no-lab"], standalone_mode=False)
+    assert done.return_value == 0
+    assert "nothing waits" in done.stderr
+    assert not (state / "runs").exists()
+
+
+@pytest.mark.parametrize("time", ["0s", "1", "-1m", "1d", "soon", "1.5m"])
+def test_a_time_that_is_none(time: str) -> None:
+    """Seconds, minutes or hours; whole and more than none."""
+    done = typed("watch", "--interval", time)
+    assert done.exit_code == 2
+    assert "no time such as" in done.stderr
+
+
+@pytest.mark.parametrize("goal", ["test", "push", "dry-activate", "build"])
+def test_what_cannot_wait_is_not_deferred(goal: str) -> None:
+    """Only what is switched to or booted waits."""
+    done = typed("deploy", "--absent", "defer", "--goal", goal)
+    assert done.exit_code == 2
+    assert "for those who watch" in done.stderr
