@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
-from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.activation import Activation, Ended
 from orchestrator.engine.attempt import attempt_of, require_return
@@ -125,14 +124,14 @@ async def _complete(work: HostWork, plan: HostPlan, executor: Executor | None) -
 
 
 async def _dry_activate(work: HostWork, plan: HostPlan, executor: Executor) -> str:
-    argv = scripts.script(scripts.ACTIVATE, plan.target.out.path, "dry-activate")
+    argv = (f"{plan.target.out}/bin/switch-to-configuration", "dry-activate")
     with work.step(Phase.ACTIVATE):
         done = await executor.run(argv, deadline=work.host.deadlines.activate)
         work.log(f"{done.out}\n{done.err}")
         if done.rc != 0:
             raise StepError(
                 f"dry activation failed (exit {done.rc})",
-                command=executor.repeat(argv[-2:]),
+                command=executor.repeat(argv),
                 stderr=done.err,
             )
     return "; ".join(f"{done.out}\n{done.err}".split("\n")).strip("; ")

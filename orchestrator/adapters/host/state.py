@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.guard.parse import parse_attempt, parse_record, plain
+from orchestrator.adapters.host.guard.parse import parse_attempt, parse_record
 from orchestrator.adapters.host.lock import parse_hold, parse_lock
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.host import Host
-from orchestrator.model.state import BootSource, HostState, Record
+from orchestrator.model.state import BootSource, HostState
 from orchestrator.model.store import OutPath
 
 
@@ -79,25 +79,3 @@ def _path(values: Mapping[str, str], key: str) -> OutPath | None:
         return OutPath.parse(values.get(key, ""))
     except ValueError:
         return None
-
-
-async def write_record(executor: Executor, record: Record, deadline: float) -> None:
-    """Leave a record on the host, whole or not at all.
-
-    Raises:
-        StepError: It could not be written.
-    """
-    fields = {
-        "run": str(record.run),
-        "who": record.who,
-        "revision": record.revision or "",
-        "target": record.out_path.path,
-        "ended": str(int(record.at.timestamp())),
-        "emergency": record.emergency or "",
-        "skipped": " ".join(record.skipped),
-    }
-    lines = "".join(f"{key}={plain(value)}\n" for key, value in fields.items())
-    argv = scripts.script(scripts.RECORD)
-    done = await executor.run(argv, deadline=deadline, stdin=lines.encode())
-    if done.rc != 0:
-        raise StepError("the record of this deployment could not be written", stderr=done.err)

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.guard.parse import lines_of
-from orchestrator.adapters.host.state import ask_state, parse_state, write_record
+from orchestrator.adapters.host.state import ask_state, parse_state
 from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.goal import Goal
@@ -59,11 +58,9 @@ class Answering:
 
     def __init__(self, out: str = "", rc: int = 0, err: str = "") -> None:
         self.answer = CommandResult(rc, out.encode(), err.encode())
-        self.asked: list[tuple[Sequence[str], bytes]] = []
 
-    async def run(self, argv: Sequence[str], *, stdin: bytes = b"", **_: Any) -> CommandResult:
+    async def run(self, argv: Sequence[str], **_: Any) -> CommandResult:
         """Give it."""
-        self.asked.append((argv, stdin))
         return self.answer
 
     def repeat(self, argv: Sequence[str]) -> str:
@@ -176,23 +173,6 @@ def test_a_value_stays_on_its_line() -> None:
 def test_any_answer_is_a_state_or_an_error(text: str) -> None:
     """No answer of a host stops the run."""
     assert parse_state(f"machine_id=m\nboot_id=b\n{text}").machine_id == "m"
-
-
-def test_a_record_comes_back_as_it_was_left() -> None:
-    """What is written is what is read: on standard input, never in the command line."""
-    host = Answering()
-    asyncio.run(write_record(host, RECORD, 9))  # type: ignore[arg-type]
-    ((argv, stdin),) = host.asked
-    assert argv == scripts.script(scripts.RECORD)
-    lines = "".join(f"record.{line}\n" for line in stdin.decode().splitlines())
-    assert parse_state(f"machine_id=m\nboot_id=b\n{lines}").record == RECORD
-
-
-def test_a_record_that_was_not_written_is_told() -> None:
-    """With what the host said."""
-    with pytest.raises(StepError, match="could not be written") as caught:
-        asyncio.run(write_record(Answering(rc=1, err="disk full"), RECORD, 9))  # type: ignore[arg-type]
-    assert caught.value.stderr == "disk full"
 
 
 def test_a_host_that_cannot_say_is_an_error() -> None:

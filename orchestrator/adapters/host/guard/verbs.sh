@@ -10,8 +10,9 @@ refuse() {
 # $1 token  $2… the attempt's lines
 start() {
   mkdir -p "$lib" || refuse "its folder cannot be made"
+  one_at_a_time
   alone -w 20 || refuse "a guard is at work"
-  if load && in_flight; then refuse "an attempt of $who is in flight there ($state)"; fi
+  one_at_a_time
   find "$run" -maxdepth 1 -name 'asked-*' -mtime +1 -exec rm -rf {} +
   mkdir -m 0700 "$run/asked-$1" || refuse "it was given up before it began"
   shift
@@ -25,6 +26,10 @@ END
     refuse "$why"
   }
   tell "$token"
+}
+
+one_at_a_time() {
+  if load && in_flight; then refuse "an attempt of $who is in flight there ($state)"; fi
 }
 
 begin_or_say_why() {
