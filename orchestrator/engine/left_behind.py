@@ -16,6 +16,7 @@ from orchestrator.errors import StepError
 from orchestrator.model.guard import AttemptState
 from orchestrator.model.outcome import Deployed, Failed, RolledBack
 from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.run import Before
 from orchestrator.model.state import HostState
 from orchestrator.plan.attempts import ended_badly, untold, whose
 
@@ -47,6 +48,8 @@ async def take_up(work: HostWork, line: Line, plan: HostPlan, state: HostState) 
         ended = await activation.take_back("another deployer wants something else there")
     match ended:
         case Deployed(reason=reason) if wanted:
+            before = attempt.before
+            work.before = Before(before.running, before.profile, before.boot_default)
             return replace(ended, reason=f"{reason}, which was begun by {who}")
         case RolledBack() if wanted and not isinstance(activation.error, WentBackError):
             return ended

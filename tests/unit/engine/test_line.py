@@ -1,0 +1,136 @@
+"""The way to a host: it may break, and is made anew once for all who use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import pytest
+from fake_host import EagerLoop
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.process import CommandResult
+from orchestrator.engine.line import Line
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError, UnreachableError
+from orchestrator.model.host import Connect, Host
+
+
+class Way:
+    """A connection; a lost one raises."""
+
+    lost = False
+
+    async def run(self, _: Sequence[str], **__: object) -> CommandResult:
+        """Run a command."""
+        await asyncio.sleep(0)
+        if self.lost:
+            raise UnreachableError("the connection was lost")
+        return CommandResult(0, b"", b"")
+
+
+class Work:
+    """A host's share of a run whose connections can be made to fail."""
+
+    host = Host("p620", "p620", Connect("192.0.2.1"))
+
+    def __init__(self, *fails: StepError) -> None:
+        self.fails = list(fails)
+        self.made = 0
+
+    async def connect(self, _: object) -> Way:
+        """Make a connection."""
+        await asyncio.sleep(0)
+        if self.fails:
+            raise self.fails.pop(0)
+        self.made += 1
+        return Way()
+
+
+def play(scene: Callable[[Line, Any], Awaitable[object]], *fails: StepError) -> Work:
+    """Play a scene with a line whose first connection is open."""
+    work, way = Work(*fails), Way()
+
+    async def all_of_it() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            await scene(Line(cast("HostWork", work), cast("Executor", way), stack), way)
+
+    with asyncio.Runner(loop_factory=EagerLoop) as runner:
+        runner.run(all_of_it())
+    return work
+
+
+async def true(executor: Any) -> CommandResult:
+    """Ask a question."""
+    return cast("CommandResult", await executor.run(("true",)))
+
+
+def test_a_question_is_asked_again_over_a_new_connection() -> None:
+    """Once; the new connection is then the one in use."""
+
+    async def scene(line: Line, way: Any) -> None:
+        way.lost = True
+        assert (await line.ask(true)).rc == 0
+        assert line.executor is not way
+        assert (await line.ask(true)).rc == 0
+
+    assert play(scene).made == 1
+
+
+def test_all_who_meet_a_lost_connection_share_the_new_one() -> None:
+    """The lock's renewal and what follows an activation do not make one each."""
+
+    async def scene(line: Line, way: Any) -> None:
+        way.lost = True
+        await asyncio.gather(*(line.ask(true) for _ in range(5)))
+
+    assert play(scene).made == 1
+
+
+def test_a_line_that_is_alive_is_left_as_it_is() -> None:
+    """It may be the last way in."""
+
+    async def scene(line: Line, way: Any) -> None:
+        await line.alive()
+        assert line.executor is way
+
+    assert play(scene).made == 0
+
+
+def test_a_dead_line_is_made_anew() -> None:
+    """The same without a question."""
+
+    async def scene(line: Line, way: Any) -> None:
+        way.lost = True
+        await line.alive()
+
+    assert play(scene).made == 1
+
+
+def test_a_host_that_comes_back_in_time_is_reached() -> None:
+    """Each refused try is followed by another until the time is up."""
+    gone = UnreachableError("no route")
+    assert play(lambda line, _: line.renew(10), gone, gone, gone).made == 1
+
+
+def test_a_host_that_stays_away_leaves_the_old_connection_in_use() -> None:
+    """The time passes; what there was is kept."""
+
+    async def scene(line: Line, way: Any) -> None:
+        with pytest.raises(UnreachableError):
+            await line.renew(10)
+        assert line.executor is way
+
+    assert play(scene, *[UnreachableError("no route")] * 100).made == 0
+
+
+def test_a_refused_login_is_told_at_once() -> None:
+    """Another try would not be let in either."""
+
+    async def scene(line: Line, _: Way) -> None:
+        with pytest.raises(StepError, match="refused"):
+            await line.renew(10)
+
+    assert len(play(scene, *[StepError("refused")] * 3).fails) == 2
