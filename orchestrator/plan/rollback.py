@@ -88,13 +88,16 @@ def _generation(number: int, host: Host, known: HostSystems) -> OutPath:
 def _before_run(way: BeforeRun, host: Host, known: HostSystems) -> tuple[OutPath, str]:
     """By the history, or else by what the host itself recorded of that run."""
     words = f"what it ran before run {way.run}"
+    of_run = (way.run, way.who)
     if (system := way.systems.get(host.name)) is not None:
+        last = known.committed
+        if last is not None and (last.run, last.who) != of_run:
+            words += f"; since then run {last.run} by {last.who} deployed it"
         return system, words
     for attempt in (known.last, known.committed):
-        if attempt is None or (attempt.run, attempt.who) != (way.run, way.who):
-            continue
-        if attempt.before.running is not None:
-            return attempt.before.running, f"{words}, as the host recorded it"
+        ran = None if attempt is None else attempt.before.running
+        if ran is not None and attempt and (attempt.run, attempt.who) == of_run:
+            return ran, f"{words}, as the host recorded it"
     raise _nothing(f"neither the history nor the host tells {words}", host)
 
 
@@ -107,8 +110,17 @@ def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
         raise _nothing(f"the host's record does not tell what it ran before {run}", host)
     if attempt.before.running == attempt.target:
         raise _nothing(f"{run} deployed what it ran already", host)
-    taken_back = ", which was taken back" if attempt.state is AttemptState.RETURNED else ""
-    return attempt.before.running, f"what it ran before {run}{taken_back}"
+    which = f"what it ran before {run}"
+    if attempt.state is AttemptState.RETURNED:
+        which += f", which was taken back{_further(known)}"
+    return attempt.before.running, which
+
+
+def _further(known: HostSystems) -> str:
+    """How to go behind the last deployment that stands."""
+    if known.committed is None or (system := known.committed.before.running) is None:
+        return ""
+    return f"; before run {known.committed.run}: --to {known.number_of(system) or system}"
 
 
 def _nothing(why: str, host: Host) -> StepError:

@@ -80,8 +80,12 @@ def test_a_deployment_that_was_taken_back_is_not_gone_behind() -> None:
     known = replace(KNOWN, state=replace(at(NEW), attempt=returned))
     to, which = target_of(BeforeLast(), HOST, known)
     assert to == NEW
-    assert which.endswith("which was taken back")
+    assert which.endswith(f"which was taken back; before run 12: --to {OLD}")
     assert isinstance(plan_back(HOST, to, at(NEW), now=NOW), Unchanged)
+    numbered = replace(known, generations=(Generation(7, NOW, OLD),))
+    assert target_of(BeforeLast(), HOST, numbered)[1].endswith("--to 7")
+    unknown = replace(known, committed=None)
+    assert target_of(BeforeLast(), HOST, unknown)[1].endswith("which was taken back")
 
 
 def test_a_generation_is_its_system() -> None:
@@ -95,9 +99,12 @@ def test_a_path_is_itself() -> None:
 
 
 def test_before_a_run_by_the_history() -> None:
-    """Whatever was deployed since."""
+    """Whatever was deployed since; that is told."""
     way = BeforeRun(3, "me@here", {"p620": OLDER, "razer": OLD})
-    assert target_of(way, HOST, KNOWN) == (OLDER, "what it ran before run 3")
+    to, which = target_of(way, HOST, KNOWN)
+    assert to == OLDER
+    assert which == "what it ran before run 3; since then run 12 by me@here deployed it"
+    assert target_of(replace(way, run=12), HOST, KNOWN)[1] == "what it ran before run 12"
 
 
 def test_before_a_run_by_the_host() -> None:
