@@ -59,7 +59,7 @@ class Answering:
     def __init__(self, out: str = "", rc: int = 0, err: str = "") -> None:
         self.answer = CommandResult(rc, out.encode(), err.encode())
 
-    async def run(self, argv: Sequence[str], **_: Any) -> CommandResult:
+    async def run(self, *_: object, **__: object) -> CommandResult:
         """Give it."""
         return self.answer
 

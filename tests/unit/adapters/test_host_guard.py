@@ -1,0 +1,315 @@
+"""The guard's program under each shell, in a folder that stands for a host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from orchestrator.adapters import process
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.guard import verbs
+from orchestrator.adapters.host.guard.verbs import Told
+from orchestrator.adapters.host.state import parse_state
+from orchestrator.adapters.process import CommandResult
+from orchestrator.errors import StepError, UnreachableError
+from orchestrator.model.goal import Goal
+from orchestrator.model.guard import Attempt, AttemptState
+from orchestrator.model.state import BootSource, HostState
+from orchestrator.model.store import OutPath
+
+OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
+NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
+SHELLS = {"dash": ("dash",), "bash": ("bash",), "busybox": ("busybox", "sh")}
+RECORDED, WAITING, CHECKING, RETURNING, DONE, RETURNED = (
+    AttemptState(name)
+    for name in ("recorded", "waiting", "checking", "returning", "done", "returned")
+)
+# At the beginning of a path, and not within one.
+PLACE = re.compile(r"(?<![\w.-])/(run|var/lib|proc|etc|boot|efi|nix)(?=[/ ;])")
+
+SWITCH = """#!/bin/sh
+system=${0%/bin/*}
+echo "$1 by the system" && cat "$ROOT/fault" 2> /dev/null | sh -s "$1" || exit
+case $1 in
+boot)
+  mkdir -p "$ROOT/boot/loader/entries"
+  echo "options init=$system/init" > "$ROOT/boot/loader/entries/a.conf"
+  echo "default a.conf" > "$ROOT/boot/loader/loader.conf" ;;
+test) ln -sfn "$system" "$ROOT/run/current-system" ;;
+esac
+"""
+TOOLS = {
+    "sync": "",
+    "nix-env": 'ln -sfn "$4" "$2"',
+    # A unit's first process goes on by itself.
+    "systemd-run": """
+        while [ "$1" != -- ]; do shift; done
+        shift
+        setsid "$@" > "$ROOT/journal" 2>&1 < /dev/null &
+        echo $! > "$ROOT/unit"
+        """,
+    "systemctl": """
+        [ "$1" = show ] || exit 0
+        # One that was killed may be there still, and wait for its parent.
+        if grep -q '^State:.[RSD]' "/proc/$(cat "$ROOT/unit")/status"; then echo active
+        else echo inactive; fi
+        """,
+}
+
+
+@dataclass
+class Machine:
+    """A folder that stands for a host's root, a shell, and tools that act on that folder."""
+
+    root: Path
+    shell: tuple[str, ...]
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def inside(self, text: str) -> str:
+        """Put the root before each absolute path, and the shell for the machine's own."""
+        return PLACE.sub(rf"{self.root}/\1", text).replace("/bin/sh ", f"{' '.join(self.shell)} ")
+
+    async def run(
+        self, argv: Sequence[str], *, deadline: float, stdin: bytes = b"", **_: object
+    ) -> CommandResult:
+        """Run a script there; what it says of its folder is said of a root."""
+        words = (self.inside(word) for word in argv[1:])
+        environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}", "ROOT": str(self.root)}
+        done = await process.run(
+            (*self.shell, *words),
+            deadline=deadline,
+            stdin=self.inside(stdin.decode()).encode(),
+            env=environment,
+        )
+        return CommandResult(done.rc, self.outside(done.stdout), self.outside(done.stderr))
+
+    def outside(self, said: bytes) -> bytes:
+        """Take the root away."""
+        return said.replace(str(self.root).encode(), b"")
+
+    def repeat(self, argv: Sequence[str]) -> str:
+        """Give a command line."""
+        return " ".join(argv)
+
+    @property
+    def executor(self) -> Executor:
+        """The way there, as far as the guard needs one."""
+        return cast("Executor", self)
+
+    @property
+    def state(self) -> HostState:
+        """What the host says of itself."""
+        argv = scripts.script(scripts.STATE)
+        return parse_state(asyncio.run(self.run(argv, deadline=30)).out)
+
+    @property
+    def systems(self) -> tuple[OutPath | None, OutPath | None, OutPath | None]:
+        """Running system, profile, boot default."""
+        state = self.state
+        return state.running, state.profile, state.boot_default
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file, a program."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+        return file
+
+    def has_been_up(self, seconds: int, boot: str = "b1") -> None:
+        """Set the host's clock."""
+        self.write("proc/uptime.new", f"{seconds}.00 1.00\n").rename(self.root / "proc/uptime")
+        self.write("proc/sys/kernel/random/boot_id", f"{boot}\n")
+
+    def start(self, goal: Goal = Goal.SWITCH) -> Attempt:
+        """Have the guard begin."""
+        when = datetime(2024, 5, 6, tzinfo=UTC)
+        token = f"t-{len(self.attempts)}"
+        attempt = Attempt(token, goal, NEW, self.state, 7, "me@here", None, when)
+        self.attempts.append(attempt)
+        told = asyncio.run(verbs.start(self.executor, attempt))
+        assert told.attempt is not None
+        return attempt
+
+    def until(self, attempt: Attempt, *wanted: AttemptState) -> Told:
+        """Follow an attempt until it is in one of these states."""
+        state = RECORDED
+        for _ in range(20):
+            told = asyncio.run(verbs.await_(self.executor, attempt.token, state, 3600))
+            assert told.attempt is not None
+            state = told.attempt.state
+            if state in wanted:
+                return told
+        raise AssertionError(f"it is {state}: {(self.root / 'journal').read_text()}")
+
+    def kill(self) -> None:
+        """End the guard, as a power cut does: at once and with all that it started."""
+        os.killpg(int((self.root / "unit").read_text()), signal.SIGKILL)
+
+    def left(self) -> list[str]:
+        """What is there of an attempt beside what it says."""
+        places = ("run/orchestrator/asked-*", "nix/var/nix/gcroots/orchestrator/*")
+        units = ("etc/systemd/system.control",)
+        return [str(path) for place in places + units for path in self.root.glob(place)]
+
+
+@pytest.fixture(params=SHELLS)
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    """A host that runs its old system."""
+    shell = SHELLS[request.param]
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"there is no {shell[0]} here")
+    made = Machine(tmp_path / "root", shell)
+    for name, text in TOOLS.items():
+        made.write(f"bin/{name}", f"#!/bin/sh\n{text}\n")
+    for system in (OLD, NEW):
+        made.write(f"{system.path[1:]}/bin/switch-to-configuration", SWITCH)
+    made.write("etc/machine-id", "m\n")
+    made.has_been_up(100)
+    for link in ("run/current-system", "nix/var/nix/profiles/system"):
+        (made.root / link).parent.mkdir(parents=True, exist_ok=True)
+        (made.root / link).symlink_to(made.root / OLD.path[1:])
+    made.write("boot/loader/loader.conf", "default a.conf\n")
+    made.write("boot/loader/entries/a.conf", f"options init={made.root}{OLD}/init\n")
+    assert made.systems == (OLD, OLD, OLD)
+    yield made
+    with contextlib.suppress(OSError):
+        made.kill()
+
+
+def test_it_commits_what_is_confirmed(machine: Machine) -> None:
+    """Contact, confirmation, commit; the end is written down, and nothing else is left."""
+    attempt = machine.start()
+    told = machine.until(attempt, WAITING)
+    assert told.log == "test by the system\n"
+    assert machine.systems == (NEW, OLD, OLD)
+    roots = machine.root / "nix/var/nix/gcroots/orchestrator"
+    assert {path.name.removeprefix("t-0-") for path in roots.iterdir()} == {
+        *("target", "running", "profile", "boot")
+    }
+    heard = asyncio.run(verbs.contact(machine.executor, attempt.token)).attempt
+    assert heard is not None
+    assert (heard.state, heard.seconds_left) == (CHECKING, 600)
+    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    machine.until(attempt, DONE)
+    state = machine.state
+    assert state.is_at(NEW)
+    assert state.boot_source is BootSource.SYSTEMD_BOOT
+    assert state.record is not None
+    assert (state.record.who, state.record.out_path) == ("me@here", NEW)
+    assert state.attempt is not None
+    assert state.attempt.ended is not None
+    assert machine.left() == []
+
+
+@pytest.mark.parametrize(("contacted", "seconds"), [(False, 180), (True, 600)])
+def test_it_goes_back_when_the_time_is_up(machine: Machine, contacted: bool, seconds: int) -> None:
+    """By the host's own clock since its boot, and not a second sooner."""
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    if contacted:
+        asyncio.run(verbs.contact(machine.executor, attempt.token))
+    machine.has_been_up(100 + seconds - 1)
+    time.sleep(0.3)
+    assert machine.state.attempt is not None
+    assert machine.state.attempt.state is (CHECKING if contacted else WAITING)
+    machine.has_been_up(100 + seconds)
+    machine.until(attempt, RETURNED)
+    assert machine.systems == (OLD, OLD, OLD)
+    assert machine.left() == []
+
+
+def test_goals_go_as_far_as_they_say(machine: Machine) -> None:
+    """``boot`` touches not what runs, ``test`` nothing else."""
+    attempt = machine.start(Goal.BOOT)
+    machine.until(attempt, DONE)
+    assert machine.systems == (OLD, NEW, NEW)
+    attempt = machine.start(Goal.TEST)
+    machine.until(attempt, WAITING)
+    asyncio.run(verbs.contact(machine.executor, attempt.token))
+    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    machine.until(attempt, DONE)
+    assert machine.systems == (NEW, NEW, NEW)
+
+
+@pytest.mark.parametrize("word", ["exit 1", "kill -KILL $PPID", "[ $1 = test ] || exit 1"])
+def test_it_goes_back_from_what_fails(machine: Machine, word: str) -> None:
+    """From an activation and from a commit; the installer works again on the way back."""
+    machine.write(
+        "fault",
+        f'rm "$ROOT/fault"; [ $1 != test ] || [ "{word[0]}" != "[" ] || '
+        f"echo '{word}' > \"$ROOT/fault\"; {word}\n",
+    )
+    attempt = machine.start()
+    told = machine.until(attempt, WAITING, RETURNED)
+    assert told.attempt is not None
+    if told.attempt.state is WAITING:
+        asyncio.run(verbs.contact(machine.executor, attempt.token))
+        asyncio.run(verbs.confirm(machine.executor, attempt.token))
+        machine.until(attempt, RETURNING, RETURNED)
+        (machine.root / "fault").unlink(missing_ok=True)
+        machine.until(attempt, RETURNED)
+    assert machine.systems == (OLD, OLD, OLD)
+    assert machine.left() == []
+
+
+def test_it_is_started_again_by_whoever_asks(machine: Machine) -> None:
+    """And waits on; after another boot it goes back."""
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    machine.kill()
+    asyncio.run(verbs.resume(machine.executor, attempt.token))
+    asyncio.run(verbs.contact(machine.executor, attempt.token))
+    machine.until(attempt, CHECKING)
+    machine.kill()
+    shutil.rmtree(machine.root / "run/orchestrator")
+    machine.has_been_up(5, "b2")
+    told = machine.until(attempt, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.why == "the host booted in the middle (checking)"
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+def test_what_was_given_up_never_begins(machine: Machine) -> None:
+    """Nor does a second beside one that is in flight."""
+    token = "t-0"
+    told = asyncio.run(verbs.await_(machine.executor, token, RECORDED, 1))
+    assert told.attempt is None
+    with pytest.raises(StepError, match="given up"):
+        machine.start()
+    machine.start()
+    with pytest.raises(StepError, match="in flight there"):
+        machine.start()
+    assert asyncio.run(verbs.back(machine.executor, "t-0", "no")).attempt is None
+
+
+def test_it_takes_no_word_for_a_command(machine: Machine) -> None:
+    """Whatever a value says, it stays a value."""
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    why = "$(touch $ROOT/hurt) `touch $ROOT/hurt` \\n '\"; touch $ROOT/hurt"
+    asyncio.run(verbs.back(machine.executor, attempt.token, f"{why}\nstate=done"))
+    told = machine.until(attempt, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.why == f"{why} state=done"
+    assert not (machine.root / "hurt").exists()
+
+
+def test_who_asked_and_was_ended_knows_nothing(machine: Machine) -> None:
+    """The guard may be at work all the same."""
+    machine.write("bin/flock", "#!/bin/sh\nkill -KILL $PPID\n")
+    with pytest.raises(UnreachableError, match="could not start the guard"):
+        machine.start()
