@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from orchestrator.engine.waiting import UNTOUCHED, is_caught_up, pending_of
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.host import Absent, BuildOn
-from orchestrator.model.outcome import Deferred, Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.model.outcome import Deferred
 from orchestrator.model.plan import HostPlan
-from orchestrator.model.state import HostState
 from orchestrator.model.store import Evaluated
 from orchestrator.model.words import ago
 
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_UNTOUCHED = frozenset({"wait", "connect", "preflight", "copy"})
-"""Steps whose failure may pass by itself: the network's, another deployer's, a full disk's."""
-
-_BEFORE_CHANGE = _UNTOUCHED | {"build"}
+_BEFORE_CHANGE = UNTOUCHED | {"build"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ async def or_lost(work: HostWork, carrying: Awaitable[T]) -> T | Absence:
     try:
         return await carrying
     except StepError as error:
-        gone = isinstance(error, UnreachableError) or error.step in _UNTOUCHED
+        gone = isinstance(error, UnreachableError) or error.step in UNTOUCHED
         if not (gone and error.step in _BEFORE_CHANGE and defers(work)):
             raise
         try:
@@ -94,80 +91,21 @@ async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
     reason = f"absent: {absence.error.message}{_last_seen(work)}"
     if work.session.request.plan_only:
         return Deferred(f"{reason}; its system would wait for it", plan.target.out)
-    if _is_caught_up(work):
+    if is_caught_up(work):
         return _still_absent(work, reason, plan.target)
     await _build(work, plan)
+    # What is not to be had by hosts of its wave yet, or never, is not delivered to it either.
+    await work.session.rollout.turn(work)
     entry = _entry(work, plan.target, absence.error.message)
-    pending = _pending(work)
+    pending = pending_of(work)
     pending.put(entry)
     await _keep(work, pending, plan.target)
     until = f"{entry.expires.astimezone():%Y-%m-%d %H:%M}"
     return Deferred(f"{reason}; its system waits for it until {until}", plan.target.out)
 
 
-def overtaken(work: HostWork, state: HostState | None) -> Unchanged | None:
-    """Find whether what a catch-up brings is wanted no more, now that the host has answered."""
-    if state is None or not _is_caught_up(work):
-        return None
-    pending = _pending(work)
-    entry = pending.of(work.host.name)
-    out = state.running or work.session.request.systems[work.host.name].out
-    if entry is None:
-        return Unchanged("nothing waits for it any more", out)
-    if not entry.is_overtaken(state):
-        return None
-    pending.drop(entry)
-    assert state.record is not None
-    record, now = state.record, datetime.now(UTC)
-    return Unchanged(
-        f"what waited for it is superseded: run {record.run} of {record.who} deployed it "
-        f"{ago(record.at, now)}, and what waited is of {ago(entry.since, now)}",
-        out,
-    )
-
-
-def settle(work: HostWork, outcome: Outcome) -> None:
-    """Note what a host's end means for the system that waits for it, where one does."""
-    request = work.session.request
-    # Nearly always nothing waits: then nothing is imported for it.
-    file = work.session.setup.state / "pending" / f"{work.host.name}.json"
-    if request.plan_only or not request.goal.commits or not file.exists():
-        return
-    pending = _pending(work)
-    entry = pending.of(work.host.name)
-    if entry is None:
-        return
-    try:
-        match outcome:
-            case Deployed(out_path=out) | Unchanged(out_path=out):
-                if entry.is_superseded_by(work.session.run, request, out):
-                    pending.drop(entry)
-            case Failed() | RolledBack() if _is_caught_up(work):
-                _note_failure(pending, entry, outcome)
-            case _:
-                return
-    except StepError as error:
-        work.notice(error.message, warning=True)
-
-
-def _note_failure(pending: PendingSystems, entry: Pending, outcome: Failed | RolledBack) -> None:
-    passes = outcome.problem.refused or outcome.problem.step in _UNTOUCHED
-    pending.change(
-        entry,
-        tries=entry.tries + 1,
-        last_try=datetime.now(UTC),
-        problem=None if passes and isinstance(outcome, Failed) else outcome.reason,
-    )
-
-
-def _is_caught_up(work: HostWork) -> bool:
-    """Whether the host is to get the very system that waits for it."""
-    request = work.session.request
-    return request.catch_up and work.host.name in request.systems
-
-
 def _still_absent(work: HostWork, reason: str, wanted: Evaluated) -> Deferred:
-    pending = _pending(work)
+    pending = pending_of(work)
     entry = pending.of(work.host.name)
     if entry is None:
         return Deferred(reason, wanted.out)
@@ -219,9 +157,3 @@ def _last_seen(work: HostWork) -> str:
 
     seen = History(work.session.setup.state / "history.db").last_reached(work.host.name)
     return f"; last seen {ago(seen, datetime.now(UTC))}" if seen else ""
-
-
-def _pending(work: HostWork) -> PendingSystems:
-    from orchestrator.adapters.pending import PendingSystems
-
-    return PendingSystems(work.session.setup.state, lambda text: work.notice(text, warning=True))

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.engine.absence import Absence, defer, or_absent, or_lost, overtaken, settle
+from orchestrator.engine.absence import Absence, defer, or_absent, or_lost
+from orchestrator.engine.waiting import overtaken, settle
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase, Recalled

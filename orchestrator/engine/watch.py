@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from orchestrator.engine.catch_up import all_waiting, catch_up, pending_systems
 from orchestrator.engine.interrupt import Interrupt, InterruptedStepError
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import OrchestratorError, StepError, UnreachableError
-from orchestrator.model.event import Notice
+from orchestrator.model.event import Event, Notice
 from orchestrator.model.host import Host
 from orchestrator.model.pending import Pending
 
@@ -54,6 +55,7 @@ class Watch:
         self._emit = emit
         self._setup = load()
         self._said: dict[str | None, str] = {}
+        self._told: deque[Event] = deque(maxlen=100)
         self._interrupt = Interrupt(self._tell)
 
     async def run(self) -> None:
@@ -76,7 +78,7 @@ class Watch:
     async def _round(self) -> None:
         """Look once at what waits. What is wrong with this machine now may be right later."""
         try:
-            entries = all_waiting(self._setup.state, self._emit)
+            entries = all_waiting(self._setup.state, self._emit_once)
             notify(f"STATUS={len(entries)} waiting")
             if due := self._due(entries):
                 self._setup = self._load()
@@ -101,7 +103,7 @@ class Watch:
             if one.host in setup.fleet.hosts
         )
         tries = await self._interrupt.unless_wished(_all(asked))
-        pending = pending_systems(setup.state, self._emit)
+        pending = pending_systems(setup.state, self._emit_once)
         for one in tries:
             if one.obstacle is not None:
                 self._say_once(one.obstacle, one.why, one.entry.host)
@@ -117,6 +119,12 @@ class Watch:
         if self._said.get(host) != what:
             self._said[host] = what
             self._emit(Notice(text, host, warning=host is None))
+
+    def _emit_once(self, event: Event) -> None:
+        """Tell of a file that stays as it is only once."""
+        if event not in self._told:
+            self._told.append(event)
+            self._emit(event)
 
     def _tell(self, text: str) -> None:
         self._emit(Notice(text))

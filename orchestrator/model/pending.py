@@ -71,11 +71,11 @@ class Pending:
         return self.last_try + min(doubled, max(interval, LONGEST_PAUSE))
 
     def is_overtaken(self, state: HostState) -> bool:
-        """Whether the host was deployed by another run after this system began to wait."""
+        """Whether the host was deployed otherwise after this system began to wait."""
         record = state.record
         if record is None or record.out_path == self.system.out:
             return False
-        return record.at > self.since and (record.run, record.who) != (self.run, self.who)
+        return record.at > self.since
 
     def is_superseded_by(self, run: Run, request: DeployRequest, out: OutPath) -> bool:
         """Whether a run that brought the host to ``out`` leaves nothing to wait for.
