@@ -27,9 +27,10 @@ systemd.services.never = {
 """
 
 
-def slow(seconds: float) -> str:
-    """Give a configuration whose activation takes its time."""
-    return f'system.activationScripts.slow.text = "sleep {seconds}";'
+HELD = (
+    'system.activationScripts.held.text = "until [ -e /run/go-on ]; do sleep 0.1; done";' + MARKER
+)
+"""Its activation waits until a test lets it go on."""
 
 
 def harm(start: str, stop: str) -> str:
@@ -68,8 +69,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def fleet(lab: Bench) -> Iterator[Bench]:
     """The host, at what the fleet's files say; after the test nothing of it is left there."""
     lab.reset()
+    forget_lock(lab)  # of a test that failed
     done = lab.deploy(HOST)
     assert done.rc == 0, done
+    assert lab.on(HOST, "rm -f /run/go-on").rc == 0
     yield lab
     lab.reset()
     assert lab.run("lab", "fault", HOST, "heal").rc == 0
@@ -99,7 +102,7 @@ def assert_is(fleet: Bench, wanted: list[str]) -> None:
     assert system_of(fleet) == wanted
     left = fleet.on(
         HOST,
-        "systemctl list-units --all --plain --no-legend 'orchestrator-*'; "
+        "systemctl list-units --plain --no-legend 'orchestrator-*'; "
         "ls /nix/var/nix/gcroots/orchestrator /run/orchestrator/lock 2>/dev/null; "
         "ls -d /run/orchestrator/asked-* 2>/dev/null; "
         "ls /etc/systemd/system.control/orchestrator-* 2>/dev/null",
@@ -127,7 +130,7 @@ def end_of(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def guards_state(fleet: Bench) -> str:
     """The attempt's state, by the host's own file."""
-    return fleet.on(HOST, "sed -n s/^state=//p /run/orchestrator/attempt").out
+    return fleet.on(HOST, "sed -n s/^state=//p /run/orchestrator/attempt").out.strip()
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -147,30 +150,64 @@ def deploy_until_good(fleet: Bench) -> Done:
     return fleet.deploy(HOST)
 
 
-@pytest.mark.parametrize("seconds", [2, 20])
-def test_a_link_that_drops_during_activation_changes_nothing(fleet: Bench, seconds: float) -> None:
-    """Short or longer than a connection lives: the deployment goes on and ends at its target."""
-    fleet.module(HOST, slow(3) + MARKER)
+def start_held(fleet: Bench) -> subprocess.Popen[str]:
+    """Start a deployment and return in the middle of its activation."""
+    fleet.module(HOST, HELD)
     process = start_until(fleet, "activate")
     until(lambda: guards_state(fleet) == "activating")
+    return process
+
+
+def go_on(fleet: Bench) -> None:
+    """Let the activation go on."""
+    assert fleet.on(HOST, "touch /run/go-on").rc == 0
+
+
+@pytest.mark.parametrize("seconds", [1, 18])
+def test_a_link_that_drops_during_activation_changes_nothing(fleet: Bench, seconds: float) -> None:
+    """Shorter or longer than a connection lives: the deployment ends at its target."""
+    process = start_held(fleet)
     assert fleet.run("lab", "fault", HOST, "partition").rc == 0
     time.sleep(seconds)
-    # The guard went back where nobody came in time: only the short one is deployed.
+    assert fleet.run("lab", "fault", HOST, "heal").rc == 0
+    go_on(fleet)
+    host = end_of(process)
+    assert host["outcome"] == "deployed", host
+    assert_is(fleet, [host["out_path"]] * 3)
+
+
+def test_a_connection_that_is_killed_during_activation_is_made_anew(fleet: Bench) -> None:
+    """The guard has nothing to do with it."""
+    process = start_held(fleet)
+    assert fleet.on(HOST, "pkill -f '^sshd(-session)?: deploy'").rc == 0
+    go_on(fleet)
+    host = end_of(process)
+    assert host["outcome"] == "deployed", host
+
+
+def test_a_link_that_stays_away_until_the_deadline_is_a_way_back(fleet: Bench) -> None:
+    """The guard goes back alone; the deployer waits until it answers again, and tells."""
+    before = system_of(fleet)
+    process = start_held(fleet)
+    # Nobody reaches it then: it lets its activation go on by itself.
+    cut = "while grep -q 1 /sys/class/net/eth0/carrier; do sleep 0.1; done; touch /run/go-on"
+    assert fleet.on(HOST, f"systemd-run --quiet sh -c '{cut}'").rc == 0
+    assert fleet.run("lab", "fault", HOST, "partition").rc == 0
+    time.sleep(25)  # the guard waits for 12
     assert fleet.run("lab", "fault", HOST, "heal").rc == 0
     host = end_of(process)
-    assert host["outcome"] == ("deployed" if seconds < 12 else "rolled_back"), host
-    assert_is(fleet, [host["out_path"]] * 3 if seconds < 12 else system_of(fleet))
+    assert host["outcome"] == "rolled_back", host
+    assert "no new connection came in time" in json.dumps(host)
+    assert_is(fleet, before)
 
 
 HARMS = {
     "cuts the network": ("ip link set eth0 down", "ip link set eth0 up"),
     "stops sshd": ("systemctl stop ssh.service", "systemctl start ssh.service"),
     "changes the host key": (
-        "cd /etc/ssh; for key in ssh_host_*_key*; do mv $key was_$key; done; "
-        'ssh-keygen -q -t ed25519 -N \\"\\" -f ssh_host_ed25519_key; '
+        "cp -a /etc/ssh /run/ssh-before; rm /etc/ssh/ssh_host_*; ssh-keygen -A; "
         "systemctl reload ssh.service",
-        "cd /etc/ssh; for key in was_*; do mv -f $key \\${key#was_}; done; "
-        "systemctl reload ssh.service",
+        "cp -a /run/ssh-before/. /etc/ssh/; systemctl reload ssh.service",
     ),
     "breaks sudo": (
         "echo deploy ALL=PASSWD: ALL > /etc/sudoers.d/zz-asks",
@@ -195,7 +232,8 @@ def test_an_activation_that_hangs_is_ended_and_taken_back(fleet: Bench) -> None:
     before = system_of(fleet)
     inventory = fleet.root / "inventory/fleet.yaml"
     inventory.write_text(inventory.read_text().replace("activate: 30s", "activate: 4s"))
-    fleet.module(HOST, slow(4321))
+    hang = 'system.activationScripts.hang.text = "sleep 4321 & sleep 4321";'
+    fleet.module(HOST, hang)
     done = fleet.deploy(HOST)
     assert done.outcomes == {HOST: "rolled_back"}, done
     assert_is(fleet, before)
@@ -221,10 +259,11 @@ def test_a_deployer_that_dies_leaves_a_host_that_the_next_one_deploys(
 ) -> None:
     """Killed in any phase; the next run wants something else, and simply works."""
     before = system_of(fleet)
-    fleet.module(HOST, slow(2) + MARKER)
+    fleet.module(HOST, HELD if phase == "activate" else MARKER)
     if phase == "verify":
         fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
     kill(start_until(fleet, phase))
+    go_on(fleet)
     forget_lock(fleet)
     done = deploy_until_good(fleet)
     assert done.rc == 0, done
@@ -234,15 +273,15 @@ def test_a_deployer_that_dies_leaves_a_host_that_the_next_one_deploys(
 def test_a_deployer_that_dies_and_is_not_followed_is_told_of_later(fleet: Bench) -> None:
     """The guard goes back by itself; whoever comes next is told who, which run and why."""
     before = system_of(fleet)
-    fleet.module(HOST, slow(2) + MARKER)
-    kill(start_until(fleet, "activate"))
+    kill(start_held(fleet))
+    go_on(fleet)
     until(lambda: guards_state(fleet) == "returned", seconds=60)
     forget_lock(fleet)
     assert_is(fleet, before)
     done = deploy_until_good(fleet)
     assert done.rc == 0, done
     told = " ".join(event.get("text", "") for event in done.events)
-    assert "went back" in told
+    assert "the guard there went back to" in told
     again = fleet.deploy(HOST)
     assert "went back" not in " ".join(event.get("text", "") for event in again.events)
 
@@ -312,10 +351,7 @@ def test_goals_change_what_they_say(fleet: Bench, goal: str) -> None:
 def test_ctrl_c_is_answered_at_once_and_proved(fleet: Bench) -> None:
     """The first asks the guard to go back, in the middle of an activation, and waits for it."""
     before = system_of(fleet)
-    fleet.module(HOST, slow(4) + MARKER)
-    process = start_until(fleet, "activate")
-    until(lambda: guards_state(fleet) == "activating")
-    done = interrupt(process)
+    done = interrupt(start_held(fleet))
     assert done.rc == 130
     host = json.loads(done.out.splitlines()[-1])["hosts"][HOST]
     assert host["outcome"] == "rolled_back", host
