@@ -115,7 +115,7 @@ def test_a_sudo_password_is_asked_once_and_never_shown(asking: Bench) -> None:
         file for file in runs.rglob("runs/**/*") if file.is_file() and PASSWORD in file.read_text()
     ]
     assert leaks == []
-    journal = asking.on(HOST, "journalctl --no-pager | cat; cat /var/lib/orchestrator/record.json")
+    journal = asking.on(HOST, "journalctl --no-pager | cat; cat /var/lib/orchestrator/record")
     assert PASSWORD not in journal.out
     assert asking.on(HOST, "cat /etc/marker").out == "sudo"
 
