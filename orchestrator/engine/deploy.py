@@ -119,7 +119,7 @@ async def deploy(
     _remember(setup, report, emit)
     if not interrupt.wished and (never := await known.keep(run.number)):
         emit(Notice(never))
-    _merge_junit(report)
+    _merge_junit(report, emit)
     emit(RunFinished(report))
     if bugs:
         raise bugs[0]
@@ -158,11 +158,14 @@ def _remember(setup: Setup, report: Report, emit: Emit) -> None:
         emit(Notice(not_kept, warning=True))
 
 
-def _merge_junit(report: Report) -> None:
+def _merge_junit(report: Report, emit: Emit) -> None:
     """Put the hosts' JUnit files into one for the run: ``junit.xml`` in its folder."""
     folder = Path(report.run.folder)
     if any(folder.glob("junit-*.xml")):
         from orchestrator.adapters.testinfra import junit
 
         found = [folder / f"junit-{name}.xml" for name in report.hosts]
-        junit.merge(found, folder / "junit.xml")
+        try:
+            junit.merge(found, folder / "junit.xml")
+        except OSError as error:  # such as a full disk
+            emit(Notice(f"{folder}/junit.xml could not be written: {error.strerror}", warning=True))

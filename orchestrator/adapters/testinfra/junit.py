@@ -44,12 +44,22 @@ def suite(host: str, checks: Sequence[Check], failures: Sequence[CheckFailure]) 
 
 
 def write(path: Path, suites: Iterable[Xml.Element]) -> None:
-    """Write a document of test suites."""
+    """Write a document of test suites, whole or not at all.
+
+    Raises:
+        OSError: It could not be written.
+    """
     root = Xml.Element("testsuites", name="orchestrator verify")
     root.extend(suites)
     Xml.indent(root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    new = path.with_name(f".{path.name}")
+    try:
+        Xml.ElementTree(root).write(new, encoding="utf-8", xml_declaration=True)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def merge(paths: Iterable[Path], into: Path) -> None:

@@ -72,7 +72,10 @@ async def verify(
         await _within_deadline(state, run, folder)
     result = state.result(time.monotonic() - begun)
     suite = junit_xml.suite(host.name, list(state.checks.values()), result.failures)
-    await asyncio.to_thread(junit_xml.write, junit, [suite])
+    try:
+        await asyncio.to_thread(junit_xml.write, junit, [suite])
+    except OSError as error:  # such as a full disk: what was verified is verified all the same
+        log(f"verify: {junit} could not be written: {error.strerror}")
     return result
 
 
@@ -85,6 +88,10 @@ async def _within_deadline(state: _Verifying, run: RunCommand, folder: Path) -> 
         if not deadline.expired():
             raise
         state.deadline_passed(seconds)
+    except OSError as error:  # such as a full disk
+        state.failed(
+            CheckFailure(_WHOLE, f"its files in {folder} cannot be used: {error.strerror}")
+        )
 
 
 async def _attempts(state: _Verifying, run: RunCommand, folder: Path) -> None:

@@ -93,6 +93,10 @@ class Deployment:
         for reader in self._readers:
             reader.join(10)
 
+    def folder_of_its_own(self, folder: Path) -> Path:
+        """A folder as the deployer sees it, where it has mounts of its own."""
+        return Path(f"/proc/{self._process.pid}/root") / folder.relative_to("/")
+
     def orphans(self) -> list[int]:
         """Processes other than the deployer that inherited its environment."""
         mark = f"{self._mark}\0".encode()

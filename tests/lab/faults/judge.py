@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 from tests.lab.faults.deployment import Deployment, Json
@@ -10,6 +11,7 @@ from tests.lab.faults.ground import HOST, USER, Ground
 from tests.lab.faults.observe import Seen
 
 _NAMED = re.compile(r"\b([0-9a-z]{5})…-nixos-system")
+_LOGIN = 8.0
 _EXITS = {
     "deployed": {0},
     "unchanged": {0},
@@ -50,16 +52,21 @@ def of_host(before: Seen, now: Seen, systems: Systems) -> list[str]:
 
 
 def of_login(ground: Ground) -> list[str]:
-    """What is wrong with the way in."""
-    error = ground.inside.login(USER)
+    """What is wrong with the way in; a network that has just come back takes a moment."""
+    end = time.monotonic() + _LOGIN
+    while (error := ground.inside.login(USER)) is not None and time.monotonic() < end:
+        time.sleep(0.3)
     return [] if error is None else [f"nobody can log in: {error}"]
 
 
-def of_report(deployment: Deployment, now: Seen, systems: Systems, *, blind: bool) -> list[str]:
+def of_report(
+    deployment: Deployment, before: Seen, now: Seen, systems: Systems, *, blind: bool
+) -> list[str]:
     """What the deployer said that is not so.
 
     Args:
         deployment: One that ended by itself.
+        before: What the host was before.
         now: What the host is, by its own files.
         systems: What it may be.
         blind: Whether the fault kept the deployer from knowing how the host ended.
@@ -81,15 +88,17 @@ def of_report(deployment: Deployment, now: Seen, systems: Systems, *, blind: boo
     if expected is not None and now.systems != expected:
         wrong.append(f"it says {outcome}, and the host is at {now.systems}")
     if outcome == "failed":
-        wrong += _of_failure(result, now, systems, blind=blind)
+        wrong += _of_failure(result, before, now, systems, blind=blind)
     return wrong
 
 
-def _of_failure(result: Json, now: Seen, systems: Systems, *, blind: bool) -> list[str]:
+def _of_failure(
+    result: Json, before: Seen, now: Seen, systems: Systems, *, blind: bool
+) -> list[str]:
     said = result.get("host_state")
     if said is None:
-        changed = now.systems != {systems.old}
-        return ["it says nothing of the host, which was changed"] if changed else []
+        untouched = now.systems == {systems.old} and now.token == before.token
+        return [] if untouched else ["it says nothing of the host, which was changed"]
     if said.startswith("not known"):
         return [] if blind else [f"it does not know, and could: {said}"]
     digests = _NAMED.findall(said)

@@ -172,13 +172,9 @@ def _release_check(scene: Scene) -> None:
 
 def _enter_confirm(scene: Scene) -> None:
     _enter_verify(scene)
-    scene.ground.hold("login")
+    scene.ground.hold("login", " confirm ")
     _release_check(scene)
-    until(
-        lambda: scene.ground.holds_at("login") or scene.deployment.over,
-        _REACH,
-        "the confirmation",
-    )
+    scene.reach("commit", "login")
 
 
 def _arm_profile(ground: Ground) -> None:

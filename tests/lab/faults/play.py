@@ -15,7 +15,7 @@ from tests.lab.faults.judge import Systems
 from tests.lab.faults.observe import Seen
 from tests.lab.faults.phases import Phase, Scene, held_check
 
-ENDS = 90.0
+ENDS = 180.0
 """Seconds that a deployment may take from a fault to its end."""
 _RESTS = 45.0
 """Seconds that a host may take to come to rest by itself."""
@@ -141,7 +141,7 @@ class Trial:
         now, wrong = self._come_to_rest(alone=alone)
         result = deployment.result
         if deployment.report is not None or not deployment.was_killed:
-            wrong += judge.of_report(deployment, now, self.systems, blind=blind)
+            wrong += judge.of_report(deployment, self.before, now, self.systems, blind=blind)
         until(lambda: not self.ground.look().locked, _UNLOCKS, "the lock is to end by itself")
         repair()
         _, later = judge.of_next(self.ground, self.before)

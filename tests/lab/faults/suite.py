@@ -9,11 +9,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.faults.changes import CHANGES
+from tests.lab.faults.deployers import TROUBLES
 from tests.lab.faults.ground import Ground, dismantle, prepare
 from tests.lab.faults.injections import INJECTIONS
 from tests.lab.faults.phases import PHASES
@@ -46,6 +48,8 @@ def _cases() -> Iterator[Case]:
             yield Case(fault, name, lambda ground, p=phase, i=injection: play(ground, p, i))
     for name, change in CHANGES.items():
         yield Case(name, change.phase, lambda ground, c=change: play_change(ground, c))
+    for name, trouble in TROUBLES.items():
+        yield Case(name, trouble.phase, trouble.result)
 
 
 CASES = {case.name: case for case in _cases()}
@@ -100,11 +104,10 @@ def run_all(cases: Iterable[Case], workers: int, tell: Callable[[Result], None])
                     results.append(result)
                     tell(result)
 
-    threads = [threading.Thread(target=work) for _ in range(min(workers, waiting.qsize()))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    count = min(workers, waiting.qsize())
+    with ThreadPoolExecutor(count) as pool:
+        for worker in [pool.submit(work) for _ in range(count)]:
+            worker.result()
     return results
 
 

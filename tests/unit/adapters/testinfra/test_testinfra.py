@@ -26,6 +26,8 @@ class Bench:
     folder: Path
     lines: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    private: Path | None = None
+    report: Path | None = None
 
     @property
     def junit(self) -> Path:
@@ -60,8 +62,8 @@ class Bench:
             host,
             suites,
             self.shell,
-            folder=self.folder,
-            junit=self.junit,
+            folder=self.private or self.folder,
+            junit=self.report or self.junit,
             log=self.lines.append,
             root=self.folder,
         )
@@ -302,6 +304,24 @@ def test_lost_connection_is_told_by_the_checks(bench: Bench) -> None:
     bench.shell = gone  # type: ignore[method-assign]
     result = bench.verify("def test_a(host):\n    host.run('true')\n")
     assert "the connection was lost" in result.failures[0].message
+
+
+def test_checks_whose_report_cannot_be_written_decide_all_the_same(bench: Bench) -> None:
+    """A disk that takes no JUnit file makes no good system bad; the log says what is missing."""
+    (bench.folder / "full").touch()
+    bench.report = bench.folder / "full/junit.xml"
+    result = bench.verify("def test_a(host):\n    assert host.run('true').rc == 0\n")
+    assert result.ok
+    assert any("could not be written" in line for line in bench.lines)
+
+
+def test_no_room_for_its_own_files_is_a_failure(bench: Bench) -> None:
+    """What could not be verified is not verified, and says why; it is no bug."""
+    bench.private = bench.folder / "full"
+    bench.private.touch()
+    result = bench.verify("def test_a(host):\n    assert True\n")
+    assert not result.ok
+    assert "cannot be used" in result.failures[0].message
 
 
 def test_bug_in_the_connection_is_raised(bench: Bench) -> None:
