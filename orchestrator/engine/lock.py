@@ -131,15 +131,20 @@ class Holding:
         """Give the lock back; where that cannot be, say until when it stands."""
         if not self._stands:
             return
+        token = self._claim.token
         hurried = self._work.session.interrupt.wished
+        # A task of its own: where this one was cancelled, Python 3.11 takes a timeout for that.
+        releasing = asyncio.create_task(self._ask(lambda there: lock.release(there, token)))
+        why: str | None = "there was no time left"
         try:
-            async with asyncio.timeout(HURRIED_SECONDS if hurried else RELEASE_SECONDS):
-                await self._ask(lambda executor: lock.release(executor, self._claim.token))
-        except (StepError, TimeoutError) as error:
-            self._tell_it_stands(getattr(error, "message", "the host does not answer"))
-        except asyncio.CancelledError:
-            self._tell_it_stands("there was no time left")
-            raise
+            await asyncio.wait(
+                (releasing,), timeout=HURRIED_SECONDS if hurried else RELEASE_SECONDS
+            )
+            why = _why_not(releasing)
+        finally:
+            await ended(releasing)
+            if why is not None:
+                self._tell_it_stands(why)
 
     async def _keep_renewing(self, body: asyncio.Task[object]) -> None:
         while True:
@@ -186,6 +191,18 @@ class Holding:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _why_not(releasing: asyncio.Task[Told]) -> str | None:
+    """Say why a lock was not released; ``None`` where it was."""
+    if not releasing.done():
+        return "the host does not answer"
+    error = releasing.exception()
+    if error is None:
+        return None
+    if isinstance(error, StepError):
+        return error.message
+    raise error
 
 
 def _reason(work: HostWork) -> str:

@@ -148,9 +148,10 @@ class SshExecutor:
         """Start a command; see :class:`orchestrator.adapters.executor.Executor`."""
         argv, prefix = await self._sudo.wrap(argv)
         try:
-            async with self._connection.create_process(
+            process = await self._connection.create_process(
                 shlex.join(argv), encoding=None, stderr=asyncssh.DEVNULL
-            ) as process:
+            )
+            try:
                 process.stdin.write(prefix)
 
                 async def wait() -> int | None:
@@ -158,6 +159,9 @@ class SshExecutor:
                     return process.returncode
 
                 yield Stream(process.stdin, process.stdout, wait)
+            finally:
+                # Not `async with`: a person who stops would wait for a host that is frozen.
+                process.close()
         except (OSError, asyncssh.Error) as error:
             raise self._lost(error) from error
 

@@ -323,6 +323,22 @@ def test_a_deadline_does_not_wait_for_the_command(hub: Hub) -> None:
     play(hub, scene)
 
 
+def test_a_stream_to_a_frozen_host_is_left_at_once(hub: Hub) -> None:
+    """A person who stops a copy does not wait until the connection is given up."""
+
+    async def scene(executor: SshExecutor) -> None:
+        (connection,) = hub.connections
+        transport = connection._transport
+        assert transport is not None
+        try:
+            async with asyncio.timeout(5), executor.open(("never",)):
+                transport.pause_reading()
+        finally:
+            transport.resume_reading()
+
+    play(hub, scene)
+
+
 FAKE_SUDO = """#!/bin/sh
 # As sudo: -n never asks, -S reads the password from standard input.
 printf '%s\\n' "$*" >> "$SUDO_LOG"

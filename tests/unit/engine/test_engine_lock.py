@@ -336,6 +336,28 @@ def test_a_host_that_says_nothing_keeps_nobody_waiting(
     assert "the host does not answer" in bench.notices[0]
 
 
+def test_a_person_who_stops_waits_for_a_silent_host_no_longer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the deployment was cancelled: why the lock stands is told truly."""
+    monkeypatch.setattr(lock, "HURRIED_SECONDS", 0.01)
+
+    async def frozen() -> Told:
+        await asyncio.Event().wait()
+        return DONE
+
+    bench.answers["release"] = [frozen]
+
+    async def body(holding: Holding) -> None:
+        with bench.interrupt.cancellable():
+            asyncio.get_running_loop().call_soon(bench.interrupt.wish)
+            await for_ever(holding)
+
+    with pytest.raises(asyncio.CancelledError):
+        bench.run(body)
+    assert "the host does not answer" in bench.notices[0]
+
+
 def state(lock: Lock | None = None, hold: Hold | None = None) -> HostState:
     """A host's answer."""
     return HostState("m", None, None, None, None, lock=lock, hold=hold)
