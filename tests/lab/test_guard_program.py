@@ -432,6 +432,23 @@ def test_a_boot_loader_that_fails_is_taken_back(host: GuardHost) -> None:
     assert host.systems == (host.first,) * 3
 
 
+def test_a_boot_default_that_is_no_generation_comes_back(host: GuardHost) -> None:
+    """Its entry alone was left of it; the new system's installer took that away."""
+    odd = host.system("odd")
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {odd}")
+    host.sh(
+        f"{host.first}/bin/switch-to-configuration boot; {odd}/bin/switch-to-configuration test"
+    )
+    host.sh("nix-env --profile /nix/var/nix/profiles/system --delete-generations old")
+    before = (odd, odd, host.first)
+    assert host.systems == before
+    then = "again=1 $0 $1 || exit; [ $1 != boot ] || exit 1; exit 0"
+    token = host.checking(host.system("new", f'[ "${{again-}}" ] || {{ {then}; }}'))
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, RETURNED)
+    assert host.systems == before
+
+
 def test_a_way_back_that_fails_is_told_and_the_next_attempt_works(host: GuardHost) -> None:
     """Stuck, loudly: the boot default is the old system's, and what runs is said as it is."""
     old = host.system("old", "[ ! -e /run/broken ] || exit 1")

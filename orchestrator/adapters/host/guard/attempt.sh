@@ -1,13 +1,13 @@
 # The attempt: lines written once in $fixed, of which some are variables too, and those that change.
 
-# Read the last attempt; fails where there is none. The copy in /run is the newer one.
+# Read the last attempt; fails where there is none that can be read. The copy in /run is the newer one.
 load() {
   read_lines < /dev/null
   file=$newer
   [ -e "$file" ] || file=$kept
   [ -e "$file" ] || return
   read_lines < "$file"
-  [ -n "$token" ]
+  [ -n "$token" ] && [ -n "$goal" ] && [ -n "$target" ]
 }
 
 # Take what standard input says, and nothing else, for the attempt.
@@ -81,7 +81,10 @@ become() {
 }
 
 in_flight() {
-  case $state in done | returned | stuck) return 1 ;; esac
+  case $state in
+  recorded | activating | waiting | checking | committing | returning) ;;
+  *) return 1 ;;
+  esac
 }
 
 same_boot() {

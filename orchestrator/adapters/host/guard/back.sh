@@ -26,7 +26,7 @@ bring_back() {
     act nix-env --profile "$system_profile" --set "$profile"
   fi
   if [ "$now_boot" != "$boot_default" ] || [ "$turned" = committing ]; then
-    act "$boot_default/bin/switch-to-configuration" boot
+    bring_back_boot_default
     [ "$code" = 0 ] || [ "$boot_source" != profile ] || failed="the boot loader: $code"
   fi
   if [ "$now_running" != "$running" ] || activated; then
@@ -35,6 +35,20 @@ bring_back() {
     0 | 4) ;;
     *) failed="switch-to-configuration test: $code" ;;
     esac
+  fi
+}
+
+# A boot loader's installer lists the profile's generations. Where the boot default was none of them
+# any more, it becomes one first.
+bring_back_boot_default() {
+  act "$boot_default/bin/switch-to-configuration" boot
+  observe
+  if [ "$now_boot" != "$boot_default" ]; then
+    act nix-env --profile "$system_profile" --set "$boot_default"
+    act "$boot_default/bin/switch-to-configuration" boot
+    loader=$code
+    act nix-env --profile "$system_profile" --set "$profile"
+    code=$loader
   fi
 }
 
@@ -73,6 +87,7 @@ Restart=on-failure
 RestartSec=1
 OOMPolicy=continue
 OOMScoreAdjust=-900
+SyslogIdentifier=orchestrator-guard
 END
   ln -sfn "../$boot_unit" "$control/multi-user.target.wants/$boot_unit"
 } 2> /dev/null

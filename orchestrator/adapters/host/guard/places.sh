@@ -42,4 +42,4 @@ alone() {
 }
 
 # To the journal, where this is the unit: a journal that hangs must not. $1 priority  $2 words
-say() { timeout 5 printf '<%s>orchestrator: %s\n' "$1" "$2" || :; }
+say() { timeout 5 printf '<%s>%s\n' "$1" "$2" || :; }

@@ -15,7 +15,6 @@ guard() {
     checking) if await_word confirm "no confirmation came"; then commit; fi ;;
     committing) finish "the guard was ended while it committed" ;;
     returning) go_back ;;
-    *) exit 0 ;;
     esac
   done
   tidy

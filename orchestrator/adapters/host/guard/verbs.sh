@@ -65,6 +65,7 @@ launch() {
     --property=Restart=on-failure --property=RestartSec=1 --property=TimeoutStopSec=10 \
     --property=StartLimitIntervalSec=600 --property=StartLimitBurst=30 \
     --property=OOMPolicy=continue --property=OOMScoreAdjust=-900 \
+    --property=SyslogIdentifier=orchestrator-guard \
     --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
     -- /bin/sh "$run/guard" run "$token" 9>&-
 }
