@@ -289,6 +289,47 @@ def test_watch_leaves_a_host_alone_that_was_rolled_back(fleet: Bench) -> None:
     assert at_target(fleet, out)
 
 
+def test_watch_that_is_stopped_leaves_a_host_that_is_proven(fleet: Bench) -> None:
+    """In the middle of an activation; what waits does so still, and nothing is held against it."""
+    before = fleet.state(LAPTOP)["running"]
+    fleet.module(LAPTOP, 'system.activationScripts.slow.text = "sleep 6";')
+    away(fleet)
+    done = fleet.deploy(LAPTOP)
+    assert done.rc == 3, done
+    out = done.report["hosts"][LAPTOP]["out_path"]
+    back(fleet)
+    watch = fleet.start("watch", "--interval", "1s")
+    try:
+        until(lambda: "sleep 6" in fleet.on(LAPTOP, "ps ax").out, seconds=60)
+    finally:
+        said = ended(watch)
+    assert watch.returncode == 0, said
+    assert at_target(fleet, before), said
+    assert waiting(fleet)[LAPTOP]["problem"] is None
+    caught = fleet.run("catch-up")
+    assert caught.rc == 0, caught
+    assert at_target(fleet, out)
+
+
+def test_watch_leaves_a_held_host_alone(fleet: Bench) -> None:
+    """Until the hold is lifted; no run is made for it meanwhile."""
+    away(fleet)
+    out = defer(fleet, "held")
+    back(fleet)
+    assert fleet.run("hold", LAPTOP, "--reason", "its disk is swapped").rc == 0
+    watch = fleet.start("watch", "--interval", "1s")
+    try:
+        until(lambda: waiting(fleet)[LAPTOP]["tries"] >= 2, seconds=60)
+        runs = len(json.loads(fleet.run("history", "--json").out))
+        assert fleet.run("release", LAPTOP).rc == 0
+        until(lambda: waiting(fleet) == {}, seconds=90)
+    finally:
+        said = ended(watch)
+    assert said.count("its disk is swapped") == 1
+    assert len(json.loads(fleet.run("history", "--json").out)) == runs + 1
+    assert at_target(fleet, out)
+
+
 def ended(watch: subprocess.Popen[str]) -> str:
     """End a service as systemd does, and give what it said."""
     watch.send_signal(signal.SIGTERM)
