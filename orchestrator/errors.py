@@ -64,6 +64,26 @@ class UnreachableError(StepError):
 
 
 class RefusedError(StepError):
-    """A check refused before anything was changed."""
+    """A check refused before anything was changed.
+
+    Args:
+        message: Why.
+        hint: What to do next.
+        command: The command to repeat by hand.
+        stderr: What the command said.
+        checks: The names of the checks, where they have some.
+    """
 
     exit_code: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        command: str | None = None,
+        stderr: str = "",
+        checks: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, command=command, stderr=stderr)
+        self.checks = checks

@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
     json_option,
     reboot_option,
     selectors_argument,
+    skip_preflight_option,
     target_options,
     verbose_option,
 )
@@ -59,6 +60,7 @@ def _run_options(command: F) -> F:
 @selectors_argument()
 @click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
 @despite_hold_option
+@skip_preflight_option
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
 @click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
 @click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already.")
@@ -85,6 +87,7 @@ def deploy(selectors: tuple[str, ...], absent: str | None, **options: Any) -> in
         cache=not options.pop("no_cache"),
         despite_hold=options.pop("despite_hold"),
         reboot=options.pop("reboot"),
+        skip_preflight=options.pop("skip_preflight"),
     )
     if request.reboot is not Reboot.NEVER and not request.reboots:
         raise click.UsageError(f"--reboot: --goal {request.goal.value} commits nothing to boot")
@@ -126,13 +129,21 @@ def build(selectors: tuple[str, ...], **options: Any) -> int:
     help="Why; it is recorded on the host.",
 )
 @despite_hold_option
+@skip_preflight_option
 @_run_options
-def emergency_deploy(host: str, reason: str, despite_hold: str | None, **options: Any) -> int:
-    """Deploy one HOST now, without checks and verification.
+def emergency_deploy(host: str, reason: str, **options: Any) -> int:
+    """Deploy one HOST now, without verification.
 
-    Host keys stay strict, the end state is proved, and what fails is taken back.
+    Host keys stay strict, the end state is proved, and what fails is taken back. Preflight refuses
+    only what would fail anyway, or a machine that is another one.
     """
-    request = DeployRequest((host,), verify=False, emergency=reason, despite_hold=despite_hold)
+    request = DeployRequest(
+        (host,),
+        verify=False,
+        emergency=reason,
+        despite_hold=options.pop("despite_hold"),
+        skip_preflight=options.pop("skip_preflight"),
+    )
     return _run(request, one_host_only=True, **options)
 
 

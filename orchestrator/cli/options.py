@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from orchestrator.model.check import Check
 from orchestrator.model.run import Reboot
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,6 +87,18 @@ def despite_hold_option(command: F) -> F:
     """``--despite-hold ID``: deploy a host that a person holds."""
     option = click.option(
         "--despite-hold", metavar="ID", help="Go past the hold with this id, once."
+    )
+    return option(command)
+
+
+def skip_preflight_option(command: F) -> F:
+    """``--skip-preflight CHECK``, as often as wanted, given as one tuple ``skip_preflight``."""
+    option = click.option(
+        "--skip-preflight",
+        multiple=True,
+        type=click.Choice([check.value for check in Check]),
+        metavar="CHECK",
+        help="Deploy although this check of the host refuses; that is recorded. May be repeated.",
     )
     return option(command)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
@@ -13,8 +14,9 @@ from orchestrator.engine.delivery import build, deliver
 from orchestrator.engine.left_behind import take_up
 from orchestrator.engine.line import Line
 from orchestrator.engine.lock import held, refuse_if_taken
-from orchestrator.engine.preflight import preflight
+from orchestrator.engine.preflight import foresee, preflight
 from orchestrator.engine.reboot import reboot
+from orchestrator.engine.switching import live_or_booted, told, until_booted
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
@@ -51,7 +53,8 @@ async def carry_out(
         require_return(plan, state)
         refuse_if_taken(work, state)
     if work.session.request.plan_only:
-        return _would_be(plan)
+        foreseen = await foresee(work, plan, state, executor) if executor and state else ()
+        return _would_be(plan, foreseen)
     await build(work, plan, executor)
     if executor is None or state is None:
         return await _complete(work, plan, executor)
@@ -79,15 +82,19 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
             state = await _ask_again(work, line)
         if (unchanged := _reached(work, plan, state)) is not None:
             return unchanged
-        await preflight(work, plan, state, line)
+        warnings = await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
+            plan, changed = await live_or_booted(work, plan, line)
             work.before = Before(state.running, state.profile, state.boot_default)
             attempt = attempt_of(work, plan, state)
             await holding.last_look()
             activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
             ended = await activation.run()
+        if isinstance(ended, Deployed):
+            ended = replace(ended, warnings=(*warnings, *ended.warnings))
+            ended = await until_booted(work, ended, changed, line)
         return await _afterwards(work, ended, line)
 
 
@@ -106,12 +113,15 @@ def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | No
 
 
 async def _afterwards(work: HostWork, ended: Ended, line: Line) -> Outcome:
-    return await reboot(work, ended, line) if isinstance(ended, Deployed) else ended
+    if not isinstance(ended, Deployed):
+        return ended
+    outcome = await reboot(work, ended, line)
+    return told(outcome) if isinstance(outcome, Deployed) else outcome
 
 
-def _would_be(plan: HostPlan) -> Outcome:
+def _would_be(plan: HostPlan, foreseen: tuple[str, ...]) -> Outcome:
     if plan.goal.changes_host:
-        return Deployed(plan.reason, plan.target.out, plan.goal)
+        return Deployed(plan.reason, plan.target.out, plan.goal, foreseen)
     return Completed(plan.reason, plan.target.out, plan.goal)
 
 

@@ -34,7 +34,7 @@ async def copy(work: HostWork, out: OutPath, executor: Executor) -> None:
         StepError: The copy failed. What came whole is kept on the host, and not sent again.
     """
     async with _phase(work, out):
-        lacks = await lacking(executor, out)
+        lacks = work.lacks or await lacking(executor, out)
         if not lacks.paths:
             work.log("nothing to copy: the system is valid on the host")
             return

@@ -42,7 +42,7 @@ async def reboot(work: HostWork, outcome: Deployed, line: Line) -> Deployed | Fa
     if not work.session.request.reboots:
         return outcome
     try:
-        why = await _why(work, line, outcome.out_path)
+        why = await _why(work, line, outcome.out_path, outcome.reboot_required)
     except StepError as error:
         return _failed(error, outcome.out_path, "it was deployed, and not booted anew")
     if why is None:
@@ -80,8 +80,16 @@ async def reboot_unchanged(
         return await _Boot(work, line, outcome, why).run()
 
 
-async def _why(work: HostWork, line: Line, target: OutPath) -> str | None:
+async def _why(
+    work: HostWork, line: Line, target: OutPath, known: tuple[str, ...] = ()
+) -> str | None:
     """Say why a boot is wanted, or ``None`` where it is not.
+
+    Args:
+        work: The host's share of the run.
+        line: The way to the host.
+        target: The system to be booted.
+        known: What is known already to take effect at the next boot only.
 
     Raises:
         StepError: The host did not say what it booted.
@@ -91,8 +99,10 @@ async def _why(work: HostWork, line: Line, target: OutPath) -> str | None:
             return None
         case Reboot.ALWAYS:
             return "as was asked for"
+        case Reboot.IF_NEEDED if known:
+            return f"new {', '.join(known)}"
         case Reboot.IF_NEEDED:
-            with work.step(Phase.REBOOT):
+            with work.step(Phase.ASK):
                 booted, wanted = await line.ask(
                     lambda executor: on_host.ask_parts(executor, target, PARTS, SHORT_SECONDS)
                 )
@@ -146,7 +156,7 @@ class _Boot:
             text = f"units that fail since the boot: {', '.join(failed)}"
             self._work.notice(text, warning=True)
             outcome = _warned(outcome, text)
-        return replace(outcome, reason=reason)
+        return replace(outcome, reason=reason, reboot_required=())
 
     async def _back(self, before: HostState, began: float) -> HostState:
         """Wait for another boot to have ended, and ask what came up.

@@ -25,6 +25,7 @@ from orchestrator.model.outcome import Problem
 from orchestrator.model.run import Before, DeployRequest, Run
 
 if TYPE_CHECKING:
+    from orchestrator.adapters.copy.closure import Lacking
     from orchestrator.engine.rollout import Rollout
 
 STDERR_LINES = 20
@@ -61,6 +62,7 @@ class HostWork:
         phase: What the host is busy with.
         began: When its turn came, by the monotonic clock.
         before: What the host was before it began to be changed.
+        lacks: What is to be copied to it, once that was asked.
     """
 
     def __init__(self, session: Session, host: Host) -> None:
@@ -69,6 +71,7 @@ class HostWork:
         self.phase = Phase.WAIT
         self.began = time.monotonic()
         self.before: Before | None = None
+        self.lacks: Lacking | None = None
 
     @contextlib.contextmanager
     def step(self, phase: Phase) -> Iterator[None]:
@@ -143,5 +146,7 @@ def problem_of(error: StepError, host_state: str | None = None) -> Problem:
         command=error.command,
         stderr=tuple(error.stderr.splitlines()[-STDERR_LINES:]),
         host_state=host_state,
-        refused=isinstance(error, RefusedError),
+        # What was touched before is told as failed: whoever refused then knew nothing of that.
+        refused=isinstance(error, RefusedError) and host_state is None,
+        checks=error.checks if isinstance(error, RefusedError) else (),
     )

@@ -21,12 +21,16 @@ class Deployed:
     """The host reached a goal that changes what it runs or boots, and that was proved.
 
     In a plan: it would.
+
+    Attributes:
+        reboot_required: What takes effect at the host's next boot only, such as ``kernel``.
     """
 
     reason: str
     out_path: OutPath
     goal: Goal
     warnings: tuple[str, ...] = ()
+    reboot_required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Problem:
         stderr: The last lines of what the command said.
         host_state: What the host runs now, in words, where it may have been touched.
         refused: Whether a check refused before anything was changed.
+        checks: The names of the checks that refused, where they have some.
         lost: Whether the host was sent to boot and did not come back: no rollout goes on over that.
     """
 
@@ -93,6 +98,7 @@ class Problem:
     stderr: tuple[str, ...] = ()
     host_state: str | None = None
     refused: bool = False
+    checks: tuple[str, ...] = ()
     lost: bool = False
 
 

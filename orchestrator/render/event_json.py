@@ -126,8 +126,12 @@ def _text(path: OutPath | None) -> str | None:
 
 def _more(outcome: Outcome) -> Json:
     match outcome:
-        case Deployed(goal=goal, warnings=warnings):
-            return {"goal": goal.value, "warnings": list(warnings)}
+        case Deployed(goal=goal, warnings=warnings, reboot_required=reboot):
+            return {
+                "goal": goal.value,
+                "warnings": list(warnings),
+                "reboot_required": list(reboot),
+            }
         case Completed(goal=goal):
             return {"goal": goal.value}
         case Failed(problem=problem) | RolledBack(problem=problem):
@@ -147,4 +151,6 @@ def _problem(problem: Problem) -> Json:
         "stderr": list(problem.stderr),
         "host_state": problem.host_state,
         "refused": problem.refused,
+        "lost": problem.lost,
+        "checks": list(problem.checks),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from orchestrator.adapters import process
@@ -43,8 +43,25 @@ async def lacking(executor: Executor, out: OutPath) -> Lacking:
         StepError: The closure is not whole here, or the host did not answer.
         UnreachableError: The connection was lost.
     """
-    closure = (await _nix_store("--query", "--requisites", out.path)).split()
-    paths, codecs = await ask(executor, out.path, closure)
+    paths, codecs = await ask(executor, out.path, await closure_of(out))
+    return await sized(paths, codecs)
+
+
+async def closure_of(out: OutPath) -> list[str]:
+    """Name the paths of a closure that is in the store here; references come first.
+
+    Raises:
+        StepError: It is not whole here.
+    """
+    return (await _nix_store("--query", "--requisites", out.path)).split()
+
+
+async def sized(paths: Sequence[str], codecs: tuple[Codec, ...]) -> Lacking:
+    """Look up how large paths are that a host lacks and the store here has.
+
+    Raises:
+        StepError: The store here has not.
+    """
     sizes: list[int] = []
     for begin in range(0, len(paths), _BATCH):
         said = await _nix_store("--query", "--size", *paths[begin : begin + _BATCH])
@@ -72,8 +89,18 @@ async def ask(
             command=executor.repeat(("nix-store", "--check-validity", root)),
             stderr=done.err,
         )
-    # A login shell may print lines of its own.
-    said = set(done.out.splitlines())
+    return understood(done.out.splitlines(), closure)
+
+
+def understood(
+    lines: Collection[str], closure: Sequence[str]
+) -> tuple[list[str], tuple[Codec, ...]]:
+    """Read what ``LACKING`` printed, whatever a login shell printed beside it.
+
+    Returns:
+        The paths that are lacking, in the closure's order, and what the host can undo.
+    """
+    said = frozenset(lines)
     codecs = tuple(codec for codec in Codec if f"{scripts.UNDOES} {codec.value}" in said)
     return [path for path in closure if path in said], codecs
 

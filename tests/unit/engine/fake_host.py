@@ -20,6 +20,9 @@ from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.host import lock_scripts, scripts
 from orchestrator.adapters.host.guard import verbs
+from orchestrator.adapters.host.preflight_script import PREFLIGHT
+from orchestrator.adapters.host.reboot import BOOT_PARTS
+from orchestrator.adapters.host.switching import INHIBITORS
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
@@ -37,12 +40,14 @@ from orchestrator.engine.work import HostWork, Session
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.event import Event
 from orchestrator.model.goal import Goal
-from orchestrator.model.host import Connect, Deadlines, Fleet, Guard, Host, Limits
+from orchestrator.model.host import Connect, Deadlines, Fleet, Guard, Host, Limits, Preflight
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.run import DeployRequest, Run
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 NAMES = {scripts.STATE: "state"}
+QUESTIONS = {PREFLIGHT: "preflight", INHIBITORS: "switching", BOOT_PARTS: "boot parts"}
+"""What is asked besides; a call of one is noted only where something is to go wrong with it."""
 PROGRAM = "the guard"
 LOCKING = {lock_scripts.TAKE: "take", lock_scripts.RENEW: "renew", lock_scripts.RELEASE: "release"}
 
@@ -52,6 +57,16 @@ def system(letter: str) -> OutPath:
     return OutPath(f"/nix/store/{letter * 32}-nixos-system-p620-{letter}")
 
 
+# A host that wants nothing: it has room, and no component whose change needs a boot.
+ANSWER = b"""user=0
+clock=0
+read_only=
+store=1048576 4096 100000 90000
+activation=
+nix=2.31
+nix_answers=yes
+end=
+"""
 OLD, NEW, ELSE = system("d"), system("n"), system("x")
 Fault = Callable[["FakeHost"], CommandResult | None]
 
@@ -66,6 +81,7 @@ class FakeHost:
             guard does ``in activate``, ``in commit``, ``in return``. Each is used up, in order;
             ``None`` is no fault.
         guard: What changes it.
+        answers: What it says to preflight's question and the like.
     """
 
     running: OutPath | None = OLD
@@ -79,6 +95,7 @@ class FakeHost:
     calls: list[str] = field(default_factory=list)
     connections: int = 0
     locked_by: str | None = None
+    answers: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.guard = FakeGuard(self)
@@ -141,6 +158,9 @@ class FakeExecutor:
             raise UnreachableError("the connection was lost")
         if argv[0] != "/bin/sh":
             return CommandResult(0, b"", b"")
+        if (question := QUESTIONS.get(argv[2])) is not None:
+            early = self.host.meet(question) if self.host.faults.get(question) else None
+            return early or CommandResult(0, self.host.answers.get(question, ANSWER), b"")
         if argv[2] in LOCKING:
             return CommandResult(0, self.host.lock(LOCKING[argv[2]], argv[4]).encode(), b"")
         name = NAMES.get(argv[2]) or argv[4]
@@ -203,6 +223,7 @@ class Bench:
         self.limits = Limits()
         self.target = NEW
         self.evaluate: Callable[[], None] = lambda: None
+        self.preflight = Preflight(clock_skew=1e12)
         self.verify: Callable[[], None] = lambda: None
         self.delivered: list[str] = []
         patch.setattr(work, "reach", self._reach)
@@ -261,7 +282,10 @@ class Bench:
     async def deploying(self, request: DeployRequest) -> Outcome:
         """Bring the host to a goal."""
         host = Host(
-            *("p620", "p620", Connect("192.0.2.1")), deadlines=self.deadlines, guard=self.guard
+            *("p620", "p620", Connect("192.0.2.1")),
+            deadlines=self.deadlines,
+            guard=self.guard,
+            preflight=self.preflight,
         )
         fleet = Fleet("f", str(self.folder), str(self.folder), {"p620": host}, limits=self.limits)
         flake = Flake.at(fleet.flake, fleet.root)

@@ -1,0 +1,141 @@
+"""Ask a host, in one command, for all that preflight and the copy need to know."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.preflight_script import PREFLIGHT
+from orchestrator.adapters.host.scripts import script
+from orchestrator.errors import StepError
+from orchestrator.model.preflight import BootFiles, BootRoom, Facts, Inhibitor, Room, boot_name
+from orchestrator.model.store import OutPath
+
+_SECONDS = 300.0
+"""A host with a slow disk looks thousands of paths up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a host said.
+
+    Attributes:
+        facts: What preflight is about.
+        has_target: Whether the target is there whole.
+        lines: All lines; of a closure that was sent, the paths that it lacks are among them.
+    """
+
+    facts: Facts
+    has_target: bool
+    lines: frozenset[str]
+
+
+async def ask_facts(
+    executor: Executor, target: OutPath, closure: Iterable[str], *, boots: bool
+) -> Answer:
+    """Ask.
+
+    Args:
+        executor: The way to the host.
+        target: The system that it is to have.
+        closure: Paths to say of which are lacking; none where they are not known here.
+        boots: Whether it will be booted anew.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not answer to the end.
+    """
+    argv = script(PREFLIGHT, target.path, "boots" if boots else "")
+    stdin = "".join(f"{path}\n" for path in closure).encode()
+    done = await executor.run(argv, deadline=_SECONDS, stdin=stdin)
+    lines = done.out.splitlines()
+    if "end=" not in lines:
+        raise StepError(
+            f"the host did not say whether it has what a deployment takes (exit {done.rc})",
+            command=executor.repeat(("df", "-h", "/nix/store")),
+            stderr=done.err,
+        )
+    facts, has_target = parse_facts(lines)
+    return Answer(facts, has_target, frozenset(lines))
+
+
+def parse_facts(lines: Iterable[str]) -> tuple[Facts, bool]:
+    """Read what ``PREFLIGHT`` prints; what is not understood of it was not said.
+
+    Returns:
+        The facts, and whether the target is there.
+    """
+    said: dict[str, list[str]] = {}
+    for line in lines:
+        key, _, value = line.partition("=")
+        said.setdefault(key, []).append(value)
+    first = {key: values[0] for key, values in said.items()}
+    facts = Facts(
+        user=_number(first.get("user")),
+        nix=first.get("nix"),
+        nix_answers=_yes(first.get("nix_answers")),
+        read_only=_list(said.get("read_only")),
+        store=_room(first.get("store")),
+        boot=_boot(first, said),
+        running=_files(said.get("running.file")),
+        target=_files(said.get("target.file")),
+        clock=_number(first.get("clock")),
+        activations=_list(said.get("activation")),
+        inhibitors=_inhibitors(first.get("inhibitors")),
+    )
+    return facts, first.get("has_target") == "yes"
+
+
+def _number(text: str | None) -> int | None:
+    with contextlib.suppress(TypeError, ValueError):
+        return int(text or "")
+    return None
+
+
+def _yes(text: str | None) -> bool | None:
+    return {"yes": True, "no": False}.get(text or "")
+
+
+def _list(values: list[str] | None) -> tuple[str, ...] | None:
+    """Values in their order, without repeats; that there are none is said by an empty one."""
+    return None if values is None else tuple(dict.fromkeys(value for value in values if value))
+
+
+def _room(text: str | None) -> Room | None:
+    """Read blocks, a block's size, inodes and free inodes; a file system may have no inodes."""
+    with contextlib.suppress(ValueError):
+        blocks, size, inodes, free = (int(word) for word in (text or "").split())
+        return Room(blocks * size, free if inodes else None)
+    return None
+
+
+def _boot(first: Mapping[str, str], said: Mapping[str, list[str]]) -> BootRoom | None:
+    folder, room = first.get("boot"), _room(first.get("boot.room"))
+    if not folder or room is None:
+        return None
+    names = (name.removesuffix(".efi") for name in said.get("boot.file", ()))
+    generations = _number(first.get("boot.generations")) or 0
+    return BootRoom(folder, room, frozenset(names), generations)
+
+
+def _files(values: list[str] | None) -> BootFiles | None:
+    sizes: dict[str, int] = {}
+    for value in values or ():
+        size, _, path = value.partition(" ")
+        if (bytes_ := _number(size)) is not None:
+            sizes[boot_name(path)] = bytes_
+    return BootFiles(sizes) if sizes else None
+
+
+def _inhibitors(text: str | None) -> tuple[Inhibitor, ...] | None:
+    """Read busctl's JSON of ``ListInhibitors``: what, who, why, mode, user, process of each."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
+        return tuple(
+            Inhibitor(what, who, why)
+            for what, who, why, mode, *_ in json.loads(text or "")["data"][0]
+            if mode == "block" and "shutdown" in what.split(":")
+        )
+    return None

@@ -1,0 +1,127 @@
+"""The shell that tells what a deployment takes of a host; constants, as in ``scripts``.
+
+Nothing is changed there and no lock is taken, not even for a moment: whether a file is locked is
+read from ``/proc/locks``, see proc_locks(5).
+"""
+
+from __future__ import annotations
+
+from orchestrator.adapters.host.scripts import LACKING
+
+_WRITABLE = r"""
+# The mount that a path is on, as `POINT (TYPE on SOURCE)`, and its file system's own options.
+mounted() { # mounted PATH
+  at= of= options=
+  while read -r _ _ _ _ point _ rest; do
+    case $1/ in
+    "${point%/}"/*) [ ${#point} -ge ${#at} ] || continue ;;
+    *) continue ;;
+    esac
+    at=$point of=${rest##* - }
+  done < /proc/self/mountinfo
+  type=${of%% *} of=${of#* }
+  options=${of#* } at="$at ($type on ${of%% *})"
+}
+# Root may write anywhere, but not where it is mounted read-only.
+writable() {
+  [ ! -e "$1" ] || [ -w "$1" ] || { mounted "$1"; printf 'read_only=%s\n' "$at"; }
+}
+for place in / /nix/var/nix /nix/var/nix/db /nix/var/nix/profiles /var/lib; do
+  writable "$place"
+done
+# The store is mounted read-only on every NixOS, and Nix mounts it anew: what counts is the disk.
+mounted /nix/store
+case ,$options, in *,ro,*) printf 'read_only=%s\n' "$at" ;; esac
+"""
+
+_BOOT = r"""
+room() { stat -f -c "$1=%a %S %c %d" "$2" 2>/dev/null; }
+room store /nix/store
+# systemd-boot keeps kernels in EFI/nixos, GRUB in kernels unless the store is at hand, extlinux in
+# nixos.
+boot() { # boot FOLDER KERNELS GENERATIONS
+  printf 'boot=%s\nboot.generations=%s\n' "$1" "$3"
+  room boot.room "$1"
+  writable "$1"
+  for file in "$1/$2"/*; do
+    [ ! -f "$file" ] || printf 'boot.file=%s\n' "${file##*/}"
+  done
+}
+boots_from() {
+  for esp in /boot /efi /boot/efi; do
+    [ -d "$esp/loader/entries" ] || continue
+    set -- "$esp"/loader/entries/nixos-*.conf
+    [ -e "$1" ] || shift
+    boot "$esp" EFI/nixos $#
+    return
+  done
+  if [ -e /boot/grub/grub.cfg ]; then
+    if [ -d /boot/kernels ] || [ "$(stat -c %d /boot)" != "$(stat -c %d /nix/store)" ]; then
+      boot /boot kernels "$(grep -c 'init=/nix/store/' /boot/grub/grub.cfg)"
+    fi
+  elif [ -e /boot/extlinux/extlinux.conf ]; then
+    boot /boot nixos "$(grep -c '^LABEL nixos-[0-9]' /boot/extlinux/extlinux.conf)"
+  fi
+}
+boots_from
+files() { # files NAME SYSTEM
+  for part in kernel initrd; do
+    [ -f "$2/$part" ] || continue
+    path=$(readlink -f "$2/$part")
+    printf '%s.file=%s %s\n' "$1" "$(stat -c %s "$path")" "$path"
+  done
+}
+files running /run/current-system
+files target "$1"
+"""
+
+_ACTIVATION = r"""
+# Who has locked a file, if anybody has: `by COMMAND (process NUMBER)`.
+locked() { # locked FILE
+  [ -e "$1" ] || return 0
+  set -- "$1" $(stat -c '%d %i' "$1")
+  major=$((($2 >> 8) & 0xfff)) minor=$((($2 & 0xff) | (($2 >> 12) & 0xfff00)))
+  inode=$(printf '%02x:%02x:%s' "$major" "$minor" "$3")
+  while read -r _ kind _ _ process file _; do
+    [ "$kind $file" = "FLOCK $inode" ] || continue
+    by=$(tr '\0\n' '  ' < "/proc/$process/cmdline")
+    printf 'activation=%s is locked by %s(process %s)\n' "$1" "${by:-another program }" "$process"
+  done < /proc/locks
+} 2>/dev/null
+locked /run/nixos/switch-to-configuration.lock
+locked /run/switch-to-configuration.lock
+if units=$(systemctl list-units --plain --no-legend --no-pager \
+  --state=active,activating,reloading,deactivating \
+  'nixos-rebuild-*.service' 'nixos-upgrade*.service' 2>/dev/null); then
+  echo "$units" | while read -r unit _; do
+    printf 'activation=%s\n' "$unit${unit:+ is at work}"
+  done
+fi
+"""
+
+_INHIBITORS = r"""
+[ "$2" != boots ] || printf 'inhibitors=%s\n' "$(busctl --json=short call \
+  org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager \
+  ListInhibitors 2>/dev/null)"
+"""
+
+# Answer with `key=value` lines, to `end=`; then, of a closure on standard input, with the paths
+# that are not valid here. An empty value says that there is none of it.
+# $1 the target  $2 `boots` where the host will be booted anew
+PREFLIGHT = rf"""
+printf 'user=%s\nclock=%s\n' "$(id -u)" "$(date +%s)"
+printf 'read_only=\n'
+{_WRITABLE}
+{_BOOT}
+{_ACTIVATION}
+{_INHIBITORS}
+version=$(nix-store --version 2>/dev/null)
+printf 'nix=%s\n' "${{version##* }}"
+if lacks=$(nix-store --check-validity --print-invalid "$1" 2>/dev/null); then
+  printf 'nix_answers=yes\nhas_target=%s\n' "$([ -n "$lacks" ] || echo yes)"
+else
+  printf 'nix_answers=no\n'
+fi
+echo end=
+{LACKING}
+"""
