@@ -17,9 +17,9 @@ from orchestrator.adapters.host.lock import Answer, Claim, Told
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
 from orchestrator.engine.interrupt import ended
 from orchestrator.engine.line import Line
+from orchestrator.engine.refusals import held_by, locked_by, refusal
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.lock import Hold, Lock
 from orchestrator.model.state import HostState
 
 RENEWALS = 4.5
@@ -36,9 +36,9 @@ def refuse_if_taken(work: HostWork, state: HostState) -> None:
         RefusedError: A hold stands that was not named, or another deployment is at it.
     """
     if state.hold and state.hold.id != work.session.request.despite_hold:
-        raise _held(work, state.hold)
+        raise held_by(work, state.hold)
     if state.lock and state.lock.is_live and state.lock.token != work.session.token:
-        raise _locked(work, state.lock)
+        raise locked_by(work, state.lock)
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +93,7 @@ class Holding:
         self._boot_id = told.boot_id
         if told.answer is not Answer.DONE:
             self._stands = False
-            raise _refusal(self._work, told)
+            raise refusal(self._work, told)
         if told.unreadable:
             self._work.notice("its lock could not be read; it counted as nobody's", warning=True)
         if told.lock and told.lock.run is not None and told.lock.token != self._claim.token:
@@ -167,7 +167,7 @@ class Holding:
         told = await self._ask(lambda executor: lock.renew(executor, self._claim, self._boot_id))
         if told.answer is not Answer.DONE:
             self._stands = self._stands and told.answer is Answer.HELD
-            raise _refusal(self._work, told, lost=True)
+            raise refusal(self._work, told, lost=True)
         self._asked = asked
 
     async def _ask(self, question: Callable[[Executor], Awaitable[Told]]) -> Told:
@@ -209,39 +209,3 @@ def _reason(work: HostWork) -> str:
     request = work.session.request
     what = request.title or request.goal.value
     return what if request.emergency is None else f"emergency: {request.emergency}"
-
-
-def _refusal(work: HostWork, told: Told, *, lost: bool = False) -> RefusedError:
-    if told.answer is Answer.HELD and told.hold:
-        return _held(work, told.hold)
-    if not lost:
-        return _locked(work, told.lock)
-    if told.lock is None:
-        message = "its lock is gone: somebody removed it, or another deployment came and went"
-    else:
-        message = f"its lock was taken away {told.lock.in_words(datetime.now(UTC))}"
-    return RefusedError(message, hint="look at what it runs (orchestrator status), then deploy")
-
-
-def _held(work: HostWork, hold: Hold) -> RefusedError:
-    name = work.host.name
-    return RefusedError(
-        f"held {hold.in_words(datetime.now(UTC))}",
-        hint=(
-            f"lift it: orchestrator release {name}; "
-            f"a deployment that names it goes past it: --despite-hold {hold.id}"
-        ),
-    )
-
-
-def _locked(work: HostWork, other: Lock | None) -> RefusedError:
-    name = work.host.name
-    whose = other.in_words(datetime.now(UTC)) if other else "by somebody"
-    left = f"{other.expires_in:.0f} s" if other else "its time"
-    return RefusedError(
-        f"another deployment is at it: locked {whose}",
-        hint=(
-            f"wait for its end; where its deployer is gone, the lock ends in {left}; "
-            f"take it away: orchestrator lock steal {name}"
-        ),
-    )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 
 from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock, values_of
 from orchestrator.adapters.host.lock_scripts import (
     HOLD,
     LIFT,
-    LONGEST_SECONDS,
     RELEASE,
     RENEW,
     STEAL,
@@ -20,7 +19,7 @@ from orchestrator.adapters.host.lock_scripts import (
 )
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
-from orchestrator.model.lock import UNREADABLE, Hold, Lock
+from orchestrator.model.lock import Hold, Lock
 
 DEADLINE = 30.0
 """Seconds for one of these scripts: each waits for nothing but the mutex."""
@@ -138,7 +137,7 @@ async def lift_hold(executor: Executor) -> Told:
 
 async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> Told:
     done = await executor.run(argv, deadline=DEADLINE, stdin=lines.encode())
-    values = _values(done.out)
+    values = values_of(done.out)
     if done.rc != 0 or "answer" not in values:
         raise StepError(
             f"the host could not {what} (exit {done.rc})",
@@ -154,50 +153,6 @@ async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str 
         unreadable=lock is None and "lock" in values,
         boot_id=values.get("boot_id", ""),
     )
-
-
-def parse_lock(values: Mapping[str, str]) -> Lock | None:
-    """Read what ``TELL`` prints of the lock; ``None`` where there is none that can be read.
-
-    Args:
-        values: The answer's lines; of those with one key, the first.
-    """
-    expires, now = (_number(values.get(key, "")) for key in ("lock.expires", "uptime"))
-    token = values.get("lock.token")
-    if not token or expires is None or now is None or expires - now > LONGEST_SECONDS:
-        return None
-    return Lock(
-        token=token,
-        who=values.get("lock.who") or "somebody",
-        run=_number(values.get("lock.run", "")),
-        reason=values.get("lock.reason") or "no reason given",
-        since=_time(values.get("lock.since", "")),
-        expires_in=expires - now,
-    )
-
-
-def parse_hold(values: Mapping[str, str]) -> Hold | None:
-    """Read what ``TELL`` prints of the hold; one that cannot be read is one nevertheless.
-
-    Args:
-        values: The answer's lines; of those with one key, the first.
-    """
-    if "hold" not in values:
-        return None
-    return Hold(
-        id=values.get("hold.id") or UNREADABLE,
-        who=values.get("hold.who") or "somebody",
-        reason=values.get("hold.reason") or "no reason given",
-        since=_time(values.get("hold.since", "")),
-    )
-
-
-def _values(text: str) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        values.setdefault(key, value)
-    return values
 
 
 def _lines(claim: Claim) -> str:
@@ -223,13 +178,3 @@ def _plain(value: str) -> str:
 
 def _epoch(when: datetime) -> str:
     return str(int(when.timestamp()))
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None
-
-
-def _time(seconds: str) -> datetime | None:
-    with contextlib.suppress(ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(int(seconds), UTC)
-    return None

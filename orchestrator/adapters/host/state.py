@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.guard.parse import parse_attempt, parse_record
-from orchestrator.adapters.host.lock import parse_hold, parse_lock
+from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.host import Host
 from orchestrator.model.state import BootSource, HostState
