@@ -149,3 +149,7 @@ lab-down *OPTIONS:
 # Measure it, beside other tools where they are on the PATH, and write docs/performance.md
 perf-test *OPTIONS:
     @"{{ justfile_directory() }}/scripts/perf-test" "$@"
+
+# Faults in every phase of a deployment, and what came of each; --write puts it into docs/reliability.md
+fault-test *OPTIONS:
+    @"{{ justfile_directory() }}/scripts/fault-test" "$@"

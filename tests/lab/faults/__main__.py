@@ -29,7 +29,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fault-labs-") as labs:
         os.environ["ORCHESTRATOR_LAB_HOME"] = labs
         if given.random:
-            return random_test.run(given.seed, given.minutes * 60, _say)
+            return random_test.run(given.seed, given.minutes * 60, _say, given.round)
         results = suite.run_all(cases, given.workers, _tell)
     if given.keep:
         results = table.keep(given.keep, results)
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="add to the results in FILE")
     parser.add_argument("--random", action="store_true", help="random faults, random moments")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--round", type=int, default=0, help="begin with this one, with --random")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long, with --random")
     return parser
 

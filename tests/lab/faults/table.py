@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.lab.faults.changes import CHANGES
+from tests.lab.faults.deployers import TROUBLES
 from tests.lab.faults.injections import INJECTIONS
 from tests.lab.faults.phases import PHASES
 from tests.lab.faults.play import Result
@@ -18,7 +19,7 @@ _ENDS = {"new": "new", "old": "old", "untouched": "not changed"}
 
 
 def table(results: Iterable[Result]) -> str:
-    """The results, as Markdown: a row a fault, a column a phase."""
+    """The results, as Markdown: a row a fault, a column a phase; then what comes in one phase."""
     found = {(result.fault, result.phase): result for result in results}
     lines = [
         f"| fault | {' | '.join(PHASES)} |",
@@ -26,11 +27,11 @@ def table(results: Iterable[Result]) -> str:
     ]
     for name, injection in INJECTIONS.items():
         cells = [_cell(found.get((name, phase))) for phase in PHASES]
-        lines.append(f"| {name}: {injection.words} | {' | '.join(cells)} |")
+        lines.append(f"| **{name}**: {injection.words} | {' | '.join(cells)} |")
     lines += ["", "| fault | met in | result |", "|---|---|---|"]
-    for name, change in CHANGES.items():
-        cell = _cell(found.get((name, change.phase)))
-        lines.append(f"| {name}: {change.words} | {change.phase} | {cell} |")
+    for one in (*CHANGES.values(), *TROUBLES.values()):
+        cell = _cell(found.get((one.name, one.phase)))
+        lines.append(f"| **{one.name}**: {one.words} | {one.phase} | {cell} |")
     return "\n".join(lines)
 
 
