@@ -102,13 +102,20 @@ async def _why(
         case Reboot.IF_NEEDED if known:
             return f"new {', '.join(known)}"
         case Reboot.IF_NEEDED:
-            with work.step(Phase.ASK):
-                booted, wanted = await line.ask(
-                    lambda executor: on_host.ask_parts(executor, target, PARTS, SHORT_SECONDS)
-                )
-            parts = needs_boot(booted, wanted)
-            work.log(f"a boot is needed for: {', '.join(parts) or 'nothing'}")
-            return f"new {', '.join(parts)}" if parts else None
+            return await _need(work, line, target)
+
+
+async def _need(work: HostWork, line: Line, target: OutPath) -> str | None:
+    with work.step(Phase.ASK):
+        state = await line.ask(lambda executor: ask_state(executor, work.host))
+        if state.running != target:
+            return "it runs another system"
+        booted, wanted = await line.ask(
+            lambda executor: on_host.ask_parts(executor, target, PARTS, SHORT_SECONDS)
+        )
+    parts = needs_boot(booted, wanted)
+    work.log(f"a boot is needed for: {', '.join(parts) or 'nothing'}")
+    return f"new {', '.join(parts)}" if parts else None
 
 
 class _Boot:
