@@ -35,7 +35,10 @@ set -u
 lock=/run/orchestrator/lock hold=/var/lib/orchestrator/hold
 mkdir -p -m 0700 /run/orchestrator || exit
 exec 9> /run/orchestrator/mutex || exit
-flock -w 20 9 || {{ echo 'another program keeps /run/orchestrator/mutex locked' >&2; exit 1; }}
+flock -w 20 9 || {{
+  [ $? != 1 ] || echo 'another program keeps /run/orchestrator/mutex locked' >&2
+  exit 1
+}}
 read -r boot < /proc/sys/kernel/random/boot_id
 printf 'boot_id=%s\n' "$boot"
 {TELL}
