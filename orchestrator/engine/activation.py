@@ -178,7 +178,8 @@ class Activation:
             attempt = self._lifeline.attempt = now.attempt
         if attempt.state is AttemptState.DONE:
             return self._there(attempt, now)
-        await self._lifeline.seen()
+        if not attempt.state.in_flight:
+            await self._lifeline.seen()
         return self._returned(attempt, now)
 
     def _there(self, attempt: Attempt, now: HostState) -> Deployed | Failed:

@@ -78,12 +78,10 @@ class Lifeline:
             StepError: The login was refused, another host key shown, or root is not to be had.
         """
         before = self.line.executor
+        contact = partial(verbs.contact, token=self.attempt.token)
         try:
-            while True:
-                await self.line.renew(self.left)
-                with contextlib.suppress(UnreachableError):
-                    self._see(await verbs.contact(self.line.executor, self.attempt.token))
-                    return
+            await self.line.renew(self.left)
+            self._see(await self._persist(contact, self._turns))
         except StepError:
             self.line.executor = before
             raise

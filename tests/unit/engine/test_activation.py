@@ -461,6 +461,21 @@ def test_a_host_that_answers_again_is_asked_what_became_of_it(bench: Bench) -> N
     assert bench.host.state == ALL_OLD
 
 
+def test_a_login_that_can_do_nothing_is_no_contact(bench: Bench) -> None:
+    """Logging in is not enough: the word must reach the guard, else it goes back."""
+    bench.host.goes_wrong("contact", *[exits(127)] * 1000)
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert outcome.problem.step == "prove"
+    assert bench.host.state == ALL_OLD
+
+
+def test_a_login_that_can_do_nothing_for_a_moment_is_a_contact(bench: Bench) -> None:
+    """Activation may be replacing sudo at this very moment."""
+    bench.host.goes_wrong("contact", exits(127), loses_connection)
+    assert isinstance(bench.deploy(), Deployed)
+
+
 def test_a_power_cut_is_a_way_back(bench: Bench) -> None:
     """A host that booted while it was verified is at its old system, and that is told."""
     bench.host.goes_wrong("confirm", boots)
