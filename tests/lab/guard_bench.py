@@ -40,7 +40,7 @@ rm -rf "$folder"
 cp -r "$1" "$folder"
 chmod -R u+w "$folder"
 sed -i '2s|^system=[^ ]*|system=${0%/bin/*} system=${system%/activate}|' \
-  "$folder/activate" "$folder/bin/switch-to-configuration"
+  "$folder/activate" "$folder"/bin/*
 printf '%s\n' "$3" | sed -i '2r /dev/stdin' "$folder/bin/switch-to-configuration"
 printf '%s' "$2" > "$folder/nixos-version"
 nix-store --add "$folder"
