@@ -72,7 +72,7 @@ def fleet(lab: Bench) -> Iterator[Bench]:
     forget_lock(lab)  # of a test that failed
     done = lab.deploy(HOST)
     assert done.rc == 0, done
-    assert lab.on(HOST, "rm -f /run/go-on").rc == 0
+    assert lab.on(HOST, "rm -f /run/go-on; systemctl reset-failed").rc == 0
     yield lab
     lab.reset()
     assert lab.run("lab", "fault", HOST, "heal").rc == 0
