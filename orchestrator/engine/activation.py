@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from orchestrator.engine.interrupt import ended
 from orchestrator.engine.lifeline import Lifeline, NeverBeganError
 from orchestrator.engine.line import Line
 from orchestrator.engine.verification import settle, verify
@@ -108,10 +109,7 @@ class Activation:
             await self._work.session.interrupt.unless_wished(self._lifeline.contact())
             self._require(AttemptState.CHECKING)
             await self._look()
-        if self._checked:
-            await verify(self._work, self._lifeline.line)
-        else:
-            await settle(self._work)
+        await self._verify()
         self._work.session.interrupt.check()
         with self._work.step(Phase.COMMIT):
             await self._look()
@@ -125,6 +123,20 @@ class Activation:
         self._require(AttemptState.WAITING, AttemptState.CHECKING)
         if self._lifeline.attempt.exit_code == prove.ACCEPTED_EXIT:
             self._warn("activation ended with exit 4: units failed; the log names them")
+
+    async def _verify(self) -> None:
+        """Verify, for as long as the guard waits for it: a host may boot, a deadline pass."""
+        line = self._lifeline.line
+        checks = verify(self._work, line) if self._checked else settle(self._work)
+        verifying = asyncio.create_task(checks)
+        watching = asyncio.create_task(self._lifeline.watch())
+        try:
+            await asyncio.wait((verifying, watching), return_when=asyncio.FIRST_COMPLETED)
+            await (verifying if verifying.done() else watching)
+        finally:
+            await ended(verifying)
+            await ended(watching)
+        self._require(AttemptState.CHECKING)
 
     async def _committed(self) -> None:
         await self._lifeline.ended()

@@ -26,6 +26,10 @@ LOOK_SECONDS = 20.0
 """For how long one question waits on the host for the attempt's next state."""
 
 
+WATCH_SECONDS = 3.0
+"""Between two looks at a guard that waits while the host is verified."""
+
+
 class NeverBeganError(StepError):
     """The host knows nothing of the attempt, which therefore never touches it."""
 
@@ -128,11 +132,17 @@ class Lifeline:
         while self.attempt.state is state:
             if self._clock() > self._ends:
                 raise StepError(f"the guard there is still {state.value}; it should have ended")
-            told = await self._persist(self._look, self._ends)
-            self.said += told.log
-            self._position = told.position
-            self._work.log(told.log)
-            self._see(told)
+            self._see(await self._persist(self._look, self._ends))
+
+    async def watch(self) -> None:
+        """Look now and then, until the guard does not wait for the deployer's word any more.
+
+        Raises:
+            StepError: The host does not tell although the guard must be at its end.
+        """
+        while self.attempt.state is AttemptState.CHECKING:
+            await asyncio.sleep(WATCH_SECONDS)
+            self._see(await self._persist(partial(self._look, seconds=0), self._ends))
 
     async def state(self) -> HostState:
         """Ask what the host is; a connection lost at this moment says nothing of it.
@@ -153,11 +163,14 @@ class Lifeline:
         """When the guard has come to an end, whatever happened."""
         return self._turns + returns_within(self.attempt)
 
-    async def _look(self, executor: Executor) -> Told:
+    async def _look(self, executor: Executor, seconds: float = LOOK_SECONDS) -> Told:
+        """Ask for the attempt's next state; what an activation says is logged as it comes."""
         attempt = self.attempt
-        return await verbs.await_(
-            executor, attempt.token, attempt.state, LOOK_SECONDS, self._position
-        )
+        told = await verbs.await_(executor, attempt.token, attempt.state, seconds, self._position)
+        self.said += told.log
+        self._position = told.position
+        self._work.log(told.log)
+        return told
 
     def _see(self, told: Told) -> None:
         """Take in how far the guard is.

@@ -21,7 +21,7 @@ from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.host import lock_scripts, scripts
 from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
-from orchestrator.adapters.host.reboot import BOOT_PARTS
+from orchestrator.adapters.host.reboot import BOOT_PARTS, REBOOT, SETTLED
 from orchestrator.adapters.host.switching import INHIBITORS
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
@@ -46,7 +46,13 @@ from orchestrator.model.run import DeployRequest, Run
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 NAMES = {scripts.STATE: "state"}
-QUESTIONS = {PREFLIGHT: "preflight", INHIBITORS: "switching", BOOT_PARTS: "boot parts"}
+QUESTIONS = {
+    PREFLIGHT: "preflight",
+    INHIBITORS: "switching",
+    BOOT_PARTS: "boot parts",
+    REBOOT: "reboot",
+    SETTLED: "settled",
+}
 """What is asked besides; a call of one is noted only where something is to go wrong with it."""
 PROGRAM = "the guard"
 LOCKING = {lock_scripts.TAKE: "take", lock_scripts.RENEW: "renew", lock_scripts.RELEASE: "release"}
@@ -88,6 +94,8 @@ class FakeHost:
     profile: OutPath | None = OLD
     boot_default: OutPath | None = OLD
     boot_source: str = "systemd-boot"
+    booted: OutPath | None = OLD
+    boot_id: str = "b"
     failed: tuple[str, ...] = ()
     record: dict[str, str] | None = None
     reachable: bool = True
@@ -118,8 +126,12 @@ class FakeHost:
 
     def state_text(self) -> str:
         """What the script STATE prints."""
-        lines = ["machine_id=m", "boot_id=b"]
-        values = (("running", self.running), ("profile", self.profile))
+        lines = ["machine_id=m", f"boot_id={self.boot_id}"]
+        values = (
+            ("running", self.running),
+            ("booted", self.booted),
+            ("profile", self.profile),
+        )
         lines += [f"{key}={value}" for key, value in values if value is not None]
         if self.boot_source != "profile":
             lines += [f"boot_default={self.boot_default or ''}", f"boot_source={self.boot_source}"]
@@ -225,6 +237,7 @@ class Bench:
         self.evaluate: Callable[[], None] = lambda: None
         self.preflight = Preflight(clock_skew=1e12)
         self.verify: Callable[[], None] = lambda: None
+        self.verify_seconds = 0.0
         self.delivered: list[str] = []
         patch.setattr(work, "reach", self._reach)
         patch.setattr(nix, "evaluate", self._evaluate)
@@ -273,6 +286,7 @@ class Bench:
     async def _verify(self, *_: object) -> None:
         self.host.calls.append("verify")
         self.verify()
+        await asyncio.sleep(self.verify_seconds)
 
     def deploy(self, goal: Goal = Goal.SWITCH, **request: Any) -> Outcome:
         """Bring the host to a goal."""

@@ -461,6 +461,32 @@ def test_a_host_that_answers_again_is_asked_what_became_of_it(bench: Bench) -> N
     assert bench.host.state == ALL_OLD
 
 
+def test_a_guard_that_goes_back_ends_the_verification(bench: Bench) -> None:
+    """Nobody waits for checks of a host that is at its old system again."""
+    bench.verify_seconds = 1e6
+    bench.verify = lambda: bench.host.goes_wrong("await", None, turns("the host was booted"))
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert outcome.problem.message == "the host was booted"
+    assert bench.host.state == ALL_OLD
+
+
+def test_a_host_that_is_lost_ends_the_verification(bench: Bench) -> None:
+    """It is waited for as long as its guard takes, and no longer."""
+    bench.verify_seconds = 1e6
+    bench.verify = lambda: setattr(bench.host, "reachable", False)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert str(outcome.problem.host_state).startswith("not known (")
+
+
+def test_a_long_verification_is_watched_and_ends_well(bench: Bench) -> None:
+    """Each look finds the guard waiting."""
+    bench.verify_seconds = 100.0
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.calls.count("await") > 20
+
+
 def test_a_login_that_can_do_nothing_is_no_contact(bench: Bench) -> None:
     """Logging in is not enough: the word must reach the guard, else it goes back."""
     bench.host.goes_wrong("contact", *[exits(127)] * 1000)
