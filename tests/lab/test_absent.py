@@ -129,6 +129,33 @@ def test_it_waits_for_a_host_that_is_away_and_is_delivered(fleet: Bench) -> None
     assert fleet.run("catch-up").rc == 0
 
 
+def test_a_host_that_vanishes_in_the_copy_is_deferred(fleet: Bench) -> None:
+    """Nothing was changed there; the lid was closed. What is missing is brought later."""
+    before = fleet.state(LAPTOP)["running"]
+    templates = (fleet.root / "inventory/templates.yaml").read_text()
+    fleet.write(
+        "inventory/templates.yaml",
+        templates.replace("connect: 30s", "connect: 8s\n      lock: 15s"),
+    )
+    data = 'runCommand "large" { } "head -c 12000000 /dev/urandom > $out"'
+    fleet.module(LAPTOP, f'environment.etc."large".source = pkgs.{data};')
+    assert fleet.run("lab", "fault", LAPTOP, "slow").rc == 0
+    process = fleet.start("deploy", "--json", LAPTOP)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "sent" in json.loads(line).get("text", ""):
+            break
+    assert fleet.run("lab", "fault", LAPTOP, "partition").rc == 0
+    out, err = process.communicate(timeout=180)
+    report = json.loads(out.splitlines()[-1])
+    assert process.returncode == 3, (report, err)
+    assert report["hosts"][LAPTOP]["outcome"] == "deferred"
+    assert fleet.run("lab", "fault", LAPTOP, "heal").rc == 0
+    assert at_target(fleet, before)
+    until(lambda: fleet.run("catch-up").rc == 0, seconds=150)
+    assert at_target(fleet, report["hosts"][LAPTOP]["out_path"])
+
+
 def test_a_newer_deployment_supersedes_it(fleet: Bench) -> None:
     """Deferred twice, the newer waits; deployed, nothing does."""
     away(fleet)
