@@ -17,6 +17,7 @@ from orchestrator.engine.lock import held, refuse_if_taken
 from orchestrator.engine.preflight import foresee, preflight
 from orchestrator.engine.reboot import reboot
 from orchestrator.engine.switching import live_or_booted, told, until_booted
+from orchestrator.engine.waiting import overtaken
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
@@ -105,7 +106,9 @@ async def _ask_again(work: HostWork, line: Line) -> HostState:
 
 
 def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | None:
-    """Find that somebody else has brought the host to its target meanwhile."""
+    """Find that somebody else has brought the host to its target meanwhile, or to a newer one."""
+    if (superseded := overtaken(work, state)) is not None:
+        return superseded
     out = plan.target.out
     if work.session.request.force or not is_at(plan.goal, state, out):
         return None

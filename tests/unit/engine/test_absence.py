@@ -262,6 +262,22 @@ def test_a_host_that_was_deployed_from_elsewhere_is_not_taken_back(bench: Bench)
     assert waits(bench) is None
 
 
+def test_a_deployment_from_elsewhere_while_the_lock_was_waited_for_counts_too(
+    bench: Bench,
+) -> None:
+    """The host is asked again once nobody else is at it."""
+
+    def overtakes(host: FakeHost) -> None:
+        host.record = deployed_by_another(datetime.now(UTC))
+
+    have_wait(bench)
+    bench.host.goes_wrong("state", None, overtakes)
+    outcome = catch_up(bench)
+    assert isinstance(outcome, Unchanged)
+    assert "superseded" in outcome.reason
+    assert bench.host.state == (OLD, OLD, OLD)
+
+
 def test_a_deployment_before_it_began_to_wait_is_no_reason(bench: Bench) -> None:
     """The host is behind, and is brought to what waits."""
     have_wait(bench)
