@@ -11,21 +11,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from orchestrator.engine.interrupt import ended
+from orchestrator.engine.interrupt import InterruptedStepError, ended
 from orchestrator.engine.lifeline import Lifeline, NeverBeganError
 from orchestrator.engine.line import Line
+from orchestrator.engine.verdict import Ended, Verdict
 from orchestrator.engine.verification import settle, verify
-from orchestrator.engine.work import HostWork, problem_of, step_name
+from orchestrator.engine.work import HostWork, step_name
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
 from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.host import NewlyFailed
-from orchestrator.model.outcome import Deployed, Failed, RolledBack
-from orchestrator.model.state import HostState
 from orchestrator.plan import prove
-from orchestrator.plan.attempts import goes_on
-
-Ended = Deployed | RolledBack | Failed
 
 
 class WentBackError(StepError):
@@ -40,19 +36,19 @@ class Activation:
         line: The way to the host.
         attempt: What to do, and the state to return to.
         checked: Whether the host's suites decide.
-
-    Attributes:
-        error: What kept the host from its target, where something did.
     """
 
     def __init__(self, work: HostWork, line: Line, attempt: Attempt, *, checked: bool) -> None:
-        self.error: StepError | None = None
         self._work = work
         self._lifeline = Lifeline(work, line, attempt)
+        self._verdict = Verdict(work, self._lifeline)
         self._checked = checked
-        self._confirmed = not attempt.goal.activates
         self._newly_failed: set[str] = set()
-        self._warnings: list[str] = []
+
+    @property
+    def error(self) -> StepError | None:
+        """What kept the host from its target, where something did."""
+        return self._verdict.error
 
     async def run(self) -> Ended:
         """Begin, and bring it to an end. Whatever fails on the way becomes an outcome.
@@ -80,7 +76,7 @@ class Activation:
             try:
                 return await self._there_or_back(way)
             except asyncio.CancelledError:
-                return self._left_alone()
+                return self._verdict.left_alone()
 
     async def _there_or_back(self, way: Callable[[], Awaitable[None]]) -> Ended:
         try:
@@ -88,12 +84,12 @@ class Activation:
         except NeverBeganError:
             raise
         except StepError as error:
-            self.error = error
+            self._verdict.error = error
             await self._back(error)
         except Exception:
             await self._back(StepError("a bug in the orchestrator"))
             raise
-        return await self._told()
+        return await self._verdict.told()
 
     async def _forward(self, *, begin: bool = False) -> None:
         attempt = self._lifeline.attempt
@@ -106,14 +102,13 @@ class Activation:
                 return
             await self._activated()
         with self._work.step(Phase.PROVE):
-            await self._work.session.interrupt.unless_wished(self._lifeline.contact())
-            self._require(AttemptState.CHECKING)
+            await self._contact()
             await self._look()
         await self._verify()
         self._work.session.interrupt.check()
         with self._work.step(Phase.COMMIT):
             await self._look()
-            self._confirmed = True
+            self._verdict.confirmed = True
             await self._lifeline.confirm()
             await self._committed()
 
@@ -122,7 +117,18 @@ class Activation:
             await self._work.session.interrupt.unless_wished(self._lifeline.past(state))
         self._require(AttemptState.WAITING, AttemptState.CHECKING)
         if self._lifeline.attempt.exit_code == prove.ACCEPTED_EXIT:
-            self._warn("activation ended with exit 4: units failed; the log names them")
+            self._verdict.warn("activation ended with exit 4: units failed; the log names them")
+
+    async def _contact(self) -> None:
+        try:
+            await self._work.session.interrupt.unless_wished(self._lifeline.contact())
+        except InterruptedStepError:
+            raise
+        except StepError as error:
+            error.message = f"nobody gets in after its activation: {error.message}"
+            error.hint = "see what the new system does to network, sshd, users and sudo"
+            raise
+        self._require(AttemptState.CHECKING)
 
     async def _verify(self) -> None:
         """Verify, for as long as the guard waits for it: a host may boot, a deadline pass."""
@@ -154,7 +160,7 @@ class Activation:
         text = f"units that fail now and did not before: {', '.join(sorted(failed))}"
         if self._work.host.guard.failed_units is NewlyFailed.ROLL_BACK:
             raise StepError(text, hint="to keep such a system: `guard: {failed_units: report}`")
-        self._warn(text)
+        self._verdict.warn(text)
 
     def _require(self, *states: AttemptState) -> None:
         """Raise where the guard went another way than wanted."""
@@ -178,86 +184,6 @@ class Activation:
                 await self._lifeline.back(error.message)
             except StepError as second:
                 self._work.log(second.message)
-
-    async def _told(self) -> Ended:
-        """Say where the host is, by what it says itself: the guard's word is no proof."""
-        attempt = self._lifeline.attempt
-        try:
-            now = await self._lifeline.state()
-        except StepError as unknown:
-            return self._unknown(unknown)
-        if now.attempt is not None and now.attempt.token == attempt.token:
-            attempt = self._lifeline.attempt = now.attempt
-        if attempt.state is AttemptState.DONE:
-            return self._there(attempt, now)
-        if not attempt.state.in_flight:
-            await self._lifeline.seen()
-        return self._returned(attempt, now)
-
-    def _there(self, attempt: Attempt, now: HostState) -> Deployed | Failed:
-        if wrong := prove.reached(now, attempt):
-            return self._failed(f"{prove.in_words(now)}; {wrong}")
-        for what in (self.error.message if self.error else "", attempt.why):
-            if what:
-                self._warn(what)
-        if attempt.goal.commits and not now.boot_source.is_boot_loader:
-            self._warn("the boot loader's default cannot be read there; the profile was proved")
-        return Deployed(
-            reason=prove.change(attempt),
-            out_path=attempt.target,
-            goal=attempt.goal,
-            warnings=tuple(self._warnings),
-        )
-
-    def _returned(self, attempt: Attempt, now: HostState) -> RolledBack | Failed:
-        wrong = prove.is_back(now, attempt.before)
-        if attempt.state is AttemptState.STUCK:
-            wrong = f"going back did not end well: {attempt.why}"
-        elif attempt.state.in_flight:
-            wrong = goes_on(attempt, within=self._lifeline.left, confirmed=self._confirmed)
-        if wrong:
-            return self._failed(f"{prove.in_words(now)}; {wrong}")
-        error = self._error()
-        state = f"{prove.in_words(now)}, as before"
-        if attempt.why and attempt.why != error.message:
-            state += f"; its guard went back because: {attempt.why}"
-        problem = problem_of(error, state)
-        return RolledBack(error.message, attempt.target, problem)
-
-    def _unknown(self, unknown: StepError) -> Failed:
-        """Nobody answers: say what goes on there as far as that can be known."""
-        error = self._error()
-        error.command = unknown.command or error.command
-        error.hint = "look once it answers: the next deployment tells how it ended, and goes on"
-        return self._failed(f"not known ({unknown.message}); {self._going_on()}")
-
-    def _left_alone(self) -> Failed:
-        """A person would not wait: say what goes on there."""
-        attempt = self._lifeline.attempt
-        self.error = StepError(
-            "left before the host reached a proven state",
-            hint="deploy it again: that tells how it ended, and goes on from there",
-            command=self._lifeline.line.executor.repeat(("cat", "/run/orchestrator/attempt")),
-        )
-        self.error.step = step_name(self._work.phase)
-        return self._failed(f"{self._going_on()}; before, {prove.in_words(attempt.before)}")
-
-    def _going_on(self) -> str:
-        lifeline = self._lifeline
-        return goes_on(lifeline.attempt, within=lifeline.left, confirmed=self._confirmed)
-
-    def _failed(self, host_state: str) -> Failed:
-        error = self._error()
-        return Failed(error.message, problem_of(error, host_state), self._lifeline.attempt.target)
-
-    def _error(self) -> StepError:
-        if self.error is None:
-            self.error = StepError("the host is not what its guard said")
-        return self.error
-
-    def _warn(self, text: str) -> None:
-        self._warnings.append(text)
-        self._work.notice(text, warning=True)
 
     def _by_hand(self) -> str:
         attempt = self._lifeline.attempt

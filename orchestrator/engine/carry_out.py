@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.engine.activation import Activation, Ended
+from orchestrator.engine.activation import Activation
 from orchestrator.engine.attempt import attempt_of, require_return
 from orchestrator.engine.delivery import build, deliver
 from orchestrator.engine.left_behind import take_up
@@ -17,6 +17,7 @@ from orchestrator.engine.lock import held, refuse_if_taken
 from orchestrator.engine.preflight import foresee, preflight
 from orchestrator.engine.reboot import reboot
 from orchestrator.engine.switching import live_or_booted, told, until_booted
+from orchestrator.engine.verdict import Ended
 from orchestrator.engine.waiting import overtaken
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError

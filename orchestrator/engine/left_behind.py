@@ -9,8 +9,9 @@ from typing import assert_never
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.guard import verbs
-from orchestrator.engine.activation import Activation, Ended, WentBackError
+from orchestrator.engine.activation import Activation, WentBackError
 from orchestrator.engine.line import Line
+from orchestrator.engine.verdict import Ended
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.guard import AttemptState

@@ -60,8 +60,6 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
         confirmed: Whether it may have been told to commit.
     """
     old = _words(attempt.before.running)
-    if confirmed:
-        return f"its guard makes {attempt.target.short} its boot default, or goes back to {old}"
     match attempt.state:
         case AttemptState.DONE:
             return f"its guard is done: {attempt.target.short} is there to stay"
@@ -73,6 +71,8 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
             return f"its guard is going back to {old}"
         case AttemptState.COMMITTING:
             return f"its guard is making {attempt.target.short} its boot default"
+        case _ if confirmed:
+            return f"its guard keeps {attempt.target.short}, or goes back to {old}"
         case _:
             return f"its guard goes back to {old} by itself, within {within:.0f} s"
 

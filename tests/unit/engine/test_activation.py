@@ -262,7 +262,9 @@ def test_nobody_can_log_in_any_more(bench: Bench) -> None:
     host.goes_wrong("in return", then(lets_in))
     outcome = bench.deploy()
     assert isinstance(outcome, RolledBack)
-    assert outcome.problem.message == "me@192.0.2.1 refused the login"
+    assert outcome.problem.message == (
+        "nobody gets in after its activation: me@192.0.2.1 refused the login"
+    )
     assert host.state == ALL_OLD
 
 
