@@ -233,6 +233,7 @@ def test_a_guard_that_is_killed_goes_on(host: GuardHost, state: str) -> None:
         if state == "committing":
             host.do(verbs.confirm(host.inside, token))
     host.kill_guard(token)
+    until(lambda: "Scheduled restart" in host.journal())
     if state in ("activating", "committing"):
         attempt = host.ended(token, RETURNED)
         assert attempt.why.startswith("the guard was ended while it")
