@@ -26,6 +26,9 @@ LOOK_SECONDS = 20.0
 """For how long one question waits on the host for the attempt's next state."""
 
 
+PATIENCE_SECONDS = 20.0
+"""For how long a new connection is tried before it is seen whether that still makes sense."""
+
 WATCH_SECONDS = 3.0
 """Between two looks at a guard that waits while the host is verified."""
 
@@ -200,4 +203,4 @@ class Lifeline:
                 await asyncio.sleep(line.RECONNECT_SECONDS)
                 if isinstance(error, UnreachableError):
                     with contextlib.suppress(StepError):
-                        await self.line.replace(executor, 0)
+                        await self.line.replace(executor, until - self._clock())

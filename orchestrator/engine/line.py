@@ -14,7 +14,14 @@ from orchestrator.errors import StepError, UnreachableError
 T = TypeVar("T")
 
 RECONNECT_SECONDS = 1.0
-"""Between two tries to reach a host again."""
+"""Between the first two tries to reach a host again; each later pause is longer by this."""
+
+LONGEST_PAUSE = 30.0
+"""Between two tries at the most.
+
+OpenSSH refuses an address for a while that often came and did not log in, as tries do that a hung
+host meets all at once when it goes on: ``PerSourcePenalties`` in sshd_config(5), from 15 tries on.
+"""
 
 SHORT_SECONDS = 30.0
 """For a command on the host that does nothing slow."""
@@ -37,6 +44,8 @@ class Line:
         self._work = work
         self._stack = stack
         self._renewing = asyncio.Lock()
+        self._tries = 0
+        self._tried = 0.0
 
     async def ask(self, question: Callable[[Executor], Awaitable[T]]) -> T:
         """Ask something that may be asked twice; a connection that is lost meanwhile is made anew.
@@ -83,11 +92,27 @@ class Line:
         clock = asyncio.get_running_loop()
         deadline = clock.time() + seconds
         while True:
+            await self._pause(deadline)
             try:
-                self.executor = await self._work.connect(self._stack)
+                self.executor = await self._try()
             except UnreachableError:
                 if clock.time() + RECONNECT_SECONDS > deadline:
                     raise
-                await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 return
+
+    async def _pause(self, deadline: float) -> None:
+        """Let some time pass since the last try that failed, and leave some for the next."""
+        now = asyncio.get_running_loop().time()
+        pause = min(self._tries * RECONNECT_SECONDS, LONGEST_PAUSE)
+        await asyncio.sleep(max(0.0, min(self._tried + pause - now, (deadline - now) / 2)))
+
+    async def _try(self) -> Executor:
+        try:
+            executor = await self._work.connect(self._stack)
+        except StepError:
+            self._tries += 1
+            self._tried = asyncio.get_running_loop().time()
+            raise
+        self._tries = 0
+        return executor

@@ -184,7 +184,13 @@ def _arm_profile(ground: Ground) -> None:
 
 def _enter_commit(scene: Scene) -> None:
     scene.reach("commit")
-    until(lambda: "nix-env" in scene.ground.inside.sh("ps -eo comm"), _REACH, "nix-env --set")
+    waits = "ps -eo comm | grep -c nix-env || :"
+    until(
+        lambda: scene.ground.inside.sh(waits).strip() != "0" or scene.deployment.over,
+        _REACH,
+        "nix-env --set",
+    )
+    assert not scene.deployment.over, f"the profile was not held: {scene.deployment.result}"
 
 
 def _release_commit(scene: Scene) -> None:

@@ -39,10 +39,11 @@ class Work:
     def __init__(self, *fails: StepError) -> None:
         self.fails = list(fails)
         self.made = 0
+        self.takes = 0.0
 
     async def connect(self, _: object) -> Way:
         """Make a connection."""
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.takes)
         if self.fails:
             raise self.fails.pop(0)
         self.made += 1
@@ -124,6 +125,37 @@ def test_a_host_that_stays_away_leaves_the_old_connection_in_use() -> None:
         assert line.executor is way
 
     assert play(scene, *[UnreachableError("no route")] * 100).made == 0
+
+
+def test_a_host_that_hangs_is_not_tried_so_often_that_it_refuses_us() -> None:
+    """It meets all tries when it goes on; sshd then keeps an address out from 15 on."""
+
+    async def scene(line: Line, _: Way) -> None:
+        line._work.takes = 4.0  # type: ignore[attr-defined]
+        with pytest.raises(UnreachableError):
+            await line.renew(100)
+
+    left = len(play(scene, *[UnreachableError("no answer")] * 100).fails)
+    assert 5 < 100 - left < 15
+
+
+def test_tries_are_counted_over_all_who_try() -> None:
+    """One who asks again and again does not begin anew each time; one that succeeds does."""
+    gone = UnreachableError("no answer")
+
+    async def scene(line: Line, _: Way) -> None:
+        clock = asyncio.get_running_loop()
+        for seconds in (2.0, 2.0):
+            with pytest.raises(UnreachableError):
+                await line.renew(seconds)
+        begun = clock.time()
+        await line.renew(60)
+        assert clock.time() - begun > 3
+        begun = clock.time()
+        await line.renew(60)
+        assert clock.time() - begun < 1
+
+    assert play(scene, *[gone] * 5).made == 2
 
 
 def test_a_refused_login_is_told_at_once() -> None:
