@@ -7,12 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError
+from orchestrator.errors import RefusedError
+from orchestrator.model.check import Check
 
 _HINT = (
     "give it with --ask-sudo-password, or set security.sudo.wheelNeedsPassword = false "
     "for the deploy user's group"
 )
+
+_ANYTHING = ("/bin/sh", "-c", "true")
+"""What is needed of sudo: a shell, which whatever is done there runs in."""
 
 RunPlain = Callable[[Sequence[str], bytes], Awaitable[CommandResult]]
 """Runs a command as the login user: its argv and what it reads."""
@@ -73,7 +77,7 @@ class Sudo:
         """Give the command that runs as root, and what its standard input must begin with.
 
         Raises:
-            StepError: Root is not to be had.
+            RefusedError: Root is not to be had.
         """
         if not self._needed:
             return argv, b""
@@ -87,15 +91,19 @@ class Sudo:
     async def _check(self) -> None:
         """Find out once whether sudo wants a password, so that no command ever reads one."""
         if not self._allowed:
-            raise StepError("root is needed there, and the inventory says `sudo: false`")
-        free = await self._run(("sudo", "-n", "-k", "true"), b"")
+            raise _refused("root is needed there, and the inventory says `sudo: false`")
+        free = await self._run(("sudo", "-n", "-k", *_ANYTHING), b"")
         if free.rc == 0:
             self._password = None
             return
         if self._password is None:
-            raise StepError(
+            raise _refused(
                 "root is needed there and sudo asks for a password", hint=_HINT, stderr=free.err
             )
-        asked = await self._run(sudo_argv(("true",), self._password), self._password.line)
+        asked = await self._run(sudo_argv(_ANYTHING, self._password), self._password.line)
         if asked.rc != 0:
-            raise StepError("sudo refused the password that was given", stderr=asked.err)
+            raise _refused("sudo refused the password that was given", stderr=asked.err)
+
+
+def _refused(message: str, *, hint: str | None = None, stderr: str = "") -> RefusedError:
+    return RefusedError(message, hint=hint, stderr=stderr, checks=(Check.SUDO.value,))

@@ -12,7 +12,7 @@ from orchestrator.adapters import local, process
 from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.sudo import SudoPassword, sudo_argv
-from orchestrator.errors import StepError
+from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.host import Connect, Host
 
 HOST = Host("p620", "p620", Connect("192.0.2.1"), machine_id="0123")
@@ -85,7 +85,8 @@ def test_sudo_is_tried_once(log: Path) -> None:
     """Whether the password is right is found out once, and not with every command."""
     cat(LocalExecutor(HOST, SudoPassword(SECRET)), times=3)
     lines = log.read_text().splitlines()
-    assert lines == ["-n -k true", "-k -S -p  -- true", *["-k -S -p  -- cat"] * 3]
+    asked = ["-n -k /bin/sh -c true", "-k -S -p  -- /bin/sh -c true"]
+    assert lines == [*asked, *["-k -S -p  -- cat"] * 3]
 
 
 def test_a_wrong_password_is_told(log: Path) -> None:
@@ -102,6 +103,8 @@ def test_a_password_that_is_wanted_and_not_given(log: Path) -> None:
         cat(LocalExecutor(HOST))
     assert caught.value.hint is not None
     assert "--ask-sudo-password" in caught.value.hint
+    assert isinstance(caught.value, RefusedError)
+    assert caught.value.checks == ("sudo",)
 
 
 def test_without_root_sudo_is_not_called(log: Path) -> None:
