@@ -6,6 +6,7 @@ printf '%s' "$units" > $out/units
 printf '%s' "$carriedOptions" > $out/carried.json
 printf '%s' "$pieces" > $out/pieces
 printf '%s' "$kernelParams" > $out/kernel-params
+printf '%s' "$inhibitors" > $out/switch-inhibitors
 ln -s "$kernel/bzImage" $out/kernel
 ln -s "$kernel" $out/kernel-modules
 ln -s "$initrd" $out/initrd

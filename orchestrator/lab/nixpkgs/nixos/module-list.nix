@@ -3,6 +3,7 @@
   ./activation.nix
   ./boot.nix
   ./etc.nix
+  ./inhibitors.nix
   ./networking.nix
   ./openssh.nix
   ./packages.nix

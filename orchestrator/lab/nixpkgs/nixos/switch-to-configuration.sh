@@ -42,6 +42,25 @@ install_boot_loader() {
   done
 }
 
+# As NixOS's check before a switch: a component that both generations name must be the same in both.
+changes() {
+  sed -n 's/^\(".*"\):\(".*"\),*$/\1 \2/p' /run/current-system/switch-inhibitors |
+    while read -r name old; do
+      new=$(sed -n 's/,*$//;'"s/^$name://p" "$system/switch-inhibitors")
+      if [ -n "$new" ] && [ "$new" != "$old" ]; then echo "$name : $old -> $new"; fi
+    done
+} 2>/dev/null
+case $action in
+switch | test)
+  if [ "${NIXOS_NO_CHECK-}" != 1 ] && [ -n "$(changes)" ]; then
+    echo "There are changes to critical components of the system:"
+    changes
+    echo "Pre-switch check 'switchInhibitors' failed"
+    exit 1
+  fi >&2
+  ;;
+esac
+
 # Two at once would plan against each other's half-done work.
 if [ "$action" != dry-activate ]; then
   exec 9> /run/switch-to-configuration.lock

@@ -102,6 +102,7 @@ in
           boot = "${./boot.sh}";
           inherit (config.system.build.bootParts) kernel initrd systemd;
           kernelParams = config.system.build.bootParts.params;
+          inherit (config.system.build) inhibitors;
           pieces = config.system.build.activationPieces;
           units = config.system.build.units;
           wants = config.system.build.unitWants;
