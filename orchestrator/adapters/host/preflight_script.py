@@ -1,7 +1,8 @@
 """The shell that tells what a deployment takes of a host; constants, as in ``scripts``.
 
-Nothing is changed there and no lock is taken, not even for a moment: whether a file is locked is
-read from ``/proc/locks``, see proc_locks(5).
+Nothing is changed there, and no lock is taken, not even for a moment: whoever wants it then would
+give up. ``/proc/locks`` does not tell of one whose taker has ended, so who has the file open is
+looked up.
 """
 
 from __future__ import annotations
@@ -76,20 +77,17 @@ files target "$1"
 """
 
 _ACTIVATION = r"""
-# Who has locked a file, if anybody has: `by COMMAND (process NUMBER)`.
-locked() { # locked FILE
+# Who has a lock's file open has locked it, or is about to; one of them is enough. ($1 the file)
+user() {
   [ -e "$1" ] || return 0
-  set -- "$1" $(stat -c '%d %i' "$1")
-  major=$((($2 >> 8) & 0xfff)) minor=$((($2 & 0xff) | (($2 >> 12) & 0xfff00)))
-  inode=$(printf '%02x:%02x:%s' "$major" "$minor" "$3")
-  while read -r _ kind _ _ process file _; do
-    [ "$kind $file" = "FLOCK $inode" ] || continue
-    by=$(tr '\0\n' '  ' < "/proc/$process/cmdline")
-    printf 'activation=%s is locked by %s(process %s)\n' "$1" "${by:-another program }" "$process"
-  done < /proc/locks
+  process=$(ls -n /proc/[0-9]*/fd |
+    sed -n "\\|^/proc/|{s|^/proc/\([0-9]*\)/fd:\$|\1|;h;};\\|-> $1\$|{g;p;q;}")
+  [ -n "$process" ] || return 0
+  printf 'activation=%s(process %s) has locked %s\n' \
+    "$(tr '\0\n' '  ' < "/proc/$process/cmdline")" "$process" "$1"
 } 2>/dev/null
-locked /run/nixos/switch-to-configuration.lock
-locked /run/switch-to-configuration.lock
+user /run/nixos/switch-to-configuration.lock
+user /run/switch-to-configuration.lock
 if units=$(systemctl list-units --plain --no-legend --no-pager \
   --state=active,activating,reloading,deactivating \
   'nixos-rebuild-*.service' 'nixos-upgrade*.service' 2>/dev/null); then
@@ -100,9 +98,15 @@ fi
 """
 
 _INHIBITORS = r"""
-[ "$2" != boots ] || printf 'inhibitors=%s\n' "$(busctl --json=short call \
-  org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager \
-  ListInhibitors 2>/dev/null)"
+# Where there is no logind, nothing holds a boot up.
+if [ "$2" != boots ]; then
+  :
+elif systemctl is-active --quiet systemd-logind; then
+  printf 'inhibitors=%s\n' "$(busctl --json=short call org.freedesktop.login1 \
+    /org/freedesktop/login1 org.freedesktop.login1.Manager ListInhibitors 2>/dev/null)"
+else
+  echo 'inhibitors={"data":[[]]}'
+fi
 """
 
 # Answer with `key=value` lines, to `end=`; then, of a closure on standard input, with the paths
