@@ -173,14 +173,15 @@ def test_the_log_is_told_as_it_grows(host: GuardHost) -> None:
 
 def test_both_systems_are_kept_from_collection_meanwhile(host: GuardHost) -> None:
     """The new system, and all that going back needs; afterwards nothing of ours keeps them."""
-    target = host.system("kept")
-    odd = host.system("odd")
-    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {odd}")
-    host.sh(f"{odd}/bin/switch-to-configuration boot")
-    token = host.checking(target)
-    host.sh("nix-env --profile /nix/var/nix/profiles/system --delete-generations old")
+    ran = host.system("ran")
+    target = host.system("kept", "[ $1 != test ] || sleep 2")
+    host.sh(f"{ran}/bin/switch-to-configuration test")
     dead = "nix-store --gc --print-dead 2>/dev/null"
+    token = host.start(target).token
+    host.until(token, AttemptState.ACTIVATING)
     assert target.path not in host.sh(dead)
+    host.until(token, WAITING)
+    assert ran.path not in host.sh(dead)
     host.do(verbs.back(host.inside, token, "enough"))
     host.ended(token, RETURNED)
     assert target.path in host.sh(dead)
