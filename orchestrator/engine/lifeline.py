@@ -202,5 +202,6 @@ class Lifeline:
                 self._work.log(f"{error.message}; trying again")
                 await asyncio.sleep(line.RECONNECT_SECONDS)
                 if isinstance(error, UnreachableError):
+                    patience = min(PATIENCE_SECONDS, until - self._clock())
                     with contextlib.suppress(StepError):
-                        await self.line.replace(executor, until - self._clock())
+                        await self.line.replace(executor, patience)
