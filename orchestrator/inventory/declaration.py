@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.inventory.containers import Key, ListOf, Named, Record
 from orchestrator.inventory.kinds import (
+    AmountOrText,
     Boolean,
     Duration,
     Facts,
@@ -14,6 +15,7 @@ from orchestrator.inventory.kinds import (
     Word,
 )
 from orchestrator.model.host import Absent, NewlyFailed
+from orchestrator.model.rollout import WhenSpent
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -296,13 +298,38 @@ _BUILDER = Text(
     _MACHINE,
 )
 
+_BATCH = Key("batch", AmountOrText(), "How many hosts at a time: a number, or such as 25%.")
+_PAUSE = Key("pause", Duration(zero=True), "Time between two waves.")
+_SELECTOR = Text("a selector, such as tag:canary", r"[^\x00-\x1f\x7f-][^\x00-\x1f\x7f]{0,1999}")
+_STAGE = Record(
+    "a stage",
+    (Key("hosts", _SELECTOR, "A selector of its hosts."), _BATCH, _PAUSE, _DESCRIPTION),
+    required=("hosts",),
+)
+_ROLLOUT = Record(
+    "rollout",
+    (
+        Key("canary", AmountOrText(_SELECTOR), "Who goes first: a number, a share, a selector."),
+        _BATCH,
+        _PAUSE,
+        Key("budget", AmountOrText(), "How many hosts must fail for the rollout to be stopped."),
+        Key(
+            "when_spent",
+            Word(tuple(what.value for what in WhenSpent)),
+            "What becomes of hosts that were deployed, once so many failed.",
+        ),
+        Key("stages", Named("stage", NAME, _STAGE), "Stages, one after the other, in this order."),
+    ),
+)
+
 # Sections that are told once, over all files; the others have entries by name.
-SINGLE = ("fleet", "limits", "builders", "defaults")
+SINGLE = ("fleet", "limits", "rollout", "builders", "defaults")
 DOCUMENT = Record(
     "an inventory file",
     (
         Key("fleet", _FLEET, "The fleet as a whole."),
         Key("limits", _LIMITS, "How much may be under way at once, over the whole fleet."),
+        Key("rollout", _ROLLOUT, "How deployments go over the hosts: who first, how many at once."),
         Key("builders", ListOf(_BUILDER), "Machines that build for this one; else Nix's own."),
         Key("caches", Named("cache", NAME, _CACHE), "Binary caches that hosts fetch from."),
         Key("users", Named("user", ACCOUNT, _USER), "Accounts that hosts may have."),

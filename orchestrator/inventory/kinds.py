@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from orchestrator.inventory.mistake import Mistakes, Place, printable, quoted
 from orchestrator.inventory.node import Ambiguous, Mapping, Node, Scalar, Sequence, describe
 from orchestrator.inventory.tree import Fields, Items, Leaf, Origin, Tree
 from orchestrator.model.memory import SIZE, parse_size
+from orchestrator.model.rollout import AMOUNT, Amount
 
 JsonSchema = dict[str, Any]
 
@@ -250,6 +252,35 @@ class Duration:
         low: JsonSchema = {"minimum": 0} if self.zero else {"exclusiveMinimum": 0}
         number = {"type": "number", "maximum": int(self.days * _DAY)} | low
         return {"anyOf": [number, {"type": "string", "pattern": f"^(?:{_DURATION.pattern})$"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class AmountOrText:
+    """A number of hosts from 1 on, or a percentage of them.
+
+    Attributes:
+        text: What else it may be.
+    """
+
+    text: Text | None = None
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read an amount; its leaf has an :class:`Amount`, or the other text."""
+        value = node.value if isinstance(node, Scalar) else None
+        if type(value) in (int, str):
+            with contextlib.suppress(ValueError):
+                return reading.leaf(Amount.parse(str(value)), node)
+        if self.text is not None and isinstance(value, str):
+            return self.text.read(node, reading)
+        more = f", or {self.text.expected}" if self.text else ""
+        reading.wrong(node, f"a number of hosts, from 1 on, or such as 25%{more}")
+        return None
+
+    def schema(self) -> JsonSchema:
+        """An integer or a string."""
+        number = {"type": "integer", "minimum": 1, "maximum": 999_999}
+        text = self.text.schema() if self.text else {"type": "string", "pattern": f"^(?:{AMOUNT})$"}
+        return {"anyOf": [number, text]}
 
 
 @dataclass(frozen=True, slots=True)

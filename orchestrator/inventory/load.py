@@ -18,6 +18,7 @@ from orchestrator.inventory.sections import read_sections
 from orchestrator.inventory.suites import SECTION, Suites, check_suites
 from orchestrator.inventory.tree import Fields, Resolved, flatten, plain
 from orchestrator.model.host import Cache, Fleet, Limits, User
+from orchestrator.model.rollout import RolloutPolicy, Stage, WhenSpent
 
 # https://nix.dev/manual/nix/latest/command-ref/new-cli/nix3-flake#url-like-syntax
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:.*")
@@ -91,6 +92,7 @@ def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Flee
         limits=Limits(**values.get("limits", {})),
         builders=values.get("builders", ()),
         caches=caches,
+        rollout=_rollout(values.get("rollout", {})),
     )
 
 
@@ -108,6 +110,19 @@ def _cache(root: Path, name: str, values: Mapping[str, Any]) -> Cache:
     if "secret_key" in said:
         said["secret_key"] = str(root / Path(said["secret_key"]).expanduser())
     return Cache(name, **said)
+
+
+def _rollout(values: dict[str, Any]) -> RolloutPolicy:
+    said = dict(values)
+    if "when_spent" in said:
+        said["when_spent"] = WhenSpent(said["when_spent"])
+    if "stages" in said:
+        said["stages"] = tuple(_stage(name, stage) for name, stage in said["stages"].items())
+    return RolloutPolicy(**said)
+
+
+def _stage(name: str, values: Mapping[str, Any]) -> Stage:
+    return Stage(name, **{key: values[key] for key in values if key != "description"})
 
 
 def _user(name: str, values: Mapping[str, Any]) -> User:

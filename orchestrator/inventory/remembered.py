@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.inventory.folder import FOLDER, inventory_names, own_suites, shared_suites
 from orchestrator.model import host as model
+from orchestrator.model import rollout
 from orchestrator.model.host import Fleet
 
 if TYPE_CHECKING:
@@ -143,8 +144,9 @@ def _decoded(value: Any) -> object:
     below = {key: _decoded(entry) for key, entry in value.items() if key != _TYPE}
     if _TYPE not in value:
         return below
-    kind = getattr(model, value[_TYPE])
-    if not isinstance(kind, type) or kind.__module__ != model.__name__:
+    name = value[_TYPE]
+    kind = getattr(rollout, name) if hasattr(rollout, name) else getattr(model, name)
+    if not isinstance(kind, type) or kind.__module__ not in (model.__name__, rollout.__name__):
         raise ValueError(f"{kind} is no type of the fleet's")
     return kind(**below)
 

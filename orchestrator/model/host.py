@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from orchestrator.model.rollout import RolloutPolicy
+
 # One label of a host name: RFC 1123 section 2.1, in lower case as NixOS wants it.
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
@@ -234,6 +236,7 @@ class Fleet:
         builders: Machines that build for this one, as Nix's ``builders`` takes them; none means
             those that Nix is set to use.
         caches: By name.
+        rollout: How deployments go over the hosts.
     """
 
     name: str
@@ -244,3 +247,4 @@ class Fleet:
     limits: Limits = Limits()
     builders: tuple[str, ...] = ()
     caches: Mapping[str, Cache] = field(default_factory=dict)
+    rollout: RolloutPolicy = field(default_factory=RolloutPolicy)

@@ -1,0 +1,122 @@
+"""How a deployment goes over the hosts: who goes first, how many at a time, when it is stopped."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Self
+
+AMOUNT = r"[1-9][0-9]{0,5}|(?:[1-9][0-9]?|100)%"
+"""A regular expression: a number of hosts, or a percentage."""
+
+DEFAULT_BUDGET = 1
+"""Hosts that must fail before a rollout is stopped, where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number of hosts, or a percentage of them.
+
+    Attributes:
+        number: From 1 on; of a percentage, up to 100.
+    """
+
+    number: int
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``3`` or ``25%``.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        if re.fullmatch(AMOUNT, text) is None:
+            raise ValueError(f"{text!r} is neither a number of hosts, from 1 on, nor 1% to 100%")
+        return cls(int(text.removesuffix("%")), text.endswith("%"))
+
+    def of(self, total: int) -> int:
+        """How many of ``total`` hosts that is; a percentage is rounded up."""
+        return -(-total * self.number // 100) if self.percent else self.number
+
+    def __str__(self) -> str:
+        return f"{self.number}%" if self.percent else str(self.number)
+
+
+class WhenSpent(Enum):
+    """What becomes of hosts that were deployed, once too many others failed."""
+
+    STOP = "stop"
+    ROLL_BACK_WAVE = "roll-back-wave"
+    ROLL_BACK_RUN = "roll-back-run"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Hosts that come before those of the next stage, such as ``lab`` before ``production``.
+
+    Attributes:
+        name: What the stage is called.
+        hosts: A selector.
+        batch: How many at a time, in this stage; else as everywhere.
+        pause: Seconds after each of its waves; else as everywhere.
+    """
+
+    name: str
+    hosts: str
+    batch: Amount | None = None
+    pause: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPolicy:
+    """How a fleet is gone over. What is ``None`` is not said.
+
+    Attributes:
+        canary: Who goes first: a number or percentage of hosts, or a selector.
+        batch: How many hosts at a time, after those.
+        pause: Seconds between two waves.
+        budget: How many hosts must fail for the rollout to be stopped.
+        when_spent: What is done then, besides going no further.
+        stages: In their order; hosts that are in none come last.
+        at_once: Whether everybody is deployed at the same time, whatever else is said.
+    """
+
+    canary: Amount | str | None = None
+    batch: Amount | None = None
+    pause: float | None = None
+    budget: Amount | None = None
+    when_spent: WhenSpent | None = None
+    stages: tuple[Stage, ...] | None = None
+    at_once: bool | None = None
+
+    def over(self, other: RolloutPolicy) -> RolloutPolicy:
+        """This policy, and the other one's where this one says nothing."""
+        names = (field.name for field in fields(self))
+        mine = {name: getattr(self, name) for name in names}
+        return RolloutPolicy(
+            **{
+                name: getattr(other, name) if value is None else value
+                for name, value in mine.items()
+            }
+        )
+
+    def most_failures(self, total: int) -> int:
+        """How many of ``total`` hosts must fail for the rollout to be stopped."""
+        return DEFAULT_BUDGET if self.budget is None else self.budget.of(total)
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Hosts that are deployed at the same time.
+
+    Attributes:
+        name: Such as ``canary`` or ``batch 2 of 3``.
+        hosts: Their names, in the inventory's order; never none.
+        pause: Seconds after it, before the next one.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    pause: float = 0.0
