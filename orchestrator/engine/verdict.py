@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from orchestrator.engine.lifeline import Lifeline
 from orchestrator.engine.work import HostWork, problem_of, step_name
 from orchestrator.errors import StepError
@@ -9,7 +11,7 @@ from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.outcome import Deployed, Failed, RolledBack
 from orchestrator.model.state import HostState
 from orchestrator.plan import prove
-from orchestrator.plan.attempts import goes_on
+from orchestrator.plan.attempts import goes_on, whose
 
 Ended = Deployed | RolledBack | Failed
 """The outcomes of a host that was changed."""
@@ -84,8 +86,8 @@ class Verdict:
         wrong = prove.is_back(now, attempt.before)
         if attempt.state is AttemptState.STUCK:
             wrong = f"going back did not end well: {attempt.why}"
-        elif attempt.state.in_flight:
-            wrong = self._going_on()
+        elif attempt.state.in_flight and now.attempt is not None:
+            wrong = self._not_ended(now.attempt)
         if wrong:
             return self._failed(f"{prove.in_words(now)}; {wrong}")
         error, state = self._error(), f"{prove.in_words(now)}, as before"
@@ -99,6 +101,11 @@ class Verdict:
         error.command = unknown.command or error.command
         error.hint = "look once it answers: the next deployment tells how it ended, and goes on"
         return self._failed(f"not known ({unknown.message}); {self._going_on()}")
+
+    def _not_ended(self, found: Attempt) -> str:
+        if found.token != self._lifeline.attempt.token:
+            return f"another deployment took its place: {whose(found, datetime.now(UTC))}"
+        return self._going_on()
 
     def _going_on(self) -> str:
         lifeline = self._lifeline

@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError
+from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Guard, NewlyFailed
@@ -487,6 +487,33 @@ def test_a_long_verification_is_watched_and_ends_well(bench: Bench) -> None:
     bench.verify_seconds = 100.0
     assert isinstance(bench.deploy(), Deployed)
     assert bench.host.calls.count("await") > 20
+
+
+def test_another_deployment_in_its_place_is_told(bench: Bench) -> None:
+    """Where a deployer was cut off for so long that another one took over, nothing is claimed."""
+
+    def another(host: FakeHost) -> None:
+        host.guard.lines |= {"token": "8-else", "run": "8", "who": "bob@sofa"}
+
+    bench.host.goes_wrong("confirm", another)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert "another deployment took its place: run 8 of bob@sofa" in str(outcome.problem.host_state)
+    assert bench.host.guard.lines["token"] == "8-else"
+
+
+def test_a_host_that_forgot_all_of_it_is_where_its_state_says(bench: Bench) -> None:
+    """A power cut on a full disk: nothing goes on there, and what it runs is proof."""
+
+    def forgets(host: FakeHost) -> CommandResult | None:
+        host.guard.lines.clear()
+        host.running = host.boot_default
+        raise UnreachableError("the connection was lost")
+
+    bench.host.goes_wrong("confirm", forgets)
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert bench.host.state == ALL_OLD
 
 
 def test_a_login_that_can_do_nothing_is_no_contact(bench: Bench) -> None:
