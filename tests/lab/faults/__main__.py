@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ PAGE = Path(__file__).parents[3] / "docs/reliability.md"
 def main() -> int:
     """Do what the command line says; 1 where anything was not as it must be."""
     given = _parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if given.list:
         _say(*suite.CASES)
         return 0
@@ -30,9 +32,9 @@ def main() -> int:
         os.environ["ORCHESTRATOR_LAB_HOME"] = labs
         if given.random:
             return random_test.run(given.seed, given.minutes * 60, _say, given.round)
-        results = suite.run_all(cases, given.workers, _tell)
+        results = suite.run_all(cases, given.hosts, lambda result: _tell(result, given.keep))
     if given.keep:
-        results = table.keep(given.keep, results)
+        results = table.kept(given.keep)
     if given.write:
         table.write(PAGE, results)
     bad = sorted(f"{result.fault}@{result.phase}" for result in results if result.wrong)
@@ -48,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("cases", nargs="*", metavar="CASE", help="all where none is named")
     parser.add_argument("--list", action="store_true", help="name all cases and end")
-    parser.add_argument("--workers", type=int, default=2, help="hosts at the same time")
+    parser.add_argument("--hosts", type=int, default=2, help="how many at the same time")
     parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.name}")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="add to the results in FILE")
     parser.add_argument("--random", action="store_true", help="random faults, random moments")
@@ -58,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(result: Result) -> None:
+def _tell(result: Result, keep: Path | None) -> None:
+    if keep:
+        table.keep(keep, result)
     name = f"{result.fault}@{result.phase}"
     said = result.outcome or "killed"
     _say(f"{result.seconds:5.1f} s  {name:38} {result.end:10} {said:12} told by {result.told}")

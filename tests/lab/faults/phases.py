@@ -111,8 +111,11 @@ def _enter_connect(scene: Scene) -> None:
     scene.reach("ask", "login")
 
 
+def _arm_preflight(ground: Ground) -> None:
+    ground.hold("login", "nix_answers=")
+
+
 def _enter_preflight(scene: Scene) -> None:
-    # What comes after the build and before the preflight checks passes: it asks nothing new.
     scene.reach("preflight", "login")
 
 
@@ -201,7 +204,7 @@ PHASES = {
     phase.name: phase
     for phase in (
         Phase("connect", _enter_connect, _release_login, arm=_arm_login),
-        Phase("preflight", _enter_preflight, _release_login),
+        Phase("preflight", _enter_preflight, _release_login, arm=_arm_preflight),
         Phase("copy", _enter_copy, _release_copy, body=_PAYLOAD, arm=_slow),
         Phase(
             "activate", _enter_activate, _release_activate, _HOLD_ACTIVATION, arm=_arm_activation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import queue
 import tempfile
@@ -10,7 +11,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +84,8 @@ def run(ground: Ground, case: Case) -> Result:
     return result
 
 
-def run_all(cases: Iterable[Case], workers: int, tell: Callable[[Result], None]) -> list[Result]:
-    """Play cases, each worker on a host and a lab of its own; ``tell`` hears each result."""
+def run_all(cases: Iterable[Case], count: int, tell: Callable[[Result], None]) -> list[Result]:
+    """Play cases on so many hosts at once, each in a lab of its own; ``tell`` hears each result."""
     waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
     for case in cases:
         waiting.put(case)
@@ -104,14 +104,21 @@ def run_all(cases: Iterable[Case], workers: int, tell: Callable[[Result], None])
                     results.append(result)
                     tell(result)
 
-    count = min(workers, waiting.qsize())
+    count = min(count, waiting.qsize())
     with ThreadPoolExecutor(count) as pool:
-        for worker in [pool.submit(work) for _ in range(count)]:
-            worker.result()
+        workers = [pool.submit(work) for _ in range(count)]
+        try:
+            for worker in workers:
+                worker.result()
+        except BaseException:  # Ctrl-C too: each ends its case and its lab, and begins no other
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.get_nowait()
+            raise
     return results
 
 
-@contextmanager
+@contextlib.contextmanager
 def ground_of_its_own() -> Iterator[Ground]:
     """A ground in a temporary folder, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:

@@ -51,13 +51,19 @@ def write(page: Path, results: Iterable[Result]) -> None:
     page.write_text(f"{head}{BEGIN}\n\n{table(results)}\n\n{END}{tail}")
 
 
-def keep(file: Path, results: Iterable[Result]) -> list[Result]:
-    """Add results to those in a file; the newer of a case counts. Gives all."""
-    kept: dict[str, Result] = {}
-    if file.exists():
-        for fields in json.loads(file.read_text()):
-            old = Result(**{**fields, "wrong": tuple(fields["wrong"])})
-            kept[f"{old.fault}@{old.phase}"] = old
-    kept.update({f"{result.fault}@{result.phase}": result for result in results})
-    file.write_text(json.dumps([asdict(result) for result in kept.values()], indent=1))
-    return list(kept.values())
+def kept(file: Path) -> list[Result]:
+    """The results in a file; none where it is not there."""
+    if not file.exists():
+        return []
+    return [
+        Result(**{**fields, "wrong": tuple(fields["wrong"])})
+        for fields in json.loads(file.read_text())
+    ]
+
+
+def keep(file: Path, result: Result) -> None:
+    """Add a result to those in a file, in the place of an older one of the same case."""
+    others = [
+        each for each in kept(file) if (each.fault, each.phase) != (result.fault, result.phase)
+    ]
+    file.write_text(json.dumps([asdict(each) for each in (*others, result)], indent=1))
