@@ -19,7 +19,7 @@ from orchestrator.errors import StepError, UsageError
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup
     from orchestrator.model.host import Host
-    from orchestrator.model.lock import Lock
+    from orchestrator.model.state import HostState
 
 
 @click.group()
@@ -69,19 +69,19 @@ def steal(host: str, reason: str, yes: bool, target: Target) -> int:
     setup = open_setup(target)
     found = one_host(setup.fleet, host)
     try:
-        held = _live_lock(setup, found)
-        draw_lock(found.name, held, words())
-        if held is not None:
+        state = _ask(setup, found)
+        draw_lock(found.name, state, words())
+        if state.lock is not None and state.lock.is_live:
             _agree(found.name, yes=yes)
-            done = run(holds.steal(setup, found, held, reason))
-            draw_stolen(found.name, held, words(), done=done)
+            done = run(holds.steal(setup, found, state.lock, reason))
+            draw_stolen(found.name, state.lock, words(), done=done)
     except StepError as error:
         draw_step_error(found.name, error, words())
         return error.exit_code
     return 0
 
 
-def _live_lock(setup: Setup, host: Host) -> Lock | None:
+def _ask(setup: Setup, host: Host) -> HostState:
     from orchestrator.cli.loop import run
     from orchestrator.engine.status import ask_all
 
@@ -89,8 +89,7 @@ def _live_lock(setup: Setup, host: Host) -> Lock | None:
     if answer.state is None:
         assert answer.error is not None
         raise answer.error
-    held = answer.state.lock
-    return held if held and held.is_live else None
+    return answer.state
 
 
 def _agree(name: str, *, yes: bool) -> None:

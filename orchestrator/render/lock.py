@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from orchestrator.model.answer import Answer, HoldAnswer
 from orchestrator.model.lock import Hold, Lock
+from orchestrator.model.state import HostState
 from orchestrator.render.errors import draw_step_error
 from orchestrator.render.output import Colour, Output
-from orchestrator.render.standing import hold_json, lock_json
+from orchestrator.render.standing import hold_json, lock_json, standing
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 from orchestrator.render.text import clean
 
@@ -58,10 +59,13 @@ def _to_json(answer: Answer) -> dict[str, object]:
     return {"reachable": True, "lock": lock_json(state.lock), "hold": hold_json(state.hold)}
 
 
-def draw_lock(name: str, lock: Lock | None, words: Output) -> None:
-    """Say whose a host's lock is, before it is taken away."""
-    said = f"locked {lock.in_words(datetime.now(UTC))}" if lock else "nobody has its lock"
-    words.line(clean(f"{name}: {said}"))
+def draw_lock(name: str, state: HostState, words: Output) -> None:
+    """Say whose a host's lock is, and what is done there, before it is taken away."""
+    said = [text for text, _ in standing(state, datetime.now(UTC))]
+    if state.lock is None or not state.lock.is_live:
+        said = ["nobody has its lock"]
+    for text in said:
+        words.line(clean(f"{name}: {text}"))
 
 
 def draw_stolen(name: str, lock: Lock, words: Output, *, done: bool) -> None:

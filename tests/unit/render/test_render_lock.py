@@ -43,6 +43,11 @@ def drawn(draw: Callable[[Output, Output], None]) -> tuple[str, str]:
     return results.getvalue(), words.getvalue()
 
 
+def lock_words(state: HostState) -> str:
+    """What is said before a lock is taken away."""
+    return drawn(lambda _, words: draw_lock("p620", state, words))[1]
+
+
 def answer(host: Host, **stands: Any) -> Answer:
     """A host's answer."""
     return Answer(host, replace(STATE, **stands), None, 0.1)
@@ -134,10 +139,13 @@ def test_a_hold_that_was_lifted_says_whose_it_was() -> None:
 
 def test_whose_lock_is_taken_is_said_before_and_after() -> None:
     """Also that nobody had it by then."""
-    _, err = drawn(lambda _, words: draw_lock("p620", LOCK, words))
-    assert err == "p620: locked by ada@desk, 3 h ago (run 7: switch)\n"
-    _, err = drawn(lambda _, words: draw_lock("p620", None, words))
-    assert err == "p620: nobody has its lock\n"
+    attempt = replace(ATTEMPT, state=AttemptState.ACTIVATING)
+    assert lock_words(replace(STATE, lock=LOCK, attempt=attempt)).splitlines() == [
+        "p620: locked by ada@desk, 3 h ago (run 7: switch)",
+        "p620: being changed by run 7 of ada@desk: activating",
+    ]
+    for lock in (None, replace(LOCK, expires_in=0)):
+        assert lock_words(replace(STATE, lock=lock)) == "p620: nobody has its lock\n"
     _, err = drawn(lambda _, words: draw_stolen("p620", LOCK, words, done=True))
     assert "taken away from ada@desk" in err
     _, err = drawn(lambda _, words: draw_stolen("p620", LOCK, words, done=False))
@@ -155,7 +163,7 @@ def test_what_a_host_says_cannot_draw_on_the_terminal(escape: str) -> None:
         drawn(lambda results, words: draw_locks(answers, results, words, as_json=False)),
         drawn(lambda results, words: draw_status(answers, results, words, as_json=False)),
         drawn(lambda results, words: draw_placed(placed, results, words, as_json=False)),
-        drawn(lambda _, words: draw_lock("p620", lock, words)),
+        drawn(lambda _, words: draw_lock("p620", replace(STATE, lock=lock), words)),
     ):
         assert escape[0] not in out + err
 
