@@ -309,6 +309,15 @@ def test_a_delivery_that_is_rolled_back_is_not_tried_again_by_itself(bench: Benc
     assert found.due(timedelta(minutes=1)) is None
 
 
+def test_a_delivery_that_a_person_ended_is_not_held_against_it(bench: Bench) -> None:
+    """The machine that watches is shut down: the next watch goes on."""
+    before = have_wait(bench)
+    bench.verify = lambda: bench.interrupt.wish()
+    outcome = catch_up(bench)
+    assert isinstance(outcome, RolledBack), outcome
+    assert waits(bench) == before
+
+
 def test_a_delivery_that_breaks_before_anything_is_changed_is_tried_again(bench: Bench) -> None:
     """A broken copy passes by itself."""
 
