@@ -145,11 +145,9 @@ async def _build(work: HostWork, plan: HostPlan) -> None:
 
 async def _keep(work: HostWork, pending: PendingSystems, wanted: Evaluated) -> None:
     """Keep what waits from garbage collection: the system, or what it is built from."""
-    from orchestrator.adapters import nix_build
-
-    root = pending.root(work.host.name)
-    if not await nix_build.keep(wanted.out, root):
-        await nix_build.keep_derivation(wanted.drv, root)
+    builds, root = work.session.builds, pending.root(work.host.name)
+    if not await builds.keep(wanted, root):
+        await builds.keep_unbuilt(wanted, root)
 
 
 def _last_seen(work: HostWork) -> str:

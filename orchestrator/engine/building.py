@@ -63,7 +63,7 @@ class Builds:
         Raises:
             StepError: It does not build, or not in time.
         """
-        if await self._keep(wanted, root):
+        if await self.keep(wanted, root):
             return
         async with self._batches.joined(wanted, member) as ticket:
             await ticket.started.wait()
@@ -81,19 +81,36 @@ class Builds:
         while not ticket.ended.is_set():
             stirred = ticket.stirred
             # While others are still being built: what is rooted now cannot be collected meanwhile.
-            if await self._keep(ticket.wanted, root):
+            if await self.keep(ticket.wanted, root):
                 return
             await stirred.wait()
         await ticket.result()
-        if not await self._keep(ticket.wanted, root):
+        if not await self.keep(ticket.wanted, root):
             raise StepError(
                 "the build ended well, but what it built is not in the store",
                 command=nix_build.build_by_hand(ticket.wanted.drv, self._builders),
             )
 
-    async def _keep(self, wanted: Evaluated, root: Path) -> bool:
+    async def keep(self, wanted: Evaluated, root: Path) -> bool:
+        """Keep a system from garbage collection by a link to it, where it is built.
+
+        Returns:
+            Whether it is.
+
+        Raises:
+            StepError: It is, and the link could not be made.
+        """
         async with self._checks:
             return await nix_build.keep(wanted.out, root)
+
+    async def keep_unbuilt(self, wanted: Evaluated, root: Path) -> None:
+        """Keep what a system is built from, where that is done elsewhere.
+
+        Raises:
+            StepError: The link could not be made.
+        """
+        async with self._checks:
+            await nix_build.keep_derivation(wanted.drv, root)
 
     async def _build(self, tickets: Sequence[Wish]) -> Sequence[Wish]:
         """Build all at once; give back what failed and is not to blame."""
