@@ -27,10 +27,10 @@ from orchestrator.model.state import HostState
 
 T = TypeVar("T")
 NOW = datetime.now(UTC)
-BOB = Lock("3-ffff", "bob@sofa", 3, "boot", NOW, 60)
-GONE = Lock("3-ffff", "bob@sofa", 3, "boot", NOW, -5)
-THIEF = Lock("stolen-7-abcd", "eve@bar", None, "in a hurry", NOW, 0)
-HELD = Hold("f00d", "ada@desk", "disk swap", NOW)
+BOB = Lock("3-ffff", "bob@sofa", 3, "boot", None, 60)
+GONE = Lock("3-ffff", "bob@sofa", 3, "boot", None, -5)
+THIEF = Lock("stolen-7-abcd", "eve@bar", None, "in a hurry", None, 0)
+HELD = Hold("f00d", "ada@desk", "disk swap", None)
 
 
 def told(answer: Answer, lock: Lock | None = None, **more: object) -> Told:
@@ -172,9 +172,9 @@ def test_an_emergency_says_why(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [
-        (told(Answer.LOCKED, BOB), "locked by bob@sofa, 0 s ago (run 3: boot)", "60 s"),
+        (told(Answer.LOCKED, BOB), "locked by bob@sofa (run 3: boot)", "60 s"),
         (told(Answer.LOCKED), "locked by somebody", "lock steal p620"),
-        (told(Answer.HELD, hold=HELD), 'held by ada@desk, 0 s ago: "disk swap"', "f00d"),
+        (told(Answer.HELD, hold=HELD), 'held by ada@desk: "disk swap"', "f00d"),
     ],
 )
 def test_what_is_another_s_is_refused_and_left_to_them(
@@ -236,7 +236,7 @@ def test_it_is_renewed_until_the_end(impatient: Bench) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (told(Answer.LOCKED, THIEF), "its lock was taken away by eve@bar, 0 s ago (in a hurry)"),
+        (told(Answer.LOCKED, THIEF), "its lock was taken away by eve@bar (in a hurry)"),
         (told(Answer.LOCKED), "its lock is gone"),
         (told(Answer.HELD, hold=HELD), "disk swap"),
     ],
