@@ -93,8 +93,7 @@ class Facts:
 
     Attributes:
         user: The user's id that commands run as.
-        nix: Nix's version; empty where there is none.
-        nix_answers: Whether Nix reads its database.
+        nix_error: What keeps Nix from reading its database; empty where it does.
         read_only: Places that cannot be written, with what is mounted there.
         store: What is left of the store's file system.
         boot: Where the boot loader's files are; ``None`` also where there is none of that.
@@ -106,8 +105,7 @@ class Facts:
     """
 
     user: int | None = None
-    nix: str | None = None
-    nix_answers: bool | None = None
+    nix_error: str | None = None
     read_only: tuple[str, ...] | None = None
     store: Room | None = None
     boot: BootRoom | None = None

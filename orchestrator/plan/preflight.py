@@ -78,20 +78,13 @@ def _sudo(facts: Facts, _: Wanted) -> Iterator[Shortfall]:
 
 
 def _nix(facts: Facts, _: Wanted) -> Iterator[Shortfall]:
-    if facts.nix is None or (facts.nix and facts.nix_answers is None):
+    if facts.nix_error is None:
         yield Shortfall(Check.NIX, "the host did not say whether its Nix works", refuses=False)
-    elif not facts.nix:
+    elif facts.nix_error:
         yield Shortfall(
             Check.NIX,
-            "there is no nix-store on root's path",
-            "install Nix there: `nix.enable` must be on for a host that is deployed to",
-            ("nix-store", "--version"),
-        )
-    elif not facts.nix_answers:
-        yield Shortfall(
-            Check.NIX,
-            f"Nix {facts.nix} does not read its database there",
-            "see what it says; `nix-store --verify` may repair it",
+            f"Nix cannot receive anything there: {facts.nix_error}",
+            "Nix must be there, for root, and read its database; `nix-store --verify` checks that",
             ("nix-store", "--verify"),
         )
 

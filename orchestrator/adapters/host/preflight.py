@@ -75,8 +75,7 @@ def parse_facts(lines: Iterable[str]) -> tuple[Facts, bool]:
     first = {key: values[0] for key, values in said.items()}
     facts = Facts(
         user=_number(first.get("user")),
-        nix=first.get("nix"),
-        nix_answers=_yes(first.get("nix_answers")),
+        nix_error=_nix_error(first.get("nix")),
         read_only=_list(said.get("read_only")),
         store=_room(first.get("store")),
         boot=_boot(first, said),
@@ -95,8 +94,8 @@ def _number(text: str | None) -> int | None:
     return None
 
 
-def _yes(text: str | None) -> bool | None:
-    return {"yes": True, "no": False}.get(text or "")
+def _nix_error(text: str | None) -> str | None:
+    return "" if text == "works" else text
 
 
 def _list(values: list[str] | None) -> tuple[str, ...] | None:

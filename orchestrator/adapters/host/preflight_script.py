@@ -119,12 +119,14 @@ printf 'read_only=\n'
 {_BOOT}
 {_ACTIVATION}
 {_INHIBITORS}
-version=$(nix-store --version 2>/dev/null)
-printf 'nix=%s\n' "${{version##* }}"
-if lacks=$(nix-store --check-validity --print-invalid "$1" 2>/dev/null); then
-  printf 'nix_answers=yes\nhas_target=%s\n' "$([ -n "$lacks" ] || echo yes)"
+if command -v nix-store > /dev/null; then
+  if lacks=$(nix-store --check-validity --print-invalid "$1" 2>/dev/null); then
+    printf 'nix=works\nhas_target=%s\n' "$([ -n "$lacks" ] || echo yes)"
+  else
+    printf 'nix=%s\n' "$(nix-store --check-validity --print-invalid "$1" 2>&1 | tail -n 1)"
+  fi
 else
-  printf 'nix_answers=no\n'
+  echo 'nix=there is no nix-store on the path of root'
 fi
 echo end=
 {LACKING}

@@ -69,8 +69,7 @@ clock=0
 read_only=
 store=1048576 4096 100000 90000
 activation=
-nix=2.31
-nix_answers=yes
+nix=works
 end=
 """
 OLD, NEW, ELSE = system("d"), system("n"), system("x")
@@ -86,6 +85,7 @@ class FakeHost:
             the script, for the guard's verbs the verb, for connections ``connect``, for what the
             guard does ``in activate``, ``in commit``, ``in return``. Each is used up, in order;
             ``None`` is no fault.
+        said: The arguments of the last script.
         guard: What changes it.
         answers: What it says to preflight's question and the like.
     """
@@ -102,6 +102,7 @@ class FakeHost:
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     connections: int = 0
+    said: tuple[str, ...] = ()
     locked_by: str | None = None
     answers: dict[str, bytes] = field(default_factory=dict)
 
@@ -176,6 +177,7 @@ class FakeExecutor:
         if argv[2] in LOCKING:
             return CommandResult(0, self.host.lock(LOCKING[argv[2]], argv[4]).encode(), b"")
         name = NAMES.get(argv[2]) or argv[4]
+        self.host.said = tuple(argv[4:])
         try:
             early = self.host.meet(name)
         except UnreachableError:
