@@ -15,7 +15,7 @@ from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine import line
 from orchestrator.engine.line import Line
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import RefusedError, StepError, UnreachableError
 from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.state import HostState
 from orchestrator.plan.attempts import returns_within, turns_within
@@ -52,6 +52,7 @@ class Lifeline:
         self.said = ""
         self._work = work
         self._position = 0
+        self._unstarted: StepError | None = None
         self._clock = asyncio.get_running_loop().time
         self._turns = self._clock() + turns_within(attempt)
 
@@ -61,19 +62,18 @@ class Lifeline:
         return max(0.0, self._turns - self._clock())
 
     async def start(self) -> None:
-        """Have the guard begin. Where the connection is lost meanwhile, following it tells.
+        """Have the guard begin. Where it is not known whether it did, following it tells.
 
         Raises:
-            NeverBeganError: It did not begin, and nothing was touched.
+            NeverBeganError: It did not, and nothing was touched.
         """
         try:
             self._see(await verbs.start(self.line.executor, self.attempt))
-        except UnreachableError as error:
-            self._work.log(f"{error.message}; asking whether its guard began")
+        except RefusedError as error:
+            raise _never_began(error) from error
         except StepError as error:
-            raise NeverBeganError(
-                error.message, hint=error.hint, command=error.command, stderr=error.stderr
-            ) from error
+            self._work.log(f"{error.message}; asking whether its guard began")
+            self._unstarted = error
 
     async def contact(self) -> None:
         """Reach the host over a new connection, and show the guard that it can be reached.
@@ -183,7 +183,7 @@ class Lifeline:
             StepError: The host forgot it, or somebody else's attempt is in its place.
         """
         if told.attempt is None and self.attempt.state is AttemptState.RECORDED:
-            raise NeverBeganError("its guard did not begin; the host was not changed")
+            raise _never_began(self._unstarted)
         if told.attempt is None:
             raise StepError("the host knows nothing of this deployment any more")
         if told.attempt.state is not self.attempt.state:
@@ -205,3 +205,12 @@ class Lifeline:
                     patience = min(PATIENCE_SECONDS, until - self._clock())
                     with contextlib.suppress(StepError):
                         await self.line.replace(executor, patience)
+
+
+def _never_began(error: StepError | None) -> NeverBeganError:
+    message = "its guard did not begin; the host was not changed"
+    if error is None:
+        return NeverBeganError(message)
+    return NeverBeganError(
+        f"{message}: {error.message}", hint=error.hint, command=error.command, stderr=error.stderr
+    )

@@ -579,9 +579,25 @@ def test_a_refused_start_changes_nothing(bench: Bench) -> None:
     bench.host.goes_wrong("start", lambda _: CommandResult(65, b"", b"another is in flight"))
     outcome = bench.deploy()
     assert isinstance(outcome, Failed)
-    assert outcome.problem.message == "the host could not start the guard: another is in flight"
+    assert outcome.problem.message == (
+        "its guard did not begin; the host was not changed: "
+        "the host could not start the guard: another is in flight"
+    )
     assert outcome.problem.host_state is None
     assert "back" not in bench.host.calls
+
+
+def begins_late(host: FakeHost) -> None:
+    """The host hangs for a minute while it starts the guard."""
+    host.guard.say(*host.said)
+    raise StepError("/bin/sh did not end on the host within 60 s")
+
+
+def test_a_start_that_takes_too_long_may_have_begun(bench: Bench) -> None:
+    """A host that hangs for a minute is asked, and not taken for untouched."""
+    bench.host.goes_wrong("start", begins_late)
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.state == ALL_NEW
 
 
 def test_what_activation_says_is_logged_as_it_comes(bench: Bench) -> None:
@@ -595,7 +611,7 @@ def test_what_activation_says_is_logged_as_it_comes(bench: Bench) -> None:
 ANY_FAULT: dict[str, list[Fault | None]] = {
     "connect": [None, loses_connection, refuses_login],
     "state": [None, loses_connection, exits(1), passes_deadline],
-    "start": [None, loses_connection, exits(1)],
+    "start": [None, loses_connection, exits(1), begins_late],
     "await": [None, loses_connection, passes_deadline, exits(143), turns("late"), boots],
     "contact": [None, loses_connection, exits(143), turns("late"), boots],
     "confirm": [None, loses_connection, exits(143), turns("late"), boots],
