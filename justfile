@@ -86,6 +86,14 @@ hold HOST *OPTIONS:
 release *HOSTS:
     @"{{ orchestrator }}" release "$@"
 
+# What waits for hosts that were absent, and until when
+pending:
+    @"{{ orchestrator }}" pending
+
+# Deliver what waits, where hosts answer now
+catch-up *HOSTS:
+    @"{{ orchestrator }}" catch-up "$@"
+
 # Which hosts let us in
 ping-hosts *HOSTS:
     @"{{ orchestrator }}" ping "$@"
