@@ -7,14 +7,28 @@ before it came to a group stays where it was counted: a limit is what is left fr
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 from orchestrator.lab.cgroup import Cgroup
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.host import LabHost
+from orchestrator.lab.shell import start
 
 _ROOT = Path("/sys/fs/cgroup/memory")
-_BEFORE_INIT = 500
+_BEFORE_INIT = 1000
+_HOARD = 24 << 20
+"""Bytes that one process of ours takes within the limit.
+
+How gladly a process is killed counts in shares of the limit (proc_pid_oom_score_adj(5)): only where
+that is larger than PID 1 do all others go before it.
+"""
+_HOARDS_WITHIN = 5.0
+# $1 $2 control groups  $3 bytes, which tail(1) keeps until its input ends, which it does not.
+_HOLD = """
+for group in "$1" "$2"; do echo $$ > "$group/cgroup.procs"; done
+{ head -c "$3" /dev/zero; exec sleep infinity; } | tail -c "$3"
+"""
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 # No kernel kills its own PID 1: everything else on the host is to be killed before the host's.
@@ -23,6 +37,8 @@ mkdir -p /run/systemd/system.conf.d
 printf '[Manager]\\nDefaultOOMScoreAdjust=%s\\n' "$1" > /run/systemd/system.conf.d/lab-memory.conf
 systemctl daemon-reload
 """
+# It gives those who log in the score that it was started with. Those who are in stay in.
+_RENEW_SSHD = "systemctl try-restart ssh.service"
 _KILL_THE_LARGEST = """
 rm -f /run/systemd/system.conf.d/lab-memory.conf
 systemctl daemon-reload
@@ -47,10 +63,12 @@ def limit(host: LabHost, left: str) -> None:
         )
     host.inside(_KILL_OTHERS_FIRST, str(_BEFORE_INIT))
     _score_others(host, _BEFORE_INIT)
+    host.inside(_RENEW_SSHD)
     group = _group(host)
     group.mkdir(parents=True, exist_ok=True)
-    (group / "memory.limit_in_bytes").write_text(str(_bytes(left)))
+    (group / "memory.limit_in_bytes").write_text(str(_bytes(left) + _HOARD))
     _move(host, group)
+    _hoard(host, group)
 
 
 def lift(host: LabHost) -> None:
@@ -58,11 +76,13 @@ def lift(host: LabHost) -> None:
     group = _group(host)
     if not group.exists():
         return
+    (host.cgroup / "hoard").remove()
     (group / "memory.limit_in_bytes").write_text("-1")
     _move(host, _ROOT)
     if host.leader is not None:
         host.inside(_KILL_THE_LARGEST)
         _score_others(host, 0)
+        host.inside(_RENEW_SSHD)
     with contextlib.suppress(OSError):  # one of its processes is a moment from its end
         group.rmdir()
 
@@ -80,9 +100,25 @@ def _group(host: LabHost) -> Path:
     return _ROOT / lab.name / host.name
 
 
+def _hoard(host: LabHost, group: Path) -> None:
+    """Take the part of the limit that is ours, until the limit is lifted or the power is cut."""
+    hoard = (host.cgroup / "hoard").create()
+    start("sh", "-c", _HOLD, "sh", hoard.path, group, str(_HOARD), log=host.console)
+    until = time.monotonic() + _HOARDS_WITHIN
+    while int((group / "memory.usage_in_bytes").read_text()) < _HOARD:
+        if time.monotonic() > until:
+            raise LabError(f"the memory of '{host.name}' is not taken")
+        time.sleep(0.01)
+
+
+def _processes(host: LabHost) -> set[int]:
+    """Those that the host itself sees; what runs the host is no part of it."""
+    return (host.cgroup / "machine" / "payload").all_pids()
+
+
 def _score_others(host: LabHost, adjustment: int) -> None:
     """Set how gladly the kernel kills all but PID 1; see proc_pid_oom_score_adj(5)."""
-    for pid in host.cgroup.all_pids() - {host.leader}:
+    for pid in _processes(host) - {host.leader}:
         with contextlib.suppress(OSError):  # it ended meanwhile
             Path(f"/proc/{pid}/oom_score_adj").write_text(str(adjustment))
 
@@ -90,7 +126,7 @@ def _score_others(host: LabHost, adjustment: int) -> None:
 def _move(host: LabHost, group: Path) -> None:
     """Move every process of the host; again, until no new one was started meanwhile."""
     moved: set[int] = set()
-    while new := host.cgroup.all_pids() - moved:
+    while new := _processes(host) - moved:
         for pid in new:
             with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
                 (group / "cgroup.procs").write_text(str(pid))
