@@ -28,11 +28,6 @@ def examine(facts: Facts, wanted: Wanted) -> tuple[Shortfall, ...]:
     return tuple(replace(one, refuses=_refuses(one, wanted)) for one in found)
 
 
-def unread(shortfall: Shortfall) -> bool:
-    """Whether a check found nothing, because the host did not say."""
-    return not shortfall.remedy
-
-
 def skew(clock: int, asked: tuple[float, float]) -> float:
     """Seconds by which a host's clock is ahead of this machine's, or behind (negative).
 
