@@ -21,7 +21,7 @@ from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.learn_lock import stop_learning
 from orchestrator.engine.pushes import Pushes
-from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.rollout_run import RolloutRun, divide
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted
@@ -76,12 +76,14 @@ async def deploy(
     """
     began = time.monotonic()
     hosts = select(setup.fleet, request.selectors)
+    policy, waves = divide(setup.fleet, hosts, request)
     known = KnownSystems(setup, hosts, use=request.cache)
     evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
     if request.goal.contacts_host:
         warm_up()
     run, not_kept = await _begin(setup, request, known)
     interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
+    led = RolloutRun(run, request, policy, waves, interrupt, emit)
     gates = Gates.of(setup.fleet.limits)
     session = Session(
         setup=setup,
@@ -96,25 +98,28 @@ async def deploy(
         emit=emit,
         token=f"{run.number}-{secrets.token_hex(4)}",
         copies=Copies(setup.state),
-        rollout=Rollout(),
+        rollout=led.rollout,
     )
-    emit(RunStarted(run, request.goal, tuple(host.name for host in hosts), request.plan_only))
+    names = tuple(host.name for host in hosts)
+    emit(RunStarted(run, request.goal, names, request.plan_only, waves))
     if not_kept:
         emit(Notice(not_kept, warning=True))
     bugs: list[Exception] = []
     try:
         with interrupt.listening():
-            results = await _all(session, hosts, bugs)
+            async with led.led(bugs):
+                results = await _all(session, hosts, bugs)
     finally:
         await session.copies.close()
     report = Report(
         run=run,
         goal=request.goal,
         plan_only=request.plan_only,
-        hosts=results,
+        hosts=led.final(results),
         seconds=time.monotonic() - began,
         interrupted=interrupt.wished,
         evaluated=known.evaluated,
+        waves=waves,
     )
     _remember(setup, report, emit)
     if not interrupt.wished and (never := await known.keep(run.number)):
@@ -141,15 +146,17 @@ async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResul
     """One host to its end. Its bug must not cut off siblings that are being changed."""
     outcome: Outcome
     work = HostWork(session, host)
+    session.rollout.joins(work)
     try:
         outcome = await deploy_host(work)
     except Exception as bug:
         bugs.append(bug)
         message = f"a bug in the orchestrator: {type(bug).__name__}: {bug}"
         outcome = Failed(message, Problem(step_name(work.phase), message))
-    seconds = time.monotonic() - work.began
-    session.emit(HostFinished(host.name, outcome, seconds))
-    return HostResult(outcome, seconds, work.before)
+    work.seconds = time.monotonic() - work.began
+    session.emit(HostFinished(host.name, outcome, work.seconds))
+    session.rollout.finished(host.name, outcome)
+    return HostResult(outcome, work.seconds, work.before)
 
 
 def _remember(setup: Setup, report: Report, emit: Emit) -> None:

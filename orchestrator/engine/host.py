@@ -11,6 +11,7 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.absence import Absence, defer, or_absent, or_lost
+from orchestrator.engine.rollout import HaltedError
 from orchestrator.engine.waiting import overtaken, settle
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError
@@ -37,12 +38,17 @@ async def deploy_host(work: HostWork) -> Outcome:
     """Bring one host to the run's goal. What fails is an outcome; a bug is an exception."""
     try:
         with work.session.interrupt.cancellable():
-            async with work.session.gates.hosts, AsyncExitStack() as stack:
+            async with work.place.among(work.session.gates.hosts), AsyncExitStack() as stack:
                 work.began = time.monotonic()
                 outcome = await _way(work, stack)
+    except HaltedError as error:
+        outcome = Skipped(error.message)
     except StepError as error:
         outcome = Failed(error.message, problem_of(error))
     except asyncio.CancelledError:
+        rollout = work.session.rollout
+        if rollout.halted is not None and rollout.is_skipped(work.host.name):
+            return Skipped(rollout.halted)
         if not work.session.interrupt.wished:
             raise
         outcome = Skipped(f"interrupted while {work.phase.value}; the host was not changed")

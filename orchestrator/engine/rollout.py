@@ -2,11 +2,176 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError
+from orchestrator.model.event import Phase
+from orchestrator.model.outcome import Outcome, outcome_name
+from orchestrator.model.rollout import Wave
+from orchestrator.model.rollout_status import DEPLOYING, PREPARING, READY
+
+
+class HaltedError(StepError):
+    """The rollout was stopped before the host's turn came."""
 
 
 class Rollout:
-    """Lets hosts go on wave by wave."""
+    """Lets hosts go on wave by wave. A host of no wave goes on at once.
+
+    A host that waits holds nothing that another host needs.
+
+    Args:
+        waves: In their order.
+        changed: Called whenever something here has changed.
+
+    Attributes:
+        waves: As given.
+        works: The hosts' shares of the run, by name.
+        outcomes: Of hosts that have ended.
+        going: Whether turns come: not while a person has it paused.
+        halted: Why no turn comes any more.
+        skips_pause: Whether a person wants no time to pass before the next wave.
+    """
+
+    def __init__(
+        self, waves: Sequence[Wave] = (), changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.waves = tuple(waves)
+        self.works: dict[str, HostWork] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.going = True
+        self.halted: str | None = None
+        self.skips_pause = False
+        self._changed = changed
+        self._numbers = {name: at for at, wave in enumerate(self.waves) for name in wave.hosts}
+        self._opened = [asyncio.Event() for _ in self.waves]
+        self._resumed = asyncio.Event()
+        self._resumed.set()
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._ready: set[str] = set()
+        self._let_in: set[str] = set()
+        self._news = asyncio.Event()
 
     async def turn(self, work: HostWork) -> None:
-        """Wait for the host's wave."""
+        """Wait for the host's wave.
+
+        Raises:
+            HaltedError: It will not come.
+        """
+        name = work.host.name
+        number = self._numbers.get(name)
+        if number is not None and not self._may_go(number):
+            self._ready.add(name)
+            self.tell()
+            with work.step(Phase.WAIT):
+                work.doing(f"built; for wave {number + 1}, {self.waves[number].name}")
+                async with work.place.given_up():
+                    await self._until_it_may_go(number)
+        if self.halted is not None:
+            raise HaltedError(self.halted)
+        self._let_in.add(name)
+        self.tell()
+
+    def joins(self, work: HostWork) -> None:
+        """Take note of a host; called in its own task."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.works[work.host.name] = work
+        self._tasks[work.host.name] = task
+
+    def finished(self, name: str, outcome: Outcome) -> None:
+        """Take note of a host's end; or of another one, where it was taken back since."""
+        self.outcomes[name] = outcome
+        self.tell()
+
+    def is_skipped(self, name: str) -> bool:
+        """Whether the rollout was stopped before the host's turn came."""
+        return self.halted is not None and name not in self._let_in
+
+    def open(self, number: int) -> None:
+        """Let a wave's hosts go on."""
+        self.skips_pause = False
+        self._opened[number].set()
+        self.tell()
+
+    def is_open(self, number: int) -> bool:
+        """Whether a wave's turn has come."""
+        return self._opened[number].is_set()
+
+    def pause(self) -> None:
+        """Let no further host go on; those whose turn has come come to their ends."""
+        self.going = False
+        self._resumed.clear()
+        self.tell()
+
+    def resume(self) -> None:
+        """Go on after a pause, be it a person's or the policy's."""
+        self.going = True
+        self.skips_pause = True
+        self._resumed.set()
+        self.tell()
+
+    def halt(self, why: str) -> None:
+        """Let no host go on any more, now or later; those whose turn has come come to their ends.
+
+        Args:
+            why: For the outcomes of all others.
+        """
+        if self.halted is None:
+            self.halted = why
+        for name, task in self._tasks.items():
+            if name not in self._let_in and name not in self.outcomes:
+                task.cancel()
+        self.tell()
+
+    def ended(self, number: int) -> bool:
+        """Whether all hosts of a wave have ended."""
+        return all(name in self.outcomes for name in self.waves[number].hosts)
+
+    def nothing_left(self, number: int) -> bool:
+        """Whether all hosts of the waves after this one have ended, such as unchanged."""
+        return all(self.ended(later) for later in range(number + 1, len(self.waves)))
+
+    def touched(self, number: int) -> bool:
+        """Whether the turn of any host of a wave has come: not where all were unchanged."""
+        return any(name in self._let_in for name in self.waves[number].hosts)
+
+    def where(self, name: str) -> str:
+        """Where a host is, as ``model/rollout_status.py`` has it."""
+        if (outcome := self.outcomes.get(name)) is not None:
+            return outcome_name(outcome)
+        if name in self._let_in:
+            return DEPLOYING
+        return READY if name in self._ready else PREPARING
+
+    async def until(self, what: Callable[[], bool], seconds: float | None = None) -> None:
+        """Wait until something here is so, or the time is up."""
+
+        async def it_is_so() -> None:
+            while not what():
+                self._news.clear()
+                await self._news.wait()
+
+        if what():
+            return
+        task = asyncio.create_task(it_is_so())
+        try:
+            await asyncio.wait((task,), timeout=seconds)
+        finally:
+            task.cancel()
+
+    def tell(self) -> None:
+        """Tell whoever waits that something has changed."""
+        self._news.set()
+        self._changed()
+
+    def _may_go(self, number: int) -> bool:
+        return self.halted is not None or (self.going and self.is_open(number))
+
+    async def _until_it_may_go(self, number: int) -> None:
+        while not self._may_go(number):
+            await self._opened[number].wait()
+            await self._resumed.wait()

@@ -16,6 +16,7 @@ from orchestrator.engine.copies import Copies
 from orchestrator.engine.evaluation import Evaluations
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.knowledge import KnownSystems
+from orchestrator.engine.place import Place
 from orchestrator.engine.pushes import Pushes
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
@@ -63,6 +64,8 @@ class HostWork:
         began: When its turn came, by the monotonic clock.
         before: What the host was before it began to be changed.
         lacks: What is to be copied to it, once that was asked.
+        place: Among the hosts that are under way.
+        seconds: How long it took; 0 before its end.
     """
 
     def __init__(self, session: Session, host: Host) -> None:
@@ -72,6 +75,8 @@ class HostWork:
         self.began = time.monotonic()
         self.before: Before | None = None
         self.lacks: Lacking | None = None
+        self.place = Place()
+        self.seconds = 0.0
 
     @contextlib.contextmanager
     def step(self, phase: Phase) -> Iterator[None]:

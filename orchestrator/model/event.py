@@ -7,6 +7,7 @@ from enum import Enum
 
 from orchestrator.model.goal import Goal
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.rollout import Wave
 from orchestrator.model.run import Report, Run
 
 
@@ -35,6 +36,34 @@ class RunStarted:
     goal: Goal
     hosts: tuple[str, ...]
     plan_only: bool = False
+    waves: tuple[Wave, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaveStarted:
+    """The turn of a wave's hosts has come; ``number`` counts from 1."""
+
+    wave: Wave
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaveEnded:
+    """All hosts of a wave have ended; ``failed`` are those that failed or were rolled back."""
+
+    wave: Wave
+    number: int
+    of: int
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """No host's turn comes for ``seconds``; where that is ``None``, until a person says so."""
+
+    why: str
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +125,15 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | Recalled | PhaseStarted | Progress | LogLine | Notice | HostFinished | RunFinished
+    RunStarted
+    | WaveStarted
+    | WaveEnded
+    | Paused
+    | Recalled
+    | PhaseStarted
+    | Progress
+    | LogLine
+    | Notice
+    | HostFinished
+    | RunFinished
 )

@@ -22,6 +22,7 @@ from orchestrator.model.outcome import (
     Skipped,
     Unchanged,
 )
+from orchestrator.model.rollout import RolloutPolicy, Wave
 from orchestrator.model.store import Evaluated, OutPath
 
 
@@ -55,6 +56,8 @@ class DeployRequest:
         back: To which system hosts go back, instead of to what the fleet says.
         catch_up: Whether ``systems`` are those that waited for absent hosts.
         title: What the run is called in the history; the goal's name, where it is ``None``.
+        rollout: Who goes first, how many at a time: goes before what the fleet says.
+        waves: The waves, where they are given: those of a run that goes on.
     """
 
     selectors: tuple[str, ...] = ()
@@ -75,6 +78,8 @@ class DeployRequest:
     back: WayBack | None = None
     catch_up: bool = False
     title: str | None = None
+    rollout: RolloutPolicy = field(default_factory=RolloutPolicy)
+    waves: tuple[Wave, ...] = ()
 
     @property
     def reboots(self) -> bool:
@@ -132,6 +137,7 @@ class Report:
         hosts: By name, in the inventory's order; every selected host is there.
         interrupted: Whether a person stopped it.
         evaluated: The hosts whose systems had to be evaluated.
+        waves: In which they went, or would go: one where everybody goes at once.
     """
 
     run: Run
@@ -141,6 +147,7 @@ class Report:
     seconds: float
     interrupted: bool = False
     evaluated: tuple[str, ...] = ()
+    waves: tuple[Wave, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -16,17 +16,21 @@ from orchestrator.model.event import (
     HostFinished,
     LogLine,
     Notice,
+    Paused,
     Phase,
     PhaseStarted,
     Progress,
     Recalled,
     RunFinished,
     RunStarted,
+    WaveEnded,
+    WaveStarted,
 )
 from orchestrator.model.outcome import Outcome
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.plain import started
 from orchestrator.render.text import clean, cut, pad, width
+from orchestrator.render.waves import of_waves
 from orchestrator.render.words import colour, duration, outcome_word, problem_of, stopwatch
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -64,6 +68,7 @@ class Board:
 
     title: str = ""
     plan: bool = False
+    wave: str = ""
     rows: Mapping[str, Row] = field(default_factory=dict)
 
     def after(self, event: Event, now: float) -> Self:
@@ -71,7 +76,9 @@ class Board:
         match event:
             case RunStarted(hosts=hosts, plan_only=plan):
                 rows = {host: Row(since=now) for host in hosts}
-                return replace(self, title=started(event), plan=plan, rows=rows)
+                return replace(self, title=started(event), plan=plan, wave="", rows=rows)
+            case WaveStarted() | WaveEnded() | Paused():
+                return replace(self, wave=of_waves(event))
             case PhaseStarted(host=host, phase=phase):
                 row = self.rows.get(host, Row())
                 begun = now if row.begun is None else row.begun
@@ -103,7 +110,8 @@ def lines(board: Board, now: float, columns: int, height: int, output: Output) -
     room = max(height - 1, 1)
     shown = _shown(board, room)
     names = min(max((len(name) for name in board.rows), default=0), _NAME_WIDTH)
-    drawn = [output.paint(cut(board.title, columns), Colour.FAINT)]
+    title = " · ".join(part for part in (board.wave, board.title) if part)
+    drawn = [output.paint(cut(title, columns), Colour.FAINT)]
     for name in shown:
         head, word, tint, tail = _parts(board.rows[name], now, plan=board.plan)
         head = f"{head} {pad(cut(name, names), names)}  "

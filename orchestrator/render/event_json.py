@@ -9,12 +9,15 @@ from orchestrator.model.event import (
     HostFinished,
     LogLine,
     Notice,
+    Paused,
     Phase,
     PhaseStarted,
     Progress,
     Recalled,
     RunFinished,
     RunStarted,
+    WaveEnded,
+    WaveStarted,
 )
 from orchestrator.model.outcome import (
     Completed,
@@ -30,6 +33,7 @@ from orchestrator.model.outcome import (
 )
 from orchestrator.model.run import Before, HostResult, Report
 from orchestrator.model.store import OutPath
+from orchestrator.render.waves import waves_to_json
 
 Json = dict[str, object]
 
@@ -39,6 +43,12 @@ def to_json(event: Event) -> Json:
     match event:
         case RunStarted():
             return {"type": "run-started", **_run_started(event)}
+        case WaveStarted():
+            return {"type": "wave-started", **_wave(event)}
+        case WaveEnded(failed=failed):
+            return {"type": "wave-ended", **_wave(event), "failed": list(failed)}
+        case Paused(why=why, seconds=seconds):
+            return {"type": "paused", "why": why, "seconds": seconds}
         case Recalled(host=host, known=known, reason=reason):
             return {"type": "recalled", "host": host, "known": known, "reason": reason}
         case PhaseStarted(host=host, phase=phase):
@@ -68,6 +78,11 @@ def result_to_json(result: HostResult) -> Json:
     return {**_result(result.outcome, result.seconds), **before}
 
 
+def _wave(event: WaveStarted | WaveEnded) -> Json:
+    wave = event.wave
+    return {"name": wave.name, "number": event.number, "of": event.of, "hosts": list(wave.hosts)}
+
+
 def _run_started(event: RunStarted) -> Json:
     return {
         "run": event.run.number,
@@ -75,6 +90,7 @@ def _run_started(event: RunStarted) -> Json:
         "goal": event.goal.value,
         "plan": event.plan_only,
         "hosts": list(event.hosts),
+        "waves": waves_to_json(event.waves),
         "folder": event.run.folder,
         "revision": event.run.revision,
         "who": event.run.who,
@@ -92,6 +108,7 @@ def _report(report: Report) -> Json:
         "seconds": round(report.seconds, 3),
         "folder": report.run.folder,
         "revision": report.run.revision,
+        "waves": waves_to_json(report.waves),
         "hosts": {name: result_to_json(result) for name, result in report.hosts.items()},
     }
 

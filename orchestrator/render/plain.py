@@ -9,15 +9,19 @@ from orchestrator.model.event import (
     HostFinished,
     LogLine,
     Notice,
+    Paused,
     PhaseStarted,
     Progress,
     Recalled,
     RunFinished,
     RunStarted,
+    WaveEnded,
+    WaveStarted,
 )
 from orchestrator.render.output import Output
 from orchestrator.render.renderer import Clock, Renderer
 from orchestrator.render.text import clean
+from orchestrator.render.waves import of_waves
 from orchestrator.render.words import duration, outcome_word
 
 SIGN_OF_LIFE = 10.0
@@ -46,6 +50,8 @@ class PlainLines(Renderer):
             case RunStarted():
                 self._plan = event.plan_only
                 self._output.line(started(event))
+            case WaveStarted() | WaveEnded() | Paused():
+                self._output.line(of_waves(event))
             case PhaseStarted(host=host, phase=phase):
                 self._say(host, phase.value)
             case Recalled(host=host, known=known, reason=reason):
@@ -79,7 +85,8 @@ def started(event: RunStarted) -> str:
     count = len(event.hosts)
     hosts = f"{count} host{'' if count == 1 else 's'}"
     what = f"plan of {event.goal.value}" if event.plan_only else f"{event.goal.value}"
-    return f"run {event.run.number}: {what}, {hosts}, logs in {event.run.folder}"
+    waves = f" in {len(event.waves)} waves" if len(event.waves) > 1 else ""
+    return f"run {event.run.number}: {what}, {hosts}{waves}, logs in {event.run.folder}"
 
 
 def notice(event: Notice) -> str:

@@ -6,12 +6,14 @@ from collections import Counter
 from pathlib import PurePath
 
 from orchestrator.model.event import Event, RunFinished
+from orchestrator.model.rollout import Wave
 from orchestrator.model.run import HostResult, Report
 from orchestrator.render.errors import draw_problem
 from orchestrator.render.output import Output
 from orchestrator.render.renderer import Renderer
 from orchestrator.render.tables import Cell, Column, print_table
 from orchestrator.render.text import clean
+from orchestrator.render.waves import described
 from orchestrator.render.words import colour, duration, outcome_word, problem_of
 
 _COLUMNS = (
@@ -47,6 +49,9 @@ def draw_report(report: Report, results: Output, words: Output) -> None:
     """Write the table, a line that sums it up, and a block for each host that failed."""
     rows = [_row(report, name, result) for name, result in report.hosts.items()]
     print_table(results, _COLUMNS, rows)
+    if len(report.waves) > 1:
+        for number, wave in enumerate(report.waves, 1):
+            results.line(f"wave {number} of {len(report.waves)}: {_wave(report, wave)}")
     results.line(summary(report))
     for name, result in report.hosts.items():
         for warning in getattr(result.outcome, "warnings", ()):
@@ -68,6 +73,15 @@ def summary(report: Report) -> str:
     how = "interrupted; " if report.interrupted else ""
     code = f" (exit {report.exit_code})" if report.exit_code else ""
     return f"{what}: {how}{counted} in {duration(report.seconds)}{code}"
+
+
+def _wave(report: Report, wave: Wave) -> str:
+    """Say who is in a wave and, after it was gone, how they ended."""
+    if report.plan_only:
+        pause = f"; then a pause of {duration(wave.pause)}" if wave.pause else ""
+        return described(wave) + (pause if wave is not report.waves[-1] else "")
+    ended = Counter(outcome_word(report.hosts[name].outcome) for name in wave.hosts)
+    return f"{wave.name}: " + ", ".join(f"{count} {word}" for word, count in ended.items())
 
 
 def log_path(folder: str, host: str) -> str:

@@ -13,12 +13,15 @@ from orchestrator.model.event import (
     HostFinished,
     LogLine,
     Notice,
+    Paused,
     Phase,
     PhaseStarted,
     Progress,
     Recalled,
     RunFinished,
     RunStarted,
+    WaveEnded,
+    WaveStarted,
 )
 from orchestrator.model.outcome import Problem
 from orchestrator.model.run import Report
@@ -140,6 +143,8 @@ def _log_lines(event: Event) -> Iterable[tuple[str, str]]:
                 for line in _problem_lines(problem):
                     yield host, line
         case Notice() | Progress() | RunStarted() | RunFinished():
+            pass
+        case WaveStarted() | WaveEnded() | Paused():
             pass
         case _:
             assert_never(event)

@@ -7,12 +7,22 @@ import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.model.event import Event, LogLine, Notice, RunFinished, RunStarted
+from orchestrator.model.event import (
+    Event,
+    LogLine,
+    Notice,
+    Paused,
+    RunFinished,
+    RunStarted,
+    WaveEnded,
+    WaveStarted,
+)
 from orchestrator.render.board import Board, lines
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.plain import notice
 from orchestrator.render.renderer import Clock, Renderer
 from orchestrator.render.text import clean
+from orchestrator.render.waves import of_waves
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +77,8 @@ class Terminal(Renderer):
                 self._output.line(self._output.paint(self._board.title, Colour.FAINT))
             case Notice(warning=warning):
                 self._above(notice(event), Colour.WARN if warning else None)
+            case WaveStarted() | WaveEnded() | Paused():
+                self._above(of_waves(event), Colour.STRONG)
             case LogLine(host=host, text=text) if self._verbose:
                 self._above(f"{host}: {clean(text)}", Colour.FAINT)
             case _:

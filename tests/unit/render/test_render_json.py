@@ -45,6 +45,7 @@ def test_last_line_is_the_report() -> None:
         "seconds": 12.5,
         "folder": "/runs/12",
         "revision": "abc1234-dirty",
+        "waves": [],
     }
     assert list(hosts) == list(OUTCOMES)
     assert hosts["p620"] == {
