@@ -76,6 +76,7 @@ class Machine:
 
     root: Path
     shell: tuple[str, ...]
+    path: str = ""
     attempts: list[Attempt] = field(default_factory=list)
 
     def inside(self, text: str) -> str:
@@ -87,7 +88,8 @@ class Machine:
     ) -> CommandResult:
         """Run a script there; what it says of its folder is said of a root."""
         words = (self.inside(word) for word in argv[1:])
-        environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}", "ROOT": str(self.root)}
+        path = f"{self.path}{self.root}/bin:{os.environ['PATH']}"
+        environment = {"PATH": path, "ROOT": str(self.root)}
         done = await process.run(
             (*self.shell, *words),
             deadline=deadline,
@@ -262,6 +264,25 @@ def test_it_goes_back_from_what_fails(machine: Machine, word: str) -> None:
         machine.until(attempt, RETURNING, RETURNED)
         (machine.root / "fault").unlink(missing_ok=True)
         machine.until(attempt, RETURNED)
+    assert machine.systems == (OLD, OLD, OLD)
+    assert machine.left() == []
+
+
+def test_it_needs_no_tool_of_the_new_system(machine: Machine) -> None:
+    """One whose tools are broken, which come first on a host's path, is gone back from."""
+    for tool in ("timeout", "sleep", "mv", "cat", "date", "sed", "head"):
+        machine.write(f"{NEW.path[1:]}/sw/bin/{tool}", "#!/bin/sh\nexit 1\n")
+        sound = shutil.which(tool)
+        assert sound is not None
+        old = machine.root / OLD.path[1:] / "sw/bin" / tool
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.symlink_to(sound)
+    machine.path = f"{machine.root}/run/current-system/sw/bin:"
+    attempt = machine.start()
+    machine.path = f"{machine.root}/{OLD.path[1:]}/sw/bin:"
+    machine.until(attempt, WAITING)
+    asyncio.run(verbs.back(machine.executor, attempt.token, "broken"))
+    machine.until(attempt, RETURNED)
     assert machine.systems == (OLD, OLD, OLD)
     assert machine.left() == []
 

@@ -1,8 +1,10 @@
 # The guard itself: from each state to the next, until the attempt has ended. Started again after it
-# was killed, it goes on waiting where it waited, and goes back where it acted.
+# was killed, it goes on waiting where it waited, and goes back where it acted. $… options of flock
 guard() {
-  alone -w 60 || exit 0
-  load && [ "$token" = "${1:-$token}" ] || exit 0
+  alone "$@" || exit 0
+  load || exit 0
+  # Its tools are those of the system that it goes back to: the new system's may be broken.
+  PATH=$running/sw/bin:$PATH
   if in_flight; then
     same_boot || after_boot
     mkdir -p -m 0700 "$asked"
