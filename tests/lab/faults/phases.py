@@ -40,10 +40,10 @@ def test_it_is_there(host):
         time.sleep(0.05)
     assert host.file("/etc/hostname").content_string.strip() == "box"
 """
-# As nix-env --set does: it waits for whoever holds this.
-_HOLD_PROFILE = f"""
-systemd-run --quiet --unit=fault-holds-profile flock /nix/var/nix/profiles/system.lock \
-  sh -c 'while [ -e {HOLDS}/hold-profile ]; do sleep 0.05; done'
+# A garbage collector that is at work holds this; nix-env --set then waits for it.
+_HOLD_STORE = f"""
+systemd-run --quiet --collect flock /nix/var/nix/gc.lock \
+  sh -c 'while [ -e {HOLDS}/hold-store ]; do sleep 0.05; done'
 """
 
 
@@ -180,24 +180,23 @@ def _enter_confirm(scene: Scene) -> None:
     scene.reach("commit", "login")
 
 
-def _arm_profile(ground: Ground) -> None:
-    ground.hold("profile")
-    ground.inside.sh(_HOLD_PROFILE)
-
-
 def _enter_commit(scene: Scene) -> None:
+    _enter_verify(scene)
+    scene.ground.hold("store")
+    scene.ground.inside.sh(_HOLD_STORE)
+    _release_check(scene)
     scene.reach("commit")
-    waits = "ps -eo comm | grep -c nix-env || :"
+    waiting = "grep -l nix-env /proc/[0-9]*/comm || :"
     until(
-        lambda: scene.ground.inside.sh(waits).strip() != "0" or scene.deployment.over,
+        lambda: scene.ground.inside.sh(waiting) != "" or scene.deployment.over,
         _REACH,
         "nix-env --set",
     )
-    assert not scene.deployment.over, f"the profile was not held: {scene.deployment.result}"
+    assert not scene.deployment.over, f"the store was not held: {scene.deployment.result}"
 
 
 def _release_commit(scene: Scene) -> None:
-    scene.ground.release("profile")
+    scene.ground.release("store")
 
 
 PHASES = {
@@ -212,7 +211,7 @@ PHASES = {
         Phase("prove", _enter_prove, _release_login, _HOLD_ACTIVATION, arm=_arm_activation),
         Phase("verify", _enter_verify, _release_check, arm=_arm_check),
         Phase("confirm", _enter_confirm, _release_login, arm=_arm_check),
-        Phase("commit", _enter_commit, _release_commit, arm=_arm_profile),
+        Phase("commit", _enter_commit, _release_commit, arm=_arm_check),
     )
 }
 """Every phase by its name, in their order."""
