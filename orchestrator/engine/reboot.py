@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -145,7 +144,7 @@ class _Boot:
                 return _failed(left, self._target, f"not known; it should boot {self._target}")
 
     async def _boot(self) -> Deployed:
-        began = time.monotonic()
+        began = _now()
         with self._work.step(Phase.REBOOT):
             before = await self._line.ask(self._ask)
             self._work.notice(f"booting it anew: {self._why}")
@@ -157,7 +156,7 @@ class _Boot:
             self._prove(now)
         if self._work.session.request.verify:
             await verify(self._work, self._line)
-        outcome, seconds = self._outcome, time.monotonic() - began
+        outcome, seconds = self._outcome, _now() - began
         reason = f"{outcome.reason}; booted anew in {seconds:.0f} s ({self._why})"
         if failed := prove.newly_failed(now, before):
             text = f"units that fail since the boot: {', '.join(failed)}"
@@ -174,7 +173,7 @@ class _Boot:
         """
         until = began + self._work.host.deadlines.reboot
         silent: datetime | None = None
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - _now()) > 0:
             try:
                 await self._line.renew(min(left, self._work.host.deadlines.connect))
                 silent = None
@@ -229,6 +228,10 @@ class _Boot:
             return prove.in_words(await self._line.ask(self._ask))
         except StepError as error:
             return f"not known ({error.message})"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _warned(outcome: Deployed, text: str) -> Deployed:
