@@ -107,6 +107,7 @@ def test_the_list_of_commands_says_what_they_are() -> None:
         ("deploy", "tag:"),
         ("plan", "("),
         ("inventory", "show", "no-such-host"),
+        ("deploy", "--skip-preflight", "no-such-check"),
         ("deploy", "--reboot", "p620"),
         ("deploy", "--goal", "test", "--reboot"),
         ("rollback",),

@@ -1,0 +1,255 @@
+"""Preflight in a deployment to a fake host: what refuses, what is told, what is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_host import ANSWER, NEW, OLD, Bench, loses_connection
+
+from orchestrator.adapters.copy import closure as closures
+from orchestrator.adapters.copy.closure import Lacking
+from orchestrator.adapters.copy.codec import Codec
+from orchestrator.adapters.copy.spool import Wanted
+from orchestrator.engine import copying, preflight
+from orchestrator.errors import StepError
+from orchestrator.model.copying import CopyMethod
+from orchestrator.model.event import Notice, Phase, PhaseStarted
+from orchestrator.model.goal import Goal
+from orchestrator.model.outcome import Completed, Deployed, Failed, Outcome, Problem
+from orchestrator.model.run import HostResult
+from orchestrator.model.store import OutPath
+from orchestrator.render.event_json import result_to_json
+
+ALL_OLD = (OLD, OLD, OLD)
+READ_ONLY = ANSWER.replace(b"read_only=", b"read_only=/boot (vfat on /dev/vda1)")
+NOT_ROOT = ANSWER.replace(b"user=0", b"user=1000")
+DBUS = b'running={"dbus": "dbus"}\ntarget={"dbus": "broker"}\nend=\n'
+
+
+def warnings(bench: Bench) -> list[str]:
+    """What was told at once."""
+    return [event.text for event in bench.events if isinstance(event, Notice) and event.warning]
+
+
+def problem(outcome: Outcome) -> Problem:
+    """Why it failed."""
+    assert isinstance(outcome, Failed)
+    return outcome.problem
+
+
+def test_a_check_that_refuses_ends_it_before_anything_is_copied(bench: Bench) -> None:
+    """Refused, by the check's name, with a remedy, a way past, and a command by hand."""
+    bench.host.answers["preflight"] = READ_ONLY
+    found = problem(bench.deploy())
+    assert (found.refused, found.step, found.checks) == (True, "preflight", ("read-only",))
+    assert found.message == "read-only: mounted read-only: /boot (vfat on /dev/vda1)"
+    assert found.hint is not None
+    assert found.hint.endswith("--skip-preflight read-only")
+    assert found.command == "ssh p620 dmesg --level err,warn"
+    assert bench.delivered == ["build"]
+    assert bench.host.state == ALL_OLD
+    assert bench.host.locked_by is None
+
+
+def test_all_that_refuses_is_told_at_once(bench: Bench) -> None:
+    """Each with its remedy and its command."""
+    bench.host.answers["preflight"] = READ_ONLY.replace(b"user=0", b"user=1000")
+    found = problem(bench.deploy())
+    assert found.checks == ("sudo", "read-only")
+    assert "commands run as user 1000" in found.message
+    assert found.hint is not None
+    assert "(by hand: ssh p620 dmesg" in found.hint
+    assert "--skip-preflight sudo --skip-preflight read-only" in found.hint
+    said = result_to_json(HostResult(Failed(found.message, found), 1))
+    assert said["checks"] == ["sudo", "read-only"]
+
+
+def test_a_skipped_check_is_told_recorded_and_passed(bench: Bench) -> None:
+    """It is in the report, in the host's record, and it is told at once."""
+    bench.host.answers["preflight"] = READ_ONLY
+    outcome = bench.deploy(skip_preflight=("read-only", "clock"))
+    assert isinstance(outcome, Deployed)
+    assert outcome.warnings == (
+        "preflight: read-only was skipped: mounted read-only: /boot (vfat on /dev/vda1)",
+        "preflight: clock was skipped, and would have passed",
+    )
+    assert set(outcome.warnings) <= set(warnings(bench))
+    assert bench.host.record is not None
+    assert bench.host.record["skipped"] == "read-only clock"
+
+
+def test_what_cannot_be_read_is_a_warning(bench: Bench) -> None:
+    """A host that does not say whether it has something may have it."""
+    bench.host.answers["preflight"] = ANSWER.replace(b"read_only=\n", b"")
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert outcome.warnings == (
+        "preflight: read-only: the host did not say what is mounted read-only",
+    )
+
+
+def test_a_connection_that_is_lost_in_the_question_is_made_anew(bench: Bench) -> None:
+    """The question changes nothing: it is asked again."""
+    bench.host.goes_wrong("preflight", loses_connection)
+    assert isinstance(bench.deploy(), Deployed)
+
+
+def test_a_goal_that_only_copies_is_preceded_by_it_too(bench: Bench) -> None:
+    """A push needs room; another activation does not disturb it."""
+    bench.host.answers["preflight"] = ANSWER.replace(b"activation=", b"activation=x is at work")
+    assert isinstance(bench.deploy(Goal.PUSH), Completed)
+    assert problem(bench.deploy()).checks == ("activation",)
+
+
+def test_a_plan_tells_what_preflight_would_say(bench: Bench) -> None:
+    """Nothing is refused: a plan does not fail for what may be mended until then."""
+    bench.host.answers["preflight"] = NOT_ROOT.replace(b"clock=0\n", b"")
+    outcome = bench.deploy(plan_only=True)
+    assert isinstance(outcome, Deployed)
+    assert outcome.warnings == (
+        "preflight would refuse: commands run as user 1000 there, and not as root",
+        "preflight: the host did not say the time",
+    )
+
+
+def test_another_machine_is_found_out(bench: Bench) -> None:
+    """Who was seen last is remembered by deployments that pass, and by those alone."""
+    assert isinstance(bench.deploy(), Deployed)
+    file = bench.folder / "machines" / "p620"
+    assert file.read_text() == "m\n"
+    file.write_text("another\n")
+    bench.host.running = OLD
+    assert problem(bench.deploy()).checks == ("identity",)
+    assert file.read_text() == "another\n"
+    assert isinstance(bench.deploy(skip_preflight=("identity",)), Deployed)
+    assert file.read_text() == "m\n"
+
+
+def test_a_clock_is_compared_with_this_machine_s(bench: Bench) -> None:
+    """Beyond what the inventory allows it refuses; an emergency is told of it."""
+    bench.preflight = replace(bench.preflight, clock_skew=300)
+    found = problem(bench.deploy())
+    assert found.checks == ("clock",)
+    assert "behind this machine's; 300 s are allowed" in found.message
+    outcome = bench.deploy(emergency="fire")
+    assert isinstance(outcome, Deployed)
+    assert "its clock is" in outcome.warnings[0]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OutPath:
+    """A target that is in the store here, by a stand-in for the store."""
+    system = tmp_path / "system"
+    system.mkdir()
+    (system / "kernel").write_bytes(b"x" * 3_000_000)
+
+    async def closure_of(out: OutPath) -> list[str]:
+        return [f"/nix/store/{'g' * 32}-glibc", out.path]
+
+    async def sized(paths: list[str], codecs: tuple[Codec, ...]) -> Lacking:
+        return Lacking(tuple(Wanted(path, 2**30) for path in paths), codecs)
+
+    monkeypatch.setattr(closures, "closure_of", closure_of)
+    monkeypatch.setattr(closures, "sized", sized)
+    monkeypatch.setattr(preflight, "Path", lambda *parts: Path(system, *parts[1:]))
+    return NEW
+
+
+def test_what_is_lacking_is_asked_once(
+    bench: Bench, here: OutPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy takes preflight's answer; where it does not fit, its size is told."""
+
+    async def never(*_: object) -> Lacking:
+        raise AssertionError("it was asked twice")
+
+    monkeypatch.setattr(copying, "lacking", never)
+    bench.host.answers["preflight"] = ANSWER + f"{here}\n".encode()
+    assert isinstance(bench.deploy(copy=CopyMethod.CONNECTION), Deployed)
+    bench.host.running = OLD
+    free = ANSWER.replace(b"store=1048576 4096 ", b"store=1000 4096 ")
+    bench.host.answers["preflight"] = free + f"{here}\n".encode()
+    found = problem(bench.deploy())
+    assert found.checks == ("store-space",)
+    assert "the copy takes 1.0 GiB" in found.message
+
+
+def test_the_target_s_boot_files_are_measured_here(bench: Bench, here: OutPath) -> None:
+    """They are not on the host yet."""
+    room = b"boot=/boot\nboot.room=900 4096 0 0\n"
+    bench.host.answers["preflight"] = ANSWER.replace(b"end=\n", room + b"end=\n")
+    found = problem(bench.deploy())
+    assert here == NEW
+    assert found.checks == ("boot-space",)
+
+
+def test_a_system_that_the_host_has_takes_no_room(bench: Bench, here: OutPath) -> None:
+    """Nothing is copied then, and the margin does not count."""
+    full = ANSWER.replace(b"store=1048576 4096 ", b"store=2000 4096 ")
+    bench.host.answers["preflight"] = full.replace(b"end=\n", b"has_target=yes\nend=\n")
+    assert isinstance(bench.deploy(), Deployed)
+    assert here == NEW
+
+
+def test_a_closure_that_is_not_whole_here_is_not_asked_for(
+    bench: Bench, here: OutPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is found out, and told, by the copy."""
+
+    async def broken(out: OutPath) -> list[str]:
+        raise StepError(f"{out} is not valid")
+
+    monkeypatch.setattr(closures, "closure_of", broken)
+    assert isinstance(bench.deploy(), Deployed)
+    assert here == NEW
+
+
+def test_a_switch_that_nixos_refuses_is_registered_for_boot(bench: Bench) -> None:
+    """What runs is left alone, what boots is the target, and both are told."""
+    bench.host.answers["switching"] = DBUS
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert (outcome.goal, outcome.reboot_required) == (Goal.BOOT, ("dbus: dbus -> broker",))
+    assert outcome.warnings == ("reboot required: dbus: dbus -> broker",)
+    assert bench.host.state == (OLD, NEW, NEW)
+    assert "verify" not in bench.host.calls
+
+
+def test_a_test_that_nixos_refuses_is_refused(bench: Bench) -> None:
+    """There is no boot to register it for: the host is left as it was."""
+    bench.host.answers["switching"] = DBUS
+    found = problem(bench.deploy(Goal.TEST))
+    assert found.refused
+    assert "NixOS does not switch to it live: dbus: dbus -> broker" in found.message
+    assert bench.host.state == ALL_OLD
+
+
+def test_a_boot_is_never_refused_as_a_switch_is(bench: Bench) -> None:
+    """What boots next may differ in all."""
+    bench.host.answers["switching"] = DBUS
+    outcome = bench.deploy(Goal.BOOT)
+    assert isinstance(outcome, Deployed)
+    assert outcome.reboot_required == ()
+
+
+def test_what_takes_effect_at_the_next_boot_is_told(bench: Bench) -> None:
+    """A new kernel is there and does not run; that this cannot be asked is no failure."""
+    bench.host.answers["boot parts"] = b"booted.kernel=/a\ntarget.kernel=/b\nend=\n"
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert (outcome.goal, outcome.reboot_required) == (Goal.SWITCH, ("kernel",))
+    assert outcome.warnings == ("reboot required: kernel",)
+    bench.host.running = OLD
+    bench.host.answers["boot parts"] = b"?"
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert outcome.reboot_required == ()
+
+
+def test_preflight_comes_before_the_copy(bench: Bench) -> None:
+    """And after the build, which may have taken an hour."""
+    bench.deploy()
+    phases = [event.phase for event in bench.events if isinstance(event, PhaseStarted)]
+    assert phases.index(Phase.BUILD) < phases.index(Phase.PREFLIGHT) < phases.index(Phase.COPY)
