@@ -305,6 +305,21 @@ def test_a_power_cut_ends_at_one_of_both(host: GuardHost, state: str, unattended
     assert host.systems == (host.first,) * 3
 
 
+def test_the_boots_unit_leaves_a_guard_that_is_at_work_alone(host: GuardHost) -> None:
+    """An activation may reload systemd and start what its targets want."""
+    target = host.system("new", "[ $1 != test ] || systemctl daemon-reload")
+    token = host.checking(target)
+    unit = "orchestrator-guard-resume.service"
+    assert host.sh(f"systemctl show --property LoadState --value {unit}") == "loaded"
+    assert host.sh(f"systemctl start multi-user.target {unit} 2>&1") == ""
+    until(lambda: host.sh(f"systemctl is-active {unit}") == "inactive")
+    attempt = host.state.attempt
+    assert attempt is not None
+    assert attempt.state is CHECKING
+    host.do(verbs.confirm(host.inside, token))
+    host.ended(token, DONE)
+
+
 def until_ended(host: GuardHost) -> None:
     """Wait until the attempt has ended, and say nothing to its guard meanwhile."""
 

@@ -75,14 +75,14 @@ tidy() {
 }
 
 # Have the next boot go on where a power cut may end this one. Where /etc cannot be written, the next
-# deployer does.
+# deployer does. In this boot too an activation may start the unit: it then finds a guard at work.
 leave_boot_unit() {
   mkdir -p "$control/multi-user.target.wants" || return
   put "$control/$boot_unit" << END || return
 [Unit]
 Description=orchestrator: finish or take back what a boot cut off
 [Service]
-ExecStart=/bin/sh $lib/guard run
+ExecStart=/bin/sh $lib/guard boot
 Restart=on-failure
 RestartSec=1
 OOMPolicy=continue

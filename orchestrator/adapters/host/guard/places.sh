@@ -1,7 +1,7 @@
 # The guard of a host. It changes the host to a system, and takes it back to what the host was unless
 # the deployer comes over a new connection, and says in time that all is well.
 #
-#   run [TOKEN]   be the guard: the units' own
+#   run, boot     be the guard: the units' own
 #   start TOKEN LINE…  |  await TOKEN STATE SECONDS POSITION  |  contact TOKEN  |  confirm TOKEN
 #   back TOKEN WHY  |  resume TOKEN  |  seen TOKEN      the deployer's
 #

@@ -67,7 +67,7 @@ launch() {
     --property=OOMPolicy=continue --property=OOMScoreAdjust=-900 \
     --property=SyslogIdentifier=orchestrator-guard \
     --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" \
-    -- /bin/sh "$run/guard" run "$token" 9>&-
+    -- /bin/sh "$run/guard" run 9>&-
 }
 
 # $1 token
@@ -160,7 +160,8 @@ seen() {
 verb=$1
 shift
 case $verb in
-run) guard "$@" ;;
+run) guard -w 60 ;;
+boot) guard -n ;;
 start | resume | await | seen) "$verb" "$@" ;;
 contact | confirm | back) ask "$1" "$verb" "${2-}" ;;
 *) refuse "there is no verb $verb" ;;
