@@ -165,11 +165,13 @@ class Ground:
         """Have the fleet want a system that no host ever had.
 
         Args:
-            body: Its configuration, beside what every system here has.
+            body: Its configuration, beside what every system here has; ``marker`` in it is a text
+                of this system alone.
             check: Its verification.
         """
-        marker = f'environment.etc."marker".text = "{time.time_ns()}";'
-        self.bench.write("change.nix", f"{{ pkgs, ... }}: {{\n  {marker}\n{body}\n}}\n")
+        marker = f'marker = "{time.time_ns()}";'
+        mark = 'environment.etc."marker".text = marker;'
+        self.bench.write("change.nix", f"{{ pkgs, ... }}: let {marker} in {{\n{mark}\n{body}\n}}\n")
         self.bench.write("checks/test_it.py", check)
 
 

@@ -24,7 +24,7 @@ _HOLD_ACTIVATION = f"""
 """
 _PAYLOAD = """
   environment.etc."payload".source =
-    pkgs.runCommand "payload" { } "head -c 4000000 /dev/urandom > $out";
+    pkgs.runCommand "payload-${marker}" { } "head -c 4000000 /dev/urandom > $out";
 """
 _HELD_CHECK = """\
 from pathlib import Path
