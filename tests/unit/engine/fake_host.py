@@ -377,3 +377,32 @@ def boots(host: FakeHost) -> CommandResult | None:
     """The power is cut and comes back."""
     host.guard.boot()
     raise UnreachableError("the connection was lost")
+
+
+def begins_late(host: FakeHost) -> CommandResult | None:
+    """The host hangs for a minute while it starts the guard."""
+    host.guard.say(*host.said)
+    raise StepError("/bin/sh did not end on the host within 60 s")
+
+
+def left(host: FakeHost, state: str, target: OutPath = NEW, **more: str) -> None:
+    """Leave an attempt on a host, as far as its state says."""
+    host.guard.lines = {
+        "token": "6-dead",
+        "run": "6",
+        "who": "bob@sofa",
+        "goal": "switch",
+        "began": "1700000000",
+        "target": target.path,
+        **dict.fromkeys(("running", "profile", "boot_default"), OLD.path),
+        "boot_source": "systemd-boot",
+        "machine_id": "m",
+        "boot_id": "b",
+        "activate_seconds": "600",
+        "confirm_seconds": "180",
+        "health_seconds": "600",
+        "state": state,
+        **more,
+    }
+    if state in ("waiting", "checking", "committing"):
+        host.running = target

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from fake_host import (
@@ -13,17 +12,15 @@ from fake_host import (
     Bench,
     FakeHost,
     Fault,
+    begins_late,
     boots,
     exits,
     loses_connection,
-    passes_deadline,
     refuses_login,
     then,
     turns,
     vanishes,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import StepError, UnreachableError
@@ -34,13 +31,10 @@ from orchestrator.model.outcome import (
     Completed,
     Deployed,
     Failed,
-    Outcome,
     RolledBack,
     Skipped,
     Unchanged,
 )
-from orchestrator.model.state import HostState
-from orchestrator.plan import prove
 
 ALL_OLD, ALL_NEW = (OLD, OLD, OLD), (NEW, NEW, NEW)
 
@@ -418,10 +412,6 @@ def test_the_wish_to_stop_during_commit_comes_too_late(bench: Bench) -> None:
     assert bench.host.state == ALL_NEW
 
 
-def _halves(host: FakeHost) -> None:
-    host.profile = NEW
-
-
 def test_the_second_wish_says_what_goes_on_there(bench: Bench) -> None:
     """Who will not wait is told what the guard does alone, and by when."""
 
@@ -587,12 +577,6 @@ def test_a_refused_start_changes_nothing(bench: Bench) -> None:
     assert "back" not in bench.host.calls
 
 
-def begins_late(host: FakeHost) -> None:
-    """The host hangs for a minute while it starts the guard."""
-    host.guard.say(*host.said)
-    raise StepError("/bin/sh did not end on the host within 60 s")
-
-
 def test_a_start_that_takes_too_long_may_have_begun(bench: Bench) -> None:
     """A host that hangs for a minute is asked, and not taken for untouched."""
     bench.host.goes_wrong("start", begins_late)
@@ -606,65 +590,6 @@ def test_what_activation_says_is_logged_as_it_comes(bench: Bench) -> None:
     bench.deploy()
     said = [event.text for event in bench.events if isinstance(event, LogLine)]
     assert said.count("activated") == 1
-
-
-ANY_FAULT: dict[str, list[Fault | None]] = {
-    "connect": [None, loses_connection, refuses_login],
-    "state": [None, loses_connection, exits(1), passes_deadline],
-    "start": [None, loses_connection, exits(1), begins_late],
-    "await": [None, loses_connection, passes_deadline, exits(143), turns("late"), boots],
-    "contact": [None, loses_connection, exits(143), turns("late"), boots],
-    "confirm": [None, loses_connection, exits(143), turns("late"), boots],
-    "back": [None, loses_connection, exits(143), turns("late"), boots],
-    "seen": [None, loses_connection, exits(143)],
-    "in activate": [None, exits(0), exits(1), then(set_running(NEW), rc=4), exits(-1), exits(4)],
-    "in commit": [None, exits(0), exits(1), then(_halves, rc=1), then(_halves), exits(-1)],
-    "in return": [None, exits(0), exits(1), exits(-1), then(set_running(ELSE), rc=0)],
-}
-faulty = st.fixed_dictionaries(
-    {name: st.lists(st.sampled_from(kinds), max_size=3) for name, kinds in ANY_FAULT.items()}
-)
-
-
-@given(faulty, st.sampled_from([Goal.SWITCH, Goal.TEST, Goal.BOOT]), st.booleans())
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
-)
-def test_no_sequence_of_faults_makes_a_report_that_is_not_so(
-    tmp_path: Path, faults: dict[str, list[Fault | None]], goal: Goal, verified: bool
-) -> None:
-    """Whatever goes wrong, however often: deployed is deployed, rolled back is rolled back."""
-
-    def check() -> None:
-        if not verified:
-            raise StepError("1 check failed")
-
-    with pytest.MonkeyPatch.context() as patch:
-        bench = Bench(patch, tmp_path)
-        bench.deadlines = type(bench.deadlines)(activate=0.05)
-        bench.host.faults = faults
-        bench.verify = check
-        outcome = bench.deploy(goal)
-        _is_so(outcome, bench.host, goal)
-
-
-def _is_so(outcome: Outcome, host: FakeHost, goal: Goal) -> None:
-    match outcome:
-        case Deployed():
-            assert host.running == (NEW if goal.activates else OLD)
-            assert {host.profile, host.boot_default} == {NEW if goal.commits else OLD}
-        case RolledBack():
-            assert host.state == ALL_OLD
-            assert host.record is None
-        case Failed(problem=problem):
-            begun = bool(host.guard.state)
-            assert begun == (problem.host_state is not None)
-            assert begun or host.state == ALL_OLD
-            if problem.host_state is not None and not problem.host_state.startswith("not known"):
-                now = HostState("m", host.running, None, host.profile, host.boot_default)
-                assert problem.host_state.startswith(prove.in_words(now))
-        case _:
-            raise AssertionError(outcome)
 
 
 def test_a_host_that_is_slow_to_come_back_is_waited_for(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_host import ELSE, NEW, OLD, Bench, FakeHost, exits, turns
+from fake_host import ELSE, NEW, OLD, Bench, exits, left, turns
 
 from orchestrator.errors import StepError
 from orchestrator.model.event import Notice
@@ -12,29 +12,6 @@ from orchestrator.model.outcome import Deployed, Failed, RolledBack, Unchanged
 from orchestrator.model.store import OutPath
 
 WHO = "run 6 of bob@sofa"
-
-
-def left(host: FakeHost, state: str, target: OutPath = NEW, **more: str) -> None:
-    """Leave an attempt on a host, as far as its state says."""
-    host.guard.lines = {
-        "token": "6-dead",
-        "run": "6",
-        "who": "bob@sofa",
-        "goal": "switch",
-        "began": "1700000000",
-        "target": target.path,
-        **dict.fromkeys(("running", "profile", "boot_default"), OLD.path),
-        "boot_source": "systemd-boot",
-        "machine_id": "m",
-        "boot_id": "b",
-        "activate_seconds": "600",
-        "confirm_seconds": "180",
-        "health_seconds": "600",
-        "state": state,
-        **more,
-    }
-    if state in ("waiting", "checking", "committing"):
-        host.running = target
 
 
 def told(bench: Bench) -> str:
