@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.adapters.host.preflight_script import PREFLIGHT
+from orchestrator.adapters.host.scripts import LACKING
 from tests.lab.faults.deployment import Deployment
 from tests.lab.faults.ground import HOLDS, Ground, until
 
@@ -112,7 +114,9 @@ def _enter_connect(scene: Scene) -> None:
 
 
 def _arm_preflight(ground: Ground) -> None:
-    ground.hold("login", "nix_answers=")
+    # A line of it as it is in a shell's quotes, and of no other script.
+    lines = set(PREFLIGHT.splitlines()) - set(LACKING.splitlines())
+    ground.hold("login", max((line for line in lines if "'" not in line), key=len))
 
 
 def _enter_preflight(scene: Scene) -> None:
