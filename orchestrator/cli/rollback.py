@@ -12,6 +12,7 @@ from orchestrator.cli.options import (
     json_option,
     reboot_option,
     selectors_argument,
+    skip_preflight_option,
     target_options,
     verbose_option,
 )
@@ -59,6 +60,7 @@ def _generation(_: click.Context, __: click.Parameter, text: str | None) -> WayB
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would be done; touch nothing.")
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
 @despite_hold_option
+@skip_preflight_option
 @reboot_option
 @target_options
 @json_option
@@ -70,6 +72,7 @@ def rollback(
     plan_only: bool,
     no_verify: bool,
     despite_hold: str | None,
+    skip_preflight: tuple[str, ...],
     reboot: Reboot,
     target: Target,
     as_json: bool,
@@ -90,6 +93,7 @@ def rollback(
         verify=not no_verify,
         plan_only=plan_only,
         reboot=reboot,
+        skip_preflight=skip_preflight,
         despite_hold=despite_hold,
         back=way,
         title="rollback",

@@ -70,12 +70,14 @@ class BootRoom:
         room: What is left of its file system.
         files: Names of what is kept there, without ``.efi``.
         generations: How many generations have an entry there.
+        read_only: What is mounted there, where it cannot be written; else empty.
     """
 
     folder: str
     room: Room
     files: frozenset[str] = frozenset()
     generations: int = 0
+    read_only: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,15 +84,16 @@ def _nix(facts: Facts, _: Wanted) -> Iterator[Shortfall]:
         )
 
 
-def _read_only(facts: Facts, _: Wanted) -> Iterator[Shortfall]:
+def _read_only(facts: Facts, wanted: Wanted) -> Iterator[Shortfall]:
+    boot = facts.boot.read_only if facts.boot and wanted.commits else ""
     if facts.read_only is None:
         yield Shortfall(
             Check.READ_ONLY, "the host did not say what is mounted read-only", refuses=False
         )
-    elif facts.read_only:
+    elif places := dict.fromkeys((*facts.read_only, *filter(None, (boot,)))):
         yield Shortfall(
             Check.READ_ONLY,
-            f"mounted read-only: {', '.join(facts.read_only)}",
+            f"mounted read-only: {', '.join(places)}",
             "after an error of the disk the kernel does so: read `dmesg`, check the file system, "
             "mount it anew (mount -o remount,rw)",
             ("dmesg", "--level", "err,warn"),

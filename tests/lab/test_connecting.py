@@ -92,7 +92,7 @@ def test_sudo_that_asks_is_an_error_at_once_without_a_password(asking: Bench) ->
     """No terminal, no password: it fails at once, names the cure, and never waits."""
     done = asking.deploy(HOST)
     host = done.report["hosts"][HOST]
-    assert host["outcome"] == "failed"
+    assert (done.rc, host["outcome"], host["refused"]) == (4, "failed", True)
     assert "sudo asks for a password" in host["message"]
     assert "--ask-sudo-password" in host["hint"]
     no_terminal = asking.deploy(HOST, "--ask-sudo-password")
@@ -103,7 +103,7 @@ def test_sudo_that_asks_is_an_error_at_once_without_a_password(asking: Bench) ->
 def test_a_sudo_password_is_asked_once_and_never_shown(asking: Bench) -> None:
     """With the password the host is deployed; it stands in no log, no argv, no record."""
     wrong = on_terminal(asking, "sudo password", "wrong", "deploy", HOST, "--ask-sudo-password")
-    assert wrong.rc == 1
+    assert wrong.rc == 4
     assert "sudo refused the password" in wrong.out
     # Verification would rightly find that sudo asks.
     more = ("--ask-sudo-password", "--no-verify")

@@ -117,7 +117,8 @@ def _boot(first: Mapping[str, str], said: Mapping[str, list[str]]) -> BootRoom |
         return None
     names = (name.removesuffix(".efi") for name in said.get("boot.file", ()))
     generations = _number(first.get("boot.generations")) or 0
-    return BootRoom(folder, room, frozenset(names), generations)
+    read_only = first.get("boot.read_only", "")
+    return BootRoom(folder, room, frozenset(names), generations, read_only)
 
 
 def _files(values: list[str] | None) -> BootFiles | None:

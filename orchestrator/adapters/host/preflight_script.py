@@ -10,29 +10,31 @@ from __future__ import annotations
 from orchestrator.adapters.host.scripts import LACKING
 
 _WRITABLE = r"""
-# The mount that a path is on, as `POINT (TYPE on SOURCE)`, and its file system's own options.
+# The mount that a path is on: `POINT (TYPE on SOURCE)`, its options and its file system's.
 mounted() { # mounted PATH
   at= of= options=
-  while read -r _ _ _ _ point _ rest; do
+  while read -r _ _ _ _ point own rest; do
     case $1/ in
     "${point%/}"/*) [ ${#point} -ge ${#at} ] || continue ;;
     *) continue ;;
     esac
-    at=$point of=${rest##* - }
+    at=$point options=$own of=${rest#*- }
   done < /proc/self/mountinfo
   type=${of%% *} of=${of#* }
-  options=${of#* } at="$at ($type on ${of%% *})"
+  system=${of#* } at="$at ($type on ${of%% *})"
 }
-# Root may write anywhere, but not where it is mounted read-only.
-writable() {
-  [ ! -e "$1" ] || [ -w "$1" ] || { mounted "$1"; printf 'read_only=%s\n' "$at"; }
+# Asked of the mounts: a shell may say of root that it can write anywhere.
+writable() { # writable KEY PATH
+  [ -e "$2" ] || return 0
+  mounted "$2"
+  case ,$options,$system, in *,ro,*) printf '%s=%s\n' "$1" "$at" ;; esac
 }
 for place in / /nix/var/nix /nix/var/nix/db /nix/var/nix/profiles /var/lib; do
-  writable "$place"
+  writable read_only "$place"
 done
 # The store is mounted read-only on every NixOS, and Nix mounts it anew: what counts is the disk.
 mounted /nix/store
-case ,$options, in *,ro,*) printf 'read_only=%s\n' "$at" ;; esac
+case ,$system, in *,ro,*) printf 'read_only=%s\n' "$at" ;; esac
 """
 
 _BOOT = r"""
@@ -43,7 +45,7 @@ room store /nix/store
 boot() { # boot FOLDER KERNELS GENERATIONS
   printf 'boot=%s\nboot.generations=%s\n' "$1" "$3"
   room boot.room "$1"
-  writable "$1"
+  writable boot.read_only "$1"
   for file in "$1/$2"/*; do
     [ ! -f "$file" ] || printf 'boot.file=%s\n' "${file##*/}"
   done

@@ -33,8 +33,9 @@ PLACES = re.compile(
 TARGET = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 MOUNTED = """\
 20 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,errors=remount-ro
-21 20 254:2 / {store} ro,nosuid shared:2 - ext4 /dev/vda2 {options},relatime
-22 20 0:30 / /run rw - tmpfs tmpfs rw
+21 20 254:2 / {root}/nix rw,nosuid shared:2 - ext4 /dev/vda2 {system},relatime
+23 21 254:2 / {root}/nix/store ro,nosuid shared:2 - ext4 /dev/vda2 {system},relatime
+22 20 0:30 / {root}/boot {boot} - vfat /dev/vda3 rw
 """
 NIX_STORE = """#!/bin/sh
 [ ! -e "$ROOT/nix-is-broken" ] || { echo "a warning" >&2; echo "error: no database" >&2; exit 1; }
@@ -84,9 +85,10 @@ class Machine:
         """Put a command on the path."""
         self.write(f"bin/{name}", text).chmod(0o755)
 
-    def mount(self, options: str = "rw") -> None:
-        """Say how the store's file system is mounted."""
-        self.write("proc/self/mountinfo", MOUNTED.format(store=f"{self.root}/nix", options=options))
+    def mount(self, *, system: str = "rw", boot: str = "rw") -> None:
+        """Say how the store's file system is mounted, and the boot loader's."""
+        text = MOUNTED.format(root=self.root, system=system, boot=boot)
+        self.write("proc/self/mountinfo", text)
 
     def ask(self, *closure: str, boots: bool = False, target: OutPath = TARGET) -> Answer:
         """Ask what preflight asks."""
@@ -143,8 +145,20 @@ def test_where_nothing_can_hold_up_a_boot(machine: Machine) -> None:
 
 def test_a_file_system_that_is_read_only_by_itself(machine: Machine) -> None:
     """The store's mount is read-only on every NixOS; its file system must not be."""
-    machine.mount("ro")
-    assert machine.ask().facts.read_only == (f"{machine.root}/nix (ext4 on /dev/vda2)",)
+    machine.mount(system="ro")
+    assert machine.ask().facts.read_only == (
+        f"{machine.root}/nix (ext4 on /dev/vda2)",
+        f"{machine.root}/nix/store (ext4 on /dev/vda2)",
+    )
+
+
+def test_where_it_boots_from_may_be_read_only(machine: Machine) -> None:
+    """By its mount; that is told apart, as not every goal writes there."""
+    machine.mount(boot="ro,relatime")
+    facts = machine.ask().facts
+    assert facts.read_only == ()
+    assert facts.boot is not None
+    assert facts.boot.read_only == f"{machine.root}/boot (vfat on /dev/vda3)"
 
 
 def test_what_activates_a_system(machine: Machine) -> None:

@@ -189,6 +189,16 @@ def test_what_a_builder_built_is_taken_to_be_as_large_as_what_runs() -> None:
     assert refuses(replace(SOUND, boot=tight, target=TARGET), wanted) == set()
 
 
+def test_what_boots_may_be_read_only_where_it_is_not_written() -> None:
+    """A push, or a test, leaves it as it is; and one mount is named once."""
+    place = "/ (ext4 on /dev/a)"
+    boot = BootRoom("/boot", Room(200 * MIB), read_only=place)
+    assert only(replace(SOUND, boot=boot)).text == f"mounted read-only: {place}"
+    assert refuses(replace(SOUND, boot=boot), replace(WANTED, commits=False)) == set()
+    both = replace(SOUND, boot=boot, read_only=(place,))
+    assert only(both).text == f"mounted read-only: {place}"
+
+
 def test_a_host_that_is_not_changed_may_be_in_change() -> None:
     """A copy disturbs no activation, and what holds up a boot disturbs no deployment without."""
     busy = replace(SOUND, activations=("x",), inhibitors=(Inhibitor("shutdown", "raid", ""),))
