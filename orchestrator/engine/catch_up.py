@@ -15,6 +15,7 @@ from orchestrator.engine.setup import Emit, Setup
 from orchestrator.model.event import Notice
 from orchestrator.model.host import Absent, BuildOn, Host
 from orchestrator.model.pending import Pending
+from orchestrator.model.rollout import RolloutPolicy
 from orchestrator.model.run import DeployRequest, Report
 from orchestrator.model.words import ago
 from orchestrator.plan.select import select
@@ -99,6 +100,7 @@ def _way(entry: Pending, *, given: bool) -> DeployRequest:
         absent=Absent.DEFER,
         revision=entry.revision if given else None,
         catch_up=given,
+        rollout=RolloutPolicy(at_once=True),
         title=f"catch-up {entry.goal.value}",
     )
 

@@ -8,8 +8,17 @@ from datetime import UTC, datetime, timedelta
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.setup import Emit
+from orchestrator.engine.waiting import withdraw
 from orchestrator.model.event import HostFinished, Notice, Paused, WaveEnded, WaveStarted
-from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
+from orchestrator.model.outcome import (
+    Deferred,
+    Deployed,
+    Failed,
+    Outcome,
+    Problem,
+    RolledBack,
+    Unchanged,
+)
 from orchestrator.model.rollout import RolloutPolicy, WhenSpent
 from orchestrator.model.store import OutPath
 
@@ -113,6 +122,9 @@ class Lead:
 
     async def _take_back(self, names: tuple[str, ...], why: str) -> None:
         outcomes = self._rollout.outcomes
+        for name in names:
+            if isinstance(outcomes[name], Deferred):
+                self._ends(name, withdraw(self._rollout.works[name], why))
         deployed = {n: done for n in names if isinstance(done := outcomes[n], Deployed)}
         if deployed:
             self._emit(Notice(f"taking back {', '.join(deployed)}: {why}", warning=True))
@@ -121,10 +133,12 @@ class Lead:
                 group.create_task(self._take_one_back(name, outcome.out_path, why), name=name)
 
     async def _take_one_back(self, name: str, out: OutPath, why: str) -> None:
-        work = self._rollout.works[name]
-        outcome = await _back(self._rollout, name, out, why)
+        self._ends(name, await _back(self._rollout, name, out, why))
+
+    def _ends(self, name: str, outcome: Outcome) -> None:
+        """Take note of another end than the one that a host had."""
         self._rollout.finished(name, outcome)
-        self._emit(HostFinished(name, outcome, work.seconds))
+        self._emit(HostFinished(name, outcome, self._rollout.works[name].seconds))
 
     def _say(self, event: WaveStarted | WaveEnded) -> None:
         """Tell of a wave; where everybody goes at once, there is nothing to tell."""

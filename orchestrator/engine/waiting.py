@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
-from orchestrator.model.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.model.outcome import Deployed, Failed, Outcome, RolledBack, Skipped, Unchanged
 from orchestrator.model.state import HostState
 from orchestrator.model.words import ago
 
@@ -62,6 +62,23 @@ def settle(work: HostWork, outcome: Outcome) -> None:
                 return
     except StepError as error:
         work.notice(error.message, warning=True)
+
+
+def withdraw(work: HostWork, why: str) -> Skipped:
+    """Drop what this run has wait for a host: the run's systems are not wanted any more.
+
+    Args:
+        work: The share of the run of a host that was deferred.
+        why: For a person.
+    """
+    pending = pending_of(work)
+    entry, run = pending.of(work.host.name), work.session.run
+    try:
+        if entry is not None and (entry.run, entry.who) == (run.number, run.who):
+            pending.drop(entry)
+    except StepError as error:
+        return Skipped(f"absent; what waits for it could not be dropped: {error.message}")
+    return Skipped(f"absent; what was to wait for it is dropped: {why}")
 
 
 def _stopped(work: HostWork) -> bool:
