@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -20,19 +20,38 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
+from orchestrator.cli.rollout_options import rollout_options
 from orchestrator.errors import UsageError
 from orchestrator.model.copying import CopyMethod
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Absent, BuildOn, BuildSite, Fleet
+from orchestrator.model.rollout import RolloutPolicy
 from orchestrator.model.run import DeployRequest, Reboot
 
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup
 
+
+@dataclass(frozen=True, slots=True)
+class RetryFailed:
+    """Which run's failed hosts are wanted; ``None`` is the last one's."""
+
+    run: int | None
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GOALS = click.Choice([goal.value for goal in Goal])
 _METHODS = click.Choice([method.value for method in CopyMethod])
+
+
+def _run_number(_: click.Context, __: click.Parameter, text: str | None) -> RetryFailed | None:
+    if text is None or text == "last":
+        return RetryFailed(None) if text else None
+    if not (text.isascii() and text.isdecimal()):
+        # Alone it takes the next word for its value.
+        raise click.BadParameter(f"{text!r} is no run's number; --retry-failed alone comes last")
+    return RetryFailed(int(text))
 
 
 def _run_options(command: F) -> F:
@@ -51,7 +70,6 @@ def _run_options(command: F) -> F:
             type=_METHODS,
             help="How systems are copied (default: what is fastest, by what was measured).",
         ),
-        click.option("--one-by-one", is_flag=True, help="One host after the other."),
     )
     return functools.reduce(lambda decorated, option: option(decorated), options, command)
 
@@ -70,10 +88,21 @@ def _run_options(command: F) -> F:
     help="What becomes of hosts that do not answer (default: what the inventory says).",
 )
 @reboot_option
+@rollout_options
+@click.option(
+    "--retry-failed",
+    is_flag=False,
+    flag_value="last",
+    callback=_run_number,
+    metavar="[=RUN]",
+    help="Those hosts that failed, were rolled back or skipped in the last run, or in RUN.",
+)
 @click.option("--this-machine", is_flag=True, help="The machine that you sit on.")
 @click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers.")
 @_run_options
-def deploy(selectors: tuple[str, ...], absent: str | None, **options: Any) -> int:
+def deploy(
+    selectors: tuple[str, ...], absent: str | None, rollout: RolloutPolicy, **options: Any
+) -> int:
     """Bring hosts to what the fleet says: all of them, or those selected.
 
     A host that is at its target already is left alone, and the reason is told. What fails on one
@@ -88,6 +117,7 @@ def deploy(selectors: tuple[str, ...], absent: str | None, **options: Any) -> in
         despite_hold=options.pop("despite_hold"),
         reboot=options.pop("reboot"),
         skip_preflight=options.pop("skip_preflight"),
+        rollout=rollout,
     )
     if request.reboot is not Reboot.NEVER and not request.reboots:
         raise click.UsageError(f"--reboot: --goal {request.goal.value} commits nothing to boot")
@@ -106,18 +136,21 @@ def _absent(policy: str | None, goal: Goal) -> Absent | None:
 @click.command()
 @selectors_argument()
 @click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
+@rollout_options
 @_run_options
-def plan(selectors: tuple[str, ...], goal: str, **options: Any) -> int:
+def plan(selectors: tuple[str, ...], goal: str, rollout: RolloutPolicy, **options: Any) -> int:
     """Say what a deployment would do to each host, and why. Nothing is built or changed."""
-    return _run(DeployRequest(selectors, Goal(goal), plan_only=True), **options)
+    request = DeployRequest(selectors, Goal(goal), plan_only=True, rollout=rollout)
+    return _run(request, **options)
 
 
 @click.command()
 @selectors_argument()
+@click.option("--one-by-one", is_flag=True, help="One host after the other.")
 @_run_options
-def build(selectors: tuple[str, ...], **options: Any) -> int:
+def build(selectors: tuple[str, ...], one_by_one: bool, **options: Any) -> int:
     """Build hosts' systems. No host is contacted, unless it is the one that builds."""
-    return _run(DeployRequest(selectors, Goal.BUILD), **options)
+    return _run(DeployRequest(selectors, Goal.BUILD), one_by_one=one_by_one, **options)
 
 
 @click.command("emergency-deploy")
@@ -170,6 +203,8 @@ def _run(
     target: Target,
     this_machine: bool = False,
     one_host_only: bool = False,
+    one_by_one: bool = False,
+    retry_failed: RetryFailed | None = None,
     **options: Any,
 ) -> int:
     """Open the fleet, run the engine once, give the exit code."""
@@ -183,6 +218,14 @@ def _run(
         if request.selectors:
             raise click.UsageError("--this-machine names the host; leave the selectors out")
         request = replace(request, selectors=(this_machines_host(setup.fleet),))
+    if one_by_one:
+        # Nobody's turn is waited for where no host is changed: places are few instead.
+        limits = replace(setup.fleet.limits, hosts=1)
+        setup = replace(setup, fleet=replace(setup.fleet, limits=limits))
+    if retry_failed is not None:
+        request = _only_failed(setup, request, retry_failed)
+        if not request.selectors:
+            return 0
     return _run_in(setup, target, request, **options)
 
 
@@ -195,20 +238,30 @@ def _run_in(
     verbose: bool,
     build_on: str | None,
     copy: str | None,
-    one_by_one: bool,
     check_caches: bool = False,
 ) -> int:
-    from orchestrator.cli.loop import run
-    from orchestrator.cli.output import renderer
-    from orchestrator.engine.deploy import deploy
-
     if build_on is not None:
         request = replace(request, build=_site(setup.fleet, build_on))
     if copy is not None:
         request = replace(request, copy=CopyMethod(copy))
-    if one_by_one:
-        limits = replace(setup.fleet.limits, hosts=1)
-        setup = replace(setup, fleet=replace(setup.fleet, limits=limits))
+    return run_request(
+        setup, target, request, as_json=as_json, verbose=verbose, check_caches=check_caches
+    )
+
+
+def run_request(
+    setup: Setup,
+    target: Target,
+    request: DeployRequest,
+    *,
+    as_json: bool,
+    verbose: bool,
+    check_caches: bool = False,
+) -> int:
+    """Run the engine once, draw what happens, and give the exit code."""
+    from orchestrator.cli.loop import run
+    from orchestrator.cli.output import renderer
+    from orchestrator.engine.deploy import deploy
 
     async def work() -> int:
         if check_caches:
@@ -222,6 +275,19 @@ def _run_in(
         return report.exit_code
 
     return run(work())
+
+
+def _only_failed(setup: Setup, request: DeployRequest, which: RetryFailed) -> DeployRequest:
+    from orchestrator.engine.rollout_again import failed_in
+
+    if request.selectors:
+        raise click.UsageError("--retry-failed says which hosts; leave the selectors out")
+    number, names = failed_in(setup, which.run)
+    if names:
+        click.echo(f"run {number}: again {', '.join(names)}", err=True)
+    else:
+        click.echo(f"run {number}: nothing failed, nothing is to be done again", err=True)
+    return replace(request, selectors=names)
 
 
 def _learn(setup: Setup, target: Target) -> None:

@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Deploy one host without checks and verification.",
     ),
     "rollback": ("orchestrator.cli.rollback:rollback", "Take hosts back to what they ran."),
+    "rollout": ("orchestrator.cli.rollout:rollout", "Pause, resume or abort a run that goes on."),
+    "resume": ("orchestrator.cli.rollout:resume_run", "Go on with a run that was cut off."),
     "generations": (
         "orchestrator.cli.generations:generations",
         "Which systems a host may go back to.",

@@ -115,6 +115,11 @@ NAMES: dict[type[Outcome], str] = {
 }
 
 
+def outcome_names(*kinds: type[Outcome]) -> frozenset[str]:
+    """The names of several kinds of outcome."""
+    return frozenset(NAMES[kind] for kind in kinds)
+
+
 def outcome_name(outcome: Outcome) -> str:
     """The outcome's name as reports spell it, such as ``rolled_back``."""
     return NAMES[type(outcome)]
