@@ -23,7 +23,8 @@ from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import RefusedError, StepError, UsageError
 from orchestrator.model.event import Phase
 from orchestrator.model.generation import BeforeRun, WayBack
-from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, Unchanged
+from orchestrator.model.host import BuildOn, BuildSite
+from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.model.store import OutPath
 from orchestrator.plan.rollback import plan_back, target_of
 
@@ -93,8 +94,8 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
 async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
     """Take a host back within the run that deployed it; its turn is over by then.
 
-    It is a deployment of its own: the same lock, guard, verification, commit and record, with a
-    token of its own.
+    It is a deployment of its own, with a token of its own: locked, guarded, proved, committed and
+    recorded. It is not verified: the suites are those of what is taken back.
 
     Args:
         work: The host's share of the run; its lock is released.
@@ -105,7 +106,8 @@ async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
         ``Deployed`` ("back to …") or ``Unchanged`` where the host runs ``to``, proved and
         committed; anything else says what it runs instead.
     """
-    session = replace(work.session, token=f"{work.session.token}-back")
+    request = replace(work.session.request, verify=False, build=BuildSite(BuildOn.HERE))
+    session = replace(work.session, request=request, token=f"{work.session.token}-back")
     again = HostWork(session, work.host)
     try:
         with session.interrupt.cancellable():
@@ -125,8 +127,7 @@ async def _within(work: HostWork, to: OutPath) -> Outcome:
             executor = await work.connect(stack)
             state = await ask_state(executor, work.host)
             copy = await _comes_from_here(work, executor, to)
-        verify = work.session.request.verify
-        plan = plan_back(work.host, to, state, now=datetime.now(UTC), verify=verify, copy=copy)
+        plan = plan_back(work.host, to, state, now=datetime.now(UTC), verify=False, copy=copy)
         if isinstance(plan, Unchanged):
             return plan
         require_return(plan, state)
@@ -153,7 +154,10 @@ async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> b
 
 
 def _in_words(outcome: Outcome, to: OutPath, why: str) -> Outcome:
-    """Say of a host that it is back."""
+    """Say of a host that it is back; or what may help where its checks keep it."""
     if isinstance(outcome, Deployed):
         return replace(outcome, reason=f"back to {to.short}: {why}")
+    if isinstance(outcome, RolledBack) and outcome.problem.step == "verify":
+        hint = "the suites are those of the fleet as it is now; without them: --no-verify"
+        return replace(outcome, problem=replace(outcome.problem, hint=hint))
     return outcome

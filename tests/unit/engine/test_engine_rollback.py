@@ -1,0 +1,225 @@
+"""Going back, on a host in memory: deployments of what is there already."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fake_host
+import pytest
+from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.history import History
+from orchestrator.adapters.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_THERE
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.engine.host import deploy_host
+from orchestrator.engine.rollback import before_run, roll_back
+from orchestrator.engine.setup import Setup
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError, UsageError
+from orchestrator.model.event import PhaseStarted
+from orchestrator.model.generation import BeforeLast, BeforeRun, ToGeneration, ToSystem, WayBack
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import BuildOn, BuildSite, Connect, Fleet, Host
+from orchestrator.model.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.model.run import Before, HostResult, Report, Run
+
+HERE = BuildSite(BuildOn.HERE)
+
+
+@pytest.fixture(autouse=True)
+def questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host is asked for its systems, too; this machine has none of them."""
+    monkeypatch.setitem(QUESTIONS, GENERATIONS, "generations")
+    monkeypatch.setitem(QUESTIONS, IS_THERE, "is there")
+    monkeypatch.setattr(nix, "is_here", lambda _: False)
+
+
+def back(bench: Bench, way: WayBack | None = None, **request: object) -> Outcome:
+    """Go back."""
+    bench.events.clear()
+    bench.delivered.clear()
+    return bench.deploy(back=way or BeforeLast(), build=HERE, title="rollback", **request)
+
+
+def phases(bench: Bench) -> list[str]:
+    """What the host went through."""
+    return [event.phase.name for event in bench.events if isinstance(event, PhaseStarted)]
+
+
+def test_a_host_goes_back_by_its_own_record(bench: Bench) -> None:
+    """Nothing is evaluated, built or copied; it is verified and committed."""
+    bench.deploy()
+    bench.evaluate = lambda: pytest.fail("a rollback evaluates nothing")
+    outcome = back(bench)
+    assert isinstance(outcome, Deployed)
+    assert outcome.reason == f"back to {OLD.short}: what it ran before run 7 by me@here"
+    assert bench.host.state == (OLD, OLD, OLD)
+    assert bench.delivered == []
+    assert not {"EVALUATE", "BUILD", "COPY"} & set(phases(bench))
+    assert "COMMIT" in phases(bench)
+    assert bench.host.calls.count("verify") == 2
+
+
+def test_there_and_back_again(bench: Bench) -> None:
+    """A rollback is a deployment, and what it undid was what the host ran before it."""
+    bench.deploy()
+    back(bench)
+    assert isinstance(back(bench), Deployed)
+    assert bench.host.state == (NEW, NEW, NEW)
+
+
+def test_a_generation_and_a_path(bench: Bench) -> None:
+    """Both name a system; a host that is at it is left alone, and told which it is."""
+    bench.host.answers["generations"] = f"generation=41 1 {ELSE} \nend=\n".encode()
+    assert isinstance(back(bench, ToGeneration(41)), Deployed)
+    assert bench.host.state == (ELSE, ELSE, ELSE)
+    again = back(bench, ToGeneration(41))
+    assert isinstance(again, Unchanged)
+    assert again.reason.endswith("that is generation 41")
+    assert isinstance(back(bench, ToSystem(OLD)), Deployed)
+
+
+def test_what_is_gone_is_refused(bench: Bench) -> None:
+    """Nothing was touched, and it is said what to do."""
+    bench.host.goes_wrong("is there", exits(NOT_THERE))
+    outcome = back(bench, ToSystem(ELSE))
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.refused
+    assert "collected as garbage" in outcome.reason
+    assert bench.host.state == (OLD, OLD, OLD)
+
+
+def test_what_is_no_system_is_refused(bench: Bench) -> None:
+    """It could not be activated."""
+    bench.host.goes_wrong("is there", exits(NO_SYSTEM))
+    outcome = back(bench, ToSystem(ELSE))
+    assert isinstance(outcome, Failed)
+    assert "no NixOS system" in outcome.reason
+
+
+def test_what_is_gone_there_and_is_here_is_copied(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From this machine, wherever the host is built otherwise."""
+    monkeypatch.setattr(nix, "is_here", lambda _: True)
+    bench.host.goes_wrong("is there", exits(NOT_THERE))
+    assert isinstance(back(bench, ToSystem(ELSE), copy=None), Deployed)
+    assert "COPY" in phases(bench)
+    assert "BUILD" not in phases(bench)
+    assert bench.host.state == (ELSE, ELSE, ELSE)
+
+
+def test_a_plan_says_where(bench: Bench) -> None:
+    """And touches nothing."""
+    outcome = back(bench, ToSystem(ELSE), plan_only=True)
+    assert isinstance(outcome, Deployed)
+    assert outcome.reason == f"back to {ELSE.short}: the system that was named"
+    assert bench.host.state == (OLD, OLD, OLD)
+
+
+def test_checks_that_keep_a_host_from_going_back(bench: Bench) -> None:
+    """It runs what it ran before the rollback; that suites can be left out is said."""
+
+    def fail() -> None:
+        error = StepError("verification failed: no marker")
+        error.step = "verify"
+        raise error
+
+    bench.verify = fail
+    outcome = back(bench, ToSystem(ELSE))
+    assert isinstance(outcome, RolledBack)
+    assert bench.host.state == (OLD, OLD, OLD)
+    assert "--no-verify" in str(outcome.problem.hint)
+
+
+def test_a_lock_keeps_a_host_from_going_back(bench: Bench) -> None:
+    """As from every deployment."""
+    bench.host.locked_by = "3-ffff"
+    outcome = back(bench, ToSystem(ELSE))
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.refused
+
+
+class Within:
+    """Takes a host back within the run that deployed it."""
+
+    def __init__(self, bench: Bench, patch: pytest.MonkeyPatch) -> None:
+        self.bench = bench
+        self.interrupts = False
+        self.undone: Outcome | None = None
+        patch.setattr(fake_host, "deploy_host", self._there_and_back)
+
+    async def _there_and_back(self, work: HostWork) -> Outcome:
+        outcome = await deploy_host(work)
+        if self.interrupts:
+            work.session.interrupt.wish()
+        self.undone = await roll_back(work, OLD, "too many failed")
+        return outcome
+
+
+def test_within_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt of its own, which is not verified: the suites are those of what is undone."""
+    within = Within(bench, monkeypatch)
+    assert isinstance(bench.deploy(), Deployed)
+    assert isinstance(within.undone, Deployed)
+    assert within.undone.reason == f"back to {OLD.short}: too many failed"
+    assert bench.host.state == (OLD, OLD, OLD)
+    assert bench.host.calls.count("verify") == 1
+    assert bench.host.guard.lines["token"] == "7-abcd-back"
+    assert bench.host.locked_by is None
+
+
+def test_within_a_run_what_fails_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host stays at the new system, and nobody says otherwise."""
+    within = Within(bench, monkeypatch)
+    bench.host.goes_wrong("is there", exits(NOT_THERE))
+    bench.deploy()
+    assert isinstance(within.undone, Failed)
+    assert within.undone.problem.host_state == "not taken back"
+    assert bench.host.state == (NEW, NEW, NEW)
+
+
+def test_within_a_run_that_is_interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not begun any more."""
+    within = Within(bench, monkeypatch)
+    within.interrupts = True
+    bench.deploy()
+    assert isinstance(within.undone, Failed)
+    assert within.undone.reason == "interrupted before it was taken back"
+    assert bench.host.state == (NEW, NEW, NEW)
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    """A fleet whose history has a run that changed one of its hosts, and one that is no more."""
+    hosts = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
+    fleet = Fleet("f", str(tmp_path), str(tmp_path), hosts)
+    setup = Setup(fleet, Flake.at("/f", "/f"), SshSettings(), tmp_path)
+    began = datetime(2024, 5, 6, tzinfo=UTC)
+    history = History(tmp_path / "history.db")
+    folder = history.begin("me@here", None, "switch", began).folder
+    changed = HostResult(Deployed("new", NEW, Goal.SWITCH), 1, Before(OLD, OLD, OLD))
+    left = HostResult(Unchanged("as it was", OLD), 1)
+    run = Run(1, str(folder), "me@here", None, began, "switch")
+    hosts_of_run = {"p620": changed, "razer": left, "sold": changed}
+    history.finish(Report(run, Goal.SWITCH, False, hosts_of_run, 2))
+    history.begin("me@here", None, "switch", began)
+    return setup
+
+
+def test_the_hosts_that_a_run_changed_go_back(setup: Setup) -> None:
+    """Of those that are still in the fleet; or those that are named."""
+    way = BeforeRun(1, "me@here", {"p620": OLD})
+    assert before_run(setup, 1, ()) == (way, ("p620",))
+    assert before_run(setup, 1, ("tag:portable",)) == (way, ("tag:portable",))
+
+
+def test_a_run_that_was_cut_off_changed_what_hosts_say(setup: Setup) -> None:
+    """Which hosts, a person must say."""
+    with pytest.raises(UsageError, match="run 2 changed no host") as raised:
+        before_run(setup, 2, ())
+    assert "name the hosts" in str(raised.value.hint)
+    assert before_run(setup, 2, ("p620",)) == (BeforeRun(2, "me@here", {}), ("p620",))
