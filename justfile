@@ -86,6 +86,14 @@ hold HOST *OPTIONS:
 release *HOSTS:
     @"{{ orchestrator }}" release "$@"
 
+# Take hosts back to what they ran before their last deployment; or --run RUN, or --to GENERATION
+rollback *HOSTS:
+    @"{{ orchestrator }}" rollback "$@"
+
+# The systems that a host may go back to
+generations HOST:
+    @"{{ orchestrator }}" generations "$@"
+
 # What waits for hosts that were absent, and until when
 pending:
     @"{{ orchestrator }}" pending
