@@ -1,0 +1,441 @@
+"""Waves, with hosts that end as they are told to: whose turn comes, and when none does any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from fake_host import EagerLoop
+
+from orchestrator.adapters import git, nix
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.run_files import RunFiles
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.engine import deploy as engine
+from orchestrator.engine import host as host_module
+from orchestrator.engine import rollback
+from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.setup import Setup
+from orchestrator.engine.work import HostWork
+from orchestrator.model.event import Event, HostFinished, Notice, Paused, WaveEnded, WaveStarted
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import Connect, Fleet, Host, Limits
+from orchestrator.model.outcome import (
+    Deferred,
+    Deployed,
+    Failed,
+    Outcome,
+    Problem,
+    RolledBack,
+    Skipped,
+    Unchanged,
+    outcome_name,
+)
+from orchestrator.model.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.model.rollout_status import Order, Standing, Word
+from orchestrator.model.run import Before, DeployRequest, Report
+from orchestrator.model.store import OutPath
+
+OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
+OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system")
+NAMES = ("h1", "h2", "h3", "h4", "h5")
+DEPLOYED = Deployed("new", OUT, Goal.SWITCH)
+FAILED = Failed("broke", Problem("verify", "broke"))
+LOST = Failed("gone", Problem("reboot", "no answer", lost=True))
+SAME = Unchanged("same", OUT)
+Step = Callable[[], Awaitable[None]]
+
+
+class Fake:
+    """A fleet of five, whose hosts take their turns and then end as they are told to.
+
+    Attributes:
+        ends: Otherwise than deployed, by host.
+        early: Hosts that end before their turn.
+        slow: What a host does before its turn; the builds of others go on.
+        busy: What a host does once its turn has come.
+        turns: The hosts whose turn came, in that order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ends: dict[str, Outcome] = {}
+        self.early: set[str] = set()
+        self.slow: dict[str, Step] = {}
+        self.busy: dict[str, Step] = {}
+        self.turns: list[str] = []
+        self.back: list[str] = []
+        self.back_ends: dict[str, Outcome] = {}
+        self.events: list[Event] = []
+        self.limits = Limits()
+        self.policy = RolloutPolicy()
+        self.interrupt = Interrupt(lambda _: None)
+
+    async def way(self, work: HostWork, _: object) -> Outcome:
+        """Gather and build; wait for the turn; be changed."""
+        name = work.host.name
+        await self.slow.get(name, _nothing)()
+        if name in self.early:
+            return self.ends[name]
+        await work.session.rollout.turn(work)
+        self.turns.append(name)
+        work.before = Before(OLD, OLD, OLD)
+        await self.busy.get(name, _nothing)()
+        return self.ends.get(name, DEPLOYED)
+
+    async def roll_back(self, work: HostWork, to: OutPath, why: str) -> Outcome:
+        """Go back."""
+        assert to == OLD
+        assert why
+        self.back.append(work.host.name)
+        return self.back_ends.get(work.host.name, Deployed("back", to, Goal.SWITCH))
+
+    def deploy(self, rollout: RolloutPolicy | None = None, **request: object) -> Report:
+        """Run."""
+        hosts = {name: Host(name, name, Connect(name)) for name in NAMES}
+        fleet = Fleet(
+            *("f", str(self.folder), str(self.folder), hosts),
+            limits=self.limits,
+            rollout=self.policy,
+        )
+        setup = Setup(fleet, Flake.at("/f", "/f"), SshSettings(), self.folder / "state")
+        asked = DeployRequest(rollout=rollout or RolloutPolicy(), **request)  # type: ignore[arg-type]
+        with asyncio.Runner(loop_factory=EagerLoop) as runner:
+            return runner.run(engine.deploy(setup, asked, self.events.append, self.interrupt))
+
+    @property
+    def files(self) -> RunFiles:
+        """The first run's."""
+        return RunFiles(self.folder / "state" / "runs" / "1")
+
+    def order(self, word: Word, id: str = "1") -> None:
+        """Tell the run something, as another terminal does."""
+        self.files.put_order(Order(id, word, "me@sofa"))
+
+
+async def _nothing() -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Make a fleet of five."""
+
+    async def version() -> tuple[int, ...]:
+        return (2, 26)
+
+    async def revision(_: str) -> str:
+        return "abc"
+
+    made = Fake(tmp_path)
+    monkeypatch.setattr(nix, "version", version)
+    monkeypatch.setattr(git, "revision", revision)
+    monkeypatch.setattr(host_module, "_way", made.way)
+    monkeypatch.setattr(rollback, "roll_back", made.roll_back)
+    return made
+
+
+def outcomes(report: Report) -> str:
+    """Each host's outcome, in the inventory's order."""
+    return " ".join(outcome_name(result.outcome) for result in report.hosts.values())
+
+
+BY_TWO = RolloutPolicy(batch=Amount(2))
+CANARY = RolloutPolicy(canary=Amount(1))
+
+
+def test_everybody_goes_at_once_by_default(fake: Fake) -> None:
+    """One wave, of which nothing is told; one that fails stops nobody."""
+    fake.ends["h1"] = FAILED
+    report = fake.deploy()
+    assert outcomes(report) == "failed deployed deployed deployed deployed"
+    assert not [e for e in fake.events if isinstance(e, WaveStarted | WaveEnded | Paused | Notice)]
+
+
+def test_waves_go_one_after_the_other(fake: Fake) -> None:
+    """A host's turn comes once all hosts of the waves before have ended."""
+    hour = lambda: asyncio.sleep(3600)  # noqa: E731
+    fake.busy = {"h1": hour, "h3": hour}
+    report = fake.deploy(BY_TWO)
+    assert outcomes(report) == " ".join(["deployed"] * 5)
+    seen = [e for e in fake.events if isinstance(e, WaveStarted | WaveEnded | HostFinished)]
+    told = [
+        e.host if isinstance(e, HostFinished) else f"{type(e).__name__} {e.number} of {e.of}"
+        for e in seen
+    ]
+    assert told == [
+        *("WaveStarted 1 of 3", "h2", "h1", "WaveEnded 1 of 3"),
+        *("WaveStarted 2 of 3", "h4", "h3", "WaveEnded 2 of 3"),
+        *("WaveStarted 3 of 3", "h5", "WaveEnded 3 of 3"),
+    ]
+    assert [wave.name for wave in report.waves] == [f"batch {n} of 3" for n in (1, 2, 3)]
+
+
+def test_hosts_that_wait_are_in_nobodys_way(fake: Fake) -> None:
+    """With one place only, whoever comes first may be of the last wave."""
+    fake.limits = Limits(hosts=1)
+    report = fake.deploy(RolloutPolicy(canary="h5", batch=Amount(1)))
+    assert outcomes(report) == " ".join(["deployed"] * 5)
+    assert fake.turns == ["h5", "h1", "h2", "h3", "h4"]
+
+
+def test_a_canary_that_fails_stops_all_others(fake: Fake) -> None:
+    """They are skipped, and told why; what they were at is ended."""
+    fake.ends["h1"] = FAILED
+    fake.slow["h4"] = lambda: asyncio.Event().wait()  # type: ignore[assignment,return-value]
+    report = fake.deploy(CANARY)
+    assert outcomes(report) == "failed skipped skipped skipped skipped"
+    assert fake.turns == ["h1"]
+    why = "not tried: the rollout was stopped after wave 1 of 2, canary: h1 (verify) failed"
+    assert report.hosts["h4"].outcome.reason.startswith(why)
+    assert report.exit_code == 1
+
+
+def test_the_budget_is_over_the_run_so_far(fake: Fake) -> None:
+    """The second failure spends a budget of two, in whichever wave it is."""
+    fake.ends = {"h1": FAILED, "h4": FAILED}
+    report = fake.deploy(RolloutPolicy(batch=Amount(2), budget=Amount(2)))
+    assert outcomes(report) == "failed deployed deployed failed skipped"
+
+
+def test_a_host_that_fails_before_its_turn_counts_for_its_wave(fake: Fake) -> None:
+    """Not before: the waves that come first go on."""
+    fake.ends["h3"], fake.early = FAILED, {"h3"}
+    report = fake.deploy(BY_TWO)
+    assert outcomes(report) == "deployed deployed failed deployed skipped"
+
+
+def test_deferred_hosts_do_not_count(fake: Fake) -> None:
+    """Nor do unchanged ones."""
+    fake.ends = {"h1": Deferred("absent"), "h2": SAME}
+    fake.early = {"h2"}
+    assert outcomes(fake.deploy(BY_TWO)) == "deferred unchanged deployed deployed deployed"
+
+
+def test_no_rollout_goes_on_over_a_host_that_does_not_come_back(fake: Fake) -> None:
+    """Whatever the budget is."""
+    fake.ends["h2"] = LOST
+    report = fake.deploy(RolloutPolicy(batch=Amount(2), budget=Amount(100, percent=True)))
+    assert outcomes(report) == "deployed failed skipped skipped skipped"
+
+
+@pytest.mark.parametrize(
+    ("what", "expected", "back"),
+    [
+        (WhenSpent.STOP, "deployed deployed deployed failed skipped", []),
+        (WhenSpent.ROLL_BACK_WAVE, "deployed deployed rolled_back failed skipped", ["h3"]),
+        (
+            WhenSpent.ROLL_BACK_RUN,
+            "rolled_back rolled_back rolled_back failed skipped",
+            ["h1", "h2", "h3"],
+        ),
+    ],
+)
+def test_hosts_are_taken_back_as_the_policy_says(
+    fake: Fake, what: WhenSpent, expected: str, back: list[str]
+) -> None:
+    """Those that were deployed; and the report says so of each."""
+    fake.ends["h4"] = FAILED
+    report = fake.deploy(RolloutPolicy(batch=Amount(2), when_spent=what))
+    assert outcomes(report) == expected
+    assert fake.back == back
+    for name in back:
+        outcome = report.hosts[name].outcome
+        assert isinstance(outcome, RolledBack)
+        assert outcome.out_path == OLD
+        assert "h4 (verify) failed" in outcome.problem.message
+        last = [e for e in fake.events if isinstance(e, HostFinished) and e.host == name][-1]
+        assert last.outcome == outcome
+
+
+def test_a_host_that_cannot_be_taken_back_is_told_as_failed(fake: Fake) -> None:
+    """And what it runs."""
+    fake.ends["h2"] = FAILED
+    fake.back_ends["h1"] = Failed("no", Problem("connect", "no", host_state="not taken back"))
+    policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
+    report = fake.deploy(policy)
+    assert report.hosts["h1"].outcome == fake.back_ends["h1"]
+
+
+def test_there_is_no_pause_where_nothing_was_changed_or_is_left(fake: Fake) -> None:
+    """A run without changes costs no time, whatever the policy."""
+    fake.ends, fake.early = dict.fromkeys(NAMES, SAME), set(NAMES)
+    fake.deploy(RolloutPolicy(batch=Amount(1), pause=60.0))
+    assert not [e for e in fake.events if isinstance(e, Paused)]
+
+
+def test_a_pause_comes_between_waves(fake: Fake) -> None:
+    """And none after the last."""
+    report = fake.deploy(RolloutPolicy(batch=Amount(3), pause=60.0))
+    assert [e.seconds for e in fake.events if isinstance(e, Paused)] == [60.0]
+    assert outcomes(report) == " ".join(["deployed"] * 5)
+
+
+def test_the_fleets_policy_holds_where_nothing_is_typed(fake: Fake) -> None:
+    """Not in an emergency, and not where no host is changed."""
+    fake.policy = BY_TWO
+    assert len(fake.deploy().waves) == 3
+    assert len(fake.deploy(RolloutPolicy(at_once=True)).waves) == 1
+    assert len(fake.deploy(emergency="fire").waves) == 1
+    assert len(fake.deploy(goal=Goal.PUSH).waves) == 1
+
+
+def test_a_paused_rollout_goes_on_when_it_is_told_to(fake: Fake) -> None:
+    """From another terminal; hosts whose turn has come are not held."""
+    state: list[str] = []
+
+    async def pause() -> None:
+        fake.order(Word.PAUSE)
+        await _until(lambda: _status(fake) is Standing.PAUSED)
+        state.extend(fake.turns)
+        fake.order(Word.RESUME, "2")
+
+    fake.busy["h1"] = pause
+    report = fake.deploy(CANARY)
+    assert state == ["h1"]
+    assert outcomes(report) == " ".join(["deployed"] * 5)
+    assert next(e for e in fake.events if isinstance(e, Paused)).why.startswith("by me@sofa")
+
+
+def test_an_aborted_rollout_lets_hosts_that_began_end(fake: Fake) -> None:
+    """Of the others none begins, be it built, waiting or paused."""
+
+    async def abort() -> None:
+        fake.order(Word.ABORT)
+        await _until(lambda: _status(fake) is Standing.STOPPED)
+
+    fake.busy["h1"] = abort
+    report = fake.deploy(BY_TWO)
+    assert outcomes(report) == "deployed deployed skipped skipped skipped"
+    assert "aborted by me@sofa" in report.hosts["h3"].outcome.reason
+    assert report.exit_code == 1
+
+
+def test_a_paused_rollout_can_be_aborted(fake: Fake) -> None:
+    """Also where its policy has it pause."""
+    fake.busy["h1"] = lambda: _later(fake, Word.ABORT)
+    report = fake.deploy(RolloutPolicy(canary=Amount(1), pause=3600.0))
+    assert outcomes(report) == "deployed skipped skipped skipped skipped"
+
+
+def test_resume_ends_a_pause_of_the_policys(fake: Fake) -> None:
+    """A week is not waited for."""
+    clock: list[float] = []
+
+    async def resume() -> None:
+        clock.append(asyncio.get_running_loop().time())
+        await _later(fake, Word.RESUME)
+
+    async def note() -> None:
+        clock.append(asyncio.get_running_loop().time())
+
+    fake.busy = {"h1": resume, "h2": note}
+    fake.deploy(RolloutPolicy(canary=Amount(1), pause=604800.0))
+    assert clock[1] - clock[0] < 3600
+
+
+@pytest.mark.parametrize("pause", [None, 3600.0])
+def test_an_interrupt_skips_who_waits(fake: Fake, pause: float | None) -> None:
+    """At once, and no further wave begins; nothing is taken back."""
+
+    async def wish() -> None:
+        with fake.interrupt.guarded("h1 is being changed"):
+            asyncio.get_running_loop().call_later(60, fake.interrupt.wish)
+            await asyncio.sleep(3600 if pause is None else 0)
+
+    fake.ends["h2"] = FAILED
+    fake.busy["h1"] = wish
+    policy = RolloutPolicy(
+        batch=Amount(1), pause=pause, when_spent=WhenSpent.ROLL_BACK_RUN, canary="h1"
+    )
+    report = fake.deploy(policy)
+    assert fake.turns == ["h1"]
+    assert all(isinstance(report.hosts[name].outcome, Skipped) for name in NAMES[1:])
+    assert report.exit_code == 130
+    assert not fake.back
+
+
+def test_a_bug_on_one_host_leaves_no_other_waiting(fake: Fake) -> None:
+    """It is told as failed, which stops the rollout."""
+
+    async def bug() -> None:
+        raise ZeroDivisionError("x")
+
+    fake.busy["h1"] = bug
+    with pytest.raises(ZeroDivisionError):
+        fake.deploy(CANARY)
+    ended = {e.host: type(e.outcome) for e in fake.events if isinstance(e, HostFinished)}
+    assert ended == {"h1": Failed, **dict.fromkeys(NAMES[1:], Skipped)}
+
+
+def test_a_bug_in_leading_leaves_no_host_waiting(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's turn comes any more; whose turn has come ends."""
+
+    def bug(*_: object) -> int:
+        raise ZeroDivisionError("x")
+
+    monkeypatch.setattr(RolloutPolicy, "most_failures", bug)
+    with pytest.raises(ZeroDivisionError):
+        fake.deploy(CANARY)
+    ended = {e.host: type(e.outcome) for e in fake.events if isinstance(e, HostFinished)}
+    assert ended == {"h1": Deployed, **dict.fromkeys(NAMES[1:], Skipped)}
+
+
+def test_where_it_is_can_be_read_while_it_goes(fake: Fake) -> None:
+    """And that it lives, which it does not afterwards."""
+    seen: list[object] = []
+
+    async def look() -> None:
+        await asyncio.sleep(1)
+        status = fake.files.status()
+        assert status is not None
+        seen.extend([fake.files.is_alive(), status.hosts, [w.standing for w in status.waves]])
+
+    fake.busy["h3"] = look
+    fake.deploy(BY_TWO)
+    assert seen == [
+        True,
+        {"h1": "deployed", "h2": "deployed", "h3": "deploying", "h4": "deployed", "h5": "ready"},
+        [Standing.ENDED, Standing.GOING, Standing.WAITING],
+    ]
+    assert not fake.files.is_alive()
+    assert _status(fake) is Standing.ENDED
+
+
+def test_a_full_disk_stops_no_rollout(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told once."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFiles, "write", full)
+    assert outcomes(fake.deploy(CANARY)) == " ".join(["deployed"] * 5)
+    told = [e.text for e in fake.events if isinstance(e, Notice)]
+    assert len(told) == 2
+    assert all("No space left" in text for text in told)
+
+
+def _status(fake: Fake) -> Standing | None:
+    status = fake.files.status()
+    return status.standing if status else None
+
+
+async def _until(what: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if what():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("not so in a hundred seconds")
+
+
+async def _later(fake: Fake, word: Word) -> None:
+    """Have a word come when the wave has ended."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(60, lambda: fake.order(word))
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.sleep(0)
