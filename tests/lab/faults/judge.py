@@ -46,6 +46,8 @@ def of_host(before: Seen, now: Seen, systems: Systems) -> list[str]:
         wrong.append(f"a third system: {strange}")
     if gone := before.generations - now.generations:
         wrong.append(f"generations are gone: {sorted(gone)}")
+    if now.attempt == "stuck":
+        wrong.append("the guard could not go back")
     if now.left:
         wrong.append(f"left behind: {', '.join(now.left)}")
     return wrong

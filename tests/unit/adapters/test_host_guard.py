@@ -163,7 +163,10 @@ class Machine:
 
     def left(self) -> list[str]:
         """What is there of an attempt beside what it says."""
-        places = ("run/orchestrator/asked-*", "nix/var/nix/gcroots/orchestrator/*")
+        places = (
+            *("run/orchestrator/asked-*", "nix/var/nix/gcroots/orchestrator/*"),
+            "var/lib/orchestrator/room",
+        )
         units = ("etc/systemd/system.control",)
         return [str(path) for place in places + units for path in self.root.glob(place)]
 
@@ -190,6 +193,22 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]
     yield made
     with contextlib.suppress(OSError):
         made.kill()
+
+
+def test_room_for_going_back_is_kept_until_it_is_needed(machine: Machine) -> None:
+    """It is there before anything is touched, and gone when the way back begins."""
+    room = machine.root / "var/lib/orchestrator/room"
+    machine.write(
+        f"{OLD.path[1:]}/bin/switch-to-configuration",
+        SWITCH.replace("\n", f"\n[ -e {room} ] || echo 'there is room'\n", 1),
+    )
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    assert room.stat().st_size == 2 << 20
+    asyncio.run(verbs.back(machine.executor, attempt.token, "so"))
+    machine.until(attempt, RETURNED)
+    assert "there is room" in (machine.root / "run/orchestrator/log").read_text()
+    assert machine.systems == (OLD, OLD, OLD)
 
 
 def test_it_commits_what_is_confirmed(machine: Machine) -> None:

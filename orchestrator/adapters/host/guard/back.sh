@@ -4,6 +4,7 @@ go_back() {
   # What the old system checks before a switch is no reason to stay.
   NIXOS_NO_CHECK=1
   export NIXOS_NO_CHECK
+  rm -f "$lib/room" 2> /dev/null
   for pause in 1 5 0; do
     bring_back
     if is_before && [ -z "$failed" ]; then
@@ -69,6 +70,7 @@ end_as() {
 
 tidy() {
   rm -rf "$asked"
+  rm -f "$lib/room" 2> /dev/null
   for root in target running profile boot; do rm -f "$roots/$token-$root"; done
   rm -f "$control/multi-user.target.wants/$boot_unit" "$control/$boot_unit"
   rmdir "$control/multi-user.target.wants" "$control" "$roots" 2> /dev/null

@@ -49,9 +49,13 @@ write_down() {
   mkdir -p "$roots" &&
     ln -sfn "$target" "$roots/$token-target" &&
     root "$running" running && root "$profile" profile && root "$boot_default" boot &&
-    printf '%s\n' "$program" | put "$lib/guard" &&
+    printf '%s\n' "$program" | put "$lib/guard" && keep_room &&
     lines | put "$newer" && { lines | put "$kept" || { rm -f "$newer" && false; }; }
 }
+
+# Room for going back, should the disk be full by then: an old system's activation writes to /etc.
+# What is random takes it on every file system.
+keep_room() { head -c 2097152 /dev/urandom | put "$lib/room"; }
 
 # $1 system, or nothing  $2 which
 root() { [ -z "$1" ] || ln -sfn "$1" "$roots/$token-$2"; }
