@@ -80,6 +80,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
         if unsettled(state.attempt) or untold(state.attempt):
             await holding.last_look()
             if (ended := await take_up(work, line, plan, state)) is not None:
+                work.ended = ended
                 return await _afterwards(work, ended, line)
             state = await _ask_again(work, line)
         if (unchanged := _reached(work, plan, state)) is not None:
@@ -93,9 +94,9 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
             attempt = attempt_of(work, plan, state)
             await holding.last_look()
             activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
-            ended = await activation.run()
+            work.ended = ended = await activation.run()
         if isinstance(ended, Deployed):
-            ended = replace(ended, warnings=(*warnings, *ended.warnings))
+            work.ended = ended = replace(ended, warnings=(*warnings, *ended.warnings))
             ended = await until_booted(work, ended, changed, line)
         return await _afterwards(work, ended, line)
 
@@ -120,7 +121,8 @@ async def _afterwards(work: HostWork, ended: Ended, line: Line) -> Outcome:
     if not isinstance(ended, Deployed):
         return ended
     outcome = await reboot(work, ended, line)
-    return told(outcome) if isinstance(outcome, Deployed) else outcome
+    work.ended = told(outcome) if isinstance(outcome, Deployed) else outcome
+    return work.ended
 
 
 def _would_be(plan: HostPlan, foreseen: tuple[str, ...]) -> Outcome:

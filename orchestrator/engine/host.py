@@ -46,14 +46,21 @@ async def deploy_host(work: HostWork) -> Outcome:
     except StepError as error:
         outcome = Failed(error.message, problem_of(error))
     except asyncio.CancelledError:
-        rollout = work.session.rollout
-        if rollout.halted is not None and rollout.is_skipped(work.host.name):
-            return Skipped(rollout.halted)
-        if not work.session.interrupt.wished:
+        if (stopped := _stopped(work)) is None:
             raise
-        outcome = Skipped(f"interrupted while {work.phase.value}; the host was not changed")
+        outcome = stopped
     settle(work, outcome)
     return outcome
+
+
+def _stopped(work: HostWork) -> Outcome | None:
+    """The outcome of a host whose way was cut off on purpose."""
+    rollout = work.session.rollout
+    if rollout.halted is not None and rollout.is_skipped(work.host.name):
+        return Skipped(rollout.halted)
+    if not work.session.interrupt.wished:
+        return None
+    return work.ended or Skipped(f"interrupted while {work.phase.value}; the host was not changed")
 
 
 async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:

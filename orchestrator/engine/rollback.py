@@ -115,6 +115,8 @@ async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
     except StepError as error:
         return Failed(error.message, problem_of(error, "not taken back"))
     except asyncio.CancelledError:
+        if again.ended is not None:
+            return _in_words(again.ended, to, why)
         if not session.interrupt.wished:
             raise
         message = "interrupted before it was taken back"

@@ -22,7 +22,7 @@ from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.model.host import Host
-from orchestrator.model.outcome import Problem
+from orchestrator.model.outcome import Outcome, Problem
 from orchestrator.model.run import Before, DeployRequest, Run
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class HostWork:
         phase: What the host is busy with.
         began: When its turn came, by the monotonic clock.
         before: What the host was before it began to be changed.
+        ended: The host's outcome, as soon as it was changed: no interruption makes that undone.
         lacks: What is to be copied to it, once that was asked.
         place: Among the hosts that are under way.
         seconds: How long it took; 0 before its end.
@@ -74,6 +75,7 @@ class HostWork:
         self.phase = Phase.WAIT
         self.began = time.monotonic()
         self.before: Before | None = None
+        self.ended: Outcome | None = None
         self.lacks: Lacking | None = None
         self.place = Place()
         self.seconds = 0.0

@@ -125,6 +125,11 @@ class FakeHost:
         fault = queue.pop(0) if queue else None
         return fault(self) if fault is not None else None
 
+    def meet_in_passing(self, name: str) -> None:
+        """Let a call's fault happen; such a call is noted only where it has one."""
+        if self.faults.get(name):
+            self.meet(name)
+
     def state_text(self) -> str:
         """What the script STATE prints."""
         lines = ["machine_id=m", f"boot_id={self.boot_id}"]
@@ -175,6 +180,7 @@ class FakeExecutor:
             early = self.host.meet(question) if self.host.faults.get(question) else None
             return early or CommandResult(0, self.host.answers.get(question, ANSWER), b"")
         if argv[2] in LOCKING:
+            self.host.meet_in_passing(LOCKING[argv[2]])
             return CommandResult(0, self.host.lock(LOCKING[argv[2]], argv[4]).encode(), b"")
         name = NAMES.get(argv[2]) or argv[4]
         self.host.said = tuple(argv[4:])

@@ -412,6 +412,20 @@ def test_the_wish_to_stop_during_commit_comes_too_late(bench: Bench) -> None:
     assert bench.host.state == ALL_NEW
 
 
+def test_the_wish_to_stop_after_the_commit_hides_nothing(bench: Bench) -> None:
+    """Who stops while the lock is released is told that the host was deployed."""
+    bench.host.goes_wrong("release", lambda _: bench.interrupt.wish())
+    assert isinstance(bench.deploy(), Deployed)
+    assert bench.host.state == ALL_NEW
+
+
+def test_the_wish_to_stop_after_a_way_back_hides_nothing(bench: Bench) -> None:
+    """Nor is a host called untouched that was taken back."""
+    bench.host.goes_wrong("in activate", exits(1))
+    bench.host.goes_wrong("release", lambda _: bench.interrupt.wish())
+    assert isinstance(bench.deploy(), RolledBack)
+
+
 def test_the_second_wish_says_what_goes_on_there(bench: Bench) -> None:
     """Who will not wait is told what the guard does alone, and by when."""
 
