@@ -73,6 +73,8 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
             return f"its guard is making {attempt.target.short} its boot default"
         case _ if confirmed:
             return f"its guard keeps {attempt.target.short}, or goes back to {old}"
+        case _ if within < 1:
+            return f"its guard goes back to {old} by itself: if the host runs, it has by now"
         case _:
             return f"its guard goes back to {old} by itself, within {within:.0f} s"
 
@@ -80,11 +82,8 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
 def ended_badly(attempt: Attempt, now: datetime) -> str:
     """Say of an untold attempt how it ended, to somebody who was not there."""
     old = _words(attempt.before.running)
-    how = (
-        f"could not go back to {old}"
-        if attempt.state is AttemptState.STUCK
-        else (f"went back to {old}")
-    )
+    stuck = attempt.state is AttemptState.STUCK
+    how = f"could not go back to {old}" if stuck else f"went back to {old}"
     why = f": {attempt.why}" if attempt.why else ""
     return f"{whose(attempt, now)}, was not carried out; the guard there {how}{why}"
 

@@ -96,6 +96,12 @@ def test_what_goes_on_is_said_of_each_state(state: AttemptState) -> None:
     assert ("by itself, within 12 s" in words) == waits
 
 
+def test_a_deadline_that_has_passed_is_said_to_have() -> None:
+    """Nobody is told to wait for 0 s."""
+    words = goes_on(in_state(AttemptState.WAITING), within=0, confirmed=False)
+    assert words == f"its guard goes back to {OLD.short} by itself: if the host runs, it has by now"
+
+
 def test_a_guard_that_may_have_been_told_to_commit_may_do_either() -> None:
     """Whether it heard that is not known."""
     words = goes_on(in_state(AttemptState.CHECKING), within=1, confirmed=True)
