@@ -23,7 +23,7 @@ WAITS = Pending(
     who="admin@desk",
     revision=None,
     reason="no route to host",
-    since=NOW - timedelta(hours=3, minutes=1),
+    since=NOW - timedelta(days=3, hours=1),
     expires=NOW + timedelta(days=7),
 )
 
@@ -49,17 +49,18 @@ def drawn(*entries: Pending, as_json: bool = False) -> tuple[str, str]:
 
 def test_each_host_has_a_line() -> None:
     """Since when, until when, and what came of the last try."""
-    tried = replace(WAITS, host="dex", tries=4, last_try=NOW - timedelta(minutes=5, seconds=1))
+    last = datetime.now(UTC) - timedelta(days=2, hours=1)
+    tried = replace(WAITS, host="dex", tries=4, last_try=last)
     failed = replace(tried, host="p510", problem="2 checks\x1b[2J failed")
     out, err = drawn(WAITS, tried, failed)
     heading, *lines = out.splitlines()
     assert heading.split() == ["host", "system", "run", "since", "expires", "last", "try"]
     assert all(
-        "3 h ago" in line and f"{WAITS.expires.astimezone():%Y-%m-%d}" in line for line in lines
+        "3 d ago" in line and f"{WAITS.expires.astimezone():%Y-%m-%d}" in line for line in lines
     )
     assert [line.split("  ")[-1].strip() for line in lines] == [
         "none yet",
-        "5 min ago, 4 in all",
+        "2 d ago, 4 in all",
         "failed: 2 checks failed",
     ]
     assert err == ""
