@@ -16,7 +16,7 @@ from orchestrator.engine.line import Line
 from orchestrator.engine.lock import held, refuse_if_taken
 from orchestrator.engine.preflight import foresee, preflight
 from orchestrator.engine.reboot import reboot
-from orchestrator.engine.switching import live_or_booted, told, until_booted
+from orchestrator.engine.switching import live_or_booted, told
 from orchestrator.engine.verdict import Ended
 from orchestrator.engine.waiting import overtaken
 from orchestrator.engine.work import HostWork
@@ -89,15 +89,16 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
         await deliver(work, plan, line.executor)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
-            plan, changed = await live_or_booted(work, plan, line)
+            going = await live_or_booted(work, plan, line)
             work.before = Before(state.running, state.profile, state.boot_default)
-            attempt = attempt_of(work, plan, state)
+            attempt = attempt_of(work, going.plan, state)
             await holding.last_look()
-            activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
+            checked = Step.VERIFY in going.plan.steps
+            activation = Activation(work, line, attempt, checked=checked)
             work.ended = ended = await activation.run()
         if isinstance(ended, Deployed):
-            work.ended = ended = replace(ended, warnings=(*warnings, *ended.warnings))
-            ended = await until_booted(work, ended, changed, line)
+            warned = (*warnings, *ended.warnings)
+            work.ended = ended = replace(ended, warnings=warned, reboot_required=going.boots)
         return await _afterwards(work, ended, line)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.scripts import script
@@ -70,8 +70,15 @@ async def ask_parts(
             command=executor.repeat(("ls", "-l", "/run/booted-system", target.path)),
             stderr=done.err,
         )
+    return parse_parts(done.out.splitlines(), parts)
+
+
+def parse_parts(
+    lines: Iterable[str], parts: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Read what ``BOOT_PARTS`` prints: the parts of the system that was booted, and the other's."""
     found: dict[str, dict[str, str]] = {"booted": {}, "target": {}}
-    for line in done.out.splitlines():
+    for line in lines:
         key, _, value = line.partition("=")
         which, _, part = key.partition(".")
         if which in found and part in parts:

@@ -1,43 +1,62 @@
-"""Ask a host which components keep one of its systems from being switched to live."""
+"""Ask a host what keeps a system from being switched to live, and what counts from a boot on."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.reboot import BOOT_PARTS, parse_parts
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
 from orchestrator.model.store import OutPath
 
 # Print what `system.switch.inhibitors` was for the running system and for another, as one line of
 # JSON each; NixOS has it in the toplevel since 25.11, and its pre-switch check compares the two.
-# $1 the other
-INHIBITORS = r"""
-tell() {
+# Then what is printed of their parts.
+# $1 the other  $2… the parts
+SWITCHING = rf"""
+inhibitors() {{
   printf '%s=' "$1"
   tr '\n' ' ' < "$2/switch-inhibitors"
   echo
-} 2>/dev/null
-tell running /run/current-system
-tell target "$1"
-echo end=
+}} 2>/dev/null
+inhibitors running /run/current-system
+inhibitors target "$1"
+{BOOT_PARTS}
 """
 
 
-async def ask_inhibitors(
-    executor: Executor, target: OutPath, deadline: float
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Ask for the components of the running system and of another, which is there.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a host stands towards one of its systems.
 
-    Returns:
-        A version or the like of each component; nothing of a system that names none.
+    Attributes:
+        running: A version or the like of each component of the running system that is not to
+            change live; nothing where it names none.
+        target: Likewise of the other system.
+        booted: What counts from a boot on, of the system that was booted, by the part's name.
+        wanted: Likewise of the other system.
+    """
+
+    running: dict[str, str]
+    target: dict[str, str]
+    booted: dict[str, str]
+    wanted: dict[str, str]
+
+
+async def ask_standing(
+    executor: Executor, target: OutPath, parts: Sequence[str], deadline: float
+) -> Standing:
+    """Ask; the system is there.
 
     Raises:
         UnreachableError: The connection was lost.
         StepError: The host did not say.
     """
-    done = await executor.run(script(INHIBITORS, target.path), deadline=deadline)
+    done = await executor.run(script(SWITCHING, target.path, *parts), deadline=deadline)
     lines = done.out.splitlines()
     if done.rc != 0 or "end=" not in lines:
         raise StepError(
@@ -46,7 +65,9 @@ async def ask_inhibitors(
             stderr=done.err,
         )
     said = dict(line.split("=", 1) for line in lines if "=" in line)
-    return _components(said.get("running", "")), _components(said.get("target", ""))
+    booted, wanted = parse_parts(lines, parts)
+    running = _components(said.get("running", ""))
+    return Standing(running, _components(said.get("target", "")), booted, wanted)
 
 
 def _components(text: str) -> dict[str, str]:

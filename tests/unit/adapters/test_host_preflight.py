@@ -18,7 +18,7 @@ from orchestrator.adapters.copy.closure import understood
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight import Answer, ask_facts, parse_facts
-from orchestrator.adapters.host.switching import ask_inhibitors
+from orchestrator.adapters.host.switching import ask_standing
 from orchestrator.adapters.machines import Machines
 from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import StepError
@@ -265,7 +265,9 @@ def test_what_is_not_understood_was_not_said() -> None:
 
 def inhibitors(machine: Machine, target: OutPath) -> tuple[dict[str, str], dict[str, str]]:
     """Ask what keeps a switch from being live."""
-    return asyncio.run(ask_inhibitors(cast(Executor, machine), target, 30))
+    found = asyncio.run(ask_standing(cast(Executor, machine), target, ("kernel",), 30))
+    assert "kernel" not in found.wanted
+    return found.running, found.target
 
 
 def test_components_are_read_of_both_systems(machine: Machine) -> None:

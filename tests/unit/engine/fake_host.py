@@ -22,7 +22,7 @@ from orchestrator.adapters.host import lock_scripts, scripts
 from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
 from orchestrator.adapters.host.reboot import BOOT_PARTS, REBOOT, SETTLED
-from orchestrator.adapters.host.switching import INHIBITORS
+from orchestrator.adapters.host.switching import SWITCHING
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
@@ -48,7 +48,7 @@ from orchestrator.model.store import DrvPath, Evaluated, OutPath
 NAMES = {scripts.STATE: "state"}
 QUESTIONS = {
     PREFLIGHT: "preflight",
-    INHIBITORS: "switching",
+    SWITCHING: "switching",
     BOOT_PARTS: "boot parts",
     REBOOT: "reboot",
     SETTLED: "settled",

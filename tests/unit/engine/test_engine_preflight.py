@@ -235,17 +235,19 @@ def test_a_boot_is_never_refused_as_a_switch_is(bench: Bench) -> None:
 
 
 def test_what_takes_effect_at_the_next_boot_is_told(bench: Bench) -> None:
-    """A new kernel is there and does not run; that this cannot be asked is no failure."""
-    bench.host.answers["boot parts"] = b"booted.kernel=/a\ntarget.kernel=/b\nend=\n"
+    """A new kernel is there and does not run."""
+    bench.host.answers["switching"] = b"booted.kernel=/a\ntarget.kernel=/b\nend=\n"
     outcome = bench.deploy()
     assert isinstance(outcome, Deployed)
     assert (outcome.goal, outcome.reboot_required) == (Goal.SWITCH, ("kernel",))
     assert outcome.warnings == ("reboot required: kernel",)
-    bench.host.running = OLD
-    bench.host.answers["boot parts"] = b"?"
-    outcome = bench.deploy()
-    assert isinstance(outcome, Deployed)
-    assert outcome.reboot_required == ()
+
+
+def test_a_host_that_does_not_say_how_it_stands_is_not_activated(bench: Bench) -> None:
+    """A switch that is refused in the middle would be taken for a failure of the system."""
+    bench.host.answers["switching"] = b"?"
+    assert "did not say whether it may switch live" in problem(bench.deploy()).message
+    assert bench.host.state == ALL_OLD
 
 
 def test_preflight_comes_before_the_copy(bench: Bench) -> None:
