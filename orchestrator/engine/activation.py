@@ -120,6 +120,7 @@ class Activation:
             self._verdict.warn("activation ended with exit 4: units failed; the log names them")
 
     async def _contact(self) -> None:
+        self._work.doing(f"a new connection, within {self._lifeline.left:.0f} s")
         try:
             await self._work.session.interrupt.unless_wished(self._lifeline.contact())
         except InterruptedStepError:
@@ -178,8 +179,8 @@ class Activation:
         error.step = error.step or step_name(self._work.phase)
         if self._lifeline.attempt.state.in_flight:
             self._work.notice(f"{error.message}; going back to what it ran", warning=True)
-            self._work.doing(f"its guard goes back within {self._lifeline.left:.0f} s")
         with self._work.step(Phase.ROLL_BACK):
+            self._work.doing(f"its guard goes back within {self._lifeline.left:.0f} s")
             try:
                 await self._lifeline.back(error.message)
             except StepError as second:
