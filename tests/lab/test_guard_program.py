@@ -450,6 +450,32 @@ def test_a_boot_loader_that_fails_is_taken_back(host: GuardHost) -> None:
     assert host.systems == (host.first,) * 3
 
 
+@pytest.mark.parametrize("written", [False, True])
+def test_an_old_boot_loader_that_fails_too(host: GuardHost, written: bool) -> None:
+    """The boot default decides: back it is where nothing was written, and stuck where it was."""
+    old = host.system("old", "[ $1 != boot ] || [ ! -e /run/broken ] || exit 1")
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+    host.sh(f"{old}/bin/switch-to-configuration switch; {old}/bin/switch-to-configuration boot")
+    host.sh("mkdir /run/broken")
+    then = "again=1 $0 $1 || exit; [ $1 != boot ] || exit 1; exit 0"
+    fails = f'[ "${{again-}}" ] || {{ {then}; }}' if written else "[ $1 != boot ] || exit 1"
+    target = host.system("new", fails)
+    token = host.checking(target)
+    host.do(verbs.confirm(host.inside, token))
+    attempt = host.ended(token, STUCK if written else RETURNED)
+    if not written:
+        assert host.systems == (old,) * 3
+        return
+    assert "going back failed: the boot default is" in attempt.why
+    assert host.systems == (old, old, target)
+    # It can be deployed again, and is what a person is told that it is.
+    host.sh("rmdir /run/broken")
+    token = host.checking(host.first)
+    host.do(verbs.back(host.inside, token, "no"))
+    host.ended(token, RETURNED)
+    assert host.systems == (old, old, target)
+
+
 def test_a_boot_default_that_is_no_generation_comes_back(host: GuardHost) -> None:
     """Its entry alone was left of it; the new system's installer took that away."""
     odd = host.system("odd")

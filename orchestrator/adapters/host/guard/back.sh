@@ -59,6 +59,7 @@ activated() { [ "$goal" != boot ] && [ "$turned" != recorded ] && same_boot; }
 # The end is told last, when nothing is left but what it says. $1 the state
 end_as() {
   state=$1 deadline='' ended=$(date +%s)
+  rm -f "$lib/room" 2> /dev/null
   if [ "$state" = "done" ] && [ "$goal" != test ]; then
     lines | put "$record" || why="the record could not be written"
   fi
