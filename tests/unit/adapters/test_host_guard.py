@@ -323,6 +323,25 @@ def test_it_is_started_again_by_whoever_asks(machine: Machine) -> None:
     assert machine.systems == (OLD, OLD, OLD)
 
 
+def test_a_word_before_its_time_is_not_kept(machine: Machine) -> None:
+    """A connection that was made before the activation ended proves nothing."""
+    machine.write("fault", 'while [ $1 = test ] && [ ! -e "$ROOT/go" ]; do sleep 0.05; done\n')
+    attempt = machine.start()
+    machine.until(attempt, AttemptState.ACTIVATING)
+    for early in (verbs.contact, verbs.confirm):
+        told = asyncio.run(early(machine.executor, attempt.token)).attempt
+        assert told is not None
+        assert told.state is AttemptState.ACTIVATING
+    machine.write("go", "")
+    machine.until(attempt, WAITING)
+    told = asyncio.run(verbs.confirm(machine.executor, attempt.token)).attempt
+    assert told is not None
+    assert told.state is WAITING
+    told = asyncio.run(verbs.contact(machine.executor, attempt.token)).attempt
+    assert told is not None
+    assert told.state is CHECKING
+
+
 def test_what_was_given_up_never_begins(machine: Machine) -> None:
     """Nor does a second beside one that is in flight."""
     token = "t-0"

@@ -126,12 +126,12 @@ never() {
   ! is_ours "$1"
 }
 
-# Say a word to the guard, and wait a moment for what it makes of it. $1 token  $2 the word  $3 more
+# Say a word to the guard, and wait a moment for what it makes of it. What comes before its time is not
+# kept for later. $1 token  $2 the word  $3 more
 ask() {
-  if is_ours "$1" && [ -d "$asked" ]; then
-    printf '%s\n' "${3-}" | put "$asked/$2"
+  if is_ours "$1" && hears "$2" && printf '%s\n' "${3-}" | put "$asked/$2"; then
     before=$state tries=0
-    while hears "$2" && [ "$state" = "$before" ] && [ $tries -lt 100 ]; do
+    while [ "$state" = "$before" ] && [ $tries -lt 100 ]; do
       tries=$((tries + 1))
       sleep 0.05
       is_ours "$1" || break
@@ -142,6 +142,7 @@ ask() {
 
 # Whether a guard that is at work does something upon this word. $1 the word
 hears() {
+  [ -d "$asked" ] || return
   case $state:$1 in
   waiting:contact | checking:confirm) ;;
   recorded:back | activating:back | waiting:back | checking:back) ;;
