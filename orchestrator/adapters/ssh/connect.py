@@ -117,6 +117,15 @@ async def _hop(
         raise _told(error, target.address, user, trust, ssh_command(target, settings)) from error
 
 
+_SILENT = "is it switched on, on the network, and sshd running?"
+# After many tries that came to nothing, such as those at a host that hung.
+_CLOSED = (
+    "it answers and closes at once: it is booting, or its sshd keeps this address out for a while "
+    "(PerSourcePenalties); try again in a minute"
+)
+_CLOSES = (ConnectionResetError, asyncssh.ConnectionLost)
+
+
 def _told(error: Exception, address: str, user: str, trust: str, command: str) -> StepError:
     """Say why a host was not reached or did not let us in, and what helps."""
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
@@ -133,7 +142,7 @@ def _told(error: Exception, address: str, user: str, trust: str, command: str) -
         )
     return UnreachableError(
         f"no SSH connection to {address}: {_reason(error)}",
-        hint="is it switched on, on the network, and sshd running?",
+        hint=_CLOSED if isinstance(error, _CLOSES) else _SILENT,
         command=command,
     )
 

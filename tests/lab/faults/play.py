@@ -144,10 +144,13 @@ class Trial:
             wrong += judge.of_report(deployment, self.before, now, self.systems, blind=blind)
         until(lambda: not self.ground.look().locked, _UNLOCKS, "the lock is to end by itself")
         repair()
-        _, later = judge.of_next(self.ground, self.before)
+        notices, later = judge.of_next(self.ground, self.before)
         knew = result is not None and not str(result.get("host_state")).startswith("not known")
+        end = self._end(now)
+        if end == "old" and not knew and not any("went back" in text for text in notices):
+            later.append(f"nobody told that it went back: {notices}")
         return Verdict(
-            end=self._end(now),
+            end=end,
             outcome=None if result is None else str(result["outcome"]),
             told="this run" if knew else "the next run",
             wrong=(*wrong, *later),

@@ -226,6 +226,20 @@ def test_a_host_that_says_nothing(hub: Hub) -> None:
         asyncio.run(connecting())
 
 
+def test_a_server_that_closes_at_once_is_told_from_one_that_is_off(hub: Hub) -> None:
+    """A person who waits a minute is let in again; one who looks for a cable looks for long."""
+
+    async def connecting() -> None:
+        async with await asyncio.start_server(lambda _, end: end.close(), LOCAL, 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with open_ssh(hub.host(port), hub.settings(hub.host_key, port)):
+                pass
+
+    with pytest.raises(UnreachableError) as raised:
+        asyncio.run(connecting())
+    assert "try again in a minute" in str(raised.value.hint)
+
+
 def test_a_jump_host_is_gone_through(hub: Hub) -> None:
     """The connection to the host goes through the jump host, each with its key checked."""
 
