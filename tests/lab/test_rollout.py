@@ -1,4 +1,4 @@
-"""Rollouts on real hosts: waves, budgets, words from another terminal, and going on after a kill."""
+"""Rollouts on real hosts: waves, budgets, words from other terminals, going on after a kill."""
 
 from __future__ import annotations
 

@@ -1,0 +1,137 @@
+"""Options of rollouts, and ``rollout`` and ``resume`` as they are typed; no host is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from orchestrator.adapters.run_files import RunFiles
+from orchestrator.cli.main import main, orchestrator
+from orchestrator.cli.rollout_options import rollout_options
+from orchestrator.model.rollout import Amount, RolloutPolicy, WhenSpent
+
+ALL = Amount(100, percent=True)
+
+
+def policy(*typed: str) -> RolloutPolicy:
+    """What options come to."""
+    found: list[RolloutPolicy] = []
+
+    @click.command()
+    @rollout_options
+    def command(rollout: RolloutPolicy) -> None:
+        found.append(rollout)
+
+    command.main(typed, standalone_mode=False)
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("", RolloutPolicy()),
+        ("--canary 2", RolloutPolicy(canary=Amount(2))),
+        ("--canary 10%", RolloutPolicy(canary=Amount(10, percent=True))),
+        ("--canary tag:canary", RolloutPolicy(canary="tag:canary")),
+        ("--batch 25% --pause 1.5h", RolloutPolicy(batch=Amount(25, percent=True), pause=5400.0)),
+        ("--pause 0", RolloutPolicy(pause=0.0)),
+        (
+            "--budget 3 --when-spent roll-back-run",
+            RolloutPolicy(budget=Amount(3), when_spent=WhenSpent.ROLL_BACK_RUN),
+        ),
+        ("--all-at-once --budget 2", RolloutPolicy(at_once=True, budget=Amount(2))),
+    ],
+)
+def test_options_make_a_policy(typed: str, expected: RolloutPolicy) -> None:
+    """What is not typed is not said."""
+    assert policy(*typed.split()) == expected
+
+
+def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
+    """Whatever the fleet says; a budget that is typed holds."""
+    fleets_own = RolloutPolicy(canary=Amount(3), pause=600.0, budget=Amount(1))
+    typed = policy("--one-by-one").over(fleets_own)
+    assert typed.canary == typed.batch == Amount(1)
+    assert (typed.pause, typed.budget, typed.stages) == (0.0, ALL, ())
+    assert policy("--one-by-one", "--budget", "2").budget == Amount(2)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("deploy --canary 0", "neither a number of hosts"),
+        ("deploy --batch many", "neither a number of hosts"),
+        ("deploy --budget 101%", "neither a number of hosts"),
+        ("deploy --pause soon", "no time such as"),
+        ("deploy --all-at-once --canary 1", "--all-at-once has no canary"),
+        ("deploy --one-by-one --batch 2", "--one-by-one is"),
+        ("deploy --retry-failed p620", "no run's number; --retry-failed alone comes last"),
+        ("plan --batch 0", "neither a number of hosts"),
+        ("rollout pause", "RUN"),
+        ("rollout abort x", "not a valid integer"),
+        ("resume", "RUN"),
+    ],
+)
+def test_what_is_wrong_is_said(typed: str, said: str) -> None:
+    """Before anything is done."""
+    done = CliRunner().invoke(orchestrator, typed.split())
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fleet of one host, in which one is; and its folder on this machine."""
+    root = tmp_path / "fleet"
+    (root / "inventory").mkdir(parents=True)
+    (root / "inventory" / "hosts.yaml").write_text("hosts: {web1: {}}\n")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    from orchestrator.cli.fleet import open_fleet
+    from orchestrator.cli.options import Target
+    from orchestrator.engine.setup import state_folder
+
+    return state_folder(open_fleet(Target()))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("rollout show", "there was no rollout"),
+        ("rollout show 7", "there is no run 7"),
+        ("rollout pause 7", "there is no run 7"),
+        ("resume 7", "there is no run 7"),
+        ("rollout abort 3", "does not go on any more"),
+        ("rollout show 3", "tells nothing of a rollout"),
+        ("resume 3", "it kept nothing of it"),
+        ("deploy --retry-failed", "there was no deployment"),
+        ("deploy --retry-failed=3", "it kept nothing of it"),
+    ],
+)
+def test_runs_that_there_are_not_are_refused(
+    state: Path, capsys: pytest.CaptureFixture[str], typed: str, said: str
+) -> None:
+    """And those that have ended, or are older than this."""
+    (state / "runs" / "3").mkdir(parents=True)
+    with pytest.raises(SystemExit) as caught:
+        main(typed.split())
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_that_lives_is_not_done_a_second_time(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither gone on with nor retried."""
+    folder = state / "runs" / "3"
+    folder.mkdir(parents=True)
+    with RunFiles(folder).living():
+        for typed in (("resume", "3"), ("deploy", "--retry-failed=3")):
+            with pytest.raises(SystemExit) as caught:
+                main(typed)
+            assert caught.value.code == 2
+            assert "run 3 goes on still" in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""Going on with a run, and taking again what failed in one: which hosts, in which waves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters import request_file
+from orchestrator.adapters.history import History
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.run_files import RunFiles
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.engine.rollout_again import again, failed_in
+from orchestrator.engine.setup import Setup
+from orchestrator.errors import UsageError
+from orchestrator.model.generation import BeforeLast
+from orchestrator.model.goal import Goal
+from orchestrator.model.host import Connect, Fleet, Host
+from orchestrator.model.outcome import (
+    Deferred,
+    Deployed,
+    Failed,
+    Outcome,
+    Problem,
+    RolledBack,
+    Skipped,
+)
+from orchestrator.model.rollout import Wave
+from orchestrator.model.rollout_status import RolloutStatus, Standing, WaveStatus
+from orchestrator.model.run import DeployRequest, HostResult, Reboot, Report, Run
+from orchestrator.model.store import OutPath
+
+OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
+NAMES = ("h1", "h2", "h3", "h4", "h5")
+WAVES = (Wave("canary", ("h1", "h2"), 60.0), Wave("all hosts", ("h3", "h4", "h5")))
+ENDS: dict[str, Outcome] = {
+    "h1": Deployed("new", OUT, Goal.SWITCH),
+    "h2": Failed("broke", Problem("build", "broke")),
+    "h3": RolledBack("broke", OUT, Problem("verify", "broke")),
+    "h4": Skipped("stopped"),
+    "h5": Deferred("absent"),
+}
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    """A fleet of five."""
+    return _setup(tmp_path, NAMES)
+
+
+def _setup(folder: Path, names: tuple[str, ...]) -> Setup:
+    hosts = {name: Host(name, name, Connect(name)) for name in names}
+    fleet = Fleet("f", str(folder), str(folder), hosts)
+    return Setup(fleet, Flake.at("/f", "/f"), SshSettings(), folder)
+
+
+def past(setup: Setup, request: DeployRequest | None = None) -> Run:
+    """A run that was cut off after it had begun."""
+    history = History(setup.state / "history.db")
+    began = datetime(2024, 5, 6, tzinfo=UTC)
+    begun = history.begin("me@here", "abc", "switch", began)
+    run = Run(begun.number, str(begun.folder), "me@here", "abc", began, "switch")
+    request_file.keep(run, request or DeployRequest(), WAVES)
+    return run
+
+
+def end(setup: Setup, run: Run, outcomes: dict[str, Outcome]) -> None:
+    """Enter how a run ended."""
+    hosts = {name: HostResult(outcome, 1.0) for name, outcome in outcomes.items()}
+    report = Report(run, Goal.SWITCH, plan_only=False, hosts=hosts, seconds=1.0)
+    assert History(setup.state / "history.db").finish(report) is None
+
+
+def write_status(run: Run, hosts: dict[str, str]) -> None:
+    """Have the run's own file say where hosts are."""
+    wave = WaveStatus("all hosts", Standing.GOING, hosts)
+    status = RolloutStatus(run.number, Standing.GOING, (wave,))
+    RunFiles(Path(run.folder)).write_status(status)
+
+
+def test_a_run_goes_on_in_the_same_waves(setup: Setup) -> None:
+    """With all that was asked for; the history tells what it is."""
+    asked = DeployRequest(("h*",), Goal.BOOT, verify=False)
+    run = past(setup, asked)
+    request, notices = again(setup, run.number)
+    assert request == replace(
+        asked, selectors=NAMES, waves=WAVES, title=f"boot, going on with run {run.number}"
+    )
+    assert notices == ()
+
+
+def test_hosts_that_the_fleet_has_no_more_are_left_out(setup: Setup, tmp_path: Path) -> None:
+    """And that is told."""
+    run = past(setup)
+    request, notices = again(_setup(tmp_path, ("h1", "h5")), run.number)
+    assert [wave.hosts for wave in request.waves] == [("h1",), ("h5",)]
+    assert notices == ("left out, as the fleet does not have them any more: h2, h3, h4",)
+    with pytest.raises(UsageError, match="no host left"):
+        again(_setup(tmp_path, ("new",)), run.number)
+
+
+@pytest.mark.parametrize(
+    "asked", [DeployRequest(force=True), DeployRequest(reboot=Reboot.ALWAYS), DeployRequest()]
+)
+def test_what_is_forced_is_not_done_twice(setup: Setup, asked: DeployRequest) -> None:
+    """Where a host's state does not tell that it was done, the run's own file does."""
+    run = past(setup, asked)
+    hosts = ("deployed", "unchanged", "deploying", "ready", "failed")
+    write_status(run, dict(zip(NAMES, hosts, strict=True)))
+    request, _ = again(setup, run.number)
+    forced = asked != DeployRequest()
+    assert request.selectors == (("h3", "h4", "h5") if forced else NAMES)
+
+
+def test_what_failed_is_taken_again(setup: Setup) -> None:
+    """Failed, rolled back and skipped; not deferred, which waits by itself."""
+    run = past(setup)
+    end(setup, run, ENDS)
+    assert failed_in(setup, run.number) == (run.number, ("h2", "h3", "h4"))
+
+
+def test_of_a_run_that_was_cut_off_its_own_file_tells(setup: Setup) -> None:
+    """Hosts that had not ended count as failed; of no file, all do."""
+    run = past(setup)
+    assert failed_in(setup, None) == (run.number, NAMES)
+    write_status(run, {"h1": "deployed", "h2": "deploying", "h3": "ready", "h4": "unchanged"})
+    assert failed_in(setup, None) == (run.number, ("h2", "h3", "h5"))
+
+
+def test_the_last_deployment_is_meant(setup: Setup) -> None:
+    """No build, no rollback, no run that kept nothing."""
+    run = past(setup)
+    end(setup, run, ENDS)
+    past(setup, DeployRequest(goal=Goal.BUILD))
+    past(setup, DeployRequest(back=BeforeLast()))
+    (setup.state / "runs" / "9").mkdir()
+    assert failed_in(setup, None) == (run.number, ("h2", "h3", "h4"))
