@@ -1,33 +1,25 @@
-"""Boot a host anew, and prove what it booted."""
+"""Boot a host anew where that is wanted, and would change anything."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import reboot as on_host
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.local import is_this_machine
-from orchestrator.engine.line import RECONNECT_SECONDS, SHORT_SECONDS, Line
+from orchestrator.engine.booting import Boot, failed_boot
+from orchestrator.engine.line import SHORT_SECONDS, Line
 from orchestrator.engine.lock import held, refuse_if_taken
-from orchestrator.engine.verification import verify
-from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
 from orchestrator.model.outcome import Deployed, Failed, Outcome, Unchanged
 from orchestrator.model.run import Reboot
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
-from orchestrator.plan import prove
 from orchestrator.plan.reboot import PARTS, needs_boot
-
-
-class LostError(StepError):
-    """The host did not come back."""
 
 
 async def reboot(work: HostWork, outcome: Deployed, line: Line) -> Deployed | Failed:
@@ -43,12 +35,12 @@ async def reboot(work: HostWork, outcome: Deployed, line: Line) -> Deployed | Fa
     try:
         why = await _why(work, line, outcome.out_path, outcome.reboot_required)
     except StepError as error:
-        return _failed(error, outcome.out_path, "it was deployed, and not booted anew")
+        return failed_boot(error, outcome.out_path, "it was deployed, and not booted anew")
     if why is None:
         return outcome
     if is_this_machine(work.host):
-        return _warned(outcome, f"not booted anew ({why}): it is the machine that you sit on")
-    return await _Boot(work, line, outcome, why).run()
+        return replace(outcome, warnings=(*outcome.warnings, _not_this_machine(why)))
+    return await Boot(work, line, outcome, why).run()
 
 
 async def reboot_unchanged(
@@ -67,16 +59,17 @@ async def reboot_unchanged(
     why = await _why(work, line, unchanged.out_path)
     if why is None:
         return unchanged
-    outcome = Deployed(unchanged.reason, unchanged.out_path, work.session.request.goal)
     if is_this_machine(work.host):
-        return _warned(outcome, f"not booted anew ({why}): it is the machine that you sit on")
+        work.notice(_not_this_machine(why), warning=True)
+        return unchanged
+    outcome = Deployed(unchanged.reason, unchanged.out_path, work.session.request.goal)
     refuse_if_taken(work, state)
     if work.session.request.plan_only:
         return replace(outcome, reason=f"{unchanged.reason}; to be booted anew ({why})")
     await work.session.rollout.turn(work)
     async with held(work, line) as holding:
         await holding.last_look()
-        return await _Boot(work, line, outcome, why).run()
+        return await Boot(work, line, outcome, why).run()
 
 
 async def _why(
@@ -117,127 +110,5 @@ async def _need(work: HostWork, line: Line, target: OutPath) -> str | None:
     return f"new {', '.join(parts)}" if parts else None
 
 
-class _Boot:
-    """One boot of one host."""
-
-    def __init__(self, work: HostWork, line: Line, outcome: Deployed, why: str) -> None:
-        self._work = work
-        self._line = line
-        self._outcome = outcome
-        self._target = outcome.out_path
-        self._why = why
-        self._said = ""
-
-    async def run(self) -> Deployed | Failed:
-        """Boot and prove. Whatever fails is an outcome: the host was deployed before."""
-        name = self._work.host.name
-        with self._work.session.interrupt.guarded(f"{name} is being booted"):
-            try:
-                return await self._boot()
-            except LostError as error:
-                failed = _failed(error, self._target, "not known: it does not answer")
-                return replace(failed, problem=replace(failed.problem, lost=True))
-            except StepError as error:
-                return _failed(error, self._target, await self._state())
-            except asyncio.CancelledError:
-                left = StepError("left while it was being booted", hint="orchestrator status")
-                return _failed(left, self._target, f"not known; it should boot {self._target}")
-
-    async def _boot(self) -> Deployed:
-        began = _now()
-        with self._work.step(Phase.REBOOT):
-            before = await self._line.ask(self._ask)
-            self._work.notice(f"booting it anew: {self._why}")
-            with contextlib.suppress(UnreachableError):
-                # The connection ends with the boot; whether there is one is seen below.
-                executor, token = self._line.executor, self._work.session.token
-                await on_host.reboot(executor, token, SHORT_SECONDS)
-            now = await self._back(before, began)
-            self._prove(now)
-        if self._work.session.request.verify:
-            await verify(self._work, self._line)
-        outcome, seconds = self._outcome, _now() - began
-        reason = f"{outcome.reason}; booted anew in {seconds:.0f} s ({self._why})"
-        if failed := prove.newly_failed(now, before):
-            text = f"units that fail since the boot: {', '.join(failed)}"
-            self._work.notice(text, warning=True)
-            outcome = _warned(outcome, text)
-        return replace(outcome, reason=reason, reboot_required=())
-
-    async def _back(self, before: HostState, began: float) -> HostState:
-        """Wait for another boot to have ended, and ask what came up.
-
-        Raises:
-            LostError: The host does not answer.
-            StepError: It answers, and did not boot.
-        """
-        until = began + self._work.host.deadlines.reboot
-        silent: datetime | None = None
-        while (left := until - _now()) > 0:
-            try:
-                await self._line.renew(min(left, self._work.host.deadlines.connect))
-                silent = None
-                if (await self._ask(self._line.executor)).boot_id != before.boot_id:
-                    with contextlib.suppress(UnreachableError):
-                        await on_host.settled(self._line.executor, max(left, SHORT_SECONDS))
-                    return await self._line.ask(self._ask)
-            except StepError as error:
-                # Refused logins too: PAM lets few in until a boot has ended.
-                silent = silent or datetime.now()
-                self._said = error.message
-                self._work.doing(f"no answer yet: {error.message}")
-            await asyncio.sleep(RECONNECT_SECONDS)
-        raise self._never(before, silent)
-
-    def _never(self, before: HostState, silent: datetime | None) -> StepError:
-        within = f"within {self._work.host.deadlines.reboot:.0f} s"
-        repeat = self._line.executor.repeat
-        if silent is None:
-            return StepError(
-                f"it did not boot anew {within}: it answers in the same boot ({before.boot_id})",
-                hint="what keeps it: systemctl list-jobs, systemd-inhibit --list",
-                command=repeat(("systemctl", "reboot")),
-            )
-        return LostError(
-            f"it did not come back {within}: no answer since {silent:%H:%M:%S} ({self._said}); "
-            f"it should boot {self._target.short}; its last boot was {before.boot_id}",
-            hint="look at its console; the boot loader's menu has the systems that it ran before",
-            command=repeat(("journalctl", "--list-boots")),
-        )
-
-    def _prove(self, now: HostState) -> None:
-        """Hold what came up against the target.
-
-        Raises:
-            StepError: It is something else.
-        """
-        for what, path in (("booted", now.booted), ("runs", now.running)):
-            if path != self._target:
-                found = "nothing that is known" if path is None else path.short
-                raise StepError(
-                    f"it came back and {what} {found}, not {self._target.short}: "
-                    "the boot loader may have fallen back",
-                    hint=f"orchestrator generations {self._work.host.name}; journalctl -b -1 there",
-                )
-
-    async def _ask(self, executor: Executor) -> HostState:
-        return await ask_state(executor, self._work.host)
-
-    async def _state(self) -> str:
-        try:
-            return prove.in_words(await self._line.ask(self._ask))
-        except StepError as error:
-            return f"not known ({error.message})"
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _warned(outcome: Deployed, text: str) -> Deployed:
-    return replace(outcome, warnings=(*outcome.warnings, text))
-
-
-def _failed(error: StepError, target: OutPath, state: str) -> Failed:
-    error.step = error.step or "reboot"
-    return Failed(error.message, problem_of(error, state), target)
+def _not_this_machine(why: str) -> str:
+    return f"not booted anew ({why}): it is the machine that you sit on"

@@ -35,11 +35,15 @@ echo end=
 """
 
 # Boot anew, in a unit of its own: the connection ends before systemd does. What holds a boot up is
-# listed and heeded. It ends with the order being given.
+# listed and heeded. It ends with the order being given; where systemd stops by then, whatever the
+# end of those that gave it.
 # $1 unit
 REBOOT = r"""
-exec systemd-run --quiet --collect --pipe --wait --no-ask-password --unit="$1" \
-  --description="orchestrator: reboot" -- systemctl --check-inhibitors=yes reboot
+systemd-run --quiet --collect --pipe --wait --no-ask-password --unit="$1" \
+  --description="orchestrator: reboot" -- systemctl --check-inhibitors=yes reboot && exit
+code=$?
+[ "$(systemctl is-system-running)" != stopping ] || exit 0
+exit $code
 """
 
 # Wait for a boot to end: until then units that are to run do not.
@@ -47,6 +51,10 @@ exec systemd-run --quiet --collect --pipe --wait --no-ask-password --unit="$1" \
 SETTLED = r"""
 timeout "$1" systemctl is-system-running --wait
 """
+
+
+_SIGNALS = 128
+"""A shell's exit code is above this where a signal ended what it ran."""
 
 
 async def ask_parts(
@@ -95,7 +103,8 @@ async def reboot(executor: Executor, token: str, deadline: float) -> None:
         StepError: The host refused.
     """
     done = await executor.run(script(REBOOT, f"orchestrator-reboot-{token}"), deadline=deadline)
-    if done.rc != 0:
+    # One that was ended by a signal met the boot itself.
+    if 0 < done.rc < _SIGNALS:
         raise StepError(
             f"the host refuses to boot anew (exit {done.rc})",
             hint="what holds it up: systemd-inhibit --list",

@@ -124,9 +124,20 @@ def test_a_refusal_has_what_systemd_says(machine: Machine) -> None:
     machine.tool(
         "systemd-run", 'echo "Operation inhibited by: raid"; echo "Please retry" >&2; exit 1'
     )
+    machine.tool("systemctl", "echo degraded")
     with pytest.raises(StepError, match="refuses to boot anew") as raised:
         asyncio.run(reboot(machine.executor, "7-abcd", 30))
     assert raised.value.stderr == "Operation inhibited by: raid\nPlease retry"
+
+
+@pytest.mark.parametrize(("ends", "state"), [("exit 1", "stopping"), ("kill -9 $$", "running")])
+def test_an_order_that_meets_the_boot_is_no_refusal(
+    machine: Machine, ends: str, state: str
+) -> None:
+    """Whoever gave it may be ended by it."""
+    machine.tool("systemd-run", ends)
+    machine.tool("systemctl", f"echo {state}")
+    asyncio.run(reboot(machine.executor, "7-abcd", 30))
 
 
 @pytest.mark.parametrize(("does", "word"), [("echo degraded; exit 1", "degraded"), ("sleep 9", "")])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost, Fault, exits, loses_connection
 
+from orchestrator.engine import booting
 from orchestrator.engine import reboot as engine
 from orchestrator.errors import StepError
 from orchestrator.model.goal import Goal
@@ -25,7 +26,7 @@ def verified(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def verify(*_: object) -> None:
         await bench._verify()
 
-    monkeypatch.setattr(engine, "verify", verify)
+    monkeypatch.setattr(booting, "verify", verify)
 
 
 def boots(system: OutPath | None = None, *, failed: tuple[str, ...] = ()) -> Fault:
@@ -224,5 +225,6 @@ def test_the_machine_one_sits_on_is_not_booted(
     outcome = bench.deploy(reboot=Reboot.ALWAYS)
     assert isinstance(outcome, Deployed)
     assert "the machine that you sit on" in outcome.warnings[-1]
-    assert isinstance(bench.deploy(reboot=Reboot.ALWAYS), Deployed)
+    assert isinstance(bench.deploy(reboot=Reboot.ALWAYS), Unchanged)
+    assert "the machine that you sit on" in notices(bench)
     assert "reboot" not in bench.host.calls
