@@ -94,6 +94,7 @@ class Facts:
     """A host's answer. What it did not say is ``None``.
 
     Attributes:
+        volatile_id: Whether each boot makes another machine-id: its root is in memory.
         user: The user's id that commands run as.
         nix_error: What keeps Nix from reading its database; empty where it does.
         read_only: Places that cannot be written, with what is mounted there.
@@ -106,6 +107,7 @@ class Facts:
         inhibitors: What holds up a shutdown.
     """
 
+    volatile_id: bool = False
     user: int | None = None
     nix_error: str | None = None
     read_only: tuple[str, ...] | None = None

@@ -44,12 +44,12 @@ def skew(clock: int, asked: tuple[float, float]) -> float:
     return max(clock - came, 0.0)
 
 
-def _identity(_: Facts, wanted: Wanted) -> Iterator[Shortfall]:
+def _identity(facts: Facts, wanted: Wanted) -> Iterator[Shortfall]:
     if not wanted.machine_id:
         yield Shortfall(
             Check.IDENTITY, "the host has no machine-id: nothing tells it apart", refuses=False
         )
-    elif wanted.seen is not None and wanted.seen.machine_id != wanted.machine_id:
+    elif wanted.seen and wanted.seen.machine_id != wanted.machine_id and not facts.volatile_id:
         yield Shortfall(
             Check.IDENTITY,
             f"another machine answers: its machine-id is {wanted.machine_id}; until "

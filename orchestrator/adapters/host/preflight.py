@@ -74,6 +74,7 @@ def parse_facts(lines: Iterable[str]) -> tuple[Facts, bool]:
         said.setdefault(key, []).append(value)
     first = {key: values[0] for key, values in said.items()}
     facts = Facts(
+        volatile_id=first.get("volatile_id") == "yes",
         user=_number(first.get("user")),
         nix_error=_nix_error(first.get("nix")),
         read_only=_list(said.get("read_only")),

@@ -14,8 +14,9 @@ _WRITABLE = r"""
 mounted() { # mounted PATH
   at= of= options=
   while read -r _ _ _ _ point own rest; do
+    below=${point%/} # in a pattern, bash would not find the root
     case $1/ in
-    "${point%/}"/*) [ ${#point} -ge ${#at} ] || continue ;;
+    "$below"/*) [ ${#point} -ge ${#at} ] || continue ;;
     *) continue ;;
     esac
     at=$point options=$own of=${rest#*- }
@@ -29,6 +30,8 @@ writable() { # writable KEY PATH
   mounted "$2"
   case ,$options,$system, in *,ro,*) printf '%s=%s\n' "$1" "$at" ;; esac
 }
+mounted /etc/machine-id
+case $type in tmpfs | ramfs) echo 'volatile_id=yes' ;; esac
 for place in / /nix/var/nix /nix/var/nix/db /nix/var/nix/profiles /var/lib; do
   writable read_only "$place"
 done

@@ -152,6 +152,13 @@ def test_a_file_system_that_is_read_only_by_itself(machine: Machine) -> None:
     )
 
 
+def test_a_root_that_is_read_only(machine: Machine) -> None:
+    """The mount that all others are below; what is mounted by itself is not meant."""
+    mounts = machine.root / "proc/self/mountinfo"
+    mounts.write_text(mounts.read_text().replace("/ rw,relatime shared:1", "/ ro shared:1"))
+    assert machine.ask().facts.read_only == ("/ (ext4 on /dev/vda1)",)
+
+
 def test_where_it_boots_from_may_be_read_only(machine: Machine) -> None:
     """By its mount; that is told apart, as not every goal writes there."""
     machine.mount(boot="ro,relatime")
@@ -159,6 +166,14 @@ def test_where_it_boots_from_may_be_read_only(machine: Machine) -> None:
     assert facts.read_only == ()
     assert facts.boot is not None
     assert facts.boot.read_only == f"{machine.root}/boot (vfat on /dev/vda3)"
+
+
+def test_a_machine_id_that_is_made_at_each_boot(machine: Machine) -> None:
+    """A root in memory forgets it: it tells nothing of the machine."""
+    assert not machine.ask().facts.volatile_id
+    mounts = machine.root / "proc/self/mountinfo"
+    mounts.write_text(mounts.read_text().replace("ext4 /dev/vda1", "tmpfs none"))
+    assert machine.ask().facts.volatile_id
 
 
 def test_what_activates_a_system(machine: Machine) -> None:

@@ -109,6 +109,7 @@ def test_another_machine_than_before_refuses() -> None:
     assert (found.check, found.refuses) == (Check.IDENTITY, True)
     assert "n; until 2024-05-06 it was m" in found.text
     assert examine(SOUND, replace(other, seen=None)) == ()
+    assert examine(replace(SOUND, volatile_id=True), other) == ()
     assert not only(SOUND, replace(WANTED, machine_id="")).refuses
 
 
