@@ -57,7 +57,7 @@ def _stopped(work: HostWork) -> Outcome | None:
     """The outcome of a host whose way was cut off on purpose."""
     rollout = work.session.rollout
     if rollout.halted is not None and rollout.is_skipped(work.host.name):
-        return Skipped(rollout.halted)
+        return Skipped(rollout.skipped)
     if not work.session.interrupt.wished:
         return None
     return work.ended or Skipped(f"interrupted while {work.phase.value}; the host was not changed")

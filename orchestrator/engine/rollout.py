@@ -71,7 +71,7 @@ class Rollout:
                 async with work.place.given_up():
                     await self._until_it_may_go(number)
         if self.halted is not None:
-            raise HaltedError(self.halted)
+            raise HaltedError(self.skipped)
         self._let_in.add(name)
         self.tell()
 
@@ -86,6 +86,11 @@ class Rollout:
         """Take note of a host's end; or of another one, where it was taken back since."""
         self.outcomes[name] = outcome
         self.tell()
+
+    @property
+    def skipped(self) -> str:
+        """What is said of a host whose turn does not come any more."""
+        return f"not tried: {self.halted}"
 
     def is_skipped(self, name: str) -> bool:
         """Whether the rollout was stopped before the host's turn came."""
@@ -118,7 +123,7 @@ class Rollout:
         """Let no host go on any more, now or later; those whose turn has come come to their ends.
 
         Args:
-            why: For the outcomes of all others.
+            why: Such as ``the rollout was stopped``, for the outcomes of all others.
         """
         if self.halted is None:
             self.halted = why
@@ -160,6 +165,8 @@ class Rollout:
         task = asyncio.create_task(it_is_so())
         try:
             await asyncio.wait((task,), timeout=seconds)
+            if task.done():
+                task.result()
         finally:
             task.cancel()
 

@@ -84,7 +84,7 @@ class Control:
             case Word.ABORT:
                 said = f"the rollout was aborted by {order.who}"
                 self._emit(Notice(said, warning=True))
-                self._rollout.halt(f"not tried: {said}")
+                self._rollout.halt(said)
 
     def _write(self) -> None:
         if self._writing is not None:

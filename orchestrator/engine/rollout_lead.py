@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.rollout_back import Back
 from orchestrator.engine.setup import Emit
-from orchestrator.engine.waiting import withdraw
-from orchestrator.model.event import HostFinished, Notice, Paused, WaveEnded, WaveStarted
+from orchestrator.model.event import Notice, Paused, WaveEnded, WaveStarted
 from orchestrator.model.outcome import (
     Deferred,
-    Deployed,
     Failed,
     Outcome,
-    Problem,
     RolledBack,
-    Unchanged,
 )
 from orchestrator.model.rollout import RolloutPolicy, WhenSpent
-from orchestrator.model.store import OutPath
 
 
 class Lead:
@@ -34,12 +29,14 @@ class Lead:
 
     Attributes:
         until: When a pause ends by itself.
+        bugs: That were met while hosts were taken back.
     """
 
     def __init__(
         self, rollout: Rollout, policy: RolloutPolicy, interrupt: Interrupt, emit: Emit
     ) -> None:
         self.until: datetime | None = None
+        self.bugs: list[Exception] = []
         self._rollout = rollout
         self._policy = policy
         self._interrupt = interrupt
@@ -74,6 +71,15 @@ class Lead:
         failed = tuple(name for name in wave.hosts if _failed(rollout.outcomes[name]))
         if rollout.is_open(number):
             self._say(WaveEnded(wave, number + 1, self._of, failed))
+            self._warn_of_nobody(number)
+
+    def _warn_of_nobody(self, number: int) -> None:
+        """Tell that a wave was none, before the next one relies on it."""
+        wave, outcomes = self._rollout.waves[number], self._rollout.outcomes
+        absent = all(isinstance(outcomes[name], Deferred) for name in wave.hosts)
+        if absent and not self._rollout.nothing_left(number):
+            text = f"no host of wave {number + 1}, {wave.name}, answered: it proves nothing"
+            self._emit(Notice(text, warning=True))
 
     async def _pause(self, number: int) -> None:
         rollout, wave = self._rollout, self._rollout.waves[number]
@@ -110,65 +116,21 @@ class Lead:
         after = f"after wave {number + 1} of {self._of}, {wave.name}"
         if not self._rollout.nothing_left(number):
             self._emit(Notice(f"the rollout is stopped {after}: {spent}", warning=True))
-        self._rollout.halt(f"not tried: the rollout was stopped {after}: {spent}")
+            self._rollout.halt(f"the rollout was stopped {after}: {spent}")
         match self._policy.when_spent or WhenSpent.STOP:
             case WhenSpent.ROLL_BACK_WAVE:
-                await self._take_back(wave.hosts, spent)
+                waves = self._rollout.waves[number : number + 1]
             case WhenSpent.ROLL_BACK_RUN:
                 waves = self._rollout.waves[: number + 1]
-                await self._take_back(tuple(n for each in waves for n in each.hosts), spent)
             case WhenSpent.STOP:
-                pass
-
-    async def _take_back(self, names: tuple[str, ...], why: str) -> None:
-        outcomes = self._rollout.outcomes
-        for name in names:
-            if isinstance(outcomes[name], Deferred):
-                self._ends(name, withdraw(self._rollout.works[name], why))
-        deployed = {n: done for n in names if isinstance(done := outcomes[n], Deployed)}
-        if deployed:
-            self._emit(Notice(f"taking back {', '.join(deployed)}: {why}", warning=True))
-        async with asyncio.TaskGroup() as group:
-            for name, outcome in deployed.items():
-                group.create_task(self._take_one_back(name, outcome.out_path, why), name=name)
-
-    async def _take_one_back(self, name: str, out: OutPath, why: str) -> None:
-        self._ends(name, await _back(self._rollout, name, out, why))
-
-    def _ends(self, name: str, outcome: Outcome) -> None:
-        """Take note of another end than the one that a host had."""
-        self._rollout.finished(name, outcome)
-        self._emit(HostFinished(name, outcome, self._rollout.works[name].seconds))
+                return
+        back = Back(self._rollout, spent, self._emit, self.bugs)
+        await back.take(tuple(name for wave in waves for name in wave.hosts))
 
     def _say(self, event: WaveStarted | WaveEnded) -> None:
         """Tell of a wave; where everybody goes at once, there is nothing to tell."""
         if self._of > 1:
             self._emit(event)
-
-
-async def _back(rollout: Rollout, name: str, out: OutPath, why: str) -> Outcome:
-    """Take a host that was deployed back to what it ran before the run."""
-    # What goes back takes long to import; a run that goes well does without.
-    from orchestrator.engine.rollback import roll_back
-
-    work = rollout.works[name]
-    before = work.before.running if work.before else None
-    if before is None:
-        message = f"to be taken back, but what it ran before is not known ({why})"
-        problem = Problem("roll back", message, host_state=f"it runs {out.short}, deployed")
-        return Failed(message, problem, out)
-    outcome = await roll_back(work, before, why)
-    match outcome:
-        case Deployed() | Unchanged():
-            problem = Problem(
-                step="rollout",
-                message=f"it was deployed, and taken back with others: {why}",
-                hint=f"orchestrator deploy --retry-failed {work.session.run.number}",
-                host_state=f"it runs {before.short} again, as before the run",
-            )
-            return RolledBack(f"taken back to {before.short}: {why}", before, problem)
-        case _:
-            return outcome
 
 
 def _failed(outcome: Outcome) -> Failed | RolledBack | None:

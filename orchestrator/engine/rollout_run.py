@@ -94,6 +94,7 @@ class RolloutRun:
                 yield
                 await leading
                 listening.cancel()
+            bugs.extend(self._lead.bugs)
             self._control.end()
 
     def final(self, results: Mapping[str, HostResult]) -> dict[str, HostResult]:
@@ -119,4 +120,4 @@ class RolloutRun:
             await work
         except Exception as bug:
             bugs.append(bug)
-            self.rollout.halt(f"not tried: a bug in the orchestrator: {type(bug).__name__}: {bug}")
+            self.rollout.halt(f"a bug in the orchestrator: {type(bug).__name__}: {bug}")

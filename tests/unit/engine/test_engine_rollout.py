@@ -57,6 +57,7 @@ class Fake:
         early: Hosts that end before their turn.
         slow: What a host does before its turn; the builds of others go on.
         busy: What a host does once its turn has come.
+        booted: Hosts that are only booted anew.
         turns: The hosts whose turn came, in that order.
     """
 
@@ -66,6 +67,7 @@ class Fake:
         self.early: set[str] = set()
         self.slow: dict[str, Step] = {}
         self.busy: dict[str, Step] = {}
+        self.booted: set[str] = set()
         self.turns: list[str] = []
         self.back: list[str] = []
         self.back_ends: dict[str, Outcome] = {}
@@ -82,7 +84,7 @@ class Fake:
             return self.ends[name]
         await work.session.rollout.turn(work)
         self.turns.append(name)
-        work.before = Before(OLD, OLD, OLD)
+        work.before = None if name in self.booted else Before(OLD, OLD, OLD)
         await self.busy.get(name, _nothing)()
         return self.ends.get(name, DEPLOYED)
 
@@ -222,6 +224,14 @@ def test_no_rollout_goes_on_over_a_host_that_does_not_come_back(fake: Fake) -> N
     assert outcomes(report) == "deployed failed skipped skipped skipped"
 
 
+def test_a_canary_that_is_absent_proves_nothing(fake: Fake) -> None:
+    """The others go on, and that is told."""
+    fake.ends["h1"] = Deferred("absent")
+    assert outcomes(fake.deploy(CANARY)) == "deferred deployed deployed deployed deployed"
+    (told,) = [e.text for e in fake.events if isinstance(e, Notice)]
+    assert told == "no host of wave 1, canary, answered: it proves nothing"
+
+
 @pytest.mark.parametrize(
     ("what", "expected", "back"),
     [
@@ -258,6 +268,35 @@ def test_a_host_that_cannot_be_taken_back_is_told_as_failed(fake: Fake) -> None:
     policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
     report = fake.deploy(policy)
     assert report.hosts["h1"].outcome == fake.back_ends["h1"]
+
+
+def test_a_bug_in_taking_one_back_cuts_off_no_other(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and comes out at the end."""
+
+    async def bug(work: HostWork, to: OutPath, why: str) -> Outcome:
+        if work.host.name == "h1":
+            raise ZeroDivisionError("x")
+        await asyncio.sleep(60)
+        return await fake.roll_back(work, to, why)
+
+    monkeypatch.setattr(rollback, "roll_back", bug)
+    fake.ends["h3"] = FAILED
+    with pytest.raises(ZeroDivisionError):
+        fake.deploy(RolloutPolicy(batch=Amount(3), when_spent=WhenSpent.ROLL_BACK_WAVE))
+    assert fake.back == ["h2"]
+    ends = {e.host: outcome_name(e.outcome) for e in fake.events if isinstance(e, HostFinished)}
+    assert (ends["h1"], ends["h2"]) == ("failed", "rolled_back")
+
+
+def test_a_host_that_was_only_booted_is_not_taken_back(fake: Fake) -> None:
+    """It runs what it ran."""
+    fake.ends["h2"] = FAILED
+    fake.booted = {"h1"}
+    policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
+    assert outcomes(fake.deploy(policy)) == "deployed failed skipped skipped skipped"
+    assert fake.back == []
 
 
 def test_there_is_no_pause_where_nothing_was_changed_or_is_left(fake: Fake) -> None:
