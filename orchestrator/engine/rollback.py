@@ -72,6 +72,7 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
     async with work.turn(Phase.ASK, work.session.gates.connections):
         executor = await work.connect(stack)
         known = await ask_both(executor, work.host)
+    with work.step(Phase.ROLL_BACK):
         to, which = target_of(way, work.host, known)
         copy = await _comes_from_here(work, executor, to)
     plan = plan_back(
@@ -88,7 +89,8 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
             return await reboot_unchanged(work, unchanged, known.state, executor, stack)
         return unchanged
     work.notice(f"back to {to.short}: {which}")
-    return _in_words(await carry_out(work, stack, plan, executor, known.state), to, which)
+    outcome = await carry_out(work, stack, plan, executor, known.state)
+    return _in_words(outcome, f"back to {which}")
 
 
 async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
@@ -103,20 +105,21 @@ async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
         why: For the outcome's reason.
 
     Returns:
-        ``Deployed`` ("back to …") or ``Unchanged`` where the host runs ``to``, proved and
+        ``Deployed`` ("taken back …") or ``Unchanged`` where the host runs ``to``, proved and
         committed; anything else says what it runs instead.
     """
     request = replace(work.session.request, verify=False, build=BuildSite(BuildOn.HERE))
     session = replace(work.session, request=request, token=f"{work.session.token}-back")
     again = HostWork(session, work.host)
+    words = f"taken back ({why})"
     try:
         with session.interrupt.cancellable():
-            return _in_words(await _within(again, to), to, why)
+            return _in_words(await _within(again, to), words)
     except StepError as error:
         return Failed(error.message, problem_of(error, "not taken back"))
     except asyncio.CancelledError:
         if again.ended is not None:
-            return _in_words(again.ended, to, why)
+            return _in_words(again.ended, words)
         if not session.interrupt.wished:
             raise
         message = "interrupted before it was taken back"
@@ -155,10 +158,10 @@ async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> b
     )
 
 
-def _in_words(outcome: Outcome, to: OutPath, why: str) -> Outcome:
+def _in_words(outcome: Outcome, words: str) -> Outcome:
     """Say of a host that it is back; or what may help where its checks keep it."""
     if isinstance(outcome, Deployed):
-        return replace(outcome, reason=f"back to {to.short}: {why}")
+        return replace(outcome, reason=f"{words}: {outcome.reason}")
     if isinstance(outcome, RolledBack) and outcome.problem.step == "verify":
         hint = "the suites are those of the fleet as it is now; without them: --no-verify"
         return replace(outcome, problem=replace(outcome.problem, hint=hint))

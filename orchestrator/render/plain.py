@@ -84,7 +84,8 @@ def started(event: RunStarted) -> str:
     """Say that a run begins, and where its logs are."""
     count = len(event.hosts)
     hosts = f"{count} host{'' if count == 1 else 's'}"
-    what = f"plan of {event.goal.value}" if event.plan_only else f"{event.goal.value}"
+    title = event.run.title.removeprefix("plan ") or event.goal.value
+    what = f"plan of {title}" if event.plan_only else title
     waves = f" in {len(event.waves)} waves" if len(event.waves) > 1 else ""
     return f"run {event.run.number}: {what}, {hosts}{waves}, logs in {event.run.folder}"
 
