@@ -98,7 +98,6 @@ class Rollout:
 
     def open(self, number: int) -> None:
         """Let a wave's hosts go on."""
-        self.skips_pause = False
         self._opened[number].set()
         self.tell()
 

@@ -101,7 +101,8 @@ class Control:
     def _status(self) -> RolloutStatus:
         rollout = self._rollout
         standing, why = self._standing()
-        until = self._lead.until if self._lead else None
+        # A person's pause does not end by itself.
+        until = self._lead.until if self._lead and rollout.going else None
         return RolloutStatus(
             run=self._number,
             standing=standing,

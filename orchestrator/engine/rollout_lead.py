@@ -85,6 +85,7 @@ class Lead:
         rollout, wave = self._rollout, self._rollout.waves[number]
         if not (wave.pause and rollout.touched(number)) or rollout.nothing_left(number):
             return
+        rollout.skips_pause = False
         self.until = datetime.now(UTC) + timedelta(seconds=wave.pause)
         self._emit(Paused(f"after wave {number + 1}, {wave.name}", wave.pause))
         rollout.tell()

@@ -115,7 +115,10 @@ def test_a_wave_that_fails_is_taken_back(changed: Bench) -> None:
 
 
 def test_a_rollout_hears_words_from_another_terminal(changed: Bench) -> None:
-    """Paused it stays so, resumed it goes on; and a run that has ended hears nothing."""
+    """Paused it stays so, resumed it goes on; and a run that has ended hears nothing.
+
+    A host that waits may boot meanwhile, and all connections to it are gone.
+    """
     with paused(changed) as (process, run):
         held = changed.run("rollout", "pause", run)
         assert held.rc == 0, held
@@ -126,6 +129,7 @@ def test_a_rollout_hears_words_from_another_terminal(changed: Bench) -> None:
         assert where["alive"]
         assert where["standing"] == "paused"
         assert [wave["standing"] for wave in where["waves"]] == ["ended", "waiting"]
+        changed.boot("razer", "reboot")
         on = changed.run("rollout", "resume", run)
         assert on.rc == 0, on
         done = ended(process)

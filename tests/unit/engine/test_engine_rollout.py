@@ -376,6 +376,25 @@ def test_resume_ends_a_pause_of_the_policys(fake: Fake) -> None:
     assert clock[1] - clock[0] < 3600
 
 
+def test_a_word_in_a_wave_does_not_end_the_pause_after_it(fake: Fake) -> None:
+    """Who paused and resumed while the canary was changed has not asked for that."""
+    clock: list[float] = []
+
+    async def words() -> None:
+        fake.order(Word.PAUSE)
+        await _until(lambda: _status(fake) is Standing.PAUSED)
+        fake.order(Word.RESUME, "2")
+        await _until(lambda: _status(fake) is Standing.GOING)
+        clock.append(asyncio.get_running_loop().time())
+
+    async def note() -> None:
+        clock.append(asyncio.get_running_loop().time())
+
+    fake.busy = {"h1": words, "h2": note}
+    fake.deploy(RolloutPolicy(canary=Amount(1), pause=3600.0))
+    assert clock[1] - clock[0] >= 3600
+
+
 @pytest.mark.parametrize("pause", [None, 3600.0])
 def test_an_interrupt_skips_who_waits(fake: Fake, pause: float | None) -> None:
     """At once, and no further wave begins; nothing is taken back."""
