@@ -48,6 +48,8 @@ def of_host(before: Seen, now: Seen, systems: Systems) -> list[str]:
         wrong.append(f"generations are gone: {sorted(gone)}")
     if now.attempt == "stuck":
         wrong.append("the guard could not go back")
+    if now.stray and now.token != before.token:
+        wrong.append(f"left behind: {', '.join(now.stray)}")
     if now.left:
         wrong.append(f"left behind: {', '.join(now.left)}")
     return wrong
@@ -78,6 +80,9 @@ def of_report(
         return [f"no report: exit {deployment.exit_code}: {' '.join(deployment.words)[-2000:]}"]
     outcome = result["outcome"]
     wrong = []
+    assert deployment.report is not None
+    if deployment.report["exit_code"] != deployment.exit_code:
+        wrong.append(f"it reports exit {deployment.report['exit_code']}")
     if deployment.exit_code not in _EXITS[outcome]:
         wrong.append(f"{outcome}, and exit {deployment.exit_code}")
     expected = {
@@ -122,8 +127,8 @@ def of_next(ground: Ground, before: Seen) -> tuple[list[str], list[str]]:
         wrong.append(f"the next run ended with {done.rc}: {result}")
     if now.systems != {result["out_path"]}:
         wrong.append(f"the next run says {result['outcome']}, and the host is at {now.systems}")
-    if now.left or now.locked:
-        wrong.append(f"after the next run: {now.left}, locked: {now.locked}")
+    if now.left or now.stray or now.locked:
+        wrong.append(f"after the next run: {now.left}, {now.stray}, locked: {now.locked}")
     if gone := before.generations - now.generations:
         wrong.append(f"after the next run generations are gone: {sorted(gone)}")
     return [event["text"] for event in done.events if event["type"] == "notice"], wrong

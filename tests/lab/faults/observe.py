@@ -20,22 +20,26 @@ done
 systemctl list-units --plain --no-legend 'orchestrator-*' | while read -r unit _; do
   say unit "$unit"
 done
-for left in /nix/var/nix/gcroots/orchestrator/* /run/orchestrator/asked-* \
+for attempt in /run/orchestrator/attempt /var/lib/orchestrator/attempt; do
+  if [ -e "$attempt" ]; then
+    token=$(sed -n 's/^token=//p' "$attempt")
+    say attempt "$(sed -n 's/^state=//p' "$attempt")"
+    say token "$token"
+    break
+  fi
+done
+for left in "/run/orchestrator/asked-${token-}" "/nix/var/nix/gcroots/orchestrator/${token-}"-* \
   /etc/systemd/system.control/orchestrator-* \
   /etc/systemd/system.control/*.wants/orchestrator-*; do
   if [ -e "$left" ] || [ -L "$left" ]; then say left "$left"; fi
+done
+for stray in /nix/var/nix/gcroots/orchestrator/* /var/lib/orchestrator/room; do
+  if [ -e "$stray" ] || [ -L "$stray" ]; then say stray "$stray"; fi
 done
 if [ -e /run/orchestrator/lock ]; then
   until=$(sed -n 's/^expires=//p' /run/orchestrator/lock)
   if [ "${until:-0}" -gt "$(cut -d . -f 1 /proc/uptime)" ] 2>/dev/null; then say lock live; fi
 fi
-for attempt in /run/orchestrator/attempt /var/lib/orchestrator/attempt; do
-  if [ -e "$attempt" ]; then
-    say attempt "$(sed -n 's/^state=//p' "$attempt")"
-    say token "$(sed -n 's/^token=//p' "$attempt")"
-    break
-  fi
-done
 """
 ENDED = frozenset({"done", "returned", "stuck"})
 """States of an attempt in which nothing goes on any more."""
@@ -50,7 +54,9 @@ class Seen:
         profile: That of the system profile.
         boot_default: That which the boot loader's files name.
         generations: Those of the profile whose files are there, by their links' names.
-        left: Units, roots and files of a deployment that should be gone once it has ended.
+        left: What is there of an attempt beside what it says: units, roots, files.
+        stray: Roots, and room for going back, be they of the attempt or of a start that a power cut
+            ended before it became one.
         locked: Whether a lock counts, be its deployer alive or not.
         attempt: The state of the guard's last attempt, where there was one.
         token: That attempt's own name.
@@ -61,6 +67,7 @@ class Seen:
     boot_default: str
     generations: frozenset[str]
     left: tuple[str, ...]
+    stray: tuple[str, ...]
     locked: bool
     attempt: str | None
     token: str | None
@@ -89,6 +96,7 @@ def look(inside: Inside) -> Seen:
         boot_default=all_of("boot_default")[0],
         generations=frozenset(all_of("generation")),
         left=(*all_of("unit"), *all_of("left")),
+        stray=tuple(all_of("stray")),
         locked=bool(all_of("lock")),
         attempt=next(iter(all_of("attempt")), None),
         token=next(iter(all_of("token")), None),

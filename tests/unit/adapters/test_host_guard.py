@@ -211,6 +211,17 @@ def test_room_for_going_back_is_kept_until_it_is_needed(machine: Machine) -> Non
     assert machine.systems == (OLD, OLD, OLD)
 
 
+def test_roots_of_a_start_that_came_to_nothing_are_gone_with_the_next(machine: Machine) -> None:
+    """A power cut may end a start when its roots are made and nothing tells of it."""
+    roots = machine.root / "nix/var/nix/gcroots/orchestrator"
+    roots.mkdir(parents=True)
+    (roots / "t-9-target").symlink_to(machine.root / OLD.path[1:])
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    assert not (roots / "t-9-target").is_symlink()
+    assert (roots / f"{attempt.token}-target").is_symlink()
+
+
 def test_it_commits_what_is_confirmed(machine: Machine) -> None:
     """Contact, confirmation, commit; the end is written down, and nothing else is left."""
     attempt = machine.start()
