@@ -96,8 +96,9 @@ async def _closure(out: OutPath) -> list[str]:
 async def _load(work: HostWork, answer: Answer, closure: list[str]) -> Load | None:
     """How much will be copied; what was asked is kept for the copy."""
     if answer.has_target:
-        return Load(0, 0)
-    if not closure:
+        work.lacks = closures.Lacking((), ())
+        return work.lacks.load
+    if not closure or not answer.complete:
         return None
     work.lacks = await closures.sized(*closures.understood(answer.lines, closure))
     return work.lacks.load

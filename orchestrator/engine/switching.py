@@ -37,7 +37,7 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: Line) -> Going:
         RefusedError: It does not, and the goal is ``test``, which knows no boot.
         StepError: The host did not say.
     """
-    with work.step(Phase.ASK):
+    with work.step(Phase.PREFLIGHT):
         found = await line.ask(
             lambda executor: ask_standing(executor, plan.target.out, PARTS, SHORT_SECONDS)
         )

@@ -25,11 +25,13 @@ class Answer:
     Attributes:
         facts: What preflight is about.
         has_target: Whether the target is there whole.
-        lines: All lines; of a closure that was sent, the paths that it lacks are among them.
+        complete: Whether it said to the end what it lacks of the closure that was sent.
+        lines: All lines; the paths that it lacks are among them.
     """
 
     facts: Facts
     has_target: bool
+    complete: bool
     lines: frozenset[str]
 
 
@@ -59,7 +61,7 @@ async def ask_facts(
             stderr=done.err,
         )
     facts, has_target = parse_facts(lines)
-    return Answer(facts, has_target, frozenset(lines))
+    return Answer(facts, has_target, done.rc == 0, frozenset(lines))
 
 
 def parse_facts(lines: Iterable[str]) -> tuple[Facts, bool]:

@@ -7,7 +7,7 @@ looked up.
 
 from __future__ import annotations
 
-from orchestrator.adapters.host.scripts import LACKING
+from orchestrator.adapters.host.scripts import INVALID, UNDOING
 
 _WRITABLE = r"""
 # The mount that a path is on: `POINT (TYPE on SOURCE)`, its options and its file system's.
@@ -93,13 +93,14 @@ user() {
 } 2>/dev/null
 user /run/nixos/switch-to-configuration.lock
 user /run/switch-to-configuration.lock
-if units=$(systemctl list-units --plain --no-legend --no-pager \
-  --state=active,activating,reloading,deactivating \
-  'nixos-rebuild-*.service' 'nixos-upgrade*.service' 2>/dev/null); then
+units() {
+  units=$(systemctl list-units --plain --no-legend --no-pager \
+    --state=active,activating,reloading,deactivating \
+    'nixos-rebuild-*.service' 'nixos-upgrade*.service' 2>/dev/null) || return
   echo "$units" | while read -r unit _; do
     printf 'activation=%s\n' "$unit${unit:+ is at work}"
   done
-fi
+}
 """
 
 _INHIBITORS = r"""
@@ -119,20 +120,27 @@ fi
 # $1 the target  $2 `boots` where the host will be booted anew
 PREFLIGHT = rf"""
 printf 'user=%s\nclock=%s\n' "$(id -u)" "$(date +%s)"
+{_ACTIVATION}
+# The slowest answer comes while the rest is read.
+units &
 printf 'read_only=\n'
 {_WRITABLE}
 {_BOOT}
-{_ACTIVATION}
 {_INHIBITORS}
+lacks=unknown
 if command -v nix-store > /dev/null; then
   if lacks=$(nix-store --check-validity --print-invalid "$1" 2>/dev/null); then
     printf 'nix=works\nhas_target=%s\n' "$([ -n "$lacks" ] || echo yes)"
   else
+    lacks=unknown
     printf 'nix=%s\n' "$(nix-store --check-validity --print-invalid "$1" 2>&1 | tail -n 1)"
   fi
 else
   echo 'nix=there is no nix-store on the path of root'
 fi
+wait
 echo end=
-{LACKING}
+[ "$lacks" ] || exit 0
+{UNDOING}
+{INVALID}
 """

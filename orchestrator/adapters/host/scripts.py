@@ -81,14 +81,21 @@ wait
 UNDOES = "orchestrator-undoes"
 """Opens a line that names a program for unpacking: a login shell may print lines before it."""
 
-# Of a closure on standard input, print the paths that are not valid here; none where its root is.
-# $1 the root
-LACKING = rf"""
+UNDOING = rf"""
 for program in zstd gzip; do
   command -v $program > /dev/null && echo "{UNDOES} $program"
 done
+"""
+
+# Of a closure on standard input, print the paths that are not valid here.
+INVALID = "exec xargs nix-store --check-validity --print-invalid"
+
+# The same; none where its root is valid.
+# $1 the root
+LACKING = rf"""
+{UNDOING}
 nix-store --check-validity "$1" 2> /dev/null && exit 0
-exec xargs nix-store --check-validity --print-invalid
+{INVALID}
 """
 
 # Register what comes as a compressed export; say nothing but what goes wrong.

@@ -237,8 +237,11 @@ def test_what_is_lacking_is_told_by_the_same_answer(machine: Machine) -> None:
 
 def test_nix_says_itself_what_is_wrong(machine: Machine) -> None:
     """Its last line; and a host without any says that."""
+    assert machine.ask(TARGET.path).complete
     machine.write("nix-is-broken")
-    assert machine.ask().facts.nix_error == "error: no database"
+    answer = machine.ask(TARGET.path)
+    assert answer.facts.nix_error == "error: no database"
+    assert not answer.complete, "what it did not say that it lacks, it may lack"
     (machine.root / "bin/nix-store").unlink()
     if shutil.which("nix-store") is None:
         error = machine.ask().facts.nix_error

@@ -6,16 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_host import ANSWER, NEW, OLD, Bench, loses_connection
+from fake_host import ANSWER, NEW, OLD, Bench, FakeHost, loses_connection
 
 from orchestrator.adapters.copy import closure as closures
 from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
+from orchestrator.adapters.process import CommandResult
 from orchestrator.engine import copying, preflight
 from orchestrator.errors import StepError
 from orchestrator.model.copying import CopyMethod
-from orchestrator.model.event import Notice, Phase, PhaseStarted
+from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted
 from orchestrator.model.goal import Goal
 from orchestrator.model.outcome import Completed, Deployed, Failed, Outcome, Problem
 from orchestrator.model.run import HostResult
@@ -174,6 +175,22 @@ def test_what_is_lacking_is_asked_once(
     found = problem(bench.deploy())
     assert found.checks == ("store-space",)
     assert "the copy takes 1.0 GiB" in found.message
+
+
+def test_an_answer_that_stops_short_is_asked_again(bench: Bench, here: OutPath) -> None:
+    """What a host did not say that it lacks, it may lack: the copy asks by itself."""
+
+    def stops_short(_: FakeHost) -> CommandResult:
+        return CommandResult(123, ANSWER + f"{here}\n".encode(), b"")
+
+    bench.host.goes_wrong("preflight", stops_short)
+    assert isinstance(bench.deploy(), Deployed)
+    assert any("copying 1 path, 0.0 MiB" in event.text for event in logged(bench))
+
+
+def logged(bench: Bench) -> list[LogLine]:
+    """What went into the host's log."""
+    return [event for event in bench.events if isinstance(event, LogLine)]
 
 
 def test_the_target_s_boot_files_are_measured_here(bench: Bench, here: OutPath) -> None:
