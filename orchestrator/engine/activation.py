@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from orchestrator.engine.interrupt import InterruptedStepError, ended
-from orchestrator.engine.lifeline import Lifeline, NeverBeganError
+from orchestrator.engine.lifeline import ForgottenError, Lifeline, NeverBeganError
 from orchestrator.engine.line import Line
 from orchestrator.engine.verdict import Ended, Verdict
 from orchestrator.engine.verification import settle, verify
@@ -123,7 +123,7 @@ class Activation:
         self._work.doing(f"a new connection, within {self._lifeline.left:.0f} s")
         try:
             await self._work.session.interrupt.unless_wished(self._lifeline.contact())
-        except InterruptedStepError:
+        except (InterruptedStepError, ForgottenError):
             raise
         except StepError as error:
             error.message = f"nobody gets in after its activation: {error.message}"

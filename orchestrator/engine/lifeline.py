@@ -37,6 +37,10 @@ class NeverBeganError(StepError):
     """The host knows nothing of the attempt, which therefore never touches it."""
 
 
+class ForgottenError(StepError):
+    """The host knows nothing of the attempt any more."""
+
+
 class Lifeline:
     """Gives the guard of an attempt its orders, and follows it over as many connections as needed.
 
@@ -180,12 +184,12 @@ class Lifeline:
 
         Raises:
             NeverBeganError: It never began.
-            StepError: The host forgot it, or somebody else's attempt is in its place.
+            ForgottenError: The host lost it, or another attempt is in its place.
         """
         if told.attempt is None and self.attempt.state is AttemptState.RECORDED:
             raise _never_began(self._unstarted)
         if told.attempt is None:
-            raise StepError("the host knows nothing of this deployment any more")
+            raise ForgottenError("the host knows nothing of this deployment any more")
         if told.attempt.state is not self.attempt.state:
             self._turns = self._clock() + turns_within(told.attempt)
         self.attempt = told.attempt

@@ -86,7 +86,7 @@ class Verdict:
         wrong = prove.is_back(now, attempt.before)
         if attempt.state is AttemptState.STUCK:
             wrong = f"going back did not end well: {attempt.why}"
-        elif attempt.state.in_flight and now.attempt is not None:
+        elif now.attempt is not None and now.attempt.state.in_flight:
             wrong = self._not_ended(now.attempt)
         if wrong:
             return self._failed(f"{prove.in_words(now)}; {wrong}")

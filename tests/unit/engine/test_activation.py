@@ -15,6 +15,7 @@ from fake_host import (
     begins_late,
     boots,
     exits,
+    left,
     loses_connection,
     refuses_login,
     then,
@@ -504,6 +505,28 @@ def test_another_deployment_in_its_place_is_told(bench: Bench) -> None:
     assert isinstance(outcome, Failed)
     assert "another deployment took its place: run 8 of bob@sofa" in str(outcome.problem.host_state)
     assert bench.host.guard.lines["token"] == "8-else"
+
+
+def test_the_attempt_before_is_not_taken_for_another_deployment(bench: Bench) -> None:
+    """Where the guard never began, what is found is what was there before."""
+
+    def stop(_: FakeHost) -> None:
+        bench.interrupt.wish()
+        raise UnreachableError("the connection was lost")
+
+    left(bench.host, "done", OLD)
+    bench.host.goes_wrong("start", stop)
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack)
+    assert outcome.problem.host_state == f"it runs and will boot {OLD.short}, as before"
+
+
+def test_a_host_that_forgot_its_deployment_lets_people_in(bench: Bench) -> None:
+    """The words do not blame the new system's network."""
+    bench.host.goes_wrong("contact", lambda host: host.guard.lines.clear())
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.message == "the host knows nothing of this deployment any more"
 
 
 def test_a_host_that_forgot_all_of_it_is_where_its_state_says(bench: Bench) -> None:
