@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from tests.lab.faults import random_test, suite
+from tests.lab.faults import judge, random_test, suite
 from tests.lab.faults.ground import Ground
+from tests.lab.faults.judge import Systems
+from tests.lab.faults.observe import Seen
 
 pytestmark = pytest.mark.lab
 
@@ -52,6 +55,29 @@ def test_the_host_and_the_report_are_as_they_must_be(ground: Ground, name: str) 
     (case,) = suite.matching([name])
     result = suite.run(ground, case)
     assert not result.wrong, "\n".join(result.wrong)
+
+
+OLD, NEW = "/nix/store/old", "/nix/store/new"
+WHOLE = Seen(OLD, OLD, OLD, frozenset({"system-1-link old"}), (), (), False, "done", "1-a")
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        replace(WHOLE, running=NEW),
+        replace(WHOLE, boot_default=NEW),
+        replace(WHOLE, running="/x", profile="/x", boot_default="/x"),
+        replace(WHOLE, generations=frozenset()),
+        replace(WHOLE, left=("orchestrator-guard-1-a.service",)),
+        replace(WHOLE, stray=("/var/lib/orchestrator/room",), token="1-b"),
+        replace(WHOLE, attempt="stuck"),
+    ],
+)
+def test_the_judge_finds_what_is_wrong_with_a_host(now: Seen) -> None:
+    """Each demand on a host can fail; a host that is whole meets all."""
+    systems = Systems(OLD, NEW)
+    assert judge.of_host(WHOLE, WHOLE, systems) == []
+    assert len(judge.of_host(WHOLE, now, systems)) == 1
 
 
 def test_a_seed_makes_the_same_rounds_again() -> None:
