@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -20,6 +20,7 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
+from orchestrator.cli.retry import RetryFailed, only_failed, retry_failed_option
 from orchestrator.cli.rollout_options import rollout_options
 from orchestrator.errors import UsageError
 from orchestrator.model.copying import CopyMethod
@@ -32,26 +33,10 @@ if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup
 
 
-@dataclass(frozen=True, slots=True)
-class RetryFailed:
-    """Which run's failed hosts are wanted; ``None`` is the last one's."""
-
-    run: int | None
-
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GOALS = click.Choice([goal.value for goal in Goal])
 _METHODS = click.Choice([method.value for method in CopyMethod])
-
-
-def _run_number(_: click.Context, __: click.Parameter, text: str | None) -> RetryFailed | None:
-    if text is None or text == "last":
-        return RetryFailed(None) if text else None
-    if not (text.isascii() and text.isdecimal()):
-        # Alone it takes the next word for its value.
-        raise click.BadParameter(f"{text!r} is no run's number; --retry-failed alone comes last")
-    return RetryFailed(int(text))
 
 
 def _run_options(command: F) -> F:
@@ -89,14 +74,7 @@ def _run_options(command: F) -> F:
 )
 @reboot_option
 @rollout_options
-@click.option(
-    "--retry-failed",
-    is_flag=False,
-    flag_value="last",
-    callback=_run_number,
-    metavar="[=RUN]",
-    help="Those hosts that failed, were rolled back or skipped in the last run, or in RUN.",
-)
+@retry_failed_option
 @click.option("--this-machine", is_flag=True, help="The machine that you sit on.")
 @click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers.")
 @_run_options
@@ -223,7 +201,7 @@ def _run(
         limits = replace(setup.fleet.limits, hosts=1)
         setup = replace(setup, fleet=replace(setup.fleet, limits=limits))
     if retry_failed is not None:
-        request = _only_failed(setup, request, retry_failed)
+        request = only_failed(setup, request, retry_failed)
         if not request.selectors:
             return 0
     return _run_in(setup, target, request, **options)
@@ -275,19 +253,6 @@ def run_request(
         return report.exit_code
 
     return run(work())
-
-
-def _only_failed(setup: Setup, request: DeployRequest, which: RetryFailed) -> DeployRequest:
-    from orchestrator.engine.rollout_again import failed_in
-
-    if request.selectors:
-        raise click.UsageError("--retry-failed says which hosts; leave the selectors out")
-    number, names = failed_in(setup, which.run)
-    if names:
-        click.echo(f"run {number}: again {', '.join(names)}", err=True)
-    else:
-        click.echo(f"run {number}: nothing failed, nothing is to be done again", err=True)
-    return replace(request, selectors=names)
 
 
 def _learn(setup: Setup, target: Target) -> None:

@@ -9,12 +9,7 @@ from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.rollout_back import Back
 from orchestrator.engine.setup import Emit
 from orchestrator.model.event import Notice, Paused, WaveEnded, WaveStarted
-from orchestrator.model.outcome import (
-    Deferred,
-    Failed,
-    Outcome,
-    RolledBack,
-)
+from orchestrator.model.outcome import Deferred, Failed, Outcome, RolledBack
 from orchestrator.model.rollout import RolloutPolicy, WhenSpent
 
 
