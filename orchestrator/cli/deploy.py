@@ -85,6 +85,9 @@ def deploy(
 
     A host that is at its target already is left alone, and the reason is told. What fails on one
     host stops that host only; after a failed activation or verification it runs what it ran.
+
+    With a canary, batches or stages, typed or by the inventory, hosts go wave by wave, and no
+    further wave begins once too many have failed.
     """
     request = DeployRequest(
         selectors=selectors,

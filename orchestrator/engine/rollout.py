@@ -67,7 +67,7 @@ class Rollout:
             self._ready.add(name)
             self.tell()
             with work.step(Phase.WAIT):
-                work.doing(f"built; for wave {number + 1}, {self.waves[number].name}")
+                work.doing(f"ready, for wave {number + 1}, {self.waves[number].name}")
                 async with work.place.given_up():
                     await self._until_it_may_go(number)
         if self.halted is not None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_host import EagerLoop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.nix import Flake
@@ -46,6 +50,8 @@ DEPLOYED = Deployed("new", OUT, Goal.SWITCH)
 FAILED = Failed("broke", Problem("verify", "broke"))
 LOST = Failed("gone", Problem("reboot", "no answer", lost=True))
 SAME = Unchanged("same", OUT)
+LONGEST = 1_000_000.0
+"""Seconds of the loop's own time, which jumps: a host that waits for ever is found by it."""
 Step = Callable[[], Awaitable[None]]
 
 
@@ -59,6 +65,9 @@ class Fake:
         busy: What a host does once its turn has come.
         booted: Hosts that are only booted anew.
         turns: The hosts whose turn came, in that order.
+        ended_before: Those that had ended by then.
+        said: What is said to the run, and after how many seconds.
+        ctrl_c: After how many seconds a person stops the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,6 +84,9 @@ class Fake:
         self.limits = Limits()
         self.policy = RolloutPolicy()
         self.interrupt = Interrupt(lambda _: None)
+        self.ended_before: dict[str, set[str]] = {}
+        self.said: list[tuple[float, Word]] = []
+        self.ctrl_c: float | None = None
 
     async def way(self, work: HostWork, _: object) -> Outcome:
         """Gather and build; wait for the turn; be changed."""
@@ -84,6 +96,7 @@ class Fake:
             return self.ends[name]
         await work.session.rollout.turn(work)
         self.turns.append(name)
+        self.ended_before[name] = set(work.session.rollout.outcomes)
         work.before = None if name in self.booted else Before(OLD, OLD, OLD)
         await self.busy.get(name, _nothing)()
         return self.ends.get(name, DEPLOYED)
@@ -94,6 +107,21 @@ class Fake:
         assert why
         self.back.append(work.host.name)
         return self.back_ends.get(work.host.name, Deployed("back", to, Goal.SWITCH))
+
+    def begin_anew(self) -> None:
+        """Forget what happened."""
+        self.folder = self.folder / "again"
+        self.turns, self.back, self.events = [], [], []
+        self.ended_before, self.interrupt = {}, Interrupt(lambda _: None)
+
+    async def _with_words(self, run: Coroutine[Any, Any, Report]) -> Report:
+        """Have what is to be said, said meanwhile, each at its time."""
+        loop = asyncio.get_running_loop()
+        for number, (seconds, word) in enumerate(self.said):
+            loop.call_later(seconds, self.order, word, str(number))
+        if self.ctrl_c is not None:
+            loop.call_later(self.ctrl_c, self.interrupt.wish)
+        return await asyncio.wait_for(run, LONGEST)
 
     def deploy(self, rollout: RolloutPolicy | None = None, **request: object) -> Report:
         """Run."""
@@ -106,7 +134,8 @@ class Fake:
         setup = Setup(fleet, Flake.at("/f", "/f"), SshSettings(), self.folder / "state")
         asked = DeployRequest(rollout=rollout or RolloutPolicy(), **request)  # type: ignore[arg-type]
         with asyncio.Runner(loop_factory=EagerLoop) as runner:
-            return runner.run(engine.deploy(setup, asked, self.events.append, self.interrupt))
+            run = engine.deploy(setup, asked, self.events.append, self.interrupt)
+            return runner.run(self._with_words(run))
 
     @property
     def files(self) -> RunFiles:
@@ -476,6 +505,53 @@ def test_a_full_disk_stops_no_rollout(fake: Fake, monkeypatch: pytest.MonkeyPatc
     told = [e.text for e in fake.events if isinstance(e, Notice)]
     assert len(told) == 2
     assert all("No space left" in text for text in told)
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    ends=st.dictionaries(st.sampled_from(NAMES), st.sampled_from([FAILED, LOST, SAME])),
+    early=st.sets(st.sampled_from(NAMES)),
+    slow=st.dictionaries(st.sampled_from(NAMES), st.floats(0, 300)),
+    busy=st.dictionaries(st.sampled_from(NAMES), st.floats(0, 300)),
+    places=st.integers(1, 3),
+    policy=st.builds(
+        RolloutPolicy,
+        canary=st.none() | st.sampled_from(["h5", "h2 or h4"]),
+        batch=st.none() | st.integers(1, 3).map(Amount),
+        pause=st.none() | st.floats(1, 300),
+        budget=st.none() | st.integers(1, 4).map(Amount),
+        when_spent=st.none() | st.sampled_from(WhenSpent),
+    ),
+    said=st.lists(st.tuples(st.floats(0, 600), st.sampled_from(Word)), max_size=3),
+    ctrl_c=st.none() | st.floats(0, 900),
+)
+def test_every_rollout_comes_to_an_end(
+    fake: Fake,
+    ends: dict[str, Outcome],
+    early: set[str],
+    slow: dict[str, float],
+    busy: dict[str, float],
+    places: int,
+    policy: RolloutPolicy,
+    said: list[tuple[float, Word]],
+    ctrl_c: float | None,
+) -> None:
+    """Whatever fails, is slow, is said: each host ends, and begins after the waves before it."""
+    fake.begin_anew()
+    fake.ends, fake.limits = ends, Limits(hosts=places)
+    fake.early = early & ends.keys()
+    fake.slow = {name: partial(asyncio.sleep, seconds) for name, seconds in slow.items()}
+    fake.busy = {name: partial(asyncio.sleep, seconds) for name, seconds in busy.items()}
+    fake.said = [*said, (5000.0, Word.RESUME)]
+    fake.ctrl_c = ctrl_c
+    report = fake.deploy(policy)
+    assert tuple(report.hosts) == NAMES
+    before: set[str] = set()
+    for wave in report.waves:
+        for name in wave.hosts:
+            assert name not in fake.turns or before <= fake.ended_before[name]
+        before |= set(wave.hosts)
 
 
 def _status(fake: Fake) -> Standing | None:
