@@ -14,8 +14,8 @@ from tests.lab.faults.phases import Scene, held_check
 from tests.lab.faults.play import ENDS, Trial
 from tests.lab.faults.suite import ground_of_its_own
 
-_LATEST = 3.0
-"""Seconds after its start at which a deployment is hit at the latest: it takes about so long."""
+_LATEST = 1.2
+"""When a deployment is hit at the latest, in lengths of one that nothing hits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Round:
     Attributes:
         number: From 0.
         fault: Which.
-        moment: Seconds from the deployment's start.
+        moment: From the deployment's start, in lengths of one that nothing hits.
     """
 
     number: int
@@ -49,10 +49,11 @@ def run(seed: int, seconds: float, say: Callable[[str], None], first: int = 0) -
     say(f"seed {seed}, for {seconds / 60:.1f} minutes")
     end = time.monotonic() + seconds
     with ground_of_its_own() as ground:
-        number = first
+        number, length = first, _length(ground)
+        say(f"a deployment takes {length:.1f} s")
         while time.monotonic() < end:
             each = rounds(seed)(number)
-            wrong = play(ground, each, say)
+            wrong = play(ground, each, length, say)
             if wrong:
                 say("\n".join(f"  wrong: {line}" for line in wrong))
                 say(f"to repeat it: just fault-test --random --seed {seed} --round {number}")
@@ -62,14 +63,25 @@ def run(seed: int, seconds: float, say: Callable[[str], None], first: int = 0) -
     return 0
 
 
-def play(ground: Ground, each: Round, say: Callable[[str], None]) -> tuple[str, ...]:
+def _length(ground: Ground) -> float:
+    """Seconds that a deployment takes here which nothing hits."""
+    ground.configure(check=held_check(ground))
+    ground.build()
+    begun = time.monotonic()
+    done = ground.bench.deploy()
+    assert done.rc == 0, done
+    return time.monotonic() - begun
+
+
+def play(ground: Ground, each: Round, length: float, say: Callable[[str], None]) -> tuple[str, ...]:
     """Play one round, and say what is wrong."""
+    moment = each.moment * length
     ground.configure(check=held_check(ground))
     trial = Trial.begin(ground)
     deployment = Deployment(ground)
     scene = Scene(ground, deployment)
     try:
-        time.sleep(each.moment)
+        time.sleep(moment)
         each.fault.strike(scene)
         if each.fault.passes is not None:
             each.fault.passes(scene)
@@ -81,6 +93,6 @@ def play(ground: Ground, each: Round, say: Callable[[str], None]) -> tuple[str, 
         alone=each.fault.passes is None,
         blind=each.fault.blinds or each.fault.kills,
     )
-    where = f"round {each.number}: {each.fault.name} after {each.moment:.2f} s"
+    where = f"round {each.number}: {each.fault.name} after {moment:.2f} s"
     say(f"{where}: {verdict.end}, {verdict.outcome or 'killed'}, told by {verdict.told}")
     return verdict.wrong
