@@ -121,6 +121,7 @@ def _to_json(answer: Answer) -> dict[str, object]:
             "out_path": record.out_path.path,
             "at": record.at.isoformat(),
             "emergency": record.emergency,
+            "skipped": list(record.skipped),
         },
     }
 

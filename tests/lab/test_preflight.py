@@ -184,6 +184,7 @@ def test_a_clock_that_is_wrong_and_a_check_that_is_skipped(fleet: Bench) -> None
         host = deployed(fleet, "--skip-preflight", "clock")
         assert any("clock was skipped" in text for text in host["warnings"]), host
         assert record(fleet, "skipped") == "clock"
+        assert fleet.state(HOST)["record"]["skipped"] == ["clock"]
         change(fleet)
         emergency = fleet.run("emergency-deploy", "--json", HOST)
         assert emergency.outcomes == {HOST: "deployed"}, emergency

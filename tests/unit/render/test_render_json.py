@@ -55,6 +55,8 @@ def test_last_line_is_the_report() -> None:
         "seconds": 1.25,
     }
     assert hosts["razer"]["warnings"] == ["degraded before and after"]
+    assert hosts["razer"]["reboot_required"] == []
+    assert hosts["p510"]["checks"] == []
     assert hosts["p510"]["step"] == "activate"
     assert hosts["p510"]["message"] == PROBLEM.message
     assert hosts["p510"]["stderr"] == list(PROBLEM.stderr)
