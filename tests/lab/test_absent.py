@@ -102,8 +102,6 @@ def test_it_waits_for_a_host_that_is_away_and_is_delivered(fleet: Bench) -> None
     done = fleet.deploy(LAPTOP, SERVER)
     assert done.rc == 3
     assert done.outcomes == {LAPTOP: "deferred", SERVER: "deployed"}
-    ends = [event["host"] for event in done.events if event["type"] == "host-finished"]
-    assert ends == [SERVER, LAPTOP], "nobody waits for the one that is away"
     assert marker(fleet, SERVER) == "delivered"
     out = done.report["hosts"][LAPTOP]["out_path"]
     assert waiting(fleet)[LAPTOP]["out_path"] == out
