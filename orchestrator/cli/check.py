@@ -17,7 +17,7 @@ def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
     """Check the inventory, parse every Nix file, evaluate every host. Exit 1 on any error."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.check import check_evaluation, check_files
+    from orchestrator.engine.commands.check import check_evaluation, check_files
     from orchestrator.plan.select import select
     from orchestrator.render.check import draw_mistakes
 
@@ -39,7 +39,7 @@ def check_syntax(target: Target) -> int:
     """Parse every Nix file that git tracks. Exit 1 where one does not parse."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.check import check_files
+    from orchestrator.engine.commands.check import check_files
     from orchestrator.render.check import draw_mistakes
 
     setup = open_setup(target)
@@ -53,7 +53,7 @@ def format_files(check: bool, target: Target) -> int:
     """Format every Nix file that git tracks, with the formatter that is on the PATH."""
     from orchestrator.cli.fleet import open_inventory
     from orchestrator.cli.output import words
-    from orchestrator.engine.format import format_tracked
+    from orchestrator.engine.commands.format import format_tracked
 
     fleet = open_inventory(target).fleet
     changed = asyncio.run(format_tracked(fleet.root, check=check))

@@ -169,7 +169,7 @@ def ci(target: Target, **options: Any) -> int:
 
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.check import check_files
+    from orchestrator.engine.commands.check import check_files
     from orchestrator.render.check import draw_mistakes
 
     target = replace(target, frozen=True)
@@ -246,7 +246,7 @@ def run_request(
 
     async def work() -> int:
         if check_caches:
-            from orchestrator.engine.caches import require_caches
+            from orchestrator.engine.commands.caches import require_caches
 
             await require_caches(setup, request.selectors)
         with renderer(as_json=as_json, verbose=verbose) as drawn:

@@ -17,7 +17,7 @@ def diff(host: str, target: Target, as_json: bool) -> None:
     """Packages that a deployment would add, remove or change, against what HOST runs now."""
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.diff import diff_host
+    from orchestrator.engine.commands.diff import diff_host
     from orchestrator.render.diff import draw_diff
 
     setup = open_setup(target)

@@ -19,7 +19,7 @@ def doctor(target: Target, as_json: bool) -> int:
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import results
-    from orchestrator.engine.doctor import examine
+    from orchestrator.engine.commands.doctor import examine
     from orchestrator.model.finding import Grade
     from orchestrator.render.doctor import draw_findings
 

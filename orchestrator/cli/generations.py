@@ -20,7 +20,7 @@ def generations(host: str, target: Target, as_json: bool) -> None:
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import results
-    from orchestrator.engine.generations import systems_of
+    from orchestrator.engine.commands.generations import systems_of
     from orchestrator.render.generations import draw_systems
 
     setup = open_setup(target)

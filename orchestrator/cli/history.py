@@ -16,7 +16,7 @@ def history(count: int, target: Target, as_json: bool) -> None:
 
     A run that could not be entered into the history's database is told by its folder, and marked.
     """
-    from orchestrator.adapters.history import History
+    from orchestrator.adapters.state.history import History
     from orchestrator.cli.fleet import open_inventory
     from orchestrator.cli.output import results, words
     from orchestrator.engine.setup import state_folder

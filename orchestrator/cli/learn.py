@@ -38,8 +38,8 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.learn import Lesson
-    from orchestrator.engine.learn import learn as learn_hosts
+    from orchestrator.engine.evaluating.learn import Lesson
+    from orchestrator.engine.evaluating.learn import learn as learn_hosts
     from orchestrator.plan.select import select
     from orchestrator.render.knowledge import draw_lesson
 
@@ -65,7 +65,7 @@ def why(host: str, target: Target, as_json: bool) -> int:
     """What a HOST's evaluation reads, and what of it changed."""
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.knowledge import KnownSystems
+    from orchestrator.engine.evaluating.knowledge import KnownSystems
     from orchestrator.render.knowledge import draw_why
 
     setup = open_setup(target)
@@ -93,7 +93,7 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.affected import affected as touched
+    from orchestrator.engine.evaluating.affected import affected as touched
     from orchestrator.plan.select import select
     from orchestrator.render.knowledge import draw_affected
 

@@ -62,7 +62,7 @@ def steal(host: str, reason: str, yes: bool, target: Target) -> int:
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import words
-    from orchestrator.engine import holds
+    from orchestrator.engine.commands import holds
     from orchestrator.render.errors import draw_step_error
     from orchestrator.render.lock import draw_lock, draw_stolen
 
@@ -83,7 +83,7 @@ def steal(host: str, reason: str, yes: bool, target: Target) -> int:
 
 def _ask(setup: Setup, host: Host) -> HostState:
     from orchestrator.cli.loop import run
-    from orchestrator.engine.status import ask_all
+    from orchestrator.engine.commands.status import ask_all
 
     (answer,) = run(ask_all(setup, (host,)))
     if answer.state is None:
@@ -118,7 +118,7 @@ def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool)
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import results, words
-    from orchestrator.engine import holds
+    from orchestrator.engine.commands import holds
     from orchestrator.plan.select import select
     from orchestrator.render.lock import draw_placed
 
@@ -144,7 +144,7 @@ def release(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import results, words
-    from orchestrator.engine import holds
+    from orchestrator.engine.commands import holds
     from orchestrator.plan.select import select
     from orchestrator.render.lock import draw_lifted
 

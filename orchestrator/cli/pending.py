@@ -46,7 +46,7 @@ def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.catch_up import all_waiting
+    from orchestrator.engine.absent.catch_up import all_waiting
     from orchestrator.render.pending import draw_pending
 
     entries = all_waiting(_state(fleet), _say)
@@ -58,7 +58,7 @@ def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
 @fleet_option
 def drop(host: str, fleet: Path | None) -> None:
     """Drop what waits for HOST. The host itself is not touched."""
-    from orchestrator.engine.catch_up import pending_systems
+    from orchestrator.engine.absent.catch_up import pending_systems
 
     waiting = pending_systems(_state(fleet), _say)
     entry = waiting.of(host)
@@ -80,7 +80,7 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import renderer
-    from orchestrator.engine import catch_up as engine
+    from orchestrator.engine.absent import catch_up as engine
     from orchestrator.model.run import exit_code
 
     setup = open_setup(target)
@@ -117,7 +117,7 @@ def watch(interval: float, target: Target, as_json: bool) -> None:
     """
     from orchestrator.cli.fleet import open_fleet, open_setup
     from orchestrator.cli.loop import run
-    from orchestrator.engine.watch import Watch
+    from orchestrator.engine.absent.watch import Watch
 
     first = open_setup(target)
 

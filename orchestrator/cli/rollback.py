@@ -105,7 +105,7 @@ def _way(
     setup: Setup, to: WayBack | None, number: int | None, selectors: tuple[str, ...]
 ) -> tuple[WayBack, tuple[str, ...]]:
     from orchestrator.cli.fleet import one_host
-    from orchestrator.engine.rollback import before_run
+    from orchestrator.engine.changing.rollback import before_run
 
     if number is not None:
         return before_run(setup, number, selectors)

@@ -19,7 +19,7 @@ from orchestrator.cli.options import (
 from orchestrator.model.rollout_status import Word
 
 if TYPE_CHECKING:
-    from orchestrator.engine.rollout_order import Runs
+    from orchestrator.engine.rollout.order import Runs
 
 _RUN = click.argument("run", type=click.IntRange(1), metavar="RUN")
 
@@ -87,7 +87,7 @@ def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
 
 def _runs(fleet: Path | None) -> Runs:
     from orchestrator.cli.fleet import open_fleet
-    from orchestrator.engine.rollout_order import Runs
+    from orchestrator.engine.rollout.order import Runs
     from orchestrator.engine.setup import state_folder
 
     return Runs(state_folder(open_fleet(Target(fleet))))
@@ -106,7 +106,7 @@ def resume_run(run: int, target: Target, as_json: bool, verbose: bool) -> int:
     """
     from orchestrator.cli.deploy import run_request
     from orchestrator.cli.fleet import open_setup
-    from orchestrator.engine.rollout_again import again
+    from orchestrator.engine.rollout.again import again
 
     setup = open_setup(target)
     request, notices = again(setup, run)

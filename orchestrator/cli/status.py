@@ -14,7 +14,7 @@ def ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
     """Ask the hosts that are selected what they run."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
-    from orchestrator.engine.status import ask_all
+    from orchestrator.engine.commands.status import ask_all
     from orchestrator.plan.select import select
 
     setup = open_setup(target)

@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.adapters import git, nix
-from orchestrator.adapters.history import History
-from orchestrator.engine.building import Builds
-from orchestrator.engine.copies import Copies
-from orchestrator.engine.evaluation import Evaluations
+from orchestrator.adapters.state.history import History
+from orchestrator.engine.delivering.building import Builds
+from orchestrator.engine.delivering.copies import Copies
+from orchestrator.engine.delivering.pushes import Pushes
+from orchestrator.engine.evaluating.evaluation import Evaluations
+from orchestrator.engine.evaluating.knowledge import KnownSystems
+from orchestrator.engine.evaluating.learn_lock import stop_learning
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
-from orchestrator.engine.knowledge import KnownSystems
-from orchestrator.engine.learn_lock import stop_learning
-from orchestrator.engine.pushes import Pushes
-from orchestrator.engine.rollout_run import RolloutRun, divide
+from orchestrator.engine.rollout.run import RolloutRun, divide
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.engine.absence import Absence, defer, or_absent, or_lost
-from orchestrator.engine.rollout import HaltedError
-from orchestrator.engine.waiting import overtaken, settle
+from orchestrator.engine.absent.absence import Absence, defer, or_absent, or_lost
+from orchestrator.engine.absent.waiting import overtaken, settle
+from orchestrator.engine.rollout.rollout import HaltedError
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase, Recalled
@@ -65,7 +65,7 @@ def _stopped(work: HostWork) -> Outcome | None:
 
 async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     if (back := work.session.request.back) is not None:
-        from orchestrator.engine.rollback import go_back
+        from orchestrator.engine.changing.rollback import go_back
 
         return await go_back(work, back, stack)
     (wanted, known), answer = await _gather(work, stack)
@@ -81,7 +81,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     if isinstance(answer, Absence):
         return await defer(work, plan, answer)
     # What carries out a plan takes long to import; a host that is at its target does without.
-    from orchestrator.engine.carry_out import carry_out
+    from orchestrator.engine.changing.carry_out import carry_out
 
     carried = await or_lost(work, carry_out(work, stack, plan, executor, state))
     return await defer(work, plan, carried) if isinstance(carried, Absence) else carried
@@ -98,11 +98,11 @@ async def _unchanged(
     if executor is None or state is None:
         return unchanged
     if untold(state.attempt):
-        from orchestrator.engine.left_behind import tell
+        from orchestrator.engine.changing.left_behind import tell
 
         await tell(work, executor, state)
     if work.session.request.reboots:
-        from orchestrator.engine.reboot import reboot_unchanged
+        from orchestrator.engine.changing.reboot import reboot_unchanged
 
         return await reboot_unchanged(work, unchanged, state, executor, stack)
     return unchanged

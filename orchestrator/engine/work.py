@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from orchestrator.adapters import nix_log
 from orchestrator.adapters.executor import Executor
-from orchestrator.engine.building import Builds
-from orchestrator.engine.copies import Copies
-from orchestrator.engine.evaluation import Evaluations
+from orchestrator.engine.delivering.building import Builds
+from orchestrator.engine.delivering.copies import Copies
+from orchestrator.engine.delivering.pushes import Pushes
+from orchestrator.engine.evaluating.evaluation import Evaluations
+from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.interrupt import Interrupt
-from orchestrator.engine.knowledge import KnownSystems
 from orchestrator.engine.place import Place
-from orchestrator.engine.pushes import Pushes
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
@@ -27,7 +27,7 @@ from orchestrator.model.run import Before, DeployRequest, Run
 
 if TYPE_CHECKING:
     from orchestrator.adapters.copy.closure import Lacking
-    from orchestrator.engine.rollout import Rollout
+    from orchestrator.engine.rollout.rollout import Rollout
 
 STDERR_LINES = 20
 """How many of a command's last lines a person is shown; the log has them all."""

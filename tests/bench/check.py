@@ -19,7 +19,7 @@ from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tree.snapshot import snapshot
-from orchestrator.engine.knowledge import KnownSystems, fingerprints_of
+from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
 from orchestrator.engine.setup import Setup, state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Asked, Fingerprint, Known, Read

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
-from orchestrator.engine.asker import Quiet
-from orchestrator.engine.evaluation import Evaluations
+from orchestrator.engine.evaluating.asker import Quiet
+from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Host, Limits
 from orchestrator.model.memory import parse_size, size_text

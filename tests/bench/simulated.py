@@ -28,7 +28,7 @@ from orchestrator.adapters.host import scripts
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.tree.snapshot import snapshot
-from orchestrator.engine.knowledge import fingerprints_of
+from orchestrator.engine.evaluating.knowledge import fingerprints_of
 from orchestrator.engine.setup import state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Fingerprint

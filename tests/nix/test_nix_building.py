@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from orchestrator.adapters.derivation import output_of
-from orchestrator.engine.batches import Member
-from orchestrator.engine.building import Builds
+from orchestrator.engine.delivering.batches import Member
+from orchestrator.engine.delivering.building import Builds
 from orchestrator.errors import StepError
 from orchestrator.model.store import DrvPath, Evaluated
 

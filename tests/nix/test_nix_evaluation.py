@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from nix_bench import Fleet
 
-from orchestrator.adapters import derivation, peak_file
+from orchestrator.adapters import derivation
 from orchestrator.adapters.nix import Flake
-from orchestrator.engine.asker import Quiet
-from orchestrator.engine.evaluation import ENVIRONMENT, Evaluations
+from orchestrator.adapters.state import peak_file
+from orchestrator.engine.evaluating.asker import Quiet
+from orchestrator.engine.evaluating.evaluation import ENVIRONMENT, Evaluations
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Host, Limits
 from orchestrator.model.store import DrvPath, Evaluated

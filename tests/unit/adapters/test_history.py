@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import history_file
-from orchestrator.adapters.history import Begun, History
-from orchestrator.adapters.history_file import VERSION
-from orchestrator.adapters.run_folders import RunFolders
+from orchestrator.adapters.state import history_file
+from orchestrator.adapters.state.history import Begun, History
+from orchestrator.adapters.state.history_file import VERSION
+from orchestrator.adapters.state.run_folders import RunFolders
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.model.event import RunFinished, RunStarted
 from orchestrator.model.goal import Goal

@@ -19,8 +19,8 @@ from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight import Answer, ask_facts, parse_facts
 from orchestrator.adapters.host.switching import ask_standing
-from orchestrator.adapters.machines import Machines
 from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.state.machines import Machines
 from orchestrator.errors import StepError
 from orchestrator.model.preflight import BootFiles, Facts, Inhibitor
 from orchestrator.model.store import OutPath

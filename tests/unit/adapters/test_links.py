@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.links import KEPT, Links
+from orchestrator.adapters.state.links import KEPT, Links
 from orchestrator.model.copying import CopyMethod, Sample
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)

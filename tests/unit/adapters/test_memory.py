@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import memory, peak_file
+from orchestrator.adapters import memory
+from orchestrator.adapters.state import peak_file
 from orchestrator.model.memory import Room
 
 MIB = 1024**2

@@ -9,7 +9,7 @@ from fingerprint_examples import READS, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.packed import LazyReads, pack_reads, pack_tree, unpack_tree
+from orchestrator.adapters.state.packed import LazyReads, pack_reads, pack_tree, unpack_tree
 from orchestrator.model.fingerprint import Asked, Read
 from orchestrator.model.tree import Tree
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.pending import PendingSystems
-from orchestrator.adapters.pending_file import FORMAT
+from orchestrator.adapters.state.pending import PendingSystems
+from orchestrator.adapters.state.pending_file import FORMAT
 from orchestrator.errors import StepError
 from orchestrator.model.goal import Goal
 from orchestrator.model.pending import Pending

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import request_file
-from orchestrator.adapters.run_files import RunFiles
+from orchestrator.adapters.state import request_file
+from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.errors import UsageError
 from orchestrator.model.copying import CopyMethod
 from orchestrator.model.generation import BeforeLast
@@ -91,7 +91,7 @@ def test_a_run_is_alive_until_its_process_ends(folder: Path) -> None:
     assert not files.is_alive()
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from orchestrator.adapters.run_files import RunFiles\n"
+        "from orchestrator.adapters.state.run_files import RunFiles\n"
         "with RunFiles(Path(sys.argv[1])).living():\n"
         "    print('up', flush=True); time.sleep(600)"
     )

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.cli import learn as command
 from orchestrator.cli.options import Target
-from orchestrator.engine.learn_lock import learning, stop_learning
+from orchestrator.engine.evaluating.learn_lock import learning, stop_learning
 
 SLOW = "#!/bin/sh\necho $$ >> {pids}\nexec sleep 600\n"
 BROKEN = "#!/bin/sh\necho 'error: no Nix here' >&2\nexit 1\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from orchestrator.adapters.pending import PendingSystems
+from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.cli.main import orchestrator
 from orchestrator.engine.setup import state_folder
 from orchestrator.errors import OrchestratorError

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.adapters.run_files import RunFiles
+from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.cli.main import main, orchestrator
 from orchestrator.cli.rollout_options import rollout_options
 from orchestrator.model.rollout import Amount, RolloutPolicy, WhenSpent

@@ -108,9 +108,16 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
     assert not seen.imported(
         (
             *("rich", "yaml", "pytest", "testinfra", "zstandard", "importlib.metadata"),
-            *("orchestrator.inventory.load", "orchestrator.engine.carry_out"),
-            *("orchestrator.engine.verification", "orchestrator.engine.activation"),
-            *("orchestrator.engine.delivery", "orchestrator.engine.learn", "orchestrator.lab.lab"),
+            *("orchestrator.inventory.load", "orchestrator.engine.changing.carry_out"),
+            *(
+                "orchestrator.engine.changing.verification",
+                "orchestrator.engine.changing.activation",
+            ),
+            *(
+                "orchestrator.engine.delivering.delivery",
+                "orchestrator.engine.evaluating.learn",
+                "orchestrator.lab.lab",
+            ),
         )
     )
 

@@ -26,15 +26,17 @@ from orchestrator.adapters.host.switching import SWITCHING
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine import activation, copying, work
-from orchestrator.engine.building import Builds
-from orchestrator.engine.copies import Copies
-from orchestrator.engine.evaluation import Evaluations
+from orchestrator.engine import work
+from orchestrator.engine.changing import activation
+from orchestrator.engine.delivering import copying
+from orchestrator.engine.delivering.building import Builds
+from orchestrator.engine.delivering.copies import Copies
+from orchestrator.engine.delivering.pushes import Pushes
+from orchestrator.engine.evaluating.evaluation import Evaluations
+from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
-from orchestrator.engine.knowledge import KnownSystems
-from orchestrator.engine.pushes import Pushes
-from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
 from orchestrator.errors import StepError, UnreachableError

@@ -15,9 +15,9 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tracing.twin import Trace
-from orchestrator.engine import learn as learning
-from orchestrator.engine.knowledge import KnownSystems
-from orchestrator.engine.learn import Lesson
+from orchestrator.engine.evaluating import learn as learning
+from orchestrator.engine.evaluating.knowledge import KnownSystems
+from orchestrator.engine.evaluating.learn import Lesson
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Access, Knowledge

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost
 
-from orchestrator.adapters.pending import PendingSystems
 from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Absent, BuildOn, BuildSite

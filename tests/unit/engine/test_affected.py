@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
-from orchestrator.engine.affected import affected
+from orchestrator.engine.evaluating.affected import affected
 from orchestrator.errors import StepError
 
 

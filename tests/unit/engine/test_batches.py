@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from orchestrator.engine.batches import Batches, Member, Ticket
+from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.errors import StepError
 
 

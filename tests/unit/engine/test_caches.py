@@ -12,9 +12,9 @@ import pytest
 from orchestrator.adapters import binary_cache, nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine.batches import Member
-from orchestrator.engine.caches import require_caches
-from orchestrator.engine.pushes import Pushes
+from orchestrator.engine.commands.caches import require_caches
+from orchestrator.engine.delivering.batches import Member
+from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.host import Cache, Connect, Fleet, Host

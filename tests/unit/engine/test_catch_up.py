@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.pending import PendingSystems
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine import catch_up as engine
+from orchestrator.adapters.state.pending import PendingSystems
+from orchestrator.engine.absent import catch_up as engine
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import UsageError
 from orchestrator.model.event import Event, Notice

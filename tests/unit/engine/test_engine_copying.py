@@ -12,7 +12,7 @@ from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.copy.stream import Sent
-from orchestrator.engine import copying
+from orchestrator.engine.delivering import copying
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.copying import CopyMethod, Sample
 from orchestrator.model.event import LogLine

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters import git, nix
-from orchestrator.adapters.history import History
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.state.history import History
 from orchestrator.engine import deploy as engine
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork

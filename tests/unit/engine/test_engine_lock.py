@@ -14,10 +14,10 @@ import pytest
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import lock as adapter
 from orchestrator.adapters.host.lock import Answer, Claim, Told
-from orchestrator.engine import lock
+from orchestrator.engine.changing import lock
+from orchestrator.engine.changing.line import Line
+from orchestrator.engine.changing.lock import Holding, held, refuse_if_taken
 from orchestrator.engine.interrupt import Interrupt
-from orchestrator.engine.line import Line
-from orchestrator.engine.lock import Holding, held, refuse_if_taken
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError, StepError, UnreachableError
 from orchestrator.model.host import Connect, Deadlines, Host

@@ -13,7 +13,8 @@ from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.process import CommandResult
-from orchestrator.engine import copying, preflight
+from orchestrator.engine.changing import preflight
+from orchestrator.engine.delivering import copying
 from orchestrator.errors import StepError
 from orchestrator.model.copying import CopyMethod
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted

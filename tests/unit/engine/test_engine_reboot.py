@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost, Fault, exits, loses_connection
 
-from orchestrator.engine import booting
-from orchestrator.engine import reboot as engine
+from orchestrator.engine.changing import booting
+from orchestrator.engine.changing import reboot as engine
 from orchestrator.errors import StepError
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Deadlines

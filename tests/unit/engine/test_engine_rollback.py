@@ -10,12 +10,12 @@ import pytest
 from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
 
 from orchestrator.adapters import nix
-from orchestrator.adapters.history import History
 from orchestrator.adapters.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_THERE
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.state.history import History
+from orchestrator.engine.changing.rollback import before_run, roll_back
 from orchestrator.engine.host import deploy_host
-from orchestrator.engine.rollback import before_run, roll_back
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError, UsageError

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.run_files import RunFiles
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.engine import deploy as engine
 from orchestrator.engine import host as host_module
-from orchestrator.engine import rollback
+from orchestrator.engine.changing import rollback
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork

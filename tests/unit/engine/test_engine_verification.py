@@ -13,9 +13,9 @@ import pytest
 
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.testinfra import run
+from orchestrator.engine.changing.line import Line
+from orchestrator.engine.changing.verification import verify
 from orchestrator.engine.interrupt import Interrupt
-from orchestrator.engine.line import Line
-from orchestrator.engine.verification import verify
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import UnreachableError
 from orchestrator.model.host import Connect, Deadlines, Host, Verify

@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.adapters import memory, nix, process
 from orchestrator.adapters.nix import Flake, OutOfMemoryError
-from orchestrator.engine import evaluation
-from orchestrator.engine.asker import Quiet
-from orchestrator.engine.evaluation import ENVIRONMENT, Evaluations
+from orchestrator.engine.evaluating import evaluation
+from orchestrator.engine.evaluating.asker import Quiet
+from orchestrator.engine.evaluating.evaluation import ENVIRONMENT, Evaluations
 from orchestrator.errors import StepError, UsageError
 from orchestrator.model.host import Connect, Host, Limits
 from orchestrator.model.memory import Room

@@ -15,7 +15,7 @@ import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
 from orchestrator.adapters.nix import Flake
-from orchestrator.engine.knowledge import NOT_LEARNED, Ground, KnownSystems
+from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, Ground, KnownSystems
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Known, Unknown
 

@@ -16,9 +16,9 @@ import pytest
 from known_fleet import HOSTS, KnownFleet, found_tracer, system
 
 from orchestrator.adapters.tracing.twin import Trace
-from orchestrator.engine import learn as engine
-from orchestrator.engine.knowledge import NOT_LEARNED
-from orchestrator.engine.learn_lock import BusyError, learning, stop_learning
+from orchestrator.engine.evaluating import learn as engine
+from orchestrator.engine.evaluating.knowledge import NOT_LEARNED
+from orchestrator.engine.evaluating.learn_lock import BusyError, learning, stop_learning
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Asked, Known, Read, Unknown
 
@@ -193,7 +193,7 @@ def test_a_flake_elsewhere_cannot_be_learned(fleet: KnownFleet) -> None:
 HOLD = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from orchestrator.engine.learn_lock import learning\n"
+    "from orchestrator.engine.evaluating.learn_lock import learning\n"
     "with learning(Path(sys.argv[1])):\n"
     "    print('learning', flush=True)\n"
     "    time.sleep(600)\n"

@@ -12,7 +12,7 @@ from fake_host import EagerLoop
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.process import CommandResult
-from orchestrator.engine.line import Line
+from orchestrator.engine.changing.line import Line
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.host import Connect, Host

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import request_file
-from orchestrator.adapters.history import History
 from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.run_files import RunFiles
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine.rollout_again import again, failed_in
+from orchestrator.adapters.state import request_file
+from orchestrator.adapters.state.history import History
+from orchestrator.adapters.state.run_files import RunFiles
+from orchestrator.engine.rollout.again import again, failed_in
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import UsageError
 from orchestrator.model.generation import BeforeLast

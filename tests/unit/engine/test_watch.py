@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.pending import PendingSystems
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.engine import watch as engine
+from orchestrator.adapters.state.pending import PendingSystems
+from orchestrator.engine.absent import watch as engine
+from orchestrator.engine.absent.watch import Watch, only_one
 from orchestrator.engine.setup import Setup
-from orchestrator.engine.watch import Watch, only_one
 from orchestrator.errors import OrchestratorError, StepError, UnreachableError, UsageError
 from orchestrator.model.event import Event, Notice
 from orchestrator.model.host import Connect, Fleet, Host

@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.adapters import git, nix
 from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.pending import PendingSystems
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.engine import deploy as engine
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork

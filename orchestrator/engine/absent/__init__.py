@@ -1,0 +1,1 @@
+"""Hosts that do not answer: what waits for them, and its delivery."""

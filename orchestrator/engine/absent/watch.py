@@ -1,0 +1,173 @@
+"""Deliver what waits for absent hosts as soon as they answer, over and over until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.adapters.service_manager import notify, signs_of_life
+from orchestrator.engine.absent.catch_up import all_waiting, catch_up, pending_systems
+from orchestrator.engine.interrupt import Interrupt, InterruptedStepError
+from orchestrator.engine.setup import Emit, Gates, Setup, reach
+from orchestrator.errors import OrchestratorError, StepError, UnreachableError
+from orchestrator.model.event import Event, Notice
+from orchestrator.model.host import Host
+from orchestrator.model.pending import Pending
+
+_FILE = "watch.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What came of asking a host.
+
+    Attributes:
+        entry: What waits for it.
+        obstacle: What kind of thing keeps it from being deployed; ``None`` where it is ready.
+        why: That in words, which may be others each time.
+    """
+
+    entry: Pending
+    obstacle: str | None = None
+    why: str = ""
+
+
+class Watch:
+    """A small service.
+
+    Args:
+        load: Reads the fleet, which may change while the service runs.
+        interval: Seconds between two looks at what waits, and to a host's second try.
+        emit: Takes what happens.
+    """
+
+    def __init__(self, load: Callable[[], Setup], interval: float, emit: Emit) -> None:
+        self._load = load
+        self._interval = interval
+        self._emit = emit
+        self._setup = load()
+        self._said: dict[str | None, str] = {}
+        self._told: deque[Event] = deque(maxlen=100)
+        self._interrupt = Interrupt(self._tell)
+
+    async def run(self) -> None:
+        """Go on until a signal comes. A host that is being changed is brought to its end first.
+
+        Raises:
+            OrchestratorError: Another process watches this fleet.
+        """
+        with only_one(self._setup.state), self._interrupt.listening():
+            async with signs_of_life():
+                notify("READY=1")
+                self._tell(f"watching; what waits is tried every {self._interval:.0f} s at first")
+                with contextlib.suppress(InterruptedStepError):
+                    while True:
+                        await self._round()
+                        pause = asyncio.sleep(self._interval)
+                        await self._interrupt.unless_wished(pause)
+                notify("STOPPING=1")
+
+    async def _round(self) -> None:
+        """Look once at what waits. What is wrong with this machine now may be right later."""
+        try:
+            entries = all_waiting(self._setup.state, self._emit_once)
+            notify(f"STATUS={len(entries)} waiting")
+            if due := self._due(entries):
+                self._setup = self._load()
+                await self._try(due)
+        except InterruptedStepError:
+            raise
+        except OrchestratorError as error:
+            self._say_once(error.message, error.message)
+        self._interrupt.check()
+
+    def _due(self, entries: Sequence[Pending]) -> list[Pending]:
+        now, interval = datetime.now(UTC), timedelta(seconds=self._interval)
+        times = [(one, one.due(interval)) for one in entries]
+        return [one for one, due in times if due is not None and due <= now]
+
+    async def _try(self, due: Sequence[Pending]) -> None:
+        setup = self._setup
+        gate = Gates.of(setup.fleet.limits).connections
+        asked = (
+            _ask(setup, setup.fleet.hosts[one.host], one, gate)
+            for one in due
+            if one.host in setup.fleet.hosts
+        )
+        tries = await self._interrupt.unless_wished(_all(asked))
+        pending = pending_systems(setup.state, self._emit_once)
+        for one in tries:
+            if one.obstacle is not None:
+                self._say_once(one.obstacle, one.why, one.entry.host)
+                now = datetime.now(UTC)
+                pending.change(one.entry, tries=one.entry.tries + 1, last_try=now)
+        ready = [one.entry for one in tries if one.obstacle is None]
+        for entry in ready:
+            self._said.pop(entry.host, None)
+        if ready:
+            await catch_up(setup, ready, self._emit, self._interrupt)
+
+    def _say_once(self, what: str, text: str, host: str | None = None) -> None:
+        if self._said.get(host) != what:
+            self._said[host] = what
+            self._emit(Notice(text, host, warning=host is None))
+
+    def _emit_once(self, event: Event) -> None:
+        """Tell of a file that stays as it is only once."""
+        if event not in self._told:
+            self._told.append(event)
+            self._emit(event)
+
+    def _tell(self, text: str) -> None:
+        self._emit(Notice(text))
+
+
+async def _all(asked: Iterable[Awaitable[Try]]) -> list[Try]:
+    return await asyncio.gather(*asked)
+
+
+async def _ask(setup: Setup, host: Host, entry: Pending, gate: asyncio.Semaphore) -> Try:
+    """Find whether a host can be deployed now: a run is made only for one that can."""
+    try:
+        async with gate, reach(setup, host) as executor:
+            state = await ask_state(executor, host)
+    except UnreachableError as error:
+        return Try(entry, "absent", f"absent: {error.message}")
+    except StepError as error:
+        return Try(entry, error.message, f"not deployed: {error.message}")
+    if (hold := state.hold) is not None:
+        return Try(entry, hold.id, f"not deployed: held {hold.in_words(datetime.now(UTC))}")
+    if (lock := state.lock) is not None and lock.is_live:
+        return Try(entry, lock.token, f"not deployed now: {lock.who} is at it ({lock.reason})")
+    return Try(entry)
+
+
+@contextlib.contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """Be the one process that watches a fleet from this machine; the lock ends with the process.
+
+    Raises:
+        OrchestratorError: Another one does.
+    """
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (state / _FILE).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise OrchestratorError(
+                f"another process ({file.read() or 'unknown'}) watches this fleet already",
+                hint="one is enough: `orchestrator catch-up` tries at once",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

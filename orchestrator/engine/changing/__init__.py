@@ -1,0 +1,1 @@
+"""A host is changed: to oneself, checked, under the guard, proved, or left as it was."""

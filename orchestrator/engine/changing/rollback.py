@@ -1,0 +1,168 @@
+"""Take hosts back to systems that were built before: deployments without a build."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.generations import is_there
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.adapters.state.history import History
+from orchestrator.engine.changing.attempt import require_return
+from orchestrator.engine.changing.carry_out import carry_out, change
+from orchestrator.engine.changing.line import Line
+from orchestrator.engine.changing.lock import refuse_if_taken
+from orchestrator.engine.changing.reboot import reboot_unchanged
+from orchestrator.engine.commands.generations import ask_both
+from orchestrator.engine.setup import Setup
+from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.errors import RefusedError, StepError, UsageError
+from orchestrator.model.event import Phase
+from orchestrator.model.generation import BeforeRun, WayBack
+from orchestrator.model.host import BuildOn, BuildSite
+from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
+from orchestrator.model.store import OutPath
+from orchestrator.plan.rollback import plan_back, target_of
+
+Hosts = tuple[str, ...]
+"""Selectors."""
+
+
+def before_run(setup: Setup, number: int, named: tuple[str, ...]) -> tuple[BeforeRun, Hosts]:
+    """Find what hosts ran before a run.
+
+    Args:
+        setup: The fleet.
+        number: The run's.
+        named: Selectors of the hosts that go back; none means all that it began to change.
+
+    Returns:
+        The way back, and selectors of who goes it.
+
+    Raises:
+        UsageError: There is no such run, or it changed no host that is in the fleet.
+    """
+    history = History(setup.state / "history.db")
+    run = history.run(number)
+    systems = {
+        host: result.before.running
+        for host, result in history.results(number).items()
+        if host in setup.fleet.hosts and result.before and result.before.running
+    }
+    if not named and not systems:
+        raise UsageError(
+            f"run {number} changed no host of this fleet, as far as is known",
+            hint="if it was cut off, name the hosts: they may have recorded what it did"
+            if run.exit_code is None
+            else None,
+        )
+    return BeforeRun(number, run.who, systems), named or tuple(systems)
+
+
+async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcome:
+    """Take a host back, as its whole share of a run.
+
+    Raises:
+        StepError: A step failed, and the host was not changed.
+    """
+    async with work.turn(Phase.ASK, work.session.gates.connections):
+        executor = await work.connect(stack)
+        known = await ask_both(executor, work.host)
+    with work.step(Phase.ROLL_BACK):
+        to, which = target_of(way, work.host, known)
+        copy = await _comes_from_here(work, executor, to)
+    plan = plan_back(
+        work.host,
+        to,
+        known.state,
+        now=datetime.now(UTC),
+        verify=work.session.request.verify,
+        copy=copy,
+    )
+    if isinstance(plan, Unchanged):
+        unchanged = replace(plan, reason=f"{plan.reason}: that is {which}")
+        if work.session.request.reboots:
+            return await reboot_unchanged(work, unchanged, known.state, executor, stack)
+        return unchanged
+    work.notice(f"back to {to.short}: {which}")
+    outcome = await carry_out(work, stack, plan, executor, known.state)
+    return _in_words(outcome, f"back to {which}")
+
+
+async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
+    """Take a host back within the run that deployed it; its turn is over by then.
+
+    It is a deployment of its own, with a token of its own: locked, guarded, proved, committed and
+    recorded. It is not verified: the suites are those of what is taken back.
+
+    Args:
+        work: The host's share of the run; its lock is released.
+        to: What the host ran before; it is still there.
+        why: For the outcome's reason.
+
+    Returns:
+        ``Deployed`` ("taken back …") or ``Unchanged`` where the host runs ``to``, proved and
+        committed; anything else says what it runs instead.
+    """
+    request = replace(work.session.request, verify=False, build=BuildSite(BuildOn.HERE))
+    session = replace(work.session, request=request, token=f"{work.session.token}-back")
+    again = HostWork(session, work.host)
+    words = f"taken back ({why})"
+    try:
+        with session.interrupt.cancellable():
+            return _in_words(await _within(again, to), words)
+    except StepError as error:
+        return Failed(error.message, problem_of(error, "not taken back"))
+    except asyncio.CancelledError:
+        if again.ended is not None:
+            return _in_words(again.ended, words)
+        if not session.interrupt.wished:
+            raise
+        message = "interrupted before it was taken back"
+        return Failed(message, Problem("roll back", message, host_state="not taken back"))
+
+
+async def _within(work: HostWork, to: OutPath) -> Outcome:
+    async with AsyncExitStack() as stack:
+        with work.step(Phase.ASK):
+            executor = await work.connect(stack)
+            state = await ask_state(executor, work.host)
+            copy = await _comes_from_here(work, executor, to)
+        plan = plan_back(work.host, to, state, now=datetime.now(UTC), verify=False, copy=copy)
+        if isinstance(plan, Unchanged):
+            return plan
+        require_return(plan, state)
+        refuse_if_taken(work, state)
+        return await change(work, plan, state, Line(work, executor, stack))
+
+
+async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> bool:
+    """Whether the host has the system no more, and this machine does.
+
+    Raises:
+        RefusedError: Neither has it.
+    """
+    if await is_there(executor, to, work.host.deadlines.connect):
+        return False
+    if nix.is_here(to):
+        work.notice(f"{to.short} was collected as garbage there; it is copied from here")
+        return True
+    raise RefusedError(
+        f"{to.short} is not on the host any more: it was collected as garbage",
+        hint=f"what is there: orchestrator generations {work.host.name}; what is not is deployed "
+        "again from the fleet's revision of that time",
+    )
+
+
+def _in_words(outcome: Outcome, words: str) -> Outcome:
+    """Say of a host that it is back; or what may help where its checks keep it."""
+    if isinstance(outcome, Deployed):
+        return replace(outcome, reason=f"{words}: {outcome.reason}")
+    if isinstance(outcome, RolledBack) and outcome.problem.step == "verify":
+        hint = "the suites are those of the fleet as it is now; without them: --no-verify"
+        return replace(outcome, problem=replace(outcome.problem, hint=hint))
+    return outcome

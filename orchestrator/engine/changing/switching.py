@@ -1,0 +1,63 @@
+"""A system that must not be switched to live is registered for the next boot instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from orchestrator.adapters.host.switching import ask_standing
+from orchestrator.engine.changing.line import SHORT_SECONDS, Line
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import RefusedError
+from orchestrator.model.event import Phase
+from orchestrator.model.goal import Goal
+from orchestrator.model.outcome import Deployed
+from orchestrator.model.plan import HostPlan
+from orchestrator.plan.decide import steps
+from orchestrator.plan.reboot import PARTS, needs_boot
+from orchestrator.plan.switching import inhibitors
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """How a host comes to its target.
+
+    Attributes:
+        plan: As it can be carried out: a switch that NixOS would refuse is a ``boot``.
+        boots: What takes effect at the next boot only, in words.
+    """
+
+    plan: HostPlan
+    boots: tuple[str, ...]
+
+
+async def live_or_booted(work: HostWork, plan: HostPlan, line: Line) -> Going:
+    """Find whether NixOS lets a host switch live, once it has the target.
+
+    Raises:
+        RefusedError: It does not, and the goal is ``test``, which knows no boot.
+        StepError: The host did not say.
+    """
+    with work.step(Phase.PREFLIGHT):
+        found = await line.ask(
+            lambda executor: ask_standing(executor, plan.target.out, PARTS, SHORT_SECONDS)
+        )
+        changed = inhibitors(found.running, found.target) if plan.goal.activates else ()
+        if changed and not plan.goal.commits:
+            raise RefusedError(
+                f"NixOS does not switch to it live: {'; '.join(changed)}",
+                hint="make it the boot default, then boot it: --goal boot --reboot",
+            )
+    parts = needs_boot(found.booted, found.wanted)
+    if not changed:
+        return Going(plan, parts)
+    work.notice(f"not switched to live, but registered for the next boot: {'; '.join(changed)}")
+    booted = replace(plan, goal=Goal.BOOT, steps=steps(Goal.BOOT), return_to=None)
+    return Going(booted, (*changed, *parts))
+
+
+def told(outcome: Deployed) -> Deployed:
+    """Warn of what takes effect at the next boot only, where the host was not booted since."""
+    if not outcome.reboot_required:
+        return outcome
+    what = ", ".join(outcome.reboot_required)
+    return replace(outcome, warnings=(*outcome.warnings, f"reboot required: {what}"))

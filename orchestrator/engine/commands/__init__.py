@@ -1,0 +1,1 @@
+"""The commands that look, check and tidy; each file is one."""

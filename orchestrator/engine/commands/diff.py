@@ -1,0 +1,56 @@
+"""Compare what a host runs with what should run there: its own system, not this machine's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.host import scripts
+from orchestrator.adapters.host.state import ask_state
+from orchestrator.engine.delivering.batches import Member
+from orchestrator.engine.delivering.building import Builds
+from orchestrator.engine.setup import Gates, Setup, reach
+from orchestrator.errors import StepError
+from orchestrator.model.diff import HostDiff
+from orchestrator.model.host import Host
+from orchestrator.model.state import HostState
+from orchestrator.model.store import Evaluated, OutPath
+from orchestrator.plan.diff import diff
+
+
+async def diff_host(setup: Setup, host: Host) -> HostDiff:
+    """Build the wanted system here and compare its closure with the host's running one.
+
+    Raises:
+        StepError: The host does not answer, or its configuration does not evaluate or build.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            building = group.create_task(_wanted(setup, host))
+            asking = group.create_task(_running(setup, host))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    wanted, (state, running) = building.result(), asking.result()
+    changes = diff(running, await nix.requisites(wanted.out))
+    return HostDiff(host, state, wanted.out, changes)
+
+
+async def _wanted(setup: Setup, host: Host) -> Evaluated:
+    wanted = await nix.evaluate(setup.flake, host.attr, deadline=host.deadlines.evaluate)
+    roots = Path(setup.state, "roots")
+    roots.mkdir(parents=True, exist_ok=True, mode=0o700)
+    builds = Builds.of(setup, Gates.of(setup.fleet.limits))
+    quiet = Member(host.name, lambda _: None, lambda _: None)
+    root = roots / host.name
+    await builds.build(wanted, root=root, deadline=host.deadlines.build, member=quiet)
+    return wanted
+
+
+async def _running(setup: Setup, host: Host) -> tuple[HostState, tuple[OutPath, ...]]:
+    async with reach(setup, host) as executor:
+        state = await ask_state(executor, host)
+        done = await executor.run(scripts.script(scripts.CLOSURE), deadline=host.deadlines.copy)
+        if done.rc != 0:
+            raise StepError("the host did not list its running system's closure", stderr=done.err)
+        return state, tuple(OutPath.parse(line) for line in done.out.splitlines())

@@ -1,0 +1,109 @@
+"""Build a host's system where the inventory says, and bring it to the host."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.executor import Executor
+from orchestrator.engine.delivering.batches import Member
+from orchestrator.engine.delivering.copying import copy, copy_from
+from orchestrator.engine.delivering.substitution import substitute
+from orchestrator.engine.setup import reach
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import StepError
+from orchestrator.model.event import Phase
+from orchestrator.model.host import BuildOn, BuildSite
+from orchestrator.model.plan import HostPlan, Step
+from orchestrator.model.store import Evaluated
+
+
+async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:
+    """Build a host's system where the inventory says.
+
+    Args:
+        work: The host's share of the run.
+        plan: What to build.
+        executor: The way to the host; ``None`` where the goal does not contact it.
+
+    Raises:
+        StepError: The build failed.
+    """
+    wanted = plan.target
+    if Step.BUILD not in plan.steps or not isinstance(wanted, Evaluated):
+        return
+    site = _site(work)
+    async with AsyncExitStack() as stack:
+        match site.on:
+            case BuildOn.HERE:
+                await _build_here(work, wanted)
+            case BuildOn.TARGET:
+                await _build_there(work, wanted, executor or await work.connect(stack))
+            case BuildOn.BUILDER:
+                await _build_there(work, wanted, await _builder(work, site, stack))
+
+
+async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
+    """Bring what was built to the host, where the plan says so.
+
+    Raises:
+        StepError: The copy failed.
+    """
+    if Step.COPY not in plan.steps or await _fetched(work, plan, executor):
+        return
+    site = _site(work)
+    async with AsyncExitStack() as stack:
+        match site.on:
+            case BuildOn.HERE:
+                await copy(work, plan.target.out, executor)
+            case BuildOn.TARGET:
+                pass
+            case BuildOn.BUILDER:
+                builder = await _builder(work, site, stack)
+                await copy_from(work, plan.target.out, builder, executor)
+
+
+def _site(work: HostWork) -> BuildSite:
+    return work.session.request.build or work.host.build
+
+
+async def _fetched(work: HostWork, plan: HostPlan, executor: Executor) -> bool:
+    """Whether the host fetches by itself, and then has; a person who names a way has it copied."""
+    name = work.host.substitute
+    if name is None or work.session.request.copy is not None:
+        return False
+    fleet, site = work.session.setup.fleet, _site(work)
+    if site.on is BuildOn.TARGET:
+        return False
+    here = site.on is BuildOn.HERE
+    await substitute(work, plan.target.out, executor, fleet.caches[name], here=here)
+    return True
+
+
+async def _build_here(work: HostWork, wanted: Evaluated) -> None:
+    roots = Path(work.session.setup.state, "roots")
+    roots.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with work.step(Phase.BUILD):
+        await work.session.builds.build(
+            wanted,
+            root=roots / work.host.name,
+            deadline=work.host.deadlines.build,
+            member=Member(work.host.name, work.log, work.doing),
+        )
+
+
+async def _build_there(work: HostWork, wanted: Evaluated, builder: Executor) -> None:
+    async with work.turn(Phase.BUILD, work.session.gates.builds), builder.nix_store() as store:
+        await nix.build_on(
+            store, wanted, deadline=work.host.deadlines.build, on_stderr=work.on_nix_line
+        )
+
+
+async def _builder(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> Executor:
+    setup = work.session.setup
+    builder = setup.fleet.hosts.get(site.builder or "")
+    if builder is None:
+        raise StepError(f"the builder {site.builder!r} is no host of this fleet")
+    with work.step(Phase.BUILD):
+        return await stack.enter_async_context(reach(setup, builder))

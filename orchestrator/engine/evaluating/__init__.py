@@ -1,0 +1,1 @@
+"""What hosts should run: evaluated where it must be, known where it can be."""

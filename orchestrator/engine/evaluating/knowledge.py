@@ -1,0 +1,209 @@
+"""What is known of hosts' systems without an evaluation, and keeping what an evaluation taught.
+
+All of it may fail without harm: what is not known is evaluated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.nix_context import context
+from orchestrator.adapters.state.fingerprints import Fingerprints
+from orchestrator.adapters.tree.snapshot import snapshot, stamp
+from orchestrator.engine.setup import Setup
+from orchestrator.errors import StepError
+from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
+from orchestrator.model.host import Host
+from orchestrator.model.store import Evaluated
+from orchestrator.model.tree import Tree
+from orchestrator.model.words import listing
+from orchestrator.plan.fingerprint import Comparison
+from orchestrator.plan.locks import floating
+
+NOT_LEARNED = "what it reads is not learned yet"
+"""Why a fingerprint is of the whole tree that was taken in passing."""
+
+
+def fingerprints_of(state: Path) -> Fingerprints:
+    """The database in a fleet's state folder."""
+    return Fingerprints(state / "fingerprints.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all evaluations of a moment stand on.
+
+    Attributes:
+        tree: The fleet's files.
+        context: What else counts.
+        stamp: When they were changed last.
+    """
+
+    tree: Tree
+    context: str
+    stamp: str
+
+    @classmethod
+    async def now(cls, flake: Flake) -> Ground:
+        """Take it down.
+
+        Raises:
+            StepError: It cannot be told what counts.
+        """
+        tree = await snapshot_of(flake)
+        return cls(tree, context(flake), stamp(tree))
+
+    async def holds(self, flake: Flake) -> bool:
+        """Whether nothing moved since; not even there and back."""
+        try:
+            now = await snapshot_of(flake)
+            same = now.whole == self.tree.whole and context(flake) == self.context
+        except StepError:
+            return False
+        # After the files: what moved while they were read shows, too.
+        return same and stamp(self.tree) == self.stamp
+
+
+async def snapshot_of(flake: Flake) -> Tree:
+    """The tree that a flake is in.
+
+    Raises:
+        StepError: It cannot be told, or the flake is somewhere else.
+    """
+    if flake.reference != ".":
+        raise StepError("the flake is given by a URL")
+    return await snapshot(flake.folder)
+
+
+async def floating_inputs(flake: Flake, tree: Tree) -> tuple[str, ...]:
+    """The flake's inputs that may change although none of its files does.
+
+    Raises:
+        StepError: Nix does not tell.
+    """
+    lock = Path(tree.root, tree.flake, "flake.lock")
+    tracked = f"{tree.flake}/flake.lock".lstrip("/") in tree.entries
+    text = lock.read_text() if tracked and lock.is_file() else ""
+    return floating(await nix.metadata(flake), text, flake.overrides)
+
+
+class KnownSystems:
+    """One run's knowledge.
+
+    Args:
+        setup: The fleet, and where its state is.
+        hosts: The hosts of the run.
+        use: Whether what is known counts; without it every host is evaluated.
+    """
+
+    def __init__(self, setup: Setup, hosts: Sequence[Host], *, use: bool = True) -> None:
+        self._flake = setup.flake
+        self._store = fingerprints_of(setup.state)
+        self._hosts = hosts
+        self._use = use
+        self._tree: Tree | None = None
+        self._ground: Ground | None = None
+        self._taught: dict[str, Evaluated] = {}
+        self._looking = asyncio.ensure_future(self._look())
+
+    async def of(self, host: Host) -> Knowledge:
+        """What is known of a host."""
+        return (await self._looking)[host.name]
+
+    async def revision(self) -> str | None:
+        """The commit, ``-dirty`` appended where it is; ``None`` where that is not known here."""
+        await self._looking
+        tree = self._tree
+        return None if tree is None or tree.head is None else tree.head + "-dirty" * tree.dirty
+
+    async def all_known(self) -> bool:
+        """Whether no host needs an evaluation."""
+        return all(isinstance(one, Known) for one in (await self._looking).values())
+
+    def taught(self, host: Host, evaluated: Evaluated) -> None:
+        """Take down what a host's evaluation gave."""
+        self._taught[host.name] = evaluated
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The hosts that something was taken down of."""
+        return tuple(self._taught)
+
+    async def keep(self, run: int) -> str | None:
+        """Keep what was taught: it holds until anything at all changes.
+
+        Returns:
+            Why nothing can ever be kept, in words; ``None`` where that is not so.
+        """
+        ground = self._ground
+        if not self._taught or ground is None:
+            return None
+        try:
+            if loose := await floating_inputs(self._flake, ground.tree):
+                return f"every run evaluates: flake.lock does not pin {', '.join(loose)}"
+        except (StepError, ValueError, KeyError):
+            return None
+        # Where somebody is editing, the next run teaches.
+        if await ground.holds(self._flake):
+            taught = {
+                host.attr: self._taught[host.name]
+                for host in self._hosts
+                if host.name in self._taught
+            }
+            self._store.keep(_of_whole_tree(ground, taught, run))
+        return None
+
+    async def _look(self) -> dict[str, Knowledge]:
+        if not self._use:
+            return self._all("what is known is not to be used")
+        try:
+            tree = self._tree = await snapshot_of(self._flake)
+            now = context(self._flake)
+        except StepError as error:
+            return self._all(error.message)
+        attrs = [host.attr for host in self._hosts]
+        held = Comparison(tree)
+        found = self._store.find(attrs, now, tree, lambda known: not held.changes(known))
+        known = {host.name: weigh(found.get(host.attr), held) for host in self._hosts}
+        if any(isinstance(one, Unknown) for one in known.values()):
+            self._ground = Ground(tree, now, stamp(tree))
+        return known
+
+    def _all(self, reason: str) -> dict[str, Knowledge]:
+        return {host.name: Unknown(reason) for host in self._hosts}
+
+
+def weigh(fingerprint: Fingerprint | None, held: Comparison) -> Knowledge:
+    """Tell whether a host's fingerprint, the best there is, holds."""
+    if fingerprint is None:
+        return Unknown("it was not evaluated before")
+    changed = held.changes(fingerprint)
+    if not changed:
+        return Known(fingerprint)
+    if fingerprint.reads is None:
+        reason = f"{listing(changed)} changed, and {fingerprint.why_whole}"
+        return Unknown(reason, changed, fingerprint)
+    return Unknown(f"{listing(changed)} changed", changed, fingerprint)
+
+
+def _of_whole_tree(
+    ground: Ground, taught: Mapping[str, Evaluated], run: int
+) -> Iterator[Fingerprint]:
+    for attr, evaluated in taught.items():
+        yield Fingerprint(
+            attr=attr,
+            context=ground.context,
+            tree=ground.tree,
+            reads=None,
+            files=len(ground.tree.entries),
+            evaluated=evaluated,
+            run=run,
+            at=datetime.now(UTC),
+            why_whole=NOT_LEARNED,
+        )

@@ -1,0 +1,133 @@
+"""Find out what hosts' evaluations read: one more evaluation each, of a twin, and watched.
+
+The twin is the same tree with one file more and, for Nix, another revision. Where it gives the same
+derivation, the host depends on what was read and on nothing else of the tree. Where it does not,
+the host's evaluation looks at the tree as a whole, and so must we.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.tracing.choose import find
+from orchestrator.adapters.tracing.tracer import Tracer
+from orchestrator.adapters.tracing.twin import trace
+from orchestrator.engine.evaluating.knowledge import (
+    NOT_LEARNED,
+    Ground,
+    fingerprints_of,
+    floating_inputs,
+)
+from orchestrator.engine.evaluating.learn_lock import learning
+from orchestrator.engine.setup import Setup
+from orchestrator.errors import StepError
+from orchestrator.model.fingerprint import Fingerprint, Read
+from orchestrator.model.host import Host
+from orchestrator.plan.fingerprint import Comparison, files_of, reads_of
+
+WHOLE_TREE = "its evaluation looks at the tree as a whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What came of learning one host.
+
+    Attributes:
+        host: The host's name.
+        fingerprint: What was learned; ``None`` where nothing was.
+        problem: Why not, in words.
+        fresh: Whether it was learned now, and not known before.
+    """
+
+    host: str
+    fingerprint: Fingerprint | None
+    problem: str = ""
+    fresh: bool = True
+
+
+async def learn(
+    setup: Setup, hosts: Sequence[Host], told: Callable[[Lesson], None], *, again: bool = False
+) -> None:
+    """Learn hosts one after the other.
+
+    Args:
+        setup: The fleet.
+        hosts: The hosts to learn.
+        told: Called with what came of each.
+        again: Learn also what is known already.
+
+    Raises:
+        BusyError: Another process is at it.
+        StepError: The fleet's tree cannot be told, or an input may change unseen.
+    """
+    tracer = await find()
+    with learning(setup.state):
+        ground = await Ground.now(setup.flake)
+        if loose := await floating_inputs(setup.flake, ground.tree):
+            raise StepError(
+                f"flake.lock does not pin {', '.join(loose)}",
+                hint="nix flake lock; commit flake.lock",
+            )
+        for host in hosts:
+            try:
+                told(await _one(setup, host, tracer, again=again))
+            except StepError as error:
+                told(Lesson(host.name, None, error.message))
+
+
+async def _one(setup: Setup, host: Host, tracer: Tracer | None, *, again: bool) -> Lesson:
+    ground = await Ground.now(setup.flake)
+    known = _known(setup, host, ground)
+    learned = known is not None and (known.why_whole != NOT_LEARNED or tracer is None)
+    if learned and not again:
+        return Lesson(host.name, known, fresh=False)
+    deadline = host.deadlines.evaluate
+    evaluated = await nix.evaluate(setup.flake, host.attr, deadline=deadline)
+    reads: frozenset[Read] | None = None
+    why = NOT_LEARNED
+    if tracer is not None:
+        watched = await trace(
+            setup.flake,
+            host.attr,
+            ground.tree,
+            tracer,
+            deadline=3 * deadline,
+            expected=evaluated.drv,
+        )
+        if watched.drv != evaluated.drv:
+            why = watched.why or WHOLE_TREE
+        elif ground.tree.indivisible:
+            why = f"its files cannot be told apart ({ground.tree.indivisible})"
+        else:
+            reads, why = reads_of(watched.accesses, ground.tree), ""
+    if not await ground.holds(setup.flake):
+        return Lesson(host.name, None, "the fleet was edited meanwhile")
+    fingerprint = Fingerprint(
+        attr=host.attr,
+        context=ground.context,
+        tree=ground.tree,
+        reads=reads,
+        files=len(ground.tree.entries) if reads is None else files_of(reads, ground.tree),
+        evaluated=evaluated,
+        run=known.run if known is not None else None,
+        at=datetime.now(UTC),
+        why_whole=why,
+    )
+    if not fingerprints_of(setup.state).keep((fingerprint,)):
+        return Lesson(host.name, None, "the database of fingerprints cannot be written")
+    return Lesson(host.name, fingerprint)
+
+
+def _known(setup: Setup, host: Host, ground: Ground) -> Fingerprint | None:
+    """The fingerprint that holds now."""
+    held = Comparison(ground.tree)
+
+    def holds(fingerprint: Fingerprint) -> bool:
+        return not held.changes(fingerprint)
+
+    store = fingerprints_of(setup.state)
+    found = store.find((host.attr,), ground.context, ground.tree, holds).get(host.attr)
+    return found if found is not None and holds(found) else None

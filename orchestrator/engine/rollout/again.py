@@ -1,0 +1,98 @@
+"""Go on with a run that was cut off, or take again what failed in one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.adapters.state.history import History
+from orchestrator.adapters.state.request_file import kept
+from orchestrator.adapters.state.run_folders import RunFolders
+from orchestrator.engine.rollout.order import Runs
+from orchestrator.engine.setup import Setup
+from orchestrator.errors import UsageError
+from orchestrator.model.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
+from orchestrator.model.rollout import Wave
+from orchestrator.model.run import DeployRequest, Reboot
+
+_WELL = outcome_names(Unchanged, Deployed, Completed, Deferred)
+"""How hosts ended that are not taken again."""
+
+_DONE = outcome_names(Unchanged, Deployed, Completed)
+
+
+def again(setup: Setup, number: int) -> tuple[DeployRequest, tuple[str, ...]]:
+    """Find what a run was asked for, so that it goes on where it was.
+
+    Returns:
+        The request, with that run's waves; and what a person should know first.
+
+    Raises:
+        UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
+    """
+    files = Runs(setup.state).files(number)
+    if files.is_alive():
+        raise UsageError(
+            f"run {number} goes on still: it needs no second one",
+            hint=f"orchestrator rollout show {number}; after a pause: orchestrator rollout "
+            f"resume {number}",
+        )
+    found = kept(files.folder)
+    request, notices = found.request, []
+    gone = [name for wave in request.waves for name in wave.hosts if name not in setup.fleet.hosts]
+    if gone:
+        notices.append(f"left out, as the fleet does not have them any more: {', '.join(gone)}")
+    # What is done although a host is at its target is not done a second time.
+    status = files.status() if request.force or request.reboot is Reboot.ALWAYS else None
+    done = {name for name, at in status.hosts.items() if at in _DONE} if status else set()
+    waves = _without(request.waves, {*gone, *done})
+    if not waves:
+        raise UsageError(f"run {number} has no host left to be gone on with")
+    title = f"{request.goal.value}, going on with run {number}"
+    names = tuple(name for wave in waves for name in wave.hosts)
+    return replace(request, selectors=names, waves=waves, title=title), tuple(notices)
+
+
+def failed_in(setup: Setup, number: int | None) -> tuple[int, tuple[str, ...]]:
+    """Find the hosts that failed, were rolled back or skipped in a run.
+
+    Args:
+        setup: The fleet.
+        number: The run's; ``None`` is the last deployment.
+
+    Returns:
+        The run's number, and those of its hosts that the fleet still has.
+
+    Raises:
+        UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
+    """
+    number = _last_deployment(setup) if number is None else number
+    files = Runs(setup.state).files(number)
+    if files.is_alive():
+        raise UsageError(f"run {number} goes on still", hint=f"orchestrator rollout show {number}")
+    asked = kept(files.folder).request
+    results = History(setup.state / "history.db").results(number)
+    ended = {name: result.outcome for name, result in results.items()}
+    if not ended and (status := files.status()) is not None:
+        ended = status.hosts
+    names = (name for wave in asked.waves for name in wave.hosts)
+    failed = (name for name in names if ended.get(name) not in _WELL)
+    return number, tuple(name for name in failed if name in setup.fleet.hosts)
+
+
+def _last_deployment(setup: Setup) -> int:
+    runs = Runs(setup.state)
+    for number in RunFolders(setup.state / "runs").numbers():
+        try:
+            if kept(runs.files(number).folder).request.goal.changes_host:
+                return number
+        except UsageError:
+            continue
+    raise UsageError("there was no deployment of this fleet on this machine yet")
+
+
+def _without(waves: tuple[Wave, ...], names: set[str]) -> tuple[Wave, ...]:
+    left = (
+        replace(wave, hosts=tuple(name for name in wave.hosts if name not in names))
+        for wave in waves
+    )
+    return tuple(wave for wave in left if wave.hosts)

@@ -1,0 +1,141 @@
+"""Lead a rollout: one wave after the other, for as long as not too many hosts fail."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.rollout.back import Back
+from orchestrator.engine.rollout.rollout import Rollout
+from orchestrator.engine.setup import Emit
+from orchestrator.model.event import Notice, Paused, WaveEnded, WaveStarted
+from orchestrator.model.outcome import Deferred, Failed, Outcome, RolledBack
+from orchestrator.model.rollout import RolloutPolicy, WhenSpent
+
+
+class Lead:
+    """Opens waves, judges what came of them, and takes hosts back where the policy says so.
+
+    Args:
+        rollout: Which hosts are in which wave, and where they are.
+        policy: How many may fail, and what is done then.
+        interrupt: The wish to stop: then no further wave begins and nothing is taken back.
+        emit: Takes what happens.
+
+    Attributes:
+        until: When a pause ends by itself.
+        bugs: That were met while hosts were taken back.
+    """
+
+    def __init__(
+        self, rollout: Rollout, policy: RolloutPolicy, interrupt: Interrupt, emit: Emit
+    ) -> None:
+        self.until: datetime | None = None
+        self.bugs: list[Exception] = []
+        self._rollout = rollout
+        self._policy = policy
+        self._interrupt = interrupt
+        self._emit = emit
+        self._of = len(rollout.waves)
+
+    async def lead(self) -> None:
+        """Go through the waves; ends with the last host."""
+        for number in range(self._of):
+            await self._wave(number)
+            if self._is_over():
+                return
+            if (spent := self._spent(number)) is not None:
+                await self._stop(number, spent)
+                return
+            await self._pause(number)
+            if self._is_over():
+                return
+
+    def _is_over(self) -> bool:
+        return self._rollout.halted is not None or self._interrupt.wished
+
+    async def _wave(self, number: int) -> None:
+        rollout, wave = self._rollout, self._rollout.waves[number]
+        await rollout.until(
+            lambda: rollout.going or bool(rollout.halted) or rollout.nothing_left(number - 1)
+        )
+        if rollout.halted is None:
+            rollout.open(number)
+            self._say(WaveStarted(wave, number + 1, self._of))
+        await rollout.until(lambda: rollout.ended(number))
+        failed = tuple(name for name in wave.hosts if _failed(rollout.outcomes[name]))
+        if rollout.is_open(number):
+            self._say(WaveEnded(wave, number + 1, self._of, failed))
+            self._warn_of_nobody(number)
+
+    def _warn_of_nobody(self, number: int) -> None:
+        """Tell that a wave was none, before the next one relies on it."""
+        wave, outcomes = self._rollout.waves[number], self._rollout.outcomes
+        absent = all(isinstance(outcomes[name], Deferred) for name in wave.hosts)
+        if absent and not self._rollout.nothing_left(number):
+            text = f"no host of wave {number + 1}, {wave.name}, answered: it proves nothing"
+            self._emit(Notice(text, warning=True))
+
+    async def _pause(self, number: int) -> None:
+        rollout, wave = self._rollout, self._rollout.waves[number]
+        if not (wave.pause and rollout.touched(number)) or rollout.nothing_left(number):
+            return
+        rollout.skips_pause = False
+        self.until = datetime.now(UTC) + timedelta(seconds=wave.pause)
+        self._emit(Paused(f"after wave {number + 1}, {wave.name}", wave.pause))
+        rollout.tell()
+        await rollout.until(
+            lambda: rollout.skips_pause or bool(rollout.halted) or rollout.nothing_left(number),
+            wave.pause,
+        )
+        self.until = None
+
+    def _spent(self, number: int) -> str | None:
+        """Say why the rollout goes no further; ``None`` where it does."""
+        hosts = [name for wave in self._rollout.waves[: number + 1] for name in wave.hosts]
+        failed = {
+            name: outcome
+            for name in hosts
+            if (outcome := _failed(self._rollout.outcomes[name])) is not None
+        }
+        for name, outcome in failed.items():
+            if outcome.problem.lost:
+                return f"{name} did not come back: {outcome.problem.message}"
+        total = sum(len(wave.hosts) for wave in self._rollout.waves)
+        most = self._policy.most_failures(total)
+        if not failed or len(failed) < most:
+            return None
+        return f"{_names(failed)}: the budget is {most} failed host{'s' if most > 1 else ''}"
+
+    async def _stop(self, number: int, spent: str) -> None:
+        wave = self._rollout.waves[number]
+        after = f"after wave {number + 1} of {self._of}, {wave.name}"
+        if not self._rollout.nothing_left(number):
+            self._emit(Notice(f"the rollout is stopped {after}: {spent}", warning=True))
+            self._rollout.halt(f"the rollout was stopped {after}: {spent}")
+        match self._policy.when_spent or WhenSpent.STOP:
+            case WhenSpent.ROLL_BACK_WAVE:
+                waves = self._rollout.waves[number : number + 1]
+            case WhenSpent.ROLL_BACK_RUN:
+                waves = self._rollout.waves[: number + 1]
+            case WhenSpent.STOP:
+                return
+        back = Back(self._rollout, spent, self._emit, self.bugs)
+        await back.take(tuple(name for wave in waves for name in wave.hosts))
+
+    def _say(self, event: WaveStarted | WaveEnded) -> None:
+        """Tell of a wave; where everybody goes at once, there is nothing to tell."""
+        if self._of > 1:
+            self._emit(event)
+
+
+def _failed(outcome: Outcome) -> Failed | RolledBack | None:
+    return outcome if isinstance(outcome, Failed | RolledBack) else None
+
+
+def _names(failed: dict[str, Failed | RolledBack]) -> str:
+    """Name hosts and their steps, not too many of them."""
+    named = [f"{name} ({outcome.problem.step})" for name, outcome in failed.items()]
+    more = [] if len(named) <= 5 else [f"{len(named) - 5} more"]
+    verb = "failed" if any(isinstance(one, Failed) for one in failed.values()) else "went back"
+    return f"{', '.join(named[:5] + more)} {verb}"
