@@ -38,7 +38,10 @@ printf '[Manager]\\nDefaultOOMScoreAdjust=%s\\n' "$1" > /run/systemd/system.conf
 systemctl daemon-reload
 """
 # It gives those who log in the score that it was started with. Those who are in stay in.
-_RENEW_SSHD = "systemctl try-restart ssh.service"
+_RENEW_SSHD = """
+systemctl reset-failed ssh.service # or it counts as started too often
+systemctl try-restart ssh.service
+"""
 _KILL_THE_LARGEST = """
 rm -f /run/systemd/system.conf.d/lab-memory.conf
 systemctl daemon-reload
