@@ -83,7 +83,8 @@ async def deploy(
         warm_up()
     run, not_kept = await _begin(setup, request, known)
     interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
-    led = RolloutRun(run, request, policy, waves, interrupt, emit)
+    token = f"{run.number}-{secrets.token_hex(4)}"
+    led = RolloutRun(run, token, request, policy, waves, interrupt, emit)
     gates = Gates.of(setup.fleet.limits)
     session = Session(
         setup=setup,
@@ -96,7 +97,7 @@ async def deploy(
         pushes=Pushes.of(setup),
         interrupt=interrupt,
         emit=emit,
-        token=f"{run.number}-{secrets.token_hex(4)}",
+        token=token,
         copies=Copies(setup.state),
         rollout=led.rollout,
     )

@@ -63,14 +63,19 @@ class Claim:
     despite: str = ""
 
 
-async def take(executor: Executor, claim: Claim) -> Told:
+async def take(executor: Executor, claim: Claim, gone: str = "") -> Told:
     """Take a host's lock, unless another's counts or a hold stands.
+
+    Args:
+        executor: The way to the host.
+        claim: What is written into it.
+        gone: The token of a holder whose lock counts no more, as its process has ended.
 
     Raises:
         UnreachableError: The connection was lost; whether it was taken is not known.
         StepError: The host could not say, or write it.
     """
-    argv = script(TAKE, claim.token, str(claim.seconds), claim.despite)
+    argv = script(TAKE, claim.token, str(claim.seconds), claim.despite, gone)
     return await _ask(executor, "take the lock", argv, _lines(claim))
 
 

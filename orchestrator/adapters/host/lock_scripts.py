@@ -69,10 +69,11 @@ write() {{
 """
 
 # Take the lock, or take it again.
-# $1 token  $2 seconds  $3 the id of a hold that does not count; standard input: the lock's lines
+# $1 token  $2 seconds  $3 the id of a hold that does not count  $4 the token of a holder that is
+# gone, or nothing; standard input: the lock's lines
 TAKE = rf"""{_ALONE}
 free "$3" || answer held
-[ "$holder" = "$1" ] || ! live || answer locked
+[ "$holder" = "$1" ] || [ "$holder" = "$4" ] || ! live || answer locked
 write "$lock" "expires=$((now + $2))"
 answer done
 """

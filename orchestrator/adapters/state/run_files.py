@@ -30,14 +30,19 @@ class RunFiles:
         self.folder = folder
 
     @contextlib.contextmanager
-    def living(self) -> Iterator[None]:
+    def living(self, token: str) -> Iterator[None]:
         """Show that this run is alive while the context is open.
+
+        Args:
+            token: Names it on hosts.
 
         Raises:
             OSError: That cannot be shown, such as on a full disk.
         """
         with (self.folder / "alive").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(token)
+            file.flush()
             yield
 
     def is_alive(self) -> bool:
@@ -49,6 +54,12 @@ class RunFiles:
             return True
         except FileNotFoundError:
             return False
+        return False
+
+    def died(self, token: str) -> bool:
+        """Whether this was the run of that token, and its process is no more."""
+        with contextlib.suppress(OSError, ValueError):
+            return not self.is_alive() and (self.folder / "alive").read_text() == token
         return False
 
     def write_status(self, status: RolloutStatus) -> None:

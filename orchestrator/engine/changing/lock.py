@@ -15,11 +15,13 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import lock
 from orchestrator.adapters.host.lock import Answer, Claim, Told
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
+from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.refusals import held_by, locked_by, refusal
 from orchestrator.engine.interrupt import ended
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.lock import Lock
 from orchestrator.model.state import HostState
 
 RENEWALS = 4.5
@@ -37,7 +39,7 @@ def refuse_if_taken(work: HostWork, state: HostState) -> None:
     """
     if state.hold and state.hold.id != work.session.request.despite_hold:
         raise held_by(work, state.hold)
-    if state.lock and state.lock.is_live and state.lock.token != work.session.token:
+    if state.lock and state.lock.is_live and not _is_free(work, state.lock):
         raise locked_by(work, state.lock)
 
 
@@ -90,6 +92,9 @@ class Holding:
         # From here on it may be there, though no answer came.
         self._stands, self._asked = True, _now()
         told = await self._ask(lambda executor: lock.take(executor, self._claim))
+        if told.answer is Answer.LOCKED and told.lock and _is_free(self._work, told.lock):
+            gone = told.lock.token
+            told = await self._ask(lambda executor: lock.take(executor, self._claim, gone))
         self._boot_id = told.boot_id
         if told.answer is not Answer.DONE:
             self._stands = False
@@ -187,6 +192,14 @@ class Holding:
             f"at once: orchestrator lock steal {self._work.host.name}",
             warning=True,
         )
+
+
+def _is_free(work: HostWork, other: Lock) -> bool:
+    """Whether a lock is ours, or of a run of this machine whose process is no more."""
+    session = work.session
+    if other.token == session.token or other.run is None:
+        return other.token == session.token
+    return RunFiles(session.setup.state / "runs" / str(other.run)).died(other.token)
 
 
 def _now() -> float:

@@ -48,6 +48,7 @@ class RolloutRun:
 
     Args:
         run: The run.
+        token: Names it on hosts.
         request: What is wanted. A plan has no turns: its hosts go on at once.
         policy: How many hosts may fail, and what is done then.
         divided: The waves.
@@ -61,6 +62,7 @@ class RolloutRun:
     def __init__(
         self,
         run: Run,
+        token: str,
         request: DeployRequest,
         policy: RolloutPolicy,
         divided: tuple[Wave, ...],
@@ -68,6 +70,7 @@ class RolloutRun:
         emit: Emit,
     ) -> None:
         self._run = run
+        self._token = token
         self._request = request
         self._emit = emit
         self._files = RunFiles(Path(run.folder))
@@ -108,7 +111,7 @@ class RolloutRun:
     def _show(self, stack: contextlib.ExitStack) -> None:
         """Show that this run lives, and what it was asked for; a full disk must not stop it."""
         try:
-            stack.enter_context(self._files.living())
+            stack.enter_context(self._files.living(self._token))
             request_file.keep(self._run, *self._kept)
         except OSError as error:
             text = f"other terminals and `resume` will not know of this run: {error}"

@@ -81,9 +81,9 @@ class Machine:
         """What lies in its folders."""
         return {path.name for path in (*self.lock.parent.iterdir(), *self.hold.parent.glob("*"))}
 
-    def take(self, claim: Claim) -> Told:
+    def take(self, claim: Claim, gone: str = "") -> Told:
         """Take the lock."""
-        return asyncio.run(lock.take(self.executor, claim))
+        return asyncio.run(lock.take(self.executor, claim, gone))
 
     def renew(self, claim: Claim, boot_id: str = "b1") -> Told:
         """Renew the lock."""
@@ -128,6 +128,17 @@ def test_a_lock_is_taken_told_and_released(machine: Machine) -> None:
     assert machine.release(THEIRS).answer is Answer.LOCKED
     assert machine.release(OURS).answer is Answer.DONE
     assert machine.take(THEIRS).answer is Answer.DONE
+
+
+def test_a_holder_that_is_gone_is_taken_over_from(machine: Machine) -> None:
+    """That one, and nobody who came after it."""
+    machine.take(OURS)
+    assert machine.take(THEIRS, "6-gone").answer is Answer.LOCKED
+    taken = machine.take(THEIRS, OURS.token)
+    assert taken.answer is Answer.DONE
+    assert taken.lock is not None
+    assert taken.lock.token == OURS.token
+    assert machine.renew(OURS).answer is Answer.LOCKED
     assert machine.files() == {"lock", "mutex"}
 
 

@@ -92,7 +92,7 @@ def test_a_run_is_alive_until_its_process_ends(folder: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"
         "from orchestrator.adapters.state.run_files import RunFiles\n"
-        "with RunFiles(Path(sys.argv[1])).living():\n"
+        "with RunFiles(Path(sys.argv[1])).living('7-abcd'):\n"
         "    print('up', flush=True); time.sleep(600)"
     )
     argv = (sys.executable, "-c", program, str(folder))
@@ -100,8 +100,20 @@ def test_a_run_is_alive_until_its_process_ends(folder: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         assert files.is_alive()
+        assert not files.died("7-abcd")
         process.kill()
     assert not files.is_alive()
+    assert files.died("7-abcd")
+
+
+@pytest.mark.parametrize("content", ["8-abcd", "", None])
+def test_a_run_that_is_not_known_to_be_that_one_has_not_died(
+    folder: Path, content: str | None
+) -> None:
+    """Another machine's run may have the same number."""
+    if content is not None:
+        (folder / "alive").write_text(content)
+    assert not RunFiles(folder).died("7-abcd")
 
 
 def test_a_request_comes_back_whole(folder: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_run_that_lives_is_not_done_a_second_time(
     """Neither gone on with nor retried."""
     folder = state / "runs" / "3"
     folder.mkdir(parents=True)
-    with RunFiles(folder).living():
+    with RunFiles(folder).living("7-abcd"):
         for typed in (("resume", "3"), ("deploy", "--retry-failed=3")):
             with pytest.raises(SystemExit) as caught:
                 main(typed)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar, cast
 
@@ -14,6 +15,7 @@ import pytest
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import lock as adapter
 from orchestrator.adapters.host.lock import Answer, Claim, Told
+from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.engine.changing import lock
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.lock import Holding, held, refuse_if_taken
@@ -52,7 +54,9 @@ class Bench:
     answers: dict[str, list[Step]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    state: Path = Path("/nowhere")
     interrupt: Interrupt = field(default_factory=lambda: Interrupt(lambda _: None))
 
     async def answer(self, verb: str) -> Told:
@@ -65,9 +69,10 @@ class Bench:
             raise step
         return step if isinstance(step, Told) else await step()
 
-    async def take(self, _: Executor, claim: Claim) -> Told:
+    async def take(self, _: Executor, claim: Claim, gone: str = "") -> Told:
         """Take the lock."""
         self.claims.append(claim)
+        self.gone.append(gone)
         return await self.answer("take")
 
     async def renew(self, _: Executor, claim: Claim, boot_id: str) -> Told:
@@ -94,7 +99,11 @@ class Bench:
         """The host's share of a run."""
         run = Run(7, "/runs/7", "me@here", None, NOW)
         session = SimpleNamespace(
-            request=self.request, run=run, token="7-abcd", interrupt=self.interrupt
+            request=self.request,
+            run=run,
+            token="7-abcd",
+            interrupt=self.interrupt,
+            setup=SimpleNamespace(state=self.state),
         )
         host = Host("p620", "p620", Connect("192.0.2.1"), deadlines=self.deadlines)
         work = SimpleNamespace(
@@ -212,6 +221,25 @@ def test_what_is_taken_over_is_told(bench: Bench, before: Told, word: str | None
     bench.run(nothing)
     assert len(bench.notices) == (word is not None)
     assert word is None or word in bench.notices[0]
+
+
+def test_a_run_of_this_machine_that_died_keeps_nobody_out(bench: Bench, tmp_path: Path) -> None:
+    """Its lock is taken over at once, and that is told; while it lives, its lock counts."""
+    bench.state = tmp_path
+    folder = tmp_path / "runs" / str(BOB.run)
+    folder.mkdir(parents=True)
+    state = cast("HostState", SimpleNamespace(hold=None, lock=BOB))
+    with RunFiles(folder).living(BOB.token):
+        bench.answers["take"] = [told(Answer.LOCKED, BOB)]
+        with pytest.raises(RefusedError, match="another deployment is at it"):
+            bench.run(nothing)
+        with pytest.raises(RefusedError, match="another deployment is at it"):
+            refuse_if_taken(bench.work, state)
+    bench.answers["take"] = [told(Answer.LOCKED, BOB), told(Answer.DONE, BOB)]
+    bench.run(nothing)
+    refuse_if_taken(bench.work, state)
+    assert bench.gone == ["", "", BOB.token]
+    assert "took over a lock whose deployer is gone" in bench.notices[0]
 
 
 def test_it_is_renewed_until_the_end(impatient: Bench) -> None:
