@@ -71,6 +71,11 @@ class Image:
         """A static busybox, for builds that have no nixpkgs."""
         return self.path / "nix/libexec/busybox"
 
+    @property
+    def age(self) -> Path:
+        """The program that decrypts secrets, as the hosts' Debian has it; it runs on hosts only."""
+        return self.path / "nix/libexec/age"
+
 
 def ensure(on_progress: Progress) -> Image:
     """Return the base image, made now if it is not in the cache."""

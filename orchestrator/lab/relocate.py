@@ -26,7 +26,7 @@ _NIX_NAMES = (
 
 
 def tools(rootfs: Path, into: Path, final: Path) -> None:
-    """Take Nix, systemd-nspawn and a static busybox out of a tree.
+    """Take Nix, systemd-nspawn, a static busybox and the hosts' age out of a tree.
 
     Args:
         rootfs: The Debian tree.
@@ -41,6 +41,7 @@ def tools(rootfs: Path, into: Path, final: Path) -> None:
     nspawn = into / "libexec/systemd-nspawn"
     _program(rootfs, "/usr/bin/systemd-nspawn", nspawn, into / "lib", final / "lib")
     shutil.copy2(rootfs / "usr/bin/busybox", into / "libexec/busybox")
+    shutil.copy2(rootfs / "usr/bin/age", into / "libexec/age")
 
 
 def _program(rootfs: Path, name: str, target: Path, lib: Path, final_lib: Path) -> None:

@@ -40,7 +40,7 @@ class Seed:
 
 
 def place_nixpkgs(image: Image, target: Path) -> None:
-    """Copy the stand-in for nixpkgs, with a busybox to build with, to a lab's folder."""
+    """Copy the stand-in for nixpkgs, with the two programs that it takes, to a lab's folder."""
     source = package_data("nixpkgs")
     stamp = target / ".stamp"
     key = f"{tree_hash(source)} {image.path}"
@@ -50,6 +50,7 @@ def place_nixpkgs(image: Image, target: Path) -> None:
         shutil.copytree(source, temporary, dirs_exist_ok=True)
         (temporary / "bin").mkdir(exist_ok=True)
         shutil.copy2(image.busybox, temporary / "bin/busybox")
+        shutil.copy2(image.age, temporary / "bin/age")
         (temporary / stamp.name).write_text(key)
 
 

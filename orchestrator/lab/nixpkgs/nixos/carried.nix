@@ -1,7 +1,6 @@
 # Where options of NixOS live that do nothing here. They are accepted, merged, and written into the
 # system as `carried.json`, so that a host whose carried options change is a host that changes.
 [
-  "age"
   "boot"
   "console"
   "documentation"

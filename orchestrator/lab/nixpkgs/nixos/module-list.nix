@@ -1,6 +1,7 @@
 [
   ./assertions.nix
   ./activation.nix
+  ./age.nix
   ./boot.nix
   ./etc.nix
   ./inhibitors.nix

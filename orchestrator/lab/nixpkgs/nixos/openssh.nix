@@ -33,6 +33,21 @@ in
       default = { };
       description = "sshd_config(5).";
     };
+    hostKeys = mkOption {
+      type = types.listOf types.attrs;
+      default = [
+        {
+          type = "rsa";
+          bits = 4096;
+          path = "/etc/ssh/ssh_host_rsa_key";
+        }
+        {
+          type = "ed25519";
+          path = "/etc/ssh/ssh_host_ed25519_key";
+        }
+      ];
+      description = "The host's keys. The lab gives each host one, of kind ed25519.";
+    };
     extraConfig = mkOption {
       type = types.lines;
       default = "";

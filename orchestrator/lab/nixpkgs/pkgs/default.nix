@@ -71,6 +71,14 @@ let
       meta.mainProgram = "busybox";
     };
 
+    # A program of the hosts' Debian, with its libraries: it runs there, and in no build.
+    age =
+      run "age" { } "mkdir -p $out/bin; cp ${../bin}/age $out/bin/age"
+      // {
+        pname = "age";
+        meta.mainProgram = "age";
+      };
+
     linuxPackages = linuxPackages "6.12";
     linuxPackages_6_6 = linuxPackages "6.6";
     linuxPackages_latest = linuxPackages "6.15";
