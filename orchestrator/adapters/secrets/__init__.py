@@ -1,0 +1,1 @@
+"""The files of an agenix repository: read without harm, changed all or none."""

@@ -1,0 +1,141 @@
+"""The journal of a change, as a file: ``plan`` while it is prepared, ``journal`` once committed.
+
+One rename(2) of the one to the other is the moment in which a change of many files becomes true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
+
+from orchestrator.errors import StepError
+from orchestrator.model.secrets.journal import Journal, Replacement
+
+FOLDER = ".orchestrator-secrets"
+"""Beside ``secrets.nix``, for as long as a change goes on."""
+
+VERSION = 1
+
+_PLAN = "plan"
+_JOURNAL = "journal"
+
+
+def write_plan(root: Path, journal: Journal) -> None:
+    """Write down what is about to be staged, before anything is.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    folder = root / FOLDER
+    text = json.dumps({"version": VERSION, **asdict(replace(journal, committed=False))})
+    write_durably(folder / _PLAN, text.encode(), 0o600)
+    sync_folder(folder)
+    sync_folder(root)
+
+
+def commit_plan(root: Path) -> None:
+    """Make the change true: from here on it only goes forward.
+
+    Raises:
+        OSError: The rename failed; the change is not true.
+    """
+    folder = root / FOLDER
+    (folder / _PLAN).rename(folder / _JOURNAL)
+    sync_folder(folder)
+
+
+def read(root: Path) -> Journal | None:
+    """Read what was begun and has not ended.
+
+    Returns:
+        ``None`` where there is nothing, or a plan that was cut off before anything was staged.
+
+    Raises:
+        StepError: A committed journal cannot be read or believed.
+    """
+    if (committed := _text(root / FOLDER / _JOURNAL)) is not None:
+        try:
+            return replace(_parse(committed), committed=True)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StepError(
+                f"{root / FOLDER / _JOURNAL}: the journal of an interrupted change is damaged, "
+                f"or a newer orchestrator's ({error}). Nothing was touched",
+                hint="look at the secrets with: git status; then remove the folder "
+                f"{FOLDER} and run: orchestrator secrets check",
+            ) from error
+    plan = _text(root / FOLDER / _PLAN)
+    try:
+        return None if plan is None else _parse(plan)
+    except (ValueError, KeyError, TypeError):
+        # Nothing is staged before the whole plan is on the disk.
+        return None
+
+
+def forget(root: Path) -> None:
+    """Remove the journal: the change has ended, one way or the other.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    for name in (_PLAN, _JOURNAL):
+        (root / FOLDER / name).unlink(missing_ok=True)
+    sync_folder(root / FOLDER)
+
+
+def write_durably(file: Path, content: bytes, mode: int) -> None:
+    """Make a file that was not there, and bring it to the disk.
+
+    Raises:
+        OSError: It is there, or the disk is full.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _text(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StepError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _parse(text: bytes) -> Journal:
+    fields = json.loads(text)
+    if fields["version"] != VERSION:
+        raise ValueError(f"version {fields['version']}")
+    replacements = tuple(
+        Replacement(_inside(one["path"]), _inside(one["staged"]), one["old"], str(one["new"]))
+        for one in fields["replacements"]
+    )
+    folders = tuple(_inside(folder) for folder in fields["folders"])
+    return Journal(str(fields["id"]), str(fields["what"]), replacements, folders)
+
+
+def _inside(path: str) -> str:
+    """Believe no journal that leads out of the repository."""
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(f"it names {path!r}")
+    return path

@@ -1,0 +1,1 @@
+"""Secrets as values: rules, ciphertexts, findings, changes."""
