@@ -53,14 +53,22 @@ def draw_report(report: Report, results: Output, words: Output) -> None:
         for number, wave in enumerate(report.waves, 1):
             results.line(f"wave {number} of {len(report.waves)}: {_wave(report, wave)}")
     results.line(summary(report))
-    for name, result in report.hosts.items():
-        for warning in getattr(result.outcome, "warnings", ()):
-            words.line(f"warning: {name}: {clean(warning)}")
+    for warning, names in _warnings(report).items():
+        words.line(f"warning: {', '.join(names)}: {clean(warning)}")
     for name, result in report.hosts.items():
         problem = problem_of(result.outcome)
         if problem is not None:
             words.line()
             draw_problem(name, problem, log_path(report.run.folder, name), words)
+
+
+def _warnings(report: Report) -> dict[str, list[str]]:
+    """Warning → the hosts that it is about: what many have in common is said once."""
+    found: dict[str, list[str]] = {}
+    for name, result in report.hosts.items():
+        for warning in getattr(result.outcome, "warnings", ()):
+            found.setdefault(warning, []).append(name)
+    return found
 
 
 def summary(report: Report) -> str:

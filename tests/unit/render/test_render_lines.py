@@ -90,6 +90,15 @@ def test_report_has_table_and_problems() -> None:
     )
 
 
+def test_what_many_hosts_are_warned_of_is_said_once() -> None:
+    """With all their names, in the report's order."""
+    words = StringIO()
+    hosts = report({"p620": OUTCOMES["razer"], "razer": OUTCOMES["razer"]}).hosts
+    run = Report(report().run, Goal.SWITCH, False, hosts, 0.5)
+    ReportTable(Output(StringIO()), Output(words)).handle(RunFinished(run))
+    assert words.getvalue() == "warning: p620, razer: degraded before and after\n"
+
+
 def test_report_fits_a_terminal() -> None:
     """On a terminal no line of the table is longer than the terminal is wide."""
     results = StringIO()
