@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.adapters.state.pending import PendingSystems
     from orchestrator.model.pending import Pending
 
-UNTOUCHED = frozenset({"wait", "connect", "preflight", "copy"})
+UNTOUCHED = frozenset({"wait", "connect", "lock", "preflight", "copy"})
 """Steps whose failure may pass by itself: the network's, another deployer's, a full disk's."""
 
 

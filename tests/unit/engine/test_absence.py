@@ -155,6 +155,25 @@ def test_a_host_that_is_lost_in_the_copy_and_gone_is_deferred(bench: Bench) -> N
     assert waits(bench) is not None
 
 
+@pytest.mark.parametrize("moment", ["build", "take", "preflight", "switching", "renew"])
+def test_a_host_that_is_gone_at_any_moment_before_it_is_changed_is_deferred(
+    bench: Bench, moment: str
+) -> None:
+    """A laptop is closed during a long build, or as its lock is to be taken."""
+
+    def gone(host: FakeHost) -> CommandResult | None:
+        host.reachable = False
+        if moment == "build":
+            return None
+        raise UnreachableError("the connection was lost")
+
+    bench.host.goes_wrong(moment, gone)
+    outcome = bench.deploy(**DEFER)
+    assert isinstance(outcome, Deferred), outcome
+    assert waits(bench) is not None
+    assert bench.host.running == OLD
+
+
 def test_a_connection_that_breaks_in_the_copy_is_no_absence(bench: Bench) -> None:
     """The host answers still: the run has failed there, and says why."""
 
