@@ -1,1 +1,1 @@
-"""Secrets as values: rules, ciphertexts, findings, changes."""
+"""What is known of a fleet's secrets: never a plaintext, never a private key."""

@@ -1,0 +1,1 @@
+"""The age file format, and the library and the program that speak it."""
