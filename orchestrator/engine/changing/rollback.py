@@ -25,7 +25,9 @@ from orchestrator.model.event import Phase
 from orchestrator.model.generation import BeforeRun, WayBack
 from orchestrator.model.host import BuildOn, BuildSite
 from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
+from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
+from orchestrator.plan.prove import in_words
 from orchestrator.plan.rollback import plan_back, target_of
 
 Hosts = tuple[str, ...]
@@ -93,7 +95,7 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
     return _in_words(outcome, f"back to {which}")
 
 
-async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
+async def roll_back(work: HostWork, deployed: OutPath, to: OutPath, why: str) -> Outcome:
     """Take a host back within the run that deployed it; its turn is over by then.
 
     It is a deployment of its own, with a token of its own: locked, guarded, proved, committed and
@@ -101,6 +103,7 @@ async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
 
     Args:
         work: The host's share of the run; its lock is released.
+        deployed: What the run brought it; what somebody else did since is left alone.
         to: What the host ran before; it is still there.
         why: For the outcome's reason.
 
@@ -114,7 +117,7 @@ async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
     words = f"taken back ({why})"
     try:
         with session.interrupt.cancellable():
-            return _in_words(await _within(again, to), words)
+            return _in_words(await _within(again, deployed, to), words)
     except StepError as error:
         return Failed(error.message, problem_of(error, "not taken back"))
     except asyncio.CancelledError:
@@ -126,7 +129,7 @@ async def roll_back(work: HostWork, to: OutPath, why: str) -> Outcome:
         return Failed(message, Problem("roll back", message, host_state="not taken back"))
 
 
-async def _within(work: HostWork, to: OutPath) -> Outcome:
+async def _within(work: HostWork, deployed: OutPath, to: OutPath) -> Outcome:
     async with AsyncExitStack() as stack:
         with work.step(Phase.ASK):
             executor = await work.connect(stack)
@@ -135,9 +138,22 @@ async def _within(work: HostWork, to: OutPath) -> Outcome:
         plan = plan_back(work.host, to, state, now=datetime.now(UTC), verify=False, copy=copy)
         if isinstance(plan, Unchanged):
             return plan
+        if deployed not in (state.running, state.profile):
+            return _superseded(deployed, state)
         require_return(plan, state)
         refuse_if_taken(work, state)
         return await change(work, plan, state, Line(work, executor, stack))
+
+
+def _superseded(deployed: OutPath, state: HostState) -> Failed:
+    message = f"not taken back: it is not at {deployed.short} any more; somebody deployed it since"
+    problem = Problem(
+        step="roll back",
+        message=message,
+        hint="orchestrator status says who; to go back nevertheless: orchestrator rollback",
+        host_state=in_words(state),
+    )
+    return Failed(message, problem, state.running)
 
 
 async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> bool:

@@ -81,7 +81,7 @@ async def _back(work: HostWork, out: OutPath, why: str) -> Outcome:
         message = f"to be taken back, but what it ran before is not known ({why})"
         problem = Problem("roll back", message, host_state=f"it runs {out.short}, deployed")
         return Failed(message, problem, out)
-    outcome = await roll_back(work, before, why)
+    outcome = await roll_back(work, out, before, why)
     match outcome:
         case Deployed() | Unchanged():
             problem = Problem(
@@ -91,5 +91,7 @@ async def _back(work: HostWork, out: OutPath, why: str) -> Outcome:
                 host_state=f"it runs {before.short} again, as before the run",
             )
             return RolledBack(f"taken back to {before.short}: {why}", before, problem)
+        case RolledBack(reason=reason, problem=problem):  # from the way back: it runs `out` again
+            return Failed(f"not taken back: {reason}", problem, out)
         case _:
             return outcome

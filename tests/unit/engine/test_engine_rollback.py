@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -151,6 +152,7 @@ class Within:
     def __init__(self, bench: Bench, patch: pytest.MonkeyPatch) -> None:
         self.bench = bench
         self.interrupts = False
+        self.meanwhile: Callable[[], None] = lambda: None
         self.undone: Outcome | None = None
         patch.setattr(fake_host, "deploy_host", self._there_and_back)
 
@@ -158,7 +160,8 @@ class Within:
         outcome = await deploy_host(work)
         if self.interrupts:
             work.session.interrupt.wish()
-        self.undone = await roll_back(work, OLD, "too many failed")
+        self.meanwhile()
+        self.undone = await roll_back(work, NEW, OLD, "too many failed")
         return outcome
 
 
@@ -183,6 +186,23 @@ def test_within_a_run_what_fails_is_told(bench: Bench, monkeypatch: pytest.Monke
     assert isinstance(within.undone, Failed)
     assert within.undone.problem.host_state == "not taken back"
     assert bench.host.state == (NEW, NEW, NEW)
+
+
+def test_what_somebody_else_deployed_meanwhile_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run takes back what is its own, and says what it found."""
+    within = Within(bench, monkeypatch)
+
+    def somebody_else() -> None:
+        bench.host.running = bench.host.profile = bench.host.boot_default = ELSE
+
+    within.meanwhile = somebody_else
+    bench.deploy()
+    assert isinstance(within.undone, Failed)
+    assert f"will boot {ELSE.short}" in str(within.undone.problem.host_state)
+    assert bench.host.state == (ELSE, ELSE, ELSE)
+    assert bench.host.locked_by is None
 
 
 def test_within_a_run_that_is_interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,9 +101,9 @@ class Fake:
         await self.busy.get(name, _nothing)()
         return self.ends.get(name, DEPLOYED)
 
-    async def roll_back(self, work: HostWork, to: OutPath, why: str) -> Outcome:
+    async def roll_back(self, work: HostWork, deployed: OutPath, to: OutPath, why: str) -> Outcome:
         """Go back."""
-        assert to == OLD
+        assert (deployed, to) == (OUT, OLD)
         assert why
         self.back.append(work.host.name)
         return self.back_ends.get(work.host.name, Deployed("back", to, Goal.SWITCH))
@@ -299,16 +299,28 @@ def test_a_host_that_cannot_be_taken_back_is_told_as_failed(fake: Fake) -> None:
     assert report.hosts["h1"].outcome == fake.back_ends["h1"]
 
 
+def test_a_host_whose_way_back_was_taken_back_is_not_told_as_back(fake: Fake) -> None:
+    """It went back from going back: so it runs what was deployed."""
+    fake.ends["h2"] = FAILED
+    stays = Problem("activate", "a unit broke", host_state=f"it runs {OUT.short}, as before")
+    fake.back_ends["h1"] = RolledBack("a unit broke", OLD, stays)
+    policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
+    outcome = fake.deploy(policy).hosts["h1"].outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "not taken back: a unit broke"
+    assert (outcome.problem, outcome.out_path) == (stays, OUT)
+
+
 def test_a_bug_in_taking_one_back_cuts_off_no_other(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told, and comes out at the end."""
 
-    async def bug(work: HostWork, to: OutPath, why: str) -> Outcome:
+    async def bug(work: HostWork, deployed: OutPath, to: OutPath, why: str) -> Outcome:
         if work.host.name == "h1":
             raise ZeroDivisionError("x")
         await asyncio.sleep(60)
-        return await fake.roll_back(work, to, why)
+        return await fake.roll_back(work, deployed, to, why)
 
     monkeypatch.setattr(rollback, "roll_back", bug)
     fake.ends["h3"] = FAILED
