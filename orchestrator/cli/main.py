@@ -10,49 +10,8 @@ from collections.abc import Sequence
 
 import click
 
+from orchestrator.cli.commands import COMMANDS, SECTIONS
 from orchestrator.errors import OrchestratorError
-
-# Command → its module and object, and the line that `--help` shows. Here and not in the modules,
-# so that `--help` imports none of them.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "deploy": ("orchestrator.cli.deploy:deploy", "Bring hosts to what the fleet says."),
-    "plan": ("orchestrator.cli.deploy:plan", "Say what a deployment would do; touch nothing."),
-    "build": ("orchestrator.cli.deploy:build", "Build hosts' systems, contact no host."),
-    "emergency-deploy": (
-        "orchestrator.cli.deploy:emergency_deploy",
-        "Deploy one host without checks and verification.",
-    ),
-    "rollback": ("orchestrator.cli.rollback:rollback", "Take hosts back to what they ran."),
-    "rollout": ("orchestrator.cli.rollout:rollout", "Pause, resume or abort a run that goes on."),
-    "resume": ("orchestrator.cli.rollout:resume_run", "Go on with a run that was cut off."),
-    "generations": (
-        "orchestrator.cli.generations:generations",
-        "Which systems a host may go back to.",
-    ),
-    "status": ("orchestrator.cli.status:status", "What runs where, and who deployed it."),
-    "ping": ("orchestrator.cli.status:ping", "Which hosts answer."),
-    "diff": ("orchestrator.cli.diff:diff", "What a deployment would change on a host."),
-    "lock": ("orchestrator.cli.lock:lock", "Who is at work on which host; take a lock away."),
-    "hold": ("orchestrator.cli.lock:hold", "Keep everybody from deploying hosts."),
-    "release": ("orchestrator.cli.lock:release", "Lift the holds of hosts."),
-    "history": ("orchestrator.cli.history:history", "Past runs from this machine."),
-    "pending": ("orchestrator.cli.pending:pending", "What waits for hosts that were absent."),
-    "catch-up": ("orchestrator.cli.pending:catch_up", "Deliver what waits, where hosts answer."),
-    "watch": ("orchestrator.cli.pending:watch", "Deliver what waits as soon as hosts answer."),
-    "validate": ("orchestrator.cli.check:validate", "Check inventory, syntax and evaluation."),
-    "check-syntax": ("orchestrator.cli.check:check_syntax", "Parse every Nix file."),
-    "ci": ("orchestrator.cli.deploy:ci", "Check everything and build every host; for CI."),
-    "format": ("orchestrator.cli.check:format_files", "Format every Nix file."),
-    "update": ("orchestrator.cli.update:update", "Move the flake's pins; commit what evaluates."),
-    "learn": ("orchestrator.cli.learn:learn", "Find out what hosts' evaluations read."),
-    "why": ("orchestrator.cli.learn:why", "What a host's evaluation reads, and what changed."),
-    "affected": ("orchestrator.cli.learn:affected", "Which hosts the fleet's changes touch."),
-    "inventory": ("orchestrator.cli.inventory:inventory", "Show and check the inventory."),
-    "host": ("orchestrator.cli.host:host", "Trust a host's key; log in."),
-    "doctor": ("orchestrator.cli.doctor:doctor", "Whether this machine has what it takes."),
-    "lab": ("orchestrator.cli.lab:lab", "Real hosts on this machine, for trying and tests."),
-    "completion": ("orchestrator.cli.completion:completion", "Print a shell's completion."),
-}
 
 HELP = """Declarative deployments for NixOS fleets.
 
@@ -79,14 +38,17 @@ class Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name][0].split(":")
-        command = getattr(importlib.import_module(module), name)
+        command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[1]) for name, entry in COMMANDS.items()])
+        """List the commands by what they are for, without importing them."""
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                lines = [(name.ljust(width), entry[1]) for name, entry in commands.items()]
+                formatter.write_dl(lines)
 
 
 @click.group(cls=Lazy, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})

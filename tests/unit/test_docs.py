@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
-from orchestrator.cli.main import COMMANDS, orchestrator
+from orchestrator.cli.commands import COMMANDS
+from orchestrator.cli.main import orchestrator
 from orchestrator.inventory.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -295,4 +296,6 @@ def test_the_program_lists_every_command() -> None:
     """Each entry of the table of commands can be imported."""
     for place, _ in COMMANDS.values():
         module, name = place.split(":")
-        assert isinstance(getattr(importlib.import_module(module), name), click.Command)
+        assert isinstance(
+            getattr(importlib.import_module(f"orchestrator.cli.{module}"), name), click.Command
+        )

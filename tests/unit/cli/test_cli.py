@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli.fleet import one_host
-from orchestrator.cli.main import COMMANDS, main, orchestrator
+from orchestrator.cli.commands import COMMANDS
+from orchestrator.cli.main import main, orchestrator
 from orchestrator.errors import RefusedError, StepError, UsageError
 from orchestrator.model.host import Connect, Fleet, Host
 
