@@ -9,29 +9,43 @@ from orchestrator.adapters.host.lock_scripts import TELL
 
 # What the host runs, what its profile is and what it boots. The guard proves by the same shell.
 #
-# The boot default is read from the boot loader's own files:
-#   systemd-boot  loader.conf `default`, then that entry's `init=`   (loader.conf(5))
+# The boot default is read from the boot loader's own files. A loader that was replaced may leave
+# its files behind: the last one written counts.
+#   systemd-boot  loader.conf `preferred` or `default`, then that entry's `init=`   (loader.conf(5))
 #   GRUB          the first menu entry's `init=`
 #   extlinux      the `DEFAULT` label's `init=`
-# A pattern as `default` (systemd-boot allows globs) is matched by the shell.
 SYSTEMS = r"""
 # A link that leads nowhere is nothing to return to.
 link() { cd -P -- "$2" && printf '%s=%s\n' "$1" "$PWD"; } 2>/dev/null
 init() {
   sed -n '\|init=/nix/store/[^/ ]*/init|{s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p;q;}' "$1"
 }
+# An entry by its name or a pattern, into $entry. A counter of tries may end its name. Of several
+# that match, Lanzaboote's images among them, systemd-boot chooses: nothing is known.
+# $1 ESP  $2 name
+entry() {
+  entry=
+  for file in $1/loader/entries/$2 $1/loader/entries/$2.conf \
+    $1/loader/entries/${2%.conf}+[1-9]*.conf $1/EFI/Linux/$2; do
+    [ -f "$file" ] && [ "$file" != "$entry" ] || continue
+    [ -z "$entry" ] || { entry=; return; }
+    entry=$file
+  done
+}
+# $1 ESP
 systemd_boot() {
-  for esp in /boot /efi /boot/efi; do
-    conf=$esp/loader/loader.conf
-    [ -e "$conf" ] || continue
-    default=
-    while read -r key value || [ -n "$key" ]; do
-      [ "$key" = default ] && { default=$value; break; }
-    done < "$conf"
-    for entry in $esp/loader/entries/$default $esp/loader/entries/$default.conf; do
-      [ -f "$entry" ] || continue
-      printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; return
-    done
+  default='' preferred=''
+  while read -r key value || [ -n "$key" ]; do
+    case $key in
+    default) default=${default:-$value} ;;
+    preferred) preferred=${preferred:-$value} ;;
+    esac
+  done < "$1/loader/loader.conf"
+  for name in "$preferred" "$default"; do
+    entry "$1" "$name"
+    case $entry in
+    *.conf) printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; return ;;
+    esac
   done
 }
 extlinux() {
@@ -40,16 +54,24 @@ extlinux() {
     head -n 1)
   printf 'boot_default=%s\nboot_source=extlinux\n' "$system"
 }
+boot_default() {
+  newest=
+  for file in /boot/loader/loader.conf /efi/loader/loader.conf /boot/efi/loader/loader.conf \
+    /boot/grub/grub.cfg /boot/extlinux/extlinux.conf; do
+    [ -e "$file" ] || continue
+    [ -n "$newest" ] && [ ! "$file" -nt "$newest" ] || newest=$file
+  done
+  case $newest in
+  */loader.conf) systemd_boot "${newest%/loader/loader.conf}" ;;
+  */grub.cfg) printf 'boot_default=%s\nboot_source=grub\n' "$(init "$newest")" ;;
+  */extlinux.conf) extlinux "$newest" ;;
+  esac
+}
 systems() {
   link running /run/current-system
   link booted /run/booted-system
   link profile /nix/var/nix/profiles/system
-  systemd_boot
-  if [ -e /boot/grub/grub.cfg ]; then
-    printf 'boot_default=%s\nboot_source=grub\n' "$(init /boot/grub/grub.cfg)"
-  elif [ -e /boot/extlinux/extlinux.conf ]; then
-    extlinux /boot/extlinux/extlinux.conf
-  fi
+  boot_default
 }
 """
 

@@ -93,6 +93,42 @@ def test_systemd_boot_names_its_default(machine: Machine, esp: str, default: str
     assert (state.boot_default, state.boot_source) == (OLD, BootSource.SYSTEMD_BOOT)
 
 
+def test_a_pattern_for_several_entries_is_no_word(machine: Machine) -> None:
+    """Which one boots is systemd-boot's choice; Lanzaboote's images count too."""
+    machine.write("boot/loader/loader.conf", "default nixos-*\n")
+    machine.write("boot/loader/entries/nixos-generation-1.conf", entry(OLD))
+    assert machine.state().boot_default == OLD
+    machine.write("boot/EFI/Linux/nixos-generation-2-abc.efi", f"init={NEW}/init")
+    assert machine.state().boot_source is BootSource.PROFILE
+    (machine.root / "boot/EFI/Linux/nixos-generation-2-abc.efi").unlink()
+    machine.write("boot/loader/entries/nixos-generation-2.conf", entry(NEW))
+    assert machine.state().boot_source is BootSource.PROFILE
+
+
+@pytest.mark.parametrize(
+    ("tries", "boots"), [("", NEW), ("+3", NEW), ("+2-1", NEW), ("+0-3", None)]
+)
+def test_an_entry_may_count_its_tries(machine: Machine, tries: str, boots: OutPath | None) -> None:
+    """The preferred one boots, unless it failed too often: then it is not known which."""
+    machine.write("boot/loader/loader.conf", "preferred nixos-generation-2.conf\ndefault nixos-*\n")
+    machine.write("boot/loader/entries/nixos-generation-1.conf", entry(OLD))
+    machine.write(f"boot/loader/entries/nixos-generation-2{tries}.conf", entry(NEW))
+    assert machine.state().boot_default == boots
+
+
+@pytest.mark.parametrize("last", ["loader/loader.conf", "grub/grub.cfg", "extlinux/extlinux.conf"])
+def test_the_boot_loader_that_was_written_last_counts(machine: Machine, last: str) -> None:
+    """One that was replaced leaves its files behind."""
+    machine.write("boot/loader/loader.conf", "default a.conf\n")
+    machine.write("boot/loader/entries/a.conf", entry(NEW if "loader/" in last else OLD))
+    machine.write("boot/grub/grub.cfg", entry(NEW if "grub" in last else OLD))
+    label = f"DEFAULT a\nLABEL a\n  APPEND init={NEW if 'ext' in last else OLD}/init\n"
+    machine.write("boot/extlinux/extlinux.conf", label)
+    for file in ("loader/loader.conf", "grub/grub.cfg", "extlinux/extlinux.conf"):
+        os.utime(machine.root / "boot" / file, (100 + 9 * (file == last),) * 2)
+    assert machine.state().boot_default == NEW
+
+
 def test_grub_boots_its_first_entry(machine: Machine) -> None:
     """The first menu entry's ``init=``."""
     menu = "".join(
