@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Self
 
@@ -68,6 +68,14 @@ class Stage:
     batch: Amount | None = None
     pause: float | None = None
 
+    def under(self, policy: RolloutPolicy) -> Stage:
+        """This stage, without what a policy that goes before it says itself."""
+        return replace(
+            self,
+            batch=self.batch if policy.batch is None else None,
+            pause=self.pause if policy.pause is None else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutPolicy:
@@ -92,7 +100,9 @@ class RolloutPolicy:
     at_once: bool | None = None
 
     def over(self, other: RolloutPolicy) -> RolloutPolicy:
-        """This policy, and the other one's where this one says nothing."""
+        """This policy, and where it says nothing the other one, or one of that one's stages."""
+        if other.stages:
+            other = replace(other, stages=tuple(stage.under(self) for stage in other.stages))
         names = (field.name for field in fields(self))
         mine = {name: getattr(self, name) for name in names}
         return RolloutPolicy(

@@ -76,6 +76,17 @@ def test_sizes_are_as_asked(fleet: Fleet, canary: Amount, batch: Amount) -> None
     assert sum(len(wave.hosts) for wave in rest) == left
 
 
+def test_what_is_typed_goes_before_what_a_stage_says() -> None:
+    """Who types `--batch 1 --pause 1h` has no two hosts at once, and an hour between them."""
+    fleet = _fleet([])
+    stages = (Stage("lab", "tag:lab", Amount(5), 0.0), Stage("all", "*", Amount(100, True), 1.0))
+    inventory = RolloutPolicy(stages=stages, pause=60.0)
+    typed = RolloutPolicy(batch=Amount(1), pause=3600.0).over(inventory)
+    made = waves(fleet, tuple(fleet.hosts.values()), typed)
+    assert [(len(wave.hosts), wave.pause) for wave in made] == [(1, 3600.0)] * len(fleet.hosts)
+    assert RolloutPolicy(budget=Amount(2)).over(inventory).stages == stages
+
+
 @given(st.integers(1, 100), st.integers(0, 5000))
 def test_a_percentage_is_rounded_up(percent: int, total: int) -> None:
     """Never fewer than that share, and never a whole host more."""
