@@ -11,8 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.cli.fleet import one_host
 from orchestrator.cli.commands import COMMANDS
+from orchestrator.cli.fleet import one_host
 from orchestrator.cli.main import main, orchestrator
 from orchestrator.errors import RefusedError, StepError, UsageError
 from orchestrator.model.host import Connect, Fleet, Host
