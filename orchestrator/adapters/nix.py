@@ -53,11 +53,15 @@ class Flake:
         pairs = [("--override-input", name, url) for name, url in self.overrides]
         return tuple(word for pair in pairs for word in pair)
 
-    def toplevel(self, attr: str) -> str:
-        """The installable of a host's system."""
+    def configuration(self, attr: str) -> str:
+        """The installable of a host's options."""
         if not _ATTR.fullmatch(attr):
             raise UsageError(f"{attr!r} is no attribute of nixosConfigurations")
-        return f'{self.reference}#nixosConfigurations."{attr}".config.system.build.toplevel'
+        return f'{self.reference}#nixosConfigurations."{attr}".config'
+
+    def toplevel(self, attr: str) -> str:
+        """The installable of a host's system."""
+        return f"{self.configuration(attr)}.system.build.toplevel"
 
 
 def require() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.use import SecretUse
 
 
@@ -36,7 +37,7 @@ class Identity:
 
     path: str
     there: bool
-    public: str | None = None
+    public: Recipient | None = None
 
 
 @dataclass(frozen=True, slots=True)

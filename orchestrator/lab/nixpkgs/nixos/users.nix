@@ -139,6 +139,19 @@ in
       message = "users.users.${name} is both a person's account and a service's: set one of isNormalUser and isSystemUser.";
     }) config.users.users;
 
+    # Some of those that are on every NixOS.
+    users.users.root = {
+      uid = 0;
+      group = "root";
+      home = "/root";
+    };
+    users.groups = lib.genAttrs [
+      "keys"
+      "root"
+      "users"
+      "wheel"
+    ] (_: { });
+
     environment.etc = lib.mapAttrs' (
       name: one:
       lib.nameValuePair "ssh/authorized_keys.d/${name}" {
