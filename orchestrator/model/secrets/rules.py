@@ -12,7 +12,7 @@ class Rule:
     """One entry of ``secrets.nix``.
 
     Attributes:
-        path: The secret's file, as the entry names it.
+        path: The secret's file, relative to the repository.
         keys: ``publicKeys`` as written.
         recipients: Those of them that can be encrypted to, in their order.
         unusable: The others, each with the reason.
@@ -34,7 +34,7 @@ class Rules:
 
     Attributes:
         file: The file, absolute.
-        root: The folder that the entries' paths are relative to, absolute.
+        root: The repository, absolute: what the rules' paths are relative to.
         rules: In the order of their paths.
     """
 

@@ -1,0 +1,96 @@
+"""What git knows of a repository's secrets: one call of git's for each question, for all files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from orchestrator.adapters import process
+from orchestrator.errors import StepError
+from orchestrator.model.secrets.repository import Repository
+
+_SECONDS = 60.0
+
+
+async def root_of(folder: Path) -> Path | None:
+    """The work tree that a folder is in; ``None`` where it is in none, or there is no git."""
+    try:
+        done = await _git(folder, "rev-parse", "--show-toplevel")
+    except StepError:
+        return None
+    # Only git's own newline: a folder's name may end in white space.
+    return Path(_text(done).removesuffix("\n")).resolve()
+
+
+async def look(root: Path, folder: str, paths: Sequence[str]) -> Repository:
+    """Ask git about files of its work tree.
+
+    Args:
+        root: The work tree.
+        folder: Where `.age` files are looked for: relative to the root.
+        paths: Files that are asked about, whether they are there or not; relative to the root.
+
+    Raises:
+        StepError: git refused.
+    """
+    listed = await _git(root, "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard")
+    entries = [entry.partition(" ") for entry in _split(listed)]
+    tracked = frozenset(path for tag, _, path in entries if tag != "?")
+    others = frozenset(path for tag, _, path in entries if tag == "?")
+    unlisted = [path for path in paths if path not in tracked | others]
+    below = "" if folder in (".", "") else f"{folder}/"
+    secrets = {path for path in tracked | others if path.endswith(".age")}
+    return Repository(
+        tracked=tracked,
+        ignored=await _ignored(root, unlisted),
+        not_binary=await _not_binary(root, sorted({*paths, *secrets})),
+        secrets=tuple(sorted(path for path in secrets if path.startswith(below))),
+    )
+
+
+async def _ignored(root: Path, paths: Sequence[str]) -> dict[str, str]:
+    """Ignored files → the pattern that ignores them, as ``FILE:LINE: PATTERN``."""
+    if not paths:
+        return {}
+    # Exit 1 says that none is ignored.
+    done = await _git(root, "check-ignore", "-z", "-v", "--stdin", stdin=_join(paths), fine=(0, 1))
+    found = {}
+    for source, line, pattern, path in _rows(_split(done), 4):
+        if not pattern.startswith("!"):
+            found[path] = f"{source}:{line}: {pattern}"
+    return found
+
+
+async def _not_binary(root: Path, paths: Sequence[str]) -> frozenset[str]:
+    """Files that git may take for text: gitattributes(5), ``text``."""
+    if not paths:
+        return frozenset()
+    done = await _git(root, "check-attr", "-z", "--stdin", "text", stdin=_join(paths))
+    rows = _rows(_split(done), 3)
+    return frozenset(path for path, _, value in rows if value != "unset")
+
+
+async def _git(
+    folder: Path, *words: str, stdin: bytes = b"", fine: tuple[int, ...] = (0,)
+) -> bytes:
+    argv = ("git", "-C", str(folder), *words)
+    done = await process.run(argv, deadline=_SECONDS, stdin=stdin)
+    if done.rc not in fine:
+        raise StepError(f"git {words[0]} failed in {folder}", stderr=done.err)
+    return done.stdout
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
+
+
+def _split(data: bytes) -> list[str]:
+    return _text(data).split("\0")[:-1]
+
+
+def _join(paths: Sequence[str]) -> bytes:
+    return b"".join(path.encode(errors="surrogateescape") + b"\0" for path in paths)
+
+
+def _rows(fields: Sequence[str], width: int) -> Iterator[Sequence[str]]:
+    return (fields[start : start + width] for start in range(0, len(fields), width))

@@ -1,0 +1,1 @@
+"""What is wrong with a repository's secrets: pure checks of what was found out."""

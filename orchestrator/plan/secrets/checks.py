@@ -1,0 +1,26 @@
+"""All checks of the secrets, over one evidence."""
+
+from __future__ import annotations
+
+from orchestrator.model.secrets.finding import SecretFinding
+from orchestrator.plan.secrets import age, files, git, rekey, rules, transaction
+from orchestrator.plan.secrets.evidence import Evidence
+from orchestrator.plan.secrets.severity import in_order
+
+
+def check(evidence: Evidence, *, strict: bool = False) -> tuple[SecretFinding, ...]:
+    """Find all that is wrong, the worst first.
+
+    Args:
+        evidence: What was found out.
+        strict: Whether a warning is taken for an error.
+    """
+    found = (
+        *transaction.check(evidence.pending),
+        *rules.check(evidence.rules.rules),
+        *files.check(evidence),
+        *age.check(evidence),
+        *rekey.check(evidence),
+        *git.check(evidence),
+    )
+    return in_order(found, strict=strict)

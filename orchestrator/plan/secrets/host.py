@@ -1,0 +1,107 @@
+"""HOST-*: whether a host can open its secrets with the keys that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.model.secrets.finding import SecretFinding, Severity
+from orchestrator.model.secrets.host import HostSecrets, Identity, Trial
+from orchestrator.model.secrets.matching import is_for
+from orchestrator.model.secrets.recipient import Recipient
+from orchestrator.plan.secrets.evidence import Evidence
+
+
+def has_keys(
+    evidence: Evidence, secrets: HostSecrets, identities: Sequence[Identity]
+) -> Iterator[SecretFinding]:
+    """Hold the keys that a host has against the files that it is to open.
+
+    Where one of its keys is not known, or a file does not tell whom it is for, nothing is said: a
+    decryption there will tell.
+
+    Args:
+        evidence: The repository's rules and files.
+        secrets: What the host's configuration says.
+        identities: What the host says of its ``identity_paths``.
+    """
+    present = [one for one in identities if one.there]
+    if secrets.uses and not present:
+        yield _no_identity(secrets)
+    keys = [one.public for one in present if one.public is not None]
+    if not keys or len(keys) < len(present):
+        return
+    rules = {rule.path: rule for rule in evidence.rules.rules}
+    for path in dict.fromkeys(use.file for use in secrets.uses if use.in_repo):
+        if not _shut(evidence, path, keys):
+            continue
+        rule = rules.get(path)
+        if rule is not None and any(key.text in {r.text for r in rule.recipients} for key in keys):
+            yield _not_rekeyed(secrets, path)
+        else:
+            yield _other_key(secrets, path, keys[-1])
+
+
+def opened(secrets: HostSecrets, trials: Sequence[Trial]) -> Iterator[SecretFinding]:
+    """Tell which files a host failed to open.
+
+    Args:
+        secrets: What the host's configuration says.
+        trials: What came of its sources.
+    """
+    errors = {trial.file: trial.error for trial in trials if trial.error is not None}
+    for use, source in zip(secrets.uses, secrets.sources, strict=True):
+        if source in errors:
+            yield SecretFinding(
+                "HOST-PROBE",
+                Severity.ERROR,
+                use.file,
+                secrets.host,
+                f"{secrets.host} cannot decrypt it: {errors[source]}",
+                "Its activation would fail, and leave the host without it",
+                f"orchestrator secrets check {secrets.host}, then orchestrator secrets rekey",
+            )
+
+
+def _shut(evidence: Evidence, path: str, keys: Sequence[Recipient]) -> bool:
+    """Whether a file tells that none of some keys opens it."""
+    file = evidence.ciphertext(path)
+    if file is None or file.header is None:
+        return False
+    return all(is_for(stanza, key) is False for stanza in file.header.stanzas for key in keys)
+
+
+def _no_identity(secrets: HostSecrets) -> SecretFinding:
+    paths = ", ".join(secrets.identity_paths) or "age.identityPaths"
+    return SecretFinding(
+        "HOST-IDPATH",
+        Severity.ERROR,
+        "",
+        secrets.host,
+        f"{secrets.host} has no private key at {paths}",
+        "It can decrypt none of its secrets",
+        "set age.identityPaths to where its key is, or put the key there",
+    )
+
+
+def _not_rekeyed(secrets: HostSecrets, path: str) -> SecretFinding:
+    return SecretFinding(
+        "HOST-IDPATH",
+        Severity.ERROR,
+        path,
+        secrets.host,
+        f"no key at {secrets.host}'s age.identityPaths opens it, although its rule names one",
+        f"{secrets.host} cannot decrypt it",
+        f"orchestrator secrets rekey {path}",
+    )
+
+
+def _other_key(secrets: HostSecrets, path: str, key: Recipient) -> SecretFinding:
+    return SecretFinding(
+        "HOST-KEY",
+        Severity.ERROR,
+        path,
+        secrets.host,
+        f"{secrets.host} has another key than those it is encrypted to; was it reinstalled?",
+        f"{secrets.host} cannot decrypt it",
+        f"make {secrets.host}'s key in secrets.nix {key.text}, then orchestrator secrets rekey",
+    )
