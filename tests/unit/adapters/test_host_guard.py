@@ -366,6 +366,19 @@ def test_what_was_given_up_never_begins(machine: Machine) -> None:
     assert asyncio.run(verbs.back(machine.executor, "t-0", "no")).attempt is None
 
 
+@pytest.mark.parametrize("system", [OLD, NEW])
+def test_a_system_that_cannot_be_switched_to_is_left_alone(
+    machine: Machine, system: OutPath
+) -> None:
+    """With ``system.switch.enable = false`` there is no way there, or no way back."""
+    (machine.root / f"{system.path[1:]}/bin/switch-to-configuration").unlink()
+    with pytest.raises(StepError, match=f"{system} has no bin/switch-to-configuration"):
+        machine.start()
+    assert machine.systems == (OLD, OLD, OLD)
+    assert machine.state.attempt is None
+    assert machine.left() == []
+
+
 def test_it_takes_no_word_for_a_command(machine: Machine) -> None:
     """Whatever a value says, it stays a value."""
     attempt = machine.start()

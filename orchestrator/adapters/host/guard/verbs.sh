@@ -37,11 +37,19 @@ one_at_a_time() {
 begin_or_say_why() {
   same_boot || { why="it has booted since it was asked"; return 1; }
   is_before || { why="it changed since it was asked: $wrong"; return 1; }
+  can_switch "$target" && can_switch "$running" && can_switch "$boot_default" || return
   write_down || { why="the attempt cannot be written down: is the disk full?"; return 1; }
   launch && return
   # Late is also never: whatever may start after all finds the attempt ended.
   turned=recorded why="the guard's unit could not be started"
   end_as returned
+  return 1
+}
+
+# Whether there is a way to a system, were it the way back. $1 system, or nothing
+can_switch() {
+  [ -z "$1" ] || [ -x "$1/bin/switch-to-configuration" ] && return
+  why="$1 has no bin/switch-to-configuration (system.switch.enable)"
   return 1
 }
 
