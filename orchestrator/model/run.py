@@ -166,6 +166,7 @@ class PastRun:
         exit_code: ``None`` where the run never reported its end.
         hosts: Pairs of a host's name and its outcome's.
         kept: Whether the history's database has it; else this is what the run's folder tells.
+        alive: Whether its process lives: then its end is still to come.
     """
 
     number: int
@@ -177,6 +178,7 @@ class PastRun:
     exit_code: int | None
     hosts: tuple[tuple[str, str], ...]
     kept: bool = True
+    alive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

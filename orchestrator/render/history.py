@@ -57,7 +57,13 @@ def _row(run: PastRun) -> tuple[str, ...]:
         f"{datetime.fromisoformat(run.started).astimezone():%Y-%m-%d %H:%M}",
         run.who,
         run.goal,
-        "cut off" if run.exit_code is None else str(run.exit_code),
+        _exit(run),
         ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())),
         "" if run.seconds is None else duration(run.seconds),
     )
+
+
+def _exit(run: PastRun) -> str:
+    if run.exit_code is not None:
+        return str(run.exit_code)
+    return "goes on" if run.alive else "cut off"

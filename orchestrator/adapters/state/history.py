@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,8 +95,7 @@ class History:
         except HistoryError as error:
             kept, notice = {}, f"{error.message}; what follows is told by the runs' folders"
         numbers = sorted({*kept, *self._folders.numbers()[:count]}, reverse=True)[:count]
-        runs = tuple(kept.get(number) or self._folders.read(number) for number in numbers)
-        return Past(runs, notice)
+        return Past(tuple(self._told(number, kept.get(number)) for number in numbers), notice)
 
     def run(self, number: int) -> PastRun:
         """One run.
@@ -106,13 +105,13 @@ class History:
         """
         with contextlib.suppress(HistoryError):
             if kept := self._rows(1, number):
-                return kept[number]
+                return self._told(number, kept[number])
         if number not in self._folders.numbers():
             raise UsageError(
                 f"there is no run {number} of this fleet on this machine",
                 hint="orchestrator history lists those that there are",
             )
-        return self._folders.read(number)
+        return self._told(number, None)
 
     def results(self, number: int) -> dict[str, PastResult]:
         """What became of each host in a run, and what it was before; empty where it is unknown."""
@@ -131,6 +130,15 @@ class History:
             (started,) = database.execute(query, (host,)).fetchone()
             return datetime.fromisoformat(started) if started else None
         return None
+
+    def _told(self, number: int, kept: PastRun | None) -> PastRun:
+        """A run as the database has it; where that has not its end, the run's folder may."""
+        if kept is not None and kept.exit_code is not None:
+            return kept
+        told = self._folders.read(number)
+        if kept is None or told.exit_code is not None:
+            return told
+        return replace(kept, alive=told.alive)
 
     def _healed(self, act: Callable[[], T]) -> tuple[T, str | None]:
         """Act; where the database is damaged, set it aside and act on a new one."""

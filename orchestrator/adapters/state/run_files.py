@@ -46,13 +46,13 @@ class RunFiles:
             yield
 
     def is_alive(self) -> bool:
-        """Whether the run's process lives."""
+        """Whether the run's process lives, as far as can be told."""
         try:
             with (self.folder / "alive").open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except FileNotFoundError:
+        except OSError:  # such as none: it never lived, or could not show it
             return False
         return False
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.run import Before, PastResult, PastRun
 from orchestrator.model.store import OutPath
@@ -79,6 +80,7 @@ class RunFolders:
             exit_code=report.get("exit_code"),
             hosts=tuple(sorted((name, str(host.get("outcome"))) for name, host in hosts.items())),
             kept=False,
+            alive="exit_code" not in report and RunFiles(self._folder / str(number)).is_alive(),
         )
 
     def results(self, number: int) -> dict[str, PastResult]:

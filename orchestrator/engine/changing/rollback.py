@@ -25,6 +25,7 @@ from orchestrator.model.event import Phase
 from orchestrator.model.generation import BeforeRun, WayBack
 from orchestrator.model.host import BuildOn, BuildSite
 from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
+from orchestrator.model.run import PastRun
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
 from orchestrator.plan.prove import in_words
@@ -58,11 +59,18 @@ def before_run(setup: Setup, number: int, named: tuple[str, ...]) -> tuple[Befor
     if not named and not systems:
         raise UsageError(
             f"run {number} changed no host of this fleet, as far as is known",
-            hint="if it was cut off, name the hosts: they may have recorded what it did"
-            if run.exit_code is None
-            else None,
+            hint=_which_else(run),
         )
     return BeforeRun(number, run.who, systems), named or tuple(systems)
+
+
+def _which_else(run: PastRun) -> str | None:
+    """How to go back before a run that told nothing of its end."""
+    if run.alive:
+        return f"it goes on still: orchestrator rollout abort {run.number} ends it"
+    if run.exit_code is None:
+        return "if it was cut off, name the hosts: they may have recorded what it did"
+    return None
 
 
 async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcome:

@@ -18,6 +18,7 @@ import pytest
 from orchestrator.adapters.state import history_file
 from orchestrator.adapters.state.history import Begun, History
 from orchestrator.adapters.state.history_file import VERSION
+from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.adapters.state.run_folders import RunFolders
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.model.event import RunFinished, RunStarted
@@ -349,6 +350,29 @@ def test_a_run_that_is_in_its_folder_only_is_told_from_there(file: Path) -> None
     )
     assert History(file).run(1) == whole
     assert History(file).results(1)["p620"] == PastResult("deployed", OUT, BEFORE)
+
+
+def test_an_end_that_could_not_be_entered_is_told_by_the_folder(file: Path) -> None:
+    """A run that ended while the disk was full was not cut off."""
+    folder = enter(file).folder
+    with contextlib.closing(RunLog(lambda: NOW)) as log:
+        run = Run(1, str(folder), "me@here", "abc", NOW, "switch")
+        log.handle(RunStarted(run, Goal.SWITCH, ("p620", "razer")))
+        log.handle(RunFinished(replace(report(1), run=run)))
+    (told,) = recent(file)
+    assert (told.exit_code, told.seconds, told.kept) == (1, 4.0, False)
+    assert told.hosts == (("p620", "deployed"), ("razer", "skipped"))
+    assert History(file).run(1) == told
+
+
+def test_a_run_that_goes_on_is_told_as_such(file: Path) -> None:
+    """Be it in the database or not."""
+    folder = enter(file).folder
+    with RunFiles(folder).living("1-abcd"):
+        assert [run.alive for run in recent(file)] == [True]
+        file.unlink()
+        assert [(run.alive, run.kept) for run in recent(file)] == [(True, False)]
+    assert [run.alive for run in recent(file)] == [False]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"hosts": [1]}', '{"hosts": {"p620": 1}}'])

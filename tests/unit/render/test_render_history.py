@@ -37,6 +37,13 @@ def test_outcomes_are_counted() -> None:
     assert words == ""
 
 
+def test_a_run_that_goes_on_was_not_cut_off() -> None:
+    """Its end is still to come."""
+    table, _ = drawn(replace(RUN, exit_code=None, seconds=None, hosts=(), alive=True))
+    assert "goes on" in table
+    assert "cut off" not in table
+
+
 def test_what_the_database_has_not_is_marked() -> None:
     """And what is wrong with it is told, on standard error: a script's JSON stays JSON."""
     table, words = drawn(RUN, replace(RUN, number=11, kept=False), notice="it is locked")
