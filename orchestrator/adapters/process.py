@@ -11,7 +11,7 @@ import contextlib
 import os
 import shlex
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import StepError
@@ -148,6 +148,56 @@ def detach(argv: Sequence[str]) -> None:
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     os.posix_spawn(argv[0], list(argv), os.environ, file_actions=silent, setsid=True)
+
+
+def foreground(argv: Sequence[str], env: Mapping[str, str | None]) -> int:
+    """Hand the terminal to a command, such as an editor, until it ends.
+
+    Ctrl-C is the command's alone meanwhile. Where this process is told to end, so is the command.
+
+    Args:
+        argv: The command; ``argv[0]`` is looked up on the ``PATH``.
+        env: Set on top of this process's environment; ``None`` takes a variable away.
+
+    Returns:
+        How it ended: negative for a signal's number.
+
+    Raises:
+        StepError: It could not be started.
+        SystemExit: This process got TERM or HUP.
+    """
+    keyboard, ends = (signal.SIGINT, signal.SIGQUIT), (signal.SIGTERM, signal.SIGHUP)
+    with contextlib.ExitStack() as restore:
+        for number in keyboard:
+            restore.callback(signal.signal, number, signal.signal(number, signal.SIG_IGN))
+        # Held back until there is somebody to pass them on to.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        try:
+            pid = _spawn(argv, env, keyboard, mask)
+
+            def end(number: int, _: object) -> None:
+                os.kill(pid, signal.SIGTERM)
+                raise SystemExit(128 + number)
+
+            for number in ends:
+                restore.callback(signal.signal, number, signal.signal(number, end))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _spawn(
+    argv: Sequence[str],
+    env: Mapping[str, str | None],
+    defaults: Sequence[signal.Signals],
+    mask: Iterable[int],
+) -> int:
+    try:
+        return os.posix_spawnp(
+            argv[0], list(argv), _environment(env), setsigdef=defaults, setsigmask=mask
+        )
+    except OSError as error:
+        raise StepError(f"{argv[0]} could not be started: {error.strerror}") from error
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:

@@ -226,7 +226,7 @@ def _take_after(old: Path, staged: Path) -> None:
     """Give a new file the mode of the one that it replaces, and its owner where we may."""
     was = old.stat()
     staged.chmod(was.st_mode & 0o777)
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         os.chown(staged, was.st_uid, was.st_gid)
 
 
