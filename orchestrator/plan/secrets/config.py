@@ -7,10 +7,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.model.secrets.finding import SecretFinding, Severity
+from orchestrator.model.secrets.finding import SecretFinding
 from orchestrator.model.secrets.rules import Rule
 from orchestrator.model.secrets.use import SecretUse
 from orchestrator.plan.secrets.evidence import Evidence
+from orchestrator.plan.secrets.severity import finding
 
 _OTHERS = 0o007
 """The bits of those who are neither owner nor in the group: chmod(1)."""
@@ -19,8 +20,8 @@ _OTHERS = 0o007
 _CLAUSE = re.compile(r"([ugoa]*)[+=]([rwxXst]*)")
 
 
-def config(evidence: Evidence) -> Iterator[SecretFinding]:
-    """Check what configurations say of secrets."""
+def check(evidence: Evidence) -> Iterator[SecretFinding]:
+    """Find what is wrong with hosts' configurations."""
     rules = {rule.path: rule for rule in evidence.rules.rules}
     keys: dict[str, list[str]] = defaultdict(list)
     for key, hosts in evidence.hosts.items():
@@ -38,44 +39,17 @@ def config(evidence: Evidence) -> Iterator[SecretFinding]:
 
 def _file(use: SecretUse) -> SecretFinding:
     if use.in_repo:
-        return _found(
-            "CFG-FILE",
-            Severity.ERROR,
-            use,
-            f"age.secrets.{use.name}.file is not there",
-            f"The configuration of {use.host} does not evaluate",
-            f"orchestrator secrets create {use.file}, or git add it",
-        )
-    return _found(
-        "CFG-OUTSIDE",
-        Severity.WARNING,
-        use,
-        f"age.secrets.{use.name}.file is not in the repository",
-        "It is not checked, and not rekeyed with the others",
-        "keep it in the repository, with a rule in secrets.nix",
-    )
+        return _found("CFG-FILE", use, f"{_option(use)}.file is not there for Nix")
+    return _found("CFG-OUTSIDE", use, f"{_option(use)}.file is not in the repository")
 
 
 def _rule(use: SecretUse, rule: Rule | None, keys: Sequence[str]) -> Iterator[SecretFinding]:
     if rule is None:
-        yield _found(
-            "CFG-NORULE",
-            Severity.ERROR,
-            use,
-            f"age.secrets.{use.name} uses it, and secrets.nix has no rule for it",
-            "Nothing says who is to read it, and no rekey reaches it",
-            "add it to secrets.nix, then orchestrator secrets rekey",
-        )
+        yield _found("CFG-NORULE", use, f"{_option(use)} names it, and secrets.nix does not")
     elif rule.error is None and _is_left_out(use, rule, keys):
-        yield _found(
-            "CFG-HOST",
-            Severity.ERROR,
-            use,
-            f"{use.host} uses it, and its key is not in the file's rule",
-            f"{use.host} cannot decrypt it",
-            f"add {keys[0]} to its publicKeys in secrets.nix, "
-            f"then orchestrator secrets rekey {use.file}",
-        )
+        fact = f"{use.host} uses it, and its key is not in the rule"
+        fix = f"add {keys[0]} to its publicKeys; then: orchestrator secrets rekey PATH"
+        yield _found("CFG-HOST", use, fact, fix)
 
 
 def _is_left_out(use: SecretUse, rule: Rule, keys: Sequence[str]) -> bool:
@@ -87,14 +61,8 @@ def _is_left_out(use: SecretUse, rule: Rule, keys: Sequence[str]) -> bool:
 
 def _mode(use: SecretUse) -> Iterator[SecretFinding]:
     if others := _for_others(use.mode):
-        yield _found(
-            "CFG-MODE",
-            Severity.WARNING,
-            use,
-            f"age.secrets.{use.name}.mode is {use.mode}",
-            f"Every user and service of {use.host} can {others} it",
-            'leave it at "0400", and set owner or group',
-        )
+        fact = f"{_option(use)}.mode is {use.mode}: everybody can {others} it"
+        yield _found("CFG-MODE", use, fact, f'age.secrets.{use.name}.mode = "0400"')
 
 
 def _for_others(mode: str) -> str:
@@ -112,33 +80,23 @@ def _owner(use: SecretUse) -> Iterator[SecretFinding]:
         ("group", use.group, use.group_known, "users.groups"),
     ):
         if not known:
-            yield _found(
-                "CFG-OWNER",
-                Severity.ERROR,
-                use,
-                f"age.secrets.{use.name}.{what} is {name}, and {option} has none of that name",
-                f"The activation of {use.host} fails",
-                f"declare {option}.{name}, or set another {what}",
-            )
+            fact = f"{_option(use)}.{what} is {name}, and {option} has no such name"
+            yield _found("CFG-OWNER", use, fact, f"declare {option}.{name}, or set another {what}")
 
 
 def _collisions(uses: Iterable[SecretUse]) -> Iterator[SecretFinding]:
     placed: dict[tuple[str, str], list[SecretUse]] = defaultdict(list)
     for use in uses:
         placed[use.host, posixpath.normpath(use.install_path)].append(use)
-    for (host, place), (first, *others) in placed.items():
+    for (_, place), (first, *others) in placed.items():
         for other in others:
-            yield _found(
-                "CFG-COLLIDE",
-                Severity.ERROR,
-                other,
-                f"it is installed at {place}, where {first.file} is installed too",
-                f"One of the two is missing on {host}",
-                f"give age.secrets.{other.name} another path or name",
-            )
+            fact = f"{_option(other)} is installed at {place}, as is age.secrets.{first.name}"
+            yield _found("CFG-COLLIDE", other, fact)
 
 
-def _found(
-    check: str, severity: Severity, use: SecretUse, fact: str, effect: str, fix: str
-) -> SecretFinding:
-    return SecretFinding(check, severity, use.file, use.host, fact, effect, fix)
+def _option(use: SecretUse) -> str:
+    return f"{use.host}'s age.secrets.{use.name}"
+
+
+def _found(check: str, use: SecretUse, fact: str, fix: str | None = None) -> SecretFinding:
+    return finding(check, use.file, fact, host=use.host, fix=fix)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.model.secrets.finding import SecretFinding, Severity
+from orchestrator.model.secrets.finding import SecretFinding
 from orchestrator.model.secrets.host import HostSecrets, Identity, Trial
 from orchestrator.model.secrets.matching import is_for
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.plan.secrets.evidence import Evidence
+from orchestrator.plan.secrets.severity import finding
 
 
 def has_keys(
@@ -51,15 +52,8 @@ def opened(secrets: HostSecrets, trials: Sequence[Trial]) -> Iterator[SecretFind
     errors = {trial.file: trial.error for trial in trials if trial.error is not None}
     for use, source in zip(secrets.uses, secrets.sources, strict=True):
         if source in errors:
-            yield SecretFinding(
-                "HOST-PROBE",
-                Severity.ERROR,
-                use.file,
-                secrets.host,
-                f"{secrets.host} cannot decrypt it: {errors[source]}",
-                "Its activation would fail, and leave the host without it",
-                f"orchestrator secrets check {secrets.host}, then orchestrator secrets rekey",
-            )
+            fact = f"{secrets.host} cannot decrypt it: {errors[source]}"
+            yield finding("HOST-PROBE", use.file, fact, host=secrets.host)
 
 
 def _shut(evidence: Evidence, path: str, keys: Sequence[Recipient]) -> bool:
@@ -72,36 +66,17 @@ def _shut(evidence: Evidence, path: str, keys: Sequence[Recipient]) -> bool:
 
 def _no_identity(secrets: HostSecrets) -> SecretFinding:
     paths = ", ".join(secrets.identity_paths) or "age.identityPaths"
-    return SecretFinding(
-        "HOST-IDPATH",
-        Severity.ERROR,
-        "",
-        secrets.host,
-        f"{secrets.host} has no private key at {paths}",
-        "It can decrypt none of its secrets",
-        "set age.identityPaths to where its key is, or put the key there",
-    )
+    fact = f"{secrets.host} has no private key at {paths}"
+    return finding("HOST-IDPATH", "", fact, host=secrets.host)
 
 
 def _not_rekeyed(secrets: HostSecrets, path: str) -> SecretFinding:
-    return SecretFinding(
-        "HOST-IDPATH",
-        Severity.ERROR,
-        path,
-        secrets.host,
-        f"no key at {secrets.host}'s age.identityPaths opens it, although its rule names one",
-        f"{secrets.host} cannot decrypt it",
-        f"orchestrator secrets rekey {path}",
-    )
+    fact = f"the rule has {secrets.host}'s key, and the file is not encrypted to it yet"
+    fix = "orchestrator secrets rekey PATH"
+    return finding("HOST-IDPATH", path, fact, host=secrets.host, fix=fix)
 
 
 def _other_key(secrets: HostSecrets, path: str, key: Recipient) -> SecretFinding:
-    return SecretFinding(
-        "HOST-KEY",
-        Severity.ERROR,
-        path,
-        secrets.host,
-        f"{secrets.host} has another key than those it is encrypted to; was it reinstalled?",
-        f"{secrets.host} cannot decrypt it",
-        f"make {secrets.host}'s key in secrets.nix {key.text}, then orchestrator secrets rekey",
-    )
+    fact = f"{secrets.host} has another key than those that it is encrypted to"
+    fix = f"make its key in secrets.nix {key.text}; then: orchestrator secrets rekey"
+    return finding("HOST-KEY", path, fact, host=secrets.host, fix=fix)

@@ -1,0 +1,99 @@
+"""CFG-*: each defect of a configuration is found by its id, and nothing else is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator.model.secrets.finding import Severity
+from orchestrator.model.secrets.recipient import Recipient, RecipientKind
+from orchestrator.model.secrets.rules import Rule, Rules
+from orchestrator.model.secrets.use import SecretUse
+from orchestrator.plan.secrets.config import check
+from orchestrator.plan.secrets.evidence import Evidence
+
+KEY = Recipient("ssh-ed25519 AAAAp620", RecipientKind.ED25519, b"p620")
+OTHER = Recipient("ssh-ed25519 AAAAp510", RecipientKind.ED25519, b"p510")
+USE = SecretUse(
+    host="p620",
+    name="wifi",
+    file="secrets/wifi.age",
+    in_repo=True,
+    exists=True,
+    mode="0400",
+    owner="0",
+    group="0",
+    install_path="/run/agenix/wifi",
+    identity_paths=("/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ed25519_key"),
+    owner_known=True,
+    group_known=True,
+)
+RULE = Rule("secrets/wifi.age", (KEY.text,), (KEY,))
+
+
+def found(*uses: SecretUse, rules: tuple[Rule, ...] = (RULE,)) -> dict[str, Severity]:
+    """What is found of uses on a host whose key is known."""
+    evidence = Evidence(
+        rules=Rules("/fleet/secrets.nix", "/fleet", rules),
+        uses=uses,
+        hosts={KEY.text: ("p620",)},
+    )
+    findings = list(check(evidence))
+    assert len({one.id for one in findings}) == len(findings), findings
+    for one in findings:
+        assert one.host == "p620"
+        assert one.message.startswith(one.path + ": ")
+        assert " Fix: " in one.message
+    return {one.id: one.severity for one in findings}
+
+
+def test_a_sound_configuration_has_nothing() -> None:
+    """Nor has one of no secrets."""
+    assert found(USE) == {}
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("defect", "check", "severity"),
+    [
+        ({"exists": False}, "CFG-FILE", Severity.ERROR),
+        ({"in_repo": False, "file": "/persist/wifi.age"}, "CFG-OUTSIDE", Severity.WARNING),
+        ({"in_repo": False, "exists": False}, "CFG-OUTSIDE", Severity.WARNING),
+        ({"file": "secrets/other.age"}, "CFG-NORULE", Severity.ERROR),
+        ({"mode": "0444"}, "CFG-MODE", Severity.WARNING),
+        ({"mode": "u=r,o+r"}, "CFG-MODE", Severity.WARNING),
+        ({"mode": "a=rw"}, "CFG-MODE", Severity.WARNING),
+        ({"owner": "nobodys", "owner_known": False}, "CFG-OWNER", Severity.ERROR),
+        ({"group": "nobodys", "group_known": False}, "CFG-OWNER", Severity.ERROR),
+    ],
+)
+def test_each_defect_is_found_alone(defect: dict[str, Any], check: str, severity: Severity) -> None:
+    """By its id, and as bad as it is."""
+    assert found(replace(USE, **defect)) == {check: severity}
+
+
+@pytest.mark.parametrize("mode", ["0400", "400", "0440", "0751", "u=r,g=r", "u+rw,o="])
+def test_a_mode_that_shows_nothing_to_others(mode: str) -> None:
+    """Nobody can read a file that everybody may only execute."""
+    assert found(replace(USE, mode=mode)) == {}
+
+
+def test_a_rule_without_the_host() -> None:
+    """The host opens files with its own key alone."""
+    left_out = (replace(RULE, recipients=(OTHER,)),)
+    assert found(USE, rules=left_out) == {"CFG-HOST": Severity.ERROR}
+    elsewhere = replace(USE, identity_paths=("/persist/age.key",))
+    assert found(elsewhere, rules=left_out) == {}
+
+
+def test_two_secrets_at_one_place() -> None:
+    """However the place is written, and on one host only."""
+    again = replace(USE, name="again", install_path="/run/./agenix//wifi")
+    assert found(USE, again) == {"CFG-COLLIDE": Severity.ERROR}
+    evidence = Evidence(
+        rules=Rules("/fleet/secrets.nix", "/fleet", (RULE,)),
+        uses=(USE, replace(again, host="p510")),
+    )
+    assert list(check(evidence)) == []
