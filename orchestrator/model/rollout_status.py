@@ -70,3 +70,10 @@ class RolloutStatus:
     def hosts(self) -> dict[str, str]:
         """Where each host is."""
         return {name: at for wave in self.waves for name, at in wave.hosts.items()}
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes of it; where it is stopped, hosts that began still end."""
+        if self.standing is Standing.STOPPED:
+            return not {PREPARING, READY, DEPLOYING} & set(self.hosts.values())
+        return self.standing is Standing.ENDED

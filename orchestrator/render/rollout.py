@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.model.rollout_status import RolloutStatus, Standing
+from orchestrator.model.rollout_status import RolloutStatus
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 from orchestrator.render.words import stopwatch
@@ -50,7 +50,7 @@ def draw_rollout(
 
 def _standing(status: RolloutStatus, *, alive: bool) -> str:
     why = f": {status.why}" if status.why else ""
-    if not alive and status.standing in (Standing.GOING, Standing.PAUSED):
+    if not alive and not status.has_ended:
         return f"it was cut off; to go on: orchestrator resume {status.run}"
     if alive and status.until is not None:
         left = (status.until - datetime.now(UTC)).total_seconds()
@@ -62,6 +62,7 @@ def _to_json(status: RolloutStatus, *, alive: bool) -> dict[str, object]:
     return {
         "run": status.run,
         "alive": alive,
+        "cut_off": not alive and not status.has_ended,
         "standing": status.standing.value,
         "why": status.why,
         "until": status.until.isoformat() if status.until else None,

@@ -60,6 +60,14 @@ STATUS = RolloutStatus(
         WaveStatus("all hosts", Standing.GOING, {"razer": "deploying", "p510": "ready"}),
     ),
 )
+STOPPED = replace(
+    STATUS,
+    standing=Standing.STOPPED,
+    waves=(
+        WaveStatus("canary", Standing.ENDED, {"p620": "failed"}),
+        WaveStatus("all hosts", Standing.WAITING, {"razer": "skipped"}),
+    ),
+)
 TABLE = """\
 wave         host   where
 1 canary     p620   rolled back
@@ -122,7 +130,9 @@ def test_where_each_host_is_is_a_table() -> None:
     [
         (STATUS, False, "it was cut off; to go on: orchestrator resume 12"),
         (replace(STATUS, standing=Standing.ENDED), False, "ended"),
-        (replace(STATUS, standing=Standing.STOPPED, why="p620 failed"), False, "stopped: p620"),
+        (replace(STATUS, standing=Standing.STOPPED, why="p620 failed"), True, "stopped: p620"),
+        (replace(STATUS, standing=Standing.STOPPED, why="p620 failed"), False, "it was cut off"),
+        (replace(STOPPED, why="p620 failed"), False, "stopped: p620 failed"),
         (replace(STATUS, standing=Standing.PAUSED, why="by me@sofa"), True, "paused: by me@sofa"),
         (
             replace(STATUS, standing=Standing.PAUSED, until=datetime.now(UTC) + timedelta(days=9)),
@@ -132,8 +142,10 @@ def test_where_each_host_is_is_a_table() -> None:
     ],
 )
 def test_how_it_stands_is_said(status: RolloutStatus, alive: bool, said: str) -> None:
-    """Above all whether it lives."""
+    """Above all whether it lives; and a script is told the same."""
     assert f"run 12: {said}" in _drawn(status, alive=alive)[1]
+    found = json.loads(_drawn(status, alive=alive, as_json=True)[0])
+    assert found["cut_off"] is ("cut off" in said)
 
 
 def test_as_json_it_has_all() -> None:
