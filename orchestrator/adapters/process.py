@@ -235,17 +235,18 @@ async def ensure_stopped(process: asyncio.subprocess.Process) -> None:
 
     A process of another user, such as what sudo started, may refuse the signals; it is left alone.
     """
+    clock = asyncio.get_running_loop().time
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not _signal_group(process.pid, number) and process.returncode is not None:
             break
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
-                # Not Process.wait(): it may wait for pipes that a grandchild holds open.
-                while process.returncode is None or (  # noqa: ASYNC110 (a group has no event)
-                    number is signal.SIGTERM and _signal_group(process.pid, 0)
-                ):
-                    await asyncio.sleep(0.01)
-                break
+        # Not asyncio.timeout(): where this task was cancelled, Python 3.11 takes it for that.
+        until = clock() + GRACE
+        # Not Process.wait(): it may wait for pipes that a grandchild holds open.
+        while clock() < until and (  # noqa: ASYNC110 (a group has no event)
+            process.returncode is None
+            or (number is signal.SIGTERM and _signal_group(process.pid, 0))
+        ):
+            await asyncio.sleep(0.01)
     with contextlib.suppress(PermissionError):
         # The pipes too: a grandchild in a session of its own may hold them open for ever.
         process._transport.close()  # type: ignore[attr-defined]

@@ -178,6 +178,27 @@ def test_cancellation_leaves_no_child(tmp_path: Path) -> None:
     assert all(is_gone(pid) for pid in pids(tmp_path, 2))
 
 
+def test_cancellation_kills_what_ignores_the_polite_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grace holds in a task that was cancelled too."""
+    monkeypatch.setattr(process, "GRACE", 0.2)
+
+    async def cancelled() -> None:
+        ready = asyncio.Event()
+        text = f"trap '' TERM; echo $$ > '{tmp_path}/pid1'; echo go >&2; while :; do sleep 1; done"
+        task = asyncio.create_task(
+            process.run(("sh", "-c", text), deadline=60, on_stderr=lambda _: ready.set())
+        )
+        await ready.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert is_gone(*pids(tmp_path, 1))
+
+
 @pytest.mark.parametrize("turns", range(12))
 def test_cancellation_while_starting_does_not_hang(turns: int, tmp_path: Path) -> None:
     """At whichever moment it comes, be the command there or not, it goes on and nothing is left."""
