@@ -88,14 +88,17 @@ class Boot:
         """
         until = began + self._work.host.deadlines.reboot
         silent: datetime | None = None
+        answers = False
         while (left := until - _now()) > 0:
             try:
-                await self._line.renew(min(left, self._work.host.deadlines.connect))
-                silent = None
+                if not answers:
+                    await self._line.renew(min(left, self._work.host.deadlines.connect))
+                silent, answers = None, False
                 if (await self._ask(self._line.executor)).boot_id != before.boot_id:
                     with contextlib.suppress(UnreachableError):
                         await on_host.settled(self._line.executor, max(left, SHORT_SECONDS))
                     return await self._line.ask(self._ask)
+                answers = True
             except StepError as error:
                 # Refused logins too: PAM lets few in until a boot has ended.
                 silent = silent or datetime.now()
