@@ -44,6 +44,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "update": ("update:update", "Move the flake's pins; commit what evaluates."),
         "learn": ("learn:learn", "Find out what hosts' evaluations read."),
     },
+    "Secrets": {
+        "secrets": ("secrets.group:secrets", "Prove and manage the secrets that hosts decrypt."),
+    },
     "Hosts and this machine": {
         "host": ("host:host", "Trust a host's key; log in."),
         "doctor": ("doctor:doctor", "Whether this machine has what it takes."),

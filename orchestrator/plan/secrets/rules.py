@@ -40,7 +40,8 @@ def _one(rule: Rule) -> Iterator[SecretFinding]:
             fix="name its recipients in secrets.nix",
         )
     for key, why in rule.unusable:
-        yield finding("RULES-KEY", rule.path, f"recipient {shortened(key)!r}: {why}")
+        which = f"its recipient {shortened(key)!r}" if key else "a recipient of it"
+        yield finding("RULES-KEY", rule.path, f"{which} {why}")
     twice = [
         key for key, times in Counter(one.text for one in rule.recipients).items() if times > 1
     ]

@@ -1,0 +1,109 @@
+"""Find out all that the checks of the secrets judge. No private key is needed, and no host."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.age import armor, examine
+from orchestrator.adapters.secrets import files, lock_file, repository, transaction
+from orchestrator.adapters.secrets import rules as rules_file
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.engine.secrets.hosts import by_key, keys_of_hosts, usable
+from orchestrator.engine.secrets.place import Place
+from orchestrator.model.host import Fleet
+from orchestrator.model.secrets.ciphertext import Ciphertext
+from orchestrator.model.secrets.repository import Repository
+from orchestrator.model.secrets.rules import Rules
+from orchestrator.model.secrets.use import SecretUse
+from orchestrator.plan.secrets.evidence import Evidence, Unreadable
+from orchestrator.plan.secrets.rules import leads_out
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known beside the repository of secrets.
+
+    Attributes:
+        fleet: ``None`` where the repository is no fleet of ours.
+        ssh: Tells the hosts' keys.
+        targets: The hosts whose secrets matter; empty means every one.
+        uses: What the hosts' configurations do with secrets, where that was evaluated.
+    """
+
+    fleet: Fleet | None = None
+    ssh: SshSettings = field(default_factory=SshSettings)
+    targets: tuple[str, ...] = ()
+    uses: tuple[SecretUse, ...] = ()
+
+
+async def gather(place: Place, context: Context) -> Evidence:
+    """Evaluate the rules once, then look at the files, git, and what was written down.
+
+    Raises:
+        UsageError: There is no Nix, or ``secrets.lock.json`` cannot be used.
+        RulesError: ``secrets.nix`` says nothing usable.
+        StepError: git refused, or a change of several files left a journal that cannot be read.
+    """
+    nix.require()
+    rules, keys = await asyncio.gather(
+        rules_file.evaluate(place.file, place.root), _keys_of_hosts(context)
+    )
+    found = await _repository(place, rules)
+    declared = {rule.path for rule in rules.rules}
+    users = context.fleet.users.values() if context.fleet else ()
+    return Evidence(
+        rules=rules,
+        files=read_files(place.root, sorted(declared)),
+        repository=found if place.in_git else None,
+        undeclared=tuple(path for path in found.secrets if path not in declared),
+        lock=lock_file.read_lock(str(place.root), place.beside(lock_file.NAME)),
+        uses=context.uses,
+        hosts=by_key(keys, (one for rule in rules.rules for one in rule.recipients)),
+        targets=frozenset(context.targets or keys),
+        known=(
+            *usable(key for texts in keys.values() for key in texts),
+            *usable(key for user in users for key in user.ssh_keys),
+        ),
+        pending=transaction.pending(place.root),
+    )
+
+
+async def _keys_of_hosts(context: Context) -> dict[str, tuple[str, ...]]:
+    return await keys_of_hosts(context.fleet, context.ssh) if context.fleet else {}
+
+
+async def _repository(place: Place, rules: Rules) -> Repository:
+    """What git knows; without git, only the ``.age`` files that are there."""
+    if not place.in_git:
+        there = (str(path.relative_to(place.root)) for path in place.file.parent.rglob("*.age"))
+        return Repository(secrets=tuple(sorted(there)))
+    paths = [rule.path for rule in rules.rules if not leads_out(rule.path)]
+    found = await repository.look(place.root, place.folder, list(dict.fromkeys(paths)))
+    there = (path for path in found.secrets if os.path.lexists(place.root / path))
+    return Repository(found.tracked, found.ignored, found.not_binary, tuple(there))
+
+
+def read_files(root: Path, paths: Sequence[str]) -> dict[str, Ciphertext | Unreadable]:
+    """Examine each file that is there, reading no more of it than that takes."""
+    found = {}
+    for path in paths:
+        if not leads_out(path) and (file := _read_file(str(root), path)) is not None:
+            found[path] = file
+    return found
+
+
+def _read_file(root: str, path: str) -> Ciphertext | Unreadable | None:
+    try:
+        content = files.read(root, path, examine.BINARY_PART)
+        if content is not None and not content.whole and armor.is_armored(content.data):
+            content = files.read(root, path, examine.ARMORED_PART)
+    except files.FileReadError as error:
+        return Unreadable(str(error))
+    if content is None:
+        return None
+    return examine.examine(path, content.data, content.size, content.last)

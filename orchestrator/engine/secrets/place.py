@@ -1,0 +1,63 @@
+"""Where a repository's secrets are: its ``secrets.nix``, and the repository itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.adapters.secrets import repository
+from orchestrator.errors import UsageError
+
+USUAL = ("secrets.nix", "secrets/secrets.nix")
+"""Where ``secrets.nix`` is looked for, in the fleet's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A repository of secrets.
+
+    Attributes:
+        file: The ``secrets.nix``; absolute.
+        root: The git work tree that it lies in, else its folder; absolute.
+        in_git: Whether there is a work tree.
+    """
+
+    file: Path
+    root: Path
+    in_git: bool
+
+    @property
+    def name(self) -> str:
+        """The ``secrets.nix``, relative to the root."""
+        return os.path.relpath(self.file, self.root)
+
+    @property
+    def folder(self) -> str:
+        """The folder that the names in ``secrets.nix`` start from, relative to the root."""
+        return os.path.relpath(self.file.parent, self.root)
+
+    def beside(self, name: str) -> str:
+        """The path of a file beside ``secrets.nix``, relative to the root."""
+        return os.path.normpath(os.path.join(self.folder, name))  # noqa: PTH118 (a name, no file)
+
+
+def find(root: Path) -> Path | None:
+    """Find a fleet's ``secrets.nix``; ``None`` where it has none."""
+    return next((root / name for name in USUAL if (root / name).is_file()), None)
+
+
+async def place_of(file: Path) -> Place:
+    """Find the repository of a ``secrets.nix``.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    if not file.is_file():
+        raise UsageError(
+            f"there is no {file}",
+            hint=f"it is looked for as {' and '.join(USUAL)}; name another with --rules FILE",
+        )
+    file = file.resolve()
+    root = await repository.root_of(file.parent)
+    return Place(file, root or file.parent, root is not None)

@@ -1,0 +1,38 @@
+"""Which secrets, and which findings, concern some hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from orchestrator.model.secrets.finding import SecretFinding
+from orchestrator.plan.secrets.evidence import Evidence
+
+
+def secrets_of(evidence: Evidence, host: str) -> frozenset[str]:
+    """The files that a host can read by their rules, or uses by its configuration."""
+    declared = {
+        rule.path
+        for rule in evidence.rules.rules
+        if any(host in evidence.hosts.get(one.text, ()) for one in rule.recipients)
+    }
+    used = {use.file for use in evidence.uses if use.host == host and use.in_repo}
+    return frozenset(declared | used)
+
+
+def without_secrets(evidence: Evidence, hosts: Iterable[str]) -> list[str]:
+    """The hosts of which no secret is known."""
+    return [host for host in hosts if not secrets_of(evidence, host)]
+
+
+def concerning(
+    findings: Iterable[SecretFinding], evidence: Evidence, hosts: Sequence[str]
+) -> tuple[SecretFinding, ...]:
+    """The findings that concern some hosts: those of their secrets, and of no secret at all."""
+    theirs = frozenset().union(*(secrets_of(evidence, host) for host in hosts))
+    others = {rule.path for rule in evidence.rules.rules} | set(evidence.undeclared)
+    others -= theirs
+    return tuple(
+        one
+        for one in findings
+        if one.path not in others and (one.host is None or one.host in hosts)
+    )

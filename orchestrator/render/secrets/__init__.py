@@ -1,0 +1,1 @@
+"""Secrets, drawn: what is wrong with them, who reads them."""
