@@ -54,13 +54,20 @@ def _row(run: PastRun) -> tuple[str, ...]:
     counts = Counter(outcome for _, outcome in run.hosts)
     return (
         str(run.number) if run.kept else f"*{run.number}",
-        f"{datetime.fromisoformat(run.started).astimezone():%Y-%m-%d %H:%M}",
+        _started(run),
         run.who,
         run.goal,
         _exit(run),
         ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())),
         "" if run.seconds is None else duration(run.seconds),
     )
+
+
+def _started(run: PastRun) -> str:
+    try:
+        return f"{datetime.fromisoformat(run.started).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):  # of a damaged file
+        return "unknown"
 
 
 def _exit(run: PastRun) -> str:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.adapters.state.history_file import DamagedHistoryError, HistoryError, HistoryFile
-from orchestrator.adapters.state.run_folders import RunFolders
+from orchestrator.adapters.state.run_folders import RunFolders, store_path
 from orchestrator.errors import UsageError
 from orchestrator.model.outcome import outcome_name
 from orchestrator.model.run import Before, HostResult, PastResult, PastRun, Report
-from orchestrator.model.store import OutPath
 
 T = TypeVar("T")
 
@@ -232,5 +231,5 @@ def _past(row: tuple[Any, ...], database: sqlite3.Connection) -> PastRun:
 
 
 def _result(outcome: str, *texts: str | None) -> PastResult:
-    out, *paths = (None if text is None else OutPath(text) for text in texts)
+    out, *paths = map(store_path, texts)
     return PastResult(outcome, out, Before(*paths) if any(paths) else None)

@@ -87,7 +87,7 @@ class HistoryFile:
                 f"the history {self.path} cannot be used: {error}",
                 hint="is the disk full, another process at it, or the file another user's?",
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise DamagedHistoryError(
                 f"the history {self.path} is damaged: {error}",
                 hint="the next deployment sets it aside and begins a new one",

@@ -62,7 +62,7 @@ class Links:
                 host: tuple(_sample(entry) for entry in entries)
                 for host, entries in found["hosts"].items()
             }
-        except (OSError, AttributeError, KeyError, TypeError, ValueError):
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, OverflowError):
             return {}
 
 

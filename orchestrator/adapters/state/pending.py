@@ -132,7 +132,7 @@ class PendingSystems:
             self._tell(f"what waits for {file.stem} cannot be read: {error}")
         except NewerError as error:
             self._tell(f"{file} is left alone: {error}")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             aside = file.with_suffix(f".damaged-{datetime.now():%Y%m%d-%H%M%S}")
             with contextlib.suppress(OSError):
                 file.rename(aside)

@@ -47,7 +47,7 @@ def from_json(entry: dict[str, Any], host: str) -> Pending:
 
     Raises:
         NewerError: It is of a newer format.
-        ValueError, KeyError, TypeError, AttributeError: It is damaged.
+        ValueError, OverflowError, KeyError, TypeError, AttributeError: It is damaged.
     """
     if int(entry["format"]) > FORMAT:
         raise NewerError(f"its format {entry['format']} is of a newer orchestrator")

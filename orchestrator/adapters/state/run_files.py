@@ -72,7 +72,7 @@ class RunFiles:
 
     def status(self) -> RolloutStatus | None:
         """Where the rollout is or was; ``None`` where nothing tells."""
-        with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError, OverflowError):
             return _status(self.read("rollout.json"))
         return None
 
@@ -150,10 +150,23 @@ def _status(found: dict[str, Any]) -> RolloutStatus:
         run=int(found["run"]),
         standing=Standing(found["standing"]),
         waves=tuple(
-            WaveStatus(str(wave["name"]), Standing(wave["standing"]), dict(wave["hosts"]))
+            WaveStatus(str(wave["name"]), Standing(wave["standing"]), _hosts(wave["hosts"]))
             for wave in found["waves"]
         ),
         why=found["why"],
-        until=datetime.fromisoformat(found["until"]) if found["until"] else None,
+        until=_time(found["until"]) if found["until"] else None,
         answered=found["answered"],
     )
+
+
+def _hosts(found: dict[str, Any]) -> dict[str, str]:
+    if not all(isinstance(at, str) for at in found.values()):
+        raise ValueError("a host is nowhere")
+    return found
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return time

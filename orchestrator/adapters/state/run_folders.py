@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -76,8 +77,8 @@ class RunFolders:
             who=str(began.get("who") or ""),
             revision=began.get("revision"),
             goal=str(began.get("title") or began.get("goal") or ""),
-            seconds=report.get("seconds"),
-            exit_code=report.get("exit_code"),
+            seconds=_number(report.get("seconds")),
+            exit_code=code if isinstance(code := report.get("exit_code"), int) else None,
             hosts=tuple(sorted((name, str(host.get("outcome"))) for name, host in hosts.items())),
             kept=False,
             alive="exit_code" not in report and RunFiles(self._folder / str(number)).is_alive(),
@@ -128,15 +129,20 @@ def _hosts(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _result(host: Mapping[str, Any]) -> PastResult:
     before = _fields(host.get("before"))
-    paths = [_path(before.get(key)) for key in ("running", "profile", "boot_default")]
+    paths = [store_path(before.get(key)) for key in ("running", "profile", "boot_default")]
     return PastResult(
         outcome=str(host.get("outcome")),
-        out_path=_path(host.get("out_path")),
+        out_path=store_path(host.get("out_path")),
         before=Before(*paths) if any(paths) else None,
     )
 
 
-def _path(text: object) -> OutPath | None:
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def store_path(text: object) -> OutPath | None:
+    """Read a path that was kept; ``None`` where it is none, or damaged."""
     with contextlib.suppress(ValueError):
         return OutPath.parse(str(text))
     return None

@@ -388,6 +388,26 @@ def test_a_folder_that_is_not_understood_tells_its_number(file: Path, text: str)
     assert all(result.before is None for result in History(file).results(1).values())
 
 
+@pytest.mark.parametrize("damage", ['"4"', "[]", "Infinity", "null"])
+def test_numbers_that_are_none_are_not_told(file: Path, damage: str) -> None:
+    """Of a report that a disk has damaged."""
+    folder = enter(file).folder
+    file.unlink()
+    (folder / "report.json").write_text(f'{{"seconds": {damage}, "exit_code": {damage}}}')
+    (run,) = recent(file)
+    assert (run.seconds, run.exit_code) == (None, None)
+
+
+def test_paths_that_are_none_are_not_told(file: Path) -> None:
+    """Of a database with a flipped bit that SQLite does not see: nobody is sent back to it."""
+    number = begin(file)
+    History(file).finish(report(number))
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE results SET before_running = '/nix/störe/x' WHERE host = 'p620'")
+    before = History(file).results(number)["p620"].before
+    assert before == replace(BEFORE, running=None)
+
+
 def test_two_runs_at_once_have_two_numbers(file: Path) -> None:
     """Even where both make the database."""
     with ThreadPoolExecutor(8) as pool:

@@ -139,6 +139,8 @@ def test_what_has_expired_goes_with_its_root(files: Files) -> None:
         {"goal": "fly"},
         {"format": None},
         {"tries": "many"},
+        {"tries": float("inf")},
+        {"expires": "0001-01-01T00:00:00+14:00"},
         {"skip_preflight": 3},
     ],
     ids=str,

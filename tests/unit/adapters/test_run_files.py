@@ -76,6 +76,25 @@ def test_what_is_written_is_read(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["control", "rollout.json"]
 
 
+@pytest.mark.parametrize(
+    ("written", "damaged"),
+    [
+        ('"run": 12', '"run": Infinity'),
+        ('"ready"', "7"),
+        ('"ready"', "null"),
+        ('"2024-05-06T00:00:00+00:00"', '"2024-05-06T00:00:00"'),
+    ],
+)
+def test_a_status_is_believed_whole_or_not_at_all(folder: Path, written: str, damaged: str) -> None:
+    """Nobody who draws it meets anything that it never has."""
+    files = RunFiles(folder)
+    files.write_status(STATUS)
+    file = folder / "rollout.json"
+    assert written in file.read_text()
+    file.write_text(file.read_text().replace(written, damaged))
+    assert files.status() is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 9}', '{"id": "1"}', "\udcff"])
 def test_damage_is_nothing(folder: Path, text: str) -> None:
     """And no crash, of the run or of who looks at it."""
@@ -83,6 +102,14 @@ def test_damage_is_nothing(folder: Path, text: str) -> None:
         (folder / name).write_text(text, errors="surrogateescape")
     assert RunFiles(folder).status() is None
     assert RunFiles(folder).order() is None
+
+
+def test_what_is_no_file_is_nothing(folder: Path) -> None:
+    """As where somebody made a folder of that name."""
+    for name in ("rollout.json", "control", "alive"):
+        (folder / name).mkdir()
+    files = RunFiles(folder)
+    assert (files.status(), files.order(), files.is_alive()) == (None, None, False)
 
 
 def test_a_run_is_alive_until_its_process_ends(folder: Path) -> None:

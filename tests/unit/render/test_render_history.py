@@ -44,6 +44,12 @@ def test_a_run_that_goes_on_was_not_cut_off() -> None:
     assert "cut off" not in table
 
 
+def test_a_time_that_is_none_is_not_known() -> None:
+    """Of a damaged file."""
+    for started in ("", "2024-13-01", "0001-01-01T00:00:00+14:00"):
+        assert "unknown" in drawn(replace(RUN, started=started))[0]
+
+
 def test_what_the_database_has_not_is_marked() -> None:
     """And what is wrong with it is told, on standard error: a script's JSON stays JSON."""
     table, words = drawn(RUN, replace(RUN, number=11, kept=False), notice="it is locked")
