@@ -22,6 +22,7 @@ from orchestrator.engine.evaluating.learn_lock import stop_learning
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout.run import RolloutRun, divide
+from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted
@@ -100,6 +101,7 @@ async def deploy(
         token=token,
         copies=Copies(setup.state),
         rollout=led.rollout,
+        secrets=SecretsOfRun(setup),
     )
     names = tuple(host.name for host in hosts)
     emit(RunStarted(run, request.goal, names, request.plan_only, waves))

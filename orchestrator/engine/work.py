@@ -18,6 +18,7 @@ from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.place import Place
+from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
@@ -28,6 +29,7 @@ from orchestrator.model.run import Before, DeployRequest, Run
 if TYPE_CHECKING:
     from orchestrator.adapters.copy.closure import Lacking
     from orchestrator.engine.rollout.rollout import Rollout
+    from orchestrator.model.secrets.host import HostSecrets
 
 STDERR_LINES = 20
 """How many of a command's last lines a person is shown; the log has them all."""
@@ -54,6 +56,7 @@ class Session:
     token: str
     copies: Copies
     rollout: Rollout
+    secrets: SecretsOfRun
 
 
 class HostWork:
@@ -65,6 +68,7 @@ class HostWork:
         before: What the host was before it began to be changed.
         ended: The host's outcome, as soon as it was changed: no interruption makes that undone.
         lacks: What is to be copied to it, once that was asked.
+        secrets: What its configuration says of them, once that was evaluated.
         place: Among the hosts that are under way.
         seconds: How long it took; 0 before its end.
     """
@@ -77,6 +81,7 @@ class HostWork:
         self.before: Before | None = None
         self.ended: Outcome | None = None
         self.lacks: Lacking | None = None
+        self.secrets: HostSecrets | None = None
         self.place = Place()
         self.seconds = 0.0
 

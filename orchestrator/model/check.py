@@ -18,3 +18,4 @@ class Check(Enum):
     CLOCK = "clock"
     ACTIVATION = "activation"
     INHIBITORS = "inhibitors"
+    SECRETS = "secrets"

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from orchestrator.model.check import Check
 from orchestrator.model.preflight import Facts, Shortfall, Wanted
 from orchestrator.plan import room
 
-_LESS = frozenset({Check.CLOCK, Check.INHIBITORS})
-"""Checks that an emergency is told of, and not kept up by: the deployment works without."""
+_LESS = frozenset({Check.CLOCK, Check.INHIBITORS, Check.SECRETS})
+"""Checks that an emergency is told of, and not kept up by: the deployment works without, or may."""
 
 
-def examine(facts: Facts, wanted: Wanted) -> tuple[Shortfall, ...]:
+def examine(
+    facts: Facts, wanted: Wanted, others: Iterable[Shortfall] = ()
+) -> tuple[Shortfall, ...]:
     """Hold a host's answer against what a deployment takes.
 
     Args:
         facts: The answer.
         wanted: What it takes.
+        others: What was found wanting otherwise.
 
     Returns:
         All that is wanting. What could not be read, what a person skipped, and in an emergency
         what would not make it fail, does not refuse.
     """
-    found = [one for check in _CHECKS for one in check(facts, wanted)]
+    found = [*(one for check in _CHECKS for one in check(facts, wanted)), *others]
     return tuple(replace(one, refuses=_refuses(one, wanted)) for one in found)
 
 

@@ -16,6 +16,7 @@ from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.lock import held, refuse_if_taken
 from orchestrator.engine.changing.preflight import foresee, preflight
 from orchestrator.engine.changing.reboot import reboot
+from orchestrator.engine.changing.secrets import opens_them
 from orchestrator.engine.changing.switching import live_or_booted, told
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.delivering.delivery import build, deliver
@@ -87,6 +88,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
             return unchanged
         warnings = await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
+        warnings += await opens_them(work, line)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
             going = await live_or_booted(work, plan, line)

@@ -10,6 +10,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight import Answer, ask_facts
 from orchestrator.adapters.state.machines import Machines
 from orchestrator.engine.changing.line import Line
+from orchestrator.engine.changing.secrets import wanting
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.check import Check
@@ -66,6 +67,7 @@ async def _look(
     sent = time.time()
     answer = await ask_facts(executor, out, closure, boots=request.reboots)
     came = time.time()
+    others = await wanting(work, executor)
     wanted = Wanted(
         machine_id=state.machine_id,
         seen=_machines(work).seen(work.host.name),
@@ -80,7 +82,7 @@ async def _look(
         emergency=request.emergency is not None,
         skipped=frozenset(check for check in Check if check.value in request.skip_preflight),
     )
-    return examine(answer.facts, wanted)
+    return examine(answer.facts, wanted, others)
 
 
 async def _closure(out: OutPath) -> list[str]:
@@ -136,7 +138,8 @@ def _remedy(found: Shortfall, executor: Executor) -> str:
 def _warnings(work: HostWork, found: tuple[Shortfall, ...]) -> tuple[str, ...]:
     """Tell now what was skipped, and what else does not refuse."""
     skipped = work.session.request.skip_preflight
-    idle = set(skipped) - {one.check.value for one in found}
+    # Secrets are looked at once more, when the host has them.
+    idle = set(skipped) - {one.check.value for one in found} - {Check.SECRETS.value}
     warnings = (
         *(_warning(one, skipped) for one in found),
         *(f"preflight: {name} was skipped, and would have passed" for name in sorted(idle)),

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.adapters import memory, nix, process
 from orchestrator.adapters.nix import Flake, OutOfMemoryError
@@ -32,6 +33,9 @@ from orchestrator.plan.memory import (
     may_start,
     to_stop,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.model.secrets.host import HostSecrets
 
 INTERVAL = 0.1
 """Seconds between two looks at what is taken."""
@@ -132,6 +136,25 @@ class Evaluations:
                 )
         self._learn(job.peak)
         return evaluated
+
+    async def secrets(self, asker: Asker) -> HostSecrets:
+        """Evaluate what a host's configuration says of its secrets, when there is room.
+
+        Raises:
+            StepError: The configuration does not evaluate, or not within the memory there is.
+        """
+        from orchestrator.adapters import nix_secrets
+
+        job, host = _Job(asker), asker.host
+        async with self._place(job), self._watched(job):
+            return await nix_secrets.evaluate(
+                self._flake,
+                host.attr,
+                host.name,
+                deadline=host.deadlines.evaluate,
+                env=self._environment(job),
+                on_start=job.started,
+            )
 
     @contextlib.asynccontextmanager
     async def _place(self, job: _Job) -> AsyncIterator[None]:

@@ -37,6 +37,7 @@ from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout.rollout import Rollout
+from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
 from orchestrator.errors import StepError, UnreachableError
@@ -330,6 +331,7 @@ class Bench:
             token="7-abcd",
             copies=Copies(self.folder),
             rollout=Rollout(),
+            secrets=SecretsOfRun(setup),
         )
         outcome = await deploy_host(HostWork(session, host))
         assert self.host.connections == 0, "every connection is closed at the end"

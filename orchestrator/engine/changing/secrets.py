@@ -1,0 +1,85 @@
+"""A host's secrets: proved before anything is copied to it, and opened there before the switch."""
+
+from __future__ import annotations
+
+from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.secrets import ask_identities, try_to_open
+from orchestrator.adapters.secrets.rules import RulesError
+from orchestrator.engine.changing.line import Line
+from orchestrator.engine.work import HostWork
+from orchestrator.errors import OrchestratorError, RefusedError, StepError
+from orchestrator.model.check import Check
+from orchestrator.model.event import Phase
+from orchestrator.model.preflight import Shortfall
+from orchestrator.model.secrets.host import HostSecrets
+from orchestrator.plan.secrets.deploying import before_the_copy, shortfalls
+from orchestrator.plan.secrets.host import opened
+from orchestrator.plan.secrets.severity import finding
+
+
+async def wanting(work: HostWork, executor: Executor) -> tuple[Shortfall, ...]:
+    """Find what is wrong with a host's secrets; a fleet without ``secrets.nix`` has none.
+
+    The configuration of today says nothing of a system that was given: nothing is told of one.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not answer to the end.
+    """
+    file = work.session.secrets.file
+    if file is None or work.host.name in work.session.request.systems:
+        return ()
+    try:
+        secrets = await work.session.evaluations.secrets(work)
+        if not secrets.uses:
+            return ()
+        work.secrets = secrets
+        evidence = await work.session.secrets.evidence(file)
+    except RulesError as error:
+        return tuple(shortfalls([finding("RULES-EVAL", file.name, error.message)]))
+    except OrchestratorError as error:
+        text = f"its secrets were not checked: {error.message}"
+        return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
+    identities = await ask_identities(executor, secrets.identity_paths)
+    return tuple(shortfalls(tuple(before_the_copy(evidence, secrets, identities))))
+
+
+async def opens_them(work: HostWork, line: Line) -> tuple[str, ...]:
+    """Have a host that has its new system open the secrets of it, for nothing.
+
+    Returns:
+        What a person should know nevertheless.
+
+    Raises:
+        RefusedError: It cannot, and nobody said that it does not matter.
+        StepError: The host did not answer to the end.
+    """
+    secrets = work.secrets
+    if secrets is None or secrets.program is None or not any(secrets.sources):
+        return ()
+    with work.step(Phase.PREFLIGHT):
+        work.doing("its secrets are opened for trial")
+        found = await line.ask(lambda executor: _try(executor, secrets))
+        past = Check.SECRETS.value in work.session.request.skip_preflight
+        if found and not past and work.session.request.emergency is None:
+            raise _refusal(found)
+    warnings = tuple(f"preflight: {one.check.value}: {one.text}" for one in found)
+    for text in warnings:
+        work.notice(text, warning=True)
+    return warnings
+
+
+async def _try(executor: Executor, secrets: HostSecrets) -> tuple[Shortfall, ...]:
+    assert secrets.program is not None
+    files = [source for source in secrets.sources if source is not None]
+    trials = await try_to_open(executor, secrets.program, secrets.identity_paths, files)
+    return tuple(shortfalls(tuple(opened(secrets, trials))))
+
+
+def _refusal(found: tuple[Shortfall, ...]) -> StepError:
+    past = f"to deploy nevertheless, which is recorded: --skip-preflight {Check.SECRETS.value}"
+    return RefusedError(
+        "; ".join(f"{one.check.value}: {one.text}" for one in found),
+        hint="\n".join((*(one.remedy for one in found), past)),
+        checks=(Check.SECRETS.value,),
+    )
