@@ -99,7 +99,11 @@ async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
     entry = _entry(work, plan.target, absence.error.message)
     pending = pending_of(work)
     pending.put(entry)
-    await _keep(work, pending, plan.target)
+    try:
+        await _keep(work, pending, plan.target)
+    except BaseException:  # an interruption too: what is not told to wait does not
+        pending.drop(entry)
+        raise
     until = f"{entry.expires.astimezone():%Y-%m-%d %H:%M}"
     return Deferred(f"{reason}; its system waits for it until {until}", plan.target.out)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Absent, BuildOn, BuildSite
-from orchestrator.model.outcome import Deferred, Deployed, Failed, RolledBack, Unchanged
+from orchestrator.model.outcome import Deferred, Deployed, Failed, RolledBack, Skipped, Unchanged
 from orchestrator.model.pending import Pending
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
@@ -206,6 +208,27 @@ def test_what_is_built_on_the_absent_host_itself_waits_unbuilt(
     assert isinstance(outcome, Deferred)
     assert kept == [evaluated(NEW).drv]
     assert bench.delivered == []
+
+
+@pytest.mark.parametrize("how", ["fails", "is interrupted"])
+def test_what_could_not_be_kept_does_not_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Nobody is told that a host failed or was skipped, and finds it deployed the next day."""
+
+    async def keep(_: object, root: Path) -> bool:
+        if "pending" not in root.parts:
+            return True
+        if how == "fails":
+            raise StepError("no space left on device")
+        bench.interrupt.wish()
+        await asyncio.sleep(1)
+        return True
+
+    monkeypatch.setattr("orchestrator.adapters.nix_build.keep", keep)
+    bench.host.reachable = False
+    assert isinstance(bench.deploy(**DEFER), Failed if how == "fails" else Skipped)
+    assert waits(bench) is None
 
 
 def test_a_later_deferral_takes_its_place(bench: Bench) -> None:
