@@ -18,6 +18,10 @@ _FILE = "request.json"
 _DEPLOYMENT = "deployment"
 
 
+class NoDeploymentError(UsageError):
+    """A run was none of the fleet's deployments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A run's request, with the waves that it went.
@@ -46,7 +50,8 @@ def kept(folder: Path) -> Kept:
     """Read what a run was asked for.
 
     Raises:
-        UsageError: It was no deployment from the fleet, or what it was is not known.
+        NoDeploymentError: It was no deployment from the fleet, or kept nothing.
+        UsageError: What it kept cannot be read.
     """
     number = folder.name
     try:
@@ -61,11 +66,11 @@ def kept(folder: Path) -> Kept:
         case "catch-up":
             hint = "what still waits is delivered by: orchestrator catch-up"
         case _:
-            raise UsageError(
+            raise NoDeploymentError(
                 f"what run {number} was asked for is not known: it kept nothing of it",
                 hint="give the command again: hosts that are at their target are left alone",
             )
-    raise UsageError(f"run {number} was a {found['kind']}, no deployment", hint=hint)
+    raise NoDeploymentError(f"run {number} was a {found['kind']}, no deployment", hint=hint)
 
 
 def _kind(request: DeployRequest) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.adapters.state.history import History
-from orchestrator.adapters.state.request_file import kept
+from orchestrator.adapters.state.request_file import NoDeploymentError, kept
 from orchestrator.adapters.state.run_folders import RunFolders
 from orchestrator.engine.rollout.order import Runs
 from orchestrator.engine.setup import Setup
@@ -85,7 +85,7 @@ def _last_deployment(setup: Setup) -> int:
         try:
             if kept(runs.files(number).folder).request.goal.changes_host:
                 return number
-        except UsageError:
+        except NoDeploymentError:
             continue
     raise UsageError("there was no deployment of this fleet on this machine yet")
 

@@ -130,6 +130,14 @@ def test_of_a_run_that_was_cut_off_its_own_file_tells(setup: Setup) -> None:
     assert failed_in(setup, None) == (run.number, ("h2", "h3", "h5"))
 
 
+def test_a_last_deployment_that_cannot_be_read_is_not_gone_past(setup: Setup) -> None:
+    """An older run's failures are not what is meant."""
+    end(setup, past(setup), ENDS)
+    (Path(past(setup).folder) / "request.json").write_text("{")
+    with pytest.raises(UsageError, match="run 2 was asked for cannot be read"):
+        failed_in(setup, None)
+
+
 def test_the_last_deployment_is_meant(setup: Setup) -> None:
     """No build, no rollback, no run that kept nothing."""
     run = past(setup)
