@@ -108,7 +108,11 @@ def _way(
     from orchestrator.engine.changing.rollback import before_run
 
     if number is not None:
-        return before_run(setup, number, selectors)
+        way, hosts, gone = before_run(setup, number, selectors)
+        if gone:
+            names = ", ".join(gone)
+            click.echo(f"left out, as the fleet does not have them any more: {names}", err=True)
+        return way, hosts
     if to is not None:
         return to, (one_host(setup.fleet, *selectors).name,)
     return BeforeLast(), selectors

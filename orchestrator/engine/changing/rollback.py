@@ -35,7 +35,9 @@ Hosts = tuple[str, ...]
 """Selectors."""
 
 
-def before_run(setup: Setup, number: int, named: tuple[str, ...]) -> tuple[BeforeRun, Hosts]:
+def before_run(
+    setup: Setup, number: int, named: tuple[str, ...]
+) -> tuple[BeforeRun, Hosts, tuple[str, ...]]:
     """Find what hosts ran before a run.
 
     Args:
@@ -44,24 +46,27 @@ def before_run(setup: Setup, number: int, named: tuple[str, ...]) -> tuple[Befor
         named: Selectors of the hosts that go back; none means all that it began to change.
 
     Returns:
-        The way back, and selectors of who goes it.
+        The way back, selectors of who goes it, and hosts that the fleet does not have any more.
 
     Raises:
         UsageError: There is no such run, or it changed no host that is in the fleet.
     """
     history = History(setup.state / "history.db")
     run = history.run(number)
-    systems = {
+    changed = {
         host: result.before.running
         for host, result in history.results(number).items()
-        if host in setup.fleet.hosts and result.before and result.before.running
+        if result.before and result.before.running
     }
+    systems = {host: ran for host, ran in changed.items() if host in setup.fleet.hosts}
+    gone = tuple(host for host in changed if host not in systems)
     if not named and not systems:
         raise UsageError(
             f"run {number} changed no host of this fleet, as far as is known",
             hint=_which_else(run),
         )
-    return BeforeRun(number, run.who, systems), named or tuple(systems)
+    way = BeforeRun(number, run.who, systems)
+    return (way, named, ()) if named else (way, tuple(systems), gone)
 
 
 def _which_else(run: PastRun) -> str | None:

@@ -234,10 +234,10 @@ def setup(tmp_path: Path) -> Setup:
 
 
 def test_the_hosts_that_a_run_changed_go_back(setup: Setup) -> None:
-    """Of those that are still in the fleet; or those that are named."""
+    """Of those that are still in the fleet, and who is not is told; or those that are named."""
     way = BeforeRun(1, "me@here", {"p620": OLD})
-    assert before_run(setup, 1, ()) == (way, ("p620",))
-    assert before_run(setup, 1, ("tag:portable",)) == (way, ("tag:portable",))
+    assert before_run(setup, 1, ()) == (way, ("p620",), ("sold",))
+    assert before_run(setup, 1, ("tag:portable",)) == (way, ("tag:portable",), ())
 
 
 def test_a_run_that_was_cut_off_changed_what_hosts_say(setup: Setup) -> None:
@@ -245,4 +245,4 @@ def test_a_run_that_was_cut_off_changed_what_hosts_say(setup: Setup) -> None:
     with pytest.raises(UsageError, match="run 2 changed no host") as raised:
         before_run(setup, 2, ())
     assert "name the hosts" in str(raised.value.hint)
-    assert before_run(setup, 2, ("p620",)) == (BeforeRun(2, "me@here", {}), ("p620",))
+    assert before_run(setup, 2, ("p620",)) == (BeforeRun(2, "me@here", {}), ("p620",), ())
