@@ -29,7 +29,7 @@ class Machines:
             at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
         except (OSError, ValueError, OverflowError):
             return None
-        return Seen(machine_id, at) if machine_id else None
+        return Seen(machine_id, at) if machine_id.isalnum() else None  # a power cut leaves NULs
 
     def remember(self, host: str, machine_id: str) -> None:
         """Take down which machine answers; where that cannot be written, nothing is known later."""

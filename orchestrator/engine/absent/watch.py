@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.service_manager import notify, signs_of_life
@@ -155,10 +156,9 @@ def only_one(state: Path) -> Iterator[None]:
     """Be the one process that watches a fleet from this machine; the lock ends with the process.
 
     Raises:
-        OrchestratorError: Another one does.
+        OrchestratorError: Another one does, or that cannot be found out.
     """
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / _FILE).open("a+") as file:
+    with _lock_file(state) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -167,7 +167,18 @@ def only_one(state: Path) -> Iterator[None]:
                 f"another process ({file.read() or 'unknown'}) watches this fleet already",
                 hint="one is enough: `orchestrator catch-up` tries at once",
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk: only its number is not told then
+            file.truncate(0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
+
+
+def _lock_file(state: Path) -> TextIO:
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (state / _FILE).open("a+", errors="replace")
+    except OSError as error:
+        raise OrchestratorError(
+            f"whether another process watches this fleet cannot be found out: {error}",
+            hint="is the disk full, or the folder another user's?",
+        ) from error

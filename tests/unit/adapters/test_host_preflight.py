@@ -306,8 +306,9 @@ def test_machines_are_remembered_by_host(tmp_path: Path) -> None:
     seen = machines.seen("p620")
     assert seen is not None
     assert seen.machine_id == "b"
-    (tmp_path / "machines/p620").write_bytes(b"\xff\xfe")
-    assert machines.seen("p620") is None
+    for damage in (b"\xff\xfe", bytes(33), b""):
+        (tmp_path / "machines/p620").write_bytes(damage)
+        assert machines.seen("p620") is None
     (tmp_path / "file").touch()
     Machines(tmp_path / "file").remember("p620", "a")
     assert Machines(tmp_path / "file").seen("p620") is None

@@ -237,6 +237,13 @@ def test_two_do_not_watch_one_fleet(service: Service, tmp_path: Path) -> None:
     service.run(lambda: True)
 
 
+def test_a_lock_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    """An error for a person, not a crash."""
+    (tmp_path / "watch.lock").mkdir()
+    with pytest.raises(OrchestratorError, match="cannot be found out"), only_one(tmp_path):
+        pass
+
+
 def test_systemd_is_told(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ready, how many wait, and the end."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
