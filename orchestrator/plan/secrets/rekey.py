@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.model.secrets.ciphertext import Header, Stanza
+from orchestrator.model.secrets.ciphertext import Ciphertext, Header, Stanza
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.model.secrets.lock import LockEntry, fingerprint
 from orchestrator.model.secrets.matching import is_for, is_grease, is_passphrase
@@ -52,13 +52,21 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
     known = known_recipients(evidence)
     for rule in evidence.rules.rules:
         file = evidence.ciphertext(rule.path)
-        if file is None or file.header is None or file.fault is not None or rule.error is not None:
+        header = file and _judged(rule, file)
+        if header is None:
             continue
-        if any(map(is_passphrase, file.header.stanzas)):
-            continue
-        found = readers(rule, file.header, evidence.lock.get(rule.path), known)
+        found = readers(rule, header, evidence.lock.get(rule.path), known)
         yield from _missing(evidence, rule, found.missing)
         yield from _others(evidence, rule, found)
+
+
+def _judged(rule: Rule, file: Ciphertext) -> Header | None:
+    """The header, where the rule says who is to read the file, and the file is sound and for keys."""
+    if rule.error is not None or not rule.recipients or file.fault is not None:
+        return None
+    if file.header and any(map(is_passphrase, file.header.stanzas)):
+        return None
+    return file.header
 
 
 def known_recipients(evidence: Evidence) -> tuple[Recipient, ...]:
