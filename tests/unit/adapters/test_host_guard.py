@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -377,6 +378,25 @@ def test_a_system_that_cannot_be_switched_to_is_left_alone(
     assert machine.systems == (OLD, OLD, OLD)
     assert machine.state.attempt is None
     assert machine.left() == []
+
+
+def test_a_start_that_is_slow_is_not_said_to_have_come_to_nothing(machine: Machine) -> None:
+    """A disk may take minutes to write down what it begins with: whoever asks is told nothing."""
+    go = machine.root / "go"
+    machine.write("bin/sync", f"#!/bin/sh\nwhile [ ! -e {go} ]; do sleep 0.05; done\n")
+    beginning = threading.Thread(target=machine.start)
+    beginning.start()
+    while not list(machine.root.glob("run/orchestrator/asked-*")):
+        time.sleep(0.01)
+    with pytest.raises(StepError, match="its start is at work"):
+        asyncio.run(verbs.await_(machine.executor, "t-0", RECORDED, 0))
+    with pytest.raises(StepError, match="its start is at work"):
+        asyncio.run(verbs.back(machine.executor, "t-0", "no"))
+    go.touch()
+    beginning.join()
+    asyncio.run(verbs.back(machine.executor, "t-0", "no"))
+    machine.until(machine.attempts[0], RETURNED)
+    assert machine.systems == (OLD, OLD, OLD)
 
 
 def test_it_takes_no_word_for_a_command(machine: Machine) -> None:

@@ -123,6 +123,7 @@ await() {
     [ "$now" -lt "$end" ] || break
     sleep 0.05
   done
+  known "$1"
   tell "$1" "$4"
 }
 
@@ -131,14 +132,19 @@ await() {
 never() {
   mkdir -p -m 0700 "$run"
   mkdir -m 0700 "$run/asked-$1" 2> /dev/null && return
+  load && in_flight && [ "$token" != "$1" ] && return
   alone -n || return
   exec 9>&-
   ! is_ours "$1"
 }
 
+# Say nothing of an attempt whose start is at work: it may be slow, and begin yet. $1 token
+known() { is_ours "$1" || never "$1" || is_ours "$1" || refuse "its start is at work"; }
+
 # Say a word to the guard, and wait a moment for what it makes of it. What comes before its time is not
 # kept for later. $1 token  $2 the word  $3 more
 ask() {
+  known "$1"
   if is_ours "$1" && hears "$2" && printf '%s\n' "${3-}" | put "$asked/$2"; then
     before=$state tries=0
     while [ "$state" = "$before" ] && [ $tries -lt 100 ]; do
