@@ -380,6 +380,15 @@ def test_a_system_that_cannot_be_switched_to_is_left_alone(
     assert machine.left() == []
 
 
+def test_a_boot_default_that_was_collected_is_nothing_to_go_back_to(machine: Machine) -> None:
+    """Garbage collection keeps no system for a boot loader's sake."""
+    gone = OutPath("/nix/store/gggggggggggggggggggggggggggggggg-nixos-system-p620")
+    machine.write("boot/loader/entries/a.conf", f"options init={machine.root}{gone}/init\n")
+    with pytest.raises(StepError, match=f"the boot default {gone} is gone"):
+        machine.start()
+    assert machine.state.attempt is None
+
+
 def test_a_start_that_is_slow_is_not_said_to_have_come_to_nothing(machine: Machine) -> None:
     """A disk may take minutes to write down what it begins with: whoever asks is told nothing."""
     go = machine.root / "go"

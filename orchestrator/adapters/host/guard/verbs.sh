@@ -50,6 +50,8 @@ begin_or_say_why() {
 can_switch() {
   [ -z "$1" ] || [ -x "$1/bin/switch-to-configuration" ] && return
   why="$1 has no bin/switch-to-configuration (system.switch.enable)"
+  [ -e "$1" ] || why="the boot default $1 is gone; this makes what runs the boot default:
+/run/current-system/bin/switch-to-configuration boot"
   return 1
 }
 
