@@ -52,7 +52,7 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
     known = known_recipients(evidence)
     for rule in evidence.rules.rules:
         file = evidence.ciphertext(rule.path)
-        header = file and _judged(rule, file)
+        header = _judged(rule, file) if file else None
         if header is None:
             continue
         found = readers(rule, header, evidence.lock.get(rule.path), known)
@@ -61,7 +61,7 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
 
 
 def _judged(rule: Rule, file: Ciphertext) -> Header | None:
-    """The header, where the rule says who is to read the file, and the file is sound and for keys."""
+    """The header of a sound file that is for keys, where the rule says whose."""
     if rule.error is not None or not rule.recipients or file.fault is not None:
         return None
     if file.header and any(map(is_passphrase, file.header.stanzas)):

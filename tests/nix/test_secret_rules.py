@@ -1,0 +1,197 @@
+"""secrets.nix, evaluated by a real Nix: what it may be, and what it may try."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+from secret_fleet import ed25519_key
+
+from orchestrator.adapters.secrets.rules import RulesError, evaluate
+from orchestrator.errors import StepError
+from orchestrator.model.secrets.rules import Rule
+
+pytestmark = pytest.mark.usefixtures("nix")
+KEY = ed25519_key()
+
+
+def rules(root: Path, text: str, file: str = "secrets.nix", **limits: float) -> dict[str, Rule]:
+    """Write a ``secrets.nix`` and evaluate it; its rules by their paths."""
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.replace("KEY", f'"{KEY}"'))
+    found = asyncio.run(evaluate(path, root, **limits))  # type: ignore[arg-type]
+    assert found.file == str(path)
+    return {rule.path: rule for rule in found.rules}
+
+
+def refused(root: Path, text: str, **limits: float) -> str:
+    """Give what is said of a ``secrets.nix`` that says nothing usable."""
+    with pytest.raises(StepError) as caught:
+        rules(root, text, **limits)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{ "a.age".publicKeys = [ KEY ]; }',
+        'let a = KEY; in { "a.age" = { publicKeys = [ a ]; armor = false; }; }',
+        '{ ... }: { "a.age".publicKeys = [ KEY ]; }',
+        '{ key ? KEY }: { "a.age".publicKeys = [ key ]; }',
+        'builtins.listToAttrs [ { name = "a.age"; value.publicKeys = [ KEY ]; } ]',
+        'with { k = [ KEY ]; }; rec { "a.age".publicKeys = k ++ [ ]; }',
+        '{ "a.age" = { publicKeys = [ (builtins.readFile ./a.pub) ]; owner = "who"; }; }',
+        "import ./sub/other.nix",
+        '{ "./a.age".publicKeys = [ KEY ]; }',
+    ],
+)
+def test_rules_may_be_written_in_every_way(tmp_path: Path, text: str) -> None:
+    """What Nix makes of the file counts, and not how it is written."""
+    (tmp_path / "a.pub").write_text(KEY)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/other.nix").write_text(f'{{ "a.age".publicKeys = [ "{KEY}" ]; }}')
+    found = rules(tmp_path, text)
+    assert [one.text for one in found["a.age"].recipients] == [KEY]
+    assert found["a.age"].error is None
+
+
+def test_names_start_from_the_files_folder(tmp_path: Path) -> None:
+    """A rule's path is relative to the repository, wherever the file is in it."""
+    found = rules(tmp_path, '{ "db/a.age".publicKeys = [ ]; }', "deep/er/secrets.nix")
+    assert list(found) == ["deep/er/db/a.age"]
+
+
+def test_a_repositorys_path_may_have_any_characters(tmp_path: Path) -> None:
+    """Spaces, quotes, ``=``, ``${}``: none of it is spliced into Nix."""
+    root = tmp_path / "a b'\"=c${x}"
+    assert list(rules(root, '{ "a.age".publicKeys = [ KEY ]; }')) == ["a.age"]
+
+
+def test_names_may_have_any_characters(tmp_path: Path) -> None:
+    """They arrive as Nix has them."""
+    names = ["a b.age", 'it\'s \\"quoted\\".age', "\\${x}.age", "-rf.age", "ä→.age", "a\\nb.age"]
+    found = rules(
+        tmp_path, "{" + "".join(f'"{name}".publicKeys = [ KEY ];' for name in names) + "}"
+    )
+    assert set(found) == {
+        *("a b.age", 'it\'s "quoted".age', "${x}.age", "-rf.age", "ä→.age", "a\nb.age")
+    }
+
+
+@pytest.mark.parametrize("name", ["/etc/shadow", "../out.age", "a/../../out.age"])
+def test_a_name_that_leads_out_is_kept_for_the_check(tmp_path: Path, name: str) -> None:
+    """It is not tidied into something harmless."""
+    assert list(rules(tmp_path, f'{{ "{name}".publicKeys = [ KEY ]; }}')) == [name]
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        ('throw "not yet"', "its entry throws an error"),
+        ('{ publicKeys = [ (throw "no") ]; }', "its entry throws an error"),
+        ("assert false; { }", "its entry throws an error"),
+        ("3", "its entry is an integer, not a set"),
+        ("{ }", "its entry has no publicKeys"),
+        ("{ publicKeys = KEY; }", "its publicKeys is a string, not a list"),
+        ("{ publicKeys = [ KEY ]; armor = 1; }", "its armor is an integer, neither true nor false"),
+        (
+            "{ publicKeys = builtins.genList (_: KEY) 5000; }",
+            "its publicKeys has 5000 keys, more than are read",
+        ),
+    ],
+)
+def test_an_entrys_mistake_stays_in_the_entry(tmp_path: Path, entry: str, error: str) -> None:
+    """The others are read all the same."""
+    found = rules(tmp_path, f'{{ "a.age" = {entry}; "b.age".publicKeys = [ KEY ]; }}')
+    assert found["a.age"].error == error
+    assert found["b.age"].error is None
+    assert len(found["b.age"].recipients) == 1
+
+
+def test_what_is_no_key_is_told_one_by_one(tmp_path: Path) -> None:
+    """Values of other types, and a text of a megabyte, beside a key that is good."""
+    big = 'builtins.concatStringsSep "" (builtins.genList (_: "0123456789") 100000)'
+    keys = f"[ 1 null ./x {{ }} [ ] true (x: x) ({big}) KEY ]"
+    rule = rules(tmp_path, f'{{ "a.age".publicKeys = {keys}; }}')["a.age"]
+    assert [why for _, why in rule.unusable] == [
+        *(
+            f"is {what}, not a string"
+            for what in ("an integer", "null", "a path", "a set", "a list")
+        ),
+        *(f"is {what}, not a string" for what in ("a boolean", "a function")),
+        "has 1000000 characters, which no key has",
+    ]
+    assert len(rule.recipients) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "syntax error"),
+        ("{ broken", "syntax error"),
+        ("[ ]", "is a list, not a set of rules"),
+        ("{ a }: { }", "called without required argument 'a'"),
+        ('abort "enough"', "enough"),
+        ("let x = x; in x", "infinite recursion"),
+        ("let f = n: f (n + 1) + 1; in f 0", "stack overflow"),
+        ("import /etc/passwd", "forbidden"),
+        ("import ../outside.nix", "forbidden"),
+        ("import ./link.nix", "forbidden"),
+        ('{ "a.age".publicKeys = [ (builtins.readFile /etc/hostname) ]; }', "forbidden"),
+        ('builtins.fetchurl "http://127.0.0.1:1/"', "forbidden"),
+        ('import (derivation { name = "x"; system = "x"; builder = "x"; })', "disabled|not valid"),
+        ('builtins.exec [ "true" ]', "exec"),
+        ("import ./none.nix", "does not exist"),
+    ],
+)
+def test_what_says_nothing_usable_is_refused_with_nixs_reason(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    """Nothing outside the repository is read, nothing is fetched, built or run."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    (tmp_path / "outside.nix").write_text("{ }")
+    (root / "link.nix").symlink_to("../outside.nix")
+    with pytest.raises(RulesError, match=why):
+        rules(root, text)
+
+
+def test_what_nix_printed_before_it_failed_does_not_count(tmp_path: Path) -> None:
+    """The exit status is looked at first."""
+    assert "does not evaluate" in refused(tmp_path, '{ "a.age".publicKeys = [ KEY (1 + "") ]; }')
+
+
+def test_an_evaluation_without_end_is_stopped(tmp_path: Path) -> None:
+    """A FIFO in the repository that is read, and a computation, both meet the deadline."""
+    os.mkfifo(tmp_path / "pipe.nix")
+    began = time.monotonic()
+    assert "did not end within 1 s" in refused(tmp_path, "import ./pipe.nix", deadline=1)
+    forever = "builtins.foldl' (a: _: a) 0 (builtins.genList (x: x) 100000000)"
+    refused(tmp_path, f"builtins.seq ({forever}) 1", deadline=1)
+    assert time.monotonic() - began < 60
+
+
+def test_an_evaluation_has_only_so_much_memory(tmp_path: Path) -> None:
+    """A file of gigabytes that is read, and a list without end: the machine's memory is safe."""
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(5 * 2**30)
+    text = '{ "a.age".publicKeys = [ (builtins.readFile ./sparse) ]; }'
+    assert "takes more than 512 MiB" in refused(tmp_path, text, memory=2**29)
+    endless = "builtins.genList (x: x) 10000000000"
+    assert "takes more than 512 MiB" in refused(tmp_path, endless, memory=2**29)
+
+
+def test_an_answer_without_measure_is_refused(tmp_path: Path) -> None:
+    """One text that is shared costs Nix nothing, and would be gigabytes when printed."""
+    text = 'let t = builtins.concatStringsSep "" (builtins.genList (_: "x") 16000); in'
+    keys = "{ publicKeys = builtins.genList (_: t) 4000; }"
+    entries = (
+        f"builtins.listToAttrs (builtins.genList (n: {{ name = toString n; value = {keys}; }}) 9)"
+    )
+    assert "at most 134217728 are read" in refused(tmp_path, f"{text} {entries}")
+    many = "builtins.listToAttrs (builtins.genList (n: { name = toString n; value = 1; }) 100001)"
+    assert "at most 100000 are read" in refused(tmp_path, many)
