@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
-from orchestrator.model.outcome import Outcome, outcome_name
+from orchestrator.model.outcome import Deferred, Outcome, outcome_name
 from orchestrator.model.rollout import Wave
 from orchestrator.model.rollout_status import DEPLOYING, PREPARING, READY
 
@@ -140,8 +140,11 @@ class Rollout:
         return all(self.ended(later) for later in range(number + 1, len(self.waves)))
 
     def touched(self, number: int) -> bool:
-        """Whether the turn of any host of a wave has come: not where all were unchanged."""
-        return any(name in self._let_in for name in self.waves[number].hosts)
+        """Whether any host of a wave was at work: not where all were unchanged or absent."""
+        return any(
+            name in self._let_in and not isinstance(self.outcomes.get(name), Deferred)
+            for name in self.waves[number].hosts
+        )
 
     def where(self, name: str) -> str:
         """Where a host is, as ``model/rollout_status.py`` has it."""

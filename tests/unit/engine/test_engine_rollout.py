@@ -347,6 +347,14 @@ def test_there_is_no_pause_where_nothing_was_changed_or_is_left(fake: Fake) -> N
     assert not [e for e in fake.events if isinstance(e, Paused)]
 
 
+def test_there_is_no_pause_after_hosts_that_were_absent(fake: Fake) -> None:
+    """Nothing of theirs is there to be looked at; of others that changed, there is."""
+    policy = RolloutPolicy(batch=Amount(2), pause=60.0)
+    fake.ends = dict.fromkeys(("h1", "h2", "h3"), Deferred("absent"))
+    fake.deploy(policy)
+    assert [e.why for e in fake.events if isinstance(e, Paused)] == ["after wave 2, batch 2 of 3"]
+
+
 def test_a_pause_comes_between_waves(fake: Fake) -> None:
     """And none after the last."""
     report = fake.deploy(RolloutPolicy(batch=Amount(3), pause=60.0))
