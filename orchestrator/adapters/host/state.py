@@ -57,7 +57,7 @@ def parse_state(text: str) -> HostState:
         raise StepError("the host's answer is not understood: its login shell may print text")
     profile = _path(values, "profile")
     boot_default = _path(values, "boot_default")
-    source = BootSource(values["boot_source"]) if boot_default else BootSource.PROFILE
+    source = _source(values) if boot_default else BootSource.PROFILE
     return HostState(
         machine_id=values["machine_id"],
         boot_id=values["boot_id"],
@@ -79,3 +79,10 @@ def _path(values: Mapping[str, str], key: str) -> OutPath | None:
         return OutPath.parse(values.get(key, ""))
     except ValueError:
         return None
+
+
+def _source(values: Mapping[str, str]) -> BootSource:
+    try:
+        return BootSource(values.get("boot_source"))
+    except ValueError:
+        return BootSource.PROFILE

@@ -111,7 +111,16 @@ def test_a_host_without_nixos() -> None:
     assert state.machine_id == ""
 
 
-@pytest.mark.parametrize("said", ["", "boot_default=\nboot_source=grub\n", "boot_default=/boot\n"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "boot_default=\nboot_source=grub\n",
+        "boot_default=/boot\n",
+        f"boot_default={BOOTS}\n",
+        f"boot_default={BOOTS}\nboot_source=odd\n",
+    ],
+)
 def test_without_a_boot_loaders_word_the_profile_stands_for_it(said: str) -> None:
     """And the state says that it does."""
     state = parse_state(f"machine_id=m\nboot_id=b\nprofile={BOOTS}\n{said}")
