@@ -1,0 +1,202 @@
+"""Secrets on a real host: decrypted at activation, and refused where the host could not do it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pyrage
+import pytest
+from fleet_bench import Bench, example_fleet
+
+pytestmark = pytest.mark.lab
+
+HOST = "dex5550"  # the deploy user's, with sudo
+KEY = "/etc/ssh/ssh_host_ed25519_key"
+WIFI, TOKEN = "secrets/wifi.age", "secrets/token.age"
+
+CONFIGURATION = """
+services.openssh.enable = true;
+age.secrets.wifi = {
+  file = ../../secrets/wifi.age;
+  owner = "admin";
+  group = "wheel";
+  mode = "0440";
+};
+age.secrets.token = {
+  file = ../../secrets/token.age;
+  path = "/etc/app/token";
+};
+"""
+
+# What testinfra proves of the host.
+SUITE = """
+def test_secrets(host):
+    wifi = host.file("/run/agenix/wifi")
+    assert wifi.content_string == {wifi!r}
+    assert (wifi.user, wifi.group, wifi.mode) == ("admin", "wheel", 0o440)
+    token = host.file("/etc/app/token")
+    assert token.is_symlink
+    assert token.content_string == {token!r}
+    token = host.file(token.linked_to)
+    assert (token.user, token.group, token.mode) == ("root", "root", 0o400)
+    assert host.mount_point("/run/agenix.d").filesystem == "ramfs"
+"""
+
+_values = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One host, up and deployed once without secrets."""
+    bench = example_fleet(tmp_path_factory.mktemp("secrets"))
+    try:
+        up = bench.run("lab", "up", HOST, seconds=600)
+        assert up.rc == 0, up
+        first = bench.deploy(HOST)
+        assert first.rc == 0, first
+        yield bench
+    finally:
+        down = bench.run("lab", "down", "--purge")
+        assert down.rc == 0, down
+
+
+@pytest.fixture
+def fleet(lab: Bench) -> Iterator[Bench]:
+    """A fleet whose host has two secrets, to be deployed."""
+    key = host_key(lab)
+    rules(lab, key)
+    encrypt(lab, WIFI, key)
+    encrypt(lab, TOKEN, key)
+    lab.write(".gitattributes", "*.age binary\n")
+    lab.module(HOST, CONFIGURATION)
+    yield lab
+    lab.reset()
+
+
+def host_key(fleet: Bench) -> str:
+    """The host's public key, by the lab's own way."""
+    return " ".join(fleet.on(HOST, f"cat {KEY}.pub").out.split()[:2])
+
+
+def rules(fleet: Bench, key: str) -> None:
+    """Write ``secrets.nix``: all secrets are for one key."""
+    entries = "".join(f'"{path}".publicKeys = [ "{key}" ];\n' for path in (WIFI, TOKEN))
+    fleet.write("secrets.nix", f"{{\n{entries}}}\n")
+
+
+def encrypt(fleet: Bench, path: str, key: str) -> str:
+    """Encrypt a new value; the value."""
+    value, recipients = f"value {next(_values)}", [pyrage.ssh.Recipient.from_str(key)]
+    data = b"\n"
+    while data.endswith(b"\n"):  # one in 256 does by chance, and is warned of
+        data = pyrage.encrypt(value.encode(), recipients)
+    write(fleet, path, data)
+    return value
+
+
+def write(fleet: Bench, path: str, data: bytes) -> None:
+    """Write an encrypted file, tracked."""
+    file = fleet.root / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(data)
+    fleet.command("git", "add", "--intent-to-add", "--", path)
+
+
+def deployed(fleet: Bench, *arguments: str) -> dict[str, Any]:
+    """Deploy, which works."""
+    done = fleet.deploy(HOST, *arguments)
+    host: dict[str, Any] = done.report["hosts"][HOST]
+    assert (done.rc, host["outcome"]) == (0, "deployed"), done
+    return host
+
+
+def refused(fleet: Bench, *arguments: str, copies: bool = False) -> dict[str, Any]:
+    """Deploy, which refuses, and leaves the host as it was."""
+    before = fleet.state(HOST)
+    done = fleet.deploy(HOST, *arguments)
+    host: dict[str, Any] = done.report["hosts"][HOST]
+    assert (done.rc, host["outcome"], host["refused"]) == (4, "failed", True), done
+    assert host["checks"] == ["secrets"]
+    phases = {event.get("phase") for event in done.events}
+    assert ("copy" in phases) is copies
+    assert "activate" not in phases
+    after = fleet.state(HOST)
+    assert (after["running"], after["profile"]) == (before["running"], before["profile"])
+    return host
+
+
+def test_secrets_are_on_the_host_as_the_configuration_says(fleet: Bench) -> None:
+    """Content, owner, group and mode, proved by testinfra; a new value too, and after a boot."""
+    token = encrypt(fleet, TOKEN, host_key(fleet))
+    for _ in range(2):
+        wifi = encrypt(fleet, WIFI, host_key(fleet))
+        fleet.write(f"hosts/{HOST}/test_secrets.py", SUITE.format(wifi=wifi, token=token))
+        host = deployed(fleet)
+        assert not any("secrets" in text for text in host["warnings"]), host["warnings"]
+    fleet.boot(HOST, "reboot")
+    assert fleet.on(HOST, "cat /run/agenix/wifi /etc/app/token").out == wifi + token
+    assert fleet.on(HOST, "ls /run/agenix.d").out.split() == ["1"]
+    assert fleet.deploy(HOST).outcomes == {HOST: "unchanged"}
+
+
+def test_a_host_that_was_reinstalled(fleet: Bench) -> None:
+    """Its key is another one, and is trusted: refused before the copy, until it may read them."""
+    deployed(fleet)
+    old = host_key(fleet)
+    encrypt(fleet, WIFI, old)
+    encrypt(fleet, TOKEN, old)
+    done = fleet.on(HOST, f"rm {KEY}*; ssh-keygen -q -t ed25519 -N '' -f {KEY}; cat {KEY}.pub")
+    new = " ".join(done.out.split()[:2])
+    assert new != old
+    known_hosts = fleet.lab_folder / "known_hosts"
+    assert fleet.on(HOST, "systemctl restart ssh").rc == 0
+    known_hosts.write_text(known_hosts.read_text().replace(old, new))
+
+    host = refused(fleet)
+    assert host["message"].count("HOST-KEY") == 1
+    assert f"{TOKEN}, {WIFI}: {HOST} has another key" in host["message"]
+    assert new in host["hint"]
+    plan = fleet.run("plan", HOST)
+    assert "preflight would refuse: HOST-KEY" in plan.err + plan.out, plan
+
+    rules(fleet, new)
+    assert "the file is not encrypted to it yet" in refused(fleet)["message"]
+    encrypt(fleet, WIFI, new)
+    encrypt(fleet, TOKEN, new)
+    deployed(fleet)
+
+
+def test_a_file_that_only_a_trial_tells_of(fleet: Bench) -> None:
+    """Right by its head, damaged behind it: refused once it is there, and before the switch."""
+    file = fleet.root / WIFI
+    data = file.read_bytes()
+    write(fleet, WIFI, data[:-1] + bytes([data[-1] ^ 1]))
+    host = refused(fleet, copies=True)
+    assert f"HOST-PROBE: {WIFI}: {HOST} cannot decrypt it" in host["message"]
+    assert "--skip-preflight secrets" in host["hint"]
+
+    past = fleet.deploy(HOST, "--skip-preflight", "secrets")
+    assert past.outcomes == {HOST: "rolled_back"}, past
+    assert "HOST-PROBE" in past.err + past.out
+    assert fleet.on(HOST, "sed -n s/^skipped=//p /var/lib/orchestrator/attempt").out.split() == [
+        "secrets"
+    ]
+    write(fleet, WIFI, data)
+    deployed(fleet)
+
+
+def test_what_the_configuration_says_of_them(fleet: Bench) -> None:
+    """A defect of a configuration refuses; in an emergency it is told."""
+    fleet.module(HOST, CONFIGURATION.replace('owner = "admin"', 'owner = "nobodys"'))
+    assert "CFG-OWNER" in refused(fleet)["message"]
+    fleet.module(HOST, CONFIGURATION)
+    fleet.write("secrets.nix", "{ }")
+    assert "CFG-NORULE" in refused(fleet)["message"]
+    done = fleet.run("emergency-deploy", "--json", HOST)
+    assert done.outcomes == {HOST: "deployed"}, done
+    assert "CFG-NORULE" in str(done.report)
+    fleet.write("secrets.nix", "{ ")
+    encrypt(fleet, WIFI, host_key(fleet))
+    assert "RULES-EVAL" in refused(fleet)["message"]
