@@ -212,6 +212,18 @@ def test_room_for_going_back_is_kept_until_it_is_needed(machine: Machine) -> Non
     assert machine.systems == (OLD, OLD, OLD)
 
 
+def test_what_an_activation_says_without_end_keeps_nobody_from_going_back(machine: Machine) -> None:
+    """It fills ``/run``, which an activation of the old system needs."""
+    log = machine.root / "run/orchestrator/log"
+    machine.write(
+        f"{OLD.path[1:]}/bin/switch-to-configuration",
+        SWITCH.replace("\n", f"\n[ $(wc -c < {log}) -gt 1000 ] || echo 'there is room'\n", 1),
+    )
+    machine.write("fault", 'rm "$ROOT/fault"; head -c 20000000 /dev/zero; exit 1\n')
+    machine.until(machine.start(), RETURNED)
+    assert "there is room" in log.read_text()
+
+
 def test_roots_of_a_start_that_came_to_nothing_are_gone_with_the_next(machine: Machine) -> None:
     """A power cut may end a start when its roots are made and nothing tells of it."""
     roots = machine.root / "nix/var/nix/gcroots/orchestrator"
