@@ -1,4 +1,4 @@
-"""Bech32 without a limit of length, as age writes its keys (BIP 173; C2SP age.md, "Conventions")."""
+"""Bech32 of any length, as age writes its keys (BIP 173; C2SP age.md, "Conventions")."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.errors import UsageError
 from orchestrator.model.secrets.ciphertext import FormatFault
 
 
@@ -17,3 +18,15 @@ class AgeFormatError(Exception):
         super().__init__(text)
         self.fault = fault
         self.text = text
+
+
+class ClosedError(Exception):
+    """No identity at hand opens a file. The text is a fact about the file; never of its content."""
+
+
+class DamagedError(ClosedError):
+    """An identity at hand is meant to open a file, and it does not open: it was altered."""
+
+
+class IdentityError(UsageError):
+    """A private key cannot be used; the message names its file, and never its content."""

@@ -9,6 +9,7 @@ from orchestrator.model.secrets.ciphertext import Stanza
 from orchestrator.model.secrets.recipient import Recipient, RecipientKind
 
 _NATIVE = frozenset(kind.value for kind in RecipientKind if kind is not RecipientKind.PLUGIN)
+_COMMON = frozenset({"ssh-ed25519", "ssh-rsa", "X25519"})
 _GREASE = "-grease"
 _SCRYPT = "scrypt"
 
@@ -21,6 +22,11 @@ def is_grease(stanza: Stanza) -> bool:
 def is_passphrase(stanza: Stanza) -> bool:
     """Whether a passphrase opens it, which no host can type."""
     return stanza.kind == _SCRYPT
+
+
+def is_foreign(stanza: Stanza) -> bool:
+    """Whether only a plugin, or a program later than the library, may open it."""
+    return stanza.kind not in _COMMON and not is_grease(stanza) and not is_passphrase(stanza)
 
 
 def is_for(stanza: Stanza, recipient: Recipient) -> bool | None:
