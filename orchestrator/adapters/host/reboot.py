@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.scripts import script
-from orchestrator.errors import StepError
+from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.store import OutPath
 
 # Print `booted.PART=…` and `target.PART=…` of each part of a system that counts from a boot on: a
@@ -98,14 +98,14 @@ async def reboot(executor: Executor, token: str, deadline: float) -> None:
     """Order a host to boot anew.
 
     Raises:
-        UnreachableError: The connection ended, as it does; whether the order was given is not
-            known.
-        StepError: The host refused.
+        RefusedError: The host does not boot.
+        StepError: The connection ended, as it does, or no answer came; whether the order was
+            given is not known.
     """
     done = await executor.run(script(REBOOT, f"orchestrator-reboot-{token}"), deadline=deadline)
     # One that was ended by a signal met the boot itself.
     if 0 < done.rc < _SIGNALS:
-        raise StepError(
+        raise RefusedError(
             f"the host refuses to boot anew (exit {done.rc})",
             hint="what holds it up: systemd-inhibit --list",
             command=executor.repeat(("systemctl", "reboot")),

@@ -13,7 +13,7 @@ from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.changing.line import RECONNECT_SECONDS, SHORT_SECONDS, Line
 from orchestrator.engine.changing.verification import verify
 from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import RefusedError, StepError, UnreachableError
 from orchestrator.model.event import Phase
 from orchestrator.model.outcome import Deployed, Failed
 from orchestrator.model.state import HostState
@@ -63,10 +63,13 @@ class Boot:
         with self._work.step(Phase.REBOOT):
             before = await self._line.ask(self._ask)
             self._work.notice(f"booting it anew: {self._why}")
-            with contextlib.suppress(UnreachableError):
-                # The connection ends with the boot; whether there is one is seen below.
+            try:
                 executor, token = self._line.executor, self._work.session.token
                 await on_host.reboot(executor, token, SHORT_SECONDS)
+            except RefusedError:
+                raise
+            except StepError as error:  # The connection ends with the boot; a slow host's may hang.
+                self._work.log(f"whether it boots is seen by what comes up: {error.message}")
             now = await self._back(before, began)
             self._prove(now)
         if self._work.session.request.verify:

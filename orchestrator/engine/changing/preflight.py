@@ -142,7 +142,7 @@ def _warnings(work: HostWork, found: tuple[Shortfall, ...]) -> tuple[str, ...]:
     idle = set(skipped) - {one.check.value for one in found} - {Check.SECRETS.value}
     warnings = (
         *(_warning(one, skipped) for one in found),
-        *(f"preflight: {name} was skipped, and would have passed" for name in sorted(idle)),
+        *(f"preflight: {name} was skipped, and found nothing" for name in sorted(idle)),
     )
     for text in warnings:
         work.notice(text, warning=True)

@@ -5,8 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_host import ELSE, NEW, OLD, Bench, FakeHost, Fault, exits, loses_connection
+from fake_host import (
+    ELSE,
+    NEW,
+    OLD,
+    Bench,
+    FakeHost,
+    Fault,
+    exits,
+    loses_connection,
+    passes_deadline,
+)
 
+from orchestrator.adapters.process import CommandResult
 from orchestrator.engine.changing import booting
 from orchestrator.engine.changing import reboot as engine
 from orchestrator.errors import StepError
@@ -75,6 +86,20 @@ def test_a_host_that_needs_none_is_not_booted(bench: Bench, goal: Goal) -> None:
     bench.host.goes_wrong("reboot", boots())
     assert isinstance(bench.deploy(goal, reboot=Reboot.IF_NEEDED), Deployed)
     assert "reboot" not in bench.host.calls
+
+
+def test_an_order_that_hangs_may_have_been_given(bench: Bench) -> None:
+    """A host that is slow to answer, and boots all the same, did not fail."""
+
+    def boots_and_hangs(host: FakeHost) -> CommandResult | None:
+        boots()(host)
+        return passes_deadline(host)
+
+    bench.host.answers["boot parts"] = NEW_KERNEL
+    bench.host.goes_wrong("reboot", boots_and_hangs)
+    outcome = bench.deploy(reboot=Reboot.IF_NEEDED)
+    assert isinstance(outcome, Deployed), outcome
+    assert bench.host.booted == NEW
 
 
 def test_goal_boot_needs_one(bench: Bench) -> None:
