@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.adapters import process
@@ -10,6 +12,7 @@ from orchestrator.errors import StepError
 from orchestrator.model.secrets.repository import Repository
 
 _SECONDS = 60.0
+_COMMIT = re.compile("\x01([0-9]+)")
 
 
 async def root_of(folder: Path) -> Path | None:
@@ -46,6 +49,33 @@ async def look(root: Path, folder: str, paths: Sequence[str]) -> Repository:
         not_binary=await _not_binary(root, sorted({*paths, *secrets})),
         secrets=tuple(sorted(path for path in secrets if path.startswith(below))),
     )
+
+
+async def changed(root: Path, folder: str) -> dict[str, datetime]:
+    """When each ``.age`` file below a folder was committed last.
+
+    Returns:
+        Nothing where the history has no commit yet.
+
+    Raises:
+        StepError: git could not be started.
+    """
+    inside = f":(top,glob){'' if folder == '.' else f'{_no_glob(folder)}/'}**/*.age"
+    words = ("log", "-z", "--format=%x01%ct", "--name-only", "--no-renames", "--", inside)
+    # Exit 128 where there is no commit.
+    done = await _git(root, *words, fine=(0, 128))
+    found: dict[str, datetime] = {}
+    when = datetime.now(UTC)
+    for word in _split(done):
+        if commit := _COMMIT.fullmatch(word):
+            when = datetime.fromtimestamp(int(commit[1]), UTC)
+        else:
+            found.setdefault(word.removeprefix("\n"), when)
+    return found
+
+
+def _no_glob(folder: str) -> str:
+    return re.sub(r"([*?\[\\])", r"\\\1", folder)
 
 
 async def _ignored(root: Path, paths: Sequence[str]) -> dict[str, str]:

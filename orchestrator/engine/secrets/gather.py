@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.adapters import nix
@@ -67,7 +67,7 @@ async def gather(place: Place, context: Context) -> Evidence:
         targets=frozenset(context.targets or keys),
         known=(
             *usable(key for texts in keys.values() for key in texts),
-            *usable(key for user in users for key in user.ssh_keys),
+            *(replace(one, comment=user.name) for user in users for one in usable(user.ssh_keys)),
         ),
         pending=transaction.pending(place.root),
     )

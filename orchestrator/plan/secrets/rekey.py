@@ -1,153 +1,34 @@
-"""REKEY-*: whether those who can read a file are those who are declared.
-
-A header names its SSH and P-256 recipients by a tag. Of others it tells only how many there are;
-``secrets.lock.json`` tells who, as long as the header is the one that it was written for.
-"""
+"""REKEY-*: whether those who can read a file are those who are declared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from orchestrator.model.secrets.ciphertext import Ciphertext, Header, Stanza
 from orchestrator.model.secrets.finding import SecretFinding, Severity
-from orchestrator.model.secrets.lock import LockEntry, fingerprint
-from orchestrator.model.secrets.matching import is_for, is_grease, is_passphrase
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule
 from orchestrator.model.words import listing
 from orchestrator.plan.secrets.evidence import Evidence
-from orchestrator.plan.secrets.rules import shortened
+from orchestrator.plan.secrets.names import Names
+from orchestrator.plan.secrets.readers import Readers, judged, known_recipients, readers
 from orchestrator.plan.secrets.severity import finding
-
-
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """Who can read a file, against who should.
-
-    Attributes:
-        missing: Declared, and cannot.
-        extra: Can, are known, and are not declared.
-        unknown: How many others can.
-        unnamed: How many stanzas do not tell whom they are for.
-        expected: How many of those there should be: the fewest and the most.
-        proved: Whether the lock file tells who they are.
-    """
-
-    missing: tuple[Recipient, ...] = ()
-    extra: tuple[Recipient, ...] = ()
-    unknown: int = 0
-    unnamed: int = 0
-    expected: tuple[int, int] = (0, 0)
-    proved: bool = True
-
-    @property
-    def count_is_right(self) -> bool:
-        """Whether as many stanzas tell nothing as there are such recipients."""
-        return self.expected[0] <= self.unnamed <= self.expected[1]
 
 
 def check(evidence: Evidence) -> Iterator[SecretFinding]:
     """Find files that somebody cannot read who should, or can who should not."""
-    known = known_recipients(evidence)
+    known, names = known_recipients(evidence), Names(evidence)
     for rule in evidence.rules.rules:
         file = evidence.ciphertext(rule.path)
-        header = _judged(rule, file) if file else None
+        header = judged(rule, file) if file else None
         if header is None:
             continue
         found = readers(rule, header, evidence.lock.get(rule.path), known)
-        yield from _missing(evidence, rule, found.missing)
-        yield from _others(evidence, rule, found)
-
-
-def _judged(rule: Rule, file: Ciphertext) -> Header | None:
-    """The header of a sound file that is for keys, where the rule says whose."""
-    if rule.error is not None or not rule.recipients or file.fault is not None:
-        return None
-    if file.header and any(map(is_passphrase, file.header.stanzas)):
-        return None
-    return file.header
-
-
-def known_recipients(evidence: Evidence) -> tuple[Recipient, ...]:
-    """All keys that have a name: those of every rule, and those known beside them."""
-    declared = (one for rule in evidence.rules.rules for one in rule.recipients)
-    return tuple({one.text: one for one in (*evidence.known, *declared)}.values())
-
-
-def readers(
-    rule: Rule, header: Header, lock: LockEntry | None, known: Sequence[Recipient]
-) -> Readers:
-    """Compare a header with a rule.
-
-    Args:
-        rule: Who should read the file.
-        header: Who can.
-        lock: Who could when it was written down.
-        known: Keys that strangers are looked for among.
-    """
-    stanzas = [stanza for stanza in header.stanzas if not is_grease(stanza)]
-    named = _named(rule, stanzas, known)
-    if lock is not None and lock.header == header.digest:
-        return _with_lock(rule, named, lock, known)
-    return named
-
-
-def _named(rule: Rule, stanzas: Sequence[Stanza], known: Sequence[Recipient]) -> Readers:
-    """Judge by the tags alone."""
-    told = [one for one in rule.recipients if one.tag is not None]
-    silent = [one for one in rule.recipients if one.tag is None]
-    strangers, unnamed = [], 0
-    for stanza in stanzas:
-        if stanza.tag is None:
-            unnamed += 1
-        elif not any(is_for(stanza, one) for one in told):
-            strangers.append(stanza)
-    extra = [_owner(stanza, known) for stanza in strangers]
-    return Readers(
-        missing=tuple(
-            one for one in _once(told) if not any(is_for(stanza, one) for stanza in stanzas)
-        ),
-        extra=tuple(one for one in extra if one is not None),
-        unknown=extra.count(None),
-        unnamed=unnamed,
-        expected=(len(_once(silent)), len(silent)),
-        proved=unnamed == 0 and not silent,
-    )
-
-
-def _with_lock(rule: Rule, named: Readers, lock: LockEntry, known: Sequence[Recipient]) -> Readers:
-    """Add what the lock file tells of recipients that the header does not name."""
-    declared = {fingerprint(one) for one in rule.recipients}
-    absent = [
-        one
-        for one in _once(rule.recipients)
-        if one.tag is None and fingerprint(one) not in lock.recipients
-    ]
-    names = {fingerprint(one): one for one in known}
-    others = [names.get(print_) for print_ in lock.recipients - declared]
-    extra = [one for one in others if one is not None and one.tag is None]
-    return Readers(
-        missing=(*named.missing, *absent),
-        extra=(*named.extra, *extra),
-        # Of a fingerprint that nobody has it is not known whether the header names it.
-        unknown=max(named.unknown, others.count(None)),
-        unnamed=named.unnamed,
-        expected=named.expected if not absent and not extra else (named.unnamed, named.unnamed),
-        proved=True,
-    )
-
-
-def _owner(stanza: Stanza, known: Sequence[Recipient]) -> Recipient | None:
-    return next((one for one in known if is_for(stanza, one)), None)
-
-
-def _once(recipients: Sequence[Recipient]) -> list[Recipient]:
-    return list({one.text: one for one in recipients}.values())
+        yield from _missing(evidence, rule, found.missing, names)
+        yield from _others(rule, found, names)
 
 
 def _missing(
-    evidence: Evidence, rule: Rule, missing: Sequence[Recipient]
+    evidence: Evidence, rule: Rule, missing: Sequence[Recipient], names: Names
 ) -> Iterator[SecretFinding]:
     """One finding for each host, and one for all others together."""
     people = []
@@ -161,13 +42,15 @@ def _missing(
         if not hosts:
             people.append(one)
     if people:
-        fact = f"declared and cannot read it: {_listed(evidence, people)}"
+        who = listing([names.full(one) for one in people])
+        fact = f"declared and cannot read it: {who}"
         yield finding("REKEY-NEEDED", rule.path, fact, effect="They cannot decrypt the file")
 
 
-def _others(evidence: Evidence, rule: Rule, found: Readers) -> Iterator[SecretFinding]:
+def _others(rule: Rule, found: Readers, names: Names) -> Iterator[SecretFinding]:
     if found.extra:
-        fact = f"not declared and can read it: {_listed(evidence, found.extra)}"
+        who = listing([names.full(one) for one in found.extra])
+        fact = f"not declared and can read it: {who}"
         yield finding("REKEY-EXTRA", rule.path, fact)
     if rule.unusable:
         return  # a key that is not understood may be whose the rest is
@@ -183,13 +66,3 @@ def _others(evidence: Evidence, rule: Rule, found: Readers) -> Iterator[SecretFi
     elif not found.proved:
         fact = f"who {found.unnamed} of its recipients are is not proved"
         yield finding("REKEY-UNPROVEN", rule.path, fact)
-
-
-def _listed(evidence: Evidence, recipients: Sequence[Recipient]) -> str:
-    return listing([name_of(one, evidence.hosts.get) for one in recipients])
-
-
-def name_of(one: Recipient, hosts: Callable[[str], Sequence[str] | None]) -> str:
-    """A recipient as a person knows it: its hosts, else its comment, and always its key's end."""
-    names = "/".join(hosts(one.text) or ()) or one.comment
-    return f"{names} ({shortened(one.text)})" if names else shortened(one.text)
