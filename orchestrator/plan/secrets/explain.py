@@ -29,7 +29,7 @@ class Explanation:
 
 
 _REKEY = "orchestrator secrets rekey PATH"
-_GIT = "git checkout -- PATH (the last version in git)"
+_GIT = "take a sound version from git: git log -- PATH, then git restore --source=COMMIT -- PATH"
 _EDIT_RULES = "correct the entry in secrets.nix"
 
 _ALL = (
@@ -101,8 +101,7 @@ _ALL = (
         _W,
         "the file does not end with a newline, as one does that a text hook has altered",
         "If a hook added it (1 in 256 files ends so by chance), no host can decrypt the file",
-        "git log -p --stat -- PATH; where a hook altered it, take the version before, and set "
-        "`*.age binary` in .gitattributes",
+        f"where a hook altered it, {_GIT}; and set `*.age binary` in .gitattributes",
     ),
     Explanation(
         "AGE-ARMOR",
@@ -116,7 +115,7 @@ _ALL = (
         _E,
         "no passphrase opens the file",
         "A host has no passphrase, so it cannot decrypt the file",
-        "decrypt it by hand (age -d) and encrypt it: orchestrator secrets create PATH",
+        "decrypt it by hand (age -d), remove it, then: orchestrator secrets create PATH",
     ),
     Explanation(
         "AGE-DECRYPT",

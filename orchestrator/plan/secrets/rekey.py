@@ -55,14 +55,16 @@ def _others(rule: Rule, found: Readers, names: Names) -> Iterator[SecretFinding]
     if rule.unusable:
         return  # a key that is not understood may be whose the rest is
     if found.unknown:
-        keys = "1 key" if found.unknown == 1 else f"{found.unknown} keys"
-        yield finding("REKEY-UNKNOWN", rule.path, f"{keys} can read it that nobody here has")
+        fact = f"{_keys(found.unknown)} can read it that nobody here has"
+        yield finding("REKEY-UNKNOWN", rule.path, fact)
     if not found.count_is_right:
-        fact = (
-            f"{found.unnamed} recipients that it does not name can read it, and "
-            f"{found.expected[0]} are declared"
-        )
+        declared = f"its rule has {found.expected[0]} of that kind"
+        fact = f"{_keys(found.unnamed)} can read it that it does not name, and {declared}"
         yield finding("REKEY-COUNT", rule.path, fact)
     elif not found.proved:
         fact = f"who {found.unnamed} of its recipients are is not proved"
         yield finding("REKEY-UNPROVEN", rule.path, fact)
+
+
+def _keys(count: int) -> str:
+    return "1 key" if count == 1 else f"{count} keys"
