@@ -67,7 +67,7 @@ async def _look(
     sent = time.time()
     answer = await ask_facts(executor, out, closure, boots=request.reboots)
     came = time.time()
-    others = await wanting(work, executor)
+    others = await wanting(work, plan, executor)
     wanted = Wanted(
         machine_id=state.machine_id,
         seen=_machines(work).seen(work.host.name),

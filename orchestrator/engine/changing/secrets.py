@@ -6,10 +6,12 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.secrets import ask_identities, try_to_open
 from orchestrator.adapters.secrets.rules import RulesError
 from orchestrator.engine.changing.line import Line
+from orchestrator.engine.secrets.uses import secrets_of
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import OrchestratorError, RefusedError, StepError
 from orchestrator.model.check import Check
 from orchestrator.model.event import Phase
+from orchestrator.model.plan import HostPlan
 from orchestrator.model.preflight import Shortfall
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.plan.secrets.deploying import before_the_copy, shortfalls
@@ -17,7 +19,7 @@ from orchestrator.plan.secrets.host import opened
 from orchestrator.plan.secrets.severity import finding
 
 
-async def wanting(work: HostWork, executor: Executor) -> tuple[Shortfall, ...]:
+async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
     """Find what is wrong with a host's secrets; a fleet without ``secrets.nix`` has none.
 
     The configuration of today says nothing of a system that was given: nothing is told of one.
@@ -26,15 +28,15 @@ async def wanting(work: HostWork, executor: Executor) -> tuple[Shortfall, ...]:
         UnreachableError: The connection was lost.
         StepError: The host did not answer to the end.
     """
-    file = work.session.secrets.file
-    if file is None or work.host.name in work.session.request.systems:
+    session, file = work.session, work.session.secrets.file
+    if file is None or work.host.name in session.request.systems:
         return ()
     try:
-        secrets = await work.session.evaluations.secrets(work)
+        secrets = await secrets_of(session.setup, session.evaluations, work, plan.target.out)
         if not secrets.uses:
             return ()
         work.secrets = secrets
-        evidence = await work.session.secrets.evidence(file)
+        evidence = await session.secrets.evidence(file)
     except RulesError as error:
         return tuple(shortfalls([finding("RULES-EVAL", file.name, error.message)]))
     except OrchestratorError as error:

@@ -1,0 +1,48 @@
+"""What configurations say of secrets is kept by the system that they make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.state.secret_uses import keep, recall
+from orchestrator.model.secrets.host import HostSecrets
+from orchestrator.model.secrets.use import SecretUse
+from orchestrator.model.store import OutPath
+
+OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
+OTHER = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
+USE = SecretUse(
+    *("p620", "wifi", "secrets/wifi.age", True, True, "0400", "0", "0", "/run/agenix/wifi"),
+    *(("/etc/ssh/key",), True, False),
+)
+SECRETS = HostSecrets(
+    "p620", (USE, replace(USE, name="b")), ("/s", None), ("/etc/ssh/key",), "/age"
+)
+
+
+def test_what_was_kept_is_given_for_that_system(tmp_path: Path) -> None:
+    """As it was; for another system, or another host, nothing."""
+    keep(tmp_path / "secrets", OUT, SECRETS)
+    assert recall(tmp_path / "secrets", "p620", OUT) == SECRETS
+    assert recall(tmp_path / "secrets", "p620", OTHER) is None
+    assert recall(tmp_path / "secrets", "p510", OUT) is None
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{}", b"[]", b"null", b"\xff", b'{"version": 1', b'{"version": 2}']
+)
+def test_what_is_damaged_was_not_kept(tmp_path: Path, damage: bytes) -> None:
+    """It is evaluated again."""
+    keep(tmp_path, OUT, SECRETS)
+    (tmp_path / "p620.json").write_bytes(damage)
+    assert recall(tmp_path, "p620", OUT) is None
+
+
+def test_what_cannot_be_kept_fails_nothing(tmp_path: Path) -> None:
+    """The state folder may be read-only or full."""
+    (tmp_path / "secrets").touch()
+    keep(tmp_path / "secrets", OUT, SECRETS)
+    assert recall(tmp_path / "secrets", "p620", OUT) is None
