@@ -75,7 +75,8 @@ class Pending:
         record = state.record
         if record is None or record.out_path == self.system.out:
             return False
-        return record.at > self.since
+        # Deployers' clocks are compared: the host's own may be wrong.
+        return (record.began or record.at) > self.since
 
     def is_superseded_by(self, run: Run, request: DeployRequest, out: OutPath) -> bool:
         """Whether a run that brought the host to ``out`` leaves nothing to wait for.

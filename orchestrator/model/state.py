@@ -37,9 +37,10 @@ class Record:
         who: ``user@machine`` of the deployer.
         revision: The fleet's git revision, with ``-dirty`` where it was; ``None`` outside git.
         out_path: The system that was deployed.
-        at: When it was committed.
+        at: When it was committed, by the host's clock.
         emergency: The reason given, where it was an emergency deployment.
         skipped: The ids of preflight checks that were skipped.
+        began: When its deployer began to change the host, by that machine's clock.
     """
 
     run: int
@@ -49,6 +50,7 @@ class Record:
     at: datetime
     emergency: str | None = None
     skipped: tuple[str, ...] = ()
+    began: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

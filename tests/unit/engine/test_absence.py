@@ -328,6 +328,21 @@ def test_a_deployment_before_it_began_to_wait_is_no_reason(bench: Bench) -> None
     assert bench.host.running == NEW
 
 
+@pytest.mark.parametrize("wrong", [timedelta(minutes=4), timedelta(days=-9000)], ids=str)
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_the_hosts_clock_does_not_say_which_is_newer(
+    bench: Bench, wrong: timedelta, overtaken: bool
+) -> None:
+    """It may be wrong; when a deployment began, its deployer wrote down."""
+    now = datetime.now(UTC)
+    have_wait(bench, since=now - timedelta(minutes=1))
+    began = now - timedelta(seconds=10 if overtaken else 120)
+    record = deployed_by_another(began + wrong)
+    bench.host.record = record | {"began": str(int(began.timestamp()))}
+    assert isinstance(catch_up(bench), Unchanged if overtaken else Deployed)
+    assert waits(bench) is None
+
+
 def test_what_was_dropped_meanwhile_is_not_delivered(bench: Bench) -> None:
     """A newer deployment, or a person, was there first."""
     outcome = catch_up(bench)

@@ -62,6 +62,7 @@ def parse_record(values: Mapping[str, str]) -> Record | None:
             at=_time(fields["ended"]),
             emergency=fields.get("emergency") or None,
             skipped=tuple(fields.get("skipped", "").split()),
+            began=_time(fields["began"]) if "began" in fields else None,
         )
     return None
 
