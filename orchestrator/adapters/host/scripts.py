@@ -11,7 +11,8 @@ from orchestrator.adapters.host.lock_scripts import TELL
 #
 # The boot default is read from the boot loader's own files. A loader that was replaced may leave
 # its files behind: the last one written counts.
-#   systemd-boot  loader.conf `preferred` or `default`, then that entry's `init=`   (loader.conf(5))
+#   systemd-boot  what `bootctl set-default` or a key in the menu chose, else loader.conf's
+#                 `preferred` or `default`, then that entry's `init=`   (loader.conf(5))
 #   GRUB          the first menu entry's `init=`
 #   extlinux      the `DEFAULT` label's `init=`
 SYSTEMS = r"""
@@ -26,7 +27,7 @@ init() {
 entry() {
   entry=
   for file in $1/loader/entries/$2 $1/loader/entries/$2.conf \
-    $1/loader/entries/${2%.conf}+[1-9]*.conf $1/EFI/Linux/$2; do
+    $1/loader/entries/${2%.conf}+[1-9]*.conf $1/EFI/Linux/$2 /boot/loader/entries/$2; do
     [ -f "$file" ] && [ "$file" != "$entry" ] || continue
     [ -z "$entry" ] || { entry=; return; }
     entry=$file
@@ -34,6 +35,7 @@ entry() {
 }
 # $1 ESP
 systemd_boot() {
+  efivars=/sys/firmware/efi/efivars
   default='' preferred=''
   while read -r key value || [ -n "$key" ]; do
     case $key in
@@ -41,7 +43,10 @@ systemd_boot() {
     preferred) preferred=${preferred:-$value} ;;
     esac
   done < "$1/loader/loader.conf"
-  for name in "$preferred" "$default"; do
+  # What a person chose: four bytes of attributes, then UTF-16, of which ASCII is enough.
+  chosen=$(tail -c +5 "$efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f" \
+    2>/dev/null | tr -d '\000')
+  for name in "$chosen" "$preferred" "$default"; do
     entry "$1" "$name"
     case $entry in
     *.conf) printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; return ;;

@@ -15,7 +15,7 @@ from orchestrator.model.store import OutPath
 
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
-PLACES = ("/etc/machine-id", "/run/", "/nix/var/", "/var/lib/", "/boot", "/efi")
+PLACES = ("/etc/machine-id", "/run/", "/nix/var/", "/var/lib/", "/boot", "/efi/loader", "/sys/")
 TOOL = '#!/bin/sh\nprintf "%s\\n" "${0##*/} $*" >> "$CALLS"\n'
 
 
@@ -103,6 +103,26 @@ def test_a_pattern_for_several_entries_is_no_word(machine: Machine) -> None:
     (machine.root / "boot/EFI/Linux/nixos-generation-2-abc.efi").unlink()
     machine.write("boot/loader/entries/nixos-generation-2.conf", entry(NEW))
     assert machine.state().boot_source is BootSource.PROFILE
+
+
+def test_what_a_person_chose_at_the_menu_goes_before_the_file(machine: Machine) -> None:
+    """``bootctl set-default`` and a key there write a variable of the firmware's, in UTF-16."""
+    machine.write("boot/loader/loader.conf", "default nixos-generation-2.conf\n")
+    for number, path in enumerate((OLD, NEW), 1):
+        machine.write(f"boot/loader/entries/nixos-generation-{number}.conf", entry(path))
+    guid = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+    chosen = machine.write(f"sys/firmware/efi/efivars/LoaderEntryDefault-{guid}", "")
+    chosen.write_bytes(b"\7\0\0\0" + "nixos-generation-1.conf\0".encode("utf-16-le"))
+    assert machine.state().boot_default == OLD
+    (machine.root / "boot/loader/entries/nixos-generation-1.conf").unlink()
+    assert machine.state().boot_default == NEW
+
+
+def test_entries_may_be_on_another_partition(machine: Machine) -> None:
+    """``xbootldrMountPoint``: ``loader.conf`` stays on the ESP."""
+    machine.write("efi/loader/loader.conf", "default nixos-generation-1.conf\n")
+    machine.write("boot/loader/entries/nixos-generation-1.conf", entry(OLD))
+    assert machine.state().boot_default == OLD
 
 
 @pytest.mark.parametrize(
