@@ -106,6 +106,7 @@ missing_packages() {
     [ -e /usr/include/dlfcn.h ] || echo libc6-dev
     have strace strace
     have zstd zstd
+    have age age
     have busybox busybox
   elif ! command -v cc gcc clang > /dev/null; then
     have strace strace
