@@ -54,7 +54,7 @@ class DeployRequest:
         systems: Systems that are to run on hosts, by their names: those are not evaluated.
         revision: The git revision that ``systems`` are of.
         back: To which system hosts go back, instead of to what the fleet says.
-        catch_up: Whether ``systems`` are those that waited for absent hosts.
+        catch_up: Whether hosts get what waited for them: ``systems``, where those are still there.
         title: What the run is called in the history; the goal's name, where it is ``None``.
         rollout: Who goes first, how many at a time: goes before what the fleet says.
         waves: The waves, where they are given: those of a run that goes on.

@@ -78,15 +78,16 @@ async def catch_up(
 def _requests(setup: Setup, entries: Sequence[Pending], emit: Emit) -> Iterator[DeployRequest]:
     """One for all hosts that are to be deployed in the same way."""
     fleet = setup.fleet.hosts
-    left = [(_way(one, given=_is_there(one, fleet[one.host], emit)), one) for one in entries]
+    there = [(_is_there(one, fleet[one.host], emit), one) for one in entries]
+    left = [((given, _way(one, given=given)), one) for given, one in there]
     while left:
-        way = left[0][0]
-        those = [one for other, one in left if other == way]
-        left = [(other, one) for other, one in left if other != way]
+        first = given, way = left[0][0]
+        those = [one for other, one in left if other == first]
+        left = [(other, one) for other, one in left if other != first]
         yield replace(
             way,
             selectors=tuple(one.host for one in those),
-            systems={one.host: one.system for one in those} if way.catch_up else {},
+            systems={one.host: one.system for one in those} if given else {},
         )
 
 
@@ -99,7 +100,7 @@ def _way(entry: Pending, *, given: bool) -> DeployRequest:
         reboot=entry.reboot,
         absent=Absent.DEFER,
         revision=entry.revision if given else None,
-        catch_up=given,
+        catch_up=True,
         rollout=RolloutPolicy(at_once=True),
         title=f"catch-up {entry.goal.value}",
     )

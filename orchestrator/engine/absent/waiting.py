@@ -56,7 +56,7 @@ def settle(work: HostWork, outcome: Outcome) -> None:
             case Deployed(out_path=out) | Unchanged(out_path=out):
                 if entry.is_superseded_by(work.session.run, request, out):
                     pending.drop(entry)
-            case Failed() | RolledBack() if is_caught_up(work) and not _stopped(work):
+            case Failed() | RolledBack() if request.catch_up and not _stopped(work):
                 _note_failure(pending, entry, outcome)
             case _:
                 return

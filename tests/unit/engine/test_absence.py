@@ -366,6 +366,21 @@ def test_a_delivery_that_is_rolled_back_is_not_tried_again_by_itself(bench: Benc
     assert found.due(timedelta(minutes=1)) is None
 
 
+def test_nor_is_one_that_had_to_be_evaluated_anew(bench: Bench) -> None:
+    """What waited was collected as garbage: be the fleet broken now, or its system."""
+
+    def broken() -> None:
+        raise StepError("undefined variable")
+
+    have_wait(bench)
+    bench.evaluate = broken
+    assert isinstance(bench.deploy(catch_up=True, **DEFER), Failed)
+    found = waits(bench)
+    assert found is not None
+    assert (found.problem, found.tries) == ("undefined variable", 1)
+    assert found.due(timedelta(minutes=1)) is None
+
+
 def test_a_delivery_that_a_person_ended_is_not_held_against_it(bench: Bench) -> None:
     """The machine that watches is shut down: the next watch goes on."""
     before = have_wait(bench)
