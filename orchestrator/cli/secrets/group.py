@@ -8,6 +8,13 @@ import click
 
 # Command → its module here and its object, and the line that `--help` shows.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "create": ("manage:create", "Make a secret, in $EDITOR or from standard input."),
+    "edit": ("manage:edit", "Change a secret, in $EDITOR or from standard input."),
+    "show": ("manage:show", "Decrypt a secret to standard output."),
+    "rekey": ("manage:rekey", "Encrypt secrets anew to whom secrets.nix names now."),
+    "recover": ("manage:recover", "Bring an interrupted change to its end."),
+    "status": ("look:status", "Each secret: who can read it, and what is wrong."),
+    "recipients": ("look:recipients", "Each key that secrets are encrypted to."),
     "check": ("check:check", "Prove what can be proved, without a private key."),
     "explain": ("check:explain", "What a finding's id means, and how to cure it."),
 }

@@ -1,0 +1,65 @@
+"""``--identity``: the private keys at hand, and their passphrases from the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from orchestrator.adapters.age.keyring import Keyring
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def identity_option(command: F) -> F:
+    """``--identity FILE``, as often as wanted, given as one tuple ``identity``."""
+    return click.option(
+        "-i",
+        "--identity",
+        multiple=True,
+        type=click.Path(path_type=str),
+        metavar="FILE",
+        help="A private key, of SSH or age (default: ~/.ssh/id_ed25519 and id_rsa, then this "
+        "machine's own). May be repeated.",
+    )(command)
+
+
+def without_me_option(command: F) -> F:
+    """``--without-me``: secrets may end unreadable for who changes them."""
+    return click.option(
+        "--without-me",
+        is_flag=True,
+        help="Write it although none of these private keys could open it afterwards.",
+    )(command)
+
+
+def open_keyring(identity: tuple[str, ...]) -> Keyring:
+    """Read the private keys that were named, else those that are tried by default.
+
+    Raises:
+        UsageError: One that was named cannot be used.
+    """
+    from orchestrator.adapters.age import keyring
+
+    if identity:
+        return keyring.read(identity, ask_passphrase)
+    return keyring.read_defaults(str(Path.home()), ask_passphrase)
+
+
+def ask_passphrase(path: str, again: bool) -> str | None:
+    """Ask on the terminal, whatever standard input is; ``None`` where there is no terminal."""
+    import getpass
+
+    try:
+        with Path("/dev/tty").open("r+b", buffering=0):
+            pass
+    except OSError:
+        return None
+    wrong = "that was wrong; " if again else ""
+    try:
+        return getpass.getpass(f"{wrong}passphrase of {path}: ")
+    except EOFError:
+        return None

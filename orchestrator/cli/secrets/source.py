@@ -1,0 +1,37 @@
+"""Where a secret's new content comes from: the person's editor, or standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+
+def source(name: str) -> Callable[[bytes], bytes]:
+    """Give what makes a new plaintext of the old one.
+
+    Raises:
+        UsageError: It is to be an editor, and there is none.
+    """
+    from orchestrator.adapters.secrets.editor import edit, editor_of
+
+    if not sys.stdin.isatty():
+        return lambda _: _read(name)
+    editor_of(os.environ)
+    return lambda old: edit(old, name, os.environ, warn=_warn)
+
+
+def _read(name: str) -> bytes:
+    from orchestrator.adapters.secrets.editor import MOST
+    from orchestrator.errors import UsageError
+
+    content = sys.stdin.buffer.read(MOST + 1)
+    if len(content) > MOST:
+        raise UsageError(f"{name}: more than {MOST >> 20} MiB on standard input")
+    return content
+
+
+def _warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)

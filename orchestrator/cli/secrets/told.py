@@ -1,0 +1,40 @@
+"""After a secret was written: what git has to be told, said or, on a terminal, offered."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from orchestrator.engine.secrets.place import Place
+
+
+async def tell_git(place: Place, paths: Sequence[str]) -> None:
+    """Say which files a flake does not see yet, and offer to keep git from changing them.
+
+    Raises:
+        StepError: git refused, or ``.gitattributes`` cannot be written.
+    """
+    from orchestrator.engine.secrets.git import ATTRIBUTES, LINE, mark_binary, untold
+
+    unknown = await untold(place, paths)
+    added = list(unknown.untracked)
+    if unknown.as_text:
+        said = f"git may take encrypted files for text, and damage them: {LINE} in {ATTRIBUTES}"
+        if _is_answered() and click.confirm(f"{said} keeps it from that. Add it?", err=True):
+            mark_binary(place)
+            added.append(ATTRIBUTES)
+        else:
+            by_hand = f"echo '{LINE}' >>{shlex.quote(str(place.root / ATTRIBUTES))}"
+            click.echo(f"hint: {said} keeps it from that: {by_hand}", err=True)
+    if added:
+        argv = ("git", "-C", str(place.root), "add", "--", *added)
+        click.echo(f"hint: a flake does not see new files before: {shlex.join(argv)}", err=True)
+
+
+def _is_answered() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()

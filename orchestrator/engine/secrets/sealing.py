@@ -1,0 +1,121 @@
+"""Encrypt a secret as its rule says, prove it, and write it with what it is remembered by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.adapters.age import crypt
+from orchestrator.adapters.age.errors import ClosedError
+from orchestrator.adapters.age.examine import examine
+from orchestrator.adapters.age.keyring import Keyring
+from orchestrator.adapters.secrets import lock_file
+from orchestrator.adapters.secrets.places import digest
+from orchestrator.adapters.secrets.transaction import writing
+from orchestrator.engine.secrets.vault import Vault, require_usable
+from orchestrator.errors import RefusedError, StepError
+from orchestrator.model.secrets.ciphertext import Ciphertext
+from orchestrator.model.secrets.lock import LockEntry
+from orchestrator.model.secrets.rules import Rule
+from orchestrator.plan.secrets.readers import readers
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret, encrypted and proved.
+
+    Attributes:
+        path: Relative to the repository.
+        content: The encrypted file.
+        entry: What ``secrets.lock.json`` keeps of it.
+        opened: Whether a key at hand decrypted it to what was encrypted.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    entry: LockEntry
+    opened: bool
+
+
+def look(path: str, content: bytes) -> Ciphertext:
+    """Examine an encrypted file that was read whole."""
+    return examine(path, content, len(content), content[-1:])
+
+
+async def seal(rule: Rule, plaintext: bytes, keyring: Keyring) -> Sealed:
+    """Encrypt, then prove that whom the rule names can read it, and that it is what it was.
+
+    Raises:
+        UsageError: The rule cannot be carried out.
+        StepError: What was encrypted is not right; a bug, here or in age.
+    """
+    require_usable(rule)
+    content = await crypt.encrypt(plaintext, rule.recipients, armor=rule.armor)
+    seen = look(rule.path, content)
+    found = readers(rule, seen.header, None, ()) if seen.header else None
+    if found is None or seen.fault or found.missing or found.unknown or not found.count_is_right:
+        raise StepError(f"{rule.path}: what was encrypted is not for whom it should be for")
+    assert seen.header is not None
+    entry = LockEntry.of(seen.header.digest, rule.recipients)
+    return Sealed(rule.path, content, entry, await _opens(rule, content, plaintext, keyring))
+
+
+async def _opens(rule: Rule, content: bytes, plaintext: bytes, keyring: Keyring) -> bool:
+    try:
+        again = await crypt.decrypt(content, keyring)
+    except ClosedError:
+        return False
+    if again != plaintext:
+        raise StepError(f"{rule.path}: what was encrypted decrypts to something else")
+    return True
+
+
+def require_openable(sealed: Iterable[Sealed]) -> None:
+    """Refuse to make secrets unreadable for who changes them.
+
+    Raises:
+        RefusedError: None of their private keys would open them any more.
+    """
+    closed = sorted(one.path for one in sealed if not one.opened)
+    if closed:
+        raise RefusedError(
+            f"none of your private keys could open this any more: {', '.join(closed)}. "
+            "Nothing was written",
+            hint="add your public key to its rule; or, if that is what you want: --without-me",
+        )
+
+
+def write(
+    vault: Vault,
+    what: str,
+    sealed: Sequence[Sealed],
+    expected: Mapping[str, str | None],
+    also: Mapping[str, bytes] | None = None,
+) -> tuple[str, ...]:
+    """Write encrypted files and ``secrets.lock.json``, all or none.
+
+    Args:
+        vault: Where; its ``secrets.nix`` must still be what it was.
+        what: The command, should it be interrupted.
+        sealed: The secrets.
+        expected: SHA-256 of what they were made from, by path; ``None`` for new ones.
+        also: Other files that change with them.
+
+    Returns:
+        The paths that changed.
+
+    Raises:
+        RefusedError: Somebody else changed a file meanwhile; nothing was written.
+        StepError: A file could not be written.
+        UsageError: ``secrets.lock.json`` is not what we write.
+    """
+    place = vault.place
+    lock = place.beside(lock_file.NAME)
+    with writing(place.root) as writer:
+        was = digest(place.root / lock)
+        entries = lock_file.read_lock(str(place.root), lock)
+        entries |= {one.path: one.entry for one in sealed}
+        changes = {one.path: one.content for one in sealed}
+        changes |= {lock: lock_file.form(entries), **(also or {})}
+        read = {place.name: vault.digest, lock: was}
+        return writer.commit(what, changes, {**expected, **read})
