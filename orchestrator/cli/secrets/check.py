@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
 from orchestrator.cli.secrets.place import open_rules, rules_option
-from orchestrator.errors import UsageError
+from orchestrator.errors import StepError, UsageError
 
 
 @click.command()
 @selectors_argument()
 @click.option("--strict", is_flag=True, help="A warning is an error.")
+@click.option("--no-configurations", is_flag=True, help="Evaluate no host's configuration.")
 @rules_option
 @json_option
 @target_options
 def check(
-    selectors: tuple[str, ...], strict: bool, rules: Path | None, as_json: bool, target: Target
+    selectors: tuple[str, ...],
+    strict: bool,
+    no_configurations: bool,
+    rules: Path | None,
+    as_json: bool,
+    target: Target,
 ) -> int:
     r"""Prove what can be proved about secrets, all or some hosts', without a private key.
 
-    Nothing is changed and no host is asked. Each line is a fact, what comes of it, and how to cure
-    it; `orchestrator secrets explain ID` tells more. Exit 1 where there is an error.
+    Nothing is changed and no host is asked. What hosts' configurations say of secrets is evaluated,
+    where it is not known from before. Each line is a fact, what comes of it, and how to cure it;
+    `orchestrator secrets explain ID` tells more. Exit 1 where there is an error.
 
     \b
       orchestrator secrets check
       orchestrator secrets check p620 --strict
       orchestrator secrets check --rules ~/dotfiles/secrets/secrets.nix
     """
-    from orchestrator.cli.output import results
+    from orchestrator.cli.output import results, words
     from orchestrator.engine.secrets.check import Checked, check_secrets
+    from orchestrator.engine.secrets.configurations import with_configurations
     from orchestrator.engine.secrets.place import place_of
+    from orchestrator.render.errors import draw_step_error
     from orchestrator.render.secrets.findings import draw_findings
 
     file, context = open_rules(rules, target, selectors)
 
-    async def work() -> Checked:
-        return await check_secrets(await place_of(file), context, strict=strict)
+    async def work() -> tuple[Checked, Mapping[str, StepError]]:
+        place = await place_of(file)
+        asked, failed = (context, {}) if no_configurations else await with_configurations(context)
+        return await check_secrets(place, asked, strict=strict), failed
 
-    found = asyncio.run(work())
+    found, failed = asyncio.run(work())
+    _require_known(found.strangers)
     draw_findings(found.findings, found.count, results(), as_json=as_json)
-    return int(found.failed)
+    for host, error in failed.items():
+        draw_step_error(host, error, words())
+    return int(found.failed or bool(failed))
+
+
+def _require_known(strangers: Sequence[str]) -> None:
+    """To find nothing of a host of which nothing is known would look like a proof."""
+    if strangers:
+        raise UsageError(
+            f"no secret is known to be for {', '.join(strangers)}: no rule has its key",
+            hint=f"orchestrator host trust {strangers[0]} makes its key known; "
+            "without a host's name every secret is checked",
+        )
 
 
 @click.command()

@@ -52,5 +52,5 @@ def open_rules(
     setup = open_setup(target)
     root = Path(setup.fleet.root)
     hosts = tuple(host.name for host in select(setup.fleet, selectors)) if selectors else ()
-    context = Context(setup.fleet, setup.ssh, hosts)
+    context = Context(setup.fleet, setup.ssh, hosts, setup=setup)
     return rules or find(root) or root / USUAL[0], context

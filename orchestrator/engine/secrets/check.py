@@ -9,13 +9,11 @@ from orchestrator.adapters.secrets.rules import RulesError
 from orchestrator.adapters.secrets.transaction import pending
 from orchestrator.engine.secrets.gather import Context, gather
 from orchestrator.engine.secrets.place import Place
-from orchestrator.errors import UsageError
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.plan.secrets import transaction
 from orchestrator.plan.secrets.checks import check
-from orchestrator.plan.secrets.evidence import Evidence
 from orchestrator.plan.secrets.severity import finding, in_order, quoted
-from orchestrator.plan.secrets.targets import concerning, secrets_of, without_secrets
+from orchestrator.plan.secrets.targets import concerning, secrets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,12 @@ class Checked:
     Attributes:
         findings: The worst first.
         count: How many secrets were checked; ``None`` where their rules do not tell.
+        strangers: Hosts that were asked about and of which no secret is known.
     """
 
     findings: tuple[SecretFinding, ...]
     count: int | None
+    strangers: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -45,7 +45,7 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
         strict: Whether a warning is taken for an error.
 
     Raises:
-        UsageError: As :func:`gather`; or nothing is known of a host that was asked about.
+        UsageError: As :func:`gather`.
         StepError: As :func:`gather`.
     """
     try:
@@ -55,22 +55,13 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
     found = check(evidence, strict=strict)
     if not context.targets:
         return Checked(found, len(evidence.rules.rules))
-    _require_known(evidence, context.targets)
     secrets = frozenset().union(*(secrets_of(evidence, host) for host in context.targets))
-    return Checked(concerning(found, evidence, context.targets), len(secrets))
+    asked = [host for host in context.targets if host not in context.evaluated]
+    strangers = tuple(host for host in asked if not secrets_of(evidence, host))
+    return Checked(concerning(found, evidence, context.targets), len(secrets), strangers)
 
 
 def _no_rules(place: Place, error: RulesError) -> Iterable[SecretFinding]:
     yield from transaction.check(pending(place.root))
     fix = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
     yield finding("RULES-EVAL", place.name, error.message, fix=fix)
-
-
-def _require_known(evidence: Evidence, targets: Iterable[str]) -> None:
-    """To find nothing of a host of which nothing is known would look like a proof."""
-    if unknown := without_secrets(evidence, targets):
-        raise UsageError(
-            f"no secret is known to be for {', '.join(unknown)}: no rule has its key",
-            hint=f"orchestrator host trust {unknown[0]} makes its key known; "
-            "without a host's name every secret is checked",
-        )

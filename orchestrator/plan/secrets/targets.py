@@ -19,11 +19,6 @@ def secrets_of(evidence: Evidence, host: str) -> frozenset[str]:
     return frozenset(declared | used)
 
 
-def without_secrets(evidence: Evidence, hosts: Iterable[str]) -> list[str]:
-    """The hosts of which no secret is known."""
-    return [host for host in hosts if not secrets_of(evidence, host)]
-
-
 def concerning(
     findings: Iterable[SecretFinding], evidence: Evidence, hosts: Sequence[str]
 ) -> tuple[SecretFinding, ...]:
