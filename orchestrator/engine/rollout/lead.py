@@ -59,7 +59,7 @@ class Lead:
         await rollout.until(
             lambda: rollout.going or bool(rollout.halted) or rollout.nothing_left(number - 1)
         )
-        if rollout.halted is None:
+        if not self._is_over():
             rollout.open(number)
             self._say(WaveStarted(wave, number + 1, self._of))
         await rollout.until(lambda: rollout.ended(number))

@@ -465,6 +465,16 @@ def test_an_interrupt_skips_who_waits(fake: Fake, pause: float | None) -> None:
     assert not fake.back
 
 
+def test_no_wave_begins_when_a_paused_rollout_is_interrupted(fake: Fake) -> None:
+    """Nor is one said to begin, or to have ended well."""
+    fake.said, fake.ctrl_c = [(1.0, Word.PAUSE)], 3600.0
+    fake.busy["h1"] = lambda: asyncio.sleep(60)
+    report = fake.deploy(RolloutPolicy(canary=Amount(1)))
+    assert outcomes(report) == "deployed skipped skipped skipped skipped"
+    said = [e.wave.name for e in fake.events if isinstance(e, WaveStarted | WaveEnded)]
+    assert said == ["canary", "canary"]
+
+
 def test_a_bug_on_one_host_leaves_no_other_waiting(fake: Fake) -> None:
     """It is told as failed, which stops the rollout."""
 
