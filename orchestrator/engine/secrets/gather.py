@@ -15,6 +15,7 @@ from orchestrator.adapters.secrets import rules as rules_file
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.engine.secrets.hosts import by_key, keys_of_hosts, usable
 from orchestrator.engine.secrets.place import Place
+from orchestrator.engine.setup import Setup
 from orchestrator.model.host import Fleet
 from orchestrator.model.secrets.ciphertext import Ciphertext
 from orchestrator.model.secrets.repository import Repository
@@ -33,12 +34,16 @@ class Context:
         ssh: Tells the hosts' keys.
         targets: The hosts whose secrets matter; empty means every one.
         uses: What the hosts' configurations do with secrets, where that was evaluated.
+        evaluated: The hosts of which it was.
+        setup: For evaluating it; ``None`` where there is no fleet.
     """
 
     fleet: Fleet | None = None
     ssh: SshSettings = field(default_factory=SshSettings)
     targets: tuple[str, ...] = ()
     uses: tuple[SecretUse, ...] = ()
+    evaluated: frozenset[str] = frozenset()
+    setup: Setup | None = None
 
 
 async def gather(place: Place, context: Context) -> Evidence:
