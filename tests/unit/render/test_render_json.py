@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from dataclasses import replace
 from io import StringIO
@@ -20,7 +21,7 @@ from orchestrator.model.event import (
     RunFinished,
     RunStarted,
 )
-from orchestrator.render.event_json import to_json
+from orchestrator.render.event_json import phase_name, to_json
 from orchestrator.render.jsonlines import JsonLines
 from orchestrator.render.output import Output
 from orchestrator.render.runlog import OPEN, RunLog
@@ -202,3 +203,10 @@ def test_hosts_log_has_no_escapes(tmp_path: Path) -> None:
         log.handle(replace(started, hosts=("p620",)))
         log.handle(LogLine("p620", "\x1b[31mred\x1b[0m\r"))
     assert (tmp_path / "p620.log").read_text() == "12:00:00.000 red\n"
+
+
+def test_the_page_has_every_phase() -> None:
+    """A script that is told of a phase finds it in ``docs/output.md``."""
+    page = Path(__file__).parents[3].joinpath("docs/output.md").read_text()
+    (listed,) = re.findall(r"`phase` is one of ([^.]*)\.", page)
+    assert re.findall("`([a-z-]+)`", listed) == [phase_name(phase) for phase in Phase]
