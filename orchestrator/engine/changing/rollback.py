@@ -130,12 +130,12 @@ async def roll_back(work: HostWork, deployed: OutPath, to: OutPath, why: str) ->
     words = f"taken back ({why})"
     try:
         with session.interrupt.cancellable():
-            return _in_words(await _within(again, deployed, to), words)
+            return _in_words(_live(await _within(again, deployed, to), deployed), words)
     except StepError as error:
         return Failed(error.message, problem_of(error, "not taken back"))
     except asyncio.CancelledError:
         if again.ended is not None:
-            return _in_words(again.ended, words)
+            return _in_words(_live(again.ended, deployed), words)
         if not session.interrupt.wished:
             raise
         message = "interrupted before it was taken back"
@@ -156,6 +156,16 @@ async def _within(work: HostWork, deployed: OutPath, to: OutPath) -> Outcome:
         require_return(plan, state)
         refuse_if_taken(work, state)
         return await change(work, plan, state, Line(work, executor, stack))
+
+
+def _live(outcome: Outcome, deployed: OutPath) -> Outcome:
+    """Tell a host as failed that NixOS did not let switch live, and that was not booted since."""
+    if not isinstance(outcome, Deployed) or outcome.goal.activates or not outcome.reboot_required:
+        return outcome
+    message = f"it runs {deployed.short} until it boots anew: {', '.join(outcome.reboot_required)}"
+    state = f"it runs {deployed.short}, it will boot {outcome.out_path.short}"
+    problem = Problem("roll back", message, hint="boot it anew", host_state=state)
+    return Failed(message, problem, outcome.out_path)
 
 
 def _superseded(deployed: OutPath, state: HostState) -> Failed:

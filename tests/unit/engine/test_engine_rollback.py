@@ -205,6 +205,23 @@ def test_what_somebody_else_deployed_meanwhile_stays(
     assert bench.host.locked_by is None
 
 
+def test_what_runs_the_new_system_until_it_boots_is_not_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NixOS lets it not switch live: the old system is its boot default, and no more."""
+    within = Within(bench, monkeypatch)
+    changed = b'running={"dbus": "broker"}\ntarget={"dbus": "dbus"}\nend=\n'
+
+    def booted_since() -> None:
+        bench.host.answers["switching"] = changed
+
+    within.meanwhile = booted_since
+    bench.deploy()
+    assert isinstance(within.undone, Failed)
+    assert within.undone.reason.startswith(f"it runs {NEW.short} until it boots anew: dbus")
+    assert bench.host.state == (NEW, OLD, OLD)
+
+
 def test_within_a_run_that_is_interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not begun any more."""
     within = Within(bench, monkeypatch)
