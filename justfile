@@ -106,13 +106,17 @@ catch-up *HOSTS:
 ping-hosts *HOSTS:
     @"{{ orchestrator }}" ping "$@"
 
-# Inventory, syntax, and the evaluation of every host
+# Inventory, syntax, secrets, and the evaluation of every host
 validate *HOSTS:
     @"{{ orchestrator }}" validate "$@"
 
-# Inventory and syntax; nothing is evaluated
+# Inventory, syntax and secrets; no host is evaluated
 validate-quick:
     @"{{ orchestrator }}" validate --quick
+
+# Prove and manage secrets: just secrets check, just secrets status
+secrets *ARGUMENTS:
+    @"{{ orchestrator }}" secrets "$@"
 
 # Parse every Nix file
 check-syntax:

@@ -11,12 +11,13 @@ from orchestrator.cli.options import Target, selectors_argument, target_options
 
 @click.command()
 @selectors_argument()
-@click.option("--quick", is_flag=True, help="Inventory, fleet.json and syntax; evaluate nothing.")
+@click.option("--quick", is_flag=True, help="Evaluate no host.")
 @target_options
 def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
-    """Check the inventory, parse every Nix file, evaluate every host. Exit 1 on any error."""
+    """Check inventory, syntax and secrets, evaluate every host. Exit 1 on any error."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
+    from orchestrator.cli.secrets.fleet import check_fleet
     from orchestrator.engine.commands.check import check_evaluation, check_files
     from orchestrator.plan.select import select
     from orchestrator.render.check import draw_mistakes
@@ -28,7 +29,9 @@ def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
         wrong = draw_mistakes("syntax", await check_files(setup), words())
         if not quick:
             wrong += draw_mistakes("evaluation", await check_evaluation(setup, hosts), words())
-        return int(wrong > 0)
+        chosen = hosts if selectors else ()
+        unsafe = await check_fleet(setup, chosen, configurations=not quick)
+        return int(wrong > 0 or unsafe)
 
     return asyncio.run(work())
 

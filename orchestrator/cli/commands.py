@@ -38,7 +38,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "The fleet's files": {
         "inventory": ("inventory:inventory", "Show and check the inventory."),
-        "validate": ("check:validate", "Check inventory, syntax and evaluation."),
+        "validate": ("check:validate", "Check inventory, syntax, evaluation, secrets."),
         "check-syntax": ("check:check_syntax", "Parse every Nix file."),
         "format": ("check:format_files", "Format every Nix file."),
         "update": ("update:update", "Move the flake's pins; commit what evaluates."),

@@ -164,18 +164,21 @@ def emergency_deploy(host: str, reason: str, **options: Any) -> int:
 @click.command()
 @_run_options
 def ci(target: Target, **options: Any) -> int:
-    """The whole pipeline: a fresh fleet.json, every Nix file parses, every system builds."""
+    """The whole pipeline: a fresh fleet.json, syntax, every system builds, secrets are proved."""
     import asyncio
 
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
+    from orchestrator.cli.secrets.fleet import check_fleet
     from orchestrator.engine.commands.check import check_files
     from orchestrator.render.check import draw_mistakes
 
     target = replace(target, frozen=True)
     setup = open_setup(target)
-    wrong = draw_mistakes("syntax", asyncio.run(check_files(setup)), words())
-    return _run_in(setup, target, DeployRequest(goal=Goal.BUILD), **options) or int(wrong > 0)
+    wrong = draw_mistakes("syntax", asyncio.run(check_files(setup)), words()) > 0
+    code = _run_in(setup, target, DeployRequest(goal=Goal.BUILD), **options)
+    unsafe = asyncio.run(check_fleet(setup, configurations=code == 0))
+    return code or int(wrong or unsafe)
 
 
 def _run(
