@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from orchestrator.adapters.state.history import History
 from orchestrator.adapters.state.request_file import NoDeploymentError, kept
@@ -41,9 +42,13 @@ def again(setup: Setup, number: int) -> tuple[DeployRequest, tuple[str, ...]]:
     gone = [name for wave in request.waves for name in wave.hosts if name not in setup.fleet.hosts]
     if gone:
         notices.append(f"left out, as the fleet does not have them any more: {', '.join(gone)}")
+    status = files.status()
+    if status and status.until and status.until > datetime.now(UTC):
+        until = f"{status.until.astimezone():%H:%M:%S}"
+        notices.append(f"the pause that it was in, until {until}, is not waited for")
     # What is done although a host is at its target is not done a second time.
-    status = files.status() if request.force or request.reboot is Reboot.ALWAYS else None
-    done = {name for name, at in status.hosts.items() if at in _DONE} if status else set()
+    anew = request.force or request.reboot is Reboot.ALWAYS
+    done = {name for name, at in status.hosts.items() if at in _DONE} if status and anew else set()
     waves = _without(request.waves, {*gone, *done})
     if not waves:
         raise UsageError(f"run {number} has no host left to be gone on with")

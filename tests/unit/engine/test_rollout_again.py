@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,19 @@ def test_a_run_goes_on_in_the_same_waves(setup: Setup) -> None:
         asked, selectors=NAMES, waves=WAVES, title=f"boot, going on with run {run.number}"
     )
     assert notices == ()
+
+
+def test_a_pause_that_was_cut_off_is_told(setup: Setup) -> None:
+    """Hosts that were deployed before it are not looked at any longer: a person has to know."""
+    run = past(setup)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    wave = WaveStatus("canary", Standing.ENDED, {"h1": "deployed"})
+    files = RunFiles(Path(run.folder))
+    files.write_status(RolloutStatus(1, Standing.PAUSED, (wave,), until=until))
+    _, (told,) = again(setup, run.number)
+    assert f"until {until.astimezone():%H:%M}" in told
+    files.write_status(RolloutStatus(1, Standing.PAUSED, (wave,), until=datetime.now(UTC)))
+    assert again(setup, run.number)[1] == ()
 
 
 def test_hosts_that_the_fleet_has_no_more_are_left_out(setup: Setup, tmp_path: Path) -> None:
