@@ -12,7 +12,7 @@ CALLS = ("mkdir", "rmdir", "rename", "unlink", "open", "write", "fsync", "chmod"
 
 
 class When(Enum):
-    """At which moment of the call the child is killed."""
+    """At which moment of the call the child is killed; ``TORN`` at all calls leaves nothing out."""
 
     BEFORE = auto()
     TORN = auto()

@@ -1,0 +1,272 @@
+"""Creating, editing and rekeying neither lose a secret nor leave a plaintext behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from killer import When, run_and_kill
+from secret_bench import keys_of, make_key, rule, run, vault
+
+from orchestrator.adapters.age.keyring import Keyring
+from orchestrator.adapters.secrets.lock_file import NAME, parse
+from orchestrator.engine.secrets.create import Plan, create
+from orchestrator.engine.secrets.edit import edit
+from orchestrator.engine.secrets.recover import recover
+from orchestrator.engine.secrets.rekey import Rekeyed, rekey
+from orchestrator.engine.secrets.show import show
+from orchestrator.engine.secrets.vault import Vault
+from orchestrator.errors import RefusedError, StepError, UsageError
+from orchestrator.model.secrets.lock import fingerprint
+from orchestrator.model.secrets.rules import Rule
+
+VALUES = {"a.age": b"VALUE-a\n", "deep/b.age": b"VALUE-b", "c.age": b"\x00VALUE\xff" * 30_000}
+
+
+class Bench:
+    """A repository with three secrets that I and a host read, and a new host's key."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.root = folder / "repo"
+        self.folder = folder
+        self.me, self.host, self.new = (make_key(folder, name) for name in ("me", "host", "new"))
+        self.mine = keys_of(folder, "me")
+        for path, value in VALUES.items():
+            run(create(self.vault(), Plan(self.rule(path)), self.mine, lambda _, v=value: v))
+
+    def rule(self, path: str, *more: str) -> Rule:
+        """The rule of a secret."""
+        return rule(path, self.me, self.host, *more)
+
+    def vault(self, *more: str) -> Vault:
+        """The secrets, to be read by more keys."""
+        return vault(self.root, *(self.rule(path, *more) for path in VALUES))
+
+    def values(self, keyring: Keyring) -> dict[str, bytes]:
+        """What a person reads."""
+        now = self.vault()
+        return {one.path: run(show(now, one, keyring))[1] for one in now.rules.rules}
+
+    def rekey(self, *more: str, keyring: Keyring | None = None, every: bool = False) -> Rekeyed:
+        """Encrypt anew for more keys."""
+        now = self.vault(*more)
+        work = rekey(now, now.rules.rules, keyring or self.mine, every=every, without_me=False)
+        return run(work)
+
+    def content(self) -> dict[str, bytes]:
+        """Every file of the repository."""
+        files = (file for file in self.root.rglob("*") if file.is_file())
+        return {str(file.relative_to(self.root)): file.read_bytes() for file in files}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A repository with three secrets."""
+    return Bench(tmp_path)
+
+
+def test_what_is_created_is_read_by_whom_its_rule_names(bench: Bench) -> None:
+    """By me and by the host, byte for byte; by nobody else."""
+    assert bench.values(bench.mine) == VALUES
+    assert bench.values(keys_of(bench.folder, "host")) == VALUES
+    with pytest.raises(StepError, match="none of your private keys"):
+        bench.values(keys_of(bench.folder, "new"))
+
+
+def test_the_lock_file_tells_the_recipients(bench: Bench) -> None:
+    """Of every secret that was encrypted here."""
+    entries = parse((bench.root / NAME).read_bytes())
+    wanted = {fingerprint(one) for one in bench.rule("a.age").recipients}
+    assert {path: entry.recipients for path, entry in entries.items()} == dict.fromkeys(
+        VALUES, wanted
+    )
+
+
+def test_an_edit_changes_one_secret(bench: Bench) -> None:
+    """The others keep every byte."""
+    before = bench.content()
+    now = bench.vault()
+    changed = run(
+        edit(now, bench.rule("a.age"), bench.mine, lambda old: old + b"more", without_me=False)
+    )
+    assert set(changed) == {"a.age", NAME}
+    assert bench.values(bench.mine) == {**VALUES, "a.age": b"VALUE-a\nmore"}
+    after = bench.content()
+    assert {path for path in after if after[path] != before[path]} == {"a.age", NAME}
+
+
+def _raise(error: Exception) -> Callable[[bytes], bytes]:
+    def change(_: bytes) -> bytes:
+        raise error
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda old: old, None),
+        (lambda _: b"", UsageError),
+        (lambda _: b" \n", UsageError),
+        (_raise(StepError("the editor ended badly")), StepError),
+    ],
+    ids=["unchanged", "empty", "white", "failed"],
+)
+def test_what_was_not_meant_is_not_written(
+    bench: Bench, change: Callable[[bytes], bytes], error: type[Exception] | None
+) -> None:
+    """Unchanged, emptied, or left by an editor that failed: every file stays as it is."""
+    before = bench.content()
+    work = edit(bench.vault(), bench.rule("a.age"), bench.mine, change, without_me=False)
+    if error is None:
+        assert run(work) == ()
+    else:
+        with pytest.raises(error):
+            run(work)
+    assert bench.content() == before
+
+
+@pytest.mark.parametrize("path", ["a.age", "secrets.nix"])
+def test_who_edits_what_another_changed_meanwhile_is_told(bench: Bench, path: str) -> None:
+    """The other's file stays."""
+
+    def slowly(_: bytes) -> bytes:
+        (bench.root / path).write_bytes(b"another's")
+        return b"mine"
+
+    with pytest.raises(RefusedError, match=re.escape(path)):
+        run(edit(bench.vault(), bench.rule("a.age"), bench.mine, slowly, without_me=False))
+    assert bench.content()[path] == b"another's"
+
+
+def test_creating_never_replaces(bench: Bench) -> None:
+    """Neither what is there, nor what somebody made while the editor was open."""
+    before = bench.content()
+    with pytest.raises(UsageError, match="is there already"):
+        run(create(bench.vault(), Plan(bench.rule("a.age")), bench.mine, lambda _: b"x"))
+
+    def slowly(_: bytes) -> bytes:
+        (bench.root / "new.age").write_bytes(b"another's")
+        return b"mine"
+
+    with pytest.raises(RefusedError, match=r"new\.age"):
+        run(create(bench.vault(), Plan(bench.rule("new.age")), bench.mine, slowly))
+    assert bench.content() == {**before, "new.age": b"another's"}
+
+
+def test_rekey_writes_only_what_needs_it(bench: Bench) -> None:
+    """And everything with --all; the values stay."""
+    before = bench.content()
+    assert bench.rekey() == Rekeyed((), right=tuple(sorted(VALUES)))
+    assert bench.content() == before
+    assert set(bench.rekey(bench.new).done) == set(VALUES)
+    assert bench.rekey(bench.new).done == ()
+    assert bench.values(keys_of(bench.folder, "new")) == VALUES
+    assert set(bench.rekey(bench.new, every=True).done) == set(VALUES)
+    assert set(bench.rekey().done) == set(VALUES), "a key too many counts, too"
+    with pytest.raises(StepError):
+        bench.values(keys_of(bench.folder, "new"))
+
+
+def test_a_secret_that_cannot_be_decrypted_stops_the_whole_rekey(bench: Bench) -> None:
+    """It is named, and no file changes."""
+    only_host = rule("c.age", bench.host)
+    (bench.root / "c.age").unlink()
+    run(create(vault(bench.root, only_host), Plan(only_host), bench.mine, lambda _: b"x"))
+    before = bench.content()
+    with pytest.raises(StepError, match=r"(?s)1 of 3.*nothing was written.*c\.age"):
+        bench.rekey(bench.new)
+    assert bench.content() == before
+
+
+def test_a_damaged_file_is_named_and_left_alone(bench: Bench) -> None:
+    """What can be encrypted anew is."""
+    (bench.root / "a.age").write_bytes(b"<<<<<<< HEAD\n")
+    done = bench.rekey(bench.new)
+    assert (set(done.done), done.damaged) == ({"c.age", "deep/b.age"}, ("a.age",))
+    assert bench.content()["a.age"] == b"<<<<<<< HEAD\n"
+
+
+def test_nobody_makes_their_own_secrets_unreadable_unasked(bench: Bench) -> None:
+    """Only with --without-me; nothing is written before."""
+    before = bench.content()
+    away = vault(bench.root, *(rule(path, bench.new) for path in VALUES))
+    rules = away.rules.rules
+    with pytest.raises(RefusedError, match="could open this any more"):
+        run(rekey(away, rules, bench.mine, every=False, without_me=False))
+    assert bench.content() == before
+    run(rekey(away, rules, bench.mine, every=False, without_me=True))
+    assert bench.values(keys_of(bench.folder, "new")) == VALUES
+
+
+def test_a_key_that_is_no_key_is_told_before_anything_is_typed(bench: Bench) -> None:
+    """The editor does not even open."""
+    bad = Rule("a.age", ("nonsense",), (), unusable=(("nonsense", "is no key"),))
+    for rules in (bad, Rule("a.age", (), ())):
+        now = vault(bench.root, rules)
+        with pytest.raises(UsageError):
+            run(edit(now, rules, bench.mine, _raise(AssertionError()), without_me=False))
+
+
+def test_values_are_in_no_repr_and_no_error(bench: Bench) -> None:
+    """What is drawn, logged or raised never holds a plaintext."""
+    (bench.root / "a.age").write_bytes(VALUES["a.age"])
+    with pytest.raises(StepError) as raised:
+        bench.values(bench.mine)
+    assert "VALUE" not in f"{raised.value!r} {raised.value.hint}"
+
+
+def work_of(name: str, bench: Bench) -> Callable[[], object]:
+    """What is killed: an edit, a creation, a rekey."""
+    if name == "edit":
+        a = bench.rule("a.age")
+        return lambda: run(
+            edit(bench.vault(), a, bench.mine, lambda _: b"VALUE-new", without_me=False)
+        )
+    if name == "create":
+        plan = Plan(bench.rule("made/new.age"), b'{ "made/new.age" = null; }\n')
+        return lambda: run(create(bench.vault(), plan, bench.mine, lambda _: b"VALUE-new"))
+    return lambda: bench.rekey(bench.new)
+
+
+@pytest.mark.parametrize("name", ["create", "edit", "rekey"])
+def test_killed_at_any_call_nothing_is_lost_and_nothing_is_plain(tmp_path: Path, name: str) -> None:
+    """After SIGKILL at each call and a recovery: all old or all new, and no plaintext in a file."""
+    bench = Bench(tmp_path)
+    old = bench.content()
+    number, ends = 0, set()
+    killed = True
+    while killed:
+        number += 1
+        killed = run_and_kill(work_of(name, bench), number, When.TORN)
+        assert not any(b"VALUE" in content for content in bench.content().values())
+        recover(bench.root)
+        now = bench.content()
+        changed = {path for path in {*now, *old} if now.get(path) != old.get(path)}
+        assert changed in (set(), expected_changes(name)), f"a mixture after call {number}"
+        assert bench.values(bench.mine).keys() == VALUES.keys()
+        ends.add(bool(changed))
+        _restore(bench.root, old)
+    assert number > 20
+    assert ends == {True, False}
+
+
+def expected_changes(name: str) -> set[str]:
+    """The files that change together."""
+    match name:
+        case "edit":
+            return {"a.age", NAME}
+        case "create":
+            return {"made/new.age", "secrets.nix", NAME}
+        case _:
+            return {*VALUES, NAME}
+
+
+def _restore(root: Path, old: dict[str, bytes]) -> None:
+    for path in {str(f.relative_to(root)) for f in root.rglob("*") if f.is_file()} - old.keys():
+        (root / path).unlink()
+    for path, content in old.items():
+        (root / path).write_bytes(content)
