@@ -34,6 +34,9 @@ async def take_up(work: HostWork, line: Line, plan: HostPlan, state: HostState) 
     Returns:
         The host's outcome where nothing more is to be done, or can be; ``None`` where the host is
         to be asked and decided again.
+
+    Raises:
+        InterruptedStepError: A person asked to stop meanwhile: nothing more is begun there.
     """
     attempt = state.attempt
     if attempt is None or not attempt.state.in_flight:
@@ -55,6 +58,7 @@ async def take_up(work: HostWork, line: Line, plan: HostPlan, state: HostState) 
         case RolledBack() if wanted and not isinstance(activation.error, WentBackError):
             return ended
         case Deployed() | RolledBack():
+            work.session.interrupt.check()
             return None
         case Failed():
             return ended

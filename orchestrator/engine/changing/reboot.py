@@ -40,6 +40,10 @@ async def reboot(work: HostWork, outcome: Deployed, line: Line) -> Deployed | Fa
         return outcome
     if is_this_machine(work.host):
         return replace(outcome, warnings=(*outcome.warnings, _not_this_machine(why)))
+    if work.session.interrupt.wished:
+        return replace(
+            outcome, warnings=(*outcome.warnings, f"not booted anew ({why}): interrupted")
+        )
     return await Boot(work, line, outcome, why).run()
 
 

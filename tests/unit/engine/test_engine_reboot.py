@@ -149,6 +149,16 @@ def test_the_connection_that_ends_with_the_boot_is_no_failure(bench: Bench) -> N
     assert isinstance(bench.deploy(reboot=Reboot.ALWAYS), Deployed)
 
 
+def test_the_wish_to_stop_boots_nothing(bench: Bench) -> None:
+    """It came too late for the commit, and in time for the boot."""
+    bench.host.goes_wrong("in commit", lambda _: bench.interrupt.wish())
+    bench.host.goes_wrong("reboot", boots())
+    outcome = bench.deploy(reboot=Reboot.ALWAYS)
+    assert isinstance(outcome, Deployed)
+    assert "not booted anew (as was asked for): interrupted" in outcome.warnings
+    assert "reboot" not in bench.host.calls
+
+
 def test_who_refuses_is_told(bench: Bench) -> None:
     """The host is deployed, and that it was not booted is a failure: it was asked for."""
     bench.host.goes_wrong("reboot", exits(1, "Operation inhibited by backup"))

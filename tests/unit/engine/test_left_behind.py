@@ -87,6 +87,18 @@ def test_a_guard_that_went_back_by_itself_is_no_failure_of_this_run(bench: Bench
     assert bench.host.guard.lines["token"] == "7-abcd"
 
 
+def test_the_wish_to_stop_while_it_is_undone_begins_nothing_more(bench: Bench) -> None:
+    """The host is brought to a proven state first, and that is all."""
+    left(bench.host, "waiting", ELSE)
+    bench.host.goes_wrong("back", lambda _: bench.interrupt.wish())
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert "interrupted" in outcome.reason
+    assert bench.host.state == (OLD, OLD, OLD)
+    assert not {"preflight", "start"} & set(bench.host.calls)
+    assert bench.host.locked_by is None
+
+
 def test_a_way_back_that_fails_ends_the_run_for_this_host(bench: Bench) -> None:
     """Nothing is deployed on top of what nobody knows."""
     left(bench.host, "returning", ELSE)
