@@ -347,6 +347,14 @@ def test_it_is_started_again_by_whoever_asks(machine: Machine) -> None:
     assert machine.systems == (OLD, OLD, OLD)
 
 
+def test_at_boot_it_waits_for_what_the_boot_default_is_read_from(machine: Machine) -> None:
+    """A ``nofail`` mount keeps up no boot; without it nothing could be proved."""
+    machine.until(machine.start(), WAITING)
+    units = machine.root / "etc/systemd/system.control"
+    text = (units / "orchestrator-guard-resume.service").read_text()
+    assert "\nAfter=boot.mount efi.mount boot-efi.mount\n" in text
+
+
 def test_a_word_before_its_time_is_not_kept(machine: Machine) -> None:
     """A connection that was made before the activation ended proves nothing."""
     machine.write("fault", 'while [ $1 = test ] && [ ! -e "$ROOT/go" ]; do sleep 0.05; done\n')

@@ -86,6 +86,7 @@ leave_boot_unit() {
   put "$control/$boot_unit" << END || return
 [Unit]
 Description=orchestrator: finish or take back what a boot cut off
+After=boot.mount efi.mount boot-efi.mount
 [Service]
 ExecStart=/bin/sh $lib/guard boot
 Restart=on-failure
