@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import all_changed, check, noop, one_changed
+from tests.bench import all_changed, check, noop, one_changed, secret_check
 from tests.bench.benchmark import Benchmark, Options, lacks_lab, lacks_real
 from tests.bench.table import Table
 
@@ -76,6 +76,12 @@ async def _check(options: Options) -> Pieces:
     return [(title, check.table(found))]
 
 
+async def _secrets(options: Options) -> Pieces:
+    sizes = (10,) if options.quick else secret_check.SIZES
+    found = await secret_check.measure(max(options.repeat, 5), sizes)
+    return [("For 40 recipients, each secret for two to six:", secret_check.table(found))]
+
+
 BENCHMARKS = (
     Benchmark("noop", _noop, lacks_lab, peers=True),
     Benchmark("one-changed", _one_changed, lacks_lab, peers=True),
@@ -84,4 +90,5 @@ BENCHMARKS = (
     Benchmark("copy", _copy, lacks_lab),
     Benchmark("scale", _scale),
     Benchmark("check", _check),
+    Benchmark("secrets", _secrets, secret_check.lacks_nix),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class LockEntry:
         return cls(header, frozenset(fingerprint(one) for one in recipients))
 
 
+@functools.lru_cache(maxsize=4096)
 def fingerprint(recipient: Recipient) -> str:
     """Name a recipient by a hash of its text; two spellings of a key are two recipients."""
     digest = hashlib.sha256(recipient.text.encode()).digest()
