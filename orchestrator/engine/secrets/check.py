@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.adapters.secrets.rules import RulesError
 from orchestrator.adapters.secrets.transaction import pending
 from orchestrator.engine.secrets.gather import Context, gather
+from orchestrator.engine.secrets.nix_files import nix_files
 from orchestrator.engine.secrets.place import Place
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.plan.secrets import transaction
@@ -52,7 +53,8 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
         evidence = await gather(place, context)
     except RulesError as error:
         return Checked(in_order(_no_rules(place, error), strict=strict), None)
-    found = check(evidence, strict=strict)
+    sources = nix_files(place.root, evidence)
+    found = check(replace(evidence, sources=sources), strict=strict)
     if not context.targets:
         return Checked(found, len(evidence.rules.rules))
     secrets = frozenset().union(*(secrets_of(evidence, host) for host in context.targets))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model.secrets.finding import SecretFinding
-from orchestrator.plan.secrets import age, config, files, git, rekey, rules, transaction
+from orchestrator.plan.secrets import age, config, files, git, leaks, rekey, rules, transaction
 from orchestrator.plan.secrets.evidence import Evidence
 from orchestrator.plan.secrets.severity import in_order
 
@@ -23,5 +23,6 @@ def check(evidence: Evidence, *, strict: bool = False) -> tuple[SecretFinding, .
         *rekey.check(evidence),
         *git.check(evidence),
         *config.check(evidence),
+        *leaks.check(evidence),
     )
     return in_order(found, strict=strict)

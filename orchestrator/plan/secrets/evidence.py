@@ -36,6 +36,7 @@ class Evidence:
         targets: The hosts that are to be deployed: what they lack is an error.
         known: Keys that are known beside those of the rules and the hosts, such as users'.
         opened: Files that an identity at hand was tried on → why it failed, ``None`` if it did not.
+        sources: The repository's Nix files, where they were read: path → text.
         pending: A change of several files that was cut off.
     """
 
@@ -49,6 +50,7 @@ class Evidence:
     targets: frozenset[str] = frozenset()
     known: tuple[Recipient, ...] = ()
     opened: Mapping[str, str | None] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     pending: Journal | None = None
 
     def users(self, path: str) -> tuple[str, ...]:
