@@ -22,6 +22,9 @@ from orchestrator.model.run import Before, HostResult, PastResult, PastRun, Repo
 
 T = TypeVar("T")
 
+_ROW = (int, str, str, str | None, str, float | None, int | None)
+"""What a row of ``runs`` has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -125,7 +128,10 @@ class History:
             "SELECT max(started) FROM runs JOIN results ON run = number "
             "WHERE host = ? AND outcome IN ('unchanged', 'deployed') AND goal NOT LIKE 'plan %'"
         )
-        with contextlib.suppress(HistoryError, ValueError), self._file.open() as database:
+        with (
+            contextlib.suppress(HistoryError, ValueError, TypeError),
+            self._file.open() as database,
+        ):
             (started,) = database.execute(query, (host,)).fetchone()
             return datetime.fromisoformat(started) if started else None
         return None
@@ -227,6 +233,11 @@ def _past(row: tuple[Any, ...], database: sqlite3.Connection) -> PastRun:
     number, started, who, revision, goal, seconds, code = row
     query = "SELECT host, outcome FROM results WHERE run = ? ORDER BY host"
     hosts = tuple(database.execute(query, (number,)))
+    # A flipped bit may make another type of a value: SQLite does not mind.
+    if not all(map(isinstance, row, _ROW)) or not all(
+        isinstance(text, str) for pair in hosts for text in pair
+    ):
+        raise DamagedHistoryError(f"the history is damaged: of run {number} it has what is none")
     return PastRun(number, started, who, revision, goal, seconds, code, hosts)
 
 

@@ -408,6 +408,17 @@ def test_paths_that_are_none_are_not_told(file: Path) -> None:
     assert before == replace(BEFORE, running=None)
 
 
+def test_values_of_another_type_are_damage(file: Path) -> None:
+    """SQLite takes whatever a flipped bit says; then the folders tell."""
+    number = begin(file)
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE runs SET started = X'00ff'")
+    past = History(file).recent(9)
+    assert "damaged" in str(past.notice)
+    assert [(run.number, run.kept) for run in past.runs] == [(number, False)]
+    assert History(file).last_reached("p620") is None
+
+
 def test_two_runs_at_once_have_two_numbers(file: Path) -> None:
     """Even where both make the database."""
     with ThreadPoolExecutor(8) as pool:
