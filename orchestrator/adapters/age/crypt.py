@@ -8,7 +8,6 @@ from orchestrator.adapters.age import armor as textual
 from orchestrator.adapters.age import binary, header, library
 from orchestrator.adapters.age.errors import ClosedError, DamagedError
 from orchestrator.adapters.age.keyring import Keyring
-from orchestrator.model.secrets.matching import is_foreign
 from orchestrator.model.secrets.recipient import Recipient
 
 
@@ -56,8 +55,8 @@ async def decrypt(ciphertext: bytes, keyring: Keyring) -> bytes:
             return library.decrypt(data, identity.key)
         except library.NotOpenedError as error:
             damaged = identity if error.matching else damaged
-    if keyring.external and any(map(is_foreign, head.stanzas)):
-        return await binary.decrypt(data, keyring.external)
+    if files := keyring.external(head):
+        return await binary.decrypt(data, files)
     if damaged:
         raise DamagedError(f"does not open with {damaged.path}, which it is for: it was altered")
     raise ClosedError("is not for any of the private keys at hand")

@@ -21,18 +21,22 @@ _P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P256_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 
 
-def is_x25519(key: bytes) -> bool:
-    """Whether an X25519 public key is safe to encrypt to."""
-    return _u(key) not in _WEAK
+def is_weak_x25519(key: bytes) -> bool:
+    """Whether an X25519 public key is of small order."""
+    return _coordinate(key) in _WEAK
 
 
 def is_ed25519(key: bytes) -> bool:
-    """Whether an Ed25519 public key is a point (RFC 8032 section 5.1.3), and of no small order."""
-    y = _u(key)
-    above, below = (y * y - 1) % _P, (_D * y * y + 1) % _P
-    u = (1 + y) * pow(1 - y, _P - 2, _P) % _P
+    """Whether an Ed25519 public key is a point (RFC 8032 section 5.1.3)."""
+    y = _coordinate(key)
     # A fraction is a square where the product of its two parts is one.
-    return _is_square(above * below, _P) and u not in _WEAK
+    return _is_square((y * y - 1) * (_D * y * y + 1), _P)
+
+
+def is_weak_ed25519(key: bytes) -> bool:
+    """Whether it is of small order, once it is turned into an X25519 key as age does."""
+    y = _coordinate(key)
+    return (1 + y) * pow(1 - y, _P - 2, _P) % _P in _WEAK
 
 
 def is_p256(key: bytes) -> bool:
@@ -43,7 +47,7 @@ def is_p256(key: bytes) -> bool:
     return _is_square(x * x * x - 3 * x + _P256_B, _P256)
 
 
-def _u(key: bytes) -> int:
+def _coordinate(key: bytes) -> int:
     """A coordinate: 255 bits, little-endian; the last bit is a sign or nothing."""
     return (int.from_bytes(key, "little") & (2**255 - 1)) % _P
 

@@ -6,6 +6,9 @@ Strict by C2SP age.md (https://age-encryption.org/v1), "ABNF definition of file 
     end      = "--- " 43base64char LF
     stanza   = "-> " argument *(SP argument) LF  *(64base64char LF)  *63base64char LF
     argument = 1*VCHAR
+
+One thing is refused that pyrage opens: a body without its last, shorter line, as rage wrote it
+before the format was settled. The ``age`` program, which hosts use, refuses it as well.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,9 +48,15 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """A file with a key that only the ``age`` program can use, perhaps through a plugin."""
+    """A file with a key that only the ``age`` program can use, perhaps through a plugin.
+
+    Attributes:
+        path: The file.
+        recipient: The public half of its key; ``None`` where the file does not tell.
+    """
 
     path: str
+    recipient: Recipient | None = None
 
 
 Identity = Opened | Locked | External
@@ -82,11 +89,18 @@ def unlocked(locked: Locked, passphrase: str) -> tuple[Identity, ...]:
         unlock.WrongPassphraseError: The passphrase is wrong.
         IdentityError: It holds nothing that can decrypt.
     """
-    data = unlock.unlock(locked.data, passphrase)
     try:
-        return _identities(locked.path, data)
+        data = unlock.unlock(locked.data, passphrase)
+        found = _identities(locked.path, data)
     except ValueError as error:
         raise IdentityError(f"{locked.path} {error}") from None
+    if any(isinstance(one, External) and one.recipient for one in found):
+        raise IdentityError(
+            f"{locked.path} is an encrypted key of a kind that only the age program can use",
+            hint="name another private key with --identity FILE, or decrypt by hand: "
+            f"age --decrypt --identity {shlex.quote(locked.path)} FILE",
+        )
+    return found
 
 
 def _identities(path: str, data: bytes) -> tuple[Identity, ...]:
@@ -99,12 +113,14 @@ def _identities(path: str, data: bytes) -> tuple[Identity, ...]:
     return tuple(_age(path, data))
 
 
-def _ssh(path: str, data: bytes) -> Opened | Locked:
+def _ssh(path: str, data: bytes) -> Identity:
     public = openssh.describe(data)
     if public.encrypted:
         return Locked(path, public.recipient, data)
     plain = data if public.recipient else unlock.unlock(data, None)
     recipient = public.recipient or openssh.describe(plain).recipient
+    if recipient and not library.takes(recipient):
+        return External(path, recipient)
     return Opened(path, recipient, library.ssh_key(plain))
 
 

@@ -10,7 +10,7 @@ from orchestrator.adapters.age.errors import IdentityError
 from orchestrator.adapters.age.identity_file import External, Identity, Locked, Opened
 from orchestrator.adapters.age.unlock import WrongPassphraseError
 from orchestrator.model.secrets.ciphertext import Header
-from orchestrator.model.secrets.matching import is_for
+from orchestrator.model.secrets.matching import is_for, is_foreign
 from orchestrator.model.secrets.recipient import Recipient
 
 Ask = Callable[[str, bool], str | None]
@@ -40,10 +40,10 @@ class Keyring:
         found = (getattr(one, "recipient", None) for one in self._identities)
         return tuple(one for one in found if one is not None)
 
-    @property
-    def external(self) -> tuple[str, ...]:
-        """The files that only the ``age`` program can use."""
-        return tuple(one.path for one in self._identities if isinstance(one, External))
+    def external(self, header: Header) -> tuple[str, ...]:
+        """The files that a file may be for, and that only the ``age`` program can use."""
+        usable = (one for one in self._identities if _may_open(one, header))
+        return tuple(one.path for one in usable if isinstance(one, External))
 
     def may_open(self, header: Header) -> Iterator[Opened]:
         """The keys that a file may be for: those that are open first, then what a passphrase opens.
@@ -106,12 +106,13 @@ def default_paths(home: str) -> tuple[str, ...]:
 
 def _may_open(identity: Identity, header: Header) -> bool:
     match identity:
-        case Opened(recipient=recipient) | Locked(recipient=recipient):
-            if recipient is None:
-                return True
-            return any(is_for(stanza, recipient) is not False for stanza in header.stanzas)
-        case External():
-            return False
+        case External(recipient=None):
+            return any(map(is_foreign, header.stanzas))
+        case Locked(recipient=None) | Opened(recipient=None):
+            return True
+        case _:
+            assert identity.recipient is not None
+            return any(is_for(stanza, identity.recipient) is not False for stanza in header.stanzas)
 
 
 def _unlocked(locked: Locked, ask: Ask) -> tuple[Identity, ...]:

@@ -17,6 +17,7 @@ Key = NewType("Key", object)
 """A private key as pyrage holds it; what it prints of itself is not the key."""
 
 _NO_KEY = "No matching keys found"
+_TOO_MUCH_WORK = "Excessive work"
 
 
 class NotOpenedError(Exception):
@@ -60,12 +61,12 @@ def decrypt_by_passphrase(ciphertext: bytes, passphrase: str) -> bytes:
     """Decrypt in memory what a passphrase opens.
 
     Raises:
-        NotOpenedError: The passphrase is wrong.
+        NotOpenedError: The passphrase is wrong; not ``matching`` where it was not even tried.
     """
     try:
         return bytes(pyrage.passphrase.decrypt(ciphertext, passphrase))
-    except pyrage.DecryptError:
-        raise NotOpenedError(matching=True) from None
+    except pyrage.DecryptError as error:
+        raise NotOpenedError(_TOO_MUCH_WORK not in str(error)) from None
 
 
 def ssh_key(data: bytes) -> Key:

@@ -79,8 +79,8 @@ def _age(text: str) -> Recipient:
 
 def _x25519(text: str, data: bytes) -> Recipient:
     _check(len(data) == 32)
-    if not curves.is_x25519(data):
-        raise ValueError("is a point of small order: everybody could read what is encrypted to it")
+    if curves.is_weak_x25519(data):
+        raise ValueError(ssh_key.WEAK)
     return Recipient(text, RecipientKind.X25519, None)
 
 

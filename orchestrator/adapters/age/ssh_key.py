@@ -17,6 +17,7 @@ _UNSUPPORTED = {
     "sk-ecdsa-sha2-nistp256@openssh.com": "is a key on a security token (sk-)",
 }
 _TAKEN = "age takes ssh-ed25519 and ssh-rsa keys only"
+WEAK = "is a point of small order: everybody could read what is encrypted to it"
 _RSA_BITS = range(2048, 16384 + 1)
 _ED25519_SIZE = 32
 
@@ -87,7 +88,9 @@ def _check_ed25519(fields: list[bytes]) -> None:
     if [len(field) for field in fields] != [_ED25519_SIZE]:
         raise ValueError("is malformed: an Ed25519 key has 32 bytes")
     if not curves.is_ed25519(fields[0]):
-        raise ValueError("is no point of the curve that can be encrypted to: it was mistyped")
+        raise ValueError("is no point of its curve: it was mistyped")
+    if curves.is_weak_ed25519(fields[0]):
+        raise ValueError(WEAK)
 
 
 def _check_rsa(fields: list[bytes]) -> None:

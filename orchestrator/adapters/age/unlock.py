@@ -31,8 +31,10 @@ def unlock(data: bytes, passphrase: str | None) -> bytes:
 def _age(data: bytes, passphrase: str) -> bytes:
     try:
         return library.decrypt_by_passphrase(data, passphrase)
-    except library.NotOpenedError:
-        raise WrongPassphraseError from None
+    except library.NotOpenedError as error:
+        if error.matching:
+            raise WrongPassphraseError from None
+        raise ValueError("takes more work for its passphrase than is done here") from None
 
 
 def _ssh(data: bytes, passphrase: bytes | None) -> bytes:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from orchestrator.adapters.age import base64, bech32
 
@@ -53,10 +54,21 @@ def payload(plaintext: bytes = PLAINTEXT) -> bytes:
     return nonce + cipher.encrypt(bytes(11) + b"\1", plaintext, None)
 
 
-def written(stanzas: bytes, first: bytes = V1) -> bytes:
+def written(stanzas: bytes, first: bytes = V1, plaintext: bytes = PLAINTEXT) -> bytes:
     """An age file with these stanzas, genuine in all else."""
     header = first + stanzas + b"---"
-    return header + b" " + mac(header) + b"\n" + payload()
+    return header + b" " + mac(header) + b"\n" + payload(plaintext)
+
+
+def by_passphrase(passphrase: str, plaintext: bytes, work: int = 10) -> bytes:
+    """An age file that a passphrase opens, with less work than any program would choose."""
+    salt = os.urandom(16)
+    # More than a machine could do is not done: nobody gets to see the key.
+    rounds = 2 ** min(work, 10)
+    kdf = Scrypt(b"age-encryption.org/v1/scrypt" + salt, 32, rounds, 8, 1)
+    body = ChaCha20Poly1305(kdf.derive(passphrase.encode())).encrypt(bytes(12), FILE_KEY, None)
+    words = (base64.encode(salt), str(work).encode(), base64.encode(body))
+    return written(b"-> scrypt %s %s\n%s\n" % words, plaintext=plaintext)
 
 
 def public(key: PrivateKey, comment: str = "") -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from age_writer import IDENTITY, PLAINTEXT, V1, mac, own_stanza, payload, written
+from age_writer import IDENTITY, PLAINTEXT, V1, by_passphrase, mac, own_stanza, payload, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -184,7 +184,7 @@ def test_a_header_without_a_recipient_is_none() -> None:
 
 def test_a_passphrase_alone_is_sound() -> None:
     """Whether a passphrase is wanted is not a matter of the format."""
-    assert looked_at(pyrage.passphrase.encrypt(b"x", "y")).fault is None
+    assert looked_at(by_passphrase("y", b"x")).fault is None
 
 
 def test_what_is_read_is_what_was_written() -> None:
@@ -258,7 +258,7 @@ def test_nothing_is_rejected_that_pyrage_opens(before: list[bytes], after: list[
     opened = by_pyrage(data)
     if opened is not None:
         found = looked_at(data)
-        if found.fault is not FormatFault.BODY:
+        if "lacks its last" not in found.detail:
             assert (found.fault, found.plaintext_size) == (None, len(opened))
 
 
