@@ -48,10 +48,14 @@ def only_failed(setup: Setup, request: DeployRequest, which: RetryFailed) -> Dep
 
     if request.selectors:
         raise click.UsageError("--retry-failed says which hosts; leave the selectors out")
-    number, names = failed_in(setup, which.run)
+    number, failed = failed_in(setup, which.run)
+    names = tuple(name for name in failed if name in setup.fleet.hosts)
+    if gone := [name for name in failed if name not in names]:
+        left_out = "left out, as the fleet does not have them any more"
+        click.echo(f"run {number}: {left_out}: {', '.join(gone)}", err=True)
     if names:
         click.echo(f"run {number}: again {', '.join(names)}", err=True)
-    else:
+    elif not gone:
         click.echo(f"run {number}: nothing failed, nothing is to be done again", err=True)
     return replace(request, selectors=names)
 

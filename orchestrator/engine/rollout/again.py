@@ -65,7 +65,7 @@ def failed_in(setup: Setup, number: int | None) -> tuple[int, tuple[str, ...]]:
         number: The run's; ``None`` is the last deployment.
 
     Returns:
-        The run's number, and those of its hosts that the fleet still has.
+        The run's number, and those of its hosts; the fleet may not have all of them any more.
 
     Raises:
         UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
@@ -80,8 +80,7 @@ def failed_in(setup: Setup, number: int | None) -> tuple[int, tuple[str, ...]]:
     if not ended and (status := files.status()) is not None:
         ended = status.hosts
     names = (name for wave in asked.waves for name in wave.hosts)
-    failed = (name for name in names if ended.get(name) not in _WELL)
-    return number, tuple(name for name in failed if name in setup.fleet.hosts)
+    return number, tuple(name for name in names if ended.get(name) not in _WELL)
 
 
 def _last_deployment(setup: Setup) -> int:

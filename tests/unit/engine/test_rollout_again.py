@@ -13,6 +13,7 @@ from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state import request_file
 from orchestrator.adapters.state.history import History
 from orchestrator.adapters.state.run_files import RunFiles
+from orchestrator.cli.retry import RetryFailed, only_failed
 from orchestrator.engine.rollout.again import again, failed_in
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import UsageError
@@ -133,6 +134,17 @@ def test_what_failed_is_taken_again(setup: Setup) -> None:
     run = past(setup)
     end(setup, run, ENDS)
     assert failed_in(setup, run.number) == (run.number, ("h2", "h3", "h4"))
+
+
+def test_hosts_that_failed_and_are_no_more_are_told(
+    setup: Setup, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is told that nothing failed."""
+    end(setup, past(setup), ENDS)
+    smaller = _setup(tmp_path, ("h1", "h5"))
+    assert only_failed(smaller, DeployRequest(), RetryFailed(None)).selectors == ()
+    said = capsys.readouterr().err
+    assert said == "run 1: left out, as the fleet does not have them any more: h2, h3, h4\n"
 
 
 def test_of_a_run_that_was_cut_off_its_own_file_tells(setup: Setup) -> None:
