@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pyrage
 import pytest
-from fleet_bench import Bench, example_fleet
+from fleet_bench import Bench, Done, example_fleet
 
 pytestmark = pytest.mark.lab
 
@@ -127,6 +128,13 @@ def refused(fleet: Bench, *arguments: str, copies: bool = False) -> dict[str, An
     return host
 
 
+def errors(done: Done) -> list[tuple[str, str | None, str]]:
+    """The errors that ``secrets check`` found: id, host and path."""
+    assert done.out, done
+    found = json.loads(done.out)
+    return [(one["id"], one["host"], one["path"]) for one in found if one["severity"] == "error"]
+
+
 def test_secrets_are_on_the_host_as_the_configuration_says(fleet: Bench) -> None:
     """Content, owner, group and mode, proved by testinfra; a new value too, and after a boot."""
     token = encrypt(fleet, TOKEN, host_key(fleet))
@@ -191,6 +199,16 @@ def test_what_the_configuration_says_of_them(fleet: Bench) -> None:
     """A defect of a configuration refuses; in an emergency it is told."""
     fleet.module(HOST, CONFIGURATION.replace('owner = "admin"', 'owner = "nobodys"'))
     assert "CFG-OWNER" in refused(fleet)["message"]
+    for _ in range(2):  # evaluated, then known
+        checked = fleet.run("secrets", "check", "--json", HOST)
+        assert (checked.rc, errors(checked)) == (1, [("CFG-OWNER", HOST, WIFI)]), checked
+    alone = fleet.run("secrets", "check", "--json", "--no-configurations", HOST)
+    assert (alone.rc, errors(alone)) == (0, []), alone
+    leak = "{ config, ... }: builtins.readFile config.age.secrets.wifi.path"
+    fleet.write("leak.nix", leak)
+    leaks = fleet.run("secrets", "check", "--json", "--no-configurations")
+    assert (leaks.rc, errors(leaks)) == (1, [("LEAK-READFILE", None, "leak.nix")]), leaks
+    (fleet.root / "leak.nix").unlink()
     fleet.module(HOST, CONFIGURATION)
     fleet.write("secrets.nix", "{ }")
     assert "CFG-NORULE" in refused(fleet)["message"]
