@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyrage
 import pytest
 from secret_fleet import Repository, ed25519_key, encrypt, sound
 
@@ -198,3 +199,35 @@ def test_a_hostile_repository_is_told_about_and_nothing_else_happens(tmp_path: P
     assert said <= {"RULES-PATH", "FILE-READ", "FILE-MISSING", "AGE-FORMAT"}
     for name in ("pipe", "zero", "loop", "out", "folder", "sparse", "armored", "many", "long"):
         assert any(f" {name}.age: " in line for line in done.stdout.splitlines()), name
+
+
+def test_with_a_private_key_files_are_decrypted_too(made: Repository, tmp_path: Path) -> None:
+    """A flipped bit behind a sound header is seen then; the newline of chance is none any more."""
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "key.txt").write_text(f"{identity}\n")
+    made.keys["p0"] = str(identity.to_public())
+    theirs = [path for path, names in made.rules.items() if "p0" in names]
+    for path in theirs:
+        made.encrypt(path)
+    damaged, chance = theirs[:2]
+    made.files[damaged] = made.files[damaged][:-1] + bytes([made.files[damaged][-1] ^ 1])
+    while not made.files[chance].endswith(b"\n"):
+        made.files[chance] = pyrage.encrypt(
+            b"a value", [_recipient(key) for key in made.of(chance)]
+        )
+    made.write_down(chance, made.of(chance))
+    made.write()
+    words = ("secrets", "check", "--no-configurations", "--json")
+    done = type_in(made.root, *words)
+    assert [(one["id"], one["path"]) for one in json.loads(done.stdout)] == [
+        ("AGE-NEWLINE", chance)
+    ]
+    done = type_in(made.root, *words, "--identity", str(tmp_path / "key.txt"))
+    assert [(one["id"], one["path"]) for one in json.loads(done.stdout)] == [
+        ("AGE-DECRYPT", damaged)
+    ]
+
+
+def _recipient(key: str) -> pyrage.ssh.Recipient | pyrage.x25519.Recipient:
+    kind = pyrage.ssh.Recipient if key.startswith("ssh-") else pyrage.x25519.Recipient
+    return kind.from_str(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,6 +18,13 @@ from orchestrator.errors import StepError, UsageError
 @selectors_argument()
 @click.option("--strict", is_flag=True, help="A warning is an error.")
 @click.option("--no-configurations", is_flag=True, help="Evaluate no host's configuration.")
+@click.option(
+    "-i",
+    "--identity",
+    multiple=True,
+    metavar="FILE",
+    help="A private key, of SSH or age: what it can open is decrypted, too. May be repeated.",
+)
 @rules_option
 @json_option
 @target_options
@@ -24,6 +32,7 @@ def check(
     selectors: tuple[str, ...],
     strict: bool,
     no_configurations: bool,
+    identity: tuple[str, ...],
     rules: Path | None,
     as_json: bool,
     target: Target,
@@ -40,6 +49,7 @@ def check(
       orchestrator secrets check --rules ~/dotfiles/secrets/secrets.nix
     """
     from orchestrator.cli.output import results, words
+    from orchestrator.cli.secrets.keys import open_keyring
     from orchestrator.engine.secrets.check import Checked, check_secrets
     from orchestrator.engine.secrets.configurations import with_configurations
     from orchestrator.engine.secrets.place import place_of
@@ -47,6 +57,8 @@ def check(
     from orchestrator.render.secrets.findings import draw_findings
 
     file, context = open_rules(rules, target, selectors)
+    if identity:
+        context = replace(context, keyring=open_keyring(identity))
 
     async def work() -> tuple[Checked, Mapping[str, StepError]]:
         place = await place_of(file)

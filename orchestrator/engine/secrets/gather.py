@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.age import armor, examine
@@ -24,6 +25,9 @@ from orchestrator.model.secrets.use import SecretUse
 from orchestrator.plan.secrets.evidence import Evidence, Unreadable
 from orchestrator.plan.secrets.rules import leads_out
 
+if TYPE_CHECKING:
+    from orchestrator.adapters.age.keyring import Keyring
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -36,6 +40,7 @@ class Context:
         uses: What the hosts' configurations do with secrets, where that was evaluated.
         evaluated: The hosts of which it was.
         setup: For evaluating it; ``None`` where there is no fleet.
+        keyring: Private keys to try files with; ``None`` where none was named.
     """
 
     fleet: Fleet | None = None
@@ -44,13 +49,14 @@ class Context:
     uses: tuple[SecretUse, ...] = ()
     evaluated: frozenset[str] = frozenset()
     setup: Setup | None = None
+    keyring: Keyring | None = None
 
 
 async def gather(place: Place, context: Context) -> Evidence:
     """Evaluate the rules once, then look at the files, git, and what was written down.
 
     Raises:
-        UsageError: There is no Nix, or ``secrets.lock.json`` cannot be used.
+        UsageError: There is no Nix, or ``secrets.lock.json`` or a private key cannot be used.
         RulesError: ``secrets.nix`` says nothing usable.
         StepError: git refused, or a change of several files left a journal that cannot be read.
     """
@@ -60,10 +66,11 @@ async def gather(place: Place, context: Context) -> Evidence:
     )
     found = await _repository(place, rules)
     declared = {rule.path for rule in rules.rules}
+    files_there = read_files(place.root, sorted(declared))
     users = context.fleet.users.values() if context.fleet else ()
     return Evidence(
         rules=rules,
-        files=read_files(place.root, sorted(declared)),
+        files=files_there,
         repository=found if place.in_git else None,
         undeclared=tuple(path for path in found.secrets if path not in declared),
         lock=lock_file.read_lock(str(place.root), place.beside(lock_file.NAME)),
@@ -74,8 +81,20 @@ async def gather(place: Place, context: Context) -> Evidence:
             *usable(key for texts in keys.values() for key in texts),
             *(replace(one, comment=user.name) for user in users for one in usable(user.ssh_keys)),
         ),
+        opened=await _opened(place, files_there, context.keyring),
         pending=transaction.pending(place.root),
     )
+
+
+async def _opened(
+    place: Place, found: dict[str, Ciphertext | Unreadable], keyring: Keyring | None
+) -> dict[str, str | None]:
+    if keyring is None:
+        return {}
+    # Only now what decrypts, which takes long to import.
+    from orchestrator.engine.secrets.trial import try_to_open
+
+    return await try_to_open(place.root, found, keyring)
 
 
 async def _keys_of_hosts(context: Context) -> dict[str, tuple[str, ...]]:
