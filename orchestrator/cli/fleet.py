@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -71,10 +72,22 @@ def open_setup(target: Target) -> Setup:
         return Setup(fleet, flake, SshSettings(), state_folder(fleet), password)
     click.echo("lab: these hosts are the lab's (orchestrator lab down ends it)", err=True)
     enter(lab)
-    overrides = (("nixpkgs", f"path:{lab.nixpkgs}"),)
-    flake = Flake.at(fleet.flake, fleet.root, overrides)
+    flake = Flake.at(fleet.flake, fleet.root, _stand_ins(fleet, lab))
     setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), password)
     return replace(setup, fleet=in_lab(fleet, lab.machine_ids))
+
+
+def _stand_ins(fleet: Fleet, lab: ActiveLab) -> tuple[tuple[str, str], ...]:
+    """What a fleet's inputs are in its lab: nixpkgs' stand-in has agenix's module in it.
+
+    To override an input that a flake has not is no error, so its text need not be understood.
+    """
+    stand_in = f"path:{lab.nixpkgs}"
+    try:
+        named = re.search(r"\bagenix\b", Path(fleet.flake, "flake.nix").read_text())
+    except OSError:
+        named = None
+    return (("nixpkgs", stand_in), *([("agenix", stand_in)] if named else []))
 
 
 def in_lab(fleet: Fleet, machine_ids: Mapping[str, str]) -> Fleet:

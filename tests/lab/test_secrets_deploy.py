@@ -149,6 +149,20 @@ def test_secrets_are_on_the_host_as_the_configuration_says(fleet: Bench) -> None
     assert fleet.deploy(HOST).outcomes == {HOST: "unchanged"}
 
 
+def test_a_fleet_that_imports_agenix(fleet: Bench) -> None:
+    """In its lab the input is the stand-in, which takes no network, and there is one module."""
+    flake = (fleet.root / "flake.nix").read_text()
+    flake = flake.replace(
+        "outputs =", 'inputs.agenix.url = "github:ryantm/agenix";\n\n  outputs =', 1
+    )
+    imports = "++ [\n inputs.agenix.nixosModules.default"
+    fleet.write("flake.nix", flake.replace("++ [", imports, 1))
+    planned = fleet.run("plan", "--json", HOST)
+    assert planned.rc == 0, planned
+    checked = fleet.run("secrets", "check", "--json", HOST)
+    assert (checked.rc, errors(checked)) == (0, []), checked
+
+
 def test_a_host_that_was_reinstalled(fleet: Bench) -> None:
     """Its key is another one, and is trusted: refused before the copy, until it may read them."""
     deployed(fleet)

@@ -16,6 +16,12 @@
         nixosSystem = import ./nixos { inherit lib packagesFor; };
       };
 
+      # What a fleet's input `agenix` is in its lab: the module that every host here has.
+      nixosModules = lib.genAttrs [
+        "age"
+        "default"
+      ] (_: ./nixos/age.nix);
+
       legacyPackages = lib.genAttrs systems packagesFor;
 
       # What a machine runs after the installer: the first generation of every lab host.
