@@ -23,9 +23,10 @@ from orchestrator.adapters.age.errors import AgeFormatError
 from orchestrator.model.secrets.ciphertext import FormatFault, Header, Stanza
 from orchestrator.model.secrets.matching import is_passphrase
 
-# Bytes of a header that are read at the most: ours, the format has no bound. Whoever decrypts pays
-# with the square of it.
+# Bytes and stanzas of a header that are read at the most: ours, the format has no bound. Whoever
+# decrypts pays with the square of either.
 MAX_SIZE = 64 * 1024
+MAX_STANZAS = 1024
 
 _V1 = INTRO + b"v1\n"
 _ARGUMENTS = re.compile(rb"-> [!-~]+(?: [!-~]+)*")
@@ -43,7 +44,7 @@ def parse(data: bytes) -> Header:
         data: The file, or its first ``MAX_SIZE`` bytes and more.
 
     Raises:
-        AgeFormatError: It is no age file, its header is not sound, or is longer than ``MAX_SIZE``.
+        AgeFormatError: It is no age file, its header is not sound, or is too large.
     """
     if not data.startswith(_V1):
         raise unmask(data)
@@ -51,6 +52,9 @@ def parse(data: bytes) -> Header:
     stanzas = []
     line = reader.next()
     while line.startswith(b"->"):
+        if len(stanzas) == MAX_STANZAS:
+            text = f"has more than {MAX_STANZAS} recipients"
+            raise AgeFormatError(FormatFault.TOO_LARGE, text)
         stanzas.append(_stanza(reader, line))
         line = reader.next()
     mac = _mac(reader, line)

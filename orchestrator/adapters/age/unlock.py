@@ -25,12 +25,16 @@ def unlock(data: bytes, passphrase: str | None) -> bytes:
     """
     if armor.is_armored(data) or data.startswith(INTRO):
         return _age(data, passphrase or "")
-    return _ssh(data, None if passphrase is None else passphrase.encode())
+    # What a terminal could not read as text is given on as the bytes that were typed.
+    typed = None if passphrase is None else passphrase.encode(errors="surrogateescape")
+    return _ssh(data, typed)
 
 
 def _age(data: bytes, passphrase: str) -> bytes:
     try:
         return library.decrypt_by_passphrase(data, passphrase)
+    except UnicodeEncodeError:
+        raise WrongPassphraseError from None
     except library.NotOpenedError as error:
         if error.matching:
             raise WrongPassphraseError from None
@@ -38,7 +42,7 @@ def _age(data: bytes, passphrase: str) -> bytes:
 
 
 def _ssh(data: bytes, passphrase: bytes | None) -> bytes:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
@@ -48,7 +52,7 @@ def _ssh(data: bytes, passphrase: bytes | None) -> bytes:
         key = load(data, passphrase)
     except UnsupportedAlgorithm:
         raise ValueError("is encrypted in a way that is not known here") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, InvalidTag):
         if passphrase is None:
             raise ValueError("is a malformed private key of SSH") from None
         raise WrongPassphraseError from None

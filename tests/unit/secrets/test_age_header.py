@@ -242,6 +242,13 @@ def test_the_cap_is_exact() -> None:
     assert caught.value.fault is FormatFault.TOO_LARGE
 
 
+def test_the_number_of_recipients_has_a_cap() -> None:
+    """What is read can be decrypted in reasonable time, however its header is made up."""
+    assert looked_at(written(own_stanza() + b"-> x\n\n" * 1023)).fault is None
+    found = looked_at(written(own_stanza() + b"-> x\n\n" * 1024))
+    assert (found.fault, found.detail) == (FormatFault.TOO_LARGE, "has more than 1024 recipients")
+
+
 PIECES = st.sampled_from(
     [b"-> x", b" y", b" ", b"\n", b"\r", b"QUI", b"=", b"A" * 64, b"A", b"---", b"\0", b"\t", b"-"]
 ) | st.binary(max_size=3)

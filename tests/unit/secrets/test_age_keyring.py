@@ -114,6 +114,31 @@ def test_a_private_key_of_ssh_opens(
     assert public(key) in [one.text for one in keys.recipients]
 
 
+CIPHERS = ("aes256-ctr", "aes256-cbc", "aes256-gcm@openssh.com")
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_a_key_that_ssh_keygen_encrypted_opens(tmp_path: Path, cipher: str) -> None:
+    """As people make them; a passphrase that is no text is a wrong one like any other."""
+    path = tmp_path / "id"
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", PASSPHRASE, "-Z", cipher, "-f", str(path)]
+    subprocess.run(argv, check=True)
+    person = Person("\udcff", PASSPHRASE)
+    data = closed(path.with_suffix(".pub").read_text())
+    assert opened(data, ring(str(path), ask=person)) == SECRET
+    assert person.asked == [("id", False), ("id", True)]
+
+
+def test_a_key_in_a_cipher_that_is_not_known_is_said(tmp_path: Path) -> None:
+    """It is not called a wrong passphrase."""
+    path = tmp_path / "id"
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", PASSPHRASE, "-f", str(path)]
+    subprocess.run([*argv, "-Z", "chacha20-poly1305@openssh.com"], check=True)
+    data = closed(path.with_suffix(".pub").read_text())
+    with pytest.raises(IdentityError, match="in a way that is not known here"):
+        opened(data, ring(str(path), ask=Person(PASSPHRASE)))
+
+
 def test_a_file_of_age_keys_opens(tmp_path: Path) -> None:
     """As ``age-keygen`` writes it, with several keys."""
     text = f"# created: today\n# public key: x\n{pyrage.x25519.Identity.generate()}\n\n{X25519}\n"
@@ -130,10 +155,10 @@ def test_a_file_of_age_keys_behind_a_passphrase_opens(tmp_path: Path, armored: b
         text = base64.encodebytes(data).replace(b"\n", b"")
         lines = (text[at : at + 64] for at in range(0, len(text), 64))
         data = b"\n".join([textual.BEGIN, *lines, textual.END, b""])
-    person = Person("wrong", PASSPHRASE)
+    person = Person("wrong", "\udcff", PASSPHRASE)
     keys = ring(kept(tmp_path, "keys.age", data), ask=person)
     assert opened(closed(str(X25519.to_public())), keys) == SECRET
-    assert person.asked == [("keys.age", False), ("keys.age", True)]
+    assert [again for _, again in person.asked] == [False, True, True]
 
 
 def test_more_work_than_is_done_here_is_no_wrong_passphrase(tmp_path: Path) -> None:
