@@ -1,0 +1,25 @@
+"""What we encrypt is never taken for what a text hook has altered."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pyrage
+
+from orchestrator.adapters.age import crypt, recipients
+
+
+def test_a_binary_file_never_ends_with_a_newline() -> None:
+    """One in 256 would, by chance."""
+    to = [recipients.parse(str(pyrage.x25519.Identity.generate().to_public()))]
+
+    async def last_bytes() -> set[bytes]:
+        return {(await crypt.encrypt(b"a value", to, armor=False))[-1:] for _ in range(3000)}
+
+    assert b"\n" not in asyncio.run(last_bytes())
+
+
+def test_an_armored_file_ends_with_one() -> None:
+    """As any text does."""
+    to = [recipients.parse(str(pyrage.x25519.Identity.generate().to_public()))]
+    assert asyncio.run(crypt.encrypt(b"a value", to, armor=True)).endswith(b"-----\n")
