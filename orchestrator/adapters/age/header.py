@@ -49,7 +49,7 @@ def parse(data: bytes) -> Header:
     if not data.startswith(_V1):
         raise unmask(data)
     reader = _Lines(data, len(_V1))
-    stanzas = []
+    stanzas: list[Stanza] = []
     line = reader.next()
     while line.startswith(b"->"):
         if len(stanzas) == MAX_STANZAS:
