@@ -232,3 +232,5 @@ def test_what_the_configuration_says_of_them(fleet: Bench) -> None:
     fleet.write("secrets.nix", "{ ")
     encrypt(fleet, WIFI, host_key(fleet))
     assert "RULES-EVAL" in refused(fleet)["message"]
+    back = fleet.run("rollback", "--json", HOST)
+    assert back.outcomes == {HOST: "deployed"}, back  # whatever is wrong with today's files

@@ -14,6 +14,7 @@ from orchestrator.model.event import Phase
 from orchestrator.model.plan import HostPlan
 from orchestrator.model.preflight import Shortfall
 from orchestrator.model.secrets.host import HostSecrets
+from orchestrator.model.store import Existing
 from orchestrator.plan.secrets.deploying import before_the_copy, shortfalls
 from orchestrator.plan.secrets.host import opened
 from orchestrator.plan.secrets.severity import finding
@@ -22,14 +23,16 @@ from orchestrator.plan.secrets.severity import finding
 async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
     """Find what is wrong with a host's secrets; a fleet without ``secrets.nix`` has none.
 
-    The configuration of today says nothing of a system that was given: nothing is told of one.
+    The configuration of today says nothing of a system that was given, or that a host goes back
+    to: nothing is told of one.
 
     Raises:
         UnreachableError: The connection was lost.
         StepError: The host did not answer to the end.
     """
     session, file = work.session, work.session.secrets.file
-    if file is None or work.host.name in session.request.systems:
+    given = work.host.name in session.request.systems or isinstance(plan.target, Existing)
+    if file is None or given:
         return ()
     try:
         secrets = await secrets_of(session.setup, session.evaluations, work, plan.target.out)
