@@ -21,7 +21,8 @@ async def encrypt(plaintext: bytes, recipients: Sequence[Recipient], *, armor: b
 
     Raises:
         ValueError: There is no recipient.
-        StepError: One of them needs the ``age`` program, and it is not there or cannot.
+        StepError: They cannot stand together; or one of them needs the ``age`` program, and it is
+            not there or cannot.
     """
     if not recipients:
         raise ValueError("a secret needs a recipient")

@@ -7,10 +7,11 @@ read, and partial plaintext of a file that is cut off.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NewType
+from typing import NewType, assert_never
 
 import pyrage  # type: ignore[import-untyped]
 
+from orchestrator.errors import StepError
 from orchestrator.model.secrets.recipient import Recipient, RecipientKind
 
 Key = NewType("Key", object)
@@ -38,11 +39,20 @@ def encrypt(plaintext: bytes, recipients: Sequence[Recipient], *, armor: bool) -
 
     Raises:
         ValueError: It does not take one, or there is none.
+        StepError: They cannot stand together: post-quantum keys and others.
     """
     known = [_recipient(one) for one in recipients]
     if not known or None in known:
         raise ValueError("no recipient that pyrage can encrypt to")
-    return bytes(pyrage.encrypt(plaintext, known, armored=armor))
+    try:
+        return bytes(pyrage.encrypt(plaintext, known, armored=armor))
+    except pyrage.EncryptError as error:
+        # It marks names for right-to-left text, which no terminal needs here.
+        why = str(error).replace("\u2068", "").replace("\u2069", "")
+        raise StepError(
+            f"the secret was not encrypted: {why}",
+            hint="name either post-quantum recipients alone, or none of them",
+        ) from None
 
 
 def decrypt(ciphertext: bytes, key: Key) -> bytes:
@@ -107,6 +117,8 @@ def _recipient(recipient: Recipient) -> object | None:
             make = pyrage.tagpq.Recipient.from_str
         case RecipientKind.PIV | RecipientKind.MLKEM | RecipientKind.PLUGIN:
             return None
+        case _:
+            assert_never(recipient.kind)
     try:
         found: object = make(recipient.text)
     except pyrage.RecipientError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+from typing import assert_never
 
 from orchestrator.model.secrets.ciphertext import Stanza
 from orchestrator.model.secrets.recipient import Recipient, RecipientKind
@@ -55,6 +56,8 @@ def is_for(stanza: Stanza, recipient: Recipient) -> bool | None:
             if stanza.kind == RecipientKind.P256TAG.value:
                 return _bound(stanza, recipient.tag)
             return stanza.kind == recipient.kind.value and _same(stanza.tag, recipient.tag)
+        case _:
+            assert_never(recipient.kind)
 
 
 def _same(tag: bytes | None, other: bytes | None) -> bool:

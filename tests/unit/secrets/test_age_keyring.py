@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from orchestrator.adapters import process
 from orchestrator.adapters.age import armor as textual
 from orchestrator.adapters.age import base64 as unpadded
-from orchestrator.adapters.age import crypt, identity_file, keyring, library
+from orchestrator.adapters.age import crypt, header, identity_file, keyring, library
 from orchestrator.adapters.age.errors import (
     AgeFormatError,
     ClosedError,
@@ -38,6 +38,7 @@ from orchestrator.adapters.age.errors import (
 from orchestrator.adapters.age.keyring import Ask, Keyring
 from orchestrator.adapters.age.recipients import parse
 from orchestrator.errors import StepError
+from orchestrator.model.secrets.matching import is_for
 
 SECRET = b"a value that nobody may see\n"
 PASSPHRASE = "correct horse"
@@ -225,17 +226,23 @@ def test_without_a_terminal_an_encrypted_key_stays_closed(tmp_path: Path) -> Non
     assert [one.text for one in keys.recipients] == [public(ED25519)]
 
 
-def sk_key() -> bytes:
-    """A file with a key whose private half is on a security token."""
-    name = b"sk-ssh-ed25519@openssh.com"
+def of_algorithm(name: bytes, magic: bytes = b"openssh-key-v1\0") -> bytes:
+    """A file with a private key of some algorithm."""
     fields = (b"none", b"none", b"")
     public_half = struct.pack(">I", len(name)) + name
-    blob = b"openssh-key-v1\0"
-    blob += b"".join(struct.pack(">I", len(one)) + one for one in fields)
+    blob = magic + b"".join(struct.pack(">I", len(one)) + one for one in fields)
     blob += struct.pack(">I", 1) + struct.pack(">I", len(public_half)) + public_half
     return b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----\n" % (
         base64.b64encode(blob)
     )
+
+
+def with_broken_half() -> bytes:
+    """A private key with a sound public half, and zeros after it."""
+    text = b"".join(private(ED25519).splitlines()[1:-1])
+    blob = base64.b64decode(text)
+    broken = base64.b64encode(blob[:100] + bytes(len(blob) - 100))
+    return b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----\n" % broken
 
 
 ECDSA = ec.generate_private_key(ec.SECP256R1())
@@ -243,7 +250,13 @@ USELESS = {
     "ECDSA": (private(ECDSA), "is an ECDSA key"),
     "ECDSA in PEM": (private(ECDSA, form=PEM), "is an ECDSA key"),
     "ECDSA in PKCS 8": (private(ECDSA, form=PKCS8), "a kind that age cannot use"),
-    "a token's": (sk_key(), "security token"),
+    "a token's": (of_algorithm(b"sk-ssh-ed25519@openssh.com"), "security token"),
+    "an unknown kind": (of_algorithm(b"ssh-later"), "unknown kind .'ssh-later'"),
+    "another format": (of_algorithm(b"ssh-ed25519", b"openssh-key-v2\0"), "malformed"),
+    "no base64": (b"-----BEGIN OPENSSH PRIVATE KEY-----\nA\n", "malformed"),
+    "cut off within": (b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n", "cut off"),
+    "a private half that is none": (with_broken_half(), "malformed"),
+    "PEM that is none": (b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", "malformed"),
     "RSA of 1024 bits": (private(rsa.generate_private_key(65537, 1024)), "1024 bits"),  # noqa: S505
     "cut off": (private(ED25519)[:90], "malformed"),
     "a public key": (public(ED25519).encode(), "no private key"),
@@ -341,6 +354,24 @@ def test_nothing_prints_a_key(tmp_path: Path) -> None:
     for one in found:
         assert "AGE-SECRET" not in repr(one)
         assert data.decode().splitlines()[1] not in repr(one)
+
+
+def test_hardware_keys_are_encrypted_to_without_a_plugin() -> None:
+    """Keys with a tag, also those that are safe against quantum computers."""
+    point = ECDSA.public_key()
+    short, long = (
+        point.public_bytes(serialization.Encoding.X962, form)
+        for form in (
+            serialization.PublicFormat.CompressedPoint,
+            serialization.PublicFormat.UncompressedPoint,
+        )
+    )
+    texts = (bech32_text("age1tag", short), bech32_text("age1tagpq", bytes(1184) + long))
+    for text in texts:
+        stanzas = header.parse(closed(text)).stanzas
+        assert True in [is_for(one, parse(text)) for one in stanzas]
+    with pytest.raises(StepError, match="'postquantum' alongside"):
+        closed(*texts)
 
 
 def test_a_secret_has_a_recipient() -> None:
