@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from orchestrator.adapters.age import recipients
+from orchestrator.adapters.local import is_this_machine
 from orchestrator.adapters.ssh.host_keys import known_keys
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.errors import StepError
 from orchestrator.model.host import Fleet, Host
 from orchestrator.model.secrets.recipient import Recipient
+
+OWN = Path("/etc/ssh")
+"""Where this machine's own host keys are."""
 
 
 async def keys_of_hosts(fleet: Fleet, settings: SshSettings) -> dict[str, tuple[str, ...]]:
@@ -22,11 +28,21 @@ async def keys_of_hosts(fleet: Fleet, settings: SshSettings) -> dict[str, tuple[
 
 
 async def _keys(host: Host, settings: SshSettings) -> tuple[str, ...]:
+    if is_this_machine(host) and (own := tuple(_own_keys())):
+        return own
     try:
         found = await known_keys(host, settings)
     except StepError:
         return ()
     return tuple(one.text for one in usable(found))
+
+
+def _own_keys() -> Iterator[str]:
+    """Look up the keys of the machine that this runs on: sshd(8), FILES."""
+    for kind in ("ed25519", "rsa"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            text = (OWN / f"ssh_host_{kind}_key.pub").read_text()
+            yield from (one.text for one in usable([text.strip()]))
 
 
 def by_key(

@@ -1,0 +1,73 @@
+"""Whose a key is: by ``known_hosts``, on this machine by its own files, else by a comment."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from orchestrator.adapters.age import recipients
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.engine.secrets import hosts
+from orchestrator.model.host import Connect, Fleet, Host
+
+
+def key() -> str:
+    """A new public key."""
+    form = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    return ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(*form).decode()
+
+
+def keys(settings: SshSettings, *given: Host) -> dict[str, tuple[str, ...]]:
+    """The keys of some hosts."""
+    fleet = Fleet("f", "/f", "/f", {host.name: host for host in given})
+    return asyncio.run(hosts.keys_of_hosts(fleet, settings))
+
+
+def test_known_hosts_tells_by_address_port_and_alias(tmp_path: Path) -> None:
+    """As a connection would look it up; a revoked key is nobody's, an unusable one left out."""
+    one, two, three, old = key(), key(), key(), key()
+    (tmp_path / "known").write_text(
+        f"10.0.0.1 {one}\n[10.0.0.2]:2222 {two}\nreal.example {three}\n@revoked gone {old}\n"
+        "gone ecdsa-sha2-nistp256 AAAA\n"
+    )
+    (tmp_path / "config").write_text("Host alias\n  HostName real.example\n")
+    found = keys(
+        SshSettings(config=str(tmp_path / "config"), known_hosts=str(tmp_path / "known")),
+        Host("a", "a", Connect("10.0.0.1")),
+        Host("b", "b", Connect("10.0.0.2", port=2222)),
+        Host("c", "c", Connect("alias")),
+        Host("d", "d", Connect("gone")),
+        Host("e", "e", Connect("unheard")),
+    )
+    assert found == {"a": (one,), "b": (two,), "c": (three,), "d": (), "e": ()}
+
+
+def test_this_machine_tells_its_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has oneself in ``known_hosts``."""
+    own = key()
+    (tmp_path / "ssh_host_ed25519_key.pub").write_text(f"{own} root@here\n")
+    (tmp_path / "ssh_host_rsa_key.pub").write_bytes(b"\xff")
+    monkeypatch.setattr(hosts, "OWN", tmp_path)
+    monkeypatch.setattr(hosts, "is_this_machine", lambda host: host.name == "me")
+    settings = SshSettings(config="/dev/null", known_hosts="/dev/null")
+    assert keys(settings, Host("me", "me", Connect("me"))) == {"me": (own,)}
+
+
+def test_a_comment_names_a_host_of_which_no_key_is_known() -> None:
+    """And never one whose key is known: it may be an old one's comment."""
+    known, mine, other = key(), key(), key()
+    declared = [recipients.parse(f"{mine} root@p620.lan"), recipients.parse(f"{other} root@p510")]
+    assert hosts.by_key({"p620": (), "p510": (known,)}, declared) == {
+        known: ("p510",),
+        mine: ("p620",),
+    }
+
+
+def test_hosts_may_share_a_key() -> None:
+    """Images that were cloned do."""
+    shared = key()
+    assert hosts.by_key({"a": (shared,), "b": (shared,)}, []) == {shared: ("a", "b")}
