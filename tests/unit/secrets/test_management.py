@@ -8,58 +8,16 @@ from pathlib import Path
 
 import pytest
 from killer import When, run_and_kill
-from secret_bench import keys_of, make_key, rule, run, vault
+from secret_bench import VALUES, Bench, keys_of, rule, run, vault
 
-from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets.lock_file import NAME, parse
 from orchestrator.engine.secrets.create import Plan, create
 from orchestrator.engine.secrets.edit import edit
 from orchestrator.engine.secrets.recover import recover
 from orchestrator.engine.secrets.rekey import Rekeyed, rekey
-from orchestrator.engine.secrets.show import show
-from orchestrator.engine.secrets.vault import Vault
 from orchestrator.errors import RefusedError, StepError, UsageError
 from orchestrator.model.secrets.lock import fingerprint
 from orchestrator.model.secrets.rules import Rule
-
-VALUES = {"a.age": b"VALUE-a\n", "deep/b.age": b"VALUE-b", "c.age": b"\x00VALUE\xff" * 30_000}
-
-
-class Bench:
-    """A repository with three secrets that I and a host read, and a new host's key."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.root = folder / "repo"
-        self.folder = folder
-        self.me, self.host, self.new = (make_key(folder, name) for name in ("me", "host", "new"))
-        self.mine = keys_of(folder, "me")
-        for path, value in VALUES.items():
-            run(create(self.vault(), Plan(self.rule(path)), self.mine, lambda _, v=value: v))
-
-    def rule(self, path: str, *more: str) -> Rule:
-        """The rule of a secret."""
-        return rule(path, self.me, self.host, *more)
-
-    def vault(self, *more: str) -> Vault:
-        """The secrets, to be read by more keys."""
-        return vault(self.root, *(self.rule(path, *more) for path in VALUES))
-
-    def values(self, keyring: Keyring) -> dict[str, bytes]:
-        """What a person reads."""
-        now = self.vault()
-        return {one.path: run(show(now, one, keyring))[1] for one in now.rules.rules}
-
-    def rekey(self, *more: str, keyring: Keyring | None = None, every: bool = False) -> Rekeyed:
-        """Encrypt anew for more keys."""
-        now = self.vault(*more)
-        work = rekey(now, now.rules.rules, keyring or self.mine, every=every, without_me=False)
-        return run(work)
-
-    def content(self) -> dict[str, bytes]:
-        """Every file of the repository."""
-        files = (file for file in self.root.rglob("*") if file.is_file())
-        return {str(file.relative_to(self.root)): file.read_bytes() for file in files}
 
 
 @pytest.fixture
