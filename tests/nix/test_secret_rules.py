@@ -11,7 +11,6 @@ import pytest
 from secret_fleet import ed25519_key
 
 from orchestrator.adapters.secrets.rules import RulesError, evaluate
-from orchestrator.errors import StepError
 from orchestrator.model.secrets.rules import Rule
 
 pytestmark = pytest.mark.usefixtures("nix")
@@ -30,7 +29,7 @@ def rules(root: Path, text: str, file: str = "secrets.nix", **limits: float) -> 
 
 def refused(root: Path, text: str, **limits: float) -> str:
     """Give what is said of a ``secrets.nix`` that says nothing usable."""
-    with pytest.raises(StepError) as caught:
+    with pytest.raises(RulesError) as caught:
         rules(root, text, **limits)
     return caught.value.message
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.adapters import process
+from orchestrator.adapters.tree import place
 from orchestrator.errors import StepError
 from orchestrator.model.secrets.repository import Repository
 
@@ -16,11 +17,16 @@ _COMMIT = re.compile("\x01([0-9]+)")
 
 
 async def root_of(folder: Path) -> Path | None:
-    """The work tree that a folder is in; ``None`` where it is in none, or there is no git."""
+    """Find the work tree that a folder is in; ``None`` where it is in none.
+
+    Raises:
+        StepError: It is in one, and git refuses it or is not there.
+    """
     try:
-        done = await _git(folder, "rev-parse", "--show-toplevel")
+        place.repository(str(folder))
     except StepError:
         return None
+    done = await _git(folder, "rev-parse", "--show-toplevel")
     # Only git's own newline: a folder's name may end in white space.
     return Path(_text(done).removesuffix("\n")).resolve()
 

@@ -12,6 +12,7 @@ import json
 import os
 import posixpath
 import resource
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +67,19 @@ async def evaluate(
         memory: Bytes of address space after which it is refused more.
 
     Raises:
-        RulesError: It does not evaluate, or to something else than a set.
-        StepError: There is no Nix, or the deadline passed.
+        RulesError: It does not evaluate, not in time, or to something else than a set.
     """
     file, root = file.resolve(), root.resolve()
+    by_hand = shlex.join(("nix-instantiate", "--eval", "--strict", str(file)))
     argv = (
         *("nix-instantiate", "--eval", "--strict", "--json", *_RESTRICTED),
         *("-I", f"repository={root}", "-E", _wrapper(), "--argstr", "file", str(file)),
     )
-    done = await process.run(
-        argv, deadline=deadline, cwd=str(root), on_start=functools.partial(_limit, memory=memory)
-    )
-    by_hand = f"nix-instantiate --eval --strict {file}"
+    limit = functools.partial(_limit, memory=memory)
+    try:
+        done = await process.run(argv, deadline=deadline, cwd=str(root), on_start=limit)
+    except StepError as error:
+        raise RulesError(f"is not evaluated: {error.message}", command=by_hand) from error
     if ran_out_of_memory(done.rc, done.err):
         raise RulesError(f"its evaluation takes more than {memory >> 20} MiB", command=by_hand)
     if done.rc != 0:

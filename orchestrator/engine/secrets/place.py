@@ -52,6 +52,7 @@ async def place_of(file: Path) -> Place:
 
     Raises:
         UsageError: There is no such file.
+        StepError: It is in a work tree, and git refuses it or is not there.
     """
     if not file.is_file():
         raise UsageError(

@@ -95,6 +95,14 @@ def test_the_work_tree_is_found_from_any_folder(root: Path) -> None:
     assert asyncio.run(root_of(Path("/"))) is None
 
 
+def test_a_work_tree_that_git_refuses_is_not_none(root: Path) -> None:
+    """Else nothing of git would be checked, and nobody told."""
+    (root / "inner").mkdir()
+    (root / "inner/.git").write_text("garbage")
+    with pytest.raises(StepError, match="git rev-parse failed"):
+        asyncio.run(root_of(root / "inner"))
+
+
 def test_a_repository_that_git_cannot_read_is_an_error(root: Path) -> None:
     """Never an empty answer."""
     (root / ".git/index").write_bytes(b"garbage")
