@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from orchestrator.adapters.secrets.rules import RulesError
 from orchestrator.adapters.secrets.transaction import pending
 from orchestrator.engine.secrets.gather import Context, gather
+from orchestrator.engine.secrets.leaks import leaked_values
 from orchestrator.engine.secrets.nix_files import nix_files
 from orchestrator.engine.secrets.place import Place
 from orchestrator.model.secrets.finding import SecretFinding, Severity
@@ -53,8 +54,11 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
         evidence = await gather(place, context)
     except RulesError as error:
         return Checked(in_order(_no_rules(place, error), strict=strict), None)
-    sources = nix_files(place.root, evidence)
-    found = check(replace(evidence, sources=sources), strict=strict)
+    evidence = replace(evidence, sources=nix_files(place.root, evidence))
+    if context.keyring is not None:
+        leaked = await leaked_values(place.root, evidence, context.keyring)
+        evidence = replace(evidence, leaked=leaked)
+    found = check(evidence, strict=strict)
     if not context.targets:
         return Checked(found, len(evidence.rules.rules))
     secrets = frozenset().union(*(secrets_of(evidence, host) for host in context.targets))

@@ -37,6 +37,8 @@ class Evidence:
         known: Keys that are known beside those of the rules and the hosts, such as users'.
         opened: Files that an identity at hand was tried on → why it failed, ``None`` if it did not.
         sources: The repository's Nix files, where they were read: path → text.
+        leaked: Tracked files, each with the secret whose value stands in it; only those secrets
+            that a key at hand opens were looked for.
         pending: A change of several files that was cut off.
     """
 
@@ -51,6 +53,7 @@ class Evidence:
     known: tuple[Recipient, ...] = ()
     opened: Mapping[str, str | None] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    leaked: tuple[tuple[str, str], ...] = ()
     pending: Journal | None = None
 
     def users(self, path: str) -> tuple[str, ...]:

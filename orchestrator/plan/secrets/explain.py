@@ -267,7 +267,7 @@ _ALL = (
     Explanation(
         "LEAK-KNOWN",
         _E,
-        "no secret's value stands in a tracked file, a derivation or an output",
+        "no value of a secret that an identity at hand opens stands in a tracked file",
         "Everybody who reads the repository or the store has it",
         "remove it there and rotate the value: orchestrator secrets edit PATH",
     ),

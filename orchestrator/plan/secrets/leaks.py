@@ -1,4 +1,4 @@
-"""LEAK-LITERAL, LEAK-READFILE: values that end in the store, which everybody on a host can read.
+"""LEAK-*: values in the repository, and in the store, which everybody on a host can read.
 
 A value is never put into a finding.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.plan.secrets.evidence import Evidence
 from orchestrator.plan.secrets.nix_text import Kind, Word, words
-from orchestrator.plan.secrets.severity import finding
+from orchestrator.plan.secrets.severity import finding, quoted
 
 _WORTH_A_LOOK = re.compile(
     r"(?i)pass|psk|pwd|secret|token|key|readFile|fileContents|import(?:JSON|TOML)|xox|ghp_|AKIA"
@@ -39,7 +39,10 @@ _MODIFIERS = frozenset({"mkDefault", "mkForce", "mkOptionDefault", "mkVMOverride
 
 
 def check(evidence: Evidence) -> Iterator[SecretFinding]:
-    """Look through the repository's Nix files."""
+    """Look through the repository's Nix files, and tell where values of secrets were found."""
+    for path, secret in evidence.leaked:
+        fix = f"remove it there and rotate it: orchestrator secrets edit {quoted(secret)}"
+        yield finding("LEAK-KNOWN", path, f"the value of {secret} stands in it", fix=fix)
     for path, text in sorted(evidence.sources.items()):
         if _WORTH_A_LOOK.search(text):
             found = tuple(words(text))

@@ -1,0 +1,47 @@
+"""The values of secrets that a key at hand opens, looked for in the repository, in memory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.adapters.age import crypt
+from orchestrator.adapters.age.keyring import Keyring
+from orchestrator.adapters.secrets import files
+from orchestrator.plan.secrets.evidence import Evidence
+from orchestrator.plan.secrets.known_values import LONGEST, forms, standing
+
+_CIPHERTEXT = 2 * LONGEST
+"""Bytes of an encrypted file: of a larger one the value is too long to be looked for."""
+
+_TRACKED = 2**20
+"""Bytes of a tracked file; what is behind them is not looked at."""
+
+
+async def leaked_values(
+    root: Path, evidence: Evidence, keyring: Keyring
+) -> tuple[tuple[str, str], ...]:
+    """Decrypt what was seen to open, and look for it in all other files that git tracks.
+
+    Returns:
+        A tracked file and the secret whose value stands in it, for each that was found.
+
+    Raises:
+        StepError: A key needs the ``age`` program, and it is not there.
+    """
+    opens = [path for path, error in evidence.opened.items() if error is None]
+    values: dict[str, tuple[bytes, ...]] = {}
+    for path in opens:
+        content = files.read(str(root), path, _CIPHERTEXT)
+        if content is not None and content.whole:
+            values[path] = forms(await crypt.decrypt(content.data, keyring))
+    tracked = evidence.repository.tracked if evidence.repository else frozenset()
+    plain = {path: _read(str(root), path) for path in tracked - evidence.files.keys()}
+    return tuple(standing(values, plain))
+
+
+def _read(root: str, path: str) -> bytes:
+    try:
+        content = files.read(root, path, _TRACKED)
+    except files.FileReadError:
+        return b""
+    return content.data if content is not None else b""
