@@ -215,3 +215,16 @@ def test_an_encrypted_key_is_asked_for_once(tmp_path: Path) -> None:
     assert said.count(b"passphrase of") == 1
     assert b"3 encrypted anew" in said
     assert b"pass word" not in said
+
+
+def test_a_reader_that_goes_away_is_no_error(secrets: Secrets) -> None:
+    """``show a | head -c1`` on a large secret ends quietly."""
+    assert secrets.run("edit", "a", stdin=b"x" * 2**20).returncode == 0
+    with subprocess.Popen(
+        secrets.words("show", "a"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        assert shown.stdout.read(1) == b"x"
+        shown.stdout.close()
+        assert (shown.stderr.read(), shown.wait()) == (b"", 0)

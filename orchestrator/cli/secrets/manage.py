@@ -121,6 +121,7 @@ def show(name: str, identity: tuple[str, ...], rules: Path | None, fleet: Path |
     from orchestrator.engine.secrets.place import place_of
     from orchestrator.engine.secrets.show import show as decrypt
     from orchestrator.engine.secrets.vault import open_vault
+    from orchestrator.render.output import silence
 
     keyring = open_keyring(identity)
 
@@ -128,8 +129,12 @@ def show(name: str, identity: tuple[str, ...], rules: Path | None, fleet: Path |
         vault = await open_vault(await place_of(rules_file(rules, fleet)))
         return (await decrypt(vault, vault.rule(name, Path.cwd()), keyring))[1]
 
-    sys.stdout.buffer.write(asyncio.run(work()))
-    sys.stdout.buffer.flush()
+    plaintext = asyncio.run(work())
+    try:
+        sys.stdout.buffer.write(plaintext)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
     return 0
 
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.adapters import nix
 from orchestrator.adapters.secrets import files
 from orchestrator.adapters.secrets.places import digest
 from orchestrator.adapters.secrets.rules import RulesError, evaluate
@@ -84,8 +85,10 @@ async def open_vault(place: Place) -> Vault:
     """Read the rules.
 
     Raises:
+        UsageError: There is no Nix.
         StepError: ``secrets.nix`` does not evaluate.
     """
+    nix.require()
     before = digest(place.file)
     try:
         return Vault(place, await evaluate(place.file, place.root), before)
