@@ -22,9 +22,10 @@ def secrets_of(evidence: Evidence, host: str) -> frozenset[str]:
 def concerning(
     findings: Iterable[SecretFinding], evidence: Evidence, hosts: Sequence[str]
 ) -> tuple[SecretFinding, ...]:
-    """The findings that concern some hosts: those of their secrets, and of no secret at all."""
+    """The findings that concern some hosts: of their secrets, of none, of nobody knows whose."""
     theirs = frozenset().union(*(secrets_of(evidence, host) for host in hosts))
-    others = {rule.path for rule in evidence.rules.rules} | set(evidence.undeclared)
+    others = {rule.path for rule in evidence.rules.rules if rule.error is None}
+    others |= set(evidence.undeclared)
     others -= theirs
     return tuple(
         one

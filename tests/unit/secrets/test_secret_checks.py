@@ -160,11 +160,16 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_what_concerns_some_hosts_is_theirs_and_nobodys() -> None:
-    """A host's secrets are those of its key and those that it uses; the rest is other hosts'."""
+    """A host's secrets are those of its key and those that it uses; the rest is other hosts'.
+
+    Whose the secret of a broken entry is, nobody knows: it concerns every host.
+    """
     other = Recipient("ssh-ed25519 AAAAother", RecipientKind.ED25519, b"othr")
     made = sound(
-        rules=rules(RULE, Rule("b.age", (other.text,), (other,))),
-        files={},
+        rules=rules(
+            *(RULE, Rule("b.age", (other.text,), (other,)), Rule("c.age", (), (), error="throws"))
+        ),
+        files={"c.age": FILE},
         repository=None,
         undeclared=("z.age",),
         pending=Journal("one", "rekey", ()),
@@ -177,4 +182,8 @@ def test_what_concerns_some_hosts_is_theirs_and_nobodys() -> None:
         "b.age",
     }
     found = concerning(check(made), made, ("p510",))
-    assert [(one.id, one.path) for one in found] == [("TXN-PENDING", ""), ("FILE-MISSING", "b.age")]
+    assert [(one.id, one.path) for one in found] == [
+        ("RULES-EVAL", "c.age"),
+        ("TXN-PENDING", ""),
+        ("FILE-MISSING", "b.age"),
+    ]
