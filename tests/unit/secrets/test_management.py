@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -228,3 +229,23 @@ def _restore(root: Path, old: dict[str, bytes]) -> None:
         (root / path).unlink()
     for path, content in old.items():
         (root / path).write_bytes(content)
+
+
+def test_those_who_change_different_secrets_at_once_all_win(bench: Bench) -> None:
+    """The lock file, which they share, has what each of them wrote."""
+    children = []
+    for path in VALUES:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                work = edit(
+                    bench.vault(), bench.rule(path), bench.mine, lambda _: b"new", without_me=False
+                )
+                code = len(run(work)) - 2
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(VALUES)
+    assert bench.values(bench.mine) == dict.fromkeys(VALUES, b"new")
+    assert bench.rekey().done == ()
