@@ -16,6 +16,7 @@ from orchestrator.model.secrets.lock import LockEntry
 NAME = "secrets.lock.json"
 _VERSION = 1
 _MOST = 64 * 2**20
+_NOT_OURS = (FileReadError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def read_lock(root: str, path: str) -> dict[str, LockEntry]:
@@ -31,7 +32,7 @@ def read_lock(root: str, path: str) -> dict[str, LockEntry]:
     try:
         content = read(root, path, _MOST)
         return parse(content.data) if content else {}
-    except (FileReadError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NOT_OURS as error:
         raise UsageError(
             f"{path} cannot be used: {error}",
             hint="take it from git again, or remove it and run: orchestrator secrets rekey --all",

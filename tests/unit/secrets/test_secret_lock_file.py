@@ -47,6 +47,7 @@ def test_no_file_is_no_entries(tmp_path: Path) -> None:
         '{"version": 1, "secrets": {"a.age": {"header": "00", "recipients": 3}}}',
         '{"version": 1, "secrets": {}, ',
         "<<<<<<< HEAD",
+        "[" * 100_000,
         "\xff",
     ],
 )
