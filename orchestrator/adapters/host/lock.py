@@ -34,6 +34,9 @@ class Answer(Enum):
     FREE = "free"
 
 
+_ANSWERS = frozenset(answer.value for answer in Answer)
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A script's answer, and what stood there before it.
@@ -143,7 +146,7 @@ async def lift_hold(executor: Executor) -> Told:
 async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> Told:
     done = await executor.run(argv, deadline=DEADLINE, stdin=lines.encode())
     values = values_of(done.out)
-    if done.rc != 0 or "answer" not in values:
+    if done.rc != 0 or values.get("answer") not in _ANSWERS:
         raise StepError(
             f"the host could not {what} (exit {done.rc})",
             hint="see whether there is room below /run and /var/lib, and what keeps the mutex",

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
 from orchestrator.model.lock import UNREADABLE, Hold, Lock
 
+_DIGITS = 18
+"""More are nobody's: no number here has more, and Python refuses some thousands of them."""
+
 
 def parse_lock(values: Mapping[str, str]) -> Lock | None:
     """Read what ``TELL`` prints of the lock; ``None`` where there is none that can be read.
@@ -56,7 +59,7 @@ def values_of(text: str) -> dict[str, str]:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def _time(seconds: str) -> datetime | None:

@@ -21,7 +21,7 @@ TELL = r"""
 tell() {
   [ -e "$2" ] || return 0
   printf '%s=\n' "$1"
-  while IFS= read -r line || [ -n "$line" ]; do printf '%s.%s\n' "$1" "$line"; done < "$2"
+  while IFS= read -r line || [ -n "${line-}" ]; do printf '%s.%s\n' "$1" "$line"; done < "$2"
 }
 IFS='. ' read -r now _ < /proc/uptime
 printf 'uptime=%s\n' "$now"
@@ -45,7 +45,7 @@ printf 'boot_id=%s\n' "$boot"
 answer() {{ printf 'answer=%s\n' "$1"; exit 0; }}
 # $1 file  $2 key
 field() {{
-  while IFS= read -r line || [ -n "$line" ]; do
+  while IFS= read -r line || [ -n "${{line-}}" ]; do
     case $line in "$2="*) printf '%s' "${{line#*=}}"; return ;; esac
   done < "$1"
 }} 2> /dev/null
@@ -60,8 +60,10 @@ free() {{
   id=$(field "$hold" id)
   [ "${{id:-{UNREADABLE}}}" = "$1" ]
 }}
-# Replace a file by standard input and a line, whole. $1 file  $2 the line
+# Replace a file, or a folder that is in its place, by standard input and a line, whole.
+# $1 file  $2 the line
 write() {{
+  [ ! -d "$1" ] || rm -rf "$1"
   {{ cat && printf '%s\n' "$2" && sync "$1.new"; }} > "$1.new" && mv -f "$1.new" "$1" && return
   rm -f "$1.new"
   exit 1

@@ -17,7 +17,7 @@ from orchestrator.engine.changing.lock import held, refuse_if_taken
 from orchestrator.engine.changing.preflight import foresee, preflight
 from orchestrator.engine.changing.reboot import reboot
 from orchestrator.engine.changing.secrets import opens_them
-from orchestrator.engine.changing.switching import live_or_booted, told
+from orchestrator.engine.changing.switching import live_or_booted, needing_boot, told
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.delivering.delivery import build, deliver
 from orchestrator.engine.work import HostWork
@@ -82,6 +82,8 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
             await holding.last_look()
             if (ended := await take_up(work, line, plan, state)) is not None:
                 work.ended = ended
+                if isinstance(ended, Deployed):
+                    ended = await needing_boot(work, ended, plan, line)
                 return await _afterwards(work, ended, line)
             state = await _ask_again(work, line)
         if (unchanged := _reached(work, plan, state)) is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from orchestrator.adapters.host.switching import ask_standing
+from orchestrator.adapters.host.switching import Standing, ask_standing
 from orchestrator.engine.changing.line import SHORT_SECONDS, Line
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError
+from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import Phase
 from orchestrator.model.goal import Goal
 from orchestrator.model.outcome import Deployed
@@ -38,9 +38,7 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: Line) -> Going:
         StepError: The host did not say.
     """
     with work.step(Phase.PREFLIGHT):
-        found = await line.ask(
-            lambda executor: ask_standing(executor, plan.target.out, PARTS, SHORT_SECONDS)
-        )
+        found = await _ask(line, plan)
         changed = inhibitors(found.running, found.target) if plan.goal.activates else ()
         if changed and not plan.goal.commits:
             raise RefusedError(
@@ -53,6 +51,21 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: Line) -> Going:
     work.notice(f"not switched to live, but registered for the next boot: {'; '.join(changed)}")
     booted = replace(plan, goal=Goal.BOOT, steps=steps(Goal.BOOT), return_to=None)
     return Going(booted, (*changed, *parts))
+
+
+async def needing_boot(work: HostWork, ended: Deployed, plan: HostPlan, line: Line) -> Deployed:
+    """Find what of a system that is there already takes effect at the next boot only."""
+    try:
+        found = await _ask(line, plan)
+    except StepError as error:
+        work.notice(f"whether it is to be booted is not known: {error.message}", warning=True)
+        return ended
+    return replace(ended, reboot_required=needs_boot(found.booted, found.wanted))
+
+
+async def _ask(line: Line, plan: HostPlan) -> Standing:
+    out = plan.target.out
+    return await line.ask(lambda executor: ask_standing(executor, out, PARTS, SHORT_SECONDS))
 
 
 def told(outcome: Deployed) -> Deployed:

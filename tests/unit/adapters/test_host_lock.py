@@ -130,6 +130,25 @@ def test_a_lock_is_taken_told_and_released(machine: Machine) -> None:
     assert machine.take(THEIRS).answer is Answer.DONE
 
 
+def test_a_folder_in_the_locks_place_is_nobodys(machine: Machine) -> None:
+    """It is replaced by a lock that keeps others away, and can be released."""
+    (machine.lock / "old").mkdir(parents=True)
+    assert machine.take(OURS).answer is Answer.DONE
+    assert machine.take(THEIRS).answer is Answer.LOCKED
+    assert machine.release(OURS).answer is Answer.DONE
+    assert not machine.lock.exists()
+
+
+def test_a_folder_in_the_holds_place_holds(machine: Machine) -> None:
+    """Somebody's word is somebody's word; lifting it always works."""
+    (machine.hold / "old").mkdir(parents=True)
+    told = machine.take(OURS)
+    assert told.answer is Answer.HELD
+    assert told.hold is not None
+    assert machine.lift().answer is Answer.DONE
+    assert machine.take(OURS).answer is Answer.DONE
+
+
 def test_a_holder_that_is_gone_is_taken_over_from(machine: Machine) -> None:
     """That one, and nobody who came after it."""
     machine.take(OURS)

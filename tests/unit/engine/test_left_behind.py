@@ -32,6 +32,23 @@ def test_what_is_wanted_is_finished(bench: Bench, state: str) -> None:
     assert f"{WHO}, " in told(bench)
 
 
+def test_what_is_finished_may_need_a_boot(bench: Bench) -> None:
+    """Somebody else began it; whoever finishes it tells what takes effect at the next boot only."""
+    left(bench.host, "checking")
+    bench.host.answers["switching"] = b"booted.kernel=/a\ntarget.kernel=/b\nend=\n"
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert outcome.warnings == ("reboot required: kernel",)
+
+
+def test_whether_what_is_finished_needs_a_boot_is_told_as_not_known(bench: Bench) -> None:
+    """A host that does not say is deployed all the same."""
+    left(bench.host, "checking")
+    bench.host.goes_wrong("switching", exits(1))
+    assert isinstance(bench.deploy(), Deployed)
+    assert "whether it is to be booted is not known" in told(bench)
+
+
 @pytest.mark.parametrize(
     "state", ["recorded", "activating", "waiting", "checking", "committing", "returning"]
 )

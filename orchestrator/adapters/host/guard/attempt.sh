@@ -16,7 +16,7 @@ read_lines() {
   token='' unit='' who='' goal='' target='' boot_id=''
   running='' profile='' boot_default='' boot_source=profile
   activate_seconds=600 confirm_seconds=180 health_seconds=600
-  while IFS= read -r line || [ -n "$line" ]; do
+  while IFS= read -r line || [ -n "${line-}" ]; do
     value=${line#*=}
     take_changing "$line" || take_fixed "$line"
   done
