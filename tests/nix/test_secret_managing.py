@@ -97,6 +97,16 @@ def test_a_secrets_life(secrets: Secrets) -> None:
     assert secrets.content().keys() == {"a.age", "secrets.nix", "secrets.lock.json"}
 
 
+def test_what_a_killed_create_left_goes_with_recover(secrets: Secrets) -> None:
+    """It is named; afterwards there is nothing to recover."""
+    (secrets.root / ".orchestrator-0123abcd.nix").write_text("{ }")
+    done = secrets.run("recover")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr == b"removed what a killed create had left: .orchestrator-0123abcd.nix\n"
+    assert secrets.content().keys() == {"a.age", "secrets.nix", "secrets.lock.json"}
+    assert secrets.run("recover").stderr == b"nothing was interrupted\n"
+
+
 def test_what_git_has_to_be_told_is_said(secrets: Secrets) -> None:
     """The files that a flake does not see, and the line that keeps git's hands off."""
     done = secrets.run("edit", "a", stdin=b"second")

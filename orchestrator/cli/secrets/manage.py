@@ -196,8 +196,10 @@ def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
     from orchestrator.cli.output import results, words
     from orchestrator.engine.secrets.place import Place, place_of
     from orchestrator.engine.secrets.recover import recover as end
+    from orchestrator.engine.secrets.recover import remove_leftovers
     from orchestrator.render.secrets.management import draw_recovered
 
     place: Place = asyncio.run(place_of(rules_file(rules, fleet)))
-    draw_recovered(end(place.root), results(), words(), as_json=as_json)
+    ended, left = end(place.root), remove_leftovers(place)
+    draw_recovered(ended, left, results(), words(), as_json=as_json)
     return 0

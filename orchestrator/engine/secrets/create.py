@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.adapters.age import recipients
 from orchestrator.adapters.age.keyring import Keyring
+from orchestrator.adapters.secrets.candidate import candidate
 from orchestrator.adapters.secrets.places import place
 from orchestrator.adapters.secrets.rules import evaluate
 from orchestrator.engine.secrets.edit import Change, require_content
@@ -131,15 +131,12 @@ async def _rules_text(vault: Vault, rule: Rule, like: Rule | None) -> bytes:
 
 
 async def _evaluates_to_one_more(vault: Vault, text: str, rule: Rule) -> bool:
-    """Try a text in the place of ``secrets.nix``: what it imports is relative to that."""
-    candidate = vault.place.file.with_name(f".orchestrator-{secrets.token_hex(4)}.nix")
+    """Whether Nix reads, from a text in the place of ``secrets.nix``, the rules and one more."""
     try:
-        candidate.write_text(text)
-        after = await evaluate(candidate, vault.place.root)
+        with candidate(vault.place.file, text) as tried:
+            after = await evaluate(tried, vault.place.root)
     except StepError:
         return False
-    finally:
-        candidate.unlink(missing_ok=True)
     return is_one_more(vault.rules, replace(after, file=vault.rules.file), rule)
 
 

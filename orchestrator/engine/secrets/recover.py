@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestrator.adapters.secrets.candidate import sweep
 from orchestrator.adapters.secrets.transaction import writing
+from orchestrator.engine.secrets.place import Place
+from orchestrator.errors import StepError
 from orchestrator.model.secrets.journal import Journal
 
 
@@ -23,3 +26,20 @@ def recover(root: Path) -> Journal | None:
     """
     with writing(root, recovering=True) as writer:
         return writer.recover()
+
+
+def remove_leftovers(place: Place) -> tuple[str, ...]:
+    """Remove what a killed ``create`` left beside ``secrets.nix``; one at work keeps its own.
+
+    Returns:
+        The paths of what was removed, relative to the root.
+
+    Raises:
+        StepError: A file could not be removed.
+    """
+    try:
+        return tuple(str(path.relative_to(place.root)) for path in sweep(place.file.parent))
+    except OSError as error:
+        raise StepError(
+            f"what a killed `create` left cannot be removed: {error.strerror} ({error.filename})"
+        ) from error

@@ -49,14 +49,16 @@ def draw_rekeyed(found: Rekeyed, results: Output, words: Output, *, as_json: boo
 
 
 def draw_recovered(
-    journal: Journal | None, results: Output, words: Output, *, as_json: bool
+    journal: Journal | None, left: Sequence[str], results: Output, words: Output, *, as_json: bool
 ) -> None:
-    """Say how an interrupted change ended."""
+    """Say how an interrupted change ended, and what else was left of one and is removed."""
+    for path in left:
+        words.line(f"removed what a killed create had left: {clean(path)}")
     if as_json:
         print_json(results, _to_json(journal))
-    elif journal is None:
+    elif journal is None and not left:
         words.line("nothing was interrupted")
-    else:
+    elif journal is not None:
         end = "was carried out" if journal.committed else "was taken back"
         words.line(f"the interrupted {clean(journal.what)} {end}:")
         for one in journal.replacements:
