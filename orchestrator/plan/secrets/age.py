@@ -41,6 +41,6 @@ def _one(evidence: Evidence, rule: Rule, file: Ciphertext) -> Iterator[SecretFin
 
 def _empty(evidence: Evidence, path: str) -> SecretFinding:
     if users := evidence.users(path):
-        fact = f"its plaintext is empty, and {listing(users)} use it"
+        fact = f"its plaintext is empty, and is used by {listing(users)}"
         return finding("AGE-EMPTY", path, fact, severity=Severity.ERROR)
     return finding("AGE-EMPTY", path, "its plaintext is empty")

@@ -27,6 +27,6 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
 
 def _missing(evidence: Evidence, path: str) -> SecretFinding:
     if users := evidence.users(path):
-        fact = f"it is declared and does not exist, and {listing(users)} use it"
+        fact = f"it is declared and does not exist, and is used by {listing(users)}"
         return finding("FILE-MISSING", path, fact, severity=Severity.ERROR)
     return finding("FILE-MISSING", path, "it is declared and does not exist")
