@@ -145,6 +145,17 @@ def test_a_rule_is_added_where_nix_then_reads_the_old_ones_and_it(
     assert b"none of your private keys opens it" in done.stderr
 
 
+def test_all_other_bytes_of_the_rules_stay(secrets: Secrets) -> None:
+    """Line ends of another system, and letters of another age."""
+    rules = secrets.root / "secrets.nix"
+    old = rules.read_bytes().replace(b"\n", b"\r\n").replace(b"{", b"# caf\xe9\r\n{", 1)
+    rules.write_bytes(old)
+    done = secrets.run("create", "new", "--like", "a", stdin=b"value")
+    assert done.returncode == 0, done.stderr
+    added = f'  "new.age".publicKeys = [ "{secrets.me}" "{HOST}" ];\r\n'.encode()
+    assert rules.read_bytes() == old.replace(b"}\r\n", added + b"}\r\n")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -13,27 +13,42 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from orchestrator.errors import StepError
 
 _NAME = re.compile(r"\.orchestrator-[0-9a-f]{8}\.nix")
 
 
 @contextlib.contextmanager
-def candidate(file: Path, text: str) -> Iterator[Path]:
+def candidate(file: Path, text: bytes) -> Iterator[Path]:
     """Write a text beside a ``secrets.nix``, for as long as it is tried.
 
     Raises:
-        OSError: It cannot be written.
+        StepError: It cannot be written.
     """
     tried = file.with_name(f".orchestrator-{secrets.token_hex(4)}.nix")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        with open(os.open(tried, flags, 0o600), "w") as opened:  # noqa: PTH123 (a descriptor)
-            fcntl.flock(opened, fcntl.LOCK_EX)
-            opened.write(text)
-            opened.flush()
+        with _written(tried, text):
             yield tried
     finally:
         tried.unlink(missing_ok=True)
+
+
+def _written(tried: Path, text: bytes) -> BinaryIO:
+    """Write a new file; it is locked until it is closed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        opened = os.fdopen(os.open(tried, flags, 0o600), "wb")
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        opened.write(text)
+        opened.flush()
+    except OSError as error:
+        raise StepError(
+            f"no rule can be tried in {tried.parent}: {error.strerror}",
+            hint="is the disk full, or the folder another user's?",
+        ) from error
+    return opened
 
 
 def sweep(folder: Path) -> tuple[Path, ...]:

@@ -11,11 +11,11 @@ from orchestrator.adapters.age import recipients
 from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets.candidate import candidate
 from orchestrator.adapters.secrets.places import place
-from orchestrator.adapters.secrets.rules import evaluate
+from orchestrator.adapters.secrets.rules import RulesError, evaluate
 from orchestrator.engine.secrets.edit import Change, require_content
 from orchestrator.engine.secrets.sealing import seal, write
 from orchestrator.engine.secrets.vault import Vault, require_usable
-from orchestrator.errors import StepError, UsageError
+from orchestrator.errors import UsageError
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule
 from orchestrator.plan.secrets.add_rule import expression_of, is_one_more, line, list_of, with_rule
@@ -116,26 +116,28 @@ async def _rules_text(vault: Vault, rule: Rule, like: Rule | None) -> bytes:
 
     Raises:
         UsageError: It cannot be done so; the hint is the line to add.
+        StepError: The folder cannot be written.
     """
-    text = vault.place.file.read_text()
+    text = vault.place.file.read_bytes().decode(errors="surrogateescape")
     literal = list_of(rule.keys)
     borrowed = expression_of(text, _written(vault, like.path)) if like else None
     for expression in (borrowed, literal):
         said = expression and with_rule(text, line(_written(vault, rule.path), expression))
-        if said and await _evaluates_to_one_more(vault, said, rule):
-            return said.encode()
+        after = said.encode(errors="surrogateescape") if said else b""
+        if after and await _evaluates_to_one_more(vault, after, rule):
+            return after
     raise UsageError(
         f"{vault.place.name} is not so plain that the rule of {rule.path} can be added to it",
         hint=f"add it by hand: {line(_written(vault, rule.path), borrowed or literal)}",
     )
 
 
-async def _evaluates_to_one_more(vault: Vault, text: str, rule: Rule) -> bool:
+async def _evaluates_to_one_more(vault: Vault, text: bytes, rule: Rule) -> bool:
     """Whether Nix reads, from a text in the place of ``secrets.nix``, the rules and one more."""
     try:
         with candidate(vault.place.file, text) as tried:
             after = await evaluate(tried, vault.place.root)
-    except StepError:
+    except RulesError:
         return False
     return is_one_more(vault.rules, replace(after, file=vault.rules.file), rule)
 

@@ -34,7 +34,8 @@ def with_rule(text: str, rule: str) -> str | None:
         return None
     indents = re.findall(r"^([ \t]+)\S", before, re.MULTILINE)
     indent = indents[-1] if indents and "\n" in before.strip() else "  "
-    return f"{before.rstrip()}\n{indent}{rule}\n}}{after}"
+    end = "\r\n" if "\r\n" in text else "\n"
+    return f"{before.rstrip()}{end}{indent}{rule}{end}}}{after}"
 
 
 def is_one_more(before: Rules, after: Rules, added: Rule) -> bool:

@@ -11,23 +11,24 @@ from secret_bench import Bench
 
 from orchestrator.adapters.secrets.candidate import candidate, sweep
 from orchestrator.engine.secrets.recover import remove_leftovers
+from orchestrator.errors import StepError
 
 
 def _killed_while_trying(file: Path) -> None:
     """Be killed while Nix would read it."""
     child = os.fork()
     if child == 0:
-        with candidate(file, "{ }"):
+        with candidate(file, b"{ }"):
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 
 def test_it_is_there_while_it_is_tried_and_no_longer(tmp_path: Path) -> None:
     """Whole, beside ``secrets.nix``; gone however the trial ends."""
-    with candidate(tmp_path / "secrets.nix", "{ ä }") as tried:
+    with candidate(tmp_path / "secrets.nix", "{ ä }".encode()) as tried:
         assert tried.read_text() == "{ ä }"
         assert tried.parent == tmp_path
-    with pytest.raises(KeyError), candidate(tmp_path / "secrets.nix", "{ }"):
+    with pytest.raises(KeyError), candidate(tmp_path / "secrets.nix", b"{ }"):
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
@@ -41,9 +42,16 @@ def test_recover_removes_what_a_killed_create_left(tmp_path: Path) -> None:
     (left,) = set(bench.content()) - set(before)
     (bench.root / ".orchestrator-mine.nix").write_text("a person's")
     (bench.root / ".orchestrator-00000000.nix").symlink_to(place.file)
-    with candidate(place.file, "{ }") as at_work:
+    with candidate(place.file, b"{ }") as at_work:
         assert remove_leftovers(place) == (left,)
         assert at_work.exists()
     assert sweep(bench.root) == ()
     (bench.root / ".orchestrator-00000000.nix").unlink()
     assert bench.content() == {**before, ".orchestrator-mine.nix": b"a person's"}
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """As a step that failed, and not as a bug."""
+    file = tmp_path / "gone" / "secrets.nix"
+    with pytest.raises(StepError, match="no rule can be tried"), candidate(file, b"{ }"):
+        pass
