@@ -34,6 +34,7 @@ echo end=
 """
 
 # Open each file on standard input, for nothing, as agenix will: by those identities that are there.
+# The program is words of the shell, as agenix's activation takes it: `PATH=$PATH:… age`.
 # $1 age  $2… paths of identities
 TRIAL = r"""
 age=$1
@@ -46,7 +47,7 @@ while [ "$left" -gt 0 ]; do
   if [ -r "$path" ] && [ -s "$path" ]; then set -- "$@" -i "$path"; fi
 done
 while IFS= read -r file; do
-  if said=$({ "$age" --decrypt "$@" "$file" < /dev/null > /dev/null; } 2>&1); then
+  if said=$({ eval "$age"' --decrypt "$@" "$file"' < /dev/null > /dev/null; } 2>&1); then
     echo opened=yes
   else
     printf 'opened=%s\n' "${said:-no} " | tr '\n' ' '
@@ -78,7 +79,7 @@ async def try_to_open(
 
     Args:
         executor: The way to the host.
-        program: The path of age there.
+        program: The ``age`` there, as ``age.ageBin`` has it: words of the shell.
         identities: Paths of private keys there.
         files: Paths of encrypted files there.
 

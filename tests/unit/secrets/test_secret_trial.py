@@ -122,6 +122,24 @@ def test_a_host_without_a_key_opens_nothing(machine: Machine, tmp_path: Path) ->
     assert found.error
 
 
+@needs_age
+def test_the_program_may_be_words_of_the_shell(machine: Machine, tmp_path: Path) -> None:
+    """As a plugin of age's is put on its path."""
+    assert AGE is not None
+    program = tmp_path / "age-with-plugin"
+    program.write_text('#!/bin/sh\ncommand -v plugin > /dev/null && exec "$AGE" "$@"\n')
+    plugin = tmp_path / "plugins" / "plugin"
+    plugin.parent.mkdir()
+    plugin.write_text("#!/bin/sh\n")
+    for file in (program, plugin):
+        file.chmod(0o755)
+    words = f"AGE={AGE} PATH=$PATH:{plugin.parent} {program}"
+    secret = encrypted(tmp_path / "a $b.age", key(tmp_path / "key"))
+    identities = [str(tmp_path / "key")]
+    (found,) = asyncio.run(try_to_open(machine.executor, words, identities, [secret]))
+    assert found.error is None
+
+
 def test_an_age_that_is_not_there(machine: Machine) -> None:
     """The error names it."""
     found = asyncio.run(try_to_open(machine.executor, "/nowhere/age", [], ["/a", "/b"]))
