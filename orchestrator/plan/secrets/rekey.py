@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.model.secrets.recipient import Recipient
@@ -30,21 +30,23 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
 def _missing(
     evidence: Evidence, rule: Rule, missing: Sequence[Recipient], names: Names
 ) -> Iterator[SecretFinding]:
-    """One finding for each host, and one for all others together."""
-    people = []
-    for one in missing:
-        hosts = evidence.hosts.get(one.text, ())
-        for host in hosts:
-            target = host in evidence.targets
-            severity = Severity.ERROR if target else Severity.WARNING
-            fact = f"{host} is declared and cannot read it"
-            yield finding("REKEY-NEEDED", rule.path, fact, host=host, severity=severity)
-        if not hosts:
-            people.append(one)
+    """One finding for each host that no key of its own helps, and one for all others together."""
+    lacking = {one.text for one in missing}
+    able = set(_hosts(evidence, (one for one in rule.recipients if one.text not in lacking)))
+    shut = dict.fromkeys(host for host in _hosts(evidence, missing) if host not in able)
+    for host in shut:
+        severity = Severity.ERROR if host in evidence.targets else Severity.WARNING
+        fact = f"{host} is declared and cannot read it"
+        yield finding("REKEY-NEEDED", rule.path, fact, host=host, severity=severity)
+    people = [one for one in missing if not shut.keys() & set(_hosts(evidence, (one,)))]
     if people:
         who = listing([names.full(one) for one in people])
         fact = f"declared and cannot read it: {who}"
         yield finding("REKEY-NEEDED", rule.path, fact, effect="They cannot decrypt the file")
+
+
+def _hosts(evidence: Evidence, keys: Iterable[Recipient]) -> Iterator[str]:
+    return (host for one in keys for host in evidence.hosts.get(one.text, ()))
 
 
 def _others(rule: Rule, found: Readers, names: Names) -> Iterator[SecretFinding]:

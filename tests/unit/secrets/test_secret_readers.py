@@ -76,6 +76,15 @@ def test_a_host_is_an_error_where_it_is_a_target_only() -> None:
     assert (one.host, one.severity) == ("p620", Severity.WARNING)
 
 
+def test_a_host_that_can_read_it_by_another_of_its_keys_is_no_error() -> None:
+    """It is told that the one key cannot; the host is not stopped."""
+    rsa = Recipient("ssh-rsa AAAAhostrsa", RecipientKind.RSA, b"hrsa")
+    made = evidence((HOST, rsa), (HOST,), hosts={HOST.text: ("p620",), rsa.text: ("p620",)})
+    (one,) = check(made)
+    assert (one.id, one.host, one.severity) == ("REKEY-NEEDED", None, Severity.WARNING)
+    assert one.fact == "declared and cannot read it: p620 (ssh-rsa AAAAhostrsa)"
+
+
 def test_persons_are_named_together() -> None:
     """By their comments, with their keys' ends."""
     made = evidence((HOST, ALICE, OLD), (HOST,))
