@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import Target, host_argument, target_options
 from orchestrator.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.engine.setup import Setup
+    from orchestrator.model.host import Host
 
 
 @click.group()
@@ -26,12 +31,25 @@ def trust(host: str, fingerprint: str | None, target: Target) -> None:
 
     Compare it with what the host's own console says:
     ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+
+    Where the fleet has a secrets.nix, it then tells which secrets the host cannot open with that
+    key, what to add to secrets.nix, and which rekey that takes.
     """
-    from orchestrator.adapters.ssh.trust import offered_key, remember
     from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.cli.secrets.needs import tell_needs
 
     setup = open_setup(target)
-    key = asyncio.run(offered_key(one_host(setup.fleet, host), setup.ssh))
+    found = one_host(setup.fleet, host)
+    _trust(setup, found, fingerprint)
+    tell_needs(setup, found.name)
+
+
+def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
+    """Have a host's key known, unless it is already."""
+    from orchestrator.adapters.ssh.trust import offered_key, remember
+
+    host = found.name
+    key = asyncio.run(offered_key(found, setup.ssh))
     if key.known:
         click.echo(f"{host}: {key.algorithm} {key.fingerprint} is known already", err=True)
         return

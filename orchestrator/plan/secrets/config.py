@@ -56,6 +56,11 @@ def _is_left_out(use: SecretUse, rule: Rule, keys: Sequence[str]) -> bool:
     """Whether none of a host's keys is in a rule, and it opens files with nothing else."""
     if not keys or {one.text for one in rule.recipients} & set(keys):
         return False
+    return uses_host_keys_only(use)
+
+
+def uses_host_keys_only(use: SecretUse) -> bool:
+    """Whether a host tries no other private keys than those of its SSH server."""
     return all(posixpath.basename(path).startswith("ssh_host_") for path in use.identity_paths)
 
 
