@@ -108,6 +108,7 @@ missing_packages() {
     have zstd zstd
     have age age
     have busybox busybox
+    have vim vim
   elif ! command -v cc gcc clang > /dev/null; then
     have strace strace
   fi
