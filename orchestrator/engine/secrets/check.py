@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from orchestrator.adapters.secrets.rules import RulesError
 from orchestrator.adapters.secrets.transaction import pending
 from orchestrator.engine.secrets.gather import Context, gather
-from orchestrator.engine.secrets.leaks import leaked_values
+from orchestrator.engine.secrets.leaks import known_values, leaked_in_repository
 from orchestrator.engine.secrets.nix_files import nix_files
 from orchestrator.engine.secrets.place import Place
+from orchestrator.engine.secrets.store_leaks import leaked_in_store
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.plan.secrets import transaction
 from orchestrator.plan.secrets.checks import check
@@ -48,7 +49,7 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
 
     Raises:
         UsageError: As :func:`gather`.
-        StepError: As :func:`gather`.
+        StepError: As :func:`gather`; or the store could not be searched for values.
     """
     try:
         evidence = await gather(place, context)
@@ -56,8 +57,10 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
         return Checked(in_order(_no_rules(place, error), strict=strict), None)
     evidence = replace(evidence, sources=nix_files(place.root, evidence))
     if context.keyring is not None:
-        leaked = await leaked_values(place.root, evidence, context.keyring)
-        evidence = replace(evidence, leaked=leaked)
+        known = await known_values(place.root, evidence, context.keyring)
+        leaked = leaked_in_repository(place.root, evidence, known)
+        in_store = await leaked_in_store(context.systems, known)
+        evidence = replace(evidence, leaked=leaked, leaked_in_store=in_store)
     found = check(evidence, strict=strict)
     if not context.targets:
         return Checked(found, len(evidence.rules.rules))

@@ -22,6 +22,7 @@ from orchestrator.model.secrets.ciphertext import Ciphertext
 from orchestrator.model.secrets.repository import Repository
 from orchestrator.model.secrets.rules import Rules
 from orchestrator.model.secrets.use import SecretUse
+from orchestrator.model.store import DrvPath
 from orchestrator.plan.secrets.evidence import Evidence, Unreadable
 from orchestrator.plan.secrets.rules import leads_out
 
@@ -41,6 +42,7 @@ class Context:
         evaluated: The hosts of which it was.
         setup: For evaluating it; ``None`` where there is no fleet.
         keyring: Private keys to try files with; ``None`` where none was named.
+        systems: The hosts' systems, to look for values in what they are made from.
     """
 
     fleet: Fleet | None = None
@@ -50,6 +52,7 @@ class Context:
     evaluated: frozenset[str] = frozenset()
     setup: Setup | None = None
     keyring: Keyring | None = None
+    systems: tuple[DrvPath, ...] = ()
 
 
 async def gather(place: Place, context: Context) -> Evidence:

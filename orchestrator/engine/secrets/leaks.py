@@ -1,4 +1,4 @@
-"""The values of secrets that a key at hand opens, looked for in the repository, in memory alone."""
+"""The values of secrets that a key at hand opens, looked for in memory alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orchestrator.adapters.age import crypt
 from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets import files
 from orchestrator.plan.secrets.evidence import Evidence
-from orchestrator.plan.secrets.known_values import LONGEST, forms, standing
+from orchestrator.plan.secrets.known_values import LONGEST, KnownValues, forms, standing
 
 _CIPHERTEXT = 2 * LONGEST
 """Bytes of an encrypted file: of a larger one the value is too long to be looked for."""
@@ -17,13 +17,8 @@ _TRACKED = 2**20
 """Bytes of a tracked file; what is behind them is not looked at."""
 
 
-async def leaked_values(
-    root: Path, evidence: Evidence, keyring: Keyring
-) -> tuple[tuple[str, str], ...]:
-    """Decrypt what was seen to open, and look for it in all other files that git tracks.
-
-    Returns:
-        A tracked file and the secret whose value stands in it, for each that was found.
+async def known_values(root: Path, evidence: Evidence, keyring: Keyring) -> KnownValues:
+    """Decrypt what was seen to open.
 
     Raises:
         StepError: A key needs the ``age`` program, and it is not there.
@@ -34,9 +29,20 @@ async def leaked_values(
         content = files.read(str(root), path, _CIPHERTEXT)
         if content is not None and content.whole:
             values[path] = forms(await crypt.decrypt(content.data, keyring))
+    return KnownValues(values)
+
+
+def leaked_in_repository(
+    root: Path, evidence: Evidence, known: KnownValues
+) -> tuple[tuple[str, str], ...]:
+    """Look for values in all files that git tracks but the secrets' own.
+
+    Returns:
+        A tracked file and the secret whose value stands in it, for each that was found.
+    """
     tracked = evidence.repository.tracked if evidence.repository else frozenset()
     plain = {path: _read(str(root), path) for path in tracked - evidence.files.keys()}
-    return tuple(standing(values, plain))
+    return tuple(standing(known, plain))
 
 
 def _read(root: str, path: str) -> bytes:

@@ -39,6 +39,7 @@ class Evidence:
         sources: The repository's Nix files, where they were read: path → text.
         leaked: Tracked files, each with the secret whose value stands in it; only those secrets
             that a key at hand opens were looked for.
+        leaked_in_store: The same of files in the store that hosts' systems are made from.
         pending: A change of several files that was cut off.
     """
 
@@ -54,6 +55,7 @@ class Evidence:
     opened: Mapping[str, str | None] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     leaked: tuple[tuple[str, str], ...] = ()
+    leaked_in_store: tuple[tuple[str, str], ...] = ()
     pending: Journal | None = None
 
     def users(self, path: str) -> tuple[str, ...]:

@@ -267,7 +267,8 @@ _ALL = (
     Explanation(
         "LEAK-KNOWN",
         _E,
-        "no value of a secret that an identity at hand opens stands in a tracked file",
+        "no value of a secret that an identity at hand opens stands in a tracked file, nor in the "
+        "store, in what the hosts' systems are made from",
         "Everybody who reads the repository or the store has it",
         "remove it there and rotate the value: orchestrator secrets edit PATH",
     ),

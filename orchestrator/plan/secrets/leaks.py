@@ -33,6 +33,9 @@ _TOKEN = re.compile(
     r"|\bgh[pousr]_[0-9A-Za-z]{36}|\bgithub_pat_[0-9A-Za-z_]{22}|\bglpat-[0-9A-Za-z_-]{20}"
     r"|\bxox[abpr]-[0-9A-Za-z-]{10}|\bsk-[0-9A-Za-z_-]{32}|\bAIza[0-9A-Za-z_-]{35}"
 )
+_TOLD = 10
+"""Places in the store that are told of one value: a common word may stand in thousands."""
+
 _READERS = frozenset({"readFile", "fileContents", "importJSON", "importTOML"})
 _DECRYPTED = re.compile(r"/run/(?:agenix|secrets)(?:\.d)?/")
 _MODIFIERS = frozenset({"mkDefault", "mkForce", "mkOptionDefault", "mkVMOverride", "lib", "."})
@@ -40,14 +43,32 @@ _MODIFIERS = frozenset({"mkDefault", "mkForce", "mkOptionDefault", "mkVMOverride
 
 def check(evidence: Evidence) -> Iterator[SecretFinding]:
     """Look through the repository's Nix files, and tell where values of secrets were found."""
-    for path, secret in evidence.leaked:
-        fix = f"remove it there and rotate it: orchestrator secrets edit {quoted(secret)}"
-        yield finding("LEAK-KNOWN", path, f"the value of {secret} stands in it", fix=fix)
+    yield from _values(evidence)
     for path, text in sorted(evidence.sources.items()):
         if _WORTH_A_LOOK.search(text):
             found = tuple(words(text))
             yield from _literals(path, found)
             yield from _reads(path, found)
+
+
+def _values(evidence: Evidence) -> Iterator[SecretFinding]:
+    for path, secret in evidence.leaked:
+        fix = f"remove it there and rotate it: orchestrator secrets edit {quoted(secret)}"
+        yield finding("LEAK-KNOWN", path, f"the value of {secret} stands in it", fix=fix)
+    places: dict[str, list[str]] = {}
+    for path, secret in evidence.leaked_in_store:
+        places.setdefault(secret, []).append(path)
+    for secret, paths in places.items():
+        fix = (
+            "take it out of the configuration, rotate it with orchestrator secrets edit "
+            f"{quoted(secret)}, deploy, then nix-collect-garbage"
+        )
+        told, more = paths[:_TOLD], len(paths) - _TOLD
+        for path in told:
+            others = f", and in {more} more in the store" if more > 0 and path == told[-1] else ""
+            yield finding(
+                "LEAK-KNOWN", path, f"the value of {secret} stands in it{others}", fix=fix
+            )
 
 
 def _literals(path: str, found: Sequence[Word]) -> Iterator[SecretFinding]:

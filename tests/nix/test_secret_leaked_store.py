@@ -1,0 +1,93 @@
+"""A secret's value in what a host's system is made from is found, with a key that opens it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+from nix_bench import Fleet
+
+from orchestrator.lab.keys import generate
+
+pytestmark = pytest.mark.usefixtures("nix")
+ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
+
+# Of its own in each run: a store keeps what an earlier one built.
+VALUE = f'{secrets.token_hex(8)} "horse" battery'
+
+# Put together by Nix, or only when it is built: no tracked file has it.
+LEAKING = """
+{ pkgs, ... }:
+let value = "FIRST \\"horse\\"" + " battery";
+in {
+  environment.etc.text.source = pkgs.writeText "leaked-text" "password=${value}";
+  environment.etc.source.source = builtins.toFile "leaked-source" "password=${value}";
+  environment.etc.built.source = pkgs.runCommand "leaked-built" { }
+    "mkdir $out; for one in battery; do echo 'FIRST \\"horse\\"' $one > $out/conf; done";
+}
+""".replace("FIRST", VALUE.split()[0])
+EVALUATED = ["leaked-source", "leaked-text.drv"]
+BUILT = ["leaked-built/conf", "leaked-text"]
+
+
+@pytest.fixture
+def made(fleet: Fleet) -> Fleet:
+    """A fleet on the stand-in with one secret, for one key that lies beside it."""
+    pair, root = generate(), fleet.root
+    (root.parent / "key").write_text(pair.private)
+    key = " ".join(pair.public.split()[:2])
+    (root / "secrets.nix").write_text(f'{{ "a.age".publicKeys = [ "{key} root@p620" ]; }}')
+    recipient = pyrage.ssh.Recipient.from_str(pair.public)
+    (root / "a.age").write_bytes(pyrage.encrypt(f"{VALUE}\n".encode(), [recipient]))
+    fleet.replace("flake.nix", "github:NixOS/nixpkgs/nixos-25.05", f"path:{fleet.nixpkgs}")
+    subprocess.run(("git", "init", "--quiet", str(root)), check=True)
+    return fleet
+
+
+def check(fleet: Fleet, *words: str) -> list[dict[str, Any]]:
+    """What is found of p620 with the key; the value is never told."""
+    subprocess.run(("git", "-C", str(fleet.root), "add", "--all"), check=True)
+    home = str(fleet.root.parent)
+    done = subprocess.run(
+        (ORCHESTRATOR, "secrets", "check", "p620", "--identity", f"{home}/key", "--json", *words),
+        cwd=fleet.root,
+        env={**os.environ, "HOME": home, "XDG_CACHE_HOME": home, "XDG_STATE_HOME": home},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.startswith("["), done.stderr
+    assert VALUE.split()[0] not in done.stdout + done.stderr
+    return [one for one in json.loads(done.stdout) if one["id"] == "LEAK-KNOWN"]
+
+
+def build(fleet: Fleet) -> None:
+    """Build p620's system."""
+    system = "nixosConfigurations.p620.config.system.build.toplevel"
+    done = fleet.nix("build", "--no-link", f"git+file://{fleet.root}#{system}")
+    assert done.returncode == 0, done.stderr
+
+
+def names(found: list[dict[str, Any]]) -> list[str]:
+    """The paths without what Nix puts before their names."""
+    return sorted(one["path"].removeprefix("/nix/store/")[33:] for one in found)
+
+
+def test_a_value_in_a_system(made: Fleet) -> None:
+    """In derivations, in sources, in what was built of them; not before, and not unasked."""
+    assert check(made) == []
+    made.module("p620", LEAKING)
+    assert check(made, "--no-configurations") == []
+    assert names(check(made)) == EVALUATED
+    build(made)
+    found = check(made)
+    assert names(found) == sorted(EVALUATED + BUILT)
+    assert all("the value of a.age stands in it" in one["message"] for one in found)

@@ -1,0 +1,24 @@
+"""What Nix says of paths, in the forms of its versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.adapters.path_info import PathInfo, parse
+
+BUILT = {"narSize": 120, "ultimate": True, "deriver": None}
+FETCHED = {"narSize": 5, "signatures": ["a"]}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"/a": BUILT, "/b": FETCHED, "/c": None},
+        [{"path": "/a", **BUILT}, {"path": "/b", **FETCHED}, {"path": "/c", "valid": False}],
+    ],
+)
+def test_a_path_that_is_not_valid_is_left_out(said: Any) -> None:
+    """Of the others it is known whether they were built here."""
+    assert parse(said) == {"/a": PathInfo(120, True), "/b": PathInfo(5, False)}
