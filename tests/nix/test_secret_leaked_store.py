@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,18 @@ import pyrage
 import pytest
 from nix_bench import Fleet
 
+from orchestrator.adapters.closure import Recipe
+from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.nix_context import context
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.engine.evaluating.knowledge import fingerprints_of, snapshot_of
+from orchestrator.engine.secrets.systems import systems_of_hosts
+from orchestrator.engine.setup import Setup
 from orchestrator.lab.keys import generate
+from orchestrator.model.fingerprint import Fingerprint
+from orchestrator.model.host import Connect, Host
+from orchestrator.model.host import Fleet as FleetModel
+from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 pytestmark = pytest.mark.usefixtures("nix")
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
@@ -91,3 +104,29 @@ def test_a_value_in_a_system(made: Fleet) -> None:
     found = check(made)
     assert names(found) == sorted(EVALUATED + BUILT)
     assert all("the value of a.age stands in it" in one["message"] for one in found)
+
+
+GONE = DrvPath("/nix/store/00000000000000000000000000000000-nixos-system-p620.drv")
+
+
+def test_a_system_that_is_known_and_gone_is_evaluated_again(made: Fleet) -> None:
+    """Garbage may have been collected: nothing to search would look like nothing found."""
+    subprocess.run(("git", "-C", str(made.root), "add", "--all"), check=True)
+    root, host = str(made.root), Host("p620", "p620", Connect("p620"))
+    flake = Flake.at(root, root, (("nixpkgs", f"path:{made.nixpkgs}"),))
+    state = made.root.parent / "state"
+    setup = Setup(FleetModel("f", root, root, {"p620": host}), flake, SshSettings(), state)
+
+    async def system_where_known_is(drv: DrvPath) -> DrvPath:
+        tree, known = await snapshot_of(flake), Evaluated(drv, OutPath(drv.path[:-4]))
+        now = datetime.now(UTC)
+        one = Fingerprint("p620", context(flake), tree, None, 1, known, 1, now, "in a test")
+        fingerprints_of(state).keep([one])
+        found = (await systems_of_hosts(setup, (host,)))["p620"]
+        assert isinstance(found, DrvPath), found
+        return found
+
+    system = asyncio.run(system_where_known_is(GONE))
+    assert system != GONE
+    (needed, *_) = Recipe.parse(system.path, Path(system.path).read_bytes()).inputs
+    assert asyncio.run(system_where_known_is(DrvPath(needed))) == DrvPath(needed)

@@ -23,7 +23,8 @@ from orchestrator.errors import StepError, UsageError
     "--identity",
     multiple=True,
     metavar="FILE",
-    help="A private key, of SSH or age: what it can open is decrypted, too. May be repeated.",
+    help="A private key, of SSH or age: what it can open is decrypted, and looked for in the clear "
+    "in the repository and in the hosts' systems. May be repeated.",
 )
 @rules_option
 @json_option

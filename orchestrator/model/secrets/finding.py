@@ -21,7 +21,7 @@ class SecretFinding:
     Attributes:
         id: The check's name, such as ``REKEY-NEEDED``.
         severity: How it is to be taken.
-        path: The secret, relative to the repository; empty where it concerns none.
+        path: The file, relative to the repository, or in the store; empty where it concerns none.
         host: The host that is concerned, where it is one.
         fact: What is so, without a full stop.
         effect: What comes of it, without a full stop.
