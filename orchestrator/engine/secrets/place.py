@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,16 @@ from orchestrator.errors import UsageError
 
 USUAL = ("secrets.nix", "secrets/secrets.nix")
 """Where ``secrets.nix`` is looked for, in the fleet's folder."""
+
+# `{ config, pkgs, ... }:` or an option of agenix's or sops-nix's; agenix's rules take no arguments.
+_MODULE = re.compile(
+    r"\{[^{}]{0,2000}\b(?:config|lib|pkgs)\b[^{}]{0,2000}\}\s*(?:@\s*\w+\s*)?:"
+    r"|\bage\.(?:secrets|identityPaths)\b"
+    r"|\bsops\.(?:age|defaultSopsFile|secrets)\b"
+    r"|\b(?:age|sops)\s*=\s*\{"
+)
+_LARGEST = 2**20
+"""Bytes of a module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,21 @@ class Place:
 
 
 def find(root: Path) -> Path | None:
-    """Find a fleet's ``secrets.nix``; ``None`` where it has none."""
-    return next((root / name for name in USUAL if (root / name).is_file()), None)
+    """Find a fleet's ``secrets.nix``; ``None`` where it has none, or only modules of that name."""
+    found = (root / name for name in USUAL if (root / name).is_file())
+    return next((file for file in found if not _is_module(file)), None)
+
+
+def _is_module(file: Path) -> bool:
+    """Whether it cannot be rules: a module of NixOS, such as sops-nix's users have."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_LARGEST + 1).decode(errors="replace")
+    except OSError:
+        return False  # to be told of by whoever reads the rules
+    if len(text) > _LARGEST or "publicKeys" in text:
+        return False
+    return _MODULE.search(text) is not None
 
 
 async def place_of(file: Path) -> Place:
