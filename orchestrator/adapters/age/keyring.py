@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from orchestrator.adapters.age import identity_file
@@ -124,5 +125,6 @@ def _unlocked(locked: Locked, ask: Ask) -> tuple[Identity, ...]:
             return identity_file.unlocked(locked, passphrase)
     raise IdentityError(
         f"{locked.path}: the passphrase was wrong {_TRIES} times",
-        hint=f"try it with `ssh-keygen -y -f {locked.path}`, or name another key with --identity",
+        hint=f"try it with `ssh-keygen -y -f {shlex.quote(locked.path)}`, "
+        "or name another key with --identity",
     )

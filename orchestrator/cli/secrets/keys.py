@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_TERMINAL = Path("/dev/tty")
+
 
 def identity_option(command: F) -> F:
     """``--identity FILE``, as often as wanted, given as one tuple ``identity``."""
@@ -39,11 +41,16 @@ def without_me_option(command: F) -> F:
 def open_keyring(identity: tuple[str, ...]) -> Keyring:
     """Read the private keys that were named, else those that are tried by default.
 
+    A crash of this process leaves no core from here on: neither they nor a plaintext go to a disk.
+
     Raises:
         UsageError: One that was named cannot be used.
     """
+    import resource
+
     from orchestrator.adapters.age import keyring
 
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if identity:
         return keyring.read(identity, ask_passphrase)
     return keyring.read_defaults(str(Path.home()), ask_passphrase)
@@ -53,13 +60,15 @@ def ask_passphrase(path: str, again: bool) -> str | None:
     """Ask on the terminal, whatever standard input is; ``None`` where there is no terminal."""
     import getpass
 
+    from orchestrator.render.text import clean
+
     try:
-        with Path("/dev/tty").open("r+b", buffering=0):
+        with _TERMINAL.open("r+b", buffering=0):
             pass
     except OSError:
         return None
     wrong = "that was wrong; " if again else ""
     try:
-        return getpass.getpass(f"{wrong}passphrase of {path}: ")
+        return getpass.getpass(f"{wrong}passphrase of {clean(path)}: ")
     except EOFError:
         return None

@@ -45,7 +45,7 @@ def create(
       orchestrator secrets create db-password --like api-token
       pwgen 32 1 | orchestrator secrets create db-password --recipient "ssh-ed25519 AAAA…"
     """
-    from orchestrator.cli.secrets.told import tell_git
+    from orchestrator.cli.secrets.told import say, tell_git
     from orchestrator.engine.secrets.create import Created, plan_rule
     from orchestrator.engine.secrets.create import create as make
     from orchestrator.engine.secrets.place import place_of
@@ -61,12 +61,12 @@ def create(
         example = vault.rule(like, here) if like else None
         plan = await plan_rule(vault, name, here, keys, example)
         created = await make(vault, plan, keyring, change)
-        click.echo(f"{plan.rule.path} is made", err=True)
+        say(f"{plan.rule.path} is made")
         await tell_git(vault.place, created.changed)
         return created
 
     if not asyncio.run(work()).opened:
-        click.echo("warning: none of your private keys opens it; its readers can", err=True)
+        say("warning: none of your private keys opens it; its readers can")
     return 0
 
 
@@ -92,7 +92,7 @@ def edit(
       orchestrator secrets edit db-password
       pwgen 32 1 | orchestrator secrets edit db-password --identity ~/.ssh/id_work
     """
-    from orchestrator.cli.secrets.told import tell_git
+    from orchestrator.cli.secrets.told import say, tell_git
     from orchestrator.engine.secrets.edit import edit as change_secret
     from orchestrator.engine.secrets.place import place_of
     from orchestrator.engine.secrets.vault import open_vault
@@ -104,7 +104,7 @@ def edit(
         rule = vault.rule(name, Path.cwd())
         changed = await change_secret(vault, rule, keyring, change, without_me=without_me)
         said = "is written" if changed else "is as it was; nothing was written"
-        click.echo(f"{rule.path} {said}", err=True)
+        say(f"{rule.path} {said}")
         await tell_git(vault.place, changed)
 
     asyncio.run(work())

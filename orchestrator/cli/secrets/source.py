@@ -6,8 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 
-import click
-
 
 def source(name: str) -> Callable[[bytes], bytes]:
     """Give what makes a new plaintext of the old one.
@@ -34,4 +32,6 @@ def _read(name: str) -> bytes:
 
 
 def _warn(text: str) -> None:
-    click.echo(f"warning: {text}", err=True)
+    from orchestrator.cli.secrets.told import say
+
+    say(f"warning: {text}")

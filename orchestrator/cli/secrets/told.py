@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from orchestrator.engine.secrets.place import Place
 
 
+def say(text: str) -> None:
+    """Write a line to standard error, made fit for a terminal: names are anybody's."""
+    from orchestrator.render.text import clean
+
+    click.echo(clean(text), err=True)
+
+
 async def tell_git(place: Place, paths: Sequence[str]) -> None:
     """Say which files a flake does not see yet, and offer to keep git from changing them.
 
@@ -30,10 +37,10 @@ async def tell_git(place: Place, paths: Sequence[str]) -> None:
             added.append(ATTRIBUTES)
         else:
             by_hand = f"echo '{LINE}' >>{shlex.quote(str(place.root / ATTRIBUTES))}"
-            click.echo(f"hint: {said} keeps it from that: {by_hand}", err=True)
+            say(f"hint: {said} keeps it from that: {by_hand}")
     if added:
         argv = ("git", "-C", str(place.root), "add", "--", *added)
-        click.echo(f"hint: a flake does not see new files before: {shlex.join(argv)}", err=True)
+        say(f"hint: a flake does not see new files before: {shlex.join(argv)}")
 
 
 def _is_answered() -> bool:

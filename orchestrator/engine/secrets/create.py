@@ -19,6 +19,7 @@ from orchestrator.errors import UsageError
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule
 from orchestrator.plan.secrets.add_rule import expression_of, is_one_more, line, list_of, with_rule
+from orchestrator.plan.secrets.severity import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ async def create(vault: Vault, plan: Plan, keyring: Keyring, change: Change) -> 
     if vault.ciphertext(rule) is not None:
         raise UsageError(
             f"{rule.path} is there already",
-            hint=f"change it: orchestrator secrets edit {rule.path}",
+            hint=f"change it: orchestrator secrets edit {quoted(rule.path)}",
         )
     sealed = await seal(rule, require_content(rule.path, change(b"")), keyring)
     also = {} if plan.rules_text is None else {vault.place.name: plan.rules_text}

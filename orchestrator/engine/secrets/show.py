@@ -9,6 +9,7 @@ from orchestrator.engine.secrets.sealing import look
 from orchestrator.engine.secrets.vault import Vault
 from orchestrator.errors import StepError, UsageError
 from orchestrator.model.secrets.rules import Rule
+from orchestrator.plan.secrets.severity import quoted
 
 
 async def show(vault: Vault, rule: Rule, keyring: Keyring) -> tuple[bytes, bytes]:
@@ -25,7 +26,7 @@ async def show(vault: Vault, rule: Rule, keyring: Keyring) -> tuple[bytes, bytes
     if content is None:
         raise UsageError(
             f"{rule.path} is not there yet",
-            hint=f"make it: orchestrator secrets create {rule.path}",
+            hint=f"make it: orchestrator secrets create {quoted(rule.path)}",
         )
     return content, await unseal(rule, content, keyring)
 

@@ -1,0 +1,62 @@
+"""What commands on secrets do with private keys and hostile names: no dump of it, no control."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.age import keyring
+from orchestrator.cli.secrets import keys, told
+
+_LIMITS = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CORE, (4096, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+from orchestrator.cli.secrets.keys import open_keyring
+open_keyring((sys.argv[1],))
+print(*resource.getrlimit(resource.RLIMIT_CORE))
+"""
+
+
+def test_who_holds_a_private_key_leaves_no_core(tmp_path: Path) -> None:
+    """A crash writes neither the key nor a plaintext to a disk."""
+    key = tmp_path / "key"
+    argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+    subprocess.run(argv, check=True)
+    limits = subprocess.run(
+        (sys.executable, "-c", _LIMITS, str(key)), check=True, capture_output=True, text=True
+    )
+    assert limits.stdout.split() == ["0", "0"]
+
+
+def test_names_do_not_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a secret, as it was made; escape sequences of every kind."""
+    told.say("e\033]0;title\007vil\033[2J.age is made")
+    assert capsys.readouterr().err == "evil.age is made\n"
+
+
+def test_a_path_in_a_passphrases_prompt_does_not_either(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The prompt goes to the terminal without a detour."""
+    asked: list[str] = []
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "")
+    monkeypatch.setattr(keys, "_TERMINAL", tmp_path / "tty")
+    (tmp_path / "tty").touch()
+    assert keys.ask_passphrase("k\033]0;title\007ey", False) == ""
+    assert asked == ["passphrase of key: "]
+
+
+def test_the_way_to_try_a_passphrase_can_be_pasted(tmp_path: Path) -> None:
+    """Whatever the key's name."""
+    key = tmp_path / "my key"
+    argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "right", "-f", str(key))
+    subprocess.run(argv, check=True)
+    (locked,) = keyring.identity_file.read(str(key))
+    assert isinstance(locked, keyring.Locked)
+    ring = keyring.Keyring((locked,), lambda _path, _again: "wrong")
+    with pytest.raises(keyring.IdentityError) as caught:
+        ring._unlock(locked)
+    assert f"ssh-keygen -y -f '{key}'" in str(caught.value.hint)
