@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pyrage
@@ -204,6 +208,32 @@ def test_no_terminal_and_nothing_on_standard_input_erases_nothing(secrets: Secre
     assert secrets.run("edit", "a").returncode == 2
     assert secrets.run("rekey", "--all").returncode == 0
     assert secrets.run("show", "a").stdout == b"first"
+
+
+def test_what_was_interrupted_is_not_written(secrets: Secrets) -> None:
+    """Ctrl-C ends whoever writes the new value, too: it came half."""
+    before = secrets.content()
+    words = secrets.words("edit", "a")
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        child.stdin.write(b"hal")
+        child.stdin.flush()
+        _wait_until_read(child)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate()
+    assert (child.returncode, b"is written" in said) == (130, False)
+    assert secrets.content() == before
+
+
+def _wait_until_read(child: subprocess.Popen[bytes]) -> None:
+    """Wait until a pipe is empty: its reader is at it."""
+    assert child.stdin is not None
+    unread = bytearray(4)
+    while True:
+        fcntl.ioctl(child.stdin.fileno(), termios.FIONREAD, unread)
+        if int.from_bytes(unread, sys.byteorder) == 0:
+            return
+        time.sleep(0.01)
 
 
 def test_an_editor_on_a_terminal(secrets: Secrets, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def ask_passphrase(path: str, again: bool) -> str | None:
     """Ask on the terminal, whatever standard input is; ``None`` where there is no terminal."""
     import getpass
 
+    from orchestrator.cli.secrets.interrupt import interruptible
     from orchestrator.render.text import clean
 
     try:
@@ -69,6 +70,7 @@ def ask_passphrase(path: str, again: bool) -> str | None:
         return None
     wrong = "that was wrong; " if again else ""
     try:
-        return getpass.getpass(f"{wrong}passphrase of {clean(path)}: ")
+        with interruptible():
+            return getpass.getpass(f"{wrong}passphrase of {clean(path)}: ")
     except EOFError:
         return None

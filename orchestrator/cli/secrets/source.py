@@ -23,9 +23,11 @@ def source(name: str) -> Callable[[bytes], bytes]:
 
 def _read(name: str) -> bytes:
     from orchestrator.adapters.secrets.editor import MOST
+    from orchestrator.cli.secrets.interrupt import interruptible
     from orchestrator.errors import UsageError
 
-    content = sys.stdin.buffer.read(MOST + 1)
+    with interruptible():
+        content = sys.stdin.buffer.read(MOST + 1)
     if len(content) > MOST:
         raise UsageError(f"{name}: more than {MOST >> 20} MiB on standard input")
     return content

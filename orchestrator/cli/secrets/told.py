@@ -32,7 +32,7 @@ async def tell_git(place: Place, paths: Sequence[str]) -> None:
     added = list(unknown.untracked)
     if unknown.as_text:
         said = f"git may take encrypted files for text, and damage them: {LINE} in {ATTRIBUTES}"
-        if _is_answered() and click.confirm(f"{said} keeps it from that. Add it?", err=True):
+        if _is_answered() and _agrees(f"{said} keeps it from that. Add it?"):
             mark_binary(place)
             added.append(ATTRIBUTES)
         else:
@@ -41,6 +41,18 @@ async def tell_git(place: Place, paths: Sequence[str]) -> None:
     if added:
         argv = ("git", "-C", str(place.root), "add", "--", *added)
         say(f"hint: a flake does not see new files before: {shlex.join(argv)}")
+
+
+def _agrees(question: str) -> bool:
+    """Ask; what was written is written, so that Ctrl-C is a no."""
+    from orchestrator.cli.secrets.interrupt import interruptible
+
+    try:
+        with interruptible():
+            return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
 
 
 def _is_answered() -> bool:
