@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.settings import moment
+from orchestrator.adapters.ssh.settings import look_again, moment
 
 _MARKERS = ("cert-authority", "revoked")
 
@@ -87,6 +87,12 @@ def read_known_hosts(files: Iterable[str]) -> KnownHosts:
         OSError: One cannot be read.
     """
     return _as_of(tuple(files), moment())
+
+
+def read_again() -> None:
+    """Have files read again, even in this moment: one of them was just written here."""
+    look_again()
+    _as_of.cache_clear()
 
 
 @functools.lru_cache(maxsize=16)

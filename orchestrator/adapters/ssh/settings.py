@@ -74,6 +74,11 @@ def moment() -> int:
     return int(time.monotonic() * 5)
 
 
+def look_again() -> None:
+    """Forget which files there were: one of them was just written here."""
+    _found.cache_clear()
+
+
 def _existing(names: Iterable[str]) -> list[str]:
     return list(_found(tuple(names), moment()))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.ssh.connect import open_jumps
+from orchestrator.adapters.ssh.known_hosts import read_again
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.options import ssh_options
 from orchestrator.adapters.ssh.settings import SshSettings
@@ -113,3 +114,4 @@ def remember(key: OfferedKey) -> None:
             end.write(f"{unfinished}{key.line}\n")
     except OSError as error:
         raise StepError(f"{file} cannot be written: {error.strerror}") from error
+    read_again()

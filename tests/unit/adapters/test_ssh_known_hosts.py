@@ -11,8 +11,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.adapters.ssh import known_hosts
+from orchestrator.adapters.ssh import known_hosts, settings
 from orchestrator.adapters.ssh.known_hosts import KnownHosts, read_known_hosts
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.trust import OfferedKey, remember
 
 KEYS = [
     asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
@@ -136,6 +138,26 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     read(tmp_path, f"db {KEYS[0]}\n")
     known = read(tmp_path, f"db {KEYS[0]}\nweb {KEYS[1]}\n")
     assert len(known("web", "", 22)[0]) == 1
+
+
+@pytest.mark.parametrize("before", [None, f"db {KEYS[0]}\n"])
+def test_a_key_that_was_trusted_here_is_known_in_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    """Whoever trusts a host asks at once which secrets it needs."""
+    for module in (known_hosts, settings):
+        monkeypatch.setattr(module, "moment", lambda: -3)
+    file = tmp_path / "known_hosts"
+    if before is not None:
+        file.write_text(before)
+    ours = SshSettings(known_hosts=str(file))
+
+    def keys() -> int:
+        return len(read_known_hosts(ours.known_hosts_files([]))("web", "", 22)[0])
+
+    assert keys() == 0
+    remember(OfferedKey("web", f"web {KEYS[1]}", "", "", False, (), str(file)))
+    assert keys() == 1
 
 
 def test_a_file_that_did_not_change_is_not_read_again(
