@@ -48,7 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "secrets": ("secrets.group:secrets", "Prove and manage the secrets that hosts decrypt."),
     },
     "Hosts and this machine": {
-        "host": ("host:host", "Trust a host's key; log in."),
+        "host": ("host:host", "Add a host; trust its key; log in."),
         "doctor": ("doctor:doctor", "Whether this machine has what it takes."),
         "lab": ("lab:lab", "Real hosts on this machine, for trying and tests."),
         "completion": ("completion:completion", "Print a shell's completion."),

@@ -1,15 +1,16 @@
-"""``host``: trust a host's key at first contact; log in by the way that deployments take."""
+"""``host``: add one, trust its key at first contact, log in by the way that deployments take."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Target, host_argument, target_options
+from orchestrator.cli.options import Target, fleet_option, host_argument, target_options
 from orchestrator.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,70 @@ if TYPE_CHECKING:
 
 @click.group()
 def host() -> None:
-    """Trust a host's key; log in."""
+    """Add a host; trust its key; log in."""
+
+
+@host.command()
+@click.argument("name")
+@click.option("--address", help="A host name, an IP address or an alias of ~/.ssh/config.")
+@click.option("--template", help="The kind of machine it is.")
+@click.option("--profile", "profiles", multiple=True, help="What it is for. May be repeated.")
+@click.option("--user", help="Whom to log in as.")
+@click.option("--port", type=click.IntRange(1, 65535), help="SSH's port.")
+@click.option("--fingerprint", help="Trust its key if it has this fingerprint, and do not ask.")
+@fleet_option
+def add(
+    name: str,
+    address: str | None,
+    template: str | None,
+    profiles: tuple[str, ...],
+    user: str | None,
+    port: int | None,
+    fingerprint: str | None,
+    fleet: Path | None,
+) -> None:
+    r"""Add the host NAME to the inventory, then show its key and ask whether to trust it.
+
+    Lines are put below `hosts:`; all else in the file stays, comments too. It is done only if the
+    inventory is then read as exactly what it was, and the host. Else the lines are printed.
+
+    \b
+      orchestrator host add web1 --address 10.0.0.5 --template server
+    """
+    from orchestrator.cli.fleet import open_inventory
+    from orchestrator.inventory.add_host import draft, write
+    from orchestrator.inventory.host_lines import NewHost
+    from orchestrator.inventory.root import find_root
+
+    root = find_root(Path.cwd(), fleet)
+    made = draft(root, NewHost(name, address, template, profiles, user, port))
+    write(root, made)
+    click.echo(f"{name}: added to {made.file}", err=True)
+    # A host that was added is in no lab.
+    target = Target(root, lab=False)
+    open_inventory(target)
+    _offer_trust(name, fingerprint, target)
+
+
+def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
+    """Trust a new host's key where somebody can vouch for it; a host that is off may come later."""
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.cli.secrets.needs import tell_needs
+    from orchestrator.errors import UnreachableError
+
+    later = f"next: orchestrator host trust {name}"
+    if fingerprint is None and not sys.stdin.isatty():
+        click.echo(later, err=True)
+        return
+    setup = open_setup(target)
+    try:
+        _trust(setup, one_host(setup.fleet, name), fingerprint)
+    except UnreachableError as error:
+        if fingerprint is not None:
+            raise
+        click.echo(f"{error.message}\n{later}", err=True)
+        return
+    tell_needs(setup, name)
 
 
 @host.command()
@@ -76,7 +140,7 @@ def _agree(shown: str, expected: str | None) -> None:
             hint=f"give it: --fingerprint {shown}",
         )
     elif not click.confirm("Is that the host's key?", err=True):
-        raise RefusedError("the key is not trusted; nothing was written")
+        raise RefusedError("the key is not trusted; known_hosts is as it was")
 
 
 @host.command(context_settings={"ignore_unknown_options": True})

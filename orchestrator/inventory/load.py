@@ -56,15 +56,19 @@ class Inventory:
         return tuple(sorted(values, key=lambda value: order[value.key.partition(".")[0]]))
 
 
-def load(root: Path) -> Inventory:
+def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     """Read the inventory of the fleet at ``root``.
+
+    Args:
+        root: The fleet's root.
+        drafts: Texts to read in the place of files, by their names relative to ``root``.
 
     Raises:
         InventoryError: It has mistakes; all of them are told.
     """
     root = root.absolute()
     reading = Reading(Mistakes())
-    sections, complete = read_sections(root, reading)
+    sections, complete = read_sections(root, reading, drafts or {})
     if complete:
         # Names may stand in a file that could not be read: only then would these be noise.
         check_references(sections, reading)

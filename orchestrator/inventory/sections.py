@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.inventory import files
@@ -15,15 +16,16 @@ from orchestrator.inventory.tree import Fields
 EXAMPLE = "hosts:\n  web1:\n    address: 10.0.0.5\n"
 
 
-def read_sections(root: Path, reading: Reading) -> tuple[Fields, bool]:
-    """Read the inventory below ``root``.
+def read_sections(root: Path, reading: Reading, drafts: Mapping[str, str]) -> tuple[Fields, bool]:
+    """Read the inventory below ``root``; a draft counts in the place of its file.
 
     Returns:
         The sections of all files, and whether every file could be read to its end.
     """
     joined = Fields()
     complete = True
-    for file, text in files.texts(root, reading.mistakes):
+    for file, found in files.texts(root, reading.mistakes):
+        text = drafts.get(file, found)
         node = compose(text, file, reading.mistakes) if text is not None else None
         tree = DOCUMENT.read(node, reading) if node is not None else None
         if isinstance(tree, Fields):

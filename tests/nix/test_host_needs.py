@@ -1,10 +1,12 @@
-"""``host trust`` against a real SSH server: which secrets the host needs, and what that takes."""
+"""``host trust`` and ``host add`` with a real SSH server: which secrets the host needs, as told."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 import threading
@@ -74,12 +76,9 @@ class Fleet:
 
     def __init__(self, folder: Path, server: Server) -> None:
         self.home, self.root, self.server = folder, folder / "fleet", server
-        self.write(
-            "inventory/hosts.yaml",
-            f"""
-            {{hosts: {{web1: {{address: 127.0.0.1, connect: {{port: {server.port}}}}}}}}}
-        """,
-        )
+        connect = f"connect: {{port: {server.port}}}"
+        entry = f"  web1:\n    address: 127.0.0.1\n    {connect}\n"
+        self.write("inventory/hosts.yaml", f"# ours\nhosts:\n{entry}")
         self.write("flake.nix", FLAKE)
         me, key = ed25519_key(), server.public
         names = {"right": (me, key), "others": (me,), "named": (me, key)}
@@ -104,19 +103,62 @@ class Fleet:
         """Run git here."""
         subprocess.run(("git", *words), cwd=self.root, check=True, capture_output=True)
 
-    def trust(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def trust(self) -> subprocess.CompletedProcess[str]:
         """Type ``host trust``; the key is vouched for."""
-        command = Path(sys.executable).with_name("orchestrator")
-        print_ = self.server.key.get_fingerprint()
+        return self.type("trust", "web1", "--fingerprint", self.server.key.get_fingerprint())
+
+    def add(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Type ``host add``, with no terminal."""
+        return self.type("add", "web1", "--address", "127.0.0.1", *words)
+
+    def type(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Type a command of ``host``, with no terminal."""
         return subprocess.run(
-            (command, "host", "trust", "web1", "--fingerprint", print_, *words),
+            self.words(*words),
             cwd=self.root,
-            env={**os.environ, "HOME": str(self.home), "XDG_STATE_HOME": str(self.home / "state")},
+            env={**os.environ, **self.env},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
+
+    def answer(self, answer: bytes, *words: str) -> tuple[int, str]:
+        """Type it on a terminal, and an answer once the key is shown."""
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(self.root)
+            argv = self.words(*words)
+            os.execve(argv[0], argv, {**os.environ, **self.env})
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: the terminal's other end is closed
+            while chunk := os.read(terminal, 4096):
+                said += chunk
+                if b"host's key?" in said and answer:
+                    os.write(terminal, answer)
+                    answer = b""
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode()
+
+    def words(self, *words: str) -> tuple[str, ...]:
+        """A command line."""
+        return (str(Path(sys.executable).with_name("orchestrator")), "host", *words)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """A home of its own."""
+        return {"HOME": str(self.home), "XDG_STATE_HOME": str(self.home / "state")}
+
+    @property
+    def known(self) -> str:
+        """The person's ``known_hosts``."""
+        file = self.home / ".ssh/known_hosts"
+        return file.read_text() if file.exists() else ""
+
+    @property
+    def hosts(self) -> str:
+        """The inventory."""
+        return (self.root / "inventory/hosts.yaml").read_text()
 
 
 @pytest.fixture
@@ -131,7 +173,7 @@ def test_a_trusted_host_is_told_its_secrets(fleet: Fleet) -> None:
     done = fleet.trust()
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert fleet.server.public in (fleet.home / ".ssh/known_hosts").read_text()
+    assert fleet.server.public in fleet.known
     told = [
         "web1: 3 secrets are meant for it; its key opens 1",
         "  secrets/named.age is not encrypted to its key",
@@ -151,7 +193,7 @@ def test_what_cannot_be_evaluated_is_told_and_nothing_fails(fleet: Fleet) -> Non
     fleet.write("flake.nix", "{ outputs = _: { }; }")
     done = fleet.trust()
     assert done.returncode == 0, done.stderr
-    assert "what its configuration uses is not known" in done.stderr
+    assert "which secrets web1's configuration uses is not known: what it says" in done.stderr
     assert "web1: 2 secrets are meant for it; its key opens 1" in done.stderr
     assert "rekey secrets/named.age\n" in done.stderr
 
@@ -171,3 +213,62 @@ def test_a_fleet_without_secrets_is_told_nothing_of_them(fleet: Fleet) -> None:
     done = fleet.trust()
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.fixture
+def another(fleet: Fleet) -> Fleet:
+    """The same, with another host in the inventory instead."""
+    fleet.write("inventory/hosts.yaml", "# ours\nhosts:\n  other: {} # the other\n")
+    return fleet
+
+
+def test_a_host_is_added_and_trusted_and_told_its_secrets(another: Fleet) -> None:
+    """Three lines in the inventory, its JSON fresh, and then as ``host trust``."""
+    port = another.server.port
+    another.write("inventory/fleet.json", "{}")
+    done = another.add("--port", str(port), "--fingerprint", another.server.key.get_fingerprint())
+    assert done.returncode == 0, done.stderr
+    assert another.hosts == (
+        "# ours\nhosts:\n  other: {} # the other\n"
+        f"  web1:\n    address: 127.0.0.1\n    connect: {{port: {port}}}\n"
+    )
+    assert "web1: added to inventory/hosts.yaml" in done.stderr
+    assert "web1" in json.loads((another.root / "inventory/fleet.json").read_text())["hosts"]
+    assert another.server.public in another.known
+    assert "web1: 3 secrets are meant for it; its key opens 1" in done.stderr
+
+
+def test_a_person_is_asked_for_the_new_hosts_key(another: Fleet) -> None:
+    """On "no" the host stays in the inventory, and its key is not known."""
+    words = ("add", "web1", "--address", "127.0.0.1", "--port", str(another.server.port))
+    code, said = another.answer(b"n\n", *words)
+    assert code == 4, said
+    assert another.server.key.get_fingerprint() in said
+    assert (another.known, "web1:" in another.hosts) == ("", True)
+    code, said = another.answer(b"y\n", "trust", "web1")
+    assert code == 0, said
+    assert another.server.public in another.known
+
+
+def test_a_new_host_that_is_not_there_yet_is_trusted_later(another: Fleet) -> None:
+    """It is added, and what comes next is told; with or without a terminal."""
+    done = another.add()
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        0,
+        "next: orchestrator host trust web1",
+    )
+    code, said = another.answer(b"", "add", "web2", "--address", "127.0.0.1", "--port", "1")
+    assert code == 0, said
+    assert said.splitlines()[-1] == "next: orchestrator host trust web2"
+    assert "web2:" in another.hosts
+
+
+def test_what_cannot_be_added_is_printed_and_nothing_changes(another: Fleet) -> None:
+    """Exit 2, with the lines."""
+    another.write("inventory/hosts.yaml", "hosts: {other: {}}\n")
+    done = another.add()
+    assert done.returncode == 2
+    assert "web1:\n" in done.stderr
+    assert "address: 127.0.0.1" in done.stderr
+    assert another.hosts == "hosts: {other: {}}\n"
+    assert not (another.root / "inventory/fleet.json").exists()

@@ -44,5 +44,5 @@ def _find_and_draw(setup: Setup, host: str, file: Path) -> None:
 
     rules, found = asyncio.run(work())
     if found.failed is not None:
-        draw_unevaluated(host, found.failed, words())
+        draw_unevaluated(host, found.failed.message, words())
     draw_needs(found.needs, rules, words())

@@ -5,9 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from orchestrator.errors import StepError
 from orchestrator.model.secrets.need import Lack, Need, Needs
-from orchestrator.render.errors import draw_rest
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.text import clean
 
@@ -36,12 +34,11 @@ def draw_needs(needs: Needs, rules: str, output: Output) -> None:
         output.line(clean(line))
 
 
-def draw_unevaluated(host: str, error: StepError, output: Output) -> None:
+def draw_unevaluated(host: str, why: str, output: Output) -> None:
     """Say that it is not known what a host's configuration uses, and why."""
-    said = "what its configuration uses is not known, only what secrets.nix names it for"
-    output.line(f"{output.paint('note:', Colour.WARN)} {host}: {said}: {clean(error.message)}")
-    again = f"once it evaluates: orchestrator secrets check {host}"
-    draw_rest(output, again, error.command, error.stderr.splitlines()[-3:])
+    note, hint = (output.paint(word, Colour.WARN) for word in ("note:", "hint:"))
+    output.line(f"{note} which secrets {host}'s configuration uses is not known: {clean(why)}")
+    output.line(f"{hint} in full, and once it evaluates: orchestrator secrets check {host}")
 
 
 def _facts(one: Need) -> str:

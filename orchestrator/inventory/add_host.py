@@ -1,0 +1,148 @@
+"""The inventory with one more host: lines put into a file, which keeps every comment it has.
+
+Where the lines belong is a guess, and it counts only if the inventory is then read as exactly what
+it was, and the host.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, assert_never
+
+from orchestrator.errors import RefusedError, StepError, UsageError
+from orchestrator.inventory.compose import compose
+from orchestrator.inventory.folder import FOLDER, inventory_names
+from orchestrator.inventory.host_lines import NewHost, insertions
+from orchestrator.inventory.load import Inventory, load
+from orchestrator.inventory.mistake import InventoryError, Mistakes
+from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence
+from orchestrator.model.host import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file of the inventory with one more host.
+
+    Attributes:
+        file: Relative to the fleet's root.
+        before: What the file holds.
+        after: What it is to hold.
+    """
+
+    file: str
+    before: bytes
+    after: bytes
+
+
+def draft(root: Path, host: NewHost) -> Draft:
+    """Find the file that a host can be added to; nothing is written.
+
+    Raises:
+        UsageError: The host is there already, or cannot be added without harm; the hint is the
+            lines to add by hand.
+        InventoryError: The inventory has mistakes as it is.
+    """
+    before = load(root)
+    if host.name in before.fleet.hosts:
+        raise UsageError(
+            f"there is a host {host.name} already",
+            hint=f"what is said of it: orchestrator inventory show {host.name}",
+        )
+    why = "no file of the inventory has a section `hosts` to which lines can be added"
+    for made in _drafts(root, host):
+        try:
+            after = load(root, {made.file: made.after.decode()})
+        except InventoryError as error:
+            why = f"{made.file} would not be right with it\n" + _mistakes(error)
+            continue
+        if _is_one_more(before, after, host) and _keeps_all(made, host):
+            return made
+        why = f"{made.file} is not so plain that lines can be added to it without harm"
+    raise UsageError(
+        f"{host.name} was not added: {why}",
+        hint="\n".join((f"add it by hand, in {FOLDER}/:", "hosts:", *host.lines())),
+    )
+
+
+def write(root: Path, made: Draft) -> None:
+    """Write a draft in one go, unless the file changed meanwhile.
+
+    Raises:
+        RefusedError: It did; nothing was written.
+        StepError: It cannot be written; it is as it was.
+    """
+    file = (root / made.file).resolve()
+    staged = file.with_name(f".orchestrator-{secrets.token_hex(4)}")
+    try:
+        if file.read_bytes() != made.before:
+            raise RefusedError(
+                f"{made.file} was changed by somebody else meanwhile; nothing was written",
+                hint="do it again",
+            )
+        with staged.open("xb") as opened:
+            opened.write(made.after)
+            opened.flush()
+            os.fsync(opened.fileno())
+        staged.chmod(file.stat().st_mode & 0o777)
+        staged.replace(file)
+    except OSError as error:
+        raise StepError(f"{made.file} cannot be written: {error.strerror}") from error
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _is_one_more(before: Inventory, after: Inventory, host: NewHost) -> bool:
+    """Whether the fleet is exactly what it was, and the new host, reached as was said."""
+    added = after.fleet.hosts.get(host.name)
+    if added is None or added.connect.address != (host.address or host.name):
+        return False
+    return _without(after.fleet, host.name) == before.fleet
+
+
+def _keeps_all(made: Draft, host: NewHost) -> bool:
+    """Whether the file says all that it said, down to descriptions, and of the host what it should.
+
+    A fleet does not have all of that: a text that ends with blank lines would grow.
+    """
+    before, after = (_said(text.decode(), made.file) for text in (made.before, made.after))
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return False
+    before["hosts"][host.name] = host.values() or None
+    return before == after
+
+
+def _said(text: str, file: str) -> Any:
+    node = compose(text, file, Mistakes())
+    return None if node is None else _plain(node)
+
+
+def _plain(node: Node) -> Any:
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [_plain(one) for one in node.items]
+        case Mapping():
+            return {key: _plain(one) for key, one in node.entries.items()}
+        case _:
+            assert_never(node)
+
+
+def _without(fleet: Fleet, name: str) -> Fleet:
+    return replace(fleet, hosts={key: one for key, one in fleet.hosts.items() if key != name})
+
+
+def _mistakes(error: InventoryError) -> str:
+    return "\n".join(f"  {one}" for one in error.mistakes)
+
+
+def _drafts(root: Path, host: NewHost) -> Iterator[Draft]:
+    for name in inventory_names(root):
+        file = f"{FOLDER}/{name}"
+        before = (root / file).read_bytes()
+        for after in insertions(before.decode(), host):
+            yield Draft(file, before, after.encode())
