@@ -127,6 +127,22 @@ def test_any_repository_is_checked_by_its_rules(made: Repository) -> None:
     assert "there is no /none.nix" in done.stderr
 
 
+def test_without_a_fleet_the_nearest_rules_are_meant(made: Repository) -> None:
+    """So that a command that a finding names can be pasted, in any folder of the repository."""
+    (made.root / "inventory/hosts.yaml").unlink()
+    name = next(iter(made.rules))
+    (made.root / name).unlink()
+    below = made.root / "below"
+    below.mkdir()
+    done = type_in(below, "secrets", "check")
+    assert f"orchestrator secrets create {name}" in done.stdout
+    done = type_in(below, "secrets", "rekey")
+    assert (done.returncode, f"{name} has a rule and is not there" in done.stderr) == (0, True)
+    done = type_in(below, "secrets", "check", "h1")
+    assert (done.returncode, "no fleet" in done.stderr) == (2, True)
+    assert type_in(Path("/"), "secrets", "check").returncode == 2
+
+
 def test_status_and_recipients_say_who_reads_what(made: Repository) -> None:
     """As tables and as JSON."""
     done = type_in(made.root, "secrets", "status", "--json")

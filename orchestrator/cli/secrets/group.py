@@ -26,7 +26,7 @@ HELP = """Prove and manage the secrets that hosts decrypt with agenix.
   orchestrator secrets explain REKEY-NEEDED   what an id means
 
 Secrets are declared in secrets.nix, which is looked for in the fleet's folder and in its secrets/.
-With --rules FILE it is any other, also where there is no fleet.
+Where there is no fleet it is the nearest one in this folder or above; with --rules FILE, any.
 """
 
 

@@ -22,7 +22,8 @@ def rules_option(command: F) -> F:
         "--rules",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="This secrets.nix, of any repository; without --fleet, of no fleet.",
+        help="This secrets.nix, of any repository; without --fleet, of no fleet. Where there is no "
+        "fleet, the nearest one is taken.",
     )(command)
 
 
@@ -40,15 +41,17 @@ def open_rules(
         UsageError: There is neither a fleet nor a file; or hosts are named and there is no fleet.
     """
     from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.secrets.rules_file import lone_rules
     from orchestrator.engine.secrets.gather import Context
     from orchestrator.engine.secrets.place import USUAL, find
     from orchestrator.errors import UsageError
     from orchestrator.plan.select import select
 
-    if rules is not None and target.fleet is None:
+    alone = lone_rules(target.fleet) if rules is None else rules
+    if alone is not None and target.fleet is None:
         if selectors:
-            raise UsageError("with --rules there are no hosts to select", hint="add --fleet DIR")
-        return rules, Context()
+            raise UsageError("no fleet: there are no hosts to select", hint="add --fleet DIR")
+        return alone, Context()
     setup = open_setup(target)
     root = Path(setup.fleet.root)
     hosts = tuple(host.name for host in select(setup.fleet, selectors)) if selectors else ()

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+
+def lone_rules(fleet: Path | None) -> Path | None:
+    """Find the nearest ``secrets.nix`` where no fleet is named, and none is above this folder.
+
+    Args:
+        fleet: The folder of ``--fleet``.
+    """
+    from orchestrator.engine.secrets.place import find
+    from orchestrator.errors import UsageError
+    from orchestrator.inventory.root import VARIABLE, find_root
+
+    here = Path.cwd()
+    try:
+        find_root(here, fleet)
+    except UsageError:
+        if fleet is not None or os.environ.get(VARIABLE):
+            return None
+        return next(filter(None, map(find, (here, *here.parents))), None)
+    return None
 
 
 def rules_file(rules: Path | None, fleet: Path | None) -> Path:
@@ -18,7 +39,7 @@ def rules_file(rules: Path | None, fleet: Path | None) -> Path:
     from orchestrator.engine.secrets.place import USUAL, find
     from orchestrator.inventory.root import find_root
 
-    if rules is not None:
-        return rules
+    if found := rules or lone_rules(fleet):
+        return found
     root = find_root(Path.cwd(), fleet)
     return find(root) or root / USUAL[0]
