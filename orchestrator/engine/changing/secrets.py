@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.secrets import ask_identities, try_to_open
 from orchestrator.adapters.secrets.rules import RulesError
 from orchestrator.engine.changing.line import Line
+from orchestrator.engine.secrets.seen_from import seen_from
 from orchestrator.engine.secrets.uses import secrets_of
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import OrchestratorError, RefusedError, StepError
@@ -45,6 +49,8 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
     except OrchestratorError as error:
         text = f"its secrets were not checked: {error.message}"
         return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
+    root, flake = Path(evidence.rules.root), session.setup.flake.folder
+    secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
     identities = await ask_identities(executor, secrets.identity_paths)
     return tuple(shortfalls(tuple(before_the_copy(evidence, secrets, identities))))
 

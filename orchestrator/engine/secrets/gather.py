@@ -16,6 +16,7 @@ from orchestrator.adapters.secrets import rules as rules_file
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.engine.secrets.hosts import by_key, keys_of_hosts, usable
 from orchestrator.engine.secrets.place import Place
+from orchestrator.engine.secrets.seen_from import seen_from
 from orchestrator.engine.setup import Setup
 from orchestrator.model.host import Fleet
 from orchestrator.model.secrets.ciphertext import Ciphertext
@@ -77,7 +78,7 @@ async def gather(place: Place, context: Context) -> Evidence:
         repository=found if place.in_git else None,
         undeclared=tuple(path for path in found.secrets if path not in declared),
         lock=lock_file.read_lock(str(place.root), place.beside(lock_file.NAME)),
-        uses=context.uses,
+        uses=_uses(place, context),
         hosts=by_key(keys, (one for rule in rules.rules for one in rule.recipients)),
         targets=frozenset(context.targets or keys),
         known=(
@@ -87,6 +88,11 @@ async def gather(place: Place, context: Context) -> Evidence:
         opened=await _opened(place, files_there, context.keyring),
         pending=transaction.pending(place.root),
     )
+
+
+def _uses(place: Place, context: Context) -> tuple[SecretUse, ...]:
+    setup = context.setup
+    return seen_from(place.root, setup.flake.folder, context.uses) if setup else context.uses
 
 
 async def _opened(

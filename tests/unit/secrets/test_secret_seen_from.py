@@ -1,0 +1,37 @@
+"""Files that configurations use, named as the rules name them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.engine.secrets.seen_from import seen_from
+from orchestrator.model.secrets.use import SecretUse
+
+USE = SecretUse(
+    *("p620", "wifi", "secrets/wifi.age", True, True, "0400", "0", "0", "/run/agenix/wifi"),
+    *(("/etc/ssh/key",), True, True),
+)
+ELSEWHERE = replace(USE, file="hosts/p620/wifi.age")
+FOREIGN = replace(USE, file="/nix/store/x/wifi.age", in_repo=False)
+
+
+def test_rules_in_a_submodule_mean_the_same_files(tmp_path: Path) -> None:
+    """Relative to it; what lies beside it is none of the rules'."""
+    (tmp_path / ".git").mkdir()
+    flake, root = tmp_path / "nix", tmp_path / "secrets"
+    flake.mkdir()
+    outside = replace(ELSEWHERE, file=str(tmp_path / ELSEWHERE.file), in_repo=False)
+    assert seen_from(root, str(flake), (USE, ELSEWHERE, FOREIGN)) == (
+        replace(USE, file="wifi.age"),
+        outside,
+        FOREIGN,
+    )
+
+
+def test_rules_in_the_flakes_repository_say_it_as_it_does(tmp_path: Path) -> None:
+    """And where the flake lies in none, there is nothing to compare."""
+    uses = (USE, ELSEWHERE, FOREIGN)
+    assert seen_from(tmp_path, str(tmp_path), uses) == uses
+    (tmp_path / ".git").mkdir()
+    assert seen_from(tmp_path, str(tmp_path), uses) == uses
