@@ -60,8 +60,9 @@ def fleet(lab: Bench) -> Iterator[Bench]:
 
 @pytest.fixture
 def other(fleet: Bench) -> Bench:
-    """Another person, on the same fleet."""
-    return replace(fleet, more={"LOGNAME": "bob"})
+    """Another person, with a state of their own, on the same fleet."""
+    labs = {"ORCHESTRATOR_LAB_HOME": f"{fleet.home}/state/orchestrator/labs"}
+    return replace(fleet, more={"LOGNAME": "bob", "XDG_STATE_HOME": f"{fleet.home}/bob", **labs})
 
 
 def change(fleet: Bench, text: str) -> None:
@@ -155,7 +156,7 @@ def test_of_four_at_once_at_most_one_is_at_it_and_somebody_gets_through(fleet: B
 
 
 def test_a_deployer_that_was_killed_locks_nobody_out(fleet: Bench, other: Bench) -> None:
-    """Its lock counts until it expires; then it is taken over, and that is told."""
+    """Elsewhere its lock counts until it expires; then it is taken over, and that is told."""
     process = copying(fleet)
     assert shown(fleet)["lock"] is not None
     process.kill()

@@ -136,7 +136,7 @@ def _arrives(bench: Bench) -> bool:
     """Send an echo request (RFC 792), and tell whether its reply comes back."""
     request = struct.pack("!BBHHH", 8, 0, 0xF7FE, 1, 0)
     address = (bench.lab.host("alpha").record.address, 0)
-    icmp = (socket.AF_INET, socket.SOCK_RAW, socket.getprotobyname("icmp"))
+    icmp = (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with inside_network(bench.lab.network.require()), socket.socket(*icmp) as end:
         end.settimeout(0.05)
         end.sendto(request, address)
