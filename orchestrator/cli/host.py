@@ -42,14 +42,14 @@ def add(
     fingerprint: str | None,
     fleet: Path | None,
 ) -> None:
-    r"""Add the host NAME to the inventory, then show its key and ask whether to trust it.
+    """Add the host NAME to the inventory, then show its key and ask whether to trust it.
 
     Lines are put below `hosts:`; all else in the file stays, comments too. It is done only if the
     inventory is then read as exactly what it was, and the host. Else the lines are printed.
 
     \b
       orchestrator host add web1 --address 10.0.0.5 --template server
-    """
+    """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.fleet import open_inventory
     from orchestrator.inventory.add_host import draft, write
     from orchestrator.inventory.host_lines import NewHost

@@ -52,18 +52,30 @@ def draft(root: Path, host: NewHost) -> Draft:
             f"there is a host {host.name} already",
             hint=f"what is said of it: orchestrator inventory show {host.name}",
         )
-    why = "no file of the inventory has a section `hosts` to which lines can be added"
+    wrong: InventoryError | None = None
     for made in _drafts(root, host):
+        if not _keeps_all(made, host):
+            continue
         try:
             after = load(root, {made.file: made.after.decode()})
         except InventoryError as error:
-            why = f"{made.file} would not be right with it\n" + _mistakes(error)
+            wrong = wrong or error
             continue
-        if _is_one_more(before, after, host) and _keeps_all(made, host):
+        if _is_one_more(before, after, host):
             return made
-        why = f"{made.file} is not so plain that lines can be added to it without harm"
-    raise UsageError(
-        f"{host.name} was not added: {why}",
+    raise _not_added(host, wrong)
+
+
+def _not_added(host: NewHost, wrong: InventoryError | None) -> UsageError:
+    if wrong is not None:
+        told = "".join(f"\n  {one}" for one in wrong.mistakes)
+        return UsageError(
+            f"{host.name} was not added: the inventory would not be right with it{told}",
+            hint="nothing was written; say it otherwise, or correct the inventory first",
+        )
+    return UsageError(
+        f"{host.name} was not added: no file is so plain that lines can be put into its `hosts` "
+        "without harm",
         hint="\n".join((f"add it by hand, in {FOLDER}/:", "hosts:", *host.lines())),
     )
 
@@ -134,10 +146,6 @@ def _plain(node: Node) -> Any:
 
 def _without(fleet: Fleet, name: str) -> Fleet:
     return replace(fleet, hosts={key: one for key, one in fleet.hosts.items() if key != name})
-
-
-def _mistakes(error: InventoryError) -> str:
-    return "\n".join(f"  {one}" for one in error.mistakes)
 
 
 def _drafts(root: Path, host: NewHost) -> Iterator[Draft]:

@@ -38,7 +38,7 @@ def check(
     as_json: bool,
     target: Target,
 ) -> int:
-    r"""Prove what can be proved about secrets, all or some hosts', without a private key.
+    """Prove what can be proved about secrets, all or some hosts', without a private key.
 
     Nothing is changed and no host is asked. What hosts' configurations say of secrets is evaluated,
     where it is not known from before. Each line is a fact, what comes of it, and how to cure it;
@@ -48,7 +48,7 @@ def check(
       orchestrator secrets check
       orchestrator secrets check p620 --strict
       orchestrator secrets check --rules ~/dotfiles/secrets/secrets.nix
-    """
+    """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.output import results, words
     from orchestrator.cli.secrets.keys import open_keyring
     from orchestrator.engine.secrets.check import Checked, check_secrets

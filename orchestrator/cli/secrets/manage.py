@@ -36,7 +36,7 @@ def create(
     rules: Path | None,
     fleet: Path | None,
 ) -> int:
-    r"""Make a secret, in $EDITOR or from standard input.
+    """Make a secret, in $EDITOR or from standard input.
 
     Where secrets.nix has no rule for it, say whom it is for: the rule is added, if Nix then reads
     exactly the old rules and the new one; else the line to add is printed, and nothing is made.
@@ -44,7 +44,7 @@ def create(
     \b
       orchestrator secrets create db-password --like api-token
       pwgen 32 1 | orchestrator secrets create db-password --recipient "ssh-ed25519 AAAA…"
-    """
+    """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.secrets.told import say, tell_git
     from orchestrator.engine.secrets.create import Created, plan_rule
     from orchestrator.engine.secrets.create import create as make
@@ -83,7 +83,7 @@ def edit(
     rules: Path | None,
     fleet: Path | None,
 ) -> int:
-    r"""Change a secret, in $EDITOR or from standard input.
+    """Change a secret, in $EDITOR or from standard input.
 
     The plaintext is in memory only. Nothing is written where the editor fails, where it leaves the
     secret empty or as it was, or where somebody else changed the file meanwhile.
@@ -91,7 +91,7 @@ def edit(
     \b
       orchestrator secrets edit db-password
       pwgen 32 1 | orchestrator secrets edit db-password --identity ~/.ssh/id_work
-    """
+    """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.secrets.told import say, tell_git
     from orchestrator.engine.secrets.edit import edit as change_secret
     from orchestrator.engine.secrets.place import place_of
@@ -155,7 +155,7 @@ def rekey(
     rules: Path | None,
     fleet: Path | None,
 ) -> int:
-    r"""Encrypt secrets anew to whom secrets.nix names now: all of them, or none.
+    """Encrypt secrets anew to whom secrets.nix names now: all of them, or none.
 
     Only those that are not right are written; with --all every one. Each is decrypted again before
     anything is written. Exit 1 where a file is damaged, which no rekey cures.
@@ -163,7 +163,7 @@ def rekey(
     \b
       orchestrator secrets rekey
       orchestrator secrets rekey db-password api-token --all
-    """
+    """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.output import results, words
     from orchestrator.cli.secrets.told import tell_git
     from orchestrator.engine.secrets.place import place_of
