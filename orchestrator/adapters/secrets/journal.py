@@ -10,6 +10,7 @@ import os
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
+from orchestrator.adapters.secrets import files
 from orchestrator.errors import StepError
 from orchestrator.model.secrets.journal import Journal, Replacement
 
@@ -20,6 +21,12 @@ VERSION = 1
 
 _PLAN = "plan"
 _JOURNAL = "journal"
+_MOST = 64 * 2**20
+_NOT_OURS = (ValueError, KeyError, TypeError, RecursionError)
+_LOOK = (
+    f"look at the secrets with: git status; then remove the folder {FOLDER} "
+    "and run: orchestrator secrets check"
+)
 
 
 def write_plan(root: Path, journal: Journal) -> None:
@@ -55,20 +62,19 @@ def read(root: Path) -> Journal | None:
     Raises:
         StepError: A committed journal cannot be read or believed.
     """
-    if (committed := _text(root / FOLDER / _JOURNAL)) is not None:
+    if (committed := _text(root, _JOURNAL)) is not None:
         try:
             return replace(_parse(committed), committed=True)
-        except (ValueError, KeyError, TypeError) as error:
+        except _NOT_OURS as error:
             raise StepError(
                 f"{root / FOLDER / _JOURNAL}: the journal of an interrupted change is damaged, "
                 f"or a newer orchestrator's ({error}). Nothing was touched",
-                hint="look at the secrets with: git status; then remove the folder "
-                f"{FOLDER} and run: orchestrator secrets check",
+                hint=_LOOK,
             ) from error
-    plan = _text(root / FOLDER / _PLAN)
+    plan = _text(root, _PLAN)
     try:
         return None if plan is None else _parse(plan)
-    except (ValueError, KeyError, TypeError):
+    except _NOT_OURS:
         # Nothing is staged before the whole plan is on the disk.
         return None
 
@@ -113,13 +119,20 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _text(file: Path) -> bytes | None:
+def _text(root: Path, name: str) -> bytes | None:
+    """Read a file that a mere check reads, too, in anybody's repository."""
     try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StepError(f"{file} cannot be read: {error.strerror}") from error
+        content = files.read(str(root.resolve()), f"{FOLDER}/{name}", _MOST)
+    except files.FileReadError as error:
+        why = str(error)
+    else:
+        if content is None or content.whole:
+            return content.data if content is not None else None
+        why = f"has more than {_MOST >> 20} MiB"
+    raise StepError(
+        f"{root / FOLDER / name}: the journal of an interrupted change {why}. Nothing was touched",
+        hint=_LOOK,
+    )
 
 
 def _parse(text: bytes) -> Journal:

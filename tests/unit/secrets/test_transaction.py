@@ -206,6 +206,30 @@ def test_a_damaged_journal_touches_nothing(root: Path) -> None:
     assert {p: c for p, c in content(root).items() if FOLDER not in p} == OLD
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["journal", "plan"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "sparse", "nested"])
+def test_a_hostile_journal_neither_holds_up_nor_fills_up(root: Path, kind: str, name: str) -> None:
+    """It is anybody's file, in anybody's repository, and a mere check reads it."""
+    file = root / FOLDER / name
+    file.parent.mkdir()
+    match kind:
+        case "fifo":
+            os.mkfifo(file)
+        case "device":
+            file.symlink_to("/dev/zero")
+        case "sparse":
+            file.touch()
+            os.truncate(file, 5 * 2**40)
+        case _:
+            file.write_bytes(b"[" * 100_000)
+    if kind == "nested" and name == "plan":
+        assert pending(root) is None
+    else:
+        with pytest.raises(StepError, match=f"{name}: "):
+            pending(root)
+
+
 def test_a_journal_that_leads_out_of_the_repository_is_not_believed(root: Path) -> None:
     """A repository of somebody else's cannot have files of mine replaced."""
     (root / FOLDER).mkdir()
