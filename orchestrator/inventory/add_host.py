@@ -71,7 +71,7 @@ def _not_added(host: NewHost, wrong: InventoryError | None) -> UsageError:
         told = "".join(f"\n  {one}" for one in wrong.mistakes)
         return UsageError(
             f"{host.name} was not added: the inventory would not be right with it{told}",
-            hint="nothing was written; say it otherwise, or correct the inventory first",
+            hint="nothing was written; say it otherwise",
         )
     return UsageError(
         f"{host.name} was not added: no file is so plain that lines can be put into its `hosts` "
