@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from orchestrator.cli.commands import COMMANDS, SECTIONS
+from orchestrator.cli.commands import SECTIONS
+from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import OrchestratorError
 
 HELP = """Declarative deployments for NixOS fleets.
@@ -26,32 +26,13 @@ inventory error, 3 hosts deferred, 4 a check refused before anything changed, 13
 """
 
 
-class Lazy(click.Group):
-    """A group whose commands are imported when they are called, not to list them."""
-
-    def list_commands(self, _: click.Context) -> list[str]:
-        """In the order in which people need them."""
-        return list(COMMANDS)
-
-    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name][0].split(":")
-        command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what they are for, without importing them."""
-        width = max(map(len, COMMANDS))
-        for title, commands in SECTIONS.items():
-            with formatter.section(title):
-                lines = [(name.ljust(width), entry[1]) for name, entry in commands.items()]
-                formatter.write_dl(lines)
-
-
-@click.group(cls=Lazy, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package="orchestrator.cli",
+    sections=SECTIONS,
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="orchestrator")
 @click.option("--debug", is_flag=True, help="Show a traceback for an expected error, too.")
 def orchestrator(debug: bool) -> None:

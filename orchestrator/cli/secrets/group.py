@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from orchestrator.cli.lazy import LazyGroup
 
 # Command → its module here and its object, and the line that `--help` shows.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -30,28 +30,8 @@ Where there is no fleet it is the nearest one in this folder or above; with --ru
 """
 
 
-class LazySecrets(click.Group):
-    """As the command itself: a command's module is imported when it is called."""
-
-    def list_commands(self, _: click.Context) -> list[str]:
-        """In the order in which people need them."""
-        return list(COMMANDS)
-
-    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name][0].split(":")
-        command = getattr(importlib.import_module(f"orchestrator.cli.secrets.{module}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
-@click.group(cls=LazySecrets, help=HELP)
+@click.group(
+    cls=LazyGroup, package="orchestrator.cli.secrets", sections={"Commands": COMMANDS}, help=HELP
+)
 def secrets() -> None:
     """See ``HELP``."""
