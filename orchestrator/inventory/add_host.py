@@ -6,15 +6,15 @@ it was, and the host.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, assert_never
 
+from orchestrator import beneath
 from orchestrator.errors import RefusedError, StepError, UsageError
 from orchestrator.inventory.compose import compose
+from orchestrator.inventory.files import MAX_BYTES
 from orchestrator.inventory.folder import FOLDER, inventory_names
 from orchestrator.inventory.host_lines import NewHost, insertions
 from orchestrator.inventory.load import Inventory, load
@@ -87,24 +87,15 @@ def write(root: Path, made: Draft) -> None:
         RefusedError: It did; nothing was written.
         StepError: It cannot be written; it is as it was.
     """
-    file = (root / made.file).resolve()
-    staged = file.with_name(f".orchestrator-{secrets.token_hex(4)}")
     try:
-        if file.read_bytes() != made.before:
+        if beneath.read(root, made.file, MAX_BYTES) != made.before:
             raise RefusedError(
                 f"{made.file} was changed by somebody else meanwhile; nothing was written",
                 hint="do it again",
             )
-        with staged.open("xb") as opened:
-            opened.write(made.after)
-            opened.flush()
-            os.fsync(opened.fileno())
-        staged.chmod(file.stat().st_mode & 0o777)
-        staged.replace(file)
+        beneath.replace(root, made.file, made.after)
     except OSError as error:
         raise StepError(f"{made.file} cannot be written: {error.strerror}") from error
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _is_one_more(before: Inventory, after: Inventory, host: NewHost) -> bool:
@@ -151,6 +142,6 @@ def _without(fleet: Fleet, name: str) -> Fleet:
 def _drafts(root: Path, host: NewHost) -> Iterator[Draft]:
     for name in inventory_names(root):
         file = f"{FOLDER}/{name}"
-        before = (root / file).read_bytes()
+        before = beneath.read(root, file, MAX_BYTES)
         for after in insertions(before.decode(), host):
             yield Draft(file, before, after.encode())

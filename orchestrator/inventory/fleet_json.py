@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import os
-import tempfile
 from pathlib import Path
 
+from orchestrator import beneath
 from orchestrator.errors import UsageError
 from orchestrator.inventory.load import Inventory
 from orchestrator.model.host import Host, User
@@ -73,10 +73,10 @@ def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = Fa
     try:
         if not (create or templated or path.exists()):
             return False
-        if path.is_file() and path.read_bytes() == wanted.encode():
+        if _holds(root, wanted.encode()):
             return False
         if not frozen:
-            _write(path, wanted)
+            beneath.replace(root, PATH, wanted.encode())
             return True
     except OSError as error:
         raise UsageError(
@@ -88,17 +88,12 @@ def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = Fa
     )
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step, so that nobody ever reads half of it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".fleet.json.")
-    temporary = Path(name)
+def _holds(root: Path, wanted: bytes) -> bool:
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fchmod(descriptor, 0o644)
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        return beneath.read(root, PATH, len(wanted)) == wanted
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return False
         raise

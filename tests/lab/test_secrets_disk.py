@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -85,11 +86,11 @@ def test_no_plaintext_is_on_the_disk_whatever_is_killed(disk: Disk) -> None:
             number,
             When.TORN,
         )
-        recover(bench.root)
+        asyncio.run(recover(bench.vault().place))
         (bench.root / "made/new.age").unlink(missing_ok=True)
     for at in range(1, 60, 3):
         run_and_kill(lambda: bench.rekey(bench.new, every=True), at, When.TORN)
-        recover(bench.root)
+        asyncio.run(recover(bench.vault().place))
     assert number > 20
     assert bench.values(bench.mine).keys() == VALUES.keys()
     assert b"VALUE" not in disk.raw()
@@ -119,7 +120,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
             assert written or bench.content() == old
             ends.add(written)
             (mounted / "filler").unlink()
-            recover(bench.root)
+            asyncio.run(recover(bench.vault().place))
             assert bench.values(bench.mine) == VALUES
             changed = {path for path, content in bench.content().items() if content != old[path]}
             assert changed == (set(old) - {"secrets.nix"} if written else set())

@@ -12,6 +12,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import beneath
+
 _KINDS = (
     (stat.S_ISDIR, "is a folder"),
     (stat.S_ISFIFO, "is a FIFO"),
@@ -60,14 +62,16 @@ def read(root: str, path: str, most: int) -> Content | None:
         FileReadError: It is no regular file, is not readable, or is a link out of the repository.
     """
     try:
-        descriptor = _open(root, path)
+        descriptor = beneath.open_file(Path(root), path)
+    except beneath.OutsideError:
+        raise FileReadError("is a symbolic link out of the repository") from None
     except FileNotFoundError:
         if Path(root, path).is_symlink():
             raise FileReadError("is a symbolic link to nothing") from None
         return None
     except NotADirectoryError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise FileReadError(_why(error)) from None
     try:
         return _content(descriptor, most)
@@ -75,15 +79,6 @@ def read(root: str, path: str, most: int) -> Content | None:
         raise FileReadError(_why(error)) from None
     finally:
         os.close(descriptor)
-
-
-def _open(root: str, path: str) -> int:
-    real = os.path.realpath(os.path.join(root, path), strict=True)  # noqa: PTH118 (no I/O of Path's)
-    if os.path.commonpath((root, real)) != root:
-        raise FileReadError("is a symbolic link out of the repository")
-    # Not to wait for a FIFO's writer, nor to become a terminal's owner: open(2).
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    return os.open(real, flags)
 
 
 def _content(descriptor: int, most: int) -> Content:

@@ -6,11 +6,14 @@ One rename(2) of the one to the other is the moment in which a change of many fi
 from __future__ import annotations
 
 import json
-import os
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
+from orchestrator import beneath
 from orchestrator.adapters.secrets import files
+from orchestrator.adapters.secrets.places import is_inside
 from orchestrator.errors import StepError
 from orchestrator.model.secrets.journal import Journal, Replacement
 
@@ -19,6 +22,7 @@ FOLDER = ".orchestrator-secrets"
 
 VERSION = 1
 
+_STAGED = re.compile(r"\.orchestrator-[0-9a-f]{8}-[0-9]+")
 _PLAN = "plan"
 _JOURNAL = "journal"
 _MOST = 64 * 2**20
@@ -35,11 +39,10 @@ def write_plan(root: Path, journal: Journal) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    folder = root / FOLDER
     text = json.dumps({"version": VERSION, **asdict(replace(journal, committed=False))})
-    write_durably(folder / _PLAN, text.encode(), 0o600)
-    sync_folder(folder)
-    sync_folder(root)
+    beneath.write_new(root, f"{FOLDER}/{_PLAN}", text.encode(), 0o600)
+    beneath.sync(root, FOLDER)
+    beneath.sync(root, ".")
 
 
 def commit_plan(root: Path) -> None:
@@ -48,9 +51,8 @@ def commit_plan(root: Path) -> None:
     Raises:
         OSError: The rename failed; the change is not true.
     """
-    folder = root / FOLDER
-    (folder / _PLAN).rename(folder / _JOURNAL)
-    sync_folder(folder)
+    beneath.move(root, f"{FOLDER}/{_PLAN}", f"{FOLDER}/{_JOURNAL}")
+    beneath.sync(root, FOLDER)
 
 
 def read(root: Path) -> Journal | None:
@@ -86,37 +88,8 @@ def forget(root: Path) -> None:
         OSError: It cannot be removed.
     """
     for name in (_PLAN, _JOURNAL):
-        (root / FOLDER / name).unlink(missing_ok=True)
-    sync_folder(root / FOLDER)
-
-
-def write_durably(file: Path, content: bytes, mode: int) -> None:
-    """Make a file that was not there, and bring it to the disk.
-
-    Raises:
-        OSError: It is there, or the disk is full.
-    """
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk.
-
-    Raises:
-        OSError: The disk failed.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        beneath.remove(root, f"{FOLDER}/{name}")
+    beneath.sync(root, FOLDER)
 
 
 def _text(root: Path, name: str) -> bytes | None:
@@ -140,7 +113,7 @@ def _parse(text: bytes) -> Journal:
     if fields["version"] != VERSION:
         raise ValueError(f"version {fields['version']}")
     replacements = tuple(
-        Replacement(_inside(one["path"]), _inside(one["staged"]), one["old"], str(one["new"]))
+        Replacement(_inside(one["path"]), _staged(one), one["old"], str(one["new"]))
         for one in fields["replacements"]
     )
     folders = tuple(_inside(folder) for folder in fields["folders"])
@@ -148,7 +121,15 @@ def _parse(text: bytes) -> Journal:
 
 
 def _inside(path: str) -> str:
-    """Believe no journal that leads out of the repository."""
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+    """Believe no journal that leads out of the repository, or into what git keeps there."""
+    if not is_inside(path):
         raise ValueError(f"it names {path!r}")
     return path
+
+
+def _staged(one: Mapping[str, str]) -> str:
+    """Believe no journal that takes another file than one of ours for staged: it is removed."""
+    staged, path = PurePosixPath(one["staged"]), PurePosixPath(one["path"])
+    if staged.parent != path.parent or not _STAGED.fullmatch(staged.name):
+        raise ValueError(f"it names {str(staged)!r} as staged for {str(path)!r}")
+    return _inside(one["staged"])

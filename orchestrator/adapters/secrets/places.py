@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from orchestrator import beneath
 from orchestrator.errors import UsageError
 
 
@@ -36,32 +36,28 @@ def place(root: Path, path: str) -> Place:
     Raises:
         UsageError: It leads out of the repository, or is no regular file.
     """
-    parts = PurePosixPath(path).parts
-    if not parts or PurePosixPath(path).is_absolute() or ".." in parts or "\0" in path:
+    if not is_inside(path):
         raise UsageError(f"{path!r} is no path within {root}")
+    parts = PurePosixPath(path).parts
     file = root.joinpath(*parts)
-    if not file.parent.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"{path} leads out of {root} by a symbolic link")
+    try:
+        with beneath.parent(root, str(PurePosixPath(path))):
+            pass
+    except beneath.OutsideError:
+        raise UsageError(f"{path} leads out of {root} by a symbolic link") from None
+    except OSError:
+        pass  # folders that are missing are made; what else is wrong is said by who writes
     _check_kind(path, file)
     above = [PurePosixPath(*parts[:depth]) for depth in range(1, len(parts))]
     missing = tuple(str(folder) for folder in above if not (root / folder).is_dir())
     return Place(str(PurePosixPath(path)), file, missing)
 
 
-def digest(file: Path) -> str | None:
-    """SHA-256 of a regular file, in hex; ``None`` where there is none.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    with open(descriptor, "rb") as opened:  # noqa: PTH123 (a descriptor)
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            return "no regular file"
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def is_inside(path: str) -> bool:
+    """Whether a path leads into a repository, and not into what git keeps there for itself."""
+    parts = PurePosixPath(path).parts
+    named = parts and not PurePosixPath(path).is_absolute() and "\0" not in path
+    return bool(named) and not any(part == ".." or part.lower() == ".git" for part in parts)
 
 
 def digest_of(content: bytes) -> str:

@@ -14,10 +14,11 @@ import secrets
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from orchestrator import beneath
 from orchestrator.adapters.secrets import journal as files
-from orchestrator.adapters.secrets.places import Place, digest, digest_of, place
+from orchestrator.adapters.secrets.places import Place, digest_of, place
 from orchestrator.adapters.secrets.writer_lock import WAIT, exclusive, wait_for_writer
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.secrets.journal import Journal, Replacement
@@ -58,15 +59,18 @@ class Writer:
             StepError: A file could not be written; the message says what is so now.
         """
         places = {path: place(self._root, path) for path in (*changes, *expected)}
-        _check_expected(places, expected)
-        olds = {path: expected.get(path, digest(places[path].file)) for path in changes}
+        self._check_expected(expected)
+        olds = {
+            path: expected[path] if path in expected else beneath.digest(self._root, path)
+            for path in changes
+        }
         wanted = {path: new for path, new in changes.items() if digest_of(new) != olds[path]}
         if not wanted:
             return ()
         journal = _plan(what, [(places[path], olds[path], new) for path, new in wanted.items()])
         try:
             self._stage(journal, list(wanted.values()))
-            _check_expected(places, {**olds, **expected})
+            self._check_expected({**olds, **expected})
             files.commit_plan(self._root)
         except OSError as error:
             raise (_not_written if self._undo(journal) else _not_finished)(error) from error
@@ -99,13 +103,11 @@ class Writer:
     def _stage(self, journal: Journal, contents: list[bytes]) -> None:
         files.write_plan(self._root, journal)
         for folder in journal.folders:
-            with contextlib.suppress(FileExistsError):
-                (self._root / folder).mkdir()
+            beneath.make_folder(self._root, folder)
         for one, content in zip(journal.replacements, contents, strict=True):
-            staged = self._root / one.staged
-            files.write_durably(staged, content, 0o666)
+            beneath.write_new(self._root, one.staged, content, 0o666)
             if one.old is not None:
-                _take_after(self._root / one.path, staged)
+                _take_after(self._root, one)
         self._sync_folders(journal)
 
     def _forward(self, journal: Journal) -> None:
@@ -119,7 +121,7 @@ class Writer:
             raise _stuck(self._root, journal, stuck)
         for one, state in states.items():
             if state is _State.READY:
-                (self._root / one.staged).rename(self._root / one.path)
+                beneath.move(self._root, one.staged, one.path)
         self._sync_folders(journal)
         self._drop_staged(journal)
         files.forget(self._root)
@@ -129,7 +131,7 @@ class Writer:
             self._drop_staged(journal)
             for folder in reversed(journal.folders):
                 with contextlib.suppress(OSError):
-                    (self._root / folder).rmdir()
+                    beneath.remove_folder(self._root, folder)
         files.forget(self._root)
 
     def _undo(self, journal: Journal) -> bool:
@@ -146,21 +148,32 @@ class Writer:
 
     def _drop_staged(self, journal: Journal) -> None:
         for one in journal.replacements:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                (self._root / one.staged).unlink()
+            beneath.remove(self._root, one.staged)
 
     def _sync_folders(self, journal: Journal) -> None:
         paths = (*(one.path for one in journal.replacements), *journal.folders)
-        for folder in {(self._root / path).parent for path in paths}:
-            files.sync_folder(folder)
+        for folder in {str(PurePosixPath(path).parent) for path in paths}:
+            beneath.sync(self._root, folder)
 
     def _state(self, one: Replacement) -> _State:
-        now = digest(self._root / one.path)
+        now = beneath.digest(self._root, one.path)
         if now == one.new:
             return _State.DONE
         if now != one.old:
             return _State.FOREIGN
-        return _State.READY if digest(self._root / one.staged) == one.new else _State.UNSTAGED
+        staged = beneath.digest(self._root, one.staged)
+        return _State.READY if staged == one.new else _State.UNSTAGED
+
+    def _check_expected(self, expected: Expected) -> None:
+        changed = [
+            path for path, was in expected.items() if beneath.digest(self._root, path) != was
+        ]
+        if changed:
+            raise RefusedError(
+                f"changed by somebody else meanwhile: {', '.join(sorted(changed))}. "
+                "Nothing was written",
+                hint="look at what they did (git diff), then do it again",
+            )
 
 
 @contextlib.contextmanager
@@ -212,22 +225,14 @@ def _plan(what: str, changes: Iterable[tuple[Place, str | None, bytes]]) -> Jour
     return Journal(name, what, tuple(replacements), tuple(folders))
 
 
-def _check_expected(places: Mapping[str, Place], expected: Expected) -> None:
-    changed = [path for path, was in expected.items() if digest(places[path].file) != was]
-    if changed:
-        raise RefusedError(
-            f"changed by somebody else meanwhile: {', '.join(sorted(changed))}. "
-            "Nothing was written",
-            hint="look at what they did (git diff), then do it again",
-        )
-
-
-def _take_after(old: Path, staged: Path) -> None:
-    """Give a new file the mode of the one that it replaces, and its owner where we may."""
-    was = old.stat()
-    staged.chmod(was.st_mode & 0o777)
-    with contextlib.suppress(OSError):
-        os.chown(staged, was.st_uid, was.st_gid)
+def _take_after(root: Path, one: Replacement) -> None:
+    """Give a staged file the mode of the one that it replaces, and its owner where we may."""
+    with beneath.parent(root, one.path) as (folder, old):
+        was = os.stat(old, dir_fd=folder, follow_symlinks=False)
+    with beneath.parent(root, one.staged) as (folder, new):
+        os.chmod(new, was.st_mode & 0o777, dir_fd=folder)
+        with contextlib.suppress(OSError):
+            os.chown(new, was.st_uid, was.st_gid, dir_fd=folder, follow_symlinks=False)
 
 
 def _not_written(error: OSError) -> StepError:
@@ -250,7 +255,7 @@ def _stuck(root: Path, journal: Journal, stuck: list[Replacement]) -> RefusedErr
     one = stuck[0]
     names = ", ".join(sorted(other.path for other in stuck))
     staged, path = (shlex.quote(str(root / name)) for name in (one.staged, one.path))
-    if digest(root / one.staged) == one.new:
+    if beneath.digest(root, one.staged) == one.new:
         cure = f"keep yours aside and take the new one: mv {path} {path}.mine; mv {staged} {path}"
     else:
         cure = (

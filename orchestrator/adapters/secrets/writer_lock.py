@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator import beneath
 from orchestrator.adapters.secrets.journal import FOLDER
 from orchestrator.errors import RefusedError, StepError
 
 WAIT = 10.0
 """Seconds to wait for another writer: a change of a thousand files takes one."""
 
-_LOCK = "lock"
+_LOCK = f"{FOLDER}/lock"
 _PAUSE = 0.02
 
 
@@ -31,9 +32,8 @@ def exclusive(root: Path, wait: float) -> Iterator[None]:
         RefusedError: Another one holds it for longer.
         StepError: The folder cannot be written.
     """
-    folder = root / FOLDER
     try:
-        descriptor = _acquire(folder, time.monotonic() + wait)
+        descriptor = _acquire(root, time.monotonic() + wait)
     except OSError as error:
         raise StepError(
             f"the secrets below {root} cannot be changed: {error.strerror} ({error.filename})",
@@ -44,8 +44,8 @@ def exclusive(root: Path, wait: float) -> Iterator[None]:
     finally:
         # First the name, then the lock: who waited for it sees that the name is gone or another's.
         with contextlib.suppress(OSError):
-            (folder / _LOCK).unlink()
-            folder.rmdir()
+            beneath.remove(root, _LOCK)
+            beneath.remove_folder(root, FOLDER)
         os.close(descriptor)
 
 
@@ -54,7 +54,7 @@ def wait_for_writer(root: Path) -> None:
     end = time.monotonic() + WAIT
     while time.monotonic() < end:
         try:
-            with (root / FOLDER / _LOCK).open("rb") as file:
+            with os.fdopen(beneath.open_file(root, _LOCK), "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return
         except BlockingIOError:
@@ -63,14 +63,13 @@ def wait_for_writer(root: Path) -> None:
             return
 
 
-def _acquire(folder: Path, end: float) -> int:
+def _acquire(root: Path, end: float) -> int:
     while True:
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        if folder.is_symlink():
-            raise StepError(f"{folder} is a symbolic link; remove it")
+        beneath.make_folder(root, FOLDER, 0o700)
+        if (root / FOLDER).is_symlink():
+            raise StepError(f"{root / FOLDER} is a symbolic link; remove it")
         with contextlib.suppress(FileNotFoundError):
-            descriptor = _open_locked(folder / _LOCK)
+            descriptor = _open_locked(root)
             if descriptor is not None:
                 return descriptor
         if time.monotonic() > end:
@@ -81,12 +80,16 @@ def _acquire(folder: Path, end: float) -> int:
         time.sleep(_PAUSE)
 
 
-def _open_locked(file: Path) -> int | None:
+def _open_locked(root: Path) -> int | None:
     """Open the lock's file and lock it; ``None`` where another has it, or took its name away."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with beneath.parent(root, _LOCK) as (folder, name):
+        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), file.stat()):
+        with beneath.parent(root, _LOCK) as (folder, name):
+            there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if os.path.samestat(os.fstat(descriptor), there):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass

@@ -194,12 +194,16 @@ def rekey(
 def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
     """Bring an interrupted change to its end: forward where it was committed, else back."""
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.secrets.place import Place, place_of
+    from orchestrator.engine.secrets.place import place_of
     from orchestrator.engine.secrets.recover import recover as end
     from orchestrator.engine.secrets.recover import remove_leftovers
+    from orchestrator.model.secrets.journal import Journal
     from orchestrator.render.secrets.management import draw_recovered
 
-    place: Place = asyncio.run(place_of(rules_file(rules, fleet)))
-    ended, left = end(place.root), remove_leftovers(place)
+    async def work() -> tuple[Journal | None, tuple[str, ...]]:
+        place = await place_of(rules_file(rules, fleet))
+        return await end(place), remove_leftovers(place)
+
+    ended, left = asyncio.run(work())
     draw_recovered(ended, left, results(), words(), as_json=as_json)
     return 0

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from orchestrator import beneath
 from orchestrator.adapters import process
 from orchestrator.engine.commands.check import nix_files
 from orchestrator.errors import StepError, UsageError
 
 FORMATTERS = ("nixfmt", "alejandra", "nixpkgs-fmt")
 """In the order of preference: nixfmt is the official one (RFC 166)."""
+
+_MOST = 64 * 2**20
+"""Bytes of a Nix file."""
 
 
 async def format_tracked(root: str, *, check: bool) -> tuple[str, ...]:
@@ -33,15 +37,24 @@ async def format_tracked(root: str, *, check: bool) -> tuple[str, ...]:
             f"no formatter is on the PATH: {', '.join(FORMATTERS)}",
             hint="nix shell nixpkgs#nixfmt-rfc-style",
         )
-    paths = [Path(root, file) for file in await nix_files(Path(root))]
-    before = {path: path.read_bytes() for path in paths}
+    folder = Path(root)
+    # A formatter follows links, and writes where they lead.
+    files = [file for file in await nix_files(folder) if beneath.is_regular(folder, file)]
+    before = {file: beneath.read(folder, file, _MOST) for file in files}
     if not before:
         return ()
-    done = await process.run((formatter, *map(str, paths)), deadline=600)
-    changed = [path for path, text in before.items() if path.read_bytes() != text]
+    done = await process.run((formatter, *(str(folder / file) for file in files)), deadline=600)
+    changed = [file for file, text in before.items() if _now(folder, file) != text]
     if check or done.rc != 0:
-        for path in changed:
-            path.write_bytes(before[path])
+        for file in changed:
+            beneath.replace(folder, file, before[file])
     if done.rc != 0:
         raise StepError(f"{formatter} failed (exit {done.rc})", stderr=done.err)
-    return tuple(str(path.relative_to(root)) for path in changed)
+    return tuple(changed)
+
+
+def _now(folder: Path, file: str) -> bytes | None:
+    try:
+        return beneath.read(folder, file, _MOST)
+    except OSError:
+        return None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator import beneath
 from orchestrator.adapters import git, nix
 from orchestrator.engine.commands.check import check_evaluation
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError, UsageError
 
 LOCK = "flake.lock"
+_MOST = 64 * 2**20
 
 
 async def update_flake(setup: Setup, inputs: Sequence[str]) -> str:
@@ -29,14 +32,13 @@ async def update_flake(setup: Setup, inputs: Sequence[str]) -> str:
     folder = setup.flake.folder
     if setup.flake.reference != ".":
         raise UsageError(f"the flake {setup.flake.reference} is not in a folder of this machine")
-    lock = Path(folder, LOCK)
-    before = lock.read_bytes() if lock.exists() else None
+    before = lock_of(Path(folder))
     try:
         moved = await nix.update(setup.flake, inputs)
         await _require_evaluation(setup)
         committed = await git.commit_file(folder, LOCK, _message(inputs))
     except BaseException:
-        _put_back(lock, before)
+        _put_back(Path(folder), before)
         raise
     if not committed:
         return f"{LOCK}: nothing moved"
@@ -60,8 +62,17 @@ def _message(inputs: Sequence[str]) -> str:
     return f"flake: update {', '.join(inputs) or 'all inputs'}"
 
 
-def _put_back(lock: Path, before: bytes | None) -> None:
+def lock_of(folder: Path) -> bytes | None:
+    """Read the lock file; Nix writes where a link in its place leads, so there is to be none."""
+    if not os.path.lexists(folder / LOCK):
+        return None
+    if not beneath.is_regular(folder, LOCK):
+        raise UsageError(f"{folder / LOCK} is a link, or no file; Nix would write where it leads")
+    return beneath.read(folder, LOCK, _MOST)
+
+
+def _put_back(folder: Path, before: bytes | None) -> None:
     if before is None:
-        lock.unlink(missing_ok=True)
+        beneath.remove(folder, LOCK)
     else:
-        lock.write_bytes(before)
+        beneath.replace(folder, LOCK, before)

@@ -109,7 +109,7 @@ async def create(vault: Vault, plan: Plan, keyring: Keyring, change: Change) -> 
         )
     sealed = await seal(rule, require_content(rule.path, change(b"")), keyring)
     also = {} if plan.rules_text is None else {vault.place.name: plan.rules_text}
-    return Created(write(vault, "create", (sealed,), {rule.path: None}, also), sealed.opened)
+    return Created(await write(vault, "create", (sealed,), {rule.path: None}, also), sealed.opened)
 
 
 async def _rules_text(vault: Vault, rule: Rule, like: Rule | None) -> bytes:

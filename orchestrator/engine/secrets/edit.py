@@ -44,7 +44,7 @@ async def edit(
     sealed = (await seal(rule, changed, keyring),)
     if not without_me:
         require_openable(sealed)
-    return write(vault, "edit", sealed, {rule.path: digest_of(content)})
+    return await write(vault, "edit", sealed, {rule.path: digest_of(content)})
 
 
 def require_content(path: str, plaintext: bytes) -> bytes:

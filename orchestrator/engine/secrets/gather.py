@@ -16,6 +16,7 @@ from orchestrator.adapters.secrets import rules as rules_file
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.engine.secrets.hosts import by_key, keys_of_hosts, usable
 from orchestrator.engine.secrets.place import Place
+from orchestrator.engine.secrets.recover import require_own_journal
 from orchestrator.engine.secrets.seen_from import seen_from
 from orchestrator.engine.setup import Setup
 from orchestrator.model.host import Fleet
@@ -62,12 +63,14 @@ async def gather(place: Place, context: Context) -> Evidence:
     Raises:
         UsageError: There is no Nix, or ``secrets.lock.json`` or a private key cannot be used.
         RulesError: ``secrets.nix`` says nothing usable.
+        RefusedError: git tracks the journal of a change.
         StepError: git refused, or a change of several files left a journal that cannot be read.
     """
     nix.require()
     rules, keys = await asyncio.gather(
         rules_file.evaluate(place.file, place.root), _keys_of_hosts(context)
     )
+    await require_own_journal(place)
     found = await _repository(place, rules)
     declared = {rule.path for rule in rules.rules}
     files_there = read_files(place.root, sorted(declared))

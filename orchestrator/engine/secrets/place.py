@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ _MODULE = re.compile(
     r"|\bsops\.(?:age|defaultSopsFile|secrets)\b"
     r"|\b(?:age|sops)\s*=\s*\{"
 )
+FOLDER = "inventory"
+"""What makes a folder a fleet."""
 _LARGEST = 2**20
 """Bytes of a module."""
 
@@ -75,7 +78,7 @@ async def place_of(file: Path) -> Place:
     """Find the repository of a ``secrets.nix``.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or a link leads from it out of its repository or fleet.
         StepError: It is in a work tree, and git refuses it or is not there.
     """
     if not file.is_file():
@@ -83,6 +86,18 @@ async def place_of(file: Path) -> Place:
             f"there is no {file}",
             hint=f"it is looked for as {' and '.join(USUAL)}; name another with --rules FILE",
         )
-    file = file.resolve()
-    root = await repository.root_of(file.parent)
-    return Place(file, root or file.parent, root is not None)
+    real = file.resolve()
+    _require_inside(file, real)
+    root = await repository.root_of(real.parent)
+    return Place(real, root or real.parent, root is not None)
+
+
+def _require_inside(file: Path, real: Path) -> None:
+    """Refuse rules that a repository's link has somewhere else: they would be edited there."""
+    for above in Path(os.path.abspath(file)).parents:  # noqa: PTH100 (as it is typed, no link followed)
+        holds = (above / ".git").exists() or (above / FOLDER).is_dir()
+        if holds and not real.is_relative_to(above.resolve()):
+            raise UsageError(
+                f"{file} leads out of {above} by a symbolic link, to {real}",
+                hint=f"if these rules are meant: --rules {shlex.quote(str(real))}",
+            )

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
+from orchestrator.adapters import git
 from orchestrator.adapters.secrets.candidate import sweep
+from orchestrator.adapters.secrets.journal import FOLDER
 from orchestrator.adapters.secrets.transaction import writing
 from orchestrator.engine.secrets.place import Place
-from orchestrator.errors import StepError
+from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.secrets.journal import Journal
 
 
-def recover(root: Path) -> Journal | None:
+async def recover(place: Place) -> Journal | None:
     """End an interrupted change: forward where it was committed, else back.
 
     Args:
-        root: The repository.
+        place: The repository.
 
     Returns:
         What it was; ``None`` where nothing was interrupted.
 
     Raises:
-        RefusedError: A file is neither what it was nor what it should become.
+        RefusedError: A file is neither what it was nor what it should become, or git tracks the
+            journal.
         StepError: A file could not be written.
     """
-    with writing(root, recovering=True) as writer:
+    await require_own_journal(place)
+    with writing(place.root, recovering=True) as writer:
         return writer.recover()
+
+
+async def require_own_journal(place: Place) -> None:
+    """Refuse a journal that came with the repository: somebody else wrote down what it says.
+
+    Raises:
+        RefusedError: git tracks it, or a file beside it.
+        StepError: git refused.
+    """
+    if place.in_git and os.path.lexists(place.root / FOLDER):
+        found = await git.tracked(str(place.root), f":(icase){FOLDER}")
+        if found:
+            raise RefusedError(
+                f"git tracks {found[0]}: the journal of an interrupted change is never committed, "
+                "and this one is not believed. Nothing was touched",
+                hint=f"if nobody here meant it, look who committed it: git log -- {FOLDER}\n"
+                f"then take it out: git rm -r --cached {FOLDER} && rm -r {FOLDER}",
+            )
 
 
 def remove_leftovers(place: Place) -> tuple[str, ...]:

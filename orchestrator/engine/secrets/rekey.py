@@ -71,7 +71,7 @@ async def rekey(
         require_openable(sealed)
     if sealed:
         expected = {rule.path: digest_of(content) for rule, content in wanted.items()}
-        write(vault, "rekey", sealed, expected)
+        await write(vault, "rekey", sealed, expected)
     return Rekeyed(
         done=tuple(one.path for one in sealed),
         right=tuple(r.path for r in present if r not in wanted and r not in damaged),

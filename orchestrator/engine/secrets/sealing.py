@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator import beneath
 from orchestrator.adapters.age import crypt
 from orchestrator.adapters.age.errors import ClosedError
 from orchestrator.adapters.age.examine import examine
 from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets import lock_file
-from orchestrator.adapters.secrets.places import digest
 from orchestrator.adapters.secrets.transaction import writing
+from orchestrator.engine.secrets.recover import require_own_journal
 from orchestrator.engine.secrets.vault import Vault, require_usable
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.secrets.ciphertext import Ciphertext
@@ -85,7 +86,7 @@ def require_openable(sealed: Iterable[Sealed]) -> None:
         )
 
 
-def write(
+async def write(
     vault: Vault,
     what: str,
     sealed: Sequence[Sealed],
@@ -105,14 +106,16 @@ def write(
         The paths that changed.
 
     Raises:
-        RefusedError: Somebody else changed a file meanwhile; nothing was written.
+        RefusedError: Somebody else changed a file meanwhile, or git tracks a journal; nothing was
+            written.
         StepError: A file could not be written.
         UsageError: ``secrets.lock.json`` is not what we write.
     """
     place = vault.place
+    await require_own_journal(place)
     lock = place.beside(lock_file.NAME)
     with writing(place.root) as writer:
-        was = digest(place.root / lock)
+        was = beneath.digest(place.root, lock)
         entries = lock_file.read_lock(str(place.root), lock)
         entries |= {one.path: one.entry for one in sealed}
         changes = {one.path: one.content for one in sealed}

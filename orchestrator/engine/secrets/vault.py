@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import beneath
 from orchestrator.adapters import nix
 from orchestrator.adapters.secrets import files
-from orchestrator.adapters.secrets.places import digest
 from orchestrator.adapters.secrets.rules import RulesError, evaluate
 from orchestrator.engine.secrets.place import Place
 from orchestrator.errors import StepError, UsageError
@@ -89,7 +89,7 @@ async def open_vault(place: Place) -> Vault:
         StepError: ``secrets.nix`` does not evaluate.
     """
     nix.require()
-    before = digest(place.file)
+    before = beneath.digest(place.root, place.name)
     try:
         return Vault(place, await evaluate(place.file, place.root), before)
     except RulesError as error:

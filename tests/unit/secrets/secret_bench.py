@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import pyrage
 
+from orchestrator import beneath
 from orchestrator.adapters.age import keyring, recipients
 from orchestrator.adapters.age.keyring import Keyring
-from orchestrator.adapters.secrets.places import digest
 from orchestrator.engine.secrets.create import Plan, create
 from orchestrator.engine.secrets.place import Place
 from orchestrator.engine.secrets.rekey import Rekeyed, rekey
@@ -52,7 +52,8 @@ def vault(root: Path, *rules: Rule) -> Vault:
     if not file.exists():
         file.write_text("{ }\n")
     said = Rules(str(file), str(root), tuple(sorted(rules, key=lambda one: one.path)))
-    return Vault(Place(file, root, in_git=False), said, digest(file))
+    place = Place(file, root, in_git=(root / ".git").exists())
+    return Vault(place, said, beneath.digest(root, place.name))
 
 
 class Bench:

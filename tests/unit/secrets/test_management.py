@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Callable
@@ -202,7 +203,7 @@ def test_killed_at_any_call_nothing_is_lost_and_nothing_is_plain(tmp_path: Path,
         number += 1
         killed = run_and_kill(work_of(name, bench), number, When.TORN)
         assert not any(b"VALUE" in content for content in bench.content().values())
-        recover(bench.root)
+        asyncio.run(recover(bench.vault().place))
         now = bench.content()
         changed = {path for path in {*now, *old} if now.get(path) != old.get(path)}
         assert changed in (set(), expected_changes(name)), f"a mixture after call {number}"

@@ -304,7 +304,7 @@ def test_an_error_while_staging_goes_back(root: Path, monkeypatch: pytest.Monkey
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(transaction.files.os, "write", full)
+    monkeypatch.setattr(transaction.beneath.os, "write", full)
     with pytest.raises(StepError, match="No space left on device"):
         change(root)
     monkeypatch.undo()
