@@ -120,10 +120,14 @@ class Interrupt:
 
 
 async def ended(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it is gone."""
+    """Cancel a task and wait until it is gone, however it ends.
+
+    Whoever waits can be cancelled meanwhile: that is the caller's own, and never swallowed.
+    """
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # looked at: it is nobody's else
 
 
 def _current() -> asyncio.Task[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from orchestrator.engine.interrupt import Interrupt, InterruptedStepError
+from orchestrator.engine.interrupt import Interrupt, InterruptedStepError, ended
 
 Body = Callable[[Interrupt, list[str]], Awaitable[None]]
 
@@ -156,6 +156,59 @@ def test_work_gives_its_result_or_its_error() -> None:
         assert await interrupt.unless_wished(result()) == 7
         with pytest.raises(KeyError):
             await interrupt.unless_wished(error())
+
+    assert play(scene) == []
+
+
+def test_a_second_cancellation_is_not_swallowed_by_the_end_of_the_first() -> None:
+    """Who waits for work that takes long to end is cancelled when asked again, and ends."""
+
+    async def scene(interrupt: Interrupt, said: list[str]) -> None:
+        started, stopping, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow() -> None:
+            try:
+                started.set()
+                await asyncio.Event().wait()
+            finally:
+                stopping.set()
+                await stop.wait()
+
+        async def caller() -> None:
+            with interrupt.cancellable(), interrupt.guarded("p510 is being changed"):
+                await interrupt.unless_wished(slow())
+            said.append("went on as if nobody had asked")
+
+        task = asyncio.create_task(caller())
+        await started.wait()
+        interrupt.wish()
+        await stopping.wait()
+        interrupt.wish()
+        await asyncio.wait((task,), timeout=5)
+        assert task.cancelled()
+        stop.set()
+
+    assert "went on as if nobody had asked" not in play(scene)
+
+
+@pytest.mark.parametrize("how", ["returns", "raises", "is cancelled"])
+def test_however_a_task_ends_its_end_is_waited_for(how: str) -> None:
+    """It is gone afterwards, and what it raised is no error of who ended it."""
+
+    async def scene(interrupt: Interrupt, _: list[str]) -> None:
+        async def work() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if how == "raises":
+                    raise KeyError("x") from None
+                if how == "is cancelled":
+                    raise
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        await ended(task)
+        assert task.done()
 
     assert play(scene) == []
 
