@@ -191,7 +191,9 @@ def test_the_tags_are_those_that_age_writes() -> None:
     assert [is_for(opaque, one) for one in recipients] == [False, False, None]
 
 
-@pytest.mark.parametrize(("text", "module"), [(TAG, pyrage.tag), (TAG_PQ, pyrage.tagpq)])
+@pytest.mark.parametrize(
+    ("text", "module"), [(TAG, pyrage.tag), (TAG_PQ, pyrage.tagpq)], ids=["tag", "tagpq"]
+)
 def test_a_tag_that_is_bound_to_its_stanza_is_found(text: str, module: object) -> None:
     """Tags of hardware keys differ from file to file, and tell their key all the same."""
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
