@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters import nix_log
+from orchestrator.lines import split_lines
 from orchestrator.model.store import DrvPath
 
 TAIL = 20
@@ -172,7 +173,7 @@ class BuildLog:
 
     def _failure(self, drv: str, text: str) -> Failure:
         reason = _REASON.search(text)
-        first = text.strip().splitlines()[0].removeprefix("error:").strip()
+        first = split_lines(text.strip())[0].removeprefix("error:").strip()
         why = reason[1] if reason else first.replace(f" for '{drv}'", "").replace(f" '{drv}'", "")
         return Failure(drv, why.rstrip(":"), "\n".join([*self._begun[drv], text]))
 

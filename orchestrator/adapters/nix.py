@@ -13,6 +13,7 @@ from orchestrator.adapters import derivation, process
 from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.adapters.process import CommandResult, how_it_ended
 from orchestrator.errors import StepError, UsageError
+from orchestrator.lines import split_lines
 from orchestrator.model.store import DrvPath, Evaluated, OutPath, StorePath
 
 MINIMUM = (2, 18)
@@ -194,7 +195,7 @@ async def requisites(out: OutPath) -> tuple[OutPath, ...]:
     """
     argv = ("nix-store", "--query", "--requisites", out.path)
     done = await _run(argv, 120, "the closure could not be read")
-    return tuple(OutPath.parse(line) for line in done.out.splitlines())
+    return tuple(OutPath.parse(line) for line in split_lines(done.out))
 
 
 async def substituters() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.adapters import process
 from orchestrator.adapters.nix import OnLine, by_hand, failed, nix_argv
 from orchestrator.adapters.process import CommandResult
+from orchestrator.lines import split_lines
 from orchestrator.model.store import DrvPath, OutPath
 
 _CHECK_SECONDS = 120.0
@@ -62,7 +63,7 @@ async def invalid(outs: Sequence[OutPath]) -> frozenset[OutPath]:
     done = await process.run(argv, deadline=_CHECK_SECONDS)
     if done.rc != 0:
         raise failed(done, argv, "the store does not say what it has")
-    return frozenset(OutPath.parse(line) for line in done.out.splitlines())
+    return frozenset(OutPath.parse(line) for line in split_lines(done.out))
 
 
 async def keep(out: OutPath, root: Path) -> bool:

@@ -10,6 +10,8 @@ import json
 import re
 import signal
 
+from orchestrator.lines import split_lines
+
 _PREFIX = b"@nix "
 _VERBS = {100: "copying", 105: "building", 108: "fetching"}
 _BUILD_LOG_LINE = 101
@@ -73,7 +75,7 @@ def _plain(words: str) -> str:
 
 def readable(stderr: str) -> str:
     """A whole standard error as a person would read it."""
-    lines = (text(line) for line in stderr.encode().splitlines())
+    lines = (text(line.encode(errors="replace")) for line in split_lines(stderr))
     return "\n".join(line for line in lines if line)
 
 

@@ -21,6 +21,7 @@ from orchestrator.engine.place import Place
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Outcome, Problem
@@ -105,7 +106,7 @@ class HostWork:
 
     def log(self, text: str) -> None:
         """Put lines into the host's log."""
-        for line in text.splitlines():
+        for line in split_lines(text):
             self.session.emit(LogLine(self.host.name, line))
 
     def notice(self, text: str, *, warning: bool = False) -> None:
@@ -156,7 +157,7 @@ def problem_of(error: StepError, host_state: str | None = None) -> Problem:
         message=error.message,
         hint=error.hint,
         command=error.command,
-        stderr=tuple(error.stderr.splitlines()[-STDERR_LINES:]),
+        stderr=tuple(split_lines(error.stderr)[-STDERR_LINES:]),
         host_state=host_state,
         # What was touched before is told as failed: whoever refused then knew nothing of that.
         refused=isinstance(error, RefusedError) and host_state is None,

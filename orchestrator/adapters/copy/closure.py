@@ -11,6 +11,7 @@ from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.copying import Load
 from orchestrator.model.store import OutPath
 
@@ -89,7 +90,7 @@ async def ask(
             command=executor.repeat(("nix-store", "--check-validity", root)),
             stderr=done.err,
         )
-    return understood(done.out.splitlines(), closure)
+    return understood(split_lines(done.out), closure)
 
 
 def understood(

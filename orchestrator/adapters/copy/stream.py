@@ -13,6 +13,7 @@ from orchestrator.adapters.executor import Executor, Sink, Source
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.process import how_it_ended
 from orchestrator.errors import StepError, UnreachableError
+from orchestrator.lines import split_lines
 
 _SAID = 1 << 16
 """Bytes kept of what the host says."""
@@ -141,5 +142,5 @@ def _judge(executor: Executor, rc: int | None, said: str) -> None:
 
 
 def _cause(said: str) -> str | None:
-    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    errors = [line for line in split_lines(said) if line.startswith("error:")]
     return errors[-1].removeprefix("error:").strip() if errors else None

@@ -9,6 +9,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.guard.parse import parse_attempt
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.generation import Generation, HostSystems
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
@@ -56,7 +57,7 @@ async def ask_systems(executor: Executor, state: HostState, deadline: float) -> 
         StepError: It did not answer, or not in this form.
     """
     done = await executor.run(script(GENERATIONS), deadline=deadline)
-    if done.rc != 0 or "end=" not in done.out.splitlines():
+    if done.rc != 0 or "end=" not in split_lines(done.out):
         raise StepError(
             f"the host did not say which generations it has (exit {done.rc})",
             command=executor.repeat(("ls", "-l", "/nix/var/nix/profiles")),
@@ -86,7 +87,7 @@ def parse_systems(text: str, state: HostState) -> HostSystems:
     generations: list[Generation] = []
     gone: set[OutPath] = set()
     recorded: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in split_lines(text):
         key, _, value = line.partition("=")
         if key == "generation":
             generations += _generation(value)

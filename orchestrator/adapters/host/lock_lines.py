@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
+from orchestrator.lines import split_lines
 from orchestrator.model.lock import UNREADABLE, Hold, Lock
 
 _DIGITS = 18
@@ -52,7 +53,7 @@ def parse_hold(values: Mapping[str, str]) -> Hold | None:
 def values_of(text: str) -> dict[str, str]:
     """Read `key=value` lines; of those with one key, the first."""
     values: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in split_lines(text):
         key, _, value = line.partition("=")
         values.setdefault(key, value)
     return values

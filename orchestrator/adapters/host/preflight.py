@@ -11,6 +11,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.preflight import BootFiles, BootRoom, Facts, Inhibitor, Room, boot_name
 from orchestrator.model.store import OutPath
 
@@ -53,7 +54,7 @@ async def ask_facts(
     argv = script(PREFLIGHT, target.path, "boots" if boots else "")
     stdin = "".join(f"{path}\n" for path in closure).encode()
     done = await executor.run(argv, deadline=_SECONDS, stdin=stdin)
-    lines = done.out.splitlines()
+    lines = split_lines(done.out)
     if "end=" not in lines:
         raise StepError(
             f"the host did not say whether it has what a deployment takes (exit {done.rc})",

@@ -9,6 +9,7 @@ from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.guard.parse import parse_attempt, parse_record
 from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock
 from orchestrator.errors import RefusedError, StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.host import Host
 from orchestrator.model.state import BootSource, HostState
 from orchestrator.model.store import OutPath
@@ -47,7 +48,7 @@ def parse_state(text: str) -> HostState:
     """
     values: dict[str, str] = {}
     failed = []
-    for line in text.splitlines():
+    for line in split_lines(text):
         key, _, value = line.partition("=")
         if key == "failed":
             failed.append(value)

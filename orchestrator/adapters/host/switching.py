@@ -11,6 +11,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.reboot import BOOT_PARTS, parse_parts
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.store import OutPath
 
 # Print what `system.switch.inhibitors` was for the running system and for another, as one line of
@@ -57,7 +58,7 @@ async def ask_standing(
         StepError: The host did not say.
     """
     done = await executor.run(script(SWITCHING, target.path, *parts), deadline=deadline)
-    lines = done.out.splitlines()
+    lines = split_lines(done.out)
     if done.rc != 0 or "end=" not in lines:
         raise StepError(
             f"the host did not say whether it may switch live (exit {done.rc})",

@@ -12,6 +12,7 @@ from testinfra.host import Host  # type: ignore[import-untyped]
 
 from orchestrator.adapters.testinfra.backend import Asked, DeploymentBackend
 from orchestrator.adapters.testinfra.spec import VARIABLE, Spec
+from orchestrator.lines import split_lines
 
 _LONGEST = 4000
 """Characters of a command's output that are recorded: the last ones tell the cause."""
@@ -123,8 +124,8 @@ def _cause(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 def _last_error(text: str) -> str:
     """Find the exception in a report that pytest has formatted already: its last line of error."""
-    errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
-    return errors[-1] if errors else next(iter(reversed(text.strip().splitlines())), "")
+    errors = [line[1:].strip() for line in split_lines(text) if line.startswith("E ")]
+    return errors[-1] if errors else next(iter(reversed(split_lines(text.strip()))), "")
 
 
 def _output(report: pytest.TestReport) -> str:

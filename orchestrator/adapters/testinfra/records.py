@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.adapters.testinfra.result import Check, CheckFailure
+from orchestrator.lines import split_lines
 
 _COMMANDS = 3
 """How many of a failed check's commands are told: the last one is nearly always the cause."""
@@ -69,8 +70,8 @@ def _check(record: dict[str, Any]) -> Check:
 
 def _said(command: dict[str, Any]) -> Iterable[str]:
     yield f"$ {command['command']}  (exit {command['rc']})"
-    yield from command["stdout"].splitlines()
-    yield from command["stderr"].splitlines()
+    yield from split_lines(command["stdout"])
+    yield from split_lines(command["stderr"])
 
 
 def _unreadable(record: dict[str, Any]) -> CheckFailure:

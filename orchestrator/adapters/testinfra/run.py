@@ -19,6 +19,7 @@ from orchestrator.adapters.testinfra.command import command
 from orchestrator.adapters.testinfra.result import Check, CheckFailure, Verification
 from orchestrator.adapters.testinfra.server import RunCommand, serve
 from orchestrator.adapters.testinfra.spec import Spec, facts
+from orchestrator.lines import split_lines
 from orchestrator.model.host import Host
 
 _WHOLE = "verification"
@@ -129,7 +130,7 @@ async def _attempt(state: _Verifying, spec: Spec, private: Path) -> None:
         # The folder goes away with us, and the deadline's message needs what was recorded.
         state.take(partial=True)
         raise
-    for line in (ended.out + "\n" + ended.err).splitlines():
+    for line in split_lines(ended.out + "\n" + ended.err):
         state.log(f"verify: {line}")
     state.take(ended=ended)
 

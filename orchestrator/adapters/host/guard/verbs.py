@@ -14,6 +14,7 @@ from orchestrator.adapters.host.guard.parse import lines_of, parse_attempt, plai
 from orchestrator.adapters.host.guard.program import carried, program
 from orchestrator.adapters.process import how_it_ended
 from orchestrator.errors import StepError, UnreachableError
+from orchestrator.lines import split_lines
 from orchestrator.model.guard import Attempt, AttemptState
 
 DEADLINE = 60.0
@@ -54,7 +55,7 @@ async def start(executor: Executor, attempt: Attempt) -> Told:
         StepError: It did not begin, and nothing was touched: another attempt is in flight, the
             host is not what ``attempt.before`` says, or there is no room to write it down.
     """
-    lines = [line for line in lines_of(attempt).splitlines() if line]
+    lines = [line for line in split_lines(lines_of(attempt)) if line]
     return await _ask(executor, "start the guard", carried("start", attempt.token, *lines))
 
 
@@ -153,7 +154,7 @@ async def _ask(
 
 def _told(answer: bytes, position: int, log: bytes) -> Told:
     values: dict[str, str] = {}
-    for line in answer.decode(errors="replace").splitlines():
+    for line in split_lines(answer.decode(errors="replace")):
         key, _, value = line.partition("=")
         values.setdefault(key, value)
     return Told(parse_attempt(values), log.decode(errors="replace"), position + len(log))

@@ -1,0 +1,15 @@
+r"""Lines of a text that others wrote: a line ends at a newline, and at nothing else.
+
+``str.splitlines`` ends one at ``\v``, ``\f``, ``\x1c`` and the like as well: whoever may write
+one of these into a value begins a line of his own with it.
+"""
+
+from __future__ import annotations
+
+
+def split_lines(text: str) -> list[str]:
+    """Split at newlines; the last line may lack its own."""
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
