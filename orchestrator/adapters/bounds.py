@@ -72,7 +72,7 @@ class Intake:
             raise TooMuchError(f"more than {self._bound.lines} lines")
         self._held += piece
         if self._tail is not None and len(self._held) > 2 * self._tail:
-            del self._held[: -self._tail]
+            del self._held[: len(self._held) - self._tail]
 
     @property
     def taken(self) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import process
+from orchestrator.adapters.bounds import BUILD_LOG
 from orchestrator.adapters.nix import OnLine, by_hand, failed, nix_argv
 from orchestrator.adapters.process import CommandResult
 from orchestrator.lines import split_lines
@@ -37,7 +38,7 @@ async def build(
         How it ended. There is no deadline: whoever waits has one.
     """
     argv = build_argv(drvs, builders)
-    return await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr)
+    return await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr, bound=BUILD_LOG)
 
 
 def build_argv(drvs: Sequence[DrvPath], builders: Sequence[str] = ()) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ async def closure_of(out: OutPath) -> list[str]:
     Raises:
         StepError: It is not whole here.
     """
-    return (await _nix_store("--query", "--requisites", out.path)).split()
+    return split_lines(await _nix_store("--query", "--requisites", out.path))
 
 
 async def sized(paths: Sequence[str], codecs: tuple[Codec, ...]) -> Lacking:
@@ -66,7 +66,7 @@ async def sized(paths: Sequence[str], codecs: tuple[Codec, ...]) -> Lacking:
     sizes: list[int] = []
     for begin in range(0, len(paths), _BATCH):
         said = await _nix_store("--query", "--size", *paths[begin : begin + _BATCH])
-        sizes += [int(number) for number in said.split()]
+        sizes += [int(number) for number in split_lines(said)]
     wanted = tuple(Wanted(path, size) for path, size in zip(paths, sizes, strict=True))
     return Lacking(wanted, codecs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
@@ -13,6 +13,10 @@ from orchestrator.lines import split_lines
 from orchestrator.model.host import Host
 from orchestrator.model.state import BootSource, HostState
 from orchestrator.model.store import OutPath
+
+_MOST_UNITS = 1000
+_MOST_NAMES = 100_000
+"""Bytes of names: a command on Linux takes no argument of more than 128 KiB."""
 
 
 async def ask_state(executor: Executor, host: Host) -> HostState:
@@ -54,6 +58,7 @@ def parse_state(text: str) -> HostState:
             failed.append(value)
         else:
             values.setdefault(key, value)
+    _refuse_many(failed)
     if not {"machine_id", "boot_id"} <= values.keys():
         raise StepError("the host's answer is not understood: its login shell may print text")
     profile = _path(values, "profile")
@@ -73,6 +78,17 @@ def parse_state(text: str) -> HostState:
         lock=parse_lock(values),
         hold=parse_hold(values),
     )
+
+
+def _refuse_many(failed: Sequence[str]) -> None:
+    """Refuse more failed units than can be written down with an attempt, in one argument."""
+    if len(failed) > _MOST_UNITS or sum(map(len, failed)) + len(failed) > _MOST_NAMES:
+        raise StepError(
+            f"the host has more than {min(len(failed) - 1, _MOST_UNITS)} failed units: more than "
+            "can be told apart from those that fail next",
+            hint="see which they are, mend them, then have systemd forget them: "
+            "systemctl reset-failed",
+        )
 
 
 def _path(values: Mapping[str, str], key: str) -> OutPath | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.adapters.testinfra.result import Check, CheckFailure
+from orchestrator.json_text import parse_json
 from orchestrator.lines import split_lines
 
 _COMMANDS = 3
@@ -50,7 +50,7 @@ def read(text: str) -> Attempt:
 def _records(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
     for line in lines:
         try:
-            yield json.loads(line)
+            yield parse_json(line)
         except ValueError:
             continue
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.guard.parse import lines_of, parse_attempt, plain
 from orchestrator.adapters.host.guard.program import carried, program
+from orchestrator.adapters.host.lock_lines import values_of
 from orchestrator.adapters.process import how_it_ended
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.lines import split_lines
@@ -26,7 +27,7 @@ LOG = "orchestrator-guard-log"
 REFUSED = 65
 """How a verb ends that says on standard error why it did nothing."""
 
-_LOG = re.compile(rf"^{LOG} (\d+)\n".encode(), re.MULTILINE)
+_LOG = re.compile(rf"^{LOG} (\d{{1,18}})\n".encode(), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,5 @@ async def _ask(
 
 
 def _told(answer: bytes, position: int, log: bytes) -> Told:
-    values: dict[str, str] = {}
-    for line in split_lines(answer.decode(errors="replace")):
-        key, _, value = line.partition("=")
-        values.setdefault(key, value)
+    values = values_of(answer.decode(errors="replace"))
     return Told(parse_attempt(values), log.decode(errors="replace"), position + len(log))
