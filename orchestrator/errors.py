@@ -32,6 +32,15 @@ class UsageError(OrchestratorError):
     exit_code: ClassVar[int] = 2
 
 
+_MESSAGE = 4000
+_STDERR = 1 << 16
+"""Characters of what may come from a host; of what a command said the end counts."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}…"
+
+
 class StepError(OrchestratorError):
     """A step on one host failed; its siblings go on.
 
@@ -39,7 +48,7 @@ class StepError(OrchestratorError):
         message: What failed, in one sentence, without the host's name.
         hint: What to do next.
         command: The command to repeat by hand.
-        stderr: What the command said; the last lines of it are shown.
+        stderr: What the command said, of which the end is kept; the last lines of it are shown.
 
     Attributes:
         step: The phase in which it failed; set once by whoever runs the phase.
@@ -53,9 +62,9 @@ class StepError(OrchestratorError):
         command: str | None = None,
         stderr: str = "",
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(_cut(message), hint=hint)
         self.command = command
-        self.stderr = stderr
+        self.stderr = stderr[-_STDERR:]
         self.step: str | None = None
 
 

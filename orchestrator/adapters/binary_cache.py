@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from orchestrator.adapters import process
+from orchestrator.adapters.bounds import BUILD_LOG
 from orchestrator.adapters.nix import OnLine, failed, nix_argv
 from orchestrator.model.host import Cache
 from orchestrator.model.store import OutPath
@@ -48,7 +49,7 @@ async def push(
         *nix_argv("copy", "--log-format", "internal-json", "-v", "--no-check-sigs", "--refresh"),
         *("--to", cache.push, *(out.path for out in outs)),
     )
-    done = await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr)
+    done = await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr, bound=BUILD_LOG)
     if done.rc != 0:
         error = failed(done, argv, f"the cache {cache.name!r} was not filled")
         error.hint = f"is {cache.push} up, and may you write there?"

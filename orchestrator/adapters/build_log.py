@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters import nix_log
+from orchestrator.lines import split_lines
 from orchestrator.model.store import DrvPath
 
 TAIL = 20
 """How many of a derivation's last lines are kept for the report of its failure."""
+
+_LONGEST = 4000
+"""Characters of each."""
 
 _BUILDS = 104
 _BUILD = 105
@@ -153,7 +157,7 @@ class BuildLog:
         text, drv = nix_log.text(line), self._activities.get(_id(event))
         if drv is None or text is None:
             return Said(text=text)
-        self._begun[drv].append(text)
+        self._begun[drv].append(text[:_LONGEST])
         return Said(f"{nix_log.short_name(drv)}> {text}", None, drv)
 
     def _message(self, event: nix_log.Event, line: bytes) -> Said:
@@ -172,9 +176,9 @@ class BuildLog:
 
     def _failure(self, drv: str, text: str) -> Failure:
         reason = _REASON.search(text)
-        first = text.strip().splitlines()[0].removeprefix("error:").strip()
+        first = split_lines(text.strip())[0].removeprefix("error:").strip()
         why = reason[1] if reason else first.replace(f" for '{drv}'", "").replace(f" '{drv}'", "")
-        return Failure(drv, why.rstrip(":"), "\n".join([*self._begun[drv], text]))
+        return Failure(drv, why.rstrip(":"), "\n".join([*self._begun[drv], text[:_LONGEST]]))
 
     def _plan(self, drv: str) -> None:
         self._planned.add(drv)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import process
+from orchestrator.adapters.bounds import ANSWER
 from orchestrator.adapters.executor import SshNg, Stream
 from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.sudo import Sudo, SudoPassword
@@ -40,7 +41,7 @@ class LocalExecutor:
 
     def __init__(self, host: Host, password: SudoPassword | None = None) -> None:
         async def plain(argv: Sequence[str], stdin: bytes) -> CommandResult:
-            return await process.run(argv, deadline=_CHECK_SECONDS, stdin=stdin)
+            return await process.run(argv, deadline=_CHECK_SECONDS, stdin=stdin, bound=ANSWER)
 
         self._sudo = Sudo(plain, password, needed=os.geteuid() != 0, allowed=host.connect.sudo)
 
@@ -51,7 +52,7 @@ class LocalExecutor:
         if root:
             argv, prefix = await self._sudo.wrap(argv)
             stdin = prefix + stdin
-        return await process.run(argv, deadline=deadline, stdin=stdin)
+        return await process.run(argv, deadline=deadline, stdin=stdin, bound=ANSWER)
 
     @contextlib.asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.lines import split_lines
 from orchestrator.model.memory import Room
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -49,7 +50,7 @@ def _of_machine(proc: Path) -> Room:
 def _of_groups(proc: Path) -> Iterator[Room]:
     """Every group on the way up has a limit of its own; the tightest holds."""
     mounts = tuple(_mounts(proc))
-    for line in _read(proc / "self/cgroup").splitlines():
+    for line in split_lines(_read(proc / "self/cgroup")):
         _, controllers, path = line.split(":", 2)
         version = 2 if not controllers else 1
         if version == 1 and "memory" not in controllers.split(","):
@@ -87,7 +88,7 @@ class _Mount:
         limit, now = _number(group / names[0]), _number(group / names[1])
         if limit is None or now is None or limit >= _NO_LIMIT:
             return None
-        stat = dict(line.split() for line in _read(group / "memory.stat").splitlines())
+        stat = dict(line.split() for line in split_lines(_read(group / "memory.stat")))
         inactive, active = (int(stat.get(f"{names[2]}{kind}_file", 0)) for kind in _LISTS)
         # What the page cache holds is given back; half of what is in use counts as needed.
         return max(0, limit - now + inactive + active // 2)
@@ -98,7 +99,7 @@ _LISTS = ("inactive", "active")
 
 
 def _mounts(proc: Path) -> Iterator[_Mount]:
-    for line in _read(proc / "self/mountinfo").splitlines():
+    for line in split_lines(_read(proc / "self/mountinfo")):
         mount, _, kind = line.partition(" - ")
         words, (kind, _, options) = mount.split(), kind.split()
         if kind == "cgroup2":

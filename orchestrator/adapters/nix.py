@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters import derivation, process
+from orchestrator.adapters.bounds import BUILD_LOG, OUTPUT, Bound
 from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.adapters.process import CommandResult, how_it_ended
 from orchestrator.errors import StepError, UsageError
+from orchestrator.lines import split_lines
 from orchestrator.model.store import DrvPath, Evaluated, OutPath, StorePath
 
 MINIMUM = (2, 18)
@@ -160,7 +162,7 @@ async def build_on(
     """
     there = ("--eval-store", "auto", "--store", store, "--no-link")
     argv = (*nix_argv("build", "--log-format", "internal-json", "-v"), *there, f"{evaluated.drv}^*")
-    await _run(argv, deadline, "build failed", None, on_stderr)
+    await _run(argv, deadline, "build failed", None, on_stderr, bound=BUILD_LOG)
 
 
 async def copy(
@@ -194,7 +196,7 @@ async def requisites(out: OutPath) -> tuple[OutPath, ...]:
     """
     argv = ("nix-store", "--query", "--requisites", out.path)
     done = await _run(argv, 120, "the closure could not be read")
-    return tuple(OutPath.parse(line) for line in done.out.splitlines())
+    return tuple(OutPath.parse(line) for line in split_lines(done.out))
 
 
 async def substituters() -> tuple[str, ...]:
@@ -259,8 +261,11 @@ async def _run(
     cwd: str | None = None,
     on_stderr: OnLine | None = None,
     env: Mapping[str, str | None] | None = None,
+    bound: Bound = OUTPUT,
 ) -> CommandResult:
-    done = await process.run(argv, deadline=deadline, env=env, cwd=cwd, on_stderr=on_stderr)
+    done = await process.run(
+        argv, deadline=deadline, env=env, cwd=cwd, on_stderr=on_stderr, bound=bound
+    )
     if done.rc != 0:
         raise failed(done, argv, failure, cwd)
     return done

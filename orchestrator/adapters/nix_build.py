@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.adapters import process
+from orchestrator.adapters.bounds import BUILD_LOG
 from orchestrator.adapters.nix import OnLine, by_hand, failed, nix_argv
 from orchestrator.adapters.process import CommandResult
+from orchestrator.lines import split_lines
 from orchestrator.model.store import DrvPath, OutPath
 
 _CHECK_SECONDS = 120.0
@@ -36,7 +38,7 @@ async def build(
         How it ended. There is no deadline: whoever waits has one.
     """
     argv = build_argv(drvs, builders)
-    return await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr)
+    return await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr, bound=BUILD_LOG)
 
 
 def build_argv(drvs: Sequence[DrvPath], builders: Sequence[str] = ()) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ async def invalid(outs: Sequence[OutPath]) -> frozenset[OutPath]:
     done = await process.run(argv, deadline=_CHECK_SECONDS)
     if done.rc != 0:
         raise failed(done, argv, "the store does not say what it has")
-    return frozenset(OutPath.parse(line) for line in done.out.splitlines())
+    return frozenset(OutPath.parse(line) for line in split_lines(done.out))
 
 
 async def keep(out: OutPath, root: Path) -> bool:

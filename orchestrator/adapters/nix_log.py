@@ -6,9 +6,11 @@ start, stop, result or msg. Activity types and result types are numbers of ``log
 
 from __future__ import annotations
 
-import json
 import re
 import signal
+
+from orchestrator.json_text import parse_json
+from orchestrator.lines import split_lines
 
 _PREFIX = b"@nix "
 _VERBS = {100: "copying", 105: "building", 108: "fetching"}
@@ -29,7 +31,7 @@ def event(line: bytes) -> Event | None:
     if not line.startswith(_PREFIX):
         return None
     try:
-        read = json.loads(line.removeprefix(_PREFIX))
+        read = parse_json(line.removeprefix(_PREFIX))
     except ValueError:
         return None
     return read if isinstance(read, dict) else None
@@ -73,13 +75,13 @@ def _plain(words: str) -> str:
 
 def readable(stderr: str) -> str:
     """A whole standard error as a person would read it."""
-    lines = (text(line) for line in stderr.encode().splitlines())
+    lines = (text(line.encode(errors="replace")) for line in split_lines(stderr))
     return "\n".join(line for line in lines if line)
 
 
 def cause(stderr: str) -> str | None:
     """The innermost error of a trace, in one line: the last ``error:`` and what belongs to it."""
-    found = list(re.finditer(r"^\s*error:(.*)$", readable(stderr), re.MULTILINE))
+    found = list(re.finditer(r"^[^\S\n]*error:(.*)$", readable(stderr), re.MULTILINE))
     if not found:
         return None
     if said := found[-1][1].strip():

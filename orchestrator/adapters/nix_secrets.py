@@ -7,16 +7,17 @@ their copies in the store. So Nix is given a function: paths come as text, and w
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.adapters import process
+from orchestrator.adapters.bounds import ANSWER
 from orchestrator.adapters.nix import Flake, OnLine, failed, nix_argv
 from orchestrator.adapters.tree.place import flake_folder, repository
 from orchestrator.errors import StepError
+from orchestrator.json_text import parse_json
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.model.secrets.use import SecretUse
 
@@ -83,11 +84,17 @@ async def evaluate(
         flake.configuration(attr),
     )
     done = await process.run(
-        argv, deadline=deadline, env=env, cwd=flake.folder, on_stderr=on_stderr, on_start=on_start
+        argv,
+        deadline=deadline,
+        env=env,
+        cwd=flake.folder,
+        on_stderr=on_stderr,
+        on_start=on_start,
+        bound=ANSWER,
     )
     if done.rc != 0:
         raise failed(done, argv, "what it says of its secrets does not evaluate", flake.folder)
-    return parse(json.loads(done.stdout), host, Origin.of(flake))
+    return parse(parse_json(done.stdout), host, Origin.of(flake))
 
 
 class Origin:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.adapters import process
 from orchestrator.adapters.nix import failed, nix_argv
+from orchestrator.json_text import parse_json
 
 _SECONDS = 300
 
@@ -39,7 +39,7 @@ async def path_infos(paths: Collection[str]) -> dict[str, PathInfo]:
     done = await process.run(argv, deadline=_SECONDS, stdin=given)
     if done.rc != 0:
         raise failed(done, argv, "the store does not say what it has")
-    return parse(json.loads(done.stdout))
+    return parse(parse_json(done.stdout))
 
 
 def parse(said: Any) -> dict[str, PathInfo]:

@@ -14,6 +14,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.adapters.bounds import OUTPUT, TAIL, Bound, Intake, Liner, TooMuchError
 from orchestrator.errors import StepError
 
 GRACE = 3.0
@@ -71,6 +72,7 @@ async def run(
     cwd: str | None = None,
     on_stderr: Callable[[bytes], None] | None = None,
     on_start: Callable[[int], None] | None = None,
+    bound: Bound = OUTPUT,
 ) -> CommandResult:
     """Run a command to its end.
 
@@ -80,19 +82,25 @@ async def run(
         stdin: What it reads; afterwards it sees the end of the file.
         env: Set on top of this process's environment; ``None`` takes a variable away.
         cwd: The folder to run in.
-        on_stderr: Called with each line of standard error as it comes, its newline removed.
+        on_stderr: Called with each line of standard error as it comes, its newline removed; of
+            the whole only the end is in the result then.
         on_start: Called with its process id, which is its group's as well.
+        bound: The most that it may print, on either stream; it is stopped where it prints more.
 
     Raises:
-        StepError: It could not be started, or the deadline passed. A non-zero exit is no error
-            here: the result tells.
+        StepError: It could not be started, printed too much, or the deadline passed. A non-zero
+            exit is no error here: the result tells.
     """
     async with started(argv, env, cwd) as process:
         if on_start:
             on_start(process.pid)
         try:
             async with asyncio.timeout(deadline):
-                stdout, stderr = await _talk(process, stdin, on_stderr)
+                stdout, stderr = await _talk(process, stdin, on_stderr, bound)
+        except TooMuchError as error:
+            raise StepError(
+                f"{argv[0]} printed {error} and was stopped", command=shlex.join(argv)
+            ) from None
         except TimeoutError:
             raise StepError(
                 f"{argv[0]} did not end within {deadline:.0f} s and was stopped",
@@ -270,17 +278,21 @@ async def _talk(
     process: asyncio.subprocess.Process,
     stdin: bytes,
     on_stderr: Callable[[bytes], None] | None,
+    bound: Bound,
 ) -> tuple[bytes, bytes]:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    stdout, stderr, _ = await asyncio.gather(
-        process.stdout.read(),
-        _read_lines(process.stderr, on_stderr),
-        _feed(process.stdin, stdin),
-    )
+    out = asyncio.ensure_future(_read(process.stdout, Intake(bound)))
+    err = asyncio.ensure_future(_read_lines(process.stderr, on_stderr, bound))
+    try:
+        await asyncio.gather(out, err, _feed(process.stdin, stdin))
+    finally:
+        # The one that has not met its bound would read on, up to its own.
+        out.cancel()
+        err.cancel()
     await process.wait()
-    return stdout, stderr
+    return out.result(), err.result()
 
 
 async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
@@ -290,16 +302,21 @@ async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
     pipe.close()
 
 
-async def _read_lines(pipe: asyncio.StreamReader, on_line: Callable[[bytes], None] | None) -> bytes:
+async def _read(pipe: asyncio.StreamReader, intake: Intake) -> bytes:
+    while piece := await pipe.read(1 << 16):
+        intake.take(piece)
+    return intake.taken
+
+
+async def _read_lines(
+    pipe: asyncio.StreamReader, on_line: Callable[[bytes], None] | None, bound: Bound
+) -> bytes:
     if on_line is None:
-        return await pipe.read()
+        return await _read(pipe, Intake(bound))
     # Not readline(): a line of more than 64 KiB would end the stream with an error.
-    whole, rest = bytearray(), b""
-    while chunk := await pipe.read(65536):
-        whole += chunk
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            on_line(line)
-    if rest:
-        on_line(rest)
-    return bytes(whole)
+    intake, liner = Intake(bound, TAIL), Liner(on_line)
+    while piece := await pipe.read(1 << 16):
+        intake.take(piece)
+        liner.take(piece)
+    liner.end()
+    return intake.taken

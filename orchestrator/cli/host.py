@@ -12,6 +12,7 @@ import click
 
 from orchestrator.cli.options import Target, fleet_option, host_argument, target_options
 from orchestrator.errors import RefusedError, UsageError
+from orchestrator.render.text import clean
 
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup
@@ -81,7 +82,7 @@ def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
     except UnreachableError as error:
         if fingerprint is not None:
             raise
-        click.echo(f"{error.message}\n{later}", err=True)
+        click.echo(f"{clean(error.message)}\n{later}", err=True)
         return
     tell_needs(setup, name)
 

@@ -21,6 +21,7 @@ from orchestrator.engine.place import Place
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
 from orchestrator.errors import RefusedError, StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Outcome, Problem
@@ -33,6 +34,17 @@ if TYPE_CHECKING:
 
 STDERR_LINES = 20
 """How many of a command's last lines a person is shown; the log has them all."""
+
+LOG_SIZE = 32 << 20
+"""Characters of a host's log in one run: what an activation or a build prints may never end."""
+
+LONGEST_LINE = 10_000
+"""Characters of one line of it."""
+
+_LINE_COST = 100
+"""Characters that a line takes beside its own: an empty one is an event all the same."""
+
+_FULL = f"… the log of this host ends here: it is longer than {LOG_SIZE >> 20} MiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ class HostWork:
         self.lacks: Lacking | None = None
         self.secrets: HostSecrets | None = None
         self.place = Place()
+        self._room = LOG_SIZE
         self.seconds = 0.0
 
     @contextlib.contextmanager
@@ -104,9 +117,13 @@ class HostWork:
                 yield
 
     def log(self, text: str) -> None:
-        """Put lines into the host's log."""
-        for line in text.splitlines():
-            self.session.emit(LogLine(self.host.name, line))
+        """Put lines into the host's log, as long as it is not so full that nobody reads it."""
+        for line in split_lines(text):
+            if self._room <= 0:
+                return
+            line = line[:LONGEST_LINE]
+            self._room -= len(line) + _LINE_COST
+            self.session.emit(LogLine(self.host.name, line if self._room > 0 else _FULL))
 
     def notice(self, text: str, *, warning: bool = False) -> None:
         """Tell a person a sentence about this host now."""
@@ -156,7 +173,7 @@ def problem_of(error: StepError, host_state: str | None = None) -> Problem:
         message=error.message,
         hint=error.hint,
         command=error.command,
-        stderr=tuple(error.stderr.splitlines()[-STDERR_LINES:]),
+        stderr=tuple(line[:LONGEST_LINE] for line in split_lines(error.stderr)[-STDERR_LINES:]),
         host_state=host_state,
         # What was touched before is told as failed: whoever refused then knew nothing of that.
         refused=isinstance(error, RefusedError) and host_state is None,

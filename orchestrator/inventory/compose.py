@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from orchestrator.inventory.mistake import Mistakes, Place, printable, quoted
 from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence, describe, resolve
+from orchestrator.lines import split_lines
 
 if TYPE_CHECKING:
     import yaml
@@ -60,7 +61,7 @@ def _loader() -> type[yaml.SafeLoader]:
 def _note_syntax(error: yaml.MarkedYAMLError, text: str, file: str, mistakes: Mistakes) -> None:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
-    lines = text.splitlines()
+    lines = split_lines(text)
     here = lines[line] if line < len(lines) else ""
     place = Place(file, line + 1, column + 1)
     if "\t" in here[: column + 1]:

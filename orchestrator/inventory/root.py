@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.inventory.folder import FOLDER, has_files
+from orchestrator.lines import split_lines
 
 VARIABLE = "ORCHESTRATOR_FLEET"
 
@@ -48,5 +49,5 @@ def _checked(root: Path, said_by: str) -> Path:
 def _beginning() -> str:
     from orchestrator.inventory.sections import EXAMPLE
 
-    lines = [f"{FOLDER}/hosts.yaml:", *(f"  {line}" for line in EXAMPLE.splitlines())]
+    lines = [f"{FOLDER}/hosts.yaml:", *(f"  {line}" for line in split_lines(EXAMPLE))]
     return "\n".join(f"  {line}" for line in lines)

@@ -12,6 +12,7 @@ from orchestrator.inventory.folder import FOLDER
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.mistake import Mistakes, Place, quoted
 from orchestrator.inventory.tree import Fields
+from orchestrator.lines import split_lines
 
 EXAMPLE = "hosts:\n  web1:\n    address: 10.0.0.5\n"
 
@@ -66,6 +67,6 @@ def _join_entries(section: str, joined: Fields, below: Fields, mistakes: Mistake
 
 def _note_no_hosts(joined: Fields, mistakes: Mistakes) -> None:
     place = joined.keys.get("hosts", Place(f"{FOLDER}/"))
-    shown = "".join(f"\n      {line}" for line in EXAMPLE.splitlines())
+    shown = "".join(f"\n      {line}" for line in split_lines(EXAMPLE))
     expected = f"at least one, such as these three lines in {FOLDER}/hosts.yaml:{shown}"
     mistakes.add(place, "no hosts", expected)

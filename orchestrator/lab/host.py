@@ -17,6 +17,7 @@ from orchestrator.lab.image import Image
 from orchestrator.lab.places import package_data
 from orchestrator.lab.record import PREFIX, HostRecord
 from orchestrator.lab.shell import run, start
+from orchestrator.lines import split_lines
 
 _DEPLOY_ID = 1000
 _START_DEADLINE = 2.0
@@ -56,7 +57,7 @@ class LabHost:
         for pid in init.pids():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
                 status = Path(f"/proc/{pid}/status").read_text()
-                ids = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+                ids = next(line for line in split_lines(status) if line.startswith("NSpid:"))
                 if ids.split()[-1] == "1":
                     return pid
         return None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.lab.errors import LabError
+from orchestrator.lines import split_lines
 
 _TAIL = 20
 
@@ -49,7 +50,7 @@ def run(
     except OSError as error:
         raise LabError(f"{command[0]} could not be started: {error.strerror}") from error
     if done.returncode != 0:
-        tail = "\n".join(done.stderr.strip().splitlines()[-_TAIL:])
+        tail = "\n".join(split_lines(done.stderr.strip())[-_TAIL:])
         raise LabError(
             f"{what or argv[0]} failed (exit {done.returncode})\n{tail}",
             hint=f"to repeat it: {shlex.join(map(str, argv))}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from orchestrator.lines import whole_number
 from orchestrator.model.goal import Goal
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
@@ -97,4 +98,4 @@ class Attempt:
     @property
     def exit_code(self) -> int | None:
         """The exit code of the activation; ``None`` where it was ended, or has not ended."""
-        return int(self.activation) if self.activation.isdecimal() else None
+        return whole_number(self.activation)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+from orchestrator.json_text import parse_json
 
 # Types whose `rev` names a content for ever: nix3-flake(1) "Types".
 _REVISIONED = ("github", "gitlab", "sourcehut", "git", "hg")
@@ -23,11 +24,11 @@ def floating(metadata: str, lock: str, overrides: Collection[tuple[str, str]]) -
     Raises:
         ValueError: The texts are not of that form.
     """
-    pinned = [node.get("locked") for _, node in _nodes(json.loads(lock))] if lock else []
+    pinned = [node.get("locked") for _, node in _nodes(parse_json(lock))] if lock else []
     watched = {url.removeprefix("path:") for _, url in overrides}
     return tuple(
         name
-        for name, node in _nodes(json.loads(metadata)["locks"])
+        for name, node in _nodes(parse_json(metadata)["locks"])
         if not _stays(node.get("locked", {}), pinned, watched)
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.lines import split_lines
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.text import clean
 
@@ -18,7 +19,7 @@ def draw_mistakes(what: str, found: Mapping[str, str | None], output: Output) ->
     """
     wrong = {name: error for name, error in found.items() if error is not None}
     for name, error in wrong.items():
-        first, *rest = error.splitlines() or [""]
+        first, *rest = split_lines(error) or [""]
         output.line(f"{output.paint('error:', Colour.BAD)} {clean(name)}: {clean(first)}")
         for line in rest[-20:]:
             output.line(output.paint("  | ", Colour.FAINT) + clean(line))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from orchestrator.errors import OrchestratorError, StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.outcome import Problem
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.text import clean
@@ -21,12 +22,12 @@ def draw_error(error: OrchestratorError, output: Output) -> None:
         error: Its message may hold several lines: an inventory's mistakes come all at once.
         output: Standard error.
     """
-    first, *rest = error.message.splitlines() or [""]
+    first, *rest = split_lines(error.message) or [""]
     output.line(output.paint("error:", Colour.BAD) + f" {clean(first)}")
     for line in rest:
         output.line(clean(line))
     if isinstance(error, StepError):
-        draw_rest(output, error.hint, error.command, error.stderr.splitlines())
+        draw_rest(output, error.hint, error.command, split_lines(error.stderr))
     else:
         draw_rest(output, error.hint, None, ())
 
@@ -54,7 +55,7 @@ def draw_problem(host: str, problem: Problem, log: str, output: Output) -> None:
 
 def draw_rest(output: Output, hint: str | None, command: str | None, stderr: Iterable[str]) -> None:
     """Write what follows an error's first line."""
-    for line in (hint or "").splitlines():
+    for line in split_lines(hint or ""):
         output.line(output.paint("hint:", Colour.WARN) + f" {clean(line)}")
     if command:
         output.line(f"repeat by hand: {clean(command)}")
@@ -65,4 +66,4 @@ def draw_rest(output: Output, hint: str | None, command: str | None, stderr: Ite
 def draw_step_error(host: str, error: StepError, output: Output) -> None:
     """Write why a host did not answer a question; there is no run and no log."""
     output.line(f"{output.paint('error:', Colour.BAD)} host '{host}': {clean(error.message)}")
-    draw_rest(output, error.hint, error.command, error.stderr.splitlines())
+    draw_rest(output, error.hint, error.command, split_lines(error.stderr))

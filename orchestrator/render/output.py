@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TextIO
 
+from orchestrator.render.text import harmless
+
 
 class Colour(Enum):
     """The colours that lines use: their SGR parameters (ECMA-48)."""
@@ -42,13 +44,13 @@ class Output:
         return cls(stream, colour=colour, columns=columns(stream))
 
     def line(self, text: str = "") -> None:
-        """Write a line.
+        """Write a line; what could control the terminal is left out, but for colours.
 
         Raises:
             OSError: Nobody reads any more, or the disk is full.
         """
         try:
-            _write(self.stream, text + "\n")
+            _write(self.stream, harmless(text) + "\n")
         except BrokenPipeError:
             silence(self.stream)
             raise

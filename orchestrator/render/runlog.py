@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO, assert_never
 
+from orchestrator.lines import split_lines
 from orchestrator.model.event import (
     Event,
     HostFinished,
@@ -132,7 +133,7 @@ def _log_lines(event: Event) -> Iterable[tuple[str, str]]:
         case Recalled(host=host, known=known, reason=reason):
             yield host, f"{'not evaluated' if known else 'to be evaluated'}: {reason}"
         case LogLine(host=host, text=text):
-            for line in text.splitlines() or [""]:
+            for line in split_lines(text) or [""]:
                 yield host, line
         case Notice(text=text, host=str(host), warning=warning):
             yield host, f"{'warning' if warning else 'notice'}: {text}"

@@ -8,12 +8,22 @@ import unicodedata
 # ECMA-48: a control sequence; a string, which ST or BEL ends; any other escape; the 8-bit forms.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|$)"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*+(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
 )
 
 # Control, format (such as the bidirectional overrides), surrogate, line and paragraph separators.
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+# Controls but for tab and newline, and what turns the direction of the text; not our own colours.
+_CONTROLS = re.compile(
+    "(?!\x1b\\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def harmless(text: str) -> str:
+    """Take out of whole lines what controls a terminal: the last net below ``clean``."""
+    return text if text.isascii() and text.isprintable() else _CONTROLS.sub("", text)
 
 
 def clean(text: str) -> str:

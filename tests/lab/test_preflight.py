@@ -222,6 +222,45 @@ def test_another_activation(fleet: Bench) -> None:
     deployed(fleet)
 
 
+SOMEBODY = "systemd-run --quiet --collect --uid=nobody --unit=somebody"
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        pytest.param(f"exec 9< {LOCK}; sleep 120", id="opens the lock's file"),
+        pytest.param(
+            f"mkdir -p '/var/tmp/x -> '{LOCK.rpartition('/')[0]}; cd /var/tmp;"
+            f"exec 9> '/var/tmp/x -> {LOCK}'; sleep 120",
+            id="has a file open that is named like a link to it",
+        ),
+        pytest.param(
+            'exec bash -c \'exec -a "$0" sleep 120 9< '
+            f"{LOCK}' \"$(printf 'evil\\vstore=0 0 1 1\\nvolatile_id=yes\\nuser=7\\n')\"",
+            id="has a command line of facts",
+        ),
+        pytest.param(
+            f"exec 9< {LOCK}; exec su - root -c true < /dev/tty0", id="has root's program open it"
+        ),
+    ],
+)
+def test_whoever_is_not_root_holds_nothing_up(fleet: Bench, does: str) -> None:
+    """Anybody on the host may open files and name processes: the deployment goes on."""
+    started = f"{SOMEBODY} bash -c {shlex.quote(does)}; sleep 0.5"
+    with on_host(fleet, f"touch {LOCK}; {started}", "systemctl stop somebody; rm -rf /var/tmp/x*"):
+        host = deployed(fleet)
+    assert not any("preflight" in text for text in host["warnings"]), host
+
+
+def test_a_lock_that_somebody_shares_is_not_refused_beforehand(fleet: Bench) -> None:
+    """A shared lock by who is not root is no activation: what to do of it is the guard's affair."""
+    shares = f"{SOMEBODY} flock --shared {LOCK} sleep 120; sleep 0.5"
+    with on_host(fleet, f"touch {LOCK}; {shares}", "systemctl stop somebody"):
+        plan = fleet.run("plan", HOST)
+    assert plan.rc == 0, plan
+    assert "would refuse" not in plan.out + plan.err
+
+
 def test_what_holds_up_a_reboot(fleet: Bench) -> None:
     """It refuses a deployment that would end in a reboot, and no other."""
     inhibit = "systemd-inhibit --what=shutdown --who=raid --why='it is rebuilt' sleep 120"

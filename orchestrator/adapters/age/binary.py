@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from orchestrator.adapters import process
 from orchestrator.adapters.age.errors import ClosedError
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.secrets.recipient import Recipient
 
 # Seconds: a plugin may wait for a person's touch.
@@ -62,5 +63,5 @@ async def _run(argv: Sequence[str], stdin: bytes) -> process.CommandResult:
 
 
 def _last_line(done: process.CommandResult) -> str:
-    said = [line for line in done.err.splitlines() if "report unexpected" not in line]
+    said = [line for line in split_lines(done.err) if "report unexpected" not in line]
     return said[-1].removeprefix("age: error: ") if said else process.how_it_ended(done.rc)

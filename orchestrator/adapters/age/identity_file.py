@@ -11,6 +11,7 @@ from orchestrator.adapters.age import armor, library, openssh, recipients, unloc
 from orchestrator.adapters.age.disguise import INTRO
 from orchestrator.adapters.age.errors import IdentityError
 from orchestrator.adapters.age.library import Key
+from orchestrator.lines import split_lines
 from orchestrator.model.secrets.recipient import Recipient
 
 _LARGEST = 1 << 20
@@ -126,7 +127,7 @@ def _ssh(path: str, data: bytes) -> Identity:
 
 def _age(path: str, data: bytes) -> Iterator[Opened | External]:
     external = False
-    for line in data.decode("ascii", "replace").splitlines():
+    for line in split_lines(data.decode("ascii", "replace")):
         text = line.strip()
         if text.startswith(("AGE-PLUGIN-", "AGE-SECRET-KEY-PQ-")):
             external = True

@@ -6,6 +6,7 @@ import hashlib
 import re
 
 from orchestrator.adapters.age import bech32, curves, ssh_key
+from orchestrator.lines import split_lines
 from orchestrator.model.secrets.recipient import Recipient, RecipientKind
 
 _LONGEST = 8192
@@ -33,7 +34,7 @@ def parse(text: str) -> Recipient:
 
 
 def _ssh(text: str) -> Recipient:
-    if len(text.strip().splitlines()) > 1:
+    if len(split_lines(text.strip())) > 1:
         raise ValueError("has several lines: age would take the first and pass over the others")
     algorithm, _, rest = text.partition(" ") if " " in text else text.partition("\t")
     coded, *comment = rest.split(maxsplit=1) or [""]

@@ -14,7 +14,8 @@ from orchestrator.adapters.copy.stream import OnProgress, Sent, take_in
 from orchestrator.adapters.executor import Executor, Stream
 from orchestrator.adapters.host import scripts
 from orchestrator.errors import StepError
-from orchestrator.model.store import OutPath
+from orchestrator.lines import split_lines
+from orchestrator.model.store import OutPath, StorePath
 
 BATCH = 500
 """Paths in one stream: a command line holds about 1,500."""
@@ -37,7 +38,7 @@ async def between_hosts(
             command=source.repeat(argv),
             stderr=closure.err,
         )
-    paths, undoes = await ask(target, out.path, closure.out.split())
+    paths, undoes = await ask(target, out.path, _store_paths(closure.out))
     _, does = await ask(source, out.path, ())
     codec = next((codec for codec in undoes if codec in does), None)
     if codec is None:
@@ -46,6 +47,14 @@ async def between_hosts(
     for begin in range(0, len(paths), BATCH):
         await _send(source, target, codec, paths[begin : begin + BATCH], sent, on_progress)
     return sent
+
+
+def _store_paths(text: str) -> list[str]:
+    """Read a builder's word: what is no path of the store could be an option at the target."""
+    try:
+        return [StorePath.parse(line).path for line in split_lines(text)]
+    except ValueError as error:
+        raise StepError(f"the builder named what is in no store: {error}") from None
 
 
 async def _send(

@@ -11,6 +11,7 @@ from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.copying import Load
 from orchestrator.model.store import OutPath
 
@@ -53,7 +54,7 @@ async def closure_of(out: OutPath) -> list[str]:
     Raises:
         StepError: It is not whole here.
     """
-    return (await _nix_store("--query", "--requisites", out.path)).split()
+    return split_lines(await _nix_store("--query", "--requisites", out.path))
 
 
 async def sized(paths: Sequence[str], codecs: tuple[Codec, ...]) -> Lacking:
@@ -65,7 +66,7 @@ async def sized(paths: Sequence[str], codecs: tuple[Codec, ...]) -> Lacking:
     sizes: list[int] = []
     for begin in range(0, len(paths), _BATCH):
         said = await _nix_store("--query", "--size", *paths[begin : begin + _BATCH])
-        sizes += [int(number) for number in said.split()]
+        sizes += [int(number) for number in split_lines(said)]
     wanted = tuple(Wanted(path, size) for path, size in zip(paths, sizes, strict=True))
     return Lacking(wanted, codecs)
 
@@ -89,7 +90,7 @@ async def ask(
             command=executor.repeat(("nix-store", "--check-validity", root)),
             stderr=done.err,
         )
-    return understood(done.out.splitlines(), closure)
+    return understood(split_lines(done.out), closure)
 
 
 def understood(

@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.adapters.bounds import ANSWER, Intake, TooMuchError
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Spool, Wanted
 from orchestrator.adapters.executor import Executor, Sink, Source
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.process import how_it_ended
 from orchestrator.errors import StepError, UnreachableError
+from orchestrator.lines import split_lines
 
 _SAID = 1 << 16
 """Bytes kept of what the host says."""
@@ -119,10 +121,16 @@ async def _listen(source: Source, sending: asyncio.Task[None]) -> str:
 
 
 async def _all(source: Source) -> str:
-    said = b""
-    while data := await source.read(1 << 16):
-        said = (said + data)[-_SAID:]
-    return said.decode(errors="replace").strip()
+    said = Intake(ANSWER, _SAID)
+    try:
+        while data := await source.read(1 << 16):
+            said.take(data)
+    except TooMuchError as error:
+        raise StepError(
+            f"the host sent {error} in answer to the copy, and was cut off",
+            hint="what came whole is kept there",
+        ) from None
+    return said.taken.decode(errors="replace").strip()
 
 
 def _judge(executor: Executor, rc: int | None, said: str) -> None:
@@ -141,5 +149,5 @@ def _judge(executor: Executor, rc: int | None, said: str) -> None:
 
 
 def _cause(said: str) -> str | None:
-    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    errors = [line for line in split_lines(said) if line.startswith("error:")]
     return errors[-1].removeprefix("error:").strip() if errors else None

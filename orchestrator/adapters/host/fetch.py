@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.adapters import nix_log
-from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.bounds import OUTPUT, Intake, Liner, TooMuchError
+from orchestrator.adapters.executor import Executor, Source
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.process import how_it_ended
 from orchestrator.errors import StepError
@@ -19,6 +21,8 @@ OnLine = Callable[[bytes], None]
 _CHECK_SECONDS = 60.0
 _LAST = 200
 """How many of Nix's messages are kept, for the report of a failure."""
+_LONGEST = 4000
+"""How many characters of each."""
 
 _UNTRUSTED = re.compile(r"ignoring substitute for '([^']+)' from .* not signed by")
 _SILENT = re.compile(r"unable to download '([^']+)': (.*)")
@@ -52,26 +56,34 @@ async def fetch(
         UnreachableError: The connection was lost.
         StepError: The cache does not answer, lacks a path, or has one that is not to be trusted.
     """
-    messages: list[str] = []
+    messages: deque[str] = deque(maxlen=_LAST)
 
     def on_every_line(line: bytes) -> None:
         on_line(line)
         if text := nix_log.text(line):
-            messages.append(text)
-            del messages[:-_LAST]
+            messages.append(text[:_LONGEST])
 
     argv = scripts.script(scripts.FETCH, out.path, *_options(cache))
     async with executor.open(argv) as stream:
-        rest = b""
-        while data := await stream.stdout.read(1 << 16):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                on_every_line(line)
-        if rest:
-            on_every_line(rest)
+        await _listen(stream.stdout, on_every_line)
         rc = await stream.wait()
     if rc != 0:
         raise _failed(executor, out, cache, rc, "\n".join(messages))
+
+
+async def _listen(source: Source, on_line: OnLine) -> None:
+    """Hear what Nix says there to its end."""
+    intake, liner = Intake(OUTPUT, 0), Liner(on_line)
+    try:
+        while data := await source.read(1 << 16):
+            intake.take(data)
+            liner.take(data)
+    except TooMuchError as error:
+        raise StepError(
+            f"the host sent {error} while it fetched, and was cut off",
+            hint="without the cache, this once: --copy connection",
+        ) from None
+    liner.end()
 
 
 def _options(cache: Cache) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.guard.parse import parse_attempt
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines, whole_number
 from orchestrator.model.generation import Generation, HostSystems
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
@@ -48,6 +49,9 @@ nix-store --check-validity "$1" 2>/dev/null || exit 3
 
 NOT_THERE, NO_SYSTEM = 3, 4
 
+_MOST = 10_000
+"""Generations: NixOS itself keeps fewer, as its boot loader lists each."""
+
 
 async def ask_systems(executor: Executor, state: HostState, deadline: float) -> HostSystems:
     """Ask which systems a host knows; ``state`` is its answer of the same moment.
@@ -56,13 +60,20 @@ async def ask_systems(executor: Executor, state: HostState, deadline: float) -> 
         StepError: It did not answer, or not in this form.
     """
     done = await executor.run(script(GENERATIONS), deadline=deadline)
-    if done.rc != 0 or "end=" not in done.out.splitlines():
+    if done.rc != 0 or "end=" not in split_lines(done.out):
         raise StepError(
             f"the host did not say which generations it has (exit {done.rc})",
             command=executor.repeat(("ls", "-l", "/nix/var/nix/profiles")),
             stderr=done.err,
         )
-    return parse_systems(done.out, state)
+    found = parse_systems(done.out, state)
+    if len(found.generations) > _MOST:
+        raise StepError(
+            f"the host has {len(found.generations)} generations; more than {_MOST} are not read",
+            hint="remove old ones: nix-collect-garbage --delete-older-than 30d",
+            command=executor.repeat(("ls", "/nix/var/nix/profiles")),
+        )
+    return found
 
 
 async def is_there(executor: Executor, system: OutPath, deadline: float) -> bool:
@@ -86,7 +97,7 @@ def parse_systems(text: str, state: HostState) -> HostSystems:
     generations: list[Generation] = []
     gone: set[OutPath] = set()
     recorded: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in split_lines(text):
         key, _, value = line.partition("=")
         if key == "generation":
             generations += _generation(value)
@@ -105,9 +116,9 @@ def parse_systems(text: str, state: HostState) -> HostSystems:
 
 def _generation(value: str) -> list[Generation]:
     number, made, system, version = [*value.split(" ", 3), "", "", ""][:4]
-    if not (number.isascii() and number.isdecimal()):
+    if (count := whole_number(number)) is None:
         return []
-    return [Generation(int(number), _time(made), _path(system), version or None)]
+    return [Generation(count, _time(made), _path(system), version or None)]
 
 
 def _path(text: str) -> OutPath | None:

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
+from orchestrator.lines import split_lines, whole_number
 from orchestrator.model.lock import UNREADABLE, Hold, Lock
-
-_DIGITS = 18
-"""More are nobody's: no number here has more, and Python refuses some thousands of them."""
 
 
 def parse_lock(values: Mapping[str, str]) -> Lock | None:
@@ -19,14 +17,14 @@ def parse_lock(values: Mapping[str, str]) -> Lock | None:
     Args:
         values: The answer's lines; of those with one key, the first.
     """
-    expires, now = (_number(values.get(key, "")) for key in ("lock.expires", "uptime"))
+    expires, now = (whole_number(values.get(key, "")) for key in ("lock.expires", "uptime"))
     token = values.get("lock.token")
     if not token or expires is None or now is None or expires - now > LONGEST_SECONDS:
         return None
     return Lock(
         token=token,
         who=values.get("lock.who") or "somebody",
-        run=_number(values.get("lock.run", "")),
+        run=whole_number(values.get("lock.run", "")),
         reason=values.get("lock.reason") or "no reason given",
         since=_time(values.get("lock.since", "")),
         expires_in=expires - now,
@@ -52,14 +50,10 @@ def parse_hold(values: Mapping[str, str]) -> Hold | None:
 def values_of(text: str) -> dict[str, str]:
     """Read `key=value` lines; of those with one key, the first."""
     values: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in split_lines(text):
         key, _, value = line.partition("=")
         values.setdefault(key, value)
     return values
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def _time(seconds: str) -> datetime | None:

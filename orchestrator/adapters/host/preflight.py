@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,11 +10,16 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
+from orchestrator.json_text import parse_json
+from orchestrator.lines import split_lines, whole_number
 from orchestrator.model.preflight import BootFiles, BootRoom, Facts, Inhibitor, Room, boot_name
 from orchestrator.model.store import OutPath
 
 _SECONDS = 300.0
 """A host with a slow disk looks thousands of paths up."""
+
+_MANY = 20
+"""Of one kind so many are told of by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ async def ask_facts(
     argv = script(PREFLIGHT, target.path, "boots" if boots else "")
     stdin = "".join(f"{path}\n" for path in closure).encode()
     done = await executor.run(argv, deadline=_SECONDS, stdin=stdin)
-    lines = done.out.splitlines()
+    lines = split_lines(done.out)
     if "end=" not in lines:
         raise StepError(
             f"the host did not say whether it has what a deployment takes (exit {done.rc})",
@@ -77,24 +81,18 @@ def parse_facts(lines: Iterable[str]) -> tuple[Facts, bool]:
     first = {key: values[0] for key, values in said.items()}
     facts = Facts(
         volatile_id=first.get("volatile_id") == "yes",
-        user=_number(first.get("user")),
+        user=whole_number(first.get("user", "")),
         nix_error=_nix_error(first.get("nix")),
         read_only=_list(said.get("read_only")),
         store=_room(first.get("store")),
         boot=_boot(first, said),
         running=_files(said.get("running.file")),
         target=_files(said.get("target.file")),
-        clock=_number(first.get("clock")),
+        clock=whole_number(first.get("clock", "")),
         activations=_list(said.get("activation")),
         inhibitors=_inhibitors(first.get("inhibitors")),
     )
     return facts, first.get("has_target") == "yes"
-
-
-def _number(text: str | None) -> int | None:
-    with contextlib.suppress(TypeError, ValueError):
-        return int(text or "")
-    return None
 
 
 def _nix_error(text: str | None) -> str | None:
@@ -103,14 +101,18 @@ def _nix_error(text: str | None) -> str | None:
 
 def _list(values: list[str] | None) -> tuple[str, ...] | None:
     """Values in their order, without repeats; that there are none is said by an empty one."""
-    return None if values is None else tuple(dict.fromkeys(value for value in values if value))
+    if values is None:
+        return None
+    found = tuple(dict.fromkeys(value for value in values if value))
+    more = (f"and {len(found) - _MANY} more",) if len(found) > _MANY else ()
+    return (*found[:_MANY], *more)
 
 
 def _room(text: str | None) -> Room | None:
     """Read blocks, a block's size, inodes and free inodes; a file system may have no inodes."""
-    with contextlib.suppress(ValueError):
-        blocks, size, inodes, free = (int(word) for word in (text or "").split())
-        return Room(blocks * size, free if inodes else None)
+    match [whole_number(word) for word in (text or "").split(" ")]:
+        case [int(blocks), int(size), int(inodes), int(free)]:
+            return Room(blocks * size, free if inodes else None)
     return None
 
 
@@ -119,7 +121,7 @@ def _boot(first: Mapping[str, str], said: Mapping[str, list[str]]) -> BootRoom |
     if not folder or room is None:
         return None
     names = (name.removesuffix(".efi") for name in said.get("boot.file", ()))
-    generations = _number(first.get("boot.generations")) or 0
+    generations = whole_number(first.get("boot.generations", "")) or 0
     read_only = first.get("boot.read_only", "")
     return BootRoom(folder, room, frozenset(names), generations, read_only)
 
@@ -128,7 +130,7 @@ def _files(values: list[str] | None) -> BootFiles | None:
     sizes: dict[str, int] = {}
     for value in values or ():
         size, _, path = value.partition(" ")
-        if (bytes_ := _number(size)) is not None:
+        if (bytes_ := whole_number(size)) is not None:
             sizes[boot_name(path)] = bytes_
     return BootFiles(sizes) if sizes else None
 
@@ -137,8 +139,8 @@ def _inhibitors(text: str | None) -> tuple[Inhibitor, ...] | None:
     """Read busctl's JSON of ``ListInhibitors``: what, who, why, mode, user, process of each."""
     with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
         return tuple(
-            Inhibitor(what, who, why)
-            for what, who, why, mode, *_ in json.loads(text or "")["data"][0]
-            if mode == "block" and "shutdown" in what.split(":")
+            Inhibitor(str(what), str(who), str(why))
+            for what, who, why, mode, *_ in parse_json(text or "")["data"][0]
+            if mode == "block" and "shutdown" in str(what).split(":")
         )
     return None

@@ -82,17 +82,29 @@ files target "$1"
 """
 
 _ACTIVATION = r"""
-# Who has a lock's file open has locked it, or is about to; one of them is enough. ($1 the file)
-user() {
+# A process of root that has a lock's file open has locked it, or is about to; one is enough. What
+# another user has open, or gave to a program that is root's by its file, holds nobody up: anybody
+# may read the file. A link's target is compared whole, and then the file: a container has one of
+# that name too. ($1 the file)
+holder() {
   [ -e "$1" ] || return 0
-  process=$(ls -n /proc/[0-9]*/fd |
-    sed -n "\\|^/proc/|{s|^/proc/\([0-9]*\)/fd:\$|\1|;h;};\\|-> $1\$|{g;p;q;}")
-  [ -n "$process" ] || return 0
-  printf 'activation=%s(process %s) has locked %s\n' \
-    "$(tr '\0\n' '  ' < "/proc/$process/cmdline")" "$process" "$1"
+  find /proc/[0-9]*/fd -lname "$1" -printf '%H\n' | uniq | while IFS= read -r open; do
+    process=${open%/fd}
+    roots "$process/status" && [ "$(find "$open" -lname "$1" | head -n 1)" -ef "$1" ] || continue
+    printf 'activation=process %s (%s) has locked %s\n' "${process##*/}" \
+      "$(tr '\0' ' ' < "$process/cmdline" | LC_ALL=C tr -cd ' -~' | head -c 200)" "$1"
+    return
+  done
 } 2>/dev/null
-user /run/nixos/switch-to-configuration.lock
-user /run/switch-to-configuration.lock
+# Whether a process is root's alone: its user by each of its four names is 0. ($1 its status)
+roots() {
+  while read -r key real effective saved files; do
+    [ "$key" != Uid: ] || break
+  done < "$1"
+  [ "$real $effective $saved $files" = '0 0 0 0' ]
+}
+holder /run/nixos/switch-to-configuration.lock
+holder /run/switch-to-configuration.lock
 units() {
   units=$(systemctl list-units --plain --no-legend --no-pager \
     --state=active,activating,reloading,deactivating \
@@ -109,7 +121,8 @@ if [ "$2" != boots ]; then
   :
 elif systemctl is-active --quiet systemd-logind; then
   printf 'inhibitors=%s\n' "$(busctl --json=short call org.freedesktop.login1 \
-    /org/freedesktop/login1 org.freedesktop.login1.Manager ListInhibitors 2>/dev/null)"
+    /org/freedesktop/login1 org.freedesktop.login1.Manager ListInhibitors 2>/dev/null |
+    head -c 1000000)"
 else
   echo 'inhibitors={"data":[[]]}'
 fi

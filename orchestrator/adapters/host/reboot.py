@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import RefusedError, StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.store import OutPath
 
 # Print `booted.PART=…` and `target.PART=…` of each part of a system that counts from a boot on: a
@@ -72,13 +73,13 @@ async def ask_parts(
         StepError: The host did not say.
     """
     done = await executor.run(script(BOOT_PARTS, target.path, *parts), deadline=deadline)
-    if done.rc != 0 or "end=" not in done.out.splitlines():
+    if done.rc != 0 or "end=" not in split_lines(done.out):
         raise StepError(
             f"the host did not say which kernel it booted (exit {done.rc})",
             command=executor.repeat(("ls", "-l", "/run/booted-system", target.path)),
             stderr=done.err,
         )
-    return parse_parts(done.out.splitlines(), parts)
+    return parse_parts(split_lines(done.out), parts)
 
 
 def parse_parts(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.guard.parse import parse_attempt, parse_record
 from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock
 from orchestrator.errors import RefusedError, StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.host import Host
 from orchestrator.model.state import BootSource, HostState
 from orchestrator.model.store import OutPath
+
+_MOST_UNITS = 1000
+_MOST_NAMES = 100_000
+"""Bytes of names: a command on Linux takes no argument of more than 128 KiB."""
 
 
 async def ask_state(executor: Executor, host: Host) -> HostState:
@@ -47,12 +52,13 @@ def parse_state(text: str) -> HostState:
     """
     values: dict[str, str] = {}
     failed = []
-    for line in text.splitlines():
+    for line in split_lines(text):
         key, _, value = line.partition("=")
         if key == "failed":
             failed.append(value)
         else:
             values.setdefault(key, value)
+    _refuse_many(failed)
     if not {"machine_id", "boot_id"} <= values.keys():
         raise StepError("the host's answer is not understood: its login shell may print text")
     profile = _path(values, "profile")
@@ -72,6 +78,17 @@ def parse_state(text: str) -> HostState:
         lock=parse_lock(values),
         hold=parse_hold(values),
     )
+
+
+def _refuse_many(failed: Sequence[str]) -> None:
+    """Refuse more failed units than can be written down with an attempt, in one argument."""
+    if len(failed) > _MOST_UNITS or sum(map(len, failed)) + len(failed) > _MOST_NAMES:
+        raise StepError(
+            f"the host has more than {min(len(failed) - 1, _MOST_UNITS)} failed units: more than "
+            "can be told apart from those that fail next",
+            hint="see which they are, mend them, then have systemd forget them: "
+            "systemctl reset-failed",
+        )
 
 
 def _path(values: Mapping[str, str], key: str) -> OutPath | None:

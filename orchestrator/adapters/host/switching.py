@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.lock_lines import values_of
 from orchestrator.adapters.host.reboot import BOOT_PARTS, parse_parts
 from orchestrator.adapters.host.scripts import script
 from orchestrator.errors import StepError
+from orchestrator.json_text import parse_json
+from orchestrator.lines import split_lines
 from orchestrator.model.store import OutPath
 
 # Print what `system.switch.inhibitors` was for the running system and for another, as one line of
@@ -57,14 +59,14 @@ async def ask_standing(
         StepError: The host did not say.
     """
     done = await executor.run(script(SWITCHING, target.path, *parts), deadline=deadline)
-    lines = done.out.splitlines()
+    lines = split_lines(done.out)
     if done.rc != 0 or "end=" not in lines:
         raise StepError(
             f"the host did not say whether it may switch live (exit {done.rc})",
             command=executor.repeat(("cat", f"{target}/switch-inhibitors")),
             stderr=done.err,
         )
-    said = dict(line.split("=", 1) for line in lines if "=" in line)
+    said = values_of(done.out)
     booted, wanted = parse_parts(lines, parts)
     running = _components(said.get("running", ""))
     return Standing(running, _components(said.get("target", "")), booted, wanted)
@@ -73,5 +75,5 @@ async def ask_standing(
 def _components(text: str) -> dict[str, str]:
     """Read the file's JSON; what is no such object names nothing, as for NixOS."""
     with contextlib.suppress(ValueError, AttributeError):
-        return {str(name): str(version) for name, version in json.loads(text).items()}
+        return {str(name): str(version) for name, version in parse_json(text).items()}
     return {}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from orchestrator.adapters.secrets import namespace
 from orchestrator.errors import UsageError
+from orchestrator.lines import split_lines
 
 _PREFIX = "orchestrator-plaintext-"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (that it is in memory is checked)
@@ -99,7 +100,7 @@ def _file_system(folder: Path) -> str:
     """Say of which kind the file system of a folder is: proc_pid_mountinfo(5)."""
     device = folder.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
+    for line in split_lines(Path("/proc/self/mountinfo").read_text(errors="replace")):
         mount, _, kind = line.partition(" - ")
         if mount.split()[2] == number:
             return kind.split()[0]
@@ -127,6 +128,6 @@ def _open_to_others(folder: Path, why: str) -> str:
 def _swap() -> tuple[str, ...]:
     """Say where memory may be written to a disk: proc_swaps(5)."""
     with contextlib.suppress(OSError):
-        if len(Path("/proc/swaps").read_text().splitlines()) > 1:
+        if len(split_lines(Path("/proc/swaps").read_text())) > 1:
             return ("swap is on: while you edit, the plaintext may be written to it",)
     return ()

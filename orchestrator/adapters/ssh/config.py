@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.ssh.lean import WildcardPatternList
+from orchestrator.lines import split_lines
 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
 _DEPTH = 16
@@ -65,7 +66,7 @@ def _blocks(file: Path, depth: int) -> Iterator[_Block]:
         raise _UntellableError
     block = _Block(WildcardPatternList("*"))
     yield block
-    for line in file.read_text().splitlines():
+    for line in split_lines(file.read_text()):
         found = _LINE.fullmatch(line)
         if found is None:
             continue  # Empty, or a comment.

@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from orchestrator.adapters.bounds import TooMuchError
 from orchestrator.adapters.executor import SshNg, Stream, pump
 from orchestrator.adapters.process import CommandResult
+from orchestrator.adapters.ssh.answer import said_by
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.settings import SshSettings
@@ -54,34 +56,24 @@ class SshExecutor:
     async def _run(self, argv: Sequence[str], *, deadline: float, stdin: bytes) -> CommandResult:
         try:
             async with asyncio.timeout(deadline):
-                done = await self._talk(shlex.join(argv), stdin)
+                done = await said_by(self._connection, shlex.join(argv), stdin)
         except TimeoutError:
             raise StepError(
                 f"{argv[0]} did not end on the host within {deadline:.0f} s",
                 command=self.repeat(argv),
+            ) from None
+        except TooMuchError as error:
+            raise StepError(
+                f"the host sent {error} in answer to {argv[0]}, and was cut off",
+                hint="see how it begins: a ForceCommand in sshd_config, or what its login shell "
+                "reads at the start, may print without end",
+                command=f"{self.repeat(('true',))} | head -c 1000",
             ) from None
         except (OSError, asyncssh.Error) as error:
             raise self._lost(error) from error
         if done is None:
             raise self._lost(None)
         return done
-
-    async def _talk(self, command: str, stdin: bytes) -> CommandResult | None:
-        """Run one command to its end; ``None`` where the host never told how it ended."""
-        process = await self._connection.create_process(command, encoding=None)
-        try:
-            # A command may end before it reads: that is its own affair, and no lost connection.
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(stdin)
-                process.stdin.write_eof()
-            stdout, stderr = await process.communicate()
-        finally:
-            # Not `async with`: it would wait for the host to agree, and OpenSSH's sshd agrees to
-            # close a session only when the command has ended, whatever our deadline.
-            process.close()
-        if process.returncode is None:
-            return None
-        return CommandResult(process.returncode, _bytes(stdout), _bytes(stderr))
 
     def _lost(self, error: Exception | None) -> UnreachableError:
         cause = f": {error}" if str(error or "") else ""
@@ -168,12 +160,6 @@ class SshExecutor:
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` there by hand."""
         return shlex.join((*ssh_argv(self._target, self._settings), shlex.join(argv)))
-
-
-def _bytes(text: bytes | str | None) -> bytes:
-    """What a channel opened with ``encoding=None`` gives is bytes; its type says more."""
-    assert not isinstance(text, str)
-    return text or b""
 
 
 @contextlib.asynccontextmanager

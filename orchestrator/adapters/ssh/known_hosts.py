@@ -16,6 +16,7 @@ from typing import Any
 
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.settings import look_again, moment
+from orchestrator.lines import split_lines
 
 _MARKERS = ("cert-authority", "revoked")
 
@@ -113,6 +114,6 @@ def _lines(files: Iterable[str]) -> Iterator[str]:
     for file in files:
         # asyncssh takes ASCII only; a comment may be anything.
         text = Path(file).read_text(encoding="ascii", errors="backslashreplace")
-        for line in text.splitlines():
+        for line in split_lines(text):
             if (entry := line.strip()) and not entry.startswith("#"):
                 yield entry

@@ -84,6 +84,9 @@ def connect_arguments(options: Options, settings: SshSettings) -> dict[str, obje
     arguments: dict[str, object] = {
         "known_hosts": read_known_hosts(settings.known_hosts_files(options.known_hosts)),
         "agent_identities": options.agent_identities,
+        # Whatever ssh_config says: asyncssh unpacks a packet whole, and a packet of zeroes is a
+        # thousand times as large then. What is copied is packed before.
+        "compression_algs": ["none"],
         **_preferred(options),
     }
     if options.client_keys:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.json_text import parse_json
 from orchestrator.model.copying import CopyMethod, Sample
 
 KEPT = 8
@@ -55,7 +56,7 @@ class Links:
 
     def _read(self) -> dict[str, tuple[Sample, ...]]:
         try:
-            found = json.loads(self._file.read_text())
+            found = parse_json(self._file.read_text())
             if found["version"] != _VERSION:
                 return {}
             return {

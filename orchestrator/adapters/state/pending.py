@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.adapters.state.pending_file import NewerError, from_json, to_json
 from orchestrator.errors import StepError
+from orchestrator.json_text import parse_json
 from orchestrator.model.pending import Pending
 
 FOLDER = "pending"
@@ -125,7 +126,7 @@ class PendingSystems:
 
     def _read(self, file: Path) -> Pending | None:
         try:
-            return from_json(json.loads(file.read_text()), file.stem)
+            return from_json(parse_json(file.read_text()), file.stem)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.json_text import parse_json
 from orchestrator.model.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
 
 FORMAT = 1
@@ -116,7 +117,7 @@ class RunFiles:
             ValueError: It is damaged, or of a newer format.
         """
         try:
-            found = json.loads((self.folder / name).read_text(encoding="utf-8"))
+            found = parse_json((self.folder / name).read_text(encoding="utf-8"))
         except OSError:
             return {}
         if not isinstance(found, dict):

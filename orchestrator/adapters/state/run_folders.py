@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.errors import OrchestratorError
+from orchestrator.json_text import parse_json
 from orchestrator.model.run import Before, PastResult, PastRun
 from orchestrator.model.store import OutPath
 
@@ -93,13 +93,13 @@ class RunFolders:
         """The run's first event."""
         file = self._folder / str(number) / "events.jsonl"
         with contextlib.suppress(OSError, ValueError), file.open(encoding="utf-8") as lines:
-            return _fields(json.loads(lines.readline()))
+            return _fields(parse_json(lines.readline()))
         return {}
 
     def _report(self, number: int) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
             text = (self._folder / str(number) / "report.json").read_text(encoding="utf-8")
-            return _fields(json.loads(text))
+            return _fields(parse_json(text))
         return {}
 
     def _made(self, number: int) -> str:

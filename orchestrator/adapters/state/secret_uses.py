@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from orchestrator.json_text import parse_json
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.model.secrets.use import SecretUse
 from orchestrator.model.store import OutPath
@@ -26,7 +27,7 @@ def recall(folder: Path, host: str, out: OutPath) -> HostSecrets | None:
         out: The system that its configuration makes.
     """
     try:
-        kept = json.loads((folder / f"{host}.json").read_bytes())
+        kept = parse_json((folder / f"{host}.json").read_bytes())
         if (kept["version"], kept["system"]) != (_VERSION, out.path):
             return None
         said = kept["secrets"]

@@ -11,6 +11,9 @@ from testinfra.backend import base  # type: ignore[import-untyped]
 
 from orchestrator.adapters.testinfra import wire
 
+_KEPT = 4000
+"""Bytes of a command's output that are kept for the record: the last ones tell the cause."""
+
 
 class ConnectionLost(Exception):  # noqa: N818 -- a check prints it; it reads as a sentence
     """The host could not be asked."""
@@ -18,7 +21,7 @@ class ConnectionLost(Exception):  # noqa: N818 -- a check prints it; it reads as
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A command that a check ran on the host, and the answer."""
+    """A command that a check ran on the host, and the end of the answer."""
 
     command: str
     rc: int
@@ -56,7 +59,8 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
         if "error" in answer:
             raise ConnectionLost(str(answer["error"]))
         result = wire.to_result(answer)
-        self.asked.append(Asked(text, result.rc, result.stdout, result.stderr))
+        out, err = result.stdout[-_KEPT:], result.stderr[-_KEPT:]
+        self.asked.append(Asked(text, result.rc, out, err))
         return self.result(result.rc, text.encode(), result.stdout, result.stderr)
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:

@@ -12,9 +12,13 @@ from testinfra.host import Host  # type: ignore[import-untyped]
 
 from orchestrator.adapters.testinfra.backend import Asked, DeploymentBackend
 from orchestrator.adapters.testinfra.spec import VARIABLE, Spec
+from orchestrator.lines import split_lines
 
 _LONGEST = 4000
-"""Characters of a command's output that are recorded: the last ones tell the cause."""
+"""Characters of why a check failed, in one line."""
+
+_ACCOUNT = 40_000
+"""Characters of pytest's account of a failure: it may hold all that a host printed."""
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +75,7 @@ class Recorder:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Record a suite that cannot be read."""
         if report.failed:
-            message, output = _cause(report), report.longreprtext
+            message, output = _cause(report), report.longreprtext[-_ACCOUNT:]
             self._write("unreadable", check=report.nodeid, message=message, output=output)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -110,7 +114,7 @@ class Recorder:
 def _cause(report: pytest.TestReport | pytest.CollectReport) -> str:
     """Say in one line why a check failed or was skipped."""
     if isinstance(report.longrepr, tuple):
-        return report.longrepr[2].removeprefix("Skipped: ")
+        return report.longrepr[2].removeprefix("Skipped: ")[:_LONGEST]
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else _last_error(report.longreprtext)
     first, *rest = str(text).strip().removeprefix("AssertionError: ").split("\n")
@@ -118,24 +122,25 @@ def _cause(report: pytest.TestReport | pytest.CollectReport) -> str:
     where = next(
         (line.strip(" +") for line in rest[:1] if line.strip(" +").startswith("where")), ""
     )
-    return f"{first}, {where}" if where and first.startswith("assert ") else first
+    told = f"{first}, {where}" if where and first.startswith("assert ") else first
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
 
 
 def _last_error(text: str) -> str:
     """Find the exception in a report that pytest has formatted already: its last line of error."""
-    errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
-    return errors[-1] if errors else next(iter(reversed(text.strip().splitlines())), "")
+    errors = [line[1:].strip() for line in split_lines(text) if line.startswith("E ")]
+    return errors[-1] if errors else next(iter(reversed(split_lines(text.strip()))), "")
 
 
 def _output(report: pytest.TestReport) -> str:
     captured = [f"{title}:\n{text.rstrip()}" for title, text in report.sections]
-    return "\n".join([report.longreprtext, *captured])
+    return "\n".join([report.longreprtext, *captured])[-_ACCOUNT:]
 
 
 def _spoken(asked: Asked) -> dict[str, object]:
     return {
         "command": asked.command,
         "rc": asked.rc,
-        "stdout": asked.stdout.decode(errors="replace")[-_LONGEST:],
-        "stderr": asked.stderr.decode(errors="replace")[-_LONGEST:],
+        "stdout": asked.stdout.decode(errors="replace"),
+        "stderr": asked.stderr.decode(errors="replace"),
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.adapters.testinfra.result import Check, CheckFailure
+from orchestrator.json_text import parse_json
+from orchestrator.lines import split_lines
 
 _COMMANDS = 3
 """How many of a failed check's commands are told: the last one is nearly always the cause."""
@@ -49,7 +50,7 @@ def read(text: str) -> Attempt:
 def _records(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
     for line in lines:
         try:
-            yield json.loads(line)
+            yield parse_json(line)
         except ValueError:
             continue
 
@@ -69,8 +70,8 @@ def _check(record: dict[str, Any]) -> Check:
 
 def _said(command: dict[str, Any]) -> Iterable[str]:
     yield f"$ {command['command']}  (exit {command['rc']})"
-    yield from command["stdout"].splitlines()
-    yield from command["stderr"].splitlines()
+    yield from split_lines(command["stdout"])
+    yield from split_lines(command["stderr"])
 
 
 def _unreadable(record: dict[str, Any]) -> CheckFailure:

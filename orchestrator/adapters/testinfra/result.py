@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 
 # A report shows the last twenty lines: the first failure in full, and what else failed.
 _ACCOUNT = 12
@@ -122,5 +123,5 @@ class Verification:
 
 def _account(failure: CheckFailure) -> list[str]:
     # A traceback's end tells the cause.
-    told = failure.output.rstrip().splitlines()[-_ACCOUNT:]
+    told = split_lines(failure.output.rstrip())[-_ACCOUNT:]
     return [f"FAILED {failure}", *(f"  {line}" for line in told)]

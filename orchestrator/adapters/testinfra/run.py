@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.adapters import process
+from orchestrator.adapters.bounds import OUTPUT
 from orchestrator.adapters.process import CommandResult, how_it_ended
 from orchestrator.adapters.testinfra import junit as junit_xml
 from orchestrator.adapters.testinfra import records
@@ -19,6 +20,8 @@ from orchestrator.adapters.testinfra.command import command
 from orchestrator.adapters.testinfra.result import Check, CheckFailure, Verification
 from orchestrator.adapters.testinfra.server import RunCommand, serve
 from orchestrator.adapters.testinfra.spec import Spec, facts
+from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.host import Host
 
 _WHOLE = "verification"
@@ -129,7 +132,11 @@ async def _attempt(state: _Verifying, spec: Spec, private: Path) -> None:
         # The folder goes away with us, and the deadline's message needs what was recorded.
         state.take(partial=True)
         raise
-    for line in (ended.out + "\n" + ended.err).splitlines():
+    except StepError as error:  # such as a suite that prints without end
+        state.take(partial=True)
+        state.failed(CheckFailure(_WHOLE, error.message))
+        return
+    for line in split_lines(ended.out + "\n" + ended.err):
         state.log(f"verify: {line}")
     state.take(ended=ended)
 
@@ -154,8 +161,7 @@ class _Verifying:
 
     def take(self, *, ended: CommandResult | None = None, partial: bool = False) -> None:
         """Take in what pytest recorded in this try."""
-        text = self.results.read_text(errors="replace") if self.results.exists() else ""
-        attempt = records.read(text)
+        attempt = records.read(_beginning(self.results))
         for check in attempt.checks:
             before = self.checks.get(check.name)
             self.checks[check.name] = replace(check, tries=before.tries + 1 if before else 1)
@@ -191,6 +197,15 @@ class _Verifying:
             flapped=tuple(check.name for check in passed if check.tries > 1),
             seconds=seconds,
         )
+
+
+def _beginning(file: Path) -> str:
+    """Read what a suite recorded, no more of it than a sound one records."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(OUTPUT.size).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _failure(check: Check) -> CheckFailure:

@@ -11,6 +11,9 @@ from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.testinfra import wire
 from orchestrator.errors import OrchestratorError
 
+_LONGEST = 1 << 20
+"""Bytes of one request: Linux takes no longer command."""
+
 RunCommand = Callable[[str], Awaitable[CommandResult]]
 """Runs a shell command on the host as root."""
 
@@ -62,6 +65,8 @@ async def _answer(
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             (length,) = wire.HEADER.unpack(await reader.readexactly(wire.HEADER.size))
+            if length > _LONGEST:
+                return
             request = wire.unpack(await reader.readexactly(length))
             try:
                 answer = wire.from_result(await run(str(request["command"])))

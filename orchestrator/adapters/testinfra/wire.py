@@ -12,6 +12,7 @@ import json
 import struct
 
 from orchestrator.adapters.process import CommandResult
+from orchestrator.json_text import parse_json
 
 HEADER = struct.Struct(">I")
 
@@ -28,7 +29,7 @@ def unpack(body: bytes) -> dict[str, object]:
     Raises:
         ValueError: It is no JSON object.
     """
-    message = json.loads(body)
+    message = parse_json(body)
     if not isinstance(message, dict):
         raise ValueError("a frame holds a JSON object")
     return message

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.adapters import process
+from orchestrator.adapters.bounds import FILES
 from orchestrator.errors import StepError
 from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
@@ -106,7 +107,7 @@ async def _blobs(tree: Tree, ids: list[str]) -> Mapping[str, bytes]:
     argv = ("git", "--no-optional-locks", "-C", tree.root, "cat-file", "--batch")
     elsewhere = dict.fromkeys(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"))
     question = "".join(f"{blob}\n" for blob in ids).encode()
-    done = await process.run(argv, deadline=_SECONDS, stdin=question, env=elsewhere)
+    done = await process.run(argv, deadline=_SECONDS, stdin=question, env=elsewhere, bound=FILES)
     found, at = {}, 0
     for blob in ids:
         end = done.stdout.find(b"\n", at)

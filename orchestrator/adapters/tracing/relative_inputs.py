@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.json_text import parse_json
 from orchestrator.model.fingerprint import Access
 from orchestrator.model.tree import Tree
 
@@ -18,7 +18,7 @@ def accesses(metadata: str, tree: Tree) -> frozenset[Access]:
         metadata: What ``nix flake metadata --json`` says.
         tree: The tree.
     """
-    nodes: Mapping[str, Any] = json.loads(metadata)["locks"]["nodes"]
+    nodes: Mapping[str, Any] = parse_json(metadata)["locks"]["nodes"]
     folders = set(_folders(nodes, tree.flake))
     return frozenset(
         ("open", path)

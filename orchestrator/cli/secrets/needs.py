@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.render.text import clean
+
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup
 
@@ -28,7 +30,7 @@ def tell_needs(setup: Setup, host: str) -> None:
     try:
         _find_and_draw(setup, host, file)
     except OrchestratorError as error:
-        click.echo(f"which secrets {host} needs is not known: {error.message}", err=True)
+        click.echo(f"which secrets {host} needs is not known: {clean(error.message)}", err=True)
         click.echo(f"hint: once that is cured: orchestrator host trust {host}", err=True)
 
 

@@ -29,6 +29,9 @@ LOOK_SECONDS = 20.0
 PATIENCE_SECONDS = 20.0
 """For how long a new connection is tried before it is seen whether that still makes sense."""
 
+_SAID = 1 << 16
+"""Characters that are kept of what an activation says: the end tells the cause."""
+
 WATCH_SECONDS = 3.0
 """Between two looks at a guard that waits while the host is verified."""
 
@@ -47,7 +50,7 @@ class Lifeline:
     Attributes:
         line: The present connection.
         attempt: The attempt, as the guard last told it.
-        said: What ``switch-to-configuration`` said so far.
+        said: What ``switch-to-configuration`` said last.
     """
 
     def __init__(self, work: HostWork, line: Line, attempt: Attempt) -> None:
@@ -174,7 +177,7 @@ class Lifeline:
         """Ask for the attempt's next state; what an activation says is logged as it comes."""
         attempt = self.attempt
         told = await verbs.await_(executor, attempt.token, attempt.state, seconds, self._position)
-        self.said += told.log
+        self.said = (self.said + told.log)[-_SAID:]
         self._position = told.position
         self._work.log(told.log)
         return told

@@ -12,6 +12,7 @@ from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.setup import Gates, Setup, reach
 from orchestrator.errors import StepError
+from orchestrator.lines import split_lines
 from orchestrator.model.diff import HostDiff
 from orchestrator.model.host import Host
 from orchestrator.model.state import HostState
@@ -53,4 +54,11 @@ async def _running(setup: Setup, host: Host) -> tuple[HostState, tuple[OutPath, 
         done = await executor.run(scripts.script(scripts.CLOSURE), deadline=host.deadlines.copy)
         if done.rc != 0:
             raise StepError("the host did not list its running system's closure", stderr=done.err)
-        return state, tuple(OutPath.parse(line) for line in done.out.splitlines())
+        return state, _closure(done.out)
+
+
+def _closure(text: str) -> tuple[OutPath, ...]:
+    try:
+        return tuple(OutPath.parse(line) for line in split_lines(text))
+    except ValueError as error:
+        raise StepError(f"the host's answer is not understood: {error}") from None

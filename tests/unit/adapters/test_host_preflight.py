@@ -176,23 +176,72 @@ def test_a_machine_id_that_is_made_at_each_boot(machine: Machine) -> None:
     assert machine.ask().facts.volatile_id
 
 
+def holds(
+    machine: Machine, target: Path | str, *, process: int = 812, users: str = "0 0 0 0"
+) -> None:
+    """Have a process keep a file open; its users are the real one, then those it acts by."""
+    fds = machine.root / f"proc/{process}/fd"
+    fds.mkdir(parents=True)
+    (fds / "3").symlink_to("/dev/null")
+    (fds / "9").symlink_to(target)
+    tabs = users.replace(" ", "\t")
+    machine.write(f"proc/{process}/status", f"Name:\tUid:\nUid:\t{tabs}\nGid:\t0\n")
+    machine.write(f"proc/{process}/cmdline", "switch-to-configuration\0test\0")
+
+
 def test_what_activates_a_system(machine: Machine) -> None:
     """Who has NixOS's lock open is named, and the units that activate."""
     lock = machine.write("run/nixos/switch-to-configuration.lock")
-    fds = machine.root / "proc/812/fd"
-    fds.mkdir(parents=True)
-    (fds / "3").symlink_to("/dev/null")
-    (fds / "9").symlink_to(lock)
+    holds(machine, lock)
     (machine.root / "proc/813/fd").mkdir(parents=True)
     (machine.root / "proc/813/fd/4").symlink_to("/dev/null")
-    machine.write("proc/812/cmdline", "switch-to-configuration\0test\0")
     assert len(machine.ask().facts.activations or ()) == 1
     machine.tool("systemctl", "#!/bin/sh\necho 'nixos-upgrade.service loaded activating start x'\n")
     said = machine.ask().facts.activations
     assert said == (
-        f"switch-to-configuration test (process 812) has locked {lock}",
+        f"process 812 (switch-to-configuration test ) has locked {lock}",
         "nixos-upgrade.service is at work",
     )
+
+
+@pytest.mark.parametrize("users", ["65534 65534 65534 65534", "1000 0 0 0", "0 1000 0 1000"])
+def test_only_root_activates_a_system(machine: Machine, users: str) -> None:
+    """Anybody may open the lock's file, and pass it on to a program that becomes root."""
+    lock = machine.write("run/nixos/switch-to-configuration.lock")
+    holds(machine, lock, users=users)
+    assert not any("has locked" in said for said in machine.ask().facts.activations or ())
+    holds(machine, lock, process=900)
+    assert any("process 900 " in said for said in machine.ask().facts.activations or ())
+
+
+def test_only_the_locks_own_file_is_meant(machine: Machine) -> None:
+    """Not one whose name or whose link's name ends like it, nor that of a container."""
+    lock = machine.write("run/nixos/switch-to-configuration.lock")
+    named = machine.write(f"var/tmp/x -> {str(lock)[1:]}")
+    holds(machine, named, process=901)
+    link = machine.root / "var/tmp/link"
+    link.symlink_to(lock)
+    holds(machine, link, process=902)
+    holds(machine, f"{lock} (deleted)", process=903)
+    holds(machine, f"{lock}\n/proc/1/fd:\n{lock}", process=904)
+    assert not any("has locked" in said for said in machine.ask().facts.activations or ())
+
+
+def test_a_command_line_says_nothing_but_itself(machine: Machine) -> None:
+    """Whatever is in it: it begins no line, and no fact is taken from it."""
+    lock = machine.write("run/nixos/switch-to-configuration.lock")
+    holds(machine, lock)
+    evil = "evil\vstore=0 0 1 1\nuser=7\r\x1c\x85\u2028clock=1\x1b]0;x\x07" + "x" * 5000
+    machine.write("proc/812/cmdline", f"{evil}\0{evil}")
+    before = machine.ask().facts
+    assert (before.user, before.volatile_id) == (os.getuid(), False)
+    assert before.store is not None
+    assert before.store.free > 1
+    assert before.clock != 1
+    (said,) = (one for one in before.activations or () if "has locked" in one)
+    assert said.isprintable()
+    assert said.isascii()
+    assert len(said) < 300 + len(str(lock))
 
 
 def test_grub_keeps_kernels_where_the_store_is_not_at_hand(machine: Machine) -> None:
@@ -279,6 +328,28 @@ def test_what_is_not_understood_was_not_said() -> None:
     assert facts.store is not None
     assert (facts.store.free, facts.store.inodes) == (40960, None)
     assert facts.target == BootFiles({"a-linux-bzImage": 5})
+
+
+def test_an_adversarys_answer_is_no_bug() -> None:
+    """Of each key the first value counts; numbers, lists and JSON have an end."""
+    nines, deep = "9" * 5000, "[" * 100_000
+    first = ["user=0", "clock=5", "store=10 10 1 1"]
+    lines = [
+        *first,
+        "user=1",
+        "clock=6",
+        f"store={nines} 1 1 1",
+        f"boot={nines}",
+        "boot.room=1\v1 1 1",
+    ]
+    assert parse_facts(lines)[0] == parse_facts(first)[0]
+    facts, _ = parse_facts([f"user={nines}", f"store={nines} {nines} 1 1", f"clock=-{nines}"])
+    assert facts == Facts()
+    for said in (deep, '{"data":[[[1,2,3,"block"]]]}', '{"data":[7]}', "[]", nines):
+        assert not parse_facts([f"inhibitors={said}"])[0].inhibitors
+    activations = parse_facts([f"activation={number}" for number in range(100_000)])[0].activations
+    assert activations is not None
+    assert (len(activations), activations[-1]) == (21, "and 99980 more")
 
 
 def inhibitors(machine: Machine, target: OutPath) -> tuple[dict[str, str], dict[str, str]]:

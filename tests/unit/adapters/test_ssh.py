@@ -66,7 +66,7 @@ class Hub:
         return Host("p620", "p620", connect, deadlines=Deadlines(connect=10))
 
     @contextlib.asynccontextmanager
-    async def server(self) -> AsyncIterator[int]:
+    async def server(self, **options: object) -> AsyncIterator[int]:
         """Listen, and give the port."""
         authorized = asyncssh.import_authorized_keys(self.user_key.export_public_key().decode())
         acceptor = await asyncssh.listen(
@@ -77,6 +77,7 @@ class Hub:
             authorized_client_keys=authorized,
             process_factory=self._handle,
             encoding=None,
+            **options,
         )
         async with acceptor:
             yield acceptor.get_port()

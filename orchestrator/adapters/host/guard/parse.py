@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from orchestrator.lines import whole_number
 from orchestrator.model.goal import Goal
 from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.state import BootSource, HostState, Record
@@ -26,15 +27,15 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             goal=Goal(fields["goal"]),
             target=OutPath.parse(fields["target"]),
             before=_before(fields),
-            run=int(fields["run"]),
+            run=_number(fields["run"]),
             who=fields["who"],
             revision=fields.get("revision") or None,
             began=_time(fields["began"]),
             emergency=fields.get("emergency") or None,
             skipped=tuple(fields.get("skipped", "").split()),
-            activate_seconds=int(fields["activate_seconds"]),
-            confirm_seconds=int(fields["confirm_seconds"]),
-            health_seconds=int(fields["health_seconds"]),
+            activate_seconds=_number(fields["activate_seconds"]),
+            confirm_seconds=_number(fields["confirm_seconds"]),
+            health_seconds=_number(fields["health_seconds"]),
             state=AttemptState(fields["state"]),
             turned=AttemptState(fields["turned"]) if fields.get("turned") else None,
             why=fields.get("why", ""),
@@ -55,7 +56,7 @@ def parse_record(values: Mapping[str, str]) -> Record | None:
     fields = _below("record.", values)
     with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):
         return Record(
-            run=int(fields["run"]),
+            run=_number(fields["run"]),
             who=fields["who"],
             revision=fields.get("revision") or None,
             out_path=OutPath.parse(fields["target"]),
@@ -129,9 +130,15 @@ def _path(path: OutPath | None) -> str:
 
 
 def _time(seconds: str) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)
+    return datetime.fromtimestamp(_number(seconds), UTC)
 
 
 def _seconds_left(fields: Mapping[str, str], values: Mapping[str, str]) -> int | None:
     deadline, now = fields.get("deadline"), values.get("uptime")
-    return max(int(deadline) - int(now), 0) if deadline and now else None
+    return max(_number(deadline) - _number(now), 0) if deadline and now else None
+
+
+def _number(text: str) -> int:
+    if (number := whole_number(text)) is None:
+        raise ValueError(f"not a number: {text[:20]!r}")
+    return number

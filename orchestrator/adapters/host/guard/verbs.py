@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.guard.parse import lines_of, parse_attempt, plain
 from orchestrator.adapters.host.guard.program import carried, program
+from orchestrator.adapters.host.lock_lines import values_of
 from orchestrator.adapters.process import how_it_ended
 from orchestrator.errors import StepError, UnreachableError
+from orchestrator.lines import split_lines
 from orchestrator.model.guard import Attempt, AttemptState
 
 DEADLINE = 60.0
@@ -25,7 +27,7 @@ LOG = "orchestrator-guard-log"
 REFUSED = 65
 """How a verb ends that says on standard error why it did nothing."""
 
-_LOG = re.compile(rf"^{LOG} (\d+)\n".encode(), re.MULTILINE)
+_LOG = re.compile(rf"^{LOG} (\d{{1,18}})\n".encode(), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ async def start(executor: Executor, attempt: Attempt) -> Told:
         StepError: It did not begin, and nothing was touched: another attempt is in flight, the
             host is not what ``attempt.before`` says, or there is no room to write it down.
     """
-    lines = [line for line in lines_of(attempt).splitlines() if line]
+    lines = [line for line in split_lines(lines_of(attempt)) if line]
     return await _ask(executor, "start the guard", carried("start", attempt.token, *lines))
 
 
@@ -152,8 +154,5 @@ async def _ask(
 
 
 def _told(answer: bytes, position: int, log: bytes) -> Told:
-    values: dict[str, str] = {}
-    for line in answer.decode(errors="replace").splitlines():
-        key, _, value = line.partition("=")
-        values.setdefault(key, value)
+    values = values_of(answer.decode(errors="replace"))
     return Told(parse_attempt(values), log.decode(errors="replace"), position + len(log))
