@@ -96,8 +96,10 @@ on_debian() {
 . scripts/lib/python.sh
 clean_environment
 
+missing_python() { complete_python > /dev/null || printf '%s\n' python3 python3-venv; }
+
 missing_packages() {
-  complete_python > /dev/null || printf '%s\n' python3 python3-venv
+  missing_python
   have() { command -v "$1" > /dev/null || echo "$2"; }
   have git git
   have ip iproute2
@@ -164,12 +166,8 @@ would() { # say what would be done
 
 # --- installing ---------------------------------------------------------------------------------
 
-install_packages() {
-  local packages
-  packages=$(missing_packages | xargs)
-  [ -n "$packages" ] || return 0
-  # shellcheck disable=SC2086
-  step "Debian packages" scripts/lib/apt-install $packages
+install_packages() { # install_packages PACKAGE...
+  [ $# = 0 ] || step "Debian packages" scripts/lib/apt-install "$@"
 }
 
 begin_python() {
@@ -196,16 +194,21 @@ link_commands() { # so that "just" and "orchestrator" work in the person's shell
 }
 
 bootstrap_python() { # all that checks without lab hosts need, on any machine and as any user
-  if ! complete_python > /dev/null; then
+  local packages
+  packages=$(missing_python | xargs)
+  if [ -n "$packages" ] && ! { on_debian && [ "$(id -u)" = 0 ]; }; then
     echo "$0 needs a Python ≥ 3.11 with its modules $COMPLETE."
-    echo "Nothing was done. On Debian: apt-get install python3 python3-venv"
+    echo "Nothing was done. On Debian, as root: apt-get install $packages"
     exit 2
   fi >&2
   if [ -n "$DRY_RUN" ]; then
+    [ -z "$packages" ] || echo "It would: install with apt: $packages"
     python_ready || echo "It would: install the Python packages of $LOCK into .venv"
     exit 0
   fi
   logs_folder
+  # shellcheck disable=SC2086
+  install_packages $packages
   python_ready || { begin_python && finish; }
   export PATH=$VENV/bin:$PATH
 }
@@ -213,7 +216,8 @@ bootstrap_python() { # all that checks without lab hosts need, on any machine an
 bootstrap() { # bootstrap WHAT-IT-WOULD-DO
   check_machine "$1"
   logs_folder
-  install_packages
+  # shellcheck disable=SC2046
+  install_packages $(missing_packages)
   install_rest
   export PATH=$VENV/bin:$PATH
 }

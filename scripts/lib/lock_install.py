@@ -53,7 +53,7 @@ def main(lock: str) -> int:
         say(
             f"error: what {lock} names could not be installed; pip's own words are above.\n"
             "  Where it says 'No matching distribution': your package index lacks that release (a\n"
-            "    mirror may lag behind; PIP_INDEX_URL names another), or has none for this Python,\n"
+            "    mirror may lag behind; PIP_INDEX_URL names another) or a wheel for this Python,\n"
             f"    {sys.version.split()[0]} at {sys.executable}.\n"
             "  Where it cannot connect: PIP_INDEX_URL, PIP_PROXY and PIP_CERT are taken over.\n"
             f"  By hand: {' '.join(install)}"
