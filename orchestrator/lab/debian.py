@@ -79,7 +79,7 @@ def _mmdebstrap(packages: Sequence[str], rootfs: Path) -> list[str]:
         *("unshare", "--mount", "--propagation", "private", "--mount-proc"),
         *("--pid", "--fork", "--kill-child", "--"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io"),
-        '--aptopt=Acquire::Retries "5"',
+        '--aptopt=Acquire::Retries "2"',
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEAVE_OUT),
         f"--include={','.join(packages)}",
         *(SUITE, str(rootfs)),

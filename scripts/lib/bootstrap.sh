@@ -98,9 +98,10 @@ clean_environment
 
 missing_python() { complete_python > /dev/null || printf '%s\n' python3 python3-venv; }
 
+have() { command -v "$1" > /dev/null || echo "$2"; }
+
 missing_packages() {
   missing_python
-  have() { command -v "$1" > /dev/null || echo "$2"; }
   have git git
   have ip iproute2
   have ssh openssh-client
@@ -108,16 +109,23 @@ missing_packages() {
   have patchelf patchelf
   # What sees which files an evaluation reads: either of the two. The tests try both.
   if [ -n "${FOR_TESTS:-}" ]; then
+    missing_for_unit_tests
     have gcc gcc
     [ -e /usr/include/dlfcn.h ] || echo libc6-dev
     have strace strace
     have zstd zstd
-    have age age
-    have busybox busybox
-    have vim vim
   elif ! command -v cc gcc clang > /dev/null; then
     have strace strace
   fi
+}
+
+missing_for_unit_tests() {
+  missing_python
+  have git git
+  have ssh openssh-client
+  have age age
+  have busybox busybox
+  have vim vim
 }
 
 python_key() { # python_key LOCK: programs in an environment name the folder that it was made in
@@ -193,12 +201,13 @@ link_commands() { # so that "just" and "orchestrator" work in the person's shell
   [ ${#linked[@]} = 0 ] || say "linked ${linked[*]} to $VENV/bin"
 }
 
-bootstrap_python() { # all that checks without lab hosts need, on any machine and as any user
-  local packages
-  packages=$(missing_python | xargs)
-  if [ -n "$packages" ] && ! { on_debian && [ "$(id -u)" = 0 ]; }; then
+bootstrap_unit() { # all that checks without lab hosts need, on any machine and as any user
+  local packages=""
+  if on_debian && [ "$(id -u)" = 0 ]; then
+    packages=$(missing_for_unit_tests | xargs)
+  elif ! complete_python > /dev/null; then
     echo "$0 needs a Python ≥ 3.11 with its modules $COMPLETE."
-    echo "Nothing was done. On Debian, as root: apt-get install $packages"
+    echo "Nothing was done. On Debian, as root: apt-get install python3 python3-venv"
     exit 2
   fi >&2
   if [ -n "$DRY_RUN" ]; then
