@@ -100,11 +100,17 @@ missing_python() { complete_python > /dev/null || printf '%s\n' python3 python3-
 
 have() { command -v "$1" > /dev/null || echo "$2"; }
 
-missing_packages() {
+missing_for_unit_tests() {
   missing_python
   have git git
-  have ip iproute2
   have ssh openssh-client
+  have age age
+  have busybox busybox
+  have vim vim
+}
+
+missing_packages() {
+  have ip iproute2
   have mmdebstrap mmdebstrap
   have patchelf patchelf
   # What sees which files an evaluation reads: either of the two. The tests try both.
@@ -114,18 +120,12 @@ missing_packages() {
     [ -e /usr/include/dlfcn.h ] || echo libc6-dev
     have strace strace
     have zstd zstd
-  elif ! command -v cc gcc clang > /dev/null; then
-    have strace strace
+    return
   fi
-}
-
-missing_for_unit_tests() {
   missing_python
   have git git
   have ssh openssh-client
-  have age age
-  have busybox busybox
-  have vim vim
+  command -v cc gcc clang > /dev/null || echo strace
 }
 
 python_key() { # python_key LOCK: programs in an environment name the folder that it was made in
