@@ -13,16 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab import relocate
+from orchestrator.lab import debian, relocate
 from orchestrator.lab.lock import locked
 from orchestrator.lab.places import cache_directory, package_data
 from orchestrator.lab.shell import run
-
-SUITE = "trixie"
-"""The Debian release of the hosts, for its Nix ≥ 2.18."""
-
-_BUILD_DEADLINE = 900
-_LEAVE_OUT = ("doc", "man", "locale", "info")
 
 Progress = Callable[[str], None]
 
@@ -38,13 +32,18 @@ class Image:
         """Return the image that the recipe in this version asks for."""
         # The tools hold absolute paths: elsewhere it is another image.
         cache = cache_directory()
-        key = f"{cache}\n{SUITE}\n{tree_hash(package_data('base/recipe'))}"
+        key = f"{cache}\n{debian.SUITE}\n{tree_hash(package_data('base/recipe'))}"
         return cls(cache / f"base-{hashlib.sha256(key.encode()).hexdigest()[:12]}")
 
     @property
     def exists(self) -> bool:
         """Whether it was made already."""
         return self.path.is_dir()
+
+    @property
+    def manifest(self) -> Path:
+        """What was installed into it: a Debian package and its version a line."""
+        return self.path / "packages"
 
     @property
     def rootfs(self) -> Path:
@@ -124,12 +123,9 @@ def _sweep(cache: Path) -> None:
 
 def _build(temporary: Image, final: Image, on_progress: Progress) -> None:
     recipe = package_data("base/recipe")
-    on_progress(f"making the base image from Debian {SUITE}, once (about 25 s)")
-    run(
-        *_mmdebstrap(recipe, temporary.rootfs),
-        deadline=_BUILD_DEADLINE,
-        what="making the base image",
-    )
+    on_progress(f"making the base image from Debian {debian.SUITE}, once (about 25 s)")
+    debian.make_tree(_packages(recipe), temporary.rootfs, on_progress)
+    temporary.manifest.write_text(debian.installed(temporary.rootfs))
     run("sh", recipe / "customize", recipe, temporary.rootfs)
     relocate.tools(temporary.rootfs, temporary.path / "nix", final.path / "nix")
     conf = temporary.nix_conf / "nix.conf"
@@ -137,20 +133,9 @@ def _build(temporary: Image, final: Image, on_progress: Progress) -> None:
     conf.write_text(_nix_conf(final.busybox))
 
 
-def _mmdebstrap(recipe: Path, rootfs: Path) -> list[str]:
-    packages = [
-        line for line in (recipe / "packages").read_text().split("\n") if line and line[0] != "#"
-    ]
-    # In its own namespaces: however it ends, no mount and no child of it is left.
-    return [
-        *("unshare", "--mount", "--propagation", "private", "--mount-proc"),
-        *("--pid", "--fork", "--kill-child", "--"),
-        *("mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io"),
-        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEAVE_OUT),
-        f"--include={','.join(packages)}",
-        SUITE,
-        str(rootfs),
-    ]
+def _packages(recipe: Path) -> list[str]:
+    lines = (recipe / "packages").read_text().split("\n")
+    return [line for line in lines if line and line[0] != "#"]
 
 
 def _nix_conf(busybox: Path) -> str:

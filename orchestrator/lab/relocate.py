@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+from orchestrator.lab.errors import LabError
 from orchestrator.lab.shell import run
 
 _LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
@@ -40,15 +41,26 @@ def tools(rootfs: Path, into: Path, final: Path) -> None:
         (into / "bin" / name).symlink_to("nix")
     nspawn = into / "libexec/systemd-nspawn"
     _program(rootfs, "/usr/bin/systemd-nspawn", nspawn, into / "lib", final / "lib")
-    shutil.copy2(rootfs / "usr/bin/busybox", into / "libexec/busybox")
-    shutil.copy2(rootfs / "usr/bin/age", into / "libexec/age")
+    for name in ("busybox", "age"):
+        shutil.copy2(_found(rootfs, f"/usr/bin/{name}"), into / "libexec" / name)
+
+
+def _found(rootfs: Path, name: str) -> Path:
+    path = rootfs / name.lstrip("/")
+    if not path.exists():
+        raise LabError(
+            f"the Debian tree has no {name}: the package that brought it has changed",
+            hint="a newer version of this tool may know where it is (orchestrator/lab/relocate.py)",
+        )
+    return path
 
 
 def _program(rootfs: Path, name: str, target: Path, lib: Path, final_lib: Path) -> None:
+    source = _found(rootfs, name)
     listing = run("chroot", rootfs, "ldd", name)
     for library in _LIBRARY.findall(listing):
         shutil.copy2((rootfs / library.lstrip("/")), lib / Path(library).name)
-    shutil.copy2(rootfs / name.lstrip("/"), target)
+    shutil.copy2(source, target)
     # An interpreter of its own, since libc and its loader must be of one version. Running through
     # the loader instead would break Nix's build hook, which starts itself again.
     interpreter = Path(run("patchelf", "--print-interpreter", target)).name

@@ -5,6 +5,8 @@
 NEEDS_PYTHON="3, 11"
 CACHE=${ORCHESTRATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/orchestrator}
 VENV=$PWD/.venv
+LOCK=${FOR_TESTS:+requirements-dev.lock}
+LOCK=${LOCK:-requirements.lock}
 DRY_RUN=${DRY_RUN:-}
 PATH_BEFORE=$PATH
 SECONDS=0
@@ -90,47 +92,66 @@ on_debian() {
   [ -r /etc/os-release ] && (. /etc/os-release && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 12 ])
 }
 
-has_python() { python3 -c "import sys; sys.exit(sys.version_info < ($NEEDS_PYTHON))" 2> /dev/null; }
+# shellcheck source=scripts/lib/python.sh
+. scripts/lib/python.sh
+clean_environment
+
+missing_python() { complete_python > /dev/null || printf '%s\n' python3 python3-venv; }
+
+have() { command -v "$1" > /dev/null || echo "$2"; }
+
+missing_for_unit_tests() {
+  missing_python
+  have git git
+  have ssh openssh-client
+  have age age
+  have busybox busybox
+  have vim vim
+}
 
 missing_packages() {
-  python3 -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
-  have() { command -v "$1" > /dev/null || echo "$2"; }
-  have git git
   have ip iproute2
-  have ssh openssh-client
   have mmdebstrap mmdebstrap
   have patchelf patchelf
   # What sees which files an evaluation reads: either of the two. The tests try both.
   if [ -n "${FOR_TESTS:-}" ]; then
+    missing_for_unit_tests
     have gcc gcc
     [ -e /usr/include/dlfcn.h ] || echo libc6-dev
     have strace strace
     have zstd zstd
-    have age age
-    have busybox busybox
-    have vim vim
-  elif ! command -v cc gcc clang > /dev/null; then
-    have strace strace
+    return
   fi
+  missing_python
+  have git git
+  have ssh openssh-client
+  command -v cc gcc clang > /dev/null || echo strace
 }
 
-python_key() { cat requirements.lock pyproject.toml | sha256sum | cut -d ' ' -f 1; }
+python_key() { # python_key LOCK: programs in an environment name the folder that it was made in
+  { echo "$VENV" && cat "$1" pyproject.toml scripts/lib/python-install scripts/lib/lock_install.py; } |
+    sha256sum | cut -d ' ' -f 1
+}
 
-python_ready() { [ -x "$VENV/bin/python" ] && [ "$(cat "$VENV/.key" 2> /dev/null)" = "$(python_key)" ]; }
-
-image_path() { PYTHONDONTWRITEBYTECODE=1 python3 -c 'from orchestrator.lab.image import Image; print(Image.wanted().path)'; }
+python_ready() { # what is made for the tests serves quickstart as well
+  local key
+  "$VENV/bin/python" -c '' 2> /dev/null && key=$(cat "$VENV/.key" 2> /dev/null) || return 1
+  [ "$key" = "$(python_key "$LOCK")" ] || [ "$key" = "$(python_key requirements-dev.lock)" ]
+}
 
 check_machine() { # check_machine WHAT-IT-WOULD-DO
   local problem=()
   [ "$(uname -s)" = Linux ] && on_debian || problem+=("Debian 12 or later (this is another system)")
   [ "$(id -u)" = 0 ] || problem+=("root (this is $(id -un)), to make namespaces and mounts")
-  has_python || problem+=("python3 ≥ 3.11")
   if [ ${#problem[@]} -gt 0 ]; then
     printf '%s needs:\n' "$0"
     printf '  - %s\n' "${problem[@]}"
     would "$1"
     echo "Nothing was done. Where there is a Nix ≥ 2.18 and a Python ≥ 3.11, the tool itself works without this:"
-    echo "  python3 -m venv .venv && .venv/bin/pip install --require-hashes -r requirements.lock && .venv/bin/pip install --no-deps --no-build-isolation -e ."
+    echo "  python3 -m venv .venv"
+    echo "  .venv/bin/pip install --no-deps --require-hashes --only-binary=:all: -r requirements.lock"
+    echo "  .venv/bin/pip install --no-deps --no-build-isolation -e ."
+    echo "  .venv/bin/pip check"
     exit 2
   fi >&2
   if [ -n "$DRY_RUN" ]; then
@@ -144,27 +165,27 @@ would() { # say what would be done
   echo "It would:"
   if command -v apt-get > /dev/null; then packages=$(missing_packages | xargs); fi
   [ -z "$packages" ] || echo "  - install with apt: $packages"
-  python_ready || echo "  - install the Python packages of requirements.lock into .venv"
-  if has_python; then
-    [ -d "$(image_path)" ] || echo "  - make the lab's base image and a modern Nix in $CACHE (about 250 MB)"
+  python_ready || echo "  - install the Python packages of $LOCK into .venv"
+  if ! any_python > /dev/null || [ ! -d "$(image_path)" ]; then
+    echo "  - make the lab's base image and a modern Nix in $CACHE (about 250 MB)"
   fi
   printf '%s\n' "$1"
 }
 
 # --- installing ---------------------------------------------------------------------------------
 
-install_packages() {
-  local packages
-  packages=$(missing_packages | xargs)
-  [ -n "$packages" ] || return 0
-  # shellcheck disable=SC2086
-  step "Debian packages" scripts/lib/apt-install $packages
+install_packages() { # install_packages PACKAGE...
+  [ $# = 0 ] || step "Debian packages" scripts/lib/apt-install "$@"
+}
+
+begin_python() {
+  begin "Python packages" \
+    scripts/lib/python-install "$(complete_python)" "$VENV" "$(python_key "$LOCK")" "$LOCK"
 }
 
 install_rest() { # the Python environment and the lab's base image, at the same time
-  python_ready || begin "Python packages" scripts/lib/python-install "$VENV" "$(python_key)"
-  [ -d "$(image_path)" ] || begin "base image and Nix" \
-    python3 -c 'from orchestrator.lab import image; image.ensure(print)'
+  python_ready || begin_python
+  [ -d "$(image_path)" ] || begin "base image and Nix" "$(any_python)" -I -B -u -c "${IMAGE}image.ensure(print)"
   finish
 }
 
@@ -180,21 +201,32 @@ link_commands() { # so that "just" and "orchestrator" work in the person's shell
   [ ${#linked[@]} = 0 ] || say "linked ${linked[*]} to $VENV/bin"
 }
 
-bootstrap_python() { # all that checks without lab hosts need, on any machine and as any user
-  has_python || { echo "$0 needs python3 ≥ 3.11. Nothing was done." >&2 && exit 2; }
+bootstrap_unit() { # all that checks without lab hosts need, on any machine and as any user
+  local packages=""
+  if on_debian && [ "$(id -u)" = 0 ]; then
+    packages=$(missing_for_unit_tests | xargs)
+  elif ! complete_python > /dev/null; then
+    echo "$0 needs a Python ≥ 3.11 with its modules $COMPLETE."
+    echo "Nothing was done. On Debian, as root: apt-get install python3 python3-venv"
+    exit 2
+  fi >&2
   if [ -n "$DRY_RUN" ]; then
-    python_ready || echo "It would: install the Python packages of requirements.lock into .venv"
+    [ -z "$packages" ] || echo "It would: install with apt: $packages"
+    python_ready || echo "It would: install the Python packages of $LOCK into .venv"
     exit 0
   fi
   logs_folder
-  python_ready || step "Python packages" scripts/lib/python-install "$VENV" "$(python_key)"
+  # shellcheck disable=SC2086
+  install_packages $packages
+  python_ready || { begin_python && finish; }
   export PATH=$VENV/bin:$PATH
 }
 
 bootstrap() { # bootstrap WHAT-IT-WOULD-DO
   check_machine "$1"
   logs_folder
-  install_packages
+  # shellcheck disable=SC2046
+  install_packages $(missing_packages)
   install_rest
   export PATH=$VENV/bin:$PATH
 }

@@ -45,6 +45,12 @@ run 12: switch, 7 hosts, logs in /runs/12
 """
 
 
+@pytest.fixture(autouse=True)
+def capable_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal is one that can move its cursor, wherever the tests run."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 def board(events: list[tuple[float, Event]]) -> Board:
     """Make a board of events and their times."""
     result = Board()
