@@ -21,7 +21,7 @@ from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace_fragment
 from orchestrator.adapters.tree.snapshot import snapshot
-from orchestrator.engine.evaluating.knowledge import floating_inputs
+from orchestrator.engine.evaluating.source import floating_inputs
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
