@@ -32,7 +32,9 @@ from orchestrator.errors import StepError
 from orchestrator.model.tree import Tree
 from orchestrator.plan.locks import floating
 
-_TRIES = 5
+_TRIES = 8
+_PAUSE = 0.05
+"""Seconds by which each try waits longer than the one before: a checkout takes its time."""
 
 
 class NoTreeError(StepError):
@@ -149,6 +151,7 @@ class Source:
 
     async def _copy(self) -> Ground:
         for number in range(_TRIES):
+            await asyncio.sleep(_PAUSE * number)
             folder = await self._things.enter_async_context(workplace())
             try:
                 if found := await self._at_rest(folder / "fleet"):
