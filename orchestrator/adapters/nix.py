@@ -6,11 +6,12 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.adapters import derivation, process
 from orchestrator.adapters.bounds import BUILD_LOG, OUTPUT, Bound
+from orchestrator.adapters.flake import Flake as Flake
 from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.adapters.process import CommandResult, how_it_ended
 from orchestrator.errors import StepError, UsageError
@@ -20,50 +21,8 @@ from orchestrator.model.store import DrvPath, Evaluated, OutPath, StorePath
 MINIMUM = (2, 18)
 _INSTALLER = "install Nix 2.18 or newer: https://nixos.org/download"
 _FEATURES = ("--extra-experimental-features", "nix-command flakes")
-_ATTR = re.compile(r"[A-Za-z0-9_.-]+")
 
 OnLine = Callable[[bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Flake:
-    """A flake to evaluate.
-
-    Attributes:
-        reference: A flake URL, or ``.`` for the flake in ``folder``.
-        folder: Where Nix is started.
-        overrides: ``--override-input`` pairs: the input's name and a flake URL.
-    """
-
-    reference: str
-    folder: str
-    overrides: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def at(cls, flake: str, root: str, overrides: tuple[tuple[str, str], ...] = ()) -> Flake:
-        """Make one from the inventory's ``flake``: an absolute path or a URL.
-
-        A path is never spliced into a URL: Nix is started there, whatever its characters.
-        """
-        if flake.startswith("/"):
-            return cls(".", flake, overrides)
-        return cls(flake, root, overrides)
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """The overrides as Nix's options; nothing is written to the lock file then."""
-        pairs = [("--override-input", name, url) for name, url in self.overrides]
-        return tuple(word for pair in pairs for word in pair)
-
-    def configuration(self, attr: str) -> str:
-        """The installable of a host's options."""
-        if not _ATTR.fullmatch(attr):
-            raise UsageError(f"{attr!r} is no attribute of nixosConfigurations")
-        return f'{self.reference}#nixosConfigurations."{attr}".config'
-
-    def toplevel(self, attr: str) -> str:
-        """The installable of a host's system."""
-        return f"{self.configuration(attr)}.system.build.toplevel"
 
 
 def require() -> None:
@@ -109,8 +68,8 @@ async def evaluate(
 ) -> Evaluated:
     """Evaluate a host's system to its derivation and what that builds.
 
-    ``nix path-info --derivation`` and not ``nix eval``: only the former uses Nix's evaluation
-    cache for a ``drvPath``.
+    ``nix path-info --derivation`` and not ``nix eval``: where the flake may be answered from Nix's
+    evaluation cache, only the former is, for a ``drvPath``.
 
     Args:
         flake: Where the host's configuration is.
@@ -124,16 +83,45 @@ async def evaluate(
         OutOfMemoryError: There was not enough memory, or Nix was killed.
         StepError: The configuration does not evaluate.
     """
-    argv = (*nix_argv("path-info", "--derivation"), *flake.arguments, flake.toplevel(attr))
-    done = await process.run(
-        argv, deadline=deadline, env=env, cwd=flake.folder, on_stderr=on_stderr, on_start=on_start
+    argv = (*nix_argv("path-info", "--derivation"), *flake.evaluating, flake.toplevel(attr))
+    done = await run_on(
+        flake, argv, deadline=deadline, env=env, on_stderr=on_stderr, on_start=on_start
     )
+    shown = tuple(map(flake.by_hand, argv))
     if ran_out_of_memory(done.rc, done.err):
-        raise failed(done, argv, "evaluation failed", flake.folder, OutOfMemoryError)
+        raise failed(done, shown, "evaluation failed", flake.folder, OutOfMemoryError)
     if done.rc != 0:
-        raise failed(done, argv, "evaluation failed", flake.folder)
+        raise failed(done, shown, "evaluation failed", flake.folder)
     drv = DrvPath.parse(done.out)
     return Evaluated(drv, derivation.output_of(drv) or await output_of(drv))
+
+
+async def run_on(
+    flake: Flake,
+    argv: Sequence[str],
+    *,
+    deadline: float,
+    env: Mapping[str, str | None] | None = None,
+    on_stderr: OnLine | None = None,
+    on_start: Callable[[int], None] | None = None,
+    bound: Bound = OUTPUT,
+) -> CommandResult:
+    """Run a command on a flake: with its cache, in its folder, its copy called by its name."""
+
+    def tell(line: bytes) -> None:
+        if on_stderr is not None:
+            on_stderr(flake.told(line))
+
+    done = await process.run(
+        argv,
+        deadline=deadline,
+        env={**flake.env, **(env or {})},
+        cwd=flake.folder,
+        on_stderr=tell if on_stderr is not None else None,
+        on_start=on_start,
+        bound=bound,
+    )
+    return replace(done, stderr=flake.told(done.stderr))
 
 
 def is_here(path: StorePath) -> bool:
@@ -234,8 +222,22 @@ async def metadata(flake: Flake) -> str:
     Raises:
         StepError: The flake cannot be read, or an input not be resolved.
     """
-    argv = (*nix_argv("flake", "metadata", "--json"), *flake.arguments, flake.reference)
-    return (await _run(argv, 600, "the flake's inputs are not known", flake.folder)).out
+    words = ("flake", "metadata", "--json", "--no-write-lock-file")
+    argv = (*nix_argv(*words), *flake.arguments, flake.reference)
+    done = await run_on(flake, argv, deadline=600)
+    if done.rc != 0:
+        raise failed(done, argv, "the flake's inputs are not known", flake.folder)
+    return done.out
+
+
+async def lock(flake: Flake) -> None:
+    """Write down in a flake's lock file what its inputs resolve to, where it does not say.
+
+    Raises:
+        StepError: An input could not be fetched, or the file not be written.
+    """
+    argv = (*nix_argv("flake", "lock"), *flake.arguments, flake.reference)
+    await _run(argv, 1800, "the flake's inputs could not be locked", flake.folder)
 
 
 async def update(flake: Flake, inputs: Sequence[str]) -> str:

@@ -80,11 +80,14 @@ async def keep(out: OutPath, root: Path) -> bool:
         return False
     only_here = ("--option", "substitute", "false")
     argv = ("nix-store", *only_here, "--realise", out.path, "--add-root", str(root))
-    done = await process.run(argv, deadline=_CHECK_SECONDS)
-    if done.rc == 0:
-        return True
-    if out in await invalid((out,)):
-        return False
+    # The second time because a builder has its output there long before Nix calls it valid: that
+    # may come between the two questions. Afterwards it stays valid, or goes for good.
+    for _ in range(2):
+        done = await process.run(argv, deadline=_CHECK_SECONDS)
+        if done.rc == 0:
+            return True
+        if out in await invalid((out,)):
+            return False
     raise failed(done, argv, "the system could not be kept from garbage collection")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestrator.adapters.nix import Flake
 from orchestrator.errors import StepError
 
-SCHEME = "1"
+SCHEME = "2"
 """Counts up when fingerprints come to mean something else."""
 
 # nix.conf(5) "Environment", and what moves the store or the evaluator's view of it.

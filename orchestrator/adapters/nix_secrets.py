@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters import process
 from orchestrator.adapters.bounds import ANSWER
-from orchestrator.adapters.nix import Flake, OnLine, failed, nix_argv
+from orchestrator.adapters.nix import Flake, OnLine, failed, nix_argv, run_on
 from orchestrator.adapters.tree.place import flake_folder, repository
 from orchestrator.errors import StepError
 from orchestrator.json_text import parse_json
@@ -80,20 +79,21 @@ async def evaluate(
     """
     argv = (
         *nix_argv("eval", "--json", "--apply", _APPLY),
-        *flake.arguments,
+        *flake.evaluating,
         flake.configuration(attr),
     )
-    done = await process.run(
+    done = await run_on(
+        flake,
         argv,
         deadline=deadline,
         env=env,
-        cwd=flake.folder,
         on_stderr=on_stderr,
         on_start=on_start,
         bound=ANSWER,
     )
     if done.rc != 0:
-        raise failed(done, argv, "what it says of its secrets does not evaluate", flake.folder)
+        shown = tuple(map(flake.by_hand, argv))
+        raise failed(done, shown, "what it says of its secrets does not evaluate", flake.folder)
     return parse(parse_json(done.stdout), host, Origin.of(flake))
 
 
@@ -113,11 +113,14 @@ class Origin:
     @classmethod
     def of(cls, flake: Flake) -> Origin | None:
         """Find where a flake lies; ``None`` where it is in no repository here."""
+        if flake.copied is None and flake.reference != ".":
+            return None
         try:
             root = repository(flake.folder)
-            return cls(root, flake_folder(root, flake.folder)) if flake.reference == "." else None
+            inside = flake_folder(root, flake.folder)
         except StepError:
             return None
+        return cls(Path(flake.copied.root) if flake.copied else root, inside)
 
     def path(self, file: str) -> str | None:
         """The path in the repository of a file in the store; ``None`` where it is none of it."""

@@ -19,6 +19,7 @@ from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.learn_lock import stop_learning
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout.run import RolloutRun, divide
@@ -75,11 +76,22 @@ async def deploy(
         Exception: A bug. Every host has come to its end, and the report was emitted, before it
             is raised.
     """
+    async with Source(setup.flake, cache=request.cache) as source:
+        return await _deploy(setup, request, emit, interrupt, source)
+
+
+async def _deploy(
+    setup: Setup,
+    request: DeployRequest,
+    emit: Emit,
+    interrupt: Interrupt | None,
+    source: Source,
+) -> Report:
     began = time.monotonic()
     hosts = select(setup.fleet, request.selectors)
     policy, waves = divide(setup.fleet, hosts, request)
-    known = KnownSystems(setup, hosts, use=request.cache)
-    evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
+    known = KnownSystems(setup, hosts, source, use=request.cache)
+    evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
     if request.goal.contacts_host:
         warm_up()
     run, not_kept = await _begin(setup, request, known)

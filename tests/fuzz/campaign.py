@@ -21,7 +21,7 @@ from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace_fragment
 from orchestrator.adapters.tree.snapshot import snapshot
-from orchestrator.engine.evaluating.knowledge import floating_inputs
+from orchestrator.engine.evaluating.source import Source, floating_inputs
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
@@ -40,6 +40,7 @@ class Tally:
 
     Attributes:
         same: Verdicts "unchanged" that a real evaluation agreed with.
+        copied: Evaluations of a private copy that gave what the repository gives.
         wrong: Those that it did not, in words.
         needed: Evaluations that gave something new.
         needless: Evaluations that gave what was known, by construct.
@@ -48,6 +49,7 @@ class Tally:
     """
 
     same: int = 0
+    copied: int = 0
     wrong: list[str] = field(default_factory=list)
     needed: int = 0
     needless: Counter[str] = field(default_factory=Counter)
@@ -57,6 +59,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         """Take in another one's figures."""
         self.same += other.same
+        self.copied += other.copied
         self.wrong += other.wrong
         self.needed += other.needed
         self.needless += other.needless
@@ -68,6 +71,7 @@ class Tally:
         most = ", ".join(f"{name} {count}" for name, count in self.needless.most_common(8))
         return (
             f"{self.same + len(self.wrong)} verdicts, {len(self.wrong)} wrong; "
+            f"{self.copied} evaluations of a copy the same; "
             f"{self.needed} evaluations needed, {needless} needless ({most}), "
             f"{needless - self.whole} of them where files count; nothing known: {self.unknown}"
         )
@@ -116,7 +120,8 @@ class Campaign:
         except StepError as error:
             self.tally.unknown[error.message] += 1
             return
-        truth = await self._evaluate(self._names)
+        truth = await self._evaluate(self._names, self._flake)
+        await self._hold_copy(truth, where)
         unknown = []
         for name in self._names:
             verdicts = [one for one in self._known.get(name, ()) if not changes(one, tree)]
@@ -134,13 +139,24 @@ class Campaign:
         else:
             self.tally.wrong.append(f"{where}: {verdict.evaluated.drv} is {truth}")
 
-    async def _evaluate(self, names: Sequence[str]) -> dict[str, DrvPath]:
+    async def _hold_copy(self, truth: dict[str, DrvPath], where: str) -> None:
+        """What deployments evaluate is a copy: to Nix it is the repository."""
+        async with Source(self._flake) as source:
+            copied = await self._evaluate(self._names, await source.flake())
+        for name in truth.keys() | copied.keys():
+            if truth.get(name) == copied.get(name):
+                self.tally.copied += 1
+            else:
+                told = f"{where}: {name}: {copied.get(name)} in the copy is {truth.get(name)}"
+                self.tally.wrong.append(told)
+
+    async def _evaluate(self, names: Sequence[str], flake: Flake) -> dict[str, DrvPath]:
         """The derivations of all that evaluates: all at once, or half of them after the other."""
         argv = ("nix", "--extra-experimental-features", "nix-command flakes", "path-info")
-        options = ("--derivation", "--no-eval-cache")
-        wanted = (f".#c.{name}" for name in names)
+        options = ("--derivation", *flake.evaluating)
+        wanted = (f"{flake.reference}#c.{name}" for name in names)
         done = await process.run(
-            (*argv, *options, *wanted), deadline=_SECONDS, cwd=self._flake.folder
+            (*argv, *options, *wanted), deadline=_SECONDS, cwd=flake.folder, env=flake.env
         )
         if done.rc == 0:
             paths = (DrvPath.parse(line) for line in done.out.splitlines())
@@ -148,7 +164,8 @@ class Campaign:
         if len(names) == 1:
             return {}
         middle = len(names) // 2
-        first, rest = await self._evaluate(names[:middle]), await self._evaluate(names[middle:])
+        first = await self._evaluate(names[:middle], flake)
+        rest = await self._evaluate(names[middle:], flake)
         return {**first, **rest}
 
     async def _learn(self, names: Sequence[str], tree: Tree, truth: dict[str, DrvPath]) -> None:

@@ -18,6 +18,7 @@ from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.state import peak_file
 from orchestrator.engine.evaluating.asker import Quiet
 from orchestrator.engine.evaluating.evaluation import ENVIRONMENT, Evaluations
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Host, Limits
 from orchestrator.model.store import DrvPath, Evaluated
@@ -60,8 +61,9 @@ def evaluate(
     askers = [Told(Host(name, name, Connect(name))) for name in names]
 
     async def all_of_them() -> list[Evaluated | BaseException]:
-        made = Evaluations(flake, limits or Limits(), fleet.root.parent, len(names))
-        return await asyncio.gather(*map(made.evaluate, askers), return_exceptions=True)
+        async with Source(flake) as source:
+            made = Evaluations(source, limits or Limits(), fleet.root.parent, len(names))
+            return await asyncio.gather(*map(made.evaluate, askers), return_exceptions=True)
 
     ended: dict[str, Evaluated | StepError] = {}
     for name, end in zip(names, asyncio.run(all_of_them()), strict=True):

@@ -15,7 +15,7 @@ from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.model.secrets.use import SecretUse
 from orchestrator.model.store import OutPath
 
-_VERSION = 1
+_VERSION = 2
 
 
 def recall(folder: Path, host: str, out: OutPath) -> HostSecrets | None:

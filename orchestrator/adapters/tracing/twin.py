@@ -13,11 +13,11 @@ import secrets
 from pathlib import Path
 
 from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.nix_cache import fresh_cache
 from orchestrator.adapters.tracing import store
 from orchestrator.adapters.tracing.copy import copy
 from orchestrator.adapters.tracing.evaluation import Evaluation, Trace
 from orchestrator.adapters.tracing.git_twin import make_repository
-from orchestrator.adapters.tracing.nix_cache import fresh_cache
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.workplace import workplace
 from orchestrator.errors import StepError

@@ -12,7 +12,7 @@ from pathlib import Path
 @asynccontextmanager
 async def workplace() -> AsyncIterator[Path]:
     """Make a folder for nobody else."""
-    folder = Path(tempfile.mkdtemp(prefix="orchestrator-twin-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="orchestrator-")).resolve()
     try:
         yield folder
     finally:

@@ -109,6 +109,28 @@ def _check_folders(root: Path, paths: Iterable[str]) -> None:
             raise StepError(f"{folder} is tracked as a folder, and is none")
 
 
+def is_of(source: Path, tree: Tree) -> bool:
+    """Whether a folder has a tree's files, each with the content that the tree says, and no other.
+
+    Args:
+        source: What Nix copied of a flake.
+        tree: The tree; of its submodules nothing is known here.
+    """
+    files = {path: said for path, said in tree.entries.items() if not said.startswith(GITLINK)}
+    modules = tuple(f"{path}/" for path in tree.entries.keys() - files.keys())
+    there = (
+        os.path.relpath(os.path.join(folder, name), source)  # noqa: PTH118 (thousands of them)
+        for folder, _, names in os.walk(source)
+        for name in names
+    )
+    if any(path not in files and not path.startswith(modules) for path in there):
+        return False
+    try:
+        return all(str(_value(source, path)) in said for path, said in files.items())
+    except StepError:
+        return False
+
+
 async def at_revision(folder: str, revision: str) -> Tree:
     """The tree of a commit, as if it were checked out and clean.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.adapters import git, nix
 from orchestrator.engine.evaluating.asker import Quiet
 from orchestrator.engine.evaluating.evaluation import Evaluations
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.host import Host
@@ -57,14 +58,15 @@ async def check_evaluation(setup: Setup, hosts: Sequence[Host]) -> Mapping[str, 
         UsageError: There is no Nix, or it is too old.
     """
     await nix.version()
-    evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
+    async with Source(setup.flake) as source:
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
 
-    async def evaluate(host: Host) -> str | None:
-        try:
-            await evaluations.evaluate(Quiet(host))
-        except StepError as error:
-            return f"{error.message}\n{error.stderr}".rstrip()
-        return None
+        async def evaluate(host: Host) -> str | None:
+            try:
+                await evaluations.evaluate(Quiet(host))
+            except StepError as error:
+                return f"{error.message}\n{error.stderr}".rstrip()
+            return None
 
-    errors = await asyncio.gather(*(evaluate(host) for host in hosts))
+        errors = await asyncio.gather(*(evaluate(host) for host in hosts))
     return dict(zip((host.name for host in hosts), errors, strict=True))

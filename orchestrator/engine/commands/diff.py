@@ -10,10 +10,13 @@ from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.building import Builds
+from orchestrator.engine.evaluating.knowledge import KnownSystems
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Gates, Setup, reach
 from orchestrator.errors import StepError
 from orchestrator.lines import split_lines
 from orchestrator.model.diff import HostDiff
+from orchestrator.model.fingerprint import Known
 from orchestrator.model.host import Host
 from orchestrator.model.state import HostState
 from orchestrator.model.store import Evaluated, OutPath
@@ -37,8 +40,18 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
     return HostDiff(host, state, wanted.out, changes)
 
 
+async def _system(setup: Setup, host: Host) -> Evaluated:
+    """The system that is wanted: known where nothing changed that counts, else evaluated."""
+    async with Source(setup.flake) as source:
+        known = await KnownSystems(setup, (host,), source).of(host)
+        if isinstance(known, Known) and nix.is_here(known.fingerprint.evaluated.drv):
+            return known.fingerprint.evaluated
+        flake = await source.flake()
+        return await nix.evaluate(flake, host.attr, deadline=host.deadlines.evaluate)
+
+
 async def _wanted(setup: Setup, host: Host) -> Evaluated:
-    wanted = await nix.evaluate(setup.flake, host.attr, deadline=host.deadlines.evaluate)
+    wanted = await _system(setup, host)
     roots = Path(setup.state, "roots")
     roots.mkdir(parents=True, exist_ok=True, mode=0o700)
     builds = Builds.of(setup, Gates.of(setup.fleet.limits))

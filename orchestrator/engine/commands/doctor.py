@@ -9,7 +9,8 @@ from collections.abc import Awaitable
 
 from orchestrator.adapters import nix, process
 from orchestrator.adapters.tracing.choose import choose
-from orchestrator.engine.evaluating.knowledge import KnownSystems, floating_inputs, snapshot_of
+from orchestrator.engine.evaluating.knowledge import KnownSystems
+from orchestrator.engine.evaluating.source import floating_inputs, snapshot_of
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.finding import Finding, Grade

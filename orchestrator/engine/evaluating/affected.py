@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.tree.snapshot import at_revision
-from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of, snapshot_of
+from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
+from orchestrator.engine.evaluating.source import snapshot_of
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Known
 from orchestrator.model.host import Host

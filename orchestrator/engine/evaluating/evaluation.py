@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.adapters import memory, nix, process
 from orchestrator.adapters.nix import Flake, OutOfMemoryError
@@ -81,11 +81,18 @@ class _Job:
             self.peak = max(self.peak, self.used)
 
 
+class Evaluable(Protocol):
+    """Gives what is to be evaluated."""
+
+    async def flake(self) -> Flake:
+        """The flake, where no edit reaches it."""
+
+
 class Evaluations:
     """The evaluations of one run.
 
     Args:
-        flake: Where the hosts' configurations are.
+        source: Where the hosts' configurations are.
         limits: How many at once, and the memory that a person allows them.
         state: The fleet's state folder, where the highest peak is kept between runs.
         hosts: How many hosts there are to evaluate at the most.
@@ -94,9 +101,9 @@ class Evaluations:
         UsageError: The environment names a limit that is no size.
     """
 
-    def __init__(self, flake: Flake, limits: Limits, state: Path, hosts: int) -> None:
+    def __init__(self, source: Evaluable, limits: Limits, state: Path, hosts: int) -> None:
         cores = len(os.sched_getaffinity(0))
-        self._flake = flake
+        self._source = source
         self._at_once = max(1, min(limits.evaluations or cores, hosts))
         self._limit = _limit(limits)
         self._file = state / _PEAK
@@ -127,7 +134,7 @@ class Evaluations:
             with job.asker.step(Phase.EVALUATE):
                 job.asker.doing(why)
                 evaluated = await nix.evaluate(
-                    self._flake,
+                    await self._source.flake(),
                     job.asker.host.attr,
                     deadline=job.asker.host.deadlines.evaluate,
                     env=self._environment(job),
@@ -148,7 +155,7 @@ class Evaluations:
         job, host = _Job(asker), asker.host
         async with self._place(job), self._watched(job):
             return await nix_secrets.evaluate(
-                self._flake,
+                await self._source.flake(),
                 host.attr,
                 host.name,
                 deadline=host.deadlines.evaluate,

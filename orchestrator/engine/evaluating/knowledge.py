@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import Flake
+from orchestrator.adapters.flake import Flake
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.state.fingerprints import Fingerprints
-from orchestrator.adapters.tree.snapshot import snapshot, stamp
+from orchestrator.engine.evaluating.source import Ground, Source, snapshot_of
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
@@ -24,7 +22,6 @@ from orchestrator.model.store import Evaluated
 from orchestrator.model.tree import Tree
 from orchestrator.model.words import listing
 from orchestrator.plan.fingerprint import Comparison
-from orchestrator.plan.locks import floating
 
 NOT_LEARNED = "what it reads is not learned yet"
 """Why a fingerprint is of the whole tree that was taken in passing."""
@@ -35,77 +32,29 @@ def fingerprints_of(state: Path) -> Fingerprints:
     return Fingerprints(state / "fingerprints.db")
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What all evaluations of a moment stand on.
-
-    Attributes:
-        tree: The fleet's files.
-        context: What else counts.
-        stamp: When they were changed last.
-    """
-
-    tree: Tree
-    context: str
-    stamp: str
-
-    @classmethod
-    async def now(cls, flake: Flake) -> Ground:
-        """Take it down.
-
-        Raises:
-            StepError: It cannot be told what counts.
-        """
-        tree = await snapshot_of(flake)
-        return cls(tree, context(flake), stamp(tree))
-
-    async def holds(self, flake: Flake) -> bool:
-        """Whether nothing moved since; not even there and back."""
-        try:
-            now = await snapshot_of(flake)
-            same = now.whole == self.tree.whole and context(flake) == self.context
-        except StepError:
-            return False
-        # After the files: what moved while they were read shows, too.
-        return same and stamp(self.tree) == self.stamp
-
-
-async def snapshot_of(flake: Flake) -> Tree:
-    """The tree that a flake is in.
-
-    Raises:
-        StepError: It cannot be told, or the flake is somewhere else.
-    """
-    if flake.reference != ".":
-        raise StepError("the flake is given by a URL")
-    return await snapshot(flake.folder)
-
-
-async def floating_inputs(flake: Flake, tree: Tree) -> tuple[str, ...]:
-    """The flake's inputs that may change although none of its files does.
-
-    Raises:
-        StepError: Nix does not tell.
-    """
-    lock = Path(tree.root, tree.flake, "flake.lock")
-    tracked = f"{tree.flake}/flake.lock".lstrip("/") in tree.entries
-    text = lock.read_text() if tracked and lock.is_file() else ""
-    return floating(await nix.metadata(flake), text, flake.overrides)
-
-
 class KnownSystems:
     """One run's knowledge.
 
     Args:
         setup: The fleet, and where its state is.
         hosts: The hosts of the run.
+        source: What the run evaluates where it must; without it, nothing is evaluated.
         use: Whether what is known counts; without it every host is evaluated.
     """
 
-    def __init__(self, setup: Setup, hosts: Sequence[Host], *, use: bool = True) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        hosts: Sequence[Host],
+        source: Source | None = None,
+        *,
+        use: bool = True,
+    ) -> None:
         self._flake = setup.flake
+        self._root = setup.fleet.root
         self._store = fingerprints_of(setup.state)
         self._hosts = hosts
+        self._source = source
         self._use = use
         self._tree: Tree | None = None
         self._ground: Ground | None = None
@@ -142,15 +91,12 @@ class KnownSystems:
             Why nothing can ever be kept, in words; ``None`` where that is not so.
         """
         ground = self._ground
-        if not self._taught or ground is None:
+        if not self._taught or ground is None or ground.loose is None:
             return None
-        try:
-            if loose := await floating_inputs(self._flake, ground.tree):
-                return f"every run evaluates: flake.lock does not pin {', '.join(loose)}"
-        except (StepError, ValueError, KeyError):
-            return None
-        # Where somebody is editing, the next run teaches.
-        if await ground.holds(self._flake):
+        if ground.loose:
+            return f"every run evaluates: flake.lock does not pin {', '.join(ground.loose)}"
+        # The files are those of the copy, whatever became of the fleet's; the settings may not be.
+        if still_in(self._flake, ground):
             taught = {
                 host.attr: self._taught[host.name]
                 for host in self._hosts
@@ -160,23 +106,43 @@ class KnownSystems:
         return None
 
     async def _look(self) -> dict[str, Knowledge]:
-        if not self._use:
-            return self._all("what is known is not to be used")
         try:
-            tree = self._tree = await snapshot_of(self._flake)
-            now = context(self._flake)
+            self._tree = await snapshot_of(self._flake)
+            known = self._known(self._tree, context(self._flake))
         except StepError as error:
             return self._all(error.message)
+        if self._source is None:
+            return known
+        if all(isinstance(one, Known) for one in known.values()):
+            self._source.looked_at(self._tree)
+            return known
+        try:
+            ground = self._ground = await self._source.ground()
+        except StepError:
+            return known  # whoever evaluates is told
+        if ground.tree.whole != self._tree.whole:
+            known = self._known(ground.tree, ground.context)
+        self._tree = ground.tree
+        return known
+
+    def _known(self, tree: Tree, now: str) -> dict[str, Knowledge]:
+        if not self._use:
+            return self._all("what is known is not to be used")
         attrs = [host.attr for host in self._hosts]
         held = Comparison(tree)
         found = self._store.find(attrs, now, tree, lambda known: not held.changes(known))
-        known = {host.name: weigh(found.get(host.attr), held) for host in self._hosts}
-        if any(isinstance(one, Unknown) for one in known.values()):
-            self._ground = Ground(tree, now, stamp(tree))
-        return known
+        return {host.name: weigh(found.get(host.attr), held) for host in self._hosts}
 
     def _all(self, reason: str) -> dict[str, Knowledge]:
         return {host.name: Unknown(reason) for host in self._hosts}
+
+
+def still_in(flake: Flake, ground: Ground) -> bool:
+    """Whether all that counts besides the files is as it was."""
+    try:
+        return context(flake) == ground.context
+    except StepError:
+        return False
 
 
 def weigh(fingerprint: Fingerprint | None, held: Comparison) -> Knowledge:

@@ -15,13 +15,9 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.tracing.choose import find
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace
-from orchestrator.engine.evaluating.knowledge import (
-    NOT_LEARNED,
-    Ground,
-    fingerprints_of,
-    floating_inputs,
-)
+from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, fingerprints_of, still_in
 from orchestrator.engine.evaluating.learn_lock import learning
+from orchestrator.engine.evaluating.source import Ground, Source
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint, Read
@@ -65,34 +61,39 @@ async def learn(
     """
     tracer = await find()
     with learning(setup.state):
-        ground = await Ground.now(setup.flake)
-        if loose := await floating_inputs(setup.flake, ground.tree):
-            raise StepError(
-                f"flake.lock does not pin {', '.join(loose)}",
-                hint="nix flake lock; commit flake.lock",
-            )
-        for host in hosts:
-            try:
-                told(await _one(setup, host, tracer, again=again))
-            except StepError as error:
-                told(Lesson(host.name, None, error.message))
+        async with Source(setup.flake) as source:
+            ground = await source.ground()
+            if ground.loose:
+                raise StepError(
+                    f"flake.lock does not pin {', '.join(ground.loose)}",
+                    hint="nix flake lock; commit flake.lock",
+                )
+            for host in hosts:
+                try:
+                    told(await _one(setup, host, tracer, ground, again=again))
+                except StepError as error:
+                    told(Lesson(host.name, None, error.message))
 
 
-async def _one(setup: Setup, host: Host, tracer: Tracer | None, *, again: bool) -> Lesson:
-    ground = await Ground.now(setup.flake)
+async def _one(
+    setup: Setup, host: Host, tracer: Tracer | None, ground: Ground, *, again: bool
+) -> Lesson:
     known = _known(setup, host, ground)
     learned = known is not None and (known.why_whole != NOT_LEARNED or tracer is None)
     if learned and not again:
         return Lesson(host.name, known, fresh=False)
     deadline = host.deadlines.evaluate
-    evaluated = await nix.evaluate(setup.flake, host.attr, deadline=deadline)
+    if known is None or again:
+        evaluated = await nix.evaluate(ground.flake, host.attr, deadline=deadline)
+    else:
+        evaluated = known.evaluated
     reads: frozenset[Read] | None = None
     why = NOT_LEARNED
     if tracer is not None:
         watched = await trace(
             setup.flake,
             host.attr,
-            ground.tree,
+            ground.copy,
             tracer,
             deadline=3 * deadline,
             expected=evaluated.drv,
@@ -103,8 +104,8 @@ async def _one(setup: Setup, host: Host, tracer: Tracer | None, *, again: bool) 
             why = f"its files cannot be told apart ({ground.tree.indivisible})"
         else:
             reads, why = reads_of(watched.accesses, ground.tree), ""
-    if not await ground.holds(setup.flake):
-        return Lesson(host.name, None, "the fleet was edited meanwhile")
+    if ground.loose is None or not still_in(setup.flake, ground):
+        return Lesson(host.name, None, "what counts besides the fleet's files is not the same")
     fingerprint = Fingerprint(
         attr=host.attr,
         context=ground.context,

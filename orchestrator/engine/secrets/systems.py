@@ -9,6 +9,7 @@ from orchestrator.adapters import nix
 from orchestrator.engine.evaluating.asker import Quiet
 from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Known
@@ -18,19 +19,22 @@ from orchestrator.model.store import DrvPath
 
 async def systems_of_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, DrvPath | StepError]:
     """Tell each host's system; one that does not evaluate is its own host's error."""
-    known = KnownSystems(setup, hosts)
-    evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
+    async with Source(setup.flake) as source:
+        known = KnownSystems(setup, hosts, source)
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
 
-    async def of(host: Host) -> DrvPath | StepError:
-        knowledge = await known.of(host)
-        # What is known may have been collected as garbage since.
-        if isinstance(knowledge, Known) and nix.is_here(drv := knowledge.fingerprint.evaluated.drv):
-            return drv
-        try:
-            return (await evaluations.evaluate(Quiet(host))).drv
-        except StepError as error:
-            return error
+        async def of(host: Host) -> DrvPath | StepError:
+            knowledge = await known.of(host)
+            # What is known may have been collected as garbage since.
+            if isinstance(knowledge, Known) and nix.is_here(
+                drv := knowledge.fingerprint.evaluated.drv
+            ):
+                return drv
+            try:
+                return (await evaluations.evaluate(Quiet(host))).drv
+            except StepError as error:
+                return error
 
-    async with asyncio.TaskGroup() as group:
-        tasks = {host.name: group.create_task(of(host)) for host in hosts}
-    return {name: task.result() for name, task in tasks.items()}
+        async with asyncio.TaskGroup() as group:
+            tasks = {host.name: group.create_task(of(host)) for host in hosts}
+        return {name: task.result() for name, task in tasks.items()}

@@ -11,6 +11,7 @@ from orchestrator.adapters.tree.place import repository
 from orchestrator.engine.evaluating.asker import Asker, Quiet
 from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Known
@@ -57,17 +58,18 @@ async def secrets_of_hosts(
     setup: Setup, hosts: Sequence[Host]
 ) -> dict[str, HostSecrets | StepError]:
     """Say it of several hosts; what does not evaluate is its own host's error."""
-    known = KnownSystems(setup, hosts)
-    evaluations = Evaluations(setup.flake, setup.fleet.limits, setup.state, len(hosts))
+    async with Source(setup.flake) as source:
+        known = KnownSystems(setup, hosts, source)
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
 
-    async def of(host: Host) -> HostSecrets | StepError:
-        knowledge = await known.of(host)
-        out = knowledge.fingerprint.evaluated.out if isinstance(knowledge, Known) else None
-        try:
-            return await secrets_of(setup, evaluations, Quiet(host), out)
-        except StepError as error:
-            return error
+        async def of(host: Host) -> HostSecrets | StepError:
+            knowledge = await known.of(host)
+            out = knowledge.fingerprint.evaluated.out if isinstance(knowledge, Known) else None
+            try:
+                return await secrets_of(setup, evaluations, Quiet(host), out)
+            except StepError as error:
+                return error
 
-    async with asyncio.TaskGroup() as group:
-        tasks = {host.name: group.create_task(of(host)) for host in hosts}
-    return {name: task.result() for name, task in tasks.items()}
+        async with asyncio.TaskGroup() as group:
+            tasks = {host.name: group.create_task(of(host)) for host in hosts}
+        return {name: task.result() for name, task in tasks.items()}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.adapters import nix, process
-from orchestrator.adapters.nix import Flake, by_hand
+from orchestrator.adapters.flake import Copied, Flake
+from orchestrator.adapters.nix import by_hand
 from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import StepError, UsageError
 from orchestrator.model.store import DrvPath, Evaluated, OutPath
@@ -57,14 +58,14 @@ def do(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def test_evaluate(recorder: Recorder) -> None:
-    """The derivation through the evaluation cache, then what it builds; nothing is built."""
+    """The derivation, never from the evaluation cache; what it builds; nothing is built."""
     recorder.says(DRV)
     recorder.says(OUT)
     flake = Flake.at("/fleet #1", "/fleet #1", (("nixpkgs", "path:/n"),))
     assert do(nix.evaluate(flake, "p620", deadline=9)) == Evaluated(DRV, OUT)
     assert recorder.argvs == [
         (
-            *("nix", *FEATURES, "path-info", "--derivation"),
+            *("nix", *FEATURES, "path-info", "--derivation", "--no-eval-cache"),
             *("--override-input", "nixpkgs", "path:/n"),
             '.#nixosConfigurations."p620".config.system.build.toplevel',
         ),
@@ -81,7 +82,7 @@ def test_a_failed_evaluation_says_why(recorder: Recorder) -> None:
         do(nix.evaluate(Flake.at("github:o/r", "/fleet"), "p620", deadline=9))
     assert caught.value.message == "evaluation failed: no such host"
     assert caught.value.command == (
-        "cd /fleet && nix path-info --derivation "
+        "cd /fleet && nix path-info --derivation --no-eval-cache "
         "'github:o/r#nixosConfigurations.\"p620\".config.system.build.toplevel'"
     )
     assert caught.value.stderr == "error: no such host"
@@ -258,3 +259,26 @@ def test_by_hand() -> None:
     argv = ("nix", *FEATURES, "build", *LOG, "--out-link", "/a b", f"{DRV}^*")
     assert by_hand(argv, None) == f"nix build --out-link '/a b' '{DRV}^*'"
     assert by_hand(("nix", "flake"), "/a b") == "cd '/a b' && nix flake"
+
+
+def test_a_copy_is_told_of_as_the_fleet(recorder: Recorder) -> None:
+    """Whatever Nix says of it, and the command by hand; no lock file is written into it."""
+    copied = Copied("/tmp/copy", "/fleet", ".")
+    flake = Flake("git+file:///tmp/copy?dir=sub", "/fleet/sub", copied=copied, env={"A": "b"})
+    recorder.says(err="error: at /tmp/copy/sub/flake.nix", rc=1)
+    with pytest.raises(StepError) as caught:
+        do(nix.evaluate(flake, "p620", deadline=9))
+    assert caught.value.message == "evaluation failed: at /fleet/sub/flake.nix"
+    assert caught.value.command == (
+        "cd /fleet/sub && nix path-info --derivation --no-eval-cache --no-write-lock-file "
+        "'.#nixosConfigurations.\"p620\".config.system.build.toplevel'"
+    )
+    assert recorder.argvs[0][-1].startswith("git+file:///tmp/copy?dir=sub#nixosConfigurations")
+
+
+def test_only_what_is_elsewhere_may_come_from_the_evaluation_cache() -> None:
+    """Files that are here may move while Nix reads them."""
+    for reference in ("github:o/r", "git+https://h/r", "git+ssh://h/r", "https://h/r.tar.gz"):
+        assert Flake(reference, "/").is_remote
+    for reference in (".", "git+file:///r", "path:/r", "/r", "nixpkgs", "file:///r.tar"):
+        assert not Flake(reference, "/").is_remote

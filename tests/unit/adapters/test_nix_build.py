@@ -42,8 +42,9 @@ class Store:
         argvs: What was run.
     """
 
-    def __init__(self, *, valid: bool, links: bool = True) -> None:
+    def __init__(self, *, valid: bool, links: bool = True, built: bool = True) -> None:
         self.argvs: list[tuple[str, ...]] = []
+        self._built = built
         self._valid = valid
         self._links = links
 
@@ -52,7 +53,8 @@ class Store:
         self.argvs.append(argv)
         if "--check-validity" in argv:
             return CommandResult(0, b"" if self._valid else OUT.path.encode(), b"")
-        return CommandResult(0 if self._valid and self._links else 1, b"", b"error: no link")
+        valid, self._built = self._valid and self._built, True
+        return CommandResult(0 if valid and self._links else 1, b"", b"error: no link")
 
 
 def keep(store: Store, patch: pytest.MonkeyPatch, *, exists: bool = True) -> bool:
@@ -81,6 +83,15 @@ def test_what_is_valid_gets_its_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_failed_build_left_is_not_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of that name is not enough."""
     assert not keep(Store(valid=False), monkeypatch)
+
+
+def test_what_turns_valid_between_two_questions_gets_its_root(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its builder had not ended when the root was to be made; it had when Nix was asked."""
+    store = Store(valid=True, built=False)
+    assert keep(store, monkeypatch)
+    assert [argv[1] for argv in store.argvs] == ["--option", "--check-validity", "--option"]
 
 
 def test_a_root_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout.rollout import Rollout
@@ -325,7 +326,7 @@ class Bench:
             builds=Builds.of(setup, gates),
             pushes=Pushes.of(setup),
             known=KnownSystems(setup, (host,), use=request.cache),
-            evaluations=Evaluations(flake, self.limits, self.folder, hosts=1),
+            evaluations=Evaluations(Source(flake), self.limits, self.folder, hosts=1),
             interrupt=self.interrupt,
             emit=self.events.append,
             token="7-abcd",

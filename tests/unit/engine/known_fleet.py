@@ -18,6 +18,7 @@ from orchestrator.adapters.tracing.twin import Trace
 from orchestrator.engine.evaluating import learn as learning
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.learn import Lesson
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Access, Knowledge
@@ -53,6 +54,7 @@ class KnownFleet:
         metadata: What Nix says of the flake's inputs; ``None`` where it says nothing.
         evaluated: The hosts that were evaluated, in order.
         during: Called while Nix evaluates.
+        locked: How often the lock file was to be completed.
     """
 
     setup: Setup
@@ -63,6 +65,7 @@ class KnownFleet:
     metadata: str | None = json.dumps({"locks": {"nodes": {"root": {}}, "root": "root"}})
     evaluated: list[str] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
+    locked: int = 0
 
     @property
     def root(self) -> Path:
@@ -104,11 +107,13 @@ class KnownFleet:
         """Evaluate hosts as a deployment does, and keep what came of it."""
 
         async def deploy() -> str | None:
-            known = KnownSystems(self.setup, tuple(HOSTS.values()), use=use)
-            for name in names:
-                await known.of(HOSTS[name])
-                known.taught(HOSTS[name], await nix.evaluate(self.setup.flake, name, deadline=1))
-            return await known.keep(number)
+            async with Source(self.setup.flake) as source:
+                known = KnownSystems(self.setup, tuple(HOSTS.values()), source, use=use)
+                for name in names:
+                    await known.of(HOSTS[name])
+                    evaluated = await nix.evaluate(await source.flake(), name, deadline=1)
+                    known.taught(HOSTS[name], evaluated)
+                return await known.keep(number)
 
         return asyncio.run(deploy())
 
@@ -138,6 +143,10 @@ class KnownFleet:
         assert isinstance(found, Evaluated)
         return self.twins.get(attr, Trace(found.drv, READS[attr]))
 
+    async def lock(self, _: object) -> None:
+        """Stand in for ``nix flake lock``."""
+        self.locked += 1
+
     async def inputs(self, _: object) -> str:
         """Stand in for ``nix flake metadata``."""
         if self.metadata is None:
@@ -164,6 +173,8 @@ def known_fleet(patch: pytest.MonkeyPatch, folder: Path) -> KnownFleet:
 
     patch.setattr(nix, "evaluate", made.answer)
     patch.setattr(nix, "metadata", made.inputs)
+    patch.setattr(nix, "lock", made.lock)
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     patch.setattr(learning, "trace", made.trace)
     patch.setattr(learning, "find", found_tracer(object()))
     return made

@@ -26,6 +26,14 @@ OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos")
 DONE = Evaluated(DrvPath(f"{OUT}.drv"), OUT)
 
 
+class Given:
+    """Gives the flake as it is."""
+
+    async def flake(self) -> Flake:
+        """At once."""
+        return FLAKE
+
+
 @dataclass(eq=False)
 class Running:
     """An evaluation that a test ends."""
@@ -141,7 +149,7 @@ def told(name: str) -> Told:
 
 def evaluations(folder: Path, **limits: int) -> Evaluations:
     """A run's, of at most ten hosts, four at once."""
-    return Evaluations(FLAKE, Limits(**{"evaluations": 4, **limits}), folder, hosts=10)
+    return Evaluations(Given(), Limits(**{"evaluations": 4, **limits}), folder, hosts=10)
 
 
 def test_as_many_run_as_fit(machine: Machine, tmp_path: Path) -> None:

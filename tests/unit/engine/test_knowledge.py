@@ -15,8 +15,7 @@ import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
 from orchestrator.adapters.nix import Flake
-from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, Ground, KnownSystems
-from orchestrator.errors import StepError
+from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, KnownSystems
 from orchestrator.model.fingerprint import Known, Unknown
 
 
@@ -76,14 +75,14 @@ def test_going_back_to_what_was_evaluated_before_is_known(fleet: KnownFleet) -> 
 
 
 def test_no_cache_means_none(fleet: KnownFleet) -> None:
-    """What is known does not count, and what is evaluated then is not kept."""
+    """What is known does not count; what is evaluated then takes its place."""
     fleet.run(1)
     assert reasons(fleet, use=False) == {"what is known is not to be used"}
     fleet.systems["p620"] = system("x")
     fleet.run(2, use=False)
     known = fleet.known()["p620"]
     assert isinstance(known, Known)
-    assert known.fingerprint.run == 1
+    assert (known.fingerprint.run, known.fingerprint.evaluated) == (2, system("x"))
 
 
 # Where the tree cannot be told.
@@ -166,16 +165,29 @@ def disappear(fleet: KnownFleet) -> None:
     shutil.rmtree(fleet.root / ".git", ignore_errors=True)
 
 
-MOVES = [edit, edit_and_undo, commit, commit_and_undo, settings, disappear]
+MOVES = [edit, edit_and_undo, commit, commit_and_undo, disappear]
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda one: one.__name__)
-def test_what_moves_while_nix_evaluates_is_not_kept(
-    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch, move: Callable[[KnownFleet], None]
+def test_what_moves_while_nix_evaluates_is_not_what_it_evaluates(
+    fleet: KnownFleet, tmp_path: Path, move: Callable[[KnownFleet], None]
 ) -> None:
-    """Nobody can say what Nix saw."""
-    monkeypatch.setenv("NIX_CONFIG", "")
+    """What was there at the beginning is known afterwards, and what is there then is not."""
+    shutil.copytree(fleet.root, tmp_path / "before", symlinks=True)
     fleet.during = lambda: move(fleet)
+    assert fleet.run(1, names=("p620",)) is None
+    assert ("" in reasons(fleet)) == move.__name__.endswith("_undo")
+    shutil.rmtree(fleet.root)
+    (tmp_path / "before").rename(fleet.root)
+    assert isinstance(fleet.known()["p620"], Known)
+
+
+def test_settings_that_move_while_nix_evaluates_keep_nothing(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say which it saw."""
+    monkeypatch.setenv("NIX_CONFIG", "")
+    fleet.during = lambda: settings(fleet)
     assert fleet.run(1) is None
     assert not fleet.database.exists()
 
@@ -270,7 +282,7 @@ def test_the_revision_is_the_commit_and_whether_it_is_clean(fleet: KnownFleet) -
     assert asyncio.run(revision()) == commit
     fleet.write("README")
     assert asyncio.run(revision()) == f"{commit}-dirty"
-    assert asyncio.run(revision(use=False)) is None
+    assert asyncio.run(revision(use=False)) == f"{commit}-dirty"
     shutil.rmtree(fleet.root / ".git")
     assert asyncio.run(revision()) is None
 
@@ -285,18 +297,3 @@ def test_all_are_known_or_not(fleet: KnownFleet) -> None:
     assert not asyncio.run(every())
     fleet.run(1)
     assert asyncio.run(every())
-
-
-def test_the_ground_holds_until_it_does_not(fleet: KnownFleet) -> None:
-    """Also where it cannot be told any more."""
-
-    async def holds(move: Callable[[], object]) -> bool:
-        ground = await Ground.now(fleet.setup.flake)
-        move()
-        return await ground.holds(fleet.setup.flake)
-
-    assert asyncio.run(holds(lambda: None))
-    assert not asyncio.run(holds(lambda: fleet.write("README")))
-    assert not asyncio.run(holds(lambda: shutil.rmtree(fleet.root / ".git")))
-    with pytest.raises(StepError, match="no git repository"):
-        asyncio.run(holds(lambda: None))

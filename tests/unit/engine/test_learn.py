@@ -151,14 +151,23 @@ def test_a_host_that_does_not_evaluate_stops_no_other(fleet: KnownFleet) -> None
     assert isinstance(known["razer"], Known)
 
 
-def test_a_fleet_that_is_edited_meanwhile_is_not_learned(fleet: KnownFleet) -> None:
-    """The host that was at it; the next is learned from what is there then."""
-    edits = iter(["once"])
-    fleet.during = lambda: [fleet.write("README", text) for text in edits] and None
-    lessons = fleet.learn()
-    assert lessons["p620"].problem == "the fleet was edited meanwhile"
-    assert lessons["razer"].problem == ""
-    assert isinstance(fleet.known()["p620"], Unknown)
+def test_what_is_edited_meanwhile_is_not_what_is_learned(fleet: KnownFleet) -> None:
+    """All hosts are learned from what was there at the beginning."""
+    fleet.during = lambda: fleet.write("hosts/p620.nix")
+    assert [lesson.problem for lesson in fleet.learn().values()] == ["", ""]
+    assert changed(fleet) == {"p620": ("hosts/p620.nix",), "razer": ()}
+    fleet.write("hosts/p620.nix", "hosts/p620.nix")
+    assert all(isinstance(one, Known) for one in fleet.known().values())
+
+
+def test_what_a_run_evaluated_is_not_evaluated_again(fleet: KnownFleet) -> None:
+    """Only its twin is; by hand, and again, all is."""
+    fleet.run(1)
+    fleet.evaluated.clear()
+    assert [lesson.problem for lesson in fleet.learn("p620").values()] == [""]
+    assert fleet.evaluated == []
+    fleet.learn("p620", again=True)
+    assert fleet.evaluated == ["p620"]
 
 
 def test_a_database_that_cannot_be_written_is_told(fleet: KnownFleet) -> None:

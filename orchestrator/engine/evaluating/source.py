@@ -1,0 +1,259 @@
+"""What a run evaluates: the fleet as it was at one moment, in a copy that no edit reaches.
+
+Nix reads a work tree file by file, clean or not. Whoever edits, stashes or checks out meanwhile
+makes it read a tree that never was; and Nix's caches keep what came of that under the key of
+another. So the copy is taken down when it is made, is evaluated by all in its place, and with
+caches that know nothing but such copies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from orchestrator.adapters import nix
+from orchestrator.adapters.flake import Copied, Flake
+from orchestrator.adapters.nix_cache import fresh_cache, own_cache
+from orchestrator.adapters.nix_context import context
+from orchestrator.adapters.tracing.workplace import workplace
+from orchestrator.adapters.tree.place import repository
+from orchestrator.adapters.tree.private_copy import copy_repository
+from orchestrator.adapters.tree.snapshot import is_of, snapshot, stamp
+from orchestrator.errors import StepError
+from orchestrator.model.tree import Tree
+from orchestrator.plan.locks import floating
+
+_TRIES = 8
+_PAUSE = 0.05
+"""Seconds by which each try waits longer than the one before: a checkout takes its time."""
+
+
+class NoTreeError(StepError):
+    """There is no copy, as it cannot be told what git tracks: no repository, or a conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all evaluations of a run stand on.
+
+    Attributes:
+        copy: The fleet's files, where they were copied to.
+        tree: The same, where they were copied from.
+        whole: What a look at the fleet itself gave at that moment.
+        context: What else counts.
+        flake: The copy, to evaluate.
+        loose: The inputs that may change although no file does; ``None`` where that is not known.
+    """
+
+    copy: Tree
+    tree: Tree
+    whole: str
+    context: str
+    flake: Flake
+    loose: tuple[str, ...] | None
+
+
+class Source:
+    """One run's source of evaluations; the copy is made when the first one needs it.
+
+    Args:
+        flake: The fleet's flake.
+        cache: Whether Nix may answer from its evaluation cache where files cannot move: those of
+            a flake that is elsewhere.
+    """
+
+    def __init__(self, flake: Flake, *, cache: bool = True) -> None:
+        self._flake = flake
+        self._cache = cache
+        self._things = AsyncExitStack()
+        self._making: asyncio.Task[Ground | StepError] | None = None
+        self._alone = asyncio.Lock()
+        self._uncopied: Flake | None = None
+        self._looked: str | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.wait((self._making,))
+        await self._things.aclose()
+
+    def looked_at(self, tree: Tree) -> None:
+        """Let no other tree be copied later on than the one that the run stands on."""
+        self._looked = tree.whole
+
+    async def ground(self) -> Ground:
+        """The copy, and what is known of it.
+
+        Raises:
+            StepError: It cannot be told what Nix would read, or the files do not come to rest, or
+                are others than the run stands on.
+        """
+        if self._making is None:
+            self._making = asyncio.create_task(self._make())
+        made = await asyncio.shield(self._making)
+        if isinstance(made, StepError):
+            raise made
+        if self._looked not in (None, made.whole):
+            raise StepError(
+                "the fleet's files were changed since this run looked at them", hint="run it again"
+            )
+        return made
+
+    async def flake(self) -> Flake:
+        """What to evaluate: the copy; where there can be none, the flake itself without caches.
+
+        Raises:
+            StepError: The copy cannot be made, or the files do not come to rest.
+        """
+        if self._flake.is_remote:
+            return replace(self._flake, eval_cache=self._cache)
+        try:
+            return (await self.ground()).flake
+        except NoTreeError:
+            return await self._without_copy()
+
+    async def _without_copy(self) -> Flake:
+        async with self._alone:
+            if self._uncopied is None:
+                folder = await self._things.enter_async_context(workplace())
+                with _told():
+                    self._uncopied = replace(self._flake, env=fresh_cache(folder / "cache"))
+            return self._uncopied
+
+    async def _make(self) -> Ground | StepError:
+        """Make the copy; once more where Nix had to complete the lock file."""
+        try:
+            made = await self._copy()
+            if made.loose and not self._flake.overrides:
+                with contextlib.suppress(StepError):
+                    await nix.lock(self._flake)
+                made = await self._copy()
+        except StepError as error:
+            return error
+        return made
+
+    async def _copy(self) -> Ground:
+        for number in range(_TRIES):
+            await asyncio.sleep(_PAUSE * number)
+            folder = await self._things.enter_async_context(workplace())
+            try:
+                if found := await self._at_rest(folder / "fleet"):
+                    return await self._ground(*found)
+            except StepError:
+                if number == _TRIES - 1:  # until then, an edit may be the reason
+                    raise
+        raise StepError(
+            "the fleet's files change while they are read",
+            hint="try again when nothing writes there: an editor, a checkout, a formatter",
+        )
+
+    async def _at_rest(self, copy: Path) -> tuple[Tree, Tree] | None:
+        """Copy the files; ``None`` where any of them moved meanwhile, even there and back."""
+        try:
+            before = await snapshot_of(self._flake)
+        except StepError as error:
+            raise NoTreeError(error.message, stderr=error.stderr) from None
+        when = stamp(before)
+        await copy_repository(Path(before.root), copy)
+        tree = await snapshot(str(copy / before.flake))
+        if stamp(before) != when:
+            return None
+        # Where git converts files they may well differ: the copy is what is evaluated.
+        same = tree.whole == before.whole or await self._is_still(before)
+        return (before, tree) if same else None
+
+    async def _is_still(self, tree: Tree) -> bool:
+        return (await snapshot_of(self._flake)).whole == tree.whole
+
+    async def _ground(self, before: Tree, tree: Tree) -> Ground:
+        """Let Nix have a look at the copy, and see that it saw what is there.
+
+        Raises:
+            StepError: It did not.
+        """
+        facts = context(self._flake)
+        with _told():
+            flake = self._copied(tree, own_cache())
+        in_place = replace(tree, root=before.root)
+        ground = Ground(tree, in_place, before.whole, facts, flake, None)
+        try:
+            said = await nix.metadata(flake)
+            parsed = json.loads(said)
+            loose = floating(said, _lock_file(tree), flake.overrides)
+        except (StepError, ValueError, KeyError):
+            return ground  # an evaluation tells, and nothing is kept of it
+        if not _saw(parsed, tree):
+            raise StepError(
+                "Nix takes other files for the fleet's: its cache is not to be relied on",
+                hint=f"rm -r {shlex.quote(flake.env['XDG_CACHE_HOME'])}",
+            )
+        return replace(ground, loose=loose)
+
+    def _copied(self, tree: Tree, env: Mapping[str, str]) -> Flake:
+        original = repository(self._flake.folder)
+        query = {"dir": tree.flake} if tree.flake else {}
+        # As Nix has it of a flake that is given by its folder.
+        if (original / ".git/shallow").exists():
+            query["shallow"] = "1"
+        ending = f"?{urlencode(query, quote_via=quote)}" if query else ""
+        copied = Copied(tree.root, str(original), self._flake.reference)
+        reference = f"git+file://{quote(tree.root)}{ending}"
+        return replace(self._flake, reference=reference, env=env, copied=copied)
+
+
+def _lock_file(tree: Tree) -> str:
+    file = f"{tree.flake}/flake.lock".lstrip("/")
+    place = Path(tree.root, file)
+    return place.read_text() if file in tree.entries and place.is_file() else ""
+
+
+def _saw(said: Mapping[str, Any], tree: Tree) -> bool:
+    """Whether what Nix copied into its store is the tree, as far as that can be told."""
+    source = Path("/nix/store", said.get("path", "nowhere"))
+    return bool(tree.indivisible) or not source.is_dir() or is_of(source, tree)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tell of a cache that cannot be made."""
+    try:
+        yield
+    except OSError as error:
+        raise StepError(f"no cache for Nix: {error.strerror}: {error.filename}") from None
+
+
+async def snapshot_of(flake: Flake) -> Tree:
+    """The tree that a flake is in.
+
+    Raises:
+        StepError: It cannot be told, or the flake is somewhere else.
+    """
+    if flake.reference != ".":
+        raise StepError("the flake is given by a URL")
+    return await snapshot(flake.folder)
+
+
+async def floating_inputs(flake: Flake, tree: Tree) -> tuple[str, ...]:
+    """The flake's inputs that may change although none of its files does.
+
+    Raises:
+        StepError: Nix does not tell.
+    """
+    return floating(await nix.metadata(flake), _lock_file(tree), flake.overrides)
