@@ -20,6 +20,7 @@ from orchestrator.engine.changing.secrets import opens_them
 from orchestrator.engine.changing.switching import live_or_booted, needing_boot, told
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.delivering.delivery import build, deliver
+from orchestrator.engine.identity import recognise, set_apart
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
@@ -78,6 +79,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
     """
     async with held(work, line) as holding:
         state = await _ask_again(work, line)
+        await set_apart(work, state)
         if unsettled(state.attempt) or untold(state.attempt):
             await holding.last_look()
             if (ended := await take_up(work, line, plan, state)) is not None:
@@ -97,6 +99,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
             work.before = Before(state.running, state.profile, state.boot_default)
             attempt = attempt_of(work, going.plan, state)
             await holding.last_look()
+            await set_apart(work, state)
             checked = Step.VERIFY in going.plan.steps
             activation = Activation(work, line, attempt, checked=checked)
             work.ended = ended = await activation.run()
@@ -109,7 +112,9 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
 async def _ask_again(work: HostWork, line: Line) -> HostState:
     """Ask what is there now: since it was asked, a build or a copy may have taken an hour."""
     with work.step(Phase.ASK):
-        return await line.ask(lambda executor: ask_state(executor, work.host))
+        state = await line.ask(lambda executor: ask_state(executor, work.host))
+        recognise(work, state)
+        return state
 
 
 def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | None:

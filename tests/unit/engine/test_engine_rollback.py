@@ -174,7 +174,7 @@ def test_within_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OLD.short in within.undone.reason
     assert bench.host.state == (OLD, OLD, OLD)
     assert bench.host.calls.count("verify") == 1
-    assert bench.host.guard.lines["token"] == "7-abcd-back"
+    assert bench.host.guard.lines["token"].startswith("7-abcd-back.p620.")
     assert bench.host.locked_by is None
 
 
