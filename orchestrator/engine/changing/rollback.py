@@ -185,19 +185,27 @@ def _superseded(deployed: OutPath, state: HostState) -> Failed:
 async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> bool:
     """Whether the host has the system no more, and this machine does.
 
+    Which one it is the host itself may have said, and the store here has other hosts' systems too:
+    it is given what it was given before, and nothing else.
+
     Raises:
-        RefusedError: Neither has it.
+        RefusedError: Neither has it, or it never was the host's.
     """
     if await is_there(executor, to, work.host.deadlines.connect):
         return False
-    if nix.is_here(to):
-        work.notice(f"{to.short} was collected as garbage there; it is copied from here")
-        return True
-    raise RefusedError(
-        f"{to.short} is not on the host any more: it was collected as garbage",
-        hint=f"what is there: orchestrator generations {work.host.name}; what is not is deployed "
-        "again from the fleet's revision of that time",
+    gone = f"{to.short} is not on the host any more: it was collected as garbage"
+    hint = (
+        f"what is there: orchestrator generations {work.host.name}; what is not is deployed "
+        "again from the fleet's revision of that time"
     )
+    history = History(work.session.setup.state / "history.db")
+    if not history.has_deployed(work.host.name, to):
+        why = "it is not copied from here, as no run of this machine deployed it there"
+        raise RefusedError(f"{gone}; {why}", hint=hint)
+    if not nix.is_here(to):
+        raise RefusedError(gone, hint=hint)
+    work.notice(f"{to.short} was collected as garbage there; it is copied from here")
+    return True
 
 
 def _in_words(outcome: Outcome, words: str) -> Outcome:
