@@ -20,6 +20,7 @@ from orchestrator.engine.changing.secrets import opens_them
 from orchestrator.engine.changing.switching import live_or_booted, needing_boot, told
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.delivering.delivery import build, deliver
+from orchestrator.engine.delivering.trust import say_or_refuse
 from orchestrator.engine.identity import recognise, set_apart
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
@@ -57,6 +58,7 @@ async def carry_out(
         require_return(plan, state)
         refuse_if_taken(work, state)
     if work.session.request.plan_only:
+        say_or_refuse(work, plan)
         foreseen = await foresee(work, plan, state, executor) if executor and state else ()
         return _would_be(plan, foreseen)
     await build(work, plan, executor)
