@@ -12,6 +12,7 @@ from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.absent.absence import Absence, defer, or_absent, or_lost
 from orchestrator.engine.absent.waiting import overtaken, settle
+from orchestrator.engine.identity import recognise
 from orchestrator.engine.rollout.rollout import HaltedError
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import StepError
@@ -163,4 +164,6 @@ async def _evaluate(work: HostWork, why: str) -> Evaluated:
 async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostState]:
     async with work.turn(Phase.ASK, work.session.gates.connections):
         executor = await work.connect(stack)
-        return executor, await ask_state(executor, work.host)
+        state = await ask_state(executor, work.host)
+        recognise(work, state)
+        return executor, state

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.adapters import nix_log
@@ -17,6 +18,7 @@ from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.names import Names
 from orchestrator.engine.place import Place
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
@@ -26,6 +28,7 @@ from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progr
 from orchestrator.model.host import Host
 from orchestrator.model.outcome import Outcome, Problem
 from orchestrator.model.run import Before, DeployRequest, Run
+from orchestrator.model.token import token_of
 
 if TYPE_CHECKING:
     from orchestrator.adapters.copy.closure import Lacking
@@ -52,7 +55,7 @@ class Session:
     """What all hosts of a run share.
 
     Attributes:
-        token: Names the run's units on hosts; no two runs from any machine share it.
+        token: Names the run on hosts; no two runs from any machine share it.
     """
 
     setup: Setup
@@ -69,6 +72,7 @@ class Session:
     copies: Copies
     rollout: Rollout
     secrets: SecretsOfRun
+    names: Names = field(default_factory=Names)
 
 
 class HostWork:
@@ -97,6 +101,12 @@ class HostWork:
         self.place = Place()
         self._room = LOG_SIZE
         self.seconds = 0.0
+        self._nonce = secrets.token_hex(4)
+
+    @property
+    def token(self) -> str:
+        """Names this share of the run on the host."""
+        return token_of(self.session.token, self.host.name, self._nonce)
 
     @contextlib.contextmanager
     def step(self, phase: Phase) -> Iterator[None]:

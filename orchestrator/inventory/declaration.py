@@ -14,7 +14,7 @@ from orchestrator.inventory.kinds import (
     Text,
     Word,
 )
-from orchestrator.model.host import Absent, NewlyFailed
+from orchestrator.model.host import Absent, NewlyFailed, UnsignedBuilds
 from orchestrator.model.rollout import WhenSpent
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
@@ -147,6 +147,11 @@ SETTINGS = (
         "substitute",
         Switch(_reference("caches", "true, false or a cache")),
         "Whether a host fetches its system, and from which cache; else it is copied to it.",
+    ),
+    Key(
+        "unsigned_builds",
+        Word(tuple(what.value for what in UnsignedBuilds)),
+        "Whether a host takes what another machine built and no key signed.",
     ),
     Key("system", Text("a Nix system for Linux", r"[a-z0-9_]{1,32}-linux"), "The Nix system."),
     Key(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError
+from orchestrator.inventory.addresses import check_addresses
 from orchestrator.inventory.declaration import HOST
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.mistake import Mistakes, nearest, quoted
@@ -76,7 +77,10 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     check_extends(sections, reading.mistakes)
     reading.mistakes.settle()
     resolver = Resolver(sections, Suites.find(root))
-    resolved = {name: resolver.resolve(name) for name in sections.get("hosts").keys}
+    hosts = sections.get("hosts")
+    resolved = {name: resolver.resolve(name) for name in hosts.keys}
+    check_addresses(hosts, resolved, reading.mistakes)
+    reading.mistakes.settle()
     name = sections.get("fleet").leaf("name")
     declared = str(name.value) if name else None
     suites = sorted({one.name for one in reading.references if one.section == SECTION})

@@ -19,6 +19,7 @@ from orchestrator.model.host import (
     Host,
     NewlyFailed,
     Preflight,
+    UnsignedBuilds,
     Verify,
 )
 
@@ -36,6 +37,7 @@ def built_in(name: str) -> Fields:
             "attr": Leaf(name, _BUILT_IN),
             "connect": Fields({"sudo": Leaf(host.connect.sudo, _BUILT_IN)}),
             "build": Leaf(str(host.build), _BUILT_IN),
+            "unsigned_builds": Leaf(host.unsigned_builds.value, _BUILT_IN),
             "system": Leaf(host.system, _BUILT_IN),
             "verify": Fields({key: Leaf(value, _BUILT_IN) for key, value in verify.items()}),
             "deadlines": Fields({key: Leaf(value, _BUILT_IN) for key, value in seconds.items()}),
@@ -143,6 +145,7 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
         deadlines=Deadlines(**values["deadlines"]),
         guard=_guard(values["guard"]),
         preflight=Preflight(**values["preflight"]),
+        unsigned_builds=UnsignedBuilds(values["unsigned_builds"]),
         absent=Absent(values["absent"]),
         absent_expiry=values["absent_expiry"],
         **{key: values[key] for key in (*taken, *listed) if key in values},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -45,7 +45,7 @@ class Attempt:
     """One attempt to change a host, in ``/run`` and ``/var/lib/orchestrator/attempt`` there.
 
     Attributes:
-        token: Names it; no two attempts from any machine share it.
+        token: Names run and host; no two attempts from any machine share it.
         goal: ``test``, ``switch`` or ``boot``.
         target: The system that the host is to have.
         before: What the host was: what going back leads to. Of an attempt that was read back, its
@@ -89,6 +89,29 @@ class Attempt:
     seconds_left: int | None = None
     ended: datetime | None = None
     seen: bool = False
+
+    def stands(self, boot_id: str) -> bool:
+        """Whether it says which host its machine is: not where it was undone, or tried till a boot.
+
+        Args:
+            boot_id: The machine's present boot.
+        """
+        if self.state is AttemptState.DONE and not self.goal.commits:
+            return self.before.boot_id == boot_id
+        return self.state is not AttemptState.RETURNED
+
+    def as_told(self, told: Attempt) -> Attempt:
+        """This attempt, as far as its host says it has come; what was wanted stays what it was."""
+        return replace(
+            self,
+            state=told.state,
+            turned=told.turned,
+            why=told.why,
+            activation=told.activation,
+            seconds_left=told.seconds_left,
+            ended=told.ended,
+            seen=told.seen,
+        )
 
     @property
     def unit(self) -> str:

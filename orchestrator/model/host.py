@@ -98,6 +98,13 @@ class Guard:
     failed_units: NewlyFailed = NewlyFailed.REPORT
 
 
+class UnsignedBuilds(Enum):
+    """What becomes of a system that another machine built, and that no key has signed."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+
+
 class Absent(Enum):
     """What becomes of a host that does not answer."""
 
@@ -148,6 +155,7 @@ class Host:
         hardware: Free-form facts for the templates, such as ``{"cpu": "amd"}``.
         state_version: NixOS's ``system.stateVersion``.
         substitute: The cache that it fetches its system from; ``None`` where it is copied to it.
+        unsigned_builds: Whether it takes what another machine built without a signature.
         absent: What becomes of it where it does not answer.
         absent_expiry: Seconds for which its system waits for it.
     """
@@ -167,6 +175,7 @@ class Host:
     machine_id: str | None = None
     build: BuildSite = BuildSite()
     substitute: str | None = None
+    unsigned_builds: UnsignedBuilds = UnsignedBuilds.ACCEPT
     verify: Verify = Verify()
     deadlines: Deadlines = Deadlines()
     guard: Guard = Guard()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.model.lock import Hold, Lock
 from orchestrator.model.store import OutPath
+from orchestrator.model.token import host_of
 
 if TYPE_CHECKING:
     from orchestrator.model.guard import Attempt
@@ -41,6 +42,7 @@ class Record:
         emergency: The reason given, where it was an emergency deployment.
         skipped: The ids of preflight checks that were skipped.
         began: When its deployer began to change the host, by that machine's clock.
+        token: Names run and host; empty where the record does not say.
     """
 
     run: int
@@ -51,6 +53,7 @@ class Record:
     emergency: str | None = None
     skipped: tuple[str, ...] = ()
     began: datetime | None = None
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,22 @@ class HostState:
     lock: Lock | None = None
     hold: Hold | None = None
     attempt: Attempt | None = None
+
+    @property
+    def deployed_as(self) -> str:
+        """The host as which the machine was deployed last; empty where nothing there says.
+
+        The machine's ids prove nothing: containers of one kernel share the boot id, and clones the
+        machine-id.
+        """
+        attempt, record = self.attempt, self.record
+        if attempt is not None and attempt.stands(self.boot_id) and host_of(attempt.token):
+            return host_of(attempt.token)
+        return host_of(record.token) if record is not None else ""
+
+    def another_than(self, host: str) -> str:
+        """The other host that the machine is; empty where it is this one, or nothing there says."""
+        return self.deployed_as if self.deployed_as != host else ""
 
     def is_at(self, wanted: OutPath) -> bool:
         """Whether running system, profile and boot default all are ``wanted``."""

@@ -96,7 +96,7 @@ def left_in_the_middle(attempt: Attempt, now: datetime) -> str:
 
 
 def _first(left: int | None, whole: int) -> int:
-    return whole if left is None else left
+    return whole if left is None else min(left, whole)
 
 
 def _words(path: OutPath | None) -> str:

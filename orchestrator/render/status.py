@@ -35,6 +35,9 @@ def draw_status(
     print_table(results, _STATUS, [_status_row(answer, now) for answer in answers])
     for answer in answers:
         if answer.state is not None:
+            if name := answer.state.another_than(answer.host.name):
+                text = f"this machine was deployed as {name}: is its address wrong?"
+                results.line(f"{answer.host.name}: {results.paint(clean(text), Colour.BAD)}")
             for text, colour in standing(answer.state, now):
                 results.line(f"{answer.host.name}: {results.paint(clean(text), colour)}")
     _draw_errors(answers, words)
@@ -105,6 +108,7 @@ def _to_json(answer: Answer) -> dict[str, object]:
         "reachable": True,
         "seconds": round(answer.seconds, 3),
         "machine_id": state.machine_id,
+        "deployed_as": state.deployed_as or None,
         "running": _text(state.running),
         "profile": _text(state.profile),
         "boot_default": _text(state.boot_default),

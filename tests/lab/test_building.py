@@ -110,3 +110,24 @@ def test_a_builder_that_is_down_is_said(fleet: Bench) -> None:
     assert done.outcomes == {"razer": "completed"}, done
     log = Path(done.report["folder"], "razer.log").read_text()
     assert "ssh-ng://root@nowhere" in log
+
+
+def test_what_another_host_builds_is_said_and_may_be_forbidden(fleet: Bench) -> None:
+    """Root on the builder is root on the host: the plan says it; a host may refuse it."""
+    fleet.module("razer", marker("razer"))
+    for command in ("plan", "deploy"):
+        done = fleet.run(command, "--json", "--build-on", "p510", "razer")
+        assert done.outcomes == {"razer": "deployed"}, done
+        told = " / ".join(event["text"] for event in done.events if event["type"] == "notice")
+        assert "built on p510 and not signed: whoever is root there" in told
+    fleet.module("razer", marker("razer"))
+    hosts = fleet.root / "inventory/hosts.yaml"
+    refuses = "  razer:\n    unsigned_builds: refuse\n    build: p510\n"
+    hosts.write_text(hosts.read_text().replace("  razer:\n", refuses))
+    before = fleet.state("razer")["running"]
+    for command in ("plan", "deploy"):
+        done = fleet.run(command, "--json", "razer")
+        assert done.rc == 4, done
+        assert "unsigned_builds: refuse" in done.report["hosts"]["razer"]["message"]
+    assert fleet.state("razer")["running"] == before
+    assert fleet.deploy("--build-on", "here", "razer").outcomes == {"razer": "deployed"}

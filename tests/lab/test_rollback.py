@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.lab
 
 HOST, OTHER = "dex5550", "samsung"
 PATHS = ("running", "profile", "boot_default")
+ATTEMPT, RECORD = "/run/orchestrator/attempt", "/var/lib/orchestrator/record"
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +178,24 @@ def test_what_was_collected_is_refused_and_nothing_is_touched(fleet: Bench) -> N
     assert "collected as garbage" in problem["message"]
     assert f"orchestrator generations {HOST}" in problem["hint"]
     assert paths(fleet, HOST) == [kept["running"]] * 3
+
+
+def test_a_host_is_not_sent_another_hosts_system_for_its_own_word(fleet: Bench) -> None:
+    """It claims to have run it, in its records and in a run's history; nothing is copied."""
+    deployed(fleet, "mine")
+    now, theirs = fleet.state(HOST)["running"], deployed(fleet, "theirs", OTHER)
+    secret = theirs.report["hosts"][OTHER]["out_path"]
+    run = fleet.deploy("--force", HOST).report["run"]
+    (history,) = fleet.home.glob("state/orchestrator/fleets/*/history.db")
+    with sqlite3.connect(history) as database:  # as a host does that lies when it is asked
+        database.execute("UPDATE results SET before_running = ? WHERE run = ?", (secret, run))
+    assert fleet.on(HOST, f"sed -i 's|^running=.*|running={secret}|' {ATTEMPT} {RECORD}").rc == 0
+    for arguments in ((), ("--run", str(run)), ("--to", secret)):
+        done = back(fleet, HOST, *arguments)
+        assert (done.rc, done.outcomes) == (4, {HOST: "failed"}), done
+        assert "no run of this machine deployed it there" in done.report["hosts"][HOST]["message"]
+    assert fleet.on(HOST, f"test ! -e {secret}").rc == 0
+    assert paths(fleet, HOST) == [now] * 3
 
 
 def collect(fleet: Bench, host: str, system: str) -> None:

@@ -19,6 +19,7 @@ from orchestrator.adapters.state.run_folders import RunFolders, store_path
 from orchestrator.errors import UsageError
 from orchestrator.model.outcome import outcome_name
 from orchestrator.model.run import Before, HostResult, PastResult, PastRun, Report
+from orchestrator.model.store import OutPath
 
 T = TypeVar("T")
 
@@ -135,6 +136,19 @@ class History:
             (started,) = database.execute(query, (host,)).fetchone()
             return datetime.fromisoformat(started) if started else None
         return None
+
+    def has_deployed(self, host: str, system: OutPath) -> bool:
+        """Whether a run from here brought a host to a system that was evaluated for it.
+
+        What a host was before a run, or went back to, is the host's own word, and does not count.
+        """
+        query = (
+            "SELECT 1 FROM runs JOIN results ON run = number WHERE host = ? AND out_path = ? "
+            "AND outcome = 'deployed' AND goal <> 'rollback' AND goal NOT LIKE 'plan %' LIMIT 1"
+        )
+        with contextlib.suppress(HistoryError), self._file.open() as database:
+            return database.execute(query, (host, system.path)).fetchone() is not None
+        return False
 
     def _told(self, number: int, kept: PastRun | None) -> PastRun:
         """A run as the database has it; where that has not its end, the run's folder may."""

@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.model.host import is_host_name
 from orchestrator.model.preflight import Seen
 
 
@@ -30,6 +31,17 @@ class Machines:
         except (OSError, ValueError, OverflowError):
             return None
         return Seen(machine_id, at) if machine_id.isalnum() else None  # a power cut leaves NULs
+
+    def by_id(self) -> dict[str, tuple[str, ...]]:
+        """The names under which each machine-id was seen."""
+        found: dict[str, tuple[str, ...]] = {}
+        names: list[str] = []
+        with contextlib.suppress(OSError):
+            names = sorted(file.name for file in self._folder.iterdir() if is_host_name(file.name))
+        for name in names:
+            if (seen := self.seen(name)) is not None:
+                found[seen.machine_id] = (*found.get(seen.machine_id, ()), name)
+        return found
 
     def remember(self, host: str, machine_id: str) -> None:
         """Take down which machine answers; where that cannot be written, nothing is known later."""

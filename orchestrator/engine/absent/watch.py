@@ -144,6 +144,8 @@ async def _ask(setup: Setup, host: Host, entry: Pending, gate: asyncio.Semaphore
         return Try(entry, "absent", f"absent: {error.message}")
     except StepError as error:
         return Try(entry, error.message, f"not deployed: {error.message}")
+    if (name := state.another_than(host.name)) and "identity" not in entry.skip_preflight:
+        return Try(entry, name, f"not deployed: this machine was deployed as {name}")
     if (hold := state.hold) is not None:
         return Try(entry, hold.id, f"not deployed: held {hold.in_words(datetime.now(UTC))}")
     if (lock := state.lock) is not None and lock.is_live:

@@ -52,7 +52,7 @@ def attempt_of(work: HostWork, plan: HostPlan, before: HostState) -> Attempt:
     require_return(plan, before)
     session, host = work.session, work.host
     return Attempt(
-        token=session.token,
+        token=work.token,
         goal=plan.goal,
         target=plan.target.out,
         before=before,

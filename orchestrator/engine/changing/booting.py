@@ -64,7 +64,7 @@ class Boot:
             before = await self._line.ask(self._ask)
             self._work.notice(f"booting it anew: {self._why}")
             try:
-                executor, token = self._line.executor, self._work.session.token
+                executor, token = self._line.executor, self._work.token
                 await on_host.reboot(executor, token, SHORT_SECONDS)
             except RefusedError:
                 raise

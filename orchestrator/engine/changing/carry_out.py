@@ -20,6 +20,8 @@ from orchestrator.engine.changing.secrets import opens_them
 from orchestrator.engine.changing.switching import live_or_booted, needing_boot, told
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.delivering.delivery import build, deliver
+from orchestrator.engine.delivering.trust import say_or_refuse
+from orchestrator.engine.identity import recognise, set_apart
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
@@ -56,6 +58,7 @@ async def carry_out(
         require_return(plan, state)
         refuse_if_taken(work, state)
     if work.session.request.plan_only:
+        say_or_refuse(work, plan)
         foreseen = await foresee(work, plan, state, executor) if executor and state else ()
         return _would_be(plan, foreseen)
     await build(work, plan, executor)
@@ -78,6 +81,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
     """
     async with held(work, line) as holding:
         state = await _ask_again(work, line)
+        await set_apart(work, state)
         if unsettled(state.attempt) or untold(state.attempt):
             await holding.last_look()
             if (ended := await take_up(work, line, plan, state)) is not None:
@@ -97,6 +101,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
             work.before = Before(state.running, state.profile, state.boot_default)
             attempt = attempt_of(work, going.plan, state)
             await holding.last_look()
+            await set_apart(work, state)
             checked = Step.VERIFY in going.plan.steps
             activation = Activation(work, line, attempt, checked=checked)
             work.ended = ended = await activation.run()
@@ -109,7 +114,9 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
 async def _ask_again(work: HostWork, line: Line) -> HostState:
     """Ask what is there now: since it was asked, a build or a copy may have taken an hour."""
     with work.step(Phase.ASK):
-        return await line.ask(lambda executor: ask_state(executor, work.host))
+        state = await line.ask(lambda executor: ask_state(executor, work.host))
+        recognise(work, state)
+        return state
 
 
 def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | None:

@@ -19,6 +19,7 @@ from orchestrator.model.outcome import Deployed, Failed, RolledBack
 from orchestrator.model.plan import HostPlan, Step
 from orchestrator.model.run import Before
 from orchestrator.model.state import HostState
+from orchestrator.model.token import host_of
 from orchestrator.plan.attempts import ended_badly, untold, whose
 
 _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})
@@ -45,7 +46,8 @@ async def take_up(work: HostWork, line: Line, plan: HostPlan, state: HostState) 
     who = whose(attempt, datetime.now(UTC))
     work.notice(f"{who}, left it {attempt.state.value}; that is seen to first", warning=True)
     activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
-    wanted = attempt.target == plan.target.out and attempt.goal is plan.goal
+    ours = host_of(attempt.token) in ("", work.host.name)
+    wanted = ours and attempt.target == plan.target.out and attempt.goal is plan.goal
     if wanted or attempt.state in _DECIDED:
         ended = await activation.finish()
     else:

@@ -49,7 +49,7 @@ class Lifeline:
 
     Attributes:
         line: The present connection.
-        attempt: The attempt, as the guard last told it.
+        attempt: What is wanted there, and how far the guard says it has come.
         said: What ``switch-to-configuration`` said last.
     """
 
@@ -191,11 +191,12 @@ class Lifeline:
         """
         if told.attempt is None and self.attempt.state is AttemptState.RECORDED:
             raise _never_began(self._unstarted)
-        if told.attempt is None:
+        if told.attempt is None or told.attempt.token != self.attempt.token:
             raise ForgottenError("the host knows nothing of this deployment any more")
-        if told.attempt.state is not self.attempt.state:
-            self._turns = self._clock() + turns_within(told.attempt)
-        self.attempt = told.attempt
+        now = self.attempt.as_told(told.attempt)
+        if now.state is not self.attempt.state:
+            self._turns = self._clock() + turns_within(now)
+        self.attempt = now
 
     async def _persist(self, do: Callable[[Executor], Awaitable[T]], until: float) -> T:
         """Do something on the host, over as many connections as it takes."""

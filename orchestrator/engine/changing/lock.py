@@ -18,11 +18,13 @@ from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.refusals import held_by, locked_by, refusal
+from orchestrator.engine.identity import one_machine
 from orchestrator.engine.interrupt import ended
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.lock import Lock
 from orchestrator.model.state import HostState
+from orchestrator.model.token import host_of, run_of
 
 RENEWALS = 4.5
 """How often a lock is renewed within the time that it counts."""
@@ -68,7 +70,7 @@ class Holding:
         self._work = work
         self._line = line
         self._claim = Claim(
-            token=work.session.token,
+            token=work.token,
             who=run.who,
             run=run.number,
             reason=_reason(work),
@@ -98,6 +100,8 @@ class Holding:
         self._boot_id = told.boot_id
         if told.answer is not Answer.DONE:
             self._stands = False
+            if told.lock and _is_of_this_run(self._work, told.lock):
+                raise one_machine(self._work, told.lock.token)
             raise refusal(self._work, told)
         if told.unreadable:
             self._work.notice("its lock could not be read; it counted as nobody's", warning=True)
@@ -196,10 +200,16 @@ class Holding:
 
 def _is_free(work: HostWork, other: Lock) -> bool:
     """Whether a lock is ours, or of a run of this machine whose process is no more."""
-    session = work.session
-    if other.token == session.token or other.run is None:
-        return other.token == session.token
-    return RunFiles(session.setup.state / "runs" / str(other.run)).died(other.token)
+    if other.token == work.token or other.run is None:
+        return other.token == work.token
+    run = work.session.setup.state / "runs" / str(other.run)
+    return RunFiles(run).died(run_of(other.token))
+
+
+def _is_of_this_run(work: HostWork, other: Lock) -> bool:
+    """Whether a lock is another host's of the same run."""
+    another = host_of(other.token) not in ("", work.host.name)
+    return another and run_of(other.token) == run_of(work.token)
 
 
 def _now() -> float:

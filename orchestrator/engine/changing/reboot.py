@@ -12,6 +12,7 @@ from orchestrator.adapters.local import is_this_machine
 from orchestrator.engine.changing.booting import Boot, failed_boot
 from orchestrator.engine.changing.line import SHORT_SECONDS, Line
 from orchestrator.engine.changing.lock import held, refuse_if_taken
+from orchestrator.engine.identity import set_apart
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import StepError
 from orchestrator.model.event import Phase
@@ -73,6 +74,7 @@ async def reboot_unchanged(
     await work.session.rollout.turn(work)
     async with held(work, line) as holding:
         await holding.last_look()
+        await set_apart(work, state)
         return await Boot(work, line, outcome, why).run()
 
 

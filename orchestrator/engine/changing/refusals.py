@@ -8,6 +8,7 @@ from orchestrator.adapters.host.lock import Answer, Told
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError
 from orchestrator.model.lock import Hold, Lock
+from orchestrator.model.token import host_of
 
 
 def refusal(work: HostWork, told: Told, *, lost: bool = False) -> RefusedError:
@@ -45,6 +46,8 @@ def locked_by(work: HostWork, other: Lock | None) -> RefusedError:
     """Another deployment's lock counts."""
     name = work.host.name
     whose = other.in_words(datetime.now(UTC)) if other else "by somebody"
+    if other and host_of(other.token) not in ("", name):
+        whose += f", as {host_of(other.token)}"
     left = f"{other.expires_in:.0f} s" if other else "its time"
     return RefusedError(
         f"another deployment is at it: locked {whose}",

@@ -18,6 +18,7 @@ from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.lock import refuse_if_taken
 from orchestrator.engine.changing.reboot import reboot_unchanged
 from orchestrator.engine.commands.generations import ask_both
+from orchestrator.engine.identity import recognise
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.errors import RefusedError, StepError, UsageError
@@ -28,6 +29,7 @@ from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, Rolle
 from orchestrator.model.run import PastRun
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
+from orchestrator.model.token import BACK
 from orchestrator.plan.prove import in_words
 from orchestrator.plan.rollback import plan_back, target_of
 
@@ -87,6 +89,7 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
     async with work.turn(Phase.ASK, work.session.gates.connections):
         executor = await work.connect(stack)
         known = await ask_both(executor, work.host)
+        recognise(work, known.state)
     with work.step(Phase.ROLL_BACK):
         to, which = target_of(way, work.host, known)
         copy = await _comes_from_here(work, executor, to)
@@ -125,7 +128,7 @@ async def roll_back(work: HostWork, deployed: OutPath, to: OutPath, why: str) ->
         committed; anything else says what it runs instead.
     """
     request = replace(work.session.request, verify=False, build=BuildSite(BuildOn.HERE))
-    session = replace(work.session, request=request, token=f"{work.session.token}-back")
+    session = replace(work.session, request=request, token=f"{work.session.token}{BACK}")
     again = HostWork(session, work.host)
     words = f"taken back ({why})"
     try:
@@ -182,19 +185,27 @@ def _superseded(deployed: OutPath, state: HostState) -> Failed:
 async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> bool:
     """Whether the host has the system no more, and this machine does.
 
+    Which one it is the host itself may have said, and the store here has other hosts' systems too:
+    it is given what it was given before, and nothing else.
+
     Raises:
-        RefusedError: Neither has it.
+        RefusedError: Neither has it, or it never was the host's.
     """
     if await is_there(executor, to, work.host.deadlines.connect):
         return False
-    if nix.is_here(to):
-        work.notice(f"{to.short} was collected as garbage there; it is copied from here")
-        return True
-    raise RefusedError(
-        f"{to.short} is not on the host any more: it was collected as garbage",
-        hint=f"what is there: orchestrator generations {work.host.name}; what is not is deployed "
-        "again from the fleet's revision of that time",
+    gone = f"{to.short} is not on the host any more: it was collected as garbage"
+    hint = (
+        f"what is there: orchestrator generations {work.host.name}; what is not is deployed "
+        "again from the fleet's revision of that time"
     )
+    history = History(work.session.setup.state / "history.db")
+    if not history.has_deployed(work.host.name, to):
+        why = "it is not copied from here, as no run of this machine deployed it there"
+        raise RefusedError(f"{gone}; {why}", hint=hint)
+    if not nix.is_here(to):
+        raise RefusedError(gone, hint=hint)
+    work.notice(f"{to.short} was collected as garbage there; it is copied from here")
+    return True
 
 
 def _in_words(outcome: Outcome, words: str) -> Outcome:

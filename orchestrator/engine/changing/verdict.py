@@ -49,7 +49,7 @@ class Verdict:
         except StepError as unknown:
             return self._unknown(unknown)
         if now.attempt is not None and now.attempt.token == attempt.token:
-            attempt = self._lifeline.attempt = now.attempt
+            attempt = self._lifeline.attempt = attempt.as_told(now.attempt)
         if attempt.state is AttemptState.DONE:
             return self._there(attempt, now)
         if not attempt.state.in_flight:

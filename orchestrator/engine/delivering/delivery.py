@@ -7,12 +7,14 @@ from pathlib import Path
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.executor import Executor
+from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.copying import copy, copy_from
 from orchestrator.engine.delivering.substitution import substitute
+from orchestrator.engine.delivering.trust import fetches, say_or_refuse, site_of
 from orchestrator.engine.setup import reach
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError
+from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.event import Phase
 from orchestrator.model.host import BuildOn, BuildSite
 from orchestrator.model.plan import HostPlan, Step
@@ -33,7 +35,8 @@ async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> No
     wanted = plan.target
     if Step.BUILD not in plan.steps or not isinstance(wanted, Evaluated):
         return
-    site = _site(work)
+    say_or_refuse(work, plan)
+    site = site_of(work)
     async with AsyncExitStack() as stack:
         match site.on:
             case BuildOn.HERE:
@@ -52,7 +55,7 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
     """
     if Step.COPY not in plan.steps or await _fetched(work, plan, executor):
         return
-    site = _site(work)
+    site = site_of(work)
     async with AsyncExitStack() as stack:
         match site.on:
             case BuildOn.HERE:
@@ -64,20 +67,13 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
                 await copy_from(work, plan.target.out, builder, executor)
 
 
-def _site(work: HostWork) -> BuildSite:
-    return work.session.request.build or work.host.build
-
-
 async def _fetched(work: HostWork, plan: HostPlan, executor: Executor) -> bool:
-    """Whether the host fetches by itself, and then has; a person who names a way has it copied."""
+    """Whether the host fetches by itself, and then has."""
     name = work.host.substitute
-    if name is None or work.session.request.copy is not None:
+    if name is None or not fetches(work):
         return False
-    fleet, site = work.session.setup.fleet, _site(work)
-    if site.on is BuildOn.TARGET:
-        return False
-    here = site.on is BuildOn.HERE
-    await substitute(work, plan.target.out, executor, fleet.caches[name], here=here)
+    cache, here = work.session.setup.fleet.caches[name], site_of(work).on is BuildOn.HERE
+    await substitute(work, plan.target.out, executor, cache, here=here)
     return True
 
 
@@ -106,4 +102,11 @@ async def _builder(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> Ex
     if builder is None:
         raise StepError(f"the builder {site.builder!r} is no host of this fleet")
     with work.step(Phase.BUILD):
-        return await stack.enter_async_context(reach(setup, builder))
+        executor = await stack.enter_async_context(reach(setup, builder))
+        another = (await ask_state(executor, builder)).another_than(builder.name)
+        if another:
+            raise RefusedError(
+                f"the builder {builder.name} is another machine: it was deployed as {another}",
+                hint="is its address wrong? Where it was renamed, deploy it first",
+            )
+        return executor

@@ -148,6 +148,8 @@ class FakeHost:
         lines += [f"failed={unit}" for unit in self.failed]
         if self.record is not None:
             lines += [f"record.{key}={value}" for key, value in self.record.items()]
+        if self.locked_by is not None:
+            lines += [*self.lock_lines(self.locked_by), "uptime=1000"]
         return "\n".join((*lines, self.guard.text()))
 
     def lock(self, verb: str, token: str) -> str:
@@ -158,8 +160,12 @@ class FakeHost:
             self.locked_by = None if verb == "release" else token
         lines = ["uptime=1000", f"answer={'done' if done else 'locked'}"]
         if before:
-            lines += ["lock=", f"lock.token={before}", "lock.who=bob@sofa", "lock.expires=1090"]
+            lines += self.lock_lines(before)
         return "\n".join(lines)
+
+    def lock_lines(self, token: str) -> list[str]:
+        """What is told of a lock."""
+        return ["lock=", f"lock.token={token}", "lock.who=bob@sofa", "lock.expires=1090"]
 
 
 class FakeExecutor:
@@ -307,13 +313,23 @@ class Bench:
 
     async def deploying(self, request: DeployRequest) -> Outcome:
         """Bring the host to a goal."""
-        host = Host(
-            *("p620", "p620", Connect("192.0.2.1")),
-            deadlines=self.deadlines,
-            guard=self.guard,
-            preflight=self.preflight,
-        )
-        fleet = Fleet("f", str(self.folder), str(self.folder), {"p620": host}, limits=self.limits)
+        (share,) = self.shares(request, "p620")
+        outcome = await deploy_host(share)
+        assert self.host.connections == 0, "every connection is closed at the end"
+        return outcome
+
+    def shares(self, request: DeployRequest, *names: str) -> list[HostWork]:
+        """Begin a run of some names, all of which lead to the host."""
+        hosts = {
+            name: Host(
+                *(name, name, Connect("192.0.2.1")),
+                deadlines=self.deadlines,
+                guard=self.guard,
+                preflight=self.preflight,
+            )
+            for name in names
+        }
+        fleet = Fleet("f", str(self.folder), str(self.folder), hosts, limits=self.limits)
         flake = Flake.at(fleet.flake, fleet.root)
         self.interrupt = Interrupt(lambda _: None)
         setup = Setup(fleet, flake, SshSettings(), self.folder)
@@ -325,8 +341,8 @@ class Bench:
             gates=gates,
             builds=Builds.of(setup, gates),
             pushes=Pushes.of(setup),
-            known=KnownSystems(setup, (host,), use=request.cache),
-            evaluations=Evaluations(Source(flake), self.limits, self.folder, hosts=1),
+            known=KnownSystems(setup, tuple(hosts.values()), use=request.cache),
+            evaluations=Evaluations(Source(flake), self.limits, self.folder, hosts=len(hosts)),
             interrupt=self.interrupt,
             emit=self.events.append,
             token="7-abcd",
@@ -334,9 +350,11 @@ class Bench:
             rollout=Rollout(),
             secrets=SecretsOfRun(setup),
         )
-        outcome = await deploy_host(HostWork(session, host))
-        assert self.host.connections == 0, "every connection is closed at the end"
-        return outcome
+        shares = [HostWork(session, host) for host in hosts.values()]
+        for share in shares:
+            share._nonce = "00ff"
+            session.rollout.works[share.host.name] = share
+        return shares
 
 
 def _run(folder: Path) -> Run:

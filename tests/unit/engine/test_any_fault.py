@@ -71,7 +71,7 @@ states = st.sampled_from(
 many = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
 )
-TOKEN = "7-abcd"
+TOKEN = "7-abcd.p620.00ff"
 Faults = dict[str, list[Fault | None]]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from orchestrator.engine.changing import lock
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.lock import Holding, held, refuse_if_taken
 from orchestrator.engine.interrupt import Interrupt
+from orchestrator.engine.names import Names
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError, StepError, UnreachableError
 from orchestrator.model.host import Connect, Deadlines, Host
@@ -29,6 +30,7 @@ from orchestrator.model.state import HostState
 
 T = TypeVar("T")
 NOW = datetime.now(UTC)
+TOKEN = "7-abcd.p620.00ff"
 BOB = Lock("3-ffff", "bob@sofa", 3, "boot", None, 60)
 GONE = Lock("3-ffff", "bob@sofa", 3, "boot", None, -5)
 THIEF = Lock("stolen-7-abcd", "eve@bar", None, "in a hurry", None, 0)
@@ -57,6 +59,7 @@ class Bench:
     gone: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     state: Path = Path("/nowhere")
+    works: dict[str, HostWork] = field(default_factory=dict)
     interrupt: Interrupt = field(default_factory=lambda: Interrupt(lambda _: None))
 
     async def answer(self, verb: str) -> Told:
@@ -82,7 +85,7 @@ class Bench:
 
     async def release(self, _: Executor, token: str) -> Told:
         """Release the lock."""
-        assert token == "7-abcd"
+        assert token == TOKEN
         return await self.answer("release")
 
     async def ask(self, question: Callable[[Executor], Awaitable[T]]) -> T:
@@ -102,6 +105,8 @@ class Bench:
             request=self.request,
             run=run,
             token="7-abcd",
+            rollout=SimpleNamespace(works=self.works),
+            names=Names(),
             interrupt=self.interrupt,
             setup=SimpleNamespace(state=self.state),
         )
@@ -109,6 +114,7 @@ class Bench:
         work = SimpleNamespace(
             session=session,
             host=host,
+            token=TOKEN,
             notice=lambda text, warning: self.notices.append(text),  # noqa: ARG005
             log=lambda text: None,  # noqa: ARG005
         )
@@ -156,7 +162,7 @@ def test_it_is_taken_with_who_what_and_how_long_and_released(bench: Bench) -> No
     bench.run(nothing)
     assert bench.calls == ["take", "release"]
     (claim,) = bench.claims
-    assert (claim.token, claim.who, claim.run, claim.reason) == ("7-abcd", "me@here", 7, "rollback")
+    assert (claim.token, claim.who, claim.run, claim.reason) == (TOKEN, "me@here", 7, "rollback")
     assert (claim.seconds, claim.despite) == (45, "f00d")
     assert bench.notices == []
 
@@ -228,17 +234,18 @@ def test_a_run_of_this_machine_that_died_keeps_nobody_out(bench: Bench, tmp_path
     bench.state = tmp_path
     folder = tmp_path / "runs" / str(BOB.run)
     folder.mkdir(parents=True)
-    state = cast("HostState", SimpleNamespace(hold=None, lock=BOB))
-    with RunFiles(folder).living(BOB.token):
-        bench.answers["take"] = [told(Answer.LOCKED, BOB)]
+    theirs = replace(BOB, token="3-ffff.p620.beef")
+    state = cast("HostState", SimpleNamespace(hold=None, lock=theirs))
+    with RunFiles(folder).living("3-ffff"):
+        bench.answers["take"] = [told(Answer.LOCKED, theirs)]
         with pytest.raises(RefusedError, match="another deployment is at it"):
             bench.run(nothing)
         with pytest.raises(RefusedError, match="another deployment is at it"):
             refuse_if_taken(bench.work, state)
-    bench.answers["take"] = [told(Answer.LOCKED, BOB), told(Answer.DONE, BOB)]
+    bench.answers["take"] = [told(Answer.LOCKED, theirs), told(Answer.DONE, theirs)]
     bench.run(nothing)
     refuse_if_taken(bench.work, state)
-    assert bench.gone == ["", "", BOB.token]
+    assert bench.gone == ["", "", theirs.token]
     assert "took over a lock whose deployer is gone" in bench.notices[0]
 
 
@@ -397,7 +404,7 @@ def state(lock: Lock | None = None, hold: Hold | None = None) -> HostState:
         (state(), False),
         (state(BOB), True),
         (state(GONE), False),
-        (state(Lock("7-abcd", "me@here", 7, "switch", NOW, 60)), False),
+        (state(Lock(TOKEN, "me@here", 7, "switch", NOW, 60)), False),
         (state(hold=HELD), True),
         (state(hold=Hold("beef", "ada@desk", "x", None)), False),
         (state(BOB, Hold("beef", "ada@desk", "x", None)), True),

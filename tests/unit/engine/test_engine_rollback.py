@@ -24,7 +24,7 @@ from orchestrator.model.event import PhaseStarted
 from orchestrator.model.generation import BeforeLast, BeforeRun, ToGeneration, ToSystem, WayBack
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import BuildOn, BuildSite, Connect, Fleet, Host
-from orchestrator.model.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.model.run import Before, HostResult, Report, Run
 
 HERE = BuildSite(BuildOn.HERE)
@@ -107,11 +107,61 @@ def test_what_is_gone_there_and_is_here_is_copied(
 ) -> None:
     """From this machine, wherever the host is built otherwise."""
     monkeypatch.setattr(nix, "is_here", lambda _: True)
+    recorded(bench, Deployed("new", ELSE, Goal.SWITCH))
     bench.host.goes_wrong("is there", exits(NOT_THERE))
     assert isinstance(back(bench, ToSystem(ELSE), copy=None), Deployed)
     assert "COPY" in phases(bench)
     assert "BUILD" not in phases(bench)
     assert bench.host.state == (ELSE, ELSE, ELSE)
+
+
+def recorded(bench: Bench, outcome: Outcome, title: str = "switch", host: str = "p620") -> None:
+    """Have the history tell of a run."""
+    began = datetime(2024, 5, 6, tzinfo=UTC)
+    history = History(bench.folder / "history.db")
+    begun = history.begin("me@here", None, title, began)
+    run = Run(begun.number, str(begun.folder), "me@here", None, began, title)
+    result = HostResult(outcome, 1, Before(ELSE, ELSE, ELSE))
+    assert history.finish(Report(run, Goal.SWITCH, False, {host: result}, 2)) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "title", "host"),
+    [
+        (Deployed("new", NEW, Goal.SWITCH), "switch", "p620"),
+        (Deployed("back to what it ran before", ELSE, Goal.SWITCH), "rollback", "p620"),
+        (Deployed("new", ELSE, Goal.SWITCH), "plan switch", "p620"),
+        (Deployed("new", ELSE, Goal.SWITCH), "switch", "p510"),
+        (Unchanged("superseded", ELSE), "catch-up switch", "p620"),
+        (RolledBack("taken back", ELSE, Problem("rollout", "x")), "switch", "p620"),
+    ],
+)
+@pytest.mark.parametrize("way", [None, ToSystem(ELSE), ToGeneration(41)])
+def test_a_host_is_given_nothing_for_its_own_word(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    way: WayBack | None,
+    outcome: Outcome,
+    title: str,
+    host: str,
+) -> None:
+    """It says that it ran another host's system, which is here: only what was its own is copied.
+
+    What it was before a run is its own word too, also where the history has it; and so is what it
+    went back to.
+    """
+    monkeypatch.setattr(nix, "is_here", lambda _: True)
+    bench.host.answers["generations"] = f"generation=41 1 {ELSE} \nend=\n".encode()
+    recorded(bench, outcome, title, host)
+    bench.deploy()
+    bench.host.guard.lines["running"] = ELSE.path
+    bench.host.goes_wrong("is there", exits(NOT_THERE))
+    ended = back(bench, way)
+    assert isinstance(ended, Failed)
+    assert "no run of this machine deployed it there" in ended.reason
+    assert ended.problem.refused
+    assert "COPY" not in phases(bench)
+    assert bench.host.state == (NEW, NEW, NEW)
 
 
 def test_a_plan_says_where(bench: Bench) -> None:
@@ -174,7 +224,7 @@ def test_within_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OLD.short in within.undone.reason
     assert bench.host.state == (OLD, OLD, OLD)
     assert bench.host.calls.count("verify") == 1
-    assert bench.host.guard.lines["token"] == "7-abcd-back"
+    assert bench.host.guard.lines["token"].startswith("7-abcd-back.p620.")
     assert bench.host.locked_by is None
 
 

@@ -58,7 +58,7 @@ def test_what_is_not_wanted_is_brought_to_an_end_first(bench: Bench, state: str)
     outcome = bench.deploy()
     assert isinstance(outcome, Deployed)
     assert bench.host.state == (NEW, NEW, NEW)
-    assert bench.host.guard.lines["token"] == "7-abcd"
+    assert bench.host.guard.lines["token"] == "7-abcd.p620.00ff"
     assert bench.host.guard.lines["running"] == (ELSE if state == "committing" else OLD).path
 
 
@@ -101,7 +101,7 @@ def test_a_guard_that_went_back_by_itself_is_no_failure_of_this_run(bench: Bench
     bench.host.goes_wrong("confirm", turns("no confirmation came in time"))
     assert isinstance(bench.deploy(), Deployed)
     assert bench.host.state == (NEW, NEW, NEW)
-    assert bench.host.guard.lines["token"] == "7-abcd"
+    assert bench.host.guard.lines["token"] == "7-abcd.p620.00ff"
 
 
 def test_the_wish_to_stop_while_it_is_undone_begins_nothing_more(bench: Bench) -> None:

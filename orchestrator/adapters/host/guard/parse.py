@@ -64,6 +64,7 @@ def parse_record(values: Mapping[str, str]) -> Record | None:
             emergency=fields.get("emergency") or None,
             skipped=tuple(fields.get("skipped", "").split()),
             began=_time(fields["began"]) if "began" in fields else None,
+            token=fields.get("token", ""),
         )
     return None
 
