@@ -74,8 +74,8 @@ def forced(fleet: Bench, command: str) -> Iterator[None]:
     config = "/etc/ssh/sshd_config"
     done = fleet.on(
         BAD,
-        f"cp {config} /run/sshd_config && printf 'Match User deploy\nForceCommand {command}\n' >> {config}"
-        " && systemctl reload ssh",
+        f"cp {config} /run/sshd_config && systemctl reload ssh && "
+        f"printf 'Match User deploy\nForceCommand {command}\n' >> {config} && systemctl reload ssh",
     )
     assert done.rc == 0, done
     try:
