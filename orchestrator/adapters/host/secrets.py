@@ -25,7 +25,8 @@ for path; do
   if ! [ -r "$path" ] || ! [ -s "$path" ]; then
     echo identity=missing
   elif public=$(ssh-keygen -y -P '' -f "$path" 2> /dev/null < /dev/null); then
-    printf 'identity=%s\n' "$public"
+    # A key's comment is its owner's, and one line of it is enough.
+    printf 'identity=%s\n' "$(printf '%s' "$public" | head -n 1)"
   else
     echo identity=
   fi

@@ -28,7 +28,7 @@ from orchestrator.model.outcome import Skipped
 from orchestrator.render.board import Board, lines
 from orchestrator.render.choose import choose
 from orchestrator.render.fanout import Fanout
-from orchestrator.render.output import Output
+from orchestrator.render.output import Colour, Output
 from orchestrator.render.renderer import Renderer
 from orchestrator.render.terminal import Terminal
 from orchestrator.render.text import clean, cut, width
@@ -317,6 +317,22 @@ def test_text_is_cut_by_cells() -> None:
 def test_clean_leaves_text_alone(text: str, cleaned: str) -> None:
     """Nothing that a terminal obeys is left, and nothing else is taken."""
     assert clean(text) == cleaned
+
+
+def test_a_line_of_controls_is_cleaned_in_one_pass() -> None:
+    """Strings that never end, one in the other: each character is looked at once."""
+    assert clean("a" + "\x9d" * 500_000 + "\x1bZ" + "b") == "ab"
+
+
+def test_nothing_that_controls_a_terminal_is_ever_written() -> None:
+    """Even where somebody forgot to clean a text; our own colours stay."""
+    written = StringIO()
+    output = Output(written, colour=True)
+    evil = "\x1b[2J\x1b]0;t\x07\x9b1A\u202eabc\u2066\r\x08\u2028x\x1b[31;7m"
+    output.line(output.paint("name", Colour.BAD) + f" {evil}")
+    text = written.getvalue()
+    assert text.endswith("[2J]0;t1Aabcx\x1b[31;7m\n")
+    assert text.startswith(output.paint("name", Colour.BAD))
 
 
 def _all(descriptor: int) -> bytes:

@@ -113,6 +113,23 @@ def test_failure_tells_check_output_and_command(bench: Bench) -> None:
     assert "another host" in error.stderr
 
 
+def test_what_a_host_prints_without_end_is_not_kept_whole(bench: Bench) -> None:
+    """Neither in the failure nor in JUnit XML: each has a part that tells enough."""
+    result = bench.verify(
+        "def test_prints(host):\n"
+        "    text = host.check_output('yes | head -c 300000; echo last')\n"
+        "    print(text)\n"
+        "    raise AssertionError(text)\n"
+    )
+    (failure,) = result.failures
+    assert failure.message.startswith("y")
+    assert len(failure.message) < 5000
+    assert len(failure.output) < 60_000
+    assert "last" in failure.output
+    assert len(result.error().message) < 5000
+    assert bench.junit.stat().st_size < 150_000
+
+
 def test_flapping_check_is_tried_again_alone(bench: Bench) -> None:
     """A retry runs only what failed, and a check that passes then is said to have flapped."""
     count, once = bench.folder / "count", bench.folder / "once"
