@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from index_bench import DEVELOPMENT, checkout, download, publish, served
-
-PIPS = ("23.0", "23.2", "newest")
+from index_bench import DEVELOPMENT, PIPS, checkout, download, publish, served
 
 
 @pytest.fixture(scope="session")

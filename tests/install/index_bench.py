@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "requirements.lock"
 DEVELOPMENT = ROOT / "requirements-dev.lock"
 NEWER = "9999.0"
+PIPS = ("23.0", "23.2", "newest")
 
 _PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?==(\S+) \\$", re.MULTILINE)
 _CHECKOUT = (

@@ -10,8 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import PIPS
-from index_bench import DEVELOPMENT, TOOL, installed, pinned
+from index_bench import DEVELOPMENT, PIPS, TOOL, installed, pinned
 
 BLOCK = re.compile(r"^```sh\n(python3 -m venv \.venv\n.*?)^```", re.MULTILINE | re.DOTALL)
 
