@@ -24,5 +24,8 @@ def generations(host: str, target: Target, as_json: bool) -> None:
     from orchestrator.render.generations import draw_systems
 
     setup = open_setup(target)
-    known = run(systems_of(setup, one_host(setup.fleet, host)))
+    name = one_host(setup.fleet, host).name
+    known = run(systems_of(setup, setup.fleet.hosts[name]))
+    if other := known.state.another_than(name):
+        click.echo(f"{name}: this machine was deployed as {other}: is its address wrong?", err=True)
     draw_systems(known, results(), as_json=as_json)

@@ -15,6 +15,8 @@ def draw_diff(found: HostDiff, results: Output, words: Output, *, as_json: bool)
         print_json(results, _to_json(found))
         return
     name, running = found.host.name, found.state.running
+    if other := found.state.another_than(name):
+        words.line(f"{name}: this machine was deployed as {other}: is its address wrong?")
     if running == found.wanted:
         words.line(f"{name}: runs {found.wanted.short}, which is what is wanted")
         return

@@ -135,8 +135,9 @@ def test_a_later_run_under_another_name_is_refused(fleet: Bench) -> None:
             refused(done, OTHER)
             assert "--skip-preflight identity" in done.report["hosts"][OTHER]["hint"]
         assert running(fleet) == before
-        said = fleet.run("status", OTHER)
-        assert f"deployed as {ONE}" in said.out
+        for command in ("status", "generations", "diff"):
+            said = fleet.run(command, OTHER)
+            assert f"deployed as {ONE}" in said.out + said.err, said
         renamed = fleet.deploy(OTHER, "--skip-preflight", "identity", "--no-verify")
         assert renamed.outcomes == {OTHER: "deployed"}, renamed
         assert fleet.deploy(OTHER).rc == 0, "it bears the new name now"
