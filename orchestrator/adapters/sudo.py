@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from orchestrator.adapters.process import CommandResult
 from orchestrator.errors import RefusedError
 from orchestrator.model.check import Check
+from orchestrator.model.host import Connect, Host
 
 _HINT = (
-    "give it with --ask-sudo-password, or set security.sudo.wheelNeedsPassword = false "
-    "for the deploy user's group"
+    "no password was given for this host: --ask-sudo-password gives one to the selected hosts that "
+    "want it, --sudo-password-for HOST to this one; or set security.sudo.wheelNeedsPassword = "
+    "false for the deploy user's group"
 )
 
 _ANYTHING = ("/bin/sh", "-c", "true")
@@ -22,11 +24,16 @@ RunPlain = Callable[[Sequence[str], bytes], Awaitable[CommandResult]]
 """Runs a command as the login user: its argv and what it reads."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SudoPassword:
-    """A password for sudo: it travels on standard input only and never shows in a log."""
+    """A password for sudo on one host: it travels on standard input and never shows in a log.
+
+    Attributes:
+        refused: Whether that host's sudo refused it. It is not sent there again.
+    """
 
     secret: str
+    refused: bool = False
 
     def __repr__(self) -> str:
         return "SudoPassword(…)"
@@ -35,6 +42,22 @@ class SudoPassword:
     def line(self) -> bytes:
         """What sudo reads."""
         return self.secret.encode() + b"\n"
+
+
+class Passwords:
+    """Which hosts are given a password, each its own; all others get none."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, tuple[Connect, SudoPassword]] = {}
+
+    def give(self, host: Host, secret: str) -> None:
+        """Have a host given a password, as it is reached now."""
+        self._given[host.name] = (host.connect, SudoPassword(secret))
+
+    def of(self, host: Host) -> SudoPassword | None:
+        """What a host is given: nothing where it is another than was named, by the same name."""
+        connect, password = self._given.get(host.name, (None, None))
+        return password if connect == host.connect else None
 
 
 def sudo_argv(argv: Sequence[str], password: SudoPassword | None) -> tuple[str, ...]:
@@ -100,8 +123,11 @@ class Sudo:
             raise _refused(
                 "root is needed there and sudo asks for a password", hint=_HINT, stderr=free.err
             )
+        if self._password.refused:
+            raise _refused("sudo refused the password once; it is not sent again")
         asked = await self._run(sudo_argv(_ANYTHING, self._password), self._password.line)
         if asked.rc != 0:
+            self._password.refused = True
             raise _refused("sudo refused the password that was given", stderr=asked.err)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,8 @@ import click
 
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.sudo import SudoPassword
 from orchestrator.cli.options import Target
+from orchestrator.cli.sudo_passwords import ask_passwords
 from orchestrator.engine.setup import Setup, state_folder
 from orchestrator.errors import UsageError
 from orchestrator.inventory.remembered import key_of, recall, remember
@@ -65,15 +64,15 @@ def open_setup(target: Target) -> Setup:
         LabError: A lab should be up and is not: never the real hosts instead.
     """
     fleet = open_fleet(target)
-    password = _ask_password() if target.ask_sudo_password else None
+    passwords = ask_passwords(fleet, target)
     lab = find_active(Path(fleet.root)) if target.lab else None
     if lab is None:
         flake = Flake.at(fleet.flake, fleet.root)
-        return Setup(fleet, flake, SshSettings(), state_folder(fleet), password)
+        return Setup(fleet, flake, SshSettings(), state_folder(fleet), passwords)
     click.echo("lab: these hosts are the lab's (orchestrator lab down ends it)", err=True)
     enter(lab)
     flake = Flake.at(fleet.flake, fleet.root, _stand_ins(fleet, lab))
-    setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), password)
+    setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), passwords)
     return replace(setup, fleet=in_lab(fleet, lab.machine_ids))
 
 
@@ -109,15 +108,6 @@ def _lab_ssh(lab: ActiveLab) -> SshSettings:
         known_hosts=str(lab.known_hosts),
         addresses=tuple(lab.hosts.items()),
     )
-
-
-def _ask_password() -> SudoPassword:
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "--ask-sudo-password needs a terminal, and there is none",
-            hint="in CI, let the deploy user use sudo without a password",
-        )
-    return SudoPassword(click.prompt("sudo password on the hosts", hide_input=True, err=True))
 
 
 def one_host(fleet: Fleet, name: str) -> Host:

@@ -25,13 +25,19 @@ class Target:
         fleet: The fleet's folder as typed; ``None`` is the nearest one.
         frozen: A stale ``inventory/fleet.json`` is an error.
         lab: Whether an active lab stands for the fleet's hosts.
-        ask_sudo_password: Ask once for the password that sudo wants on the hosts.
+        selectors: The hosts that the command names; none are all.
+        this_machine: Whether the command names the machine one sits on.
+        ask_sudo_password: Ask for the password that sudo wants on those hosts.
+        sudo_password_for: Selectors of hosts; for each a password is asked for.
     """
 
     fleet: Path | None = None
     frozen: bool = False
     lab: bool = True
+    selectors: tuple[str, ...] = ()
+    this_machine: bool = False
     ask_sudo_password: bool = False
+    sudo_password_for: tuple[str, ...] = ()
 
 
 def fleet_option(command: F) -> F:
@@ -55,9 +61,18 @@ def target_options(command: F) -> F:
         frozen: bool,
         no_lab: bool,
         ask_sudo_password: bool,
+        sudo_password_for: tuple[str, ...],
         **kwargs: Any,
     ) -> Any:
-        target = Target(fleet, frozen, not no_lab, ask_sudo_password)
+        target = Target(
+            fleet,
+            frozen,
+            not no_lab,
+            selectors=(kwargs["host"],) if "host" in kwargs else kwargs.get("selectors", ()),
+            this_machine=kwargs.get("this_machine", False),
+            ask_sudo_password=ask_sudo_password,
+            sudo_password_for=sudo_password_for,
+        )
         return command(*args, target=target, **kwargs)
 
     options = (
@@ -67,7 +82,13 @@ def target_options(command: F) -> F:
         click.option(
             "--ask-sudo-password",
             is_flag=True,
-            help="Ask once for the password that sudo wants on the hosts.",
+            help="Ask for the sudo password of the selected hosts; which they are is said first.",
+        ),
+        click.option(
+            "--sudo-password-for",
+            multiple=True,
+            metavar="SELECTOR",
+            help="Ask for a sudo password of these hosts' own. May be repeated.",
         ),
     )
     return functools.reduce(lambda decorated, option: option(decorated), options, with_target)  # type: ignore[return-value]

@@ -8,14 +8,14 @@ import hashlib
 import importlib
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.sudo import SudoPassword
+from orchestrator.adapters.sudo import Passwords
 from orchestrator.errors import UsageError
 from orchestrator.model.event import Event
 from orchestrator.model.host import Fleet, Host, Limits
@@ -30,7 +30,7 @@ class Setup:
     Attributes:
         flake: Where ``nixosConfigurations`` are.
         ssh: How hosts are reached.
-        password: For sudo, where it asks for one.
+        passwords: For sudo on the hosts that it was asked for.
         state: The fleet's folder on this machine: history, runs, roots.
     """
 
@@ -38,7 +38,7 @@ class Setup:
     flake: Flake
     ssh: SshSettings
     state: Path
-    password: SudoPassword | None = None
+    passwords: Passwords = field(default_factory=Passwords)
 
 
 def state_folder(fleet: Fleet) -> Path:
@@ -106,10 +106,10 @@ async def reach(setup: Setup, host: Host) -> AsyncIterator[Executor]:
         StepError: The login or the host key was refused.
     """
     if is_this_machine(host):
-        yield LocalExecutor(host, setup.password)
+        yield LocalExecutor(host, setup.passwords.of(host))
         return
     # asyncssh takes a tenth of a second to import; a command that asks no host does without.
     from orchestrator.adapters.ssh.executor import open_ssh
 
-    async with open_ssh(host, setup.ssh, setup.password) as executor:
+    async with open_ssh(host, setup.ssh, setup.passwords.of(host)) as executor:
         yield executor

@@ -85,6 +85,11 @@ _CONNECT = Record(
         ),
         Key("identity", Text("a file's path", _PATH), "A private key file."),
         Key("sudo", Boolean(), "Whether root is reached through sudo, where user is not root."),
+        Key(
+            "sudo_password",
+            Boolean(),
+            "Whether sudo asks for a password; once a host says so, no other is given one.",
+        ),
     ),
 )
 _VERIFY = Record(

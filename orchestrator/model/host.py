@@ -48,6 +48,7 @@ class Connect:
         jump: A jump host, as ``ProxyJump`` takes it: ``[user@]host[:port]``.
         identity: A private key file.
         sudo: Whether root is reached through sudo. It is not asked when ``user`` is root.
+        sudo_password: Whether sudo asks for a password there; ``None``: nothing is said of it.
     """
 
     address: str
@@ -56,6 +57,7 @@ class Connect:
     jump: str | None = None
     identity: str | None = None
     sudo: bool = True
+    sudo_password: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,44 @@ def test_a_sudo_password_is_asked_once_and_never_shown(asking: Bench) -> None:
     assert asking.on(HOST, "cat /etc/marker").out == "sudo"
 
 
+def test_another_host_that_stands_in_for_one_is_sent_no_password(asking: Bench) -> None:
+    """A compromised host at the address that a name leads to, its own key known for it by address.
+
+    It is refused before the login, and never sees the sudo password.
+    """
+    known, config = (asking.lab_folder / name for name in ("known_hosts", "ssh_config"))
+    before, lines = known.read_text(), config.read_text()
+    address = asking.address(HOST)
+    victim, own = (" ".join(_host_key(asking, name).split()[:2]) for name in ("p620", HOST))
+    logins = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey for deploy'"
+    seen = asking.on(HOST, logins).out
+    try:
+        known.write_text(f"victim.example {victim}\n{HOST},{address} {own}\n")
+        config.write_text(f"Host {address}\n  HostKeyAlias victim.example\n\n{lines}")
+        more = ("--ask-sudo-password", "--no-verify")
+        done = on_terminal(asking, f"sudo password for {HOST}", PASSWORD, "deploy", HOST, *more)
+    finally:
+        known.write_text(before)
+        config.write_text(lines)
+    assert done.rc != 0
+    assert "another key is known for victim.example" in " ".join(done.out.split())
+    assert asking.on(HOST, logins).out == seen
+
+
+def test_only_hosts_that_were_named_are_sent_a_password(asking: Bench) -> None:
+    """A host whose sudo asks, beside one that a password was asked for, is sent none."""
+    options = ("--sudo-password-for", "razer", "--no-verify")
+    hosts = asking.root / "inventory/hosts.yaml"
+    before = hosts.read_text()
+    hosts.write_text(before.replace("  razer:\n", "  razer:\n    connect: {user: deploy}\n"))
+    try:
+        done = on_terminal(asking, "sudo password for razer", PASSWORD, "deploy", HOST, *options)
+    finally:
+        hosts.write_text(before)
+    assert done.rc == 4, done.out
+    assert "no password was given for this host" in " ".join(done.out.split())
+
+
 def test_a_host_behind_a_jump_host(fleet: Bench) -> None:
     """The inventory's jump host is used by commands and by the copy alike."""
     fleet.module(HOST, 'environment.etc."marker".text = "jumped";')

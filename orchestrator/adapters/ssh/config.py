@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.adapters.ssh.lean import WildcardPatternList
-from orchestrator.lines import split_lines
 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
 _DEPTH = 16
@@ -30,10 +29,12 @@ class _Block:
 
     Attributes:
         expands: Whether it has a ``%`` or a ``$`` whose meaning may be another for each host.
+        words: The options in it, in lower case, and what is said of each first.
     """
 
     patterns: WildcardPatternList
     expands: bool = False
+    words: dict[str, str] = field(default_factory=dict)
 
 
 class ConfigShape:
@@ -49,6 +50,24 @@ class ConfigShape:
             self._blocks = [block for file in files for block in _blocks(Path(file), _DEPTH)]
         except (_UntellableError, OSError, ValueError):
             self._blocks = None
+
+    @functools.cached_property
+    def words(self) -> frozenset[str] | None:
+        """The options that the files name, in lower case; ``None``: it cannot be told."""
+        if self._blocks is None:
+            return None
+        return frozenset(word for block in self._blocks for word in block.words)
+
+    @property
+    def keeps_own_algorithms(self) -> bool | None:
+        """Whether ``HostKeyAlgorithms`` but takes from ssh's own list, or adds to it.
+
+        ``None``: it cannot be told.
+        """
+        if self._blocks is None:
+            return None
+        values = (block.words.get("hostkeyalgorithms", "+") for block in self._blocks)
+        return all(value.startswith(("+", "-")) for value in values)
 
     def key(self, address: str) -> tuple[bool, ...] | None:
         """Two hosts with the same key are told the same; of one without a key nothing is known."""
@@ -66,13 +85,15 @@ def _blocks(file: Path, depth: int) -> Iterator[_Block]:
         raise _UntellableError
     block = _Block(WildcardPatternList("*"))
     yield block
-    for line in split_lines(file.read_text()):
-        found = _LINE.fullmatch(line)
-        if found is None:
-            continue  # Empty, or a comment.
-        word, rest = found[1].lower(), found[2]
-        if word == "match" or (word in ("host", "include") and re.search("[\"'=#\\\\]", rest)):
+    for line in file.read_bytes().decode().replace("\r\n", "\n").split("\n"):
+        text = line.strip(" \t").replace("\t", " ")
+        if not text or (text.startswith("#") and text.isprintable()):
+            continue
+        found = _LINE.fullmatch(text)
+        if found is None or _is_untellable(file, found[1].lower(), found[2]):
             raise _UntellableError
+        word, rest = found[1].lower(), found[2]
+        block.words.setdefault(word, rest)
         if word == "host":
             block = _Block(WildcardPatternList(",".join(rest.split())))
             yield block
@@ -81,6 +102,24 @@ def _blocks(file: Path, depth: int) -> Iterator[_Block]:
                 yield from _blocks(included, depth - 1)
         elif word != "controlpath" and re.search("[%$]", rest):
             block.expands = True
+
+
+def _is_untellable(file: Path, word: str, rest: str) -> bool:
+    """Whether a line means another thing for each host, or to each who reads it."""
+    if not rest.isprintable():
+        return True
+    match word:
+        case "host":
+            return bool(re.search("[\"'=#\\\\]", rest))
+        case "include":
+            # A relative one is in ~/.ssh, or in /etc/ssh where the machine's own file has it.
+            system = file.is_relative_to("/etc/ssh")
+            relative = any(not one.startswith(("/", "~/")) for one in rest.split())
+            return bool(re.search("[\"'=#\\\\%$]", rest)) or (system and relative)
+        case "canonicalizehostname":
+            return rest.lower() != "no"
+        case _:
+            return word == "match" or word == "canonicalizepermittedcnames"
 
 
 def _included(patterns: Sequence[str]) -> Iterator[Path]:

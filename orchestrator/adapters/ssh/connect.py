@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.options import Options, connect_arguments, shared_options
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.verified import judged_by, trust_in
+from orchestrator.adapters.ssh.verify import UntrustedError
 from orchestrator.errors import StepError, UnreachableError, UsageError
 from orchestrator.model.host import Connect, Host
 
@@ -62,7 +64,7 @@ async def open_jumps(
         StepError: A jump host's key is not known, or it refused the login.
     """
     tunnel: asyncssh.SSHClientConnection | None = None
-    for jump in _jumps(target, options):
+    for jump in await _all_jumps(target, options, settings):
         trust = f"connect to the jump host once by hand: {ssh_command(jump, settings)}"
         tunnel = await _hop(
             jump, settings, hops, tunnel, await shared_options(jump, settings), trust
@@ -70,8 +72,26 @@ async def open_jumps(
     return tunnel
 
 
+async def _all_jumps(
+    target: Connect, options: Options, settings: SshSettings
+) -> tuple[Connect, ...]:
+    """All jump hosts, in order: the first of them may have some of its own in ``ssh_config``."""
+    jumps = _jumps(target, options)
+    found = jumps
+    while jumps and len(found) <= _MOST_JUMPS:
+        jumps = _jumps(jumps[0], await shared_options(jumps[0], settings))
+        found = (*jumps, *found)
+    if len(found) > _MOST_JUMPS:
+        raise StepError(
+            f"there are more than {_MOST_JUMPS} jump hosts before {target.address}",
+            hint="do ProxyJump's hosts in ssh_config lead to each other?",
+            command=ssh_command(target, settings),
+        )
+    return found
+
+
 def _jumps(target: Connect, options: Options) -> tuple[Connect, ...]:
-    """The jump hosts before the target: the inventory's, else ``ProxyJump`` of ``ssh_config``."""
+    """The jump hosts before a target: the inventory's, else ``ProxyJump`` of ``ssh_config``."""
     text = target.jump if target.jump is not None else options.tunnel
     if not isinstance(text, str) or text == "none":
         return ()
@@ -103,19 +123,23 @@ async def _hop(
     options: Options,
     trust: str,
 ) -> asyncssh.SSHClientConnection:
+    known = await trust_in(target, options, settings, proxied=tunnel is not None)
     try:
         return await hops.enter_async_context(
             asyncssh.connect(
                 target.address,
                 options=options,
-                tunnel=tunnel or (),
-                **connect_arguments(options, settings),
+                tunnel=tunnel,  # never left to asyncssh, which would judge the hops itself
+                **connect_arguments(options),
+                **judged_by(known),
             )
         )
     except (OSError, asyncssh.Error) as error:
         user = f"{options.username}@{target.address}"
         raise _told(error, target.address, user, trust, ssh_command(target, settings)) from error
 
+
+_MOST_JUMPS = 16
 
 _SILENT = "is it switched on, on the network, and sshd running?"
 # After many tries that came to nothing, such as those at a host that hung.
@@ -131,7 +155,7 @@ def _told(error: Exception, address: str, user: str, trust: str, command: str) -
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return StepError(
             f"the host key of {address} is not a known one: {error.reason}",
-            hint=f"if you expect this key, {trust}",
+            hint=f"if you expect this key, {trust}" if _is_unknown(error) else None,
             command=command,
         )
     if isinstance(error, asyncssh.PermissionDenied):
@@ -145,6 +169,11 @@ def _told(error: Exception, address: str, user: str, trust: str, command: str) -
         hint=_CLOSED if isinstance(error, _CLOSES) else _SILENT,
         command=command,
     )
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether a key lacks nothing but somebody who vouches for it."""
+    return isinstance(error.__cause__, UntrustedError) and error.__cause__.unknown
 
 
 def _reason(error: Exception) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrator.adapters.ssh.known_hosts import read_known_hosts
+import base64
+
 from orchestrator.adapters.ssh.options import ssh_options
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.errors import StepError
+from orchestrator.adapters.ssh.verified import trust_in
 from orchestrator.model.host import Host
 
 
@@ -15,10 +16,9 @@ async def known_keys(host: Host, settings: SshSettings) -> tuple[str, ...]:
     Raises:
         StepError: What the inventory and ``ssh_config`` say of the connection cannot be used.
     """
-    options = await ssh_options(settings.connect_for(host.name, host.connect), settings)
-    try:
-        known = read_known_hosts(settings.known_hosts_files(options.known_hosts))
-    except OSError as error:
-        raise StepError(f"a known_hosts file cannot be read: {error}") from error
-    trusted = known(options.host_key_alias or options.host, "", options.port)[0]
-    return tuple(" ".join(key.export_public_key().decode().split()[:2]) for key in trusted)
+    target = settings.connect_for(host.name, host.connect)
+    trust = await trust_in(target, await ssh_options(target, settings), settings)
+    return tuple(
+        f"{key.kind.decode()} {base64.b64encode(key.public).decode()}"
+        for key in trust.trusted_keys()
+    )

@@ -1,84 +1,201 @@
-"""``known_hosts`` files, read once for all hosts.
+"""``known_hosts`` files, read once for all hosts, as OpenSSH reads them: sshd(8), hostfile.c.
 
-asyncssh reads them for each connection, every key in them: a thousand hosts are a million keys.
-Here a connection gets the lines that may speak of its host; what they mean is asyncssh's to say.
+A name is looked up as it is given: never the address that it led to. Of a thousand hosts' lines
+those are interpreted that speak of the one that is asked for.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import functools
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.settings import look_again, moment
-from orchestrator.lines import split_lines
+from orchestrator.adapters.ssh.wire_key import KeyFormatError, is_known_kind, read_key
 
-_MARKERS = ("cert-authority", "revoked")
+AUTHORITY = b"@cert-authority"
+REVOKED = b"@revoked"
+
+_LONGEST_PATTERN = 1022
+"""Bytes; a list with a longer one matches nobody (match.c)."""
+
+_SALT_BYTES = 20
+_RSA = (b"ssh-rsa", b"rsa-sha2-256", b"rsa-sha2-512")
+_BLANK = re.compile(rb"[ \t]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a line says of a host.
+
+    Attributes:
+        marker: ``@cert-authority``, ``@revoked``, or nothing where the key is the host's own.
+        kind: Such as ``ssh-ed25519``.
+        public: The key, without a certificate that may stand around it.
+        certified: Whether there is one around it: no host shows the like of it as its plain key.
+    """
+
+    marker: bytes
+    kind: bytes
+    public: bytes
+    certified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    marker: bytes
+    hosts: bytes
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHosts:
-    """The lines of some files, by whom they speak of; see sshd(8).
+    """The lines of some files, by whom they speak of.
 
     Attributes:
-        named: Of a host by its plain name.
-        hashed: Of a host whose name is hashed: salt, hash, line.
+        named: Of hosts by their plain names, in lower case.
+        hashed: Of a host whose name is hashed: salt, digest, line.
         others: With patterns; they may speak of any host.
     """
 
-    named: dict[str, list[str]] = field(default_factory=dict)
-    hashed: list[tuple[bytes, bytes, str]] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    named: dict[bytes, list[_Line]] = field(default_factory=dict)
+    hashed: list[tuple[bytes, bytes, _Line]] = field(default_factory=list)
+    others: list[_Line] = field(default_factory=list)
 
-    def __call__(self, host: str, address: str, port: int | None) -> Sequence[Any]:
-        """Match a host, as asyncssh asks it of a function: see ``match_known_hosts``."""
-        return _meaning(self.about(host, address, port)).match(host, address, port)
+    def about(self, name: str) -> tuple[Entry, ...]:
+        """What the files say of a host.
 
-    def about(self, host: str, address: str, port: int | None) -> str:
-        """The lines that may speak of a host."""
-        plain = dict.fromkeys(name for name in (host, address) if name)
-        names = [*plain, *(f"[{name}]:{port}" for name in plain)]
-        lines = [line for name in names for line in self.named.get(name, ())]
-        lines += (line for salt, digest, line in self.hashed if _is_one_of(salt, digest, names))
-        return "\n".join(dict.fromkeys((*lines, *self.others)))
+        Args:
+            name: As it stands there: ``[name]:port`` where the port is not 22.
+        """
+        wanted = name.lower().encode(errors="surrogateescape")
+        lines = [
+            *self.named.get(wanted, ()),
+            *(line for salt, digest, line in self.hashed if _is_hash_of(salt, digest, wanted)),
+            *(line for line in self.others if _is_in_list(wanted, line.hosts)),
+        ]
+        lines.sort(key=lambda line: line.number)
+        entries = (_entry(line.marker, line.key) for line in lines)
+        return tuple(entry for entry in entries if entry is not None)
 
-    def _add(self, line: str) -> None:
-        words = line.split(None, 3)
-        marked = words[0].startswith("@")
-        # What is no entry, or has a marker that nobody knows, is left out, as ssh leaves it out.
-        if len(words) < 2 + marked or (marked and words[0][1:] not in _MARKERS):
+    def _add(self, number: int, text: bytes) -> None:
+        line = _line(number, text)
+        if line is None:
             return
-        pattern = words[marked]
-        if pattern.startswith("|"):
-            self._add_hashed(pattern, line)
-        elif any(character in pattern for character in "*?!/"):
+        if line.hosts.startswith(b"|"):
+            self._add_hashed(line)
+        elif any(character in line.hosts for character in b"*?!"):
             self.others.append(line)
         else:
-            for name in pattern.split(","):
+            for name in set(_list(line.hosts)):
                 self.named.setdefault(name, []).append(line)
 
-    def _add_hashed(self, pattern: str, line: str) -> None:
-        try:
-            _, kind, salt, digest = pattern.split("|")
-            if kind == "1":
-                self.hashed.append((base64.b64decode(salt), base64.b64decode(digest), line))
-        except ValueError:
+    def _add_hashed(self, line: _Line) -> None:
+        parts = line.hosts.split(b"|")
+        if len(parts) != 4 or parts[1] != b"1":
             return
+        salt, digest = _base64(parts[2]), _base64(parts[3])
+        if salt is not None and digest is not None and len(salt) == _SALT_BYTES:
+            self.hashed.append((salt, digest, line))
 
 
-def _is_one_of(salt: bytes, digest: bytes, names: Iterable[str]) -> bool:
-    """Whether a hash is that of one of the names: HMAC-SHA1, the salt its key."""
-    return any(hmac.digest(salt, name.encode(), "sha1") == digest for name in names)
+def _line(number: int, text: bytes) -> _Line | None:
+    """One line; nothing where it says nothing, or what it says is malformed."""
+    text = text.split(b"\0", 1)[0].lstrip(b" \t")
+    if not text or text.startswith(b"#"):
+        return None
+    marker = b""
+    if text.startswith(b"@"):
+        marker, _, text = text.partition(b" " if b" " in text else b"\t")
+        if b"\t" in marker:
+            # As OpenSSH sees it this is no marker. Whoever wrote it meant one: it may revoke.
+            marker, _, rest = marker.partition(b"\t")
+            text = b"%b %b" % (rest, text)
+            marker = marker if marker == REVOKED else b""
+        text = text.lstrip(b" \t")
+        if marker not in (AUTHORITY, REVOKED) or text.startswith(b"@"):
+            return None
+    hosts, *rest_of_it = _BLANK.split(text, maxsplit=1)
+    if not hosts or not rest_of_it:
+        return None
+    return _Line(number, marker, hosts, rest_of_it[0])
 
 
-@functools.lru_cache(maxsize=64)
-def _meaning(text: str) -> asyncssh.SSHKnownHosts:
-    return asyncssh.import_known_hosts(text)
+def read_public_line(text: bytes) -> Entry | None:
+    """The key of a line of a list of keys: its kind, its base64, a comment."""
+    return _entry(b"", text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _entry(marker: bytes, text: bytes) -> Entry | None:
+    kind, *more = _BLANK.split(text, maxsplit=2)
+    # White space within base64 is passed over: files that were written elsewhere end lines in CR.
+    blob = _base64(b"".join(more[0].split())) if more else None
+    if blob is None:
+        return None
+    inner = blob[4 : 4 + int.from_bytes(blob[:4], "big")]
+    if kind != inner and not (kind in _RSA and inner in _RSA):
+        return None
+    try:
+        key = read_key(blob)
+    except KeyFormatError:
+        # Of a kind that is not known here it is still one key that this host may have.
+        return None if is_known_kind(kind) else Entry(marker, kind, blob)
+    return Entry(marker, key.kind, key.public, certified=key.certificate is not None)
+
+
+def _base64(text: bytes) -> bytes | None:
+    """Decode base64 that is written as OpenSSH writes it; it reads no other."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return data if base64.b64encode(data) == text else None
+
+
+def _is_hash_of(salt: bytes, digest: bytes, name: bytes) -> bool:
+    """Whether a hash is that of a name: HMAC-SHA1, the salt its key."""
+    return hmac.digest(salt, name, "sha1") == digest
+
+
+def _list(hosts: bytes) -> tuple[bytes, ...]:
+    """The patterns of a list; none where one of them is too long."""
+    patterns = tuple(hosts.lower().split(b","))
+    if any(len(pattern.removeprefix(b"!")) > _LONGEST_PATTERN for pattern in patterns):
+        return ()
+    return patterns
+
+
+def _is_in_list(name: bytes, hosts: bytes) -> bool:
+    """Whether a pattern of a list matches a name, and no negated one does."""
+    patterns = _list(hosts)
+    if any(one.startswith(b"!") and matches(name, one[1:]) for one in patterns):
+        return False
+    return any(not one.startswith(b"!") and matches(name, one) for one in patterns)
+
+
+def matches(name: bytes, pattern: bytes) -> bool:
+    """Whether ``*`` (any characters) and ``?`` (one) make a pattern a name: ssh_config(5)."""
+    at = tried = back = 0
+    star = -1
+    while at < len(name):
+        if tried < len(pattern) and pattern[tried] == ord("*"):
+            star, tried, back = tried, tried + 1, at
+        elif tried < len(pattern) and pattern[tried] in (ord("?"), name[at]):
+            at, tried = at + 1, tried + 1
+        elif star >= 0:
+            back += 1
+            at, tried = back, star + 1
+        else:
+            return False
+    return not pattern[tried:].strip(b"*")
 
 
 def read_known_hosts(files: Iterable[str]) -> KnownHosts:
@@ -99,21 +216,20 @@ def read_again() -> None:
 @functools.lru_cache(maxsize=16)
 def _as_of(files: tuple[str, ...], _moment: int) -> KnownHosts:
     found = [(file, Path(file).stat()) for file in files]
+    for file, now in found:
+        if not stat.S_ISREG(now.st_mode):
+            raise OSError(None, "it is no regular file", file)
     return _read(tuple((file, now.st_ino, now.st_size, now.st_mtime_ns) for file, now in found))
 
 
 @functools.lru_cache(maxsize=16)
 def _read(files: tuple[tuple[str, int, int, int], ...]) -> KnownHosts:
     known = KnownHosts()
-    for line in _lines(file for file, *_ in files):
-        known._add(line)
+    for number, line in enumerate(_lines(file for file, *_ in files)):
+        known._add(number, line)
     return known
 
 
-def _lines(files: Iterable[str]) -> Iterator[str]:
+def _lines(files: Iterable[str]) -> Iterator[bytes]:
     for file in files:
-        # asyncssh takes ASCII only; a comment may be anything.
-        text = Path(file).read_text(encoding="ascii", errors="backslashreplace")
-        for line in split_lines(text):
-            if (entry := line.strip()) and not entry.startswith("#"):
-                yield entry
+        yield from Path(file).read_bytes().split(b"\n")

@@ -22,8 +22,22 @@ ctypes.util.find_library = _find_nothing
 sys.modules.setdefault(_WITHOUT, None)  # type: ignore[arg-type]  # importlib's word for "absent"
 try:
     import asyncssh
+    from asyncssh.packet import SSHPacket, String
     from asyncssh.pattern import WildcardPatternList
+    from asyncssh.public_key import (
+        decode_ssh_public_key,
+        get_certificate_algs,
+        get_public_key_algs,
+    )
 finally:
     ctypes.util.find_library = _find_library
 
-__all__ = ["WildcardPatternList", "asyncssh"]
+__all__ = [
+    "SSHPacket",
+    "String",
+    "WildcardPatternList",
+    "asyncssh",
+    "decode_ssh_public_key",
+    "get_certificate_algs",
+    "get_public_key_algs",
+]

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Hashable
 
 from orchestrator.adapters.ssh.config import config_shape
-from orchestrator.adapters.ssh.known_hosts import read_known_hosts
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.errors import StepError
@@ -24,6 +23,14 @@ _FIRST = (
     ("KexAlgorithms", "kex_algs", (b"curve25519-sha256", b"curve25519-sha256@libssh.org")),
     ("Ciphers", "encryption_algs", (b"aes128-gcm@openssh.com", b"aes256-gcm@openssh.com")),
 )
+
+# A host is given nothing that it could be another person with, and proves itself by its key alone.
+_GIVEN_TO_NOBODY: dict[str, object] = {
+    "agent_forwarding": False,
+    "x11_forwarding": False,
+    "gss_delegate_creds": False,
+    "gss_kex": False,
+}
 
 _SHARED: dict[Hashable, Options] = {}
 
@@ -63,8 +70,11 @@ async def ssh_options(target: Connect, settings: SshSettings) -> Options:
             config=settings.config_files,
             keepalive_interval=KEEPALIVE_SECONDS,
             keepalive_count_max=KEEPALIVE_COUNT,
+            server_host_key_algs="default",  # which are asked for is told by ``HostTrust``
             **given,
         )
+    except RecursionError as error:
+        raise StepError(f"the SSH settings for {target.address} include each other") from error
     except (OSError, ValueError, asyncssh.Error) as error:
         raise StepError(
             f"the SSH settings for {target.address} cannot be used: {error}",
@@ -73,20 +83,17 @@ async def ssh_options(target: Connect, settings: SshSettings) -> Options:
     return options
 
 
-def connect_arguments(options: Options, settings: SshSettings) -> dict[str, object]:
-    """What ``asyncssh.connect`` is given besides options, so that it need not find it out anew.
+def connect_arguments(options: Options) -> dict[str, object]:
+    """What ``asyncssh.connect`` is given besides options, whatever ``ssh_config`` says.
 
-    Raises:
-        OSError: A ``known_hosts`` file cannot be read.
+    Some of it is there so that asyncssh need not find it out anew for each connection.
     """
-    # Known hosts are never None, which would accept any host key, nor an empty list, which means
-    # asyncssh's own default: of no files it is a function that knows nobody.
     arguments: dict[str, object] = {
-        "known_hosts": read_known_hosts(settings.known_hosts_files(options.known_hosts)),
         "agent_identities": options.agent_identities,
         # Whatever ssh_config says: asyncssh unpacks a packet whole, and a packet of zeroes is a
         # thousand times as large then. What is copied is packed before.
         "compression_algs": ["none"],
+        **_GIVEN_TO_NOBODY,
         **_preferred(options),
     }
     if options.client_keys:
@@ -106,8 +113,6 @@ def _preferred(options: Options) -> dict[str, object]:
 
 def _ordered(offered: list[bytes], first: tuple[bytes, ...]) -> list[str]:
     def rank(name: bytes) -> int:
-        if name.startswith(b"gss-"):
-            return -1  # Kerberos proves the host, too; it is offered to who has it.
         return first.index(name) if name in first else len(first)
 
     return [name.decode() for name in sorted(offered, key=rank)]

@@ -5,18 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.model.host import Connect
-
-# ssh_config(5): the defaults of UserKnownHostsFile and GlobalKnownHostsFile.
-_KNOWN_HOSTS = (
-    "~/.ssh/known_hosts",
-    "~/.ssh/known_hosts2",
-    "/etc/ssh/ssh_known_hosts",
-    "/etc/ssh/ssh_known_hosts2",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +34,12 @@ class SshSettings:
 
     @property
     def nix_options(self) -> str:
-        """``NIX_SSHOPTS`` for an ssh of Nix's own to a machine that is none of the fleet's."""
-        return f"-F {self.config}" if self.config is not None else ""
+        """``NIX_SSHOPTS`` for an ssh of Nix's own to a machine that is none of the fleet's.
+
+        It is given neither the agent nor the display, and no key that is not known.
+        """
+        files = [f"-F {self.config}"] if self.config is not None else []
+        return " ".join((*files, "-a -k -x -oStrictHostKeyChecking=yes"))
 
     @property
     def config_files(self) -> list[str]:
@@ -52,21 +48,14 @@ class SshSettings:
             return [self.config]
         return _existing(("~/.ssh/config", "/etc/ssh/ssh_config"))
 
-    def known_hosts_files(self, configured: object) -> list[str]:
+    def known_hosts_files(self, configured: Sequence[str]) -> list[str]:
         """The ``known_hosts`` files that exist.
 
         Args:
-            configured: What ``ssh_config`` says: a list of files, empty where it is silent.
-                ``UserKnownHostsFile none`` arrives as ``None``; it leaves nothing to trust, and
-                never means that any key will do.
+            configured: Those that ``ssh_config`` names. Of none nobody is trusted.
         """
-        if self.known_hosts is not None:
-            names = [self.known_hosts]
-        elif isinstance(configured, list):
-            names = [str(name) for name in configured] or list(_KNOWN_HOSTS)
-        else:
-            names = []
-        return _existing(names)
+        names = [self.known_hosts] if self.known_hosts is not None else configured
+        return [file for file in _there(tuple(names), moment()) if file != os.devnull]
 
 
 def moment() -> int:
@@ -77,6 +66,7 @@ def moment() -> int:
 def look_again() -> None:
     """Forget which files there were: one of them was just written here."""
     _found.cache_clear()
+    _there.cache_clear()
 
 
 def _existing(names: Iterable[str]) -> list[str]:
@@ -88,3 +78,10 @@ def _found(names: tuple[str, ...], _moment: int) -> tuple[str, ...]:
     # Not Path's, which takes five times as long.
     files = [os.path.expanduser(name) for name in names]  # noqa: PTH111
     return tuple(file for file in files if os.path.isfile(file))  # noqa: PTH113
+
+
+@functools.lru_cache(maxsize=16)
+def _there(names: tuple[str, ...], _moment: int) -> tuple[str, ...]:
+    """Those that exist, whatever they are: one that is no file may not be passed over."""
+    files = [os.path.expanduser(name) for name in names]  # noqa: PTH111
+    return tuple(file for file in files if os.path.lexists(file))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.ssh.connect import open_jumps
-from orchestrator.adapters.ssh.known_hosts import read_again
+from orchestrator.adapters.ssh.known_hosts import Entry, read_again
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.options import ssh_options
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.verified import no_algorithms, trust_in
+from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.errors import StepError, UnreachableError
 from orchestrator.model.host import Host
 
@@ -23,7 +26,7 @@ class OfferedKey:
 
     Attributes:
         name: What ``known_hosts`` calls the host: its address, ``[address]:port`` where the port
-            is not 22.
+            is not 22, or its ``HostKeyAlias``.
         line: The line for ``known_hosts`` (sshd(8)).
         fingerprint: As ``ssh-keygen -l`` prints it.
         algorithm: Such as ``ssh-ed25519``.
@@ -54,8 +57,15 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
         try:
             async with asyncio.timeout(host.deadlines.connect):
                 tunnel = await open_jumps(target, options, settings, hops)
+                trust = await trust_in(target, options, settings, proxied=tunnel is not None)
                 key = await asyncssh.get_server_host_key(
-                    options.host, options.port, tunnel=tunnel or (), config=None
+                    options.host,
+                    options.port,
+                    tunnel=tunnel,
+                    config=None,
+                    proxy_command=options.proxy_command,
+                    # The one that a connection will ask for.
+                    server_host_key_algs=_plain_algorithms(trust),
                 )
         except TimeoutError:
             raise UnreachableError(
@@ -68,35 +78,69 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
             ) from error
     if key is None:
         raise StepError(f"{target.address} shows no host key")
-    return _offered(key, options, settings)
+    return _offered(key, trust, settings)
 
 
-def _offered(
-    key: asyncssh.SSHKey,
-    options: asyncssh.SSHClientConnectionOptions,
-    settings: SshSettings,
-) -> OfferedKey:
-    address = options.host_key_alias or options.host
-    name = address if options.port == 22 else f"[{address}]:{options.port}"
-    files = settings.known_hosts_files(options.known_hosts)
-    trusted = asyncssh.match_known_hosts(files, address, "", options.port)[0] if files else []
-    same_kind = [known for known in trusted if known.algorithm == key.algorithm]
+def _offered(key: asyncssh.SSHKey, trust: HostTrust, settings: SshSettings) -> OfferedKey:
     exported = key.export_public_key().decode().split()
+    same_kind = [one for one in trust.trusted_keys() if one.kind.decode() == exported[0]]
     return OfferedKey(
-        name=name,
-        line=f"{name} {exported[0]} {exported[1]}",
+        name=trust.name,
+        line=f"{trust.name} {exported[0]} {exported[1]}",
         fingerprint=key.get_fingerprint(),
         algorithm=exported[0],
-        known=any(known.public_data == key.public_data for known in trusted),
+        known=_is_known(key, trust),
         conflicts=tuple(
-            known.get_fingerprint() for known in same_kind if known.public_data != key.public_data
+            asyncssh.import_public_key(_line(one)).get_fingerprint()
+            for one in same_kind
+            if one.public != key.public_data
         ),
-        file=settings.known_hosts or files[0] if files else str(_default()),
+        file=settings.known_hosts or _first_file(trust),
     )
 
 
-def _default() -> Path:
-    return Path("~/.ssh/known_hosts").expanduser()
+def _plain_algorithms(trust: HostTrust) -> list[str]:
+    """The algorithms that a key without a certificate is asked for by.
+
+    Raises:
+        StepError: There are none.
+    """
+    found = [one for one in trust.algorithms() if "-cert-v01@" not in one]
+    if not found:
+        raise no_algorithms(trust)
+    return found
+
+
+def _is_known(key: asyncssh.SSHKey, trust: HostTrust) -> bool:
+    """Whether a connection would take the key.
+
+    Raises:
+        StepError: It would not, even if the key were in ``known_hosts``.
+    """
+    try:
+        trust.check(key.public_data, None)
+    except UntrustedError as error:
+        if not error.unknown:
+            raise StepError(f"the host key of {trust.host} cannot be trusted: {error}") from error
+        return False
+    return True
+
+
+def _line(entry: Entry) -> str:
+    return f"{entry.kind.decode()} {base64.b64encode(entry.public).decode()}"
+
+
+def _first_file(trust: HostTrust) -> str:
+    """Where ssh itself would write a new host's key.
+
+    Raises:
+        StepError: ``UserKnownHostsFile none``.
+    """
+    if not trust.rules.user_files:
+        raise StepError(
+            f"ssh_config has `UserKnownHostsFile none` for {trust.host}: no key can be remembered"
+        )
+    return str(Path(trust.rules.user_files[0]).expanduser())
 
 
 def remember(key: OfferedKey) -> None:

@@ -97,6 +97,15 @@ def test_a_wrong_password_is_told(log: Path) -> None:
     assert "cat" not in log.read_text()
 
 
+def test_a_wrong_password_is_sent_once(log: Path) -> None:
+    """Later connections of the run do not try it again: what answers there may collect it."""
+    password = SudoPassword("wrong")
+    for _ in range(3):
+        with pytest.raises(StepError, match="refused the password"):
+            cat(LocalExecutor(HOST, password))
+    assert log.read_text().count("-S") == 1
+
+
 def test_a_password_that_is_wanted_and_not_given(log: Path) -> None:
     """The hint names the option that gives it."""
     with pytest.raises(StepError, match="sudo asks for a password") as caught:

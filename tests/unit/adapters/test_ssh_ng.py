@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from orchestrator.adapters.ssh.rules import Rules
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.model.host import Connect, Host
@@ -71,3 +72,40 @@ def test_an_ipv6_address_needs_no_brackets(own: Path, tmp_path: Path) -> None:
     """Not every Nix takes one in a URL."""
     way = ssh_ng(Host("v6", "v6", Connect("2001:db8::1")), SshSettings(str(own)), (), tmp_path)
     assert effective(way.url, way.options)["hostname"] == "2001:db8::1"
+
+
+def test_nixs_ssh_is_given_nothing_and_is_as_strict(own: Path, tmp_path: Path) -> None:
+    """No agent, no display, no forwarding; and no option makes it believe more than we do."""
+    lax = ("ForwardAgent", "ForwardX11", "NoHostAuthenticationForLocalhost", "VerifyHostKeyDNS")
+    more = "".join(f"  {word} yes\n" for word in (*lax, "PermitLocalCommand", "UpdateHostKeys"))
+    own.write_text(own.read_text() + more + "  LocalForward 1 h:1\n")
+    way = ssh_ng(Host("web1", "web1", Connect("web1")), SshSettings(str(own)), (), tmp_path)
+    found = effective(way.url, way.options)
+    assert {found[word.lower()] for word in lax} <= {"no", "false"}
+    assert found["permitlocalcommand"] == "no"
+    assert found["updatehostkeys"] == "false"
+    assert found["clearallforwardings"] == "yes"
+    assert way.options.startswith("-k ")
+    plain = tmp_path / "config"
+    plain.write_text(own.read_text())
+    others = effective("ssh-ng://web1", SshSettings(str(plain)).nix_options)
+    assert (others["forwardagent"], others["stricthostkeychecking"]) == ("no", "true")
+
+
+def test_what_is_said_of_trusting_an_ipv6_address_holds(own: Path, tmp_path: Path) -> None:
+    """Under the name that stands for it, ssh would not find it."""
+    rules = Rules(
+        alias="some.alias",
+        user_files=("/known",),
+        global_files=(),
+        revoked=("/revoked",),
+        authority_algorithms=("ssh-ed25519",),
+        rsa_bits=3072,
+    )
+    host = Host("v6", "v6", Connect("2001:db8::1"))
+    way = ssh_ng(host, SshSettings(str(own)), (), tmp_path, rules)
+    found = effective(way.url, way.options)
+    assert found["hostkeyalias"] == "some.alias"
+    assert (found["userknownhostsfile"], found["revokedhostkeys"]) == ("/known", "/revoked")
+    assert found.get("globalknownhostsfile", "none") == "none"
+    assert (found["casignaturealgorithms"], found["requiredrsasize"]) == ("ssh-ed25519", "3072")

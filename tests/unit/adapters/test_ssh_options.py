@@ -14,6 +14,7 @@ from orchestrator.adapters.ssh.config import ConfigShape
 from orchestrator.adapters.ssh.connect import connected
 from orchestrator.adapters.ssh.options import shared_options
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Deadlines, Host
 
 LOCAL = "127.0.0.1"
@@ -87,7 +88,7 @@ def test_every_algorithm_that_asyncssh_offers_is_offered(person: Path) -> None:
     settings = SshSettings(config=str(person / "config"))
     connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
     options = asyncio.run(shared_options(connect, settings))
-    arguments = module.connect_arguments(options, settings)
+    arguments = module.connect_arguments(options)
     for name in ("kex_algs", "encryption_algs"):
         given = arguments[name]
         assert isinstance(given, list)
@@ -96,7 +97,7 @@ def test_every_algorithm_that_asyncssh_offers_is_offered(person: Path) -> None:
     (person / "other").write_text("KexAlgorithms ecdh-sha2-nistp256\nCiphers aes256-ctr\n")
     settings = SshSettings(config=str(person / "other"))
     options = asyncio.run(shared_options(connect, settings))
-    assert not {"kex_algs", "encryption_algs"} & module.connect_arguments(options, settings).keys()
+    assert not {"kex_algs", "encryption_algs"} & module.connect_arguments(options).keys()
 
 
 CONFIGS = [
@@ -159,6 +160,13 @@ def test_a_file_that_cannot_be_read_is_left_to_asyncssh(person: Path) -> None:
     assert ConfigShape([str(person / "loop")]).key("a") is None
 
 
+def test_files_that_include_each_other_are_an_error(person: Path) -> None:
+    """And no traceback."""
+    (person / "loop").write_text(f"Include {person}/loop\n")
+    with pytest.raises(StepError, match="include each other"):
+        asyncio.run(shared_options(Connect("a"), SshSettings(config=str(person / "loop"))))
+
+
 def test_a_thousand_hosts_read_the_files_once(
     person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +198,7 @@ def test_connections_share_no_key_pair(person: Path) -> None:
     settings = SshSettings(config="/dev/null")
     connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
     options = asyncio.run(shared_options(connect, settings))
-    one, two = (module.connect_arguments(options, settings)["client_keys"] for _ in range(2))
+    one, two = (module.connect_arguments(options)["client_keys"] for _ in range(2))
     assert isinstance(one, list)
     assert isinstance(two, list)
     assert len(one) == len(two) == 1

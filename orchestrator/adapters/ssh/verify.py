@@ -1,0 +1,282 @@
+"""Whether a host's key is the one that it must be: OpenSSH's rules, sshconnect.c, always strict.
+
+A key counts for the name that a host was asked for, or for its ``HostKeyAlias``: the address that
+the name led to proves nothing. Whoever answers there may be any host of the fleet.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.adapters.ssh.known_hosts import AUTHORITY, REVOKED, Entry, KnownHosts
+from orchestrator.adapters.ssh.lean import (
+    asyncssh,
+    get_certificate_algs,
+    get_public_key_algs,
+)
+from orchestrator.adapters.ssh.revoked import Revokes
+from orchestrator.adapters.ssh.rules import Rules
+from orchestrator.adapters.ssh.wire_key import (
+    Certificate,
+    KeyFormatError,
+    WireKey,
+    read_key,
+    rsa_bits,
+)
+
+_CERTIFIED = "-cert-v01@openssh.com"
+_RSA = "ssh-rsa"
+_RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256", _RSA)
+
+
+class UntrustedError(Exception):
+    """A host shows a key that nobody vouches for. Its text says why.
+
+    Args:
+        reason: Why.
+        unknown: Whether all that is missing is somebody who vouches for it.
+    """
+
+    def __init__(self, reason: str, *, unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.unknown = unknown
+
+
+class _Found(enum.Enum):
+    """What known hosts say of a key, or of the authority that certified it."""
+
+    KNOWN = enum.auto()
+    ANOTHER = enum.auto()
+    NOTHING = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class HostTrust:
+    """What is known of one host before it is asked.
+
+    Attributes:
+        host: Its name, in lower case, or its address.
+        port: Where it listens.
+        rules: What ``ssh_config`` says.
+        known: Its known hosts.
+        revoked: Its ``RevokedHostKeys``.
+        proxied: Whether it is reached through a jump host or a command.
+    """
+
+    host: str
+    port: int
+    rules: Rules
+    known: KnownHosts
+    revoked: tuple[Revokes, ...] = ()
+    proxied: bool = False
+
+    @property
+    def principal(self) -> str:
+        """What a certificate must call it."""
+        return self.rules.alias or self.host
+
+    @property
+    def name(self) -> str:
+        """What known hosts call it."""
+        return self._names[0]
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """What it is looked up by, in turn: an alias stands for itself, without a port."""
+        return (self.rules.alias,) if self.rules.alias else _with_port(self.host, self.port)
+
+    def check(self, blob: bytes, address: str | None) -> asyncssh.SSHKey:
+        """Tell whether the key that a host shows is its own; give it to verify with.
+
+        Args:
+            blob: The key as it stands on the wire.
+            address: Where the host answers; it only matters with ``CheckHostIP yes``.
+
+        Raises:
+            UntrustedError: It is not, or nobody knows.
+        """
+        try:
+            key = read_key(blob)
+        except KeyFormatError as error:
+            raise UntrustedError(f"the key that it shows is malformed: {error}") from error
+        self._check_algorithm(key, certified=key.certificate is not None)
+        if any(revokes(key) for revokes in self.revoked):
+            raise UntrustedError("the key that it shows is revoked (RevokedHostKeys)")
+        addresses = self._addresses(address)
+        if not self._is_known(key, key.certificate is not None, self._names, addresses):
+            raise UntrustedError(self._why_not(key), unknown=True)
+        # A signature of another algorithm than was asked for proves nothing.
+        key.key.all_sig_algorithms = self._signatures(key.kind.decode())
+        return key.key
+
+    def trusted_keys(self) -> tuple[Entry, ...]:
+        """The keys that the host may show without a certificate."""
+        for name in self._names:
+            entries = self.known.about(name)
+            revoked = {entry.public for entry in entries if entry.marker == REVOKED}
+            if own := [one for one in entries if not one.marker and not one.certified]:
+                kept = (one for one in own if one.public not in revoked)
+                return tuple(one for one in kept if not self._is_revoked(one))
+        return ()
+
+    def _is_revoked(self, entry: Entry) -> bool:
+        try:
+            key = read_key(entry.public)
+        except KeyFormatError:
+            return True
+        return any(revokes(key) for revokes in self.revoked)
+
+    def algorithms(self) -> list[str]:
+        """What is asked of it: as OpenSSH orders them, those of known keys first."""
+        known = set(get_public_key_algs()) | set(get_certificate_algs())
+        offered = [one for one in self.rules.algorithms if one.encode() in known]
+        if not self.rules.known_keys_first:
+            return offered
+        entries = self.known.about(self.name)
+        kinds = _kinds_of(entries)
+        if offered and _kind(offered[0]) in kinds:
+            return offered
+        authority = any(entry.marker == AUTHORITY for entry in entries)
+
+        def is_known(algorithm: str) -> bool:
+            return _kind(algorithm) in kinds or (authority and algorithm.endswith(_CERTIFIED))
+
+        return sorted(offered, key=lambda algorithm: not is_known(algorithm))
+
+    def _addresses(self, address: str | None) -> tuple[str, ...]:
+        """The names of its address, where that must be known, too: ``CheckHostIP yes``."""
+        if not self.rules.check_address or self.proxied or not address or _is_loopback(address):
+            return ()
+        names = _with_port(address, self.port)
+        return names[: len(self._names)]
+
+    def _is_known(
+        self, key: WireKey, certified: bool, names: Sequence[str], addresses: Sequence[str]
+    ) -> bool:
+        found = _look_up(self.known.about(names[0]), key, certified)
+        if found is _Found.NOTHING and len(names) > 1:
+            known = self._is_known(key, certified, names[1:], addresses[1:])
+        else:
+            known = found is _Found.KNOWN
+        if certified:
+            certificate = key.certificate
+            assert certificate is not None
+            valid = known and not self._fault(certificate)
+            return valid or self._is_known(key, False, names, addresses)
+        if not known or self._fault_of_algorithm(key, certified=False):
+            return False
+        if not addresses:
+            return True
+        there = _look_up(self.known.about(addresses[0]), key, certified)
+        return there is not _Found.ANOTHER
+
+    def _fault(self, certificate: Certificate) -> str:
+        """What is wrong with a certificate; nothing where it holds."""
+        now = int(time.time())
+        principal = self.principal.encode(errors="surrogateescape")
+        algorithm = certificate.signed_by.decode(errors="replace")
+        if not certificate.for_host:
+            return "its certificate is a user's"
+        if now < certificate.valid_after:
+            return "its certificate is not valid yet"
+        if now >= certificate.valid_before:
+            return "its certificate has expired"
+        # Of none at all OpenSSH made any host before it came to make none of it.
+        if principal not in certificate.principals:
+            return f"its certificate is not one for {self.principal}"
+        if certificate.critical:
+            return "its certificate has a critical option, and none is known for hosts"
+        if algorithm not in self.rules.authority_algorithms:
+            return f"its certificate is signed with {algorithm} (CASignatureAlgorithms)"
+        return ""
+
+    def _check_algorithm(self, key: WireKey, *, certified: bool) -> None:
+        if fault := self._fault_of_algorithm(key, certified=certified):
+            raise UntrustedError(fault)
+
+    def _fault_of_algorithm(self, key: WireKey, *, certified: bool) -> str:
+        kind = key.kind.decode()
+        names = {_certified(one) if certified else one for one in _signed_by(kind)}
+        if names.isdisjoint(self.rules.algorithms):
+            return f"it shows a key of a kind that was not asked for: {kind} (HostKeyAlgorithms)"
+        if kind == _RSA and (bits := rsa_bits(key.key)) < self.rules.rsa_bits:
+            return f"its RSA key has {bits} bits, too few (RequiredRSASize {self.rules.rsa_bits})"
+        return ""
+
+    def _signatures(self, kind: str) -> set[bytes]:
+        """The algorithms of signatures that may be made with a key of a kind."""
+        allowed = set(self.rules.algorithms)
+        return {one.encode() for one in _signed_by(kind) if {one, _certified(one)} & allowed}
+
+    def _why_not(self, key: WireKey) -> str:
+        authorities = any(entry.marker == AUTHORITY for entry in self.known.about(self.name))
+        faults = (
+            self._fault(key.certificate) if key.certificate and authorities else "",
+            self._fault_of_algorithm(key, certified=False),
+        )
+        if any(faults):
+            return faults[0] or faults[1]
+        if self.trusted_keys():
+            return f"another key is known for {self.name}"
+        return f"no key is known for {self.name}"
+
+
+def _look_up(entries: Sequence[Entry], key: WireKey, certified: bool) -> _Found:
+    """What lines about a name say of a key.
+
+    Raises:
+        UntrustedError: They revoke it, or its authority.
+    """
+    certificate = key.certificate if certified else None
+    revoked = {entry.public for entry in entries if entry.marker == REVOKED}
+    if key.public in revoked:
+        raise UntrustedError("the key that it shows is revoked (@revoked in known_hosts)")
+    if certificate and certificate.authority.public in revoked:
+        raise UntrustedError("who certified its key is revoked (@revoked in known_hosts)")
+    marker = AUTHORITY if certificate else b""
+    wanted = certificate.authority.public if certificate else key.public
+    candidates = [entry for entry in entries if entry.marker == marker]
+    if any(entry.public == wanted and not entry.certified for entry in candidates):
+        return _Found.KNOWN
+    return _Found.ANOTHER if candidates else _Found.NOTHING
+
+
+def _kinds_of(entries: Sequence[Entry]) -> set[str]:
+    """The kinds of which a key is known: the first one of each, where it is not revoked."""
+    revoked = {entry.public for entry in entries if entry.marker == REVOKED}
+    first: dict[bytes, Entry] = {}
+    for entry in entries:
+        if not entry.marker and not entry.certified:
+            first.setdefault(entry.kind, entry)
+    return {
+        kind.decode(errors="replace")
+        for kind, entry in first.items()
+        if entry.public not in revoked
+    }
+
+
+def _with_port(host: str, port: int) -> tuple[str, ...]:
+    return (host,) if port == 22 else (f"[{host}]:{port}", host)
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or address.startswith("127.")
+
+
+def _kind(algorithm: str) -> str:
+    """The kind of key that an algorithm takes."""
+    plain = algorithm.removesuffix(_CERTIFIED)
+    if plain in _RSA_SIGNATURES:
+        return _RSA
+    return f"{plain}@openssh.com" if plain.startswith("sk-") and "@" not in plain else plain
+
+
+def _signed_by(kind: str) -> tuple[str, ...]:
+    return _RSA_SIGNATURES if kind == _RSA else (kind,)
+
+
+def _certified(algorithm: str) -> str:
+    return algorithm.removesuffix("@openssh.com") + _CERTIFIED

@@ -1,0 +1,104 @@
+"""Two judges of a case: OpenSSH's ssh, and we."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+from orchestrator.adapters.ssh.connect import connected
+from orchestrator.adapters.ssh.options import ssh_options
+from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.verified import trust_in
+from orchestrator.adapters.ssh.verify import UntrustedError
+from orchestrator.errors import StepError
+from orchestrator.model.host import Connect, Deadlines, Host
+from tests.trust.cases import Case
+from tests.trust.keys import Keys
+from tests.trust.peers import Peer
+
+_LET_IN = b"Permission denied"
+"""What ssh says once it has accepted the host's key: the server lets nobody in."""
+
+_RELAY = Path(__file__).parent / "relay.pl"
+"""Reaches a server whatever the host's name is: none need be resolved then."""
+
+_DEADLINE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge made of a case, and why."""
+
+    accepted: bool
+    reason: str
+
+
+def write_config(case: Case, peer: Peer) -> None:
+    """Write the case's ``ssh_config``: its lines, then how its server is reached."""
+    lines = (
+        "BatchMode yes",
+        "PreferredAuthentications publickey",
+        "IdentityFile none",
+        "IdentityAgent none",
+        "KexAlgorithms curve25519-sha256",
+        f"ProxyCommand perl {_RELAY} {peer.port}",
+        *case.lines,
+    )
+    case.config.write_text("\n".join(lines) + "\n")
+
+
+async def openssh(case: Case) -> Verdict:
+    """Ask ssh, as strict as we always are."""
+    argv = ("-F", str(case.config), "-p", str(case.port), "-o", "StrictHostKeyChecking=yes")
+    process = await asyncio.create_subprocess_exec(
+        "ssh",
+        *argv,
+        "--",
+        case.address,
+        "true",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await asyncio.wait_for(process.communicate(), _DEADLINE)
+    text = said.decode(errors="replace").strip()
+    return Verdict(_LET_IN in said, text.split("\n")[-1] if text else "")
+
+
+async def ours(case: Case, peer: Peer, keys: Keys) -> Verdict:
+    """Ask that which decides, with the key that the server would show us."""
+    target = Connect(case.address, "root", case.port)
+    settings = SshSettings(config=str(case.config))
+    try:
+        options = await ssh_options(target, settings)
+        trust = await trust_in(target, options, settings)
+    except StepError as error:
+        return Verdict(False, str(error))
+    shown = [peer.shown[one] for one in trust.algorithms() if one in peer.shown]
+    if not shown:
+        return Verdict(False, "no algorithm in common")
+    blob = base64.b64decode(keys.public(shown[0]).split()[1])
+    try:
+        trust.check(blob, None)
+    except UntrustedError as error:
+        return Verdict(False, str(error))
+    return Verdict(True, "")
+
+
+async def ours_connecting(case: Case) -> Verdict:
+    """Make the whole connection."""
+    host = Host(
+        "h",
+        "h",
+        Connect(case.address, "root", case.port),
+        deadlines=Deadlines(connect=_DEADLINE),
+    )
+    try:
+        async with connected(host, SshSettings(config=str(case.config))):
+            raise AssertionError("the server lets nobody in")
+    except StepError as error:
+        return Verdict(isinstance(error.__cause__, asyncssh.PermissionDenied), str(error))
