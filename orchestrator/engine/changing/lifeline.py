@@ -117,6 +117,28 @@ class Lifeline:
             self._see(await self._persist(back, self._ends))
             await self.ended()
 
+    async def reach(self) -> None:
+        """Reach a host that went back over a new connection, and have it note that.
+
+        The connection from before stays in use where no new one comes about.
+
+        Raises:
+            UnreachableError: It did not come about for as long as a guard waits for one.
+            StepError: The login was refused, another host key shown, or root is not to be had.
+        """
+        before = self.line.executor
+        until = self._clock() + self.attempt.confirm_seconds
+        reached = partial(verbs.reached, token=self.attempt.token)
+        try:
+            await self.line.renew(self.attempt.confirm_seconds)
+            self._see(await self._persist(reached, until))
+        except StepError:
+            self.line.executor = before
+            raise
+        if self.attempt.unreached:
+            self.line.executor = before
+            raise StepError("the host takes the new connection for an older one")
+
     async def ended(self) -> None:
         """Follow the attempt to its end: done, returned, or stuck.
 
