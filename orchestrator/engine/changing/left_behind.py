@@ -75,5 +75,5 @@ async def tell(work: HostWork, executor: Executor, state: HostState) -> None:
     if not work.session.request.plan_only:
         with contextlib.suppress(StepError):
             if attempt.unreached:
-                await verbs.reached(executor, attempt.token)
+                await verbs.reached(executor, attempt.token, anew=True)
             await verbs.seen(executor, attempt.token)

@@ -118,25 +118,27 @@ class Lifeline:
             await self.ended()
 
     async def reach(self) -> None:
-        """Reach a host that went back over a new connection, and have it note that.
+        """Have a host that went back note that one gets in, over a connection made since.
 
-        The connection from before stays in use where no new one comes about.
+        Where the present one is older a new one is made. It stays in use where none comes about.
 
         Raises:
-            UnreachableError: It did not come about for as long as a guard waits for one.
+            UnreachableError: None came about for as long as a guard waits for one.
             StepError: The login was refused, another host key shown, or root is not to be had.
         """
-        before = self.line.executor
+        before, token = self.line.executor, self.attempt.token
         until = self._clock() + self.attempt.confirm_seconds
-        reached = partial(verbs.reached, token=self.attempt.token)
+        with contextlib.suppress(UnreachableError):
+            self._see(await verbs.reached(before, token))
+        if not self.attempt.unreached:
+            return
         try:
             await self.line.renew(self.attempt.confirm_seconds)
-            self._see(await self._persist(reached, until))
+            self._see(await self._persist(partial(verbs.reached, token=token, anew=True), until))
         except StepError:
             self.line.executor = before
             raise
         if self.attempt.unreached:
-            self.line.executor = before
             raise StepError("the host takes the new connection for an older one")
 
     async def ended(self) -> None:

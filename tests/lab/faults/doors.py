@@ -36,7 +36,13 @@ cat /run/key > /etc/ssh/ssh_host_ed25519_key
 rm -f /run/key*
 systemctl restart ssh.service
 """
-_RENAMED = "ip link set eth0 down; ip link set eth0 name lan0; ip link set lan0 up"
+# What was set for the old name is not set for the new one.
+_RENAMED = """
+ip link set eth0 down
+ip link set eth0 name lan0
+ip addr flush dev lan0
+ip link set lan0 up
+"""
 _SHELL_GONE = "sed -i '/^deploy:/s|:[^:]*$|:/nowhere|' /etc/passwd"
 _DENIED = """
 echo DenyUsers deploy > /etc/ssh/sshd_config.d/00-denied.conf

@@ -22,6 +22,13 @@ END
   find_unit
   case $unit_of_listener in '' | -* | *[!A-Za-z0-9:_.@\\-]*) return 0 ;; esac
   printf 'unit=%s\n' "$unit_of_listener"
+  unit_files "$unit_of_listener" | sed 's/^/unit_file=/'
+}
+
+# The files that make a unit. $1 unit
+unit_files() {
+  timeout 10 systemctl show --property FragmentPath --property DropInPaths --value "$1" |
+    tr ' ' '\n' | grep '^/'
 }
 
 # Of the first that listens, by its control group; systemd itself listens for a socket unit.
@@ -87,17 +94,19 @@ awaits_listener() {
   done
 }
 
-# A masked unit is a link to nothing in one of the folders that come before the unit's own.
+# A masked unit is a link to nothing in one of the folders that come before the unit's own. Another
+# file there that was none of the unit's hides or overrides it.
 unmask_listener() {
-  case $(timeout 10 systemctl show --property LoadState --value "$unit_of_door") in
-  masked) ;;
-  *) return 0 ;;
-  esac
   for folder in /run/systemd/system /run/systemd/system.control /run/systemd/transient \
     /etc/systemd/system /etc/systemd/system.control; do
     file=$folder/$unit_of_door
     [ "$(readlink "$file" 2> /dev/null)" != /dev/null ] ||
       mend "$file, which masks it, is removed" rm -f "$file"
+  done
+  for file in $(unit_files "$unit_of_door"); do
+    case $file in /run/* | /etc/*) ;; *) continue ;; esac
+    [ ! -e "$file" ] || fact unit_file | grep -Fxq -e "$file" ||
+      mend_with "$file, which was not there, is in $lib/aside" set_aside "$file"
   done
   timeout 20 systemctl daemon-reload
 }

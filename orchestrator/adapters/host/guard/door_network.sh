@@ -7,9 +7,8 @@ record_network() {
     way "$(way_to_peer)" members "$(members)"
   ip -o addr show dev "$link" | grep -v ' temporary ' | sed 's/^[0-9]*: *[^ ]* */address=/'
   for family in 4 6; do
-    ip -o "-$family" route show table all | grep -v -e ' table local' -e '^multicast' |
-      sed "s/^/route$family=/" | head -n 1000
-    ip -o "-$family" rule show | sed "s/^/rule$family=/" | head -n 100
+    routes "$family" table all | sed "s/^/route$family=/" | head -n 1000
+    rules "$family" | sed "s/^/rule$family=/" | head -n 100
   done
   for unit_of_network in systemd-networkd.service NetworkManager.service dhcpcd.service \
     "$link-netdev.service" "network-addresses-$link.service" network-setup.service \
@@ -18,6 +17,15 @@ record_network() {
       printf 'network=%s\n' "$unit_of_network"
   done
 }
+
+# What the kernel itself keeps for its addresses is left out. $1 family  $2… which
+routes() {
+  family=$1
+  shift
+  ip -o "-$family" route show "$@" | grep -v -e ' table local' -e '^multicast' | sed 's/ *$//'
+}
+
+rules() { ip -o "-$1" rule show | sed 's/ *$//'; }
 
 # $1 address
 link_of() {
@@ -163,16 +171,18 @@ lacks_default() {
 drop_strange_routes() {
   family=$(family_of_peer)
   while read -r route; do
-    [ -z "$route" ] || fact "route$family" | grep -Fxq -e "$route" ||
-      mend "the route $route is removed" ip_words "-$family" route del "$route"
+    [ -z "$route" ] || fact "route$family" | grep -Fxq -e "$route" && continue
+    # Words, of the kernel's own.
+    # shellcheck disable=SC2046
+    mend "the route $route is removed" ip "-$family" route del $(route_words "$route")
   done << END
-$(ip -o "-$family" route show table main match "$peer")
+$(routes "$family" table main match "$peer")
 END
   while read -r rule; do
-    [ -z "$rule" ] || fact "rule$family" | grep -Fxq -e "$rule" ||
-      mend "the rule $rule is removed" ip "-$family" rule del pref "${rule%%:*}"
+    [ -z "$rule" ] || fact "rule$family" | grep -Fxq -e "$rule" && continue
+    mend "the rule $rule is removed" ip "-$family" rule del pref "${rule%%:*}"
   done << END
-$(ip -o "-$family" rule show)
+$(rules "$family")
 END
 }
 
@@ -186,7 +196,7 @@ add_lost_routes() {
         *' via '*) [ $via = yes ] || continue ;;
         *) [ $via = no ] || continue ;;
         esac
-        ip -o "-$family" route show table all | grep -Fxq -e "$route" && continue
+        routes "$family" table all | grep -Fxq -e "$route" && continue
         # Words, of the kernel's own.
         # shellcheck disable=SC2046
         mend "the route $route is back" ip "-$family" route replace $(route_words "$route")

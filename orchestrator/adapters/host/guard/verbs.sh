@@ -180,9 +180,10 @@ seen() {
   tell "$1"
 }
 
-# Note that one got in again: over a connection that was made after the host was back. $1 token
+# Note that one got in again: over a connection that was made after the host was back.
+# $1 token  $2 `anew` where the deployer knows it to be one
 reached() {
-  if is_unreached "$1" && is_new_connection; then
+  if is_unreached "$1" && is_new_connection "$2"; then
     alone -w 20 || refuse "its guard is at work"
     if is_unreached "$1"; then
       reached=1
@@ -192,11 +193,11 @@ reached() {
   tell "$1"
 }
 
-# Where the connection cannot be found among the processes, the deployer's word is taken.
+# Where the connection cannot be found among the processes, the deployer's word is taken. $1 its word
 is_new_connection() {
   same_boot
   case $back in *" $this_boot") ;; *) return 0 ;; esac
-  connected_since || return 0
+  connected_since || { [ "$1" = anew ]; return; }
   [ "$since" -ge "${back%% *}" ]
 }
 
