@@ -94,9 +94,9 @@ await_door() {
 
 # Repair the way in. Each thing that is done is in the attempt's log.
 mend_door() {
+  shut='' mended=''
   has_door || return 0
   await_door
-  mended=
   mend_files
   mend_account
   mend_open
