@@ -152,8 +152,11 @@ address_words() {
 
 mend_routes() {
   [ -n "$(fact way)" ] || return 0
-  if ! has_route || [ "$(way_to_peer)" != "$(fact way)" ] || lacks_default; then
+  # From another address the way is another one.
+  if [ -n "$(link_of "$server")" ] && [ "$(way_to_peer)" != "$(fact way)" ]; then
     drop_strange_routes
+    add_lost_routes
+  elif lacks_default; then
     add_lost_routes
   fi
 }
