@@ -102,7 +102,9 @@ class Verdict:
         elif now.attempt is not None and now.attempt.state.in_flight:
             wrong = self._not_ended(now.attempt)
         if wrong:
-            return self._failed(f"{prove.in_words(now)}; {wrong}")
+            failed = self._failed(f"{prove.in_words(now)}; {wrong}")
+            lost = attempt.state is AttemptState.STUCK
+            return replace(failed, problem=replace(failed.problem, lost=lost))
         if shut is not None:
             return self._unreached(shut, f"{prove.in_words(now)}, as before", attempt.why)
         error, state = self._error(), f"{prove.in_words(now)}, as before"

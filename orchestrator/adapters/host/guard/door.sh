@@ -96,6 +96,8 @@ await_door() {
 mend_door() {
   shut='' mended=''
   has_door || return 0
+  # After a boot there is none.
+  mkdir -p -m 0700 "$door_secrets"
   await_door
   mend_files
   mend_account
@@ -112,7 +114,7 @@ mend_door() {
 }
 
 note_mended() {
-  said="the way in was repaired:$mended"
+  said=$(printf 'the way in was repaired:%.1000s' "$mended")
   case $why in *"$said"*) ;; *) why="$why; $said" ;; esac
   say 4 "$said"
 }

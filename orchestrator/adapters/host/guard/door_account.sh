@@ -14,13 +14,23 @@ record_account() {
   printf 'shell=%s\n' "$(getent passwd "$user" | cut -d : -f 7)"
   printf 'groups=%s\n' "$(id -Gn "$user")"
   entry_of /etc/shadow "$user" > "$door_secrets/shadow"
-  if [ -n "$by_sudo" ] && become_root; then printf 'sudo_works=1\n'; fi
+  [ -n "$by_sudo" ] || return 0
+  sudo_program=$(find_sudo) && printf 'sudo_program=%s\n' "$sudo_program"
+  if become_root; then printf 'sudo_works=1\n'; fi
+}
+
+# NixOS has one beside its wrapper that may do nothing, and the guard's path has that first.
+find_sudo() {
+  for file in /run/wrappers/bin/sudo $(command -v sudo) /usr/bin/sudo; do
+    [ ! -u "$file" ] || { printf '%s\n' "$file" && return; }
+  done
+  return 1
 }
 
 # Whether the user becomes root without a password.
 become_root() {
   timeout 10 setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups \
-    sudo -n true < /dev/null > /dev/null 2>&1 9>&-
+    "$sudo_program" -n true < /dev/null > /dev/null 2>&1 9>&-
 }
 
 has_account() {
@@ -62,7 +72,7 @@ mend_with() {
 
 # Put an entry into a file of accounts, in place of the name's own. $1 file  $2 name  $3 the entry
 put_entry() {
-  cp -p "$1" "$1.orchestrator" || return
+  cp -p "$1" "$1.orchestrator" || { rm -f "$1.orchestrator" && return 1; }
   {
     printed=
     while IFS= read -r entry_line || [ -n "$entry_line" ]; do
@@ -72,11 +82,14 @@ put_entry() {
       esac
     done < "$1"
     [ -n "$printed" ] || printf '%s\n' "$3"
-  } > "$1.orchestrator" && sync "$1.orchestrator" && mv -f "$1.orchestrator" "$1"
+  } > "$1.orchestrator" && sync "$1.orchestrator" && mv -f "$1.orchestrator" "$1" && return
+  rm -f "$1.orchestrator"
+  return 1
 }
 
 has_sudo() {
   [ -n "$(fact sudo_works)" ] || return 0
+  sudo_program=$(fact sudo_program)
   become_root && return
   shut="$user is no more let be root by sudo"
   return 1
@@ -85,8 +98,7 @@ has_sudo() {
 # Its files are back by now; NixOS has a service that makes its wrapper.
 mend_sudo() {
   has_sudo && return
-  for unit_of_sudo in suid-sgid-wrappers.service; do
-    [ "$(timeout 10 systemctl show --property LoadState --value $unit_of_sudo)" = loaded ] || continue
-    mend "$unit_of_sudo is restarted" systemctl restart $unit_of_sudo
-  done
+  wrappers=suid-sgid-wrappers.service
+  [ "$(timeout 10 systemctl show --property LoadState --value $wrappers)" = loaded ] || return 0
+  mend "$wrappers is restarted" systemctl restart $wrappers
 }

@@ -24,7 +24,7 @@ door_paths() {
   for folder in $drop_ins; do find "$folder" -maxdepth 1; done
   for file in $(cat "$door/keys"); do with_parents "$file"; done
   host_keys | sed 's/$/.pub/'
-  for program_of_door in "$(command -v sudo)" "$(fact shell)"; do
+  for program_of_door in "$(fact sudo_program)" "$(fact shell)"; do
     case $program_of_door in
     /nix/store/* | /run/current-system/* | '') ;;
     *) printf '%s\n' "$program_of_door" ;;
@@ -83,9 +83,18 @@ keep() {
 # Which paths are not as they were. $1 the folder of the record
 differing() {
   [ -s "$1/files" ] || return 0
-  describe "$1/paths" > "$1/now"
+  # In memory: the disk may be full.
+  now_described=$(describe "$1/paths")
+  [ -n "$now_described" ] || return 0
   while IFS= read -r described; do
-    grep -Fxq -e "$described" "$1/now" || path_of "$described"
+    case "
+$now_described
+" in
+    *"
+$described
+"*) ;;
+    *) path_of "$described" ;;
+    esac
   done < "$1/files" | sort -u
 }
 
@@ -132,7 +141,9 @@ END
     return
   fi
   [ ! -d "$2" ] || [ -L "$2" ] || set_aside "$2" || return
-  cp -a "$1/tree$2" "$2.orchestrator" && mv -fT "$2.orchestrator" "$2"
+  cp -a "$1/tree$2" "$2.orchestrator" && mv -fT "$2.orchestrator" "$2" && return
+  rm -f "$2.orchestrator"
+  return 1
 }
 
 # Out of the way, and not lost. $1 path

@@ -31,11 +31,11 @@ mend_firewall() {
   if [ -e "$door/tables" ]; then mend_tables 2> /dev/null; fi
   for tool in iptables ip6tables; do
     [ -e "$door/$tool.rules" ] && command -v $tool-restore > /dev/null || continue
-    timeout 10 $tool-save > "$door/$tool.now"
-    [ "$(without_counters < "$door/$tool.now")" != "$(cat "$door/$tool.rules")" ] || continue
+    timeout 10 $tool-save > "$door_secrets/$tool.now"
+    [ "$(without_counters < "$door_secrets/$tool.now")" != "$(cat "$door/$tool.rules")" ] || continue
     # A table that was not there before: emptied. Then those that were, as they were.
-    { blank < "$door/$tool.now" && cat "$door/$tool"; } > "$door/$tool.new"
-    mend "the rules of $tool are as they were" $tool-restore "$door/$tool.new"
+    { blank < "$door_secrets/$tool.now" && cat "$door/$tool"; } > "$door_secrets/$tool.new"
+    mend "the rules of $tool are as they were" $tool-restore "$door_secrets/$tool.new"
   done
 }
 
@@ -44,15 +44,15 @@ blank() { sed -n '/^\*/p; s/^\(:[A-Z]*\) [A-Z]* .*/\1 ACCEPT [0:0]/p; /^COMMIT/p
 # A table is replaced as a whole, in one step. A strange one is removed where it can drop what comes
 # in or goes out.
 mend_tables() {
-  tables > "$door/tables.now"
+  tables > "$door_secrets/tables.now"
   while read -r _ family table; do
     before=$door/nft/$family.$table
     [ "$(timeout 10 nft -s list table "$family" "$table")" != "$(cat "$before")" ] || continue
     {
       printf 'table %s %s {}\ndelete table %s %s\n' "$family" "$table" "$family" "$table"
       cat "$before"
-    } > "$door/nft.new"
-    mend "the table $family $table of nft is as it was" nft -f "$door/nft.new"
+    } > "$door_secrets/nft.new"
+    mend "the table $family $table of nft is as it was" nft -f "$door_secrets/nft.new"
   done < "$door/tables"
   while read -r entry; do
     read -r _ family table << END
@@ -62,5 +62,5 @@ END
     timeout 10 nft -s list table "$family" "$table" | grep -q 'type filter hook' || continue
     mend "the table $family $table of nft, which was not there, is removed" \
       nft delete table "$family" "$table"
-  done < "$door/tables.now"
+  done < "$door_secrets/tables.now"
 }

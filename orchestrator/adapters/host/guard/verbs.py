@@ -147,7 +147,9 @@ async def reached(executor: Executor, token: str, *, anew: bool = False) -> Told
         UnreachableError: The connection was lost.
         StepError: The host could not write it.
     """
-    return await _ask(executor, "note that it was reached", carried("reached", token, "anew" if anew else ""))
+    return await _ask(
+        executor, "note that it was reached", carried("reached", token, "anew" if anew else "")
+    )
 
 
 async def _ask(
