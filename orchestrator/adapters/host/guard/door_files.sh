@@ -4,6 +4,7 @@
 drop_ins='/etc/ssh/sshd_config.d /etc/sudoers.d'
 
 record_files() {
+  ask_sshd > "$door/sshd"
   key_files | plain_paths > "$door/keys"
   door_paths | plain_paths > "$door/paths"
   host_keys | plain_paths > "$door_secrets/paths"
@@ -32,11 +33,14 @@ door_paths() {
   done
 }
 
-# What sshd would use, by its own word. $1 the keyword
-sshd_says() {
+# All that sshd would go by for this user, by its own word.
+ask_sshd() {
   timeout 10 "$(command -v sshd || echo /usr/sbin/sshd)" -T -f /etc/ssh/sshd_config \
-    -C "user=$user,host=$peer,addr=$peer,laddr=$server,lport=$port" | sed -n "s/^$1 //p"
-} 2> /dev/null
+    -C "user=$user,host=$peer,addr=$peer,laddr=$server,lport=$port"
+}
+
+# $1 the keyword
+sshd_says() { sed -n "s/^$1 //p" "$door/sshd"; }
 
 host_keys() {
   for file in $(sshd_says hostkey); do

@@ -10,12 +10,10 @@ record_network() {
     routes "$family" table all | sed "s/^/route$family=/" | head -n 1000
     rules "$family" | sed "s/^/rule$family=/" | head -n 100
   done
-  for unit_of_network in systemd-networkd.service NetworkManager.service dhcpcd.service \
-    "$link-netdev.service" "network-addresses-$link.service" network-setup.service \
-    "wireguard-$link.service" "wg-quick-$link.service"; do
-    [ "$(timeout 10 systemctl is-active "$unit_of_network")" != active ] ||
-      printf 'network=%s\n' "$unit_of_network"
-  done
+  timeout 10 systemctl list-units --state=active --plain --no-legend --full \
+    systemd-networkd.service NetworkManager.service dhcpcd.service network-setup.service \
+    "$link-netdev.service" "network-addresses-$link.service" "wireguard-$link.service" \
+    "wg-quick-$link.service" | sed 's/ .*//; s/^/network=/'
 }
 
 # What the kernel itself keeps for its addresses is left out. $1 family  $2… which
