@@ -108,7 +108,7 @@ class Problem:
     lost: bool = False
 
 
-Outcome = Unchanged | Deployed | Completed | Deferred | RolledBack | Failed | Skipped
+Outcome = Unchanged | Deployed | Completed | Deferred | RolledBack | Failed | Unreached | Skipped
 
 NAMES: dict[type[Outcome], str] = {
     Unchanged: "unchanged",
