@@ -14,7 +14,7 @@ from orchestrator.inventory.kinds import (
     Text,
     Word,
 )
-from orchestrator.model.host import Absent, NewlyFailed, UnsignedBuilds
+from orchestrator.model.host import Absent, LastResort, NewlyFailed, UnsignedBuilds
 from orchestrator.model.rollout import WhenSpent
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
@@ -131,6 +131,11 @@ _GUARD = Record(
             "failed_units",
             Word(tuple(what.value for what in NewlyFailed)),
             "Whether units that newly fail are reported, or take the host back.",
+        ),
+        Key(
+            "last_resort",
+            Word(tuple(what.value for what in LastResort)),
+            "Whether a host that boots unattended is booted where nobody gets in any more.",
         ),
     ),
 )

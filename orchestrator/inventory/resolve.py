@@ -17,6 +17,7 @@ from orchestrator.model.host import (
     Deadlines,
     Guard,
     Host,
+    LastResort,
     NewlyFailed,
     Preflight,
     UnsignedBuilds,
@@ -46,6 +47,7 @@ def built_in(name: str) -> Fields:
                     "confirm": Leaf(host.guard.confirm, _BUILT_IN),
                     "health": Leaf(host.guard.health, _BUILT_IN),
                     "failed_units": Leaf(host.guard.failed_units.value, _BUILT_IN),
+                    "last_resort": Leaf(host.guard.last_resort.value, _BUILT_IN),
                 }
             ),
             "preflight": Fields(
@@ -153,7 +155,11 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
 
 
 def _guard(values: dict[str, Any]) -> Guard:
-    return Guard(**{**values, "failed_units": NewlyFailed(values["failed_units"])})
+    words = {
+        "failed_units": NewlyFailed(values["failed_units"]),
+        "last_resort": LastResort(values["last_resort"]),
+    }
+    return Guard(**{**values, **words})
 
 
 def _cache(said: bool | str, caches: Iterable[str]) -> str | None:

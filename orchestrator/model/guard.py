@@ -8,6 +8,7 @@ from enum import Enum
 
 from orchestrator.lines import whole_number
 from orchestrator.model.goal import Goal
+from orchestrator.model.host import LastResort
 from orchestrator.model.state import HostState
 from orchestrator.model.store import OutPath
 
@@ -29,7 +30,7 @@ class AttemptState(Enum):
     RETURNED = "returned"
     """Back at what was recorded, and proved by the guard."""
     STUCK = "stuck"
-    """Going back failed; the boot default was brought back first."""
+    """Going back failed, or nobody gets in; the boot default was brought back first."""
 
     @property
     def in_flight(self) -> bool:
@@ -59,6 +60,9 @@ class Attempt:
         activate_seconds: How long ``switch-to-configuration`` may take, each time.
         confirm_seconds: From the end of activation to the deployer's new connection.
         health_seconds: From that connection to its word that all is well.
+        over_ssh: Whether the deployer comes over SSH: then only a new connection shows that the
+            host is back.
+        last_resort: What becomes of a host that nobody gets into any more.
         state: How far it has come.
         turned: The state from which it went back; ``None`` where it did not.
         why: Why it went back; or what is not as it should be although it is done.
@@ -67,6 +71,7 @@ class Attempt:
         seconds_left: Until the guard goes back by itself, where it waits for the deployer.
         ended: When, by the host's clock.
         seen: Whether a deployer has been told of its end.
+        reached: Whether one got in after it went back; ``None`` where nobody has to.
     """
 
     token: str
@@ -82,6 +87,8 @@ class Attempt:
     activate_seconds: int = 600
     confirm_seconds: int = 180
     health_seconds: int = 600
+    over_ssh: bool = True
+    last_resort: LastResort = LastResort.NONE
     state: AttemptState = AttemptState.RECORDED
     turned: AttemptState | None = None
     why: str = ""
@@ -89,6 +96,12 @@ class Attempt:
     seconds_left: int | None = None
     ended: datetime | None = None
     seen: bool = False
+    reached: bool | None = None
+
+    @property
+    def unreached(self) -> bool:
+        """Whether the host went back and nobody has got in since."""
+        return self.state is AttemptState.RETURNED and self.reached is False
 
     def stands(self, boot_id: str) -> bool:
         """Whether it says which host its machine is: not where it was undone, or tried till a boot.

@@ -85,6 +85,13 @@ class NewlyFailed(Enum):
     ROLL_BACK = "roll-back"
 
 
+class LastResort(Enum):
+    """What a guard does that cannot repair the way in."""
+
+    NONE = "none"
+    REBOOT = "reboot"
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """How long the guard on a host waits before it goes back by itself.
@@ -93,11 +100,14 @@ class Guard:
         confirm: Seconds from the end of activation to the deployer's new connection.
         health: Seconds from that connection to its word that the host is verified.
         failed_units: What units that newly fail lead to.
+        last_resort: Whether it boots the host into the old system where nobody gets in, by the
+            host's own evidence, and it cannot be repaired.
     """
 
     confirm: float = 180.0
     health: float = 600.0
     failed_units: NewlyFailed = NewlyFailed.REPORT
+    last_resort: LastResort = LastResort.NONE
 
 
 class UnsignedBuilds(Enum):

@@ -69,6 +69,11 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreached(Failed):
+    """The host's guard went back and proved what runs, but nobody has got in since."""
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """The host was not tried, because of something that is not its own fault."""
 
@@ -88,7 +93,8 @@ class Problem:
         host_state: What the host runs now, in words, where it may have been touched.
         refused: Whether a check refused before anything was changed.
         checks: The names of the checks that refused, where they have some.
-        lost: Whether the host was sent to boot and did not come back: no rollout goes on over that.
+        lost: Whether nobody gets into the host any more, after a boot or a change: no rollout goes
+            on over that.
     """
 
     step: str
@@ -102,7 +108,7 @@ class Problem:
     lost: bool = False
 
 
-Outcome = Unchanged | Deployed | Completed | Deferred | RolledBack | Failed | Skipped
+Outcome = Unchanged | Deployed | Completed | Deferred | RolledBack | Failed | Unreached | Skipped
 
 NAMES: dict[type[Outcome], str] = {
     Unchanged: "unchanged",
@@ -111,6 +117,7 @@ NAMES: dict[type[Outcome], str] = {
     Deferred: "deferred",
     RolledBack: "rolled_back",
     Failed: "failed",
+    Unreached: "unreached",
     Skipped: "skipped",
 }
 

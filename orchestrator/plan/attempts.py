@@ -13,8 +13,8 @@ RETURN_MARGIN = 60
 
 
 def untold(attempt: Attempt | None) -> bool:
-    """Whether an attempt went wrong and no deployer knows of it."""
-    if attempt is None or attempt.seen:
+    """Whether an attempt went wrong and no deployer knows of it, or none got in since."""
+    if attempt is None or (attempt.seen and not attempt.unreached):
         return False
     return attempt.state in (AttemptState.RETURNED, AttemptState.STUCK)
 
@@ -63,6 +63,8 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
     match attempt.state:
         case AttemptState.DONE:
             return f"its guard is done: {attempt.target.short} is there to stay"
+        case AttemptState.RETURNED if attempt.unreached:
+            return f"its guard went back to {old}, and nobody has got in since"
         case AttemptState.RETURNED:
             return f"its guard went back to {old}"
         case AttemptState.STUCK:
@@ -85,7 +87,8 @@ def ended_badly(attempt: Attempt, now: datetime) -> str:
     stuck = attempt.state is AttemptState.STUCK
     how = f"could not go back to {old}" if stuck else f"went back to {old}"
     why = f": {attempt.why}" if attempt.why else ""
-    return f"{whose(attempt, now)}, was not carried out; the guard there {how}{why}"
+    first = "; nobody had got in since, until now" if attempt.unreached else ""
+    return f"{whose(attempt, now)}, was not carried out; the guard there {how}{why}{first}"
 
 
 def left_in_the_middle(attempt: Attempt, now: datetime) -> str:

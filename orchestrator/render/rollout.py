@@ -18,6 +18,7 @@ _TINTS: Mapping[str, Colour] = {
     "unchanged": Colour.FAINT,
     "failed": Colour.BAD,
     "rolled_back": Colour.BAD,
+    "unreached": Colour.BAD,
     "skipped": Colour.WARN,
     "deferred": Colour.WARN,
     "deploying": Colour.STRONG,

@@ -62,6 +62,8 @@ def _attempt_words(attempt: Attempt, now: datetime) -> str | None:
         return f"being changed by {whose}: {attempt.state.value}{end}"
     when = f" {ago(attempt.ended, now)}" if attempt.ended else ""
     why = f": {attempt.why}" if attempt.why else ""
+    if attempt.unreached:
+        return f"{whose} was rolled back{when}, and not reached before this{why}"
     if attempt.state is AttemptState.RETURNED:
         return f"{whose} went back{when}{why}"
     if attempt.state is AttemptState.STUCK:
@@ -85,6 +87,7 @@ def _attempt_json(attempt: Attempt | None) -> dict[str, object] | None:
         "activation": attempt.activation,
         "why": attempt.why,
         "seconds_left": attempt.seconds_left,
+        "reached": attempt.reached,
         "began": _iso(attempt.began),
         "ended": _iso(attempt.ended),
     }

@@ -14,6 +14,7 @@ from orchestrator.model.outcome import (
     RolledBack,
     Skipped,
     Unchanged,
+    Unreached,
     outcome_name,
 )
 from orchestrator.render.output import Colour
@@ -25,6 +26,8 @@ def outcome_word(outcome: Outcome, *, plan: bool = False) -> str:
         return f"would {outcome.goal.value}"
     if plan and isinstance(outcome, Completed):
         return f"would {outcome.goal.value}"
+    if isinstance(outcome, Unreached):
+        return "rolled back, not yet reached"
     return outcome_name(outcome).replace("_", " ")
 
 

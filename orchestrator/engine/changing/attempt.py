@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from orchestrator.adapters.local import is_this_machine
 from orchestrator.engine.work import HostWork
 from orchestrator.errors import RefusedError
 from orchestrator.model.guard import Attempt
@@ -65,6 +66,8 @@ def attempt_of(work: HostWork, plan: HostPlan, before: HostState) -> Attempt:
         activate_seconds=_seconds(host.deadlines.activate),
         confirm_seconds=_seconds(host.guard.confirm),
         health_seconds=_seconds(host.guard.health),
+        over_ssh=not is_this_machine(host),
+        last_resort=host.guard.last_resort,
     )
 
 

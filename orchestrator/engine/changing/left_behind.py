@@ -76,4 +76,6 @@ async def tell(work: HostWork, executor: Executor, state: HostState) -> None:
     work.notice(ended_badly(attempt, datetime.now(UTC)), warning=True)
     if not work.session.request.plan_only:
         with contextlib.suppress(StepError):
+            if attempt.unreached:
+                await verbs.reached(executor, attempt.token, anew=True)
             await verbs.seen(executor, attempt.token)

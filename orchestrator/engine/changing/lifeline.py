@@ -120,6 +120,30 @@ class Lifeline:
             self._see(await self._persist(back, self._ends))
             await self.ended()
 
+    async def reach(self) -> None:
+        """Have a host that went back note that one gets in, over a connection made since.
+
+        Where the present one is older a new one is made. It stays in use where none comes about.
+
+        Raises:
+            UnreachableError: None came about for as long as a guard waits for one.
+            StepError: The login was refused, another host key shown, or root is not to be had.
+        """
+        before, token = self.line.executor, self.attempt.token
+        until = self._clock() + self.attempt.confirm_seconds
+        with contextlib.suppress(UnreachableError):
+            self._see(await verbs.reached(before, token))
+        if not self.attempt.unreached:
+            return
+        try:
+            await self.line.renew(self.attempt.confirm_seconds)
+            self._see(await self._persist(partial(verbs.reached, token=token, anew=True), until))
+        except StepError:
+            self.line.executor = before
+            raise
+        if self.attempt.unreached:
+            raise StepError("the host takes the new connection for an older one")
+
     async def ended(self) -> None:
         """Follow the attempt to its end: done, returned, or stuck.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.engine.changing.lifeline import Lifeline
 from orchestrator.engine.work import HostWork, problem_of, step_name
 from orchestrator.errors import StepError
 from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.outcome import Deployed, Failed, RolledBack
+from orchestrator.model.outcome import Deployed, Failed, RolledBack, Unreached
 from orchestrator.model.state import HostState
 from orchestrator.plan import prove
 from orchestrator.plan.attempts import goes_on, whose
@@ -52,9 +53,19 @@ class Verdict:
             attempt = self._lifeline.attempt = attempt.as_told(now.attempt)
         if attempt.state is AttemptState.DONE:
             return self._there(attempt, now)
+        shut = await self._shut() if attempt.unreached else None
         if not attempt.state.in_flight:
             await self._lifeline.seen()
-        return self._returned(attempt, now)
+        return self._returned(attempt, now, shut)
+
+    async def _shut(self) -> StepError | None:
+        """Make a new connection; what keeps it from coming about."""
+        self._work.doing("a new connection, now that it is back")
+        try:
+            await self._lifeline.reach()
+        except StepError as shut:
+            return shut
+        return None
 
     def left_alone(self) -> Failed:
         """Say what goes on there, to a person who would not wait."""
@@ -82,14 +93,20 @@ class Verdict:
             warnings=tuple(self._warnings),
         )
 
-    def _returned(self, attempt: Attempt, now: HostState) -> RolledBack | Failed:
+    def _returned(
+        self, attempt: Attempt, now: HostState, shut: StepError | None
+    ) -> RolledBack | Failed:
         wrong = prove.is_back(now, attempt.before)
         if attempt.state is AttemptState.STUCK:
             wrong = f"going back did not end well: {attempt.why}"
         elif now.attempt is not None and now.attempt.state.in_flight:
             wrong = self._not_ended(now.attempt)
         if wrong:
-            return self._failed(f"{prove.in_words(now)}; {wrong}")
+            failed = self._failed(f"{prove.in_words(now)}; {wrong}")
+            lost = attempt.state is AttemptState.STUCK
+            return replace(failed, problem=replace(failed.problem, lost=lost))
+        if shut is not None:
+            return self._unreached(shut, f"{prove.in_words(now)}, as before", attempt.why)
         error, state = self._error(), f"{prove.in_words(now)}, as before"
         if attempt.why and attempt.why != error.message:
             state += f"; its guard went back because: {attempt.why}"
@@ -97,10 +114,28 @@ class Verdict:
 
     def _unknown(self, unknown: StepError) -> Failed:
         """Nobody answers: say what goes on there as far as that can be known."""
+        if self._lifeline.attempt.unreached:
+            return self._unreached(unknown, "not known, but by its guard", self._going_on())
         error = self._error()
         error.command = unknown.command or error.command
         error.hint = "look once it answers: the next deployment tells how it ended, and goes on"
         return self._failed(f"not known ({unknown.message}); {self._going_on()}")
+
+    def _unreached(self, shut: StepError, state: str, why: str) -> Unreached:
+        """Say of a host that went back what keeps everybody out, and who gets in all the same."""
+        error, host = self._error(), self._work.host
+        error.message = (
+            f"rolled back, not yet reached: {shut.message}; before that: {error.message}"
+        )
+        error.hint = (
+            f"nobody may get into {host.name} any more: go to its console, or use a connection "
+            f"that is still open; once it answers, orchestrator status {host.name} tells, and the "
+            "next deployment settles it"
+        )
+        error.command = shut.command or error.command
+        problem = problem_of(error, f"{state}, and no new connection came about; {why}")
+        target = self._lifeline.attempt.target
+        return Unreached(error.message, replace(problem, lost=True), target)
 
     def _not_ended(self, found: Attempt) -> str:
         if found.token != self._lifeline.attempt.token:

@@ -45,30 +45,12 @@ _FLAKE = """\
   };
 }
 """
-# Three services that a change can break, as a change of a real network's, sshd's or key's setting
-# does; each puts right at its start what the changed one did.
+# Nothing in it repairs anything: what a change breaks must be mended by who takes it back.
 _BASE = """\
-{ lib, ... }:
-let
-  once = script: {
-    wantedBy = [ "multi-user.target" ];
-    serviceConfig = { Type = "oneshot"; RemainAfterExit = true; };
-    script = lib.mkDefault script;
-  };
-in
 {
   networking.hostName = "box";
   system.stateVersion = "25.05";
   services.openssh.enable = true;
-  systemd.services.cable = once "ip link set eth0 up";
-  systemd.services.door = once "systemctl start --no-block ssh.service";
-  systemd.services.identity = once ''
-    cd /etc/ssh
-    if [ -e key.kept ]; then
-      mv key.kept ssh_host_ed25519_key
-      systemctl try-restart --no-block ssh.service
-    fi
-  '';
 }
 """
 # Short deadlines, so that a fault that stays is met within seconds.

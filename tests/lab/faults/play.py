@@ -73,6 +73,7 @@ def play_change(ground: Ground, change: Change) -> Result:
     """Deploy a change that is the fault, and judge what came of it; then deploy it mended."""
     began = time.monotonic()
     ground.configure(change.body, change.check_for(ground))
+    ground.inside.sh(change.before)
     trial = Trial.begin(ground)
     deployment = Deployment(ground)
     try:
@@ -80,7 +81,8 @@ def play_change(ground: Ground, change: Change) -> Result:
     finally:
         deployment.end()
     # What the change did is not mended from outside: the host must do that alone.
-    verdict = trial.judged(deployment, alone=True, repair=ground.configure)
+    verdict = trial.judged(deployment, alone=True, repair=ground.configure, holds=change.holds)
+    ground.inside.sh(change.after)
     if verdict.end != change.end:
         verdict = replace(verdict, wrong=(*verdict.wrong, f"it is to end {change.end}"))
     return verdict.result(change.name, change.phase, time.monotonic() - began)
@@ -129,6 +131,7 @@ class Trial:
         alone: bool = False,
         blind: bool = False,
         repair: Callable[[], None] = lambda: None,
+        holds: str = "true",
     ) -> Verdict:
         """Judge the host, the report, and the next deployment.
 
@@ -137,8 +140,11 @@ class Trial:
             alone: The fault stays for as long as the host takes to come to rest.
             blind: The fault kept the deployer from knowing how the host ended.
             repair: What a person would do before the next deployment.
+            holds: Shell on the host that fails where something else is not as before.
         """
         now, wrong = self._come_to_rest(alone=alone)
+        if self.ground.inside.sh(f"( {holds} ) > /dev/null || echo wrong").strip():
+            wrong.append(f"it is not so: {holds}")
         result = deployment.result
         if deployment.report is not None or not deployment.was_killed:
             wrong += judge.of_report(deployment, self.before, now, self.systems, blind=blind)

@@ -21,6 +21,7 @@ class FakeGuard:
         lines: The attempt's, by key; empty where there was none.
         log: What activation said.
         proves: Whether it finds what is not so.
+        opened_when_back: How many connections had been made when it began to go back.
     """
 
     def __init__(self, host: FakeHost) -> None:
@@ -28,6 +29,7 @@ class FakeGuard:
         self.lines: dict[str, str] = {}
         self.log = ""
         self.proves = True
+        self.opened_when_back = 0
         self._never: set[str] = set()
 
     @property
@@ -53,6 +55,7 @@ class FakeGuard:
         """Go back, as at a deadline."""
         if self.state not in ("", *ENDS):
             self.lines |= {"turned": self.state, "state": "returning", "why": why}
+            self.opened_when_back = self.host.opened
 
     def boot(self) -> None:
         """Find that the host was cut off."""
@@ -96,6 +99,12 @@ class FakeGuard:
     def _back(self, why: str) -> None:
         if self.state not in ("committing", "returning"):
             self.turn(why)
+
+    def _reached(self, anew: str) -> None:
+        """Take a connection's word that was made after the host was back."""
+        del anew
+        if self.state == "returned" and self.host.opened > self.opened_when_back:
+            self.lines["reached"] = "1"
 
     def _seen(self) -> None:
         self.lines["seen"] = "1"
@@ -147,6 +156,8 @@ class FakeGuard:
         if self.proves and host.state != recorded:
             good = False
         self.lines["state"] = "returned" if good else "stuck"
+        if good and self.lines.get("way") == "ssh" and self.lines.get("turned") != "recorded":
+            self.lines["reached"] = "0"
 
     def _told(self, position: int) -> CommandResult:
         text = f"uptime=1000\n{self.text()}{verbs.LOG} {position}\n{self.log[position:]}"

@@ -85,6 +85,7 @@ class FakeHost:
     """What a host is, and what is to go wrong there.
 
     Attributes:
+        opened: How many connections were made to it.
         faults: What happens instead, or before, by the name of a step. For scripts the name of
             the script, for the guard's verbs the verb, for connections ``connect``, for what the
             guard does ``in activate``, ``in commit``, ``in return``. Each is used up, in order;
@@ -106,6 +107,7 @@ class FakeHost:
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     connections: int = 0
+    opened: int = 0
     said: tuple[str, ...] = ()
     locked_by: str | None = None
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -273,6 +275,7 @@ class Bench:
         if not self.host.reachable:
             raise UnreachableError("no SSH connection")
         self.host.connections += 1
+        self.host.opened += 1
         executor = FakeExecutor(self.host)
         try:
             yield executor

@@ -13,6 +13,7 @@ load() {
 # Take what standard input says, and nothing else, for the attempt.
 read_lines() {
   fixed='' state='' turned='' deadline='' activation='' why='' ended='' seen=''
+  reached='' back='' resort='' way='' last_resort=''
   token='' unit='' who='' goal='' target='' boot_id=''
   running='' profile='' boot_default='' boot_source=profile
   activate_seconds=600 confirm_seconds=180 health_seconds=600
@@ -32,6 +33,9 @@ take_changing() {
   why=*) why=$value ;;
   ended=*) ended=$value ;;
   seen=*) seen=$value ;;
+  reached=*) reached=$value ;;
+  back=*) back=$value ;;
+  resort=*) resort=$value ;;
   *) return 1 ;;
   esac
 }
@@ -53,13 +57,16 @@ take_fixed() {
   activate_seconds=*) activate_seconds=$value ;;
   confirm_seconds=*) confirm_seconds=$value ;;
   health_seconds=*) health_seconds=$value ;;
+  way=*) way=$value ;;
+  last_resort=*) last_resort=$value ;;
   esac
 }
 
 lines() {
   printf '%s' "$fixed"
   printf '%s=%s\n' state "$state" turned "$turned" deadline "$deadline" \
-    activation "$activation" why "$why" ended "$ended" seen "$seen"
+    activation "$activation" why "$why" ended "$ended" seen "$seen" \
+    reached "$reached" back "$back" resort "$resort"
 }
 
 # Write it down where it outlives a boot, and where readers look first. A full disk stops no guard.

@@ -9,15 +9,27 @@ go_back() {
   { [ "$(wc -c < "$log")" -lt 16777216 ] || true > "$log"; } 2> /dev/null
   for pause in 1 5 0; do
     bring_back
-    if is_before && [ -z "$failed" ]; then
+    mend_door
+    if is_before && [ -z "$failed" ] && [ -z "$shut" ]; then
+      be_unreached
       end_as returned
       return
     fi
     sleep $pause
   done
+  resort_to_boot
+  is_before && [ -z "$failed" ] && wrong="nobody gets in: $shut"
   why="$why; going back failed: ${wrong:-$failed}"
   say 2 "GOING BACK FAILED. This host was to be $running again: ${wrong:-$failed}"
   end_as stuck
+}
+
+# That one gets in again is shown by a connection that is made from here on, and by nothing else.
+be_unreached() {
+  [ "$way" = ssh ] && [ "$turned" != recorded ] || return 0
+  uptime_in_hundredths
+  same_boot
+  reached=0 back="$hundredths $this_boot"
 }
 
 # What boots comes first, so that a power cut now ends right too. What the profile and the boot
@@ -72,7 +84,7 @@ end_as() {
 }
 
 tidy() {
-  rm -rf "$asked"
+  rm -rf "$asked" "$door" "$door_secrets"
   rm -f "$lib/room" 2> /dev/null
   for root in target running profile boot; do rm -f "$roots/$token-$root"; done
   rm -f "$control/multi-user.target.wants/$boot_unit" "$control/$boot_unit"

@@ -12,6 +12,8 @@ from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.state import BootSource, HostState, Record
 from orchestrator.model.store import OutPath
 
+_REACHED = {"0": False, "1": True}
+
 
 def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
     """Read an attempt; ``None`` where there is none, or none that can be read.
@@ -43,6 +45,8 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             seconds_left=_seconds_left(fields, values),
             ended=_time(fields["ended"]) if fields.get("ended") else None,
             seen=fields.get("seen") == "1",
+            reached=_REACHED.get(fields.get("reached", "")),
+            over_ssh=fields.get("way") == "ssh",
         )
     return None
 
@@ -94,6 +98,8 @@ def lines_of(attempt: Attempt) -> str:
         "activate_seconds": str(attempt.activate_seconds),
         "confirm_seconds": str(attempt.confirm_seconds),
         "health_seconds": str(attempt.health_seconds),
+        "way": "ssh" if attempt.over_ssh else "local",
+        "last_resort": attempt.last_resort.value,
     }
     return "".join(f"{key}={plain(value)}\n" for key, value in fields.items())
 

@@ -3,7 +3,7 @@
 #
 #   run, boot     be the guard: the units' own
 #   start TOKEN LINE…  |  await TOKEN STATE SECONDS POSITION  |  contact TOKEN  |  confirm TOKEN
-#   back TOKEN WHY  |  resume TOKEN  |  seen TOKEN      the deployer's
+#   back TOKEN WHY  |  resume TOKEN  |  seen TOKEN  |  reached TOKEN      the deployer's
 #
 # POSIX shell, coreutils, util-linux, sed, systemd and Nix. Data are arguments and `key=value` lines;
 # nothing of them is ever evaluated.
@@ -26,6 +26,12 @@ export PATH
 
 # Seconds since the boot, into $now: no clock that jumps moves it.
 clock() { IFS='. ' read -r now _ < /proc/uptime; }
+
+# The same in hundredths, as the kernel has the start of a process, into $hundredths.
+uptime_in_hundredths() {
+  IFS='. ' read -r hundredths fraction _ < /proc/uptime
+  hundredths=$hundredths$fraction
+}
 
 # Replace a file by standard input, whole or not at all. $1 file
 put() {

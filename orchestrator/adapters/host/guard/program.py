@@ -7,7 +7,13 @@ from pathlib import Path
 
 from orchestrator.adapters.host.scripts import SYSTEMS, script
 
-PARTS = ("places", "attempt", "prove", "act", "run", "back", "verbs")
+_DOOR = tuple(f"door{part}" for part in ("", "_listener", "_account", "_files", "_network"))
+
+PARTS = (
+    *("places", "attempt", "prove", "act"),
+    *_DOOR,
+    *("door_firewall", "run", "back", "resort", "verbs"),
+)
 """The files that make the program, in order; the last one ends it."""
 
 _CARRY = 'program=$(cat) && eval "$program"'

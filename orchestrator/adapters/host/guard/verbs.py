@@ -135,6 +135,25 @@ async def seen(executor: Executor, token: str) -> Told:
     return await _ask(executor, "note that its attempt was seen", carried("seen", token))
 
 
+async def reached(executor: Executor, token: str, *, anew: bool = False) -> Told:
+    """Note, over a connection that was made after the host went back, that one gets in again.
+
+    A connection that the host finds to be an older one counts for nothing.
+
+    Args:
+        executor: The way to the host.
+        token: The attempt's.
+        anew: Whether the connection is known to be a new one: where the host cannot tell.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host could not write it.
+    """
+    return await _ask(
+        executor, "note that it was reached", carried("reached", token, "anew" if anew else "")
+    )
+
+
 async def _ask(
     executor: Executor, what: str, argv: tuple[str, ...], deadline: float = DEADLINE
 ) -> Told:

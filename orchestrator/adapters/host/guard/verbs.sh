@@ -61,7 +61,7 @@ write_down() {
   mkdir -p "$roots" &&
     ln -sfn "$target" "$roots/$token-target" &&
     root "$running" running && root "$profile" profile && root "$boot_default" boot &&
-    printf '%s\n' "$program" | put "$lib/guard" && keep_room &&
+    printf '%s\n' "$program" | put "$lib/guard" && keep_room && record_door &&
     lines | put "$newer" && { lines | put "$kept" || { rm -f "$newer" && false; }; }
 }
 
@@ -180,12 +180,35 @@ seen() {
   tell "$1"
 }
 
+# Note that one got in again: over a connection that was made after the host was back.
+# $1 token  $2 `anew` where the deployer knows it to be one
+reached() {
+  if is_unreached "$1" && is_new_connection "$2"; then
+    alone -w 20 || refuse "its guard is at work"
+    if is_unreached "$1"; then
+      reached=1
+      save
+    fi
+  fi
+  tell "$1"
+}
+
+# Where the connection cannot be found among the processes, the deployer's word is taken. $1 its word
+is_new_connection() {
+  same_boot
+  case $back in *" $this_boot") ;; *) return 0 ;; esac
+  connected_since || { [ "$1" = anew ]; return; }
+  [ "$since" -ge "${back%% *}" ]
+}
+
+is_unreached() { is_ours "$1" && [ "$state" = returned ] && [ "$reached" = 0 ]; }
+
 verb=$1
 shift
 case $verb in
 run) guard -w 60 ;;
 boot) guard -n ;;
-start | resume | await | seen) "$verb" "$@" ;;
+start | resume | await | seen | reached) "$verb" "$@" ;;
 contact | confirm | back) ask "$1" "$verb" "${2-}" ;;
 *) refuse "there is no verb $verb" ;;
 esac

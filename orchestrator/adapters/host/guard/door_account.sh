@@ -1,0 +1,104 @@
+# The account: its entries, its keys, its files' owners and modes, its way to be root.
+
+# The entry of a name in a file of accounts. $1 file  $2 name
+entry_of() {
+  while IFS= read -r entry_line; do
+    case $entry_line in "$2":*) printf '%s\n' "$entry_line" && return ;; esac
+  done < "$1"
+  return 1
+}
+
+record_account() {
+  account=$(entry_of /etc/passwd "$user") && printf 'account=%s\n' "$account"
+  printf 'home=%s\n' "$(getent passwd "$user" | cut -d : -f 6)"
+  printf 'shell=%s\n' "$(getent passwd "$user" | cut -d : -f 7)"
+  printf 'groups=%s\n' "$(id -Gn "$user")"
+  entry_of /etc/shadow "$user" > "$door_secrets/shadow"
+  [ -n "$by_sudo" ] || return 0
+  sudo_program=$(find_sudo) && printf 'sudo_program=%s\n' "$sudo_program"
+  if become_root; then printf 'sudo_works=1\n'; fi
+}
+
+# NixOS has one beside its wrapper that may do nothing, and the guard's path has that first.
+find_sudo() {
+  for file in /run/wrappers/bin/sudo $(command -v sudo) /usr/bin/sudo; do
+    [ ! -u "$file" ] || { printf '%s\n' "$file" && return; }
+  done
+  return 1
+}
+
+# Whether the user becomes root without a password.
+become_root() {
+  timeout 10 setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups \
+    "$sudo_program" -n true < /dev/null > /dev/null 2>&1 9>&-
+}
+
+has_account() {
+  account=$(fact account)
+  if [ -n "$account" ] && [ "$(entry_of /etc/passwd "$user")" != "$account" ]; then
+    shut="the account $user is not as it was"
+  elif [ -z "$(getent passwd "$user")" ]; then
+    shut="the account $user is gone"
+  elif ! [ -x "$(fact shell)" ]; then
+    shut="the shell of $user, $(fact shell), cannot be run"
+  fi
+  [ -z "$shut" ]
+}
+
+mend_account() {
+  account=$(fact account)
+  if [ -n "$account" ] && [ "$(entry_of /etc/passwd "$user")" != "$account" ]; then
+    mend_with "the account $user is as it was" put_entry /etc/passwd "$user" "$account"
+  fi
+  shadow=$(cat "$door_secrets/shadow" 2> /dev/null)
+  if [ -n "$shadow" ] && [ "$(entry_of /etc/shadow "$user")" != "$shadow" ]; then
+    mend_with "the password and expiry of $user are as they were" \
+      put_entry /etc/shadow "$user" "$shadow"
+  fi
+  for group in $(fact groups); do
+    case " $(id -Gn "$user") " in
+    *" $group "*) ;;
+    *) mend "$user is in the group $group" usermod -aG "$group" "$user" ;;
+    esac
+  done
+} 2> /dev/null
+
+# As `mend`, for a function of this program.
+mend_with() {
+  words=$1
+  shift
+  "$@" >> "$log" 2>&1 && mend "$words" true
+}
+
+# Put an entry into a file of accounts, in place of the name's own. $1 file  $2 name  $3 the entry
+put_entry() {
+  cp -p "$1" "$1.orchestrator" || { rm -f "$1.orchestrator" && return 1; }
+  {
+    printed=
+    while IFS= read -r entry_line || [ -n "$entry_line" ]; do
+      case $entry_line in
+      "$2":*) [ -n "$printed" ] || printf '%s\n' "$3" && printed=1 ;;
+      *) printf '%s\n' "$entry_line" ;;
+      esac
+    done < "$1"
+    [ -n "$printed" ] || printf '%s\n' "$3"
+  } > "$1.orchestrator" && sync "$1.orchestrator" && mv -f "$1.orchestrator" "$1" && return
+  rm -f "$1.orchestrator"
+  return 1
+}
+
+has_sudo() {
+  [ -n "$(fact sudo_works)" ] || return 0
+  sudo_program=$(fact sudo_program)
+  become_root && return
+  shut="$user is no more let be root by sudo"
+  return 1
+}
+
+# Its files are back by now; NixOS has a service that makes its wrapper.
+mend_sudo() {
+  has_sudo && return
+  wrappers=suid-sgid-wrappers.service
+  [ "$(timeout 10 systemctl show --property LoadState --value $wrappers)" = loaded ] || return 0
+  mend "$wrappers is restarted" systemctl restart $wrappers
+}

@@ -1,0 +1,221 @@
+# The network: the link that the deployer's connection came over, its addresses, the route to the peer.
+
+record_network() {
+  link=$(link_of "$server")
+  [ -n "$link" ] || return 0
+  printf '%s=%s\n' link "$link" mac "$(cat "/sys/class/net/$link/address")" \
+    way "$(way_to_peer)" members "$(members)"
+  ip -o addr show dev "$link" | grep -v ' temporary ' | sed 's/^[0-9]*: *[^ ]* */address=/'
+  for family in 4 6; do
+    routes "$family" table all | sed "s/^/route$family=/" | head -n 1000
+    rules "$family" | sed "s/^/rule$family=/" | head -n 100
+  done
+  timeout 10 systemctl list-units --state=active --plain --no-legend --full \
+    systemd-networkd.service NetworkManager.service dhcpcd.service network-setup.service \
+    "$link-netdev.service" "network-addresses-$link.service" "wireguard-$link.service" \
+    "wg-quick-$link.service" | sed 's/ .*//; s/^/network=/'
+}
+
+# What the kernel itself keeps for its addresses is left out. $1 family  $2… which
+routes() {
+  family=$1
+  shift
+  ip -o "-$family" route show "$@" | grep -v -e ' table local' -e '^multicast' | sed 's/ *$//'
+}
+
+rules() { ip -o "-$1" rule show | sed 's/ *$//'; }
+
+# $1 address
+link_of() {
+  ip -o addr show | while read -r _ name _ address _; do
+    [ "${address%%/*}" != "$1" ] || printf '%s\n' "${name%%@*}"
+  done | head -n 1
+}
+
+# The link's own ports, where it is a bridge or a bond.
+members() {
+  for master in /sys/class/net/*/master; do
+    [ "$(readlink -f "$master")" = "$(readlink -f "/sys/class/net/$link")" ] || continue
+    master=${master%/master}
+    printf '%s ' "${master##*/}"
+  done
+}
+
+family_of_peer() { case $peer in *:*) echo 6 ;; *) echo 4 ;; esac; }
+
+# The link by which the peer is reached; nothing where it is not.
+way_to_peer() {
+  set -- "$peer" from "$server"
+  case $peer in [Ff][Ee]80:*) set -- "$@" oif "$link" ;; esac
+  way=$(ip -o "-$(family_of_peer)" route get "$@" 2> /dev/null) || return
+  case $way in
+  unreachable* | blackhole* | prohibit* | throw*) ;;
+  *) printf '%s\n' "$way" | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1 ;;
+  esac
+}
+
+is_up() { case $(ip -o link show dev "$1" 2> /dev/null) in *[\<,]UP[,\>]*) ;; *) return 1 ;; esac; }
+
+has_link() {
+  [ -n "$link" ] || return 0
+  for name in $link $(fact members); do
+    is_up "$name" && continue
+    shut="the link $name is down" comes_by_itself=1
+    [ -e "/sys/class/net/$name" ] || shut="the link $name is gone"
+    return 1
+  done
+}
+
+# A lease may be another one by now: what else came by a lease there will do.
+has_address() {
+  [ -n "$link" ] && [ -z "$(link_of "$server")" ] || return 0
+  if fact address | grep -F " $server/" | grep -q ' dynamic '; then
+    ip -o addr show dev "$link" scope global | grep -q "inet6* .* dynamic " && return
+  fi
+  shut="the address $server is gone" comes_by_itself=1
+  return 1
+}
+
+has_route() {
+  [ -n "$(fact way)" ] || return 0
+  # Where the address is another one by now, so is the way from it.
+  [ -n "$(link_of "$server")" ] || return 0
+  [ -n "$(way_to_peer)" ] && return
+  shut="there is no route to $peer" comes_by_itself=1
+  return 1
+}
+
+mend_link() {
+  [ -n "$link" ] || return 0
+  [ -e "/sys/class/net/$link" ] || rename_back
+  if ! [ -e "/sys/class/net/$link" ]; then mend_network_units start; fi
+  for name in $(fact members); do
+    [ "$(readlink -f "/sys/class/net/$name/master")" = "$(readlink -f "/sys/class/net/$link")" ] ||
+      mend "$name is a port of $link" ip link set dev "$name" master "$link"
+  done
+  for name in $link $(fact members); do
+    is_up "$name" || mend "$name is set up" ip link set dev "$name" up
+  done
+}
+
+# By its hardware's address, where no other has that.
+rename_back() {
+  found_link=
+  for file in /sys/class/net/*/address; do
+    read -r found_mac < "$file"
+    [ "$found_mac" = "$(fact mac)" ] || continue
+    [ -z "$found_link" ] || return 0
+    file=${file%/address} found_link=${file##*/}
+  done
+  [ -n "$found_link" ] || return 0
+  mend "$found_link is set down" ip link set dev "$found_link" down
+  mend "$found_link is $link again" ip link set dev "$found_link" name "$link"
+  mend "$link is set up" ip link set dev "$link" up
+} 2> /dev/null
+
+mend_network_units() {
+  for unit_of_network in $(fact network); do
+    [ "$1" != start ] || [ "$(timeout 10 systemctl is-active "$unit_of_network")" != active ] || continue
+    mend "$unit_of_network: $1" systemctl "$1" "$unit_of_network"
+  done
+}
+
+mend_address() {
+  has_address && return
+  while read -r inet address rest; do
+    [ -n "$address" ] && [ -z "$(link_of "${address%%/*}")" ] || continue
+    # Words, of the kernel's own.
+    # shellcheck disable=SC2046
+    mend "$link has the address $address" \
+      ip addr replace "$address" dev "$link" $(address_words "$inet" "$rest")
+  done << END
+$(fact address)
+END
+  mend_network_units start
+}
+
+# What `ip addr add` takes of what `ip addr show` said. $1 inet or inet6  $2 all behind the address
+address_words() {
+  printf '%s\n' "$2" | tr -d '\\' | tr ' ' '\n' | {
+    while read -r word; do
+      case $word in
+      peer | brd | scope) read -r value && printf '%s %s ' "$word" "$value" ;;
+      valid_lft | preferred_lft) read -r value && printf '%s %s ' "$word" "${value%sec}" ;;
+      noprefixroute) printf '%s ' "$word" ;;
+      esac
+    done
+    [ "$1" = inet ] || printf nodad
+  }
+}
+
+mend_routes() {
+  [ -n "$(fact way)" ] || return 0
+  # From another address the way is another one.
+  if [ -n "$(link_of "$server")" ] && [ "$(way_to_peer)" != "$(fact way)" ]; then
+    drop_strange_routes
+    add_lost_routes
+  elif lacks_default; then
+    add_lost_routes
+  fi
+}
+
+# Others may come by a default route, even where the deployer does not.
+lacks_default() {
+  for family in 4 6; do
+    fact "route$family" | grep -q '^default ' || continue
+    [ -n "$(ip "-$family" route show default)" ] || return 0
+  done
+  return 1
+}
+
+# Routes and rules for the peer that were not there before.
+drop_strange_routes() {
+  family=$(family_of_peer)
+  while read -r route; do
+    [ -z "$route" ] || fact "route$family" | grep -Fxq -e "$route" && continue
+    # Words, of the kernel's own.
+    # shellcheck disable=SC2046
+    mend "the route $route is removed" ip "-$family" route del $(route_words "$route")
+  done << END
+$(routes "$family" table main match "$peer")
+END
+  while read -r rule; do
+    [ -z "$rule" ] || fact "rule$family" | grep -Fxq -e "$rule" && continue
+    mend "the rule $rule is removed" ip "-$family" rule del pref "${rule%%:*}"
+  done << END
+$(rules "$family")
+END
+}
+
+# Those to a neighbour come first: the others go by them.
+add_lost_routes() {
+  for family in 4 6; do
+    for via in no yes; do
+      while read -r route; do
+        case $route in
+        '') continue ;;
+        *' via '*) [ $via = yes ] || continue ;;
+        *) [ $via = no ] || continue ;;
+        esac
+        routes "$family" table all | grep -Fxq -e "$route" && continue
+        # Words, of the kernel's own.
+        # shellcheck disable=SC2046
+        mend "the route $route is back" ip "-$family" route replace $(route_words "$route")
+      done << END
+$(fact "route$family")
+END
+    done
+  done
+}
+
+# What `ip route add` takes of what `ip route show` said. $1 the line
+route_words() {
+  printf '%s\n' "$1" | tr -d '\\' | tr ' ' '\n' | while read -r word; do
+    case $word in
+    linkdown | dead | cache | offload | trap | rt_offload | rt_trap | pervasive) ;;
+    error | nhid) read -r _ ;;
+    expires) read -r value && printf '%s %s ' "$word" "${value%sec}" ;;
+    *) printf '%s ' "$word" ;;
+    esac
+  done
+}

@@ -1,0 +1,145 @@
+"""Changes that shut the way in, each by an activation script; no old system has the antidote."""
+
+from __future__ import annotations
+
+from tests.lab.faults.change import Change
+
+# The deployer is reached by the default route and by no other.
+_BY_DEFAULT_ROUTE = """
+ip route add default via 10.77.0.1 dev eth0 onlink
+ip route del 10.77.0.0/16 dev eth0
+"""
+_BY_ITS_OWN_ROUTE = """
+ip route replace 10.77.0.0/16 dev eth0 src 10.77.0.2
+ip route del default || true
+"""
+_DROPS = """
+nft add table inet fault
+nft 'add chain inet fault in { type filter hook input priority 0; }'
+nft add rule inet fault in tcp dport 22 drop
+"""
+_OWN_RULES = """
+nft add table inet own
+nft 'add chain inet own in { type filter hook input priority 0; }'
+nft add rule inet own in tcp dport 22 counter accept
+"""
+_OWN_RULES_DROP = "nft flush chain inet own in; nft add rule inet own in tcp dport 22 drop"
+_OTHER_KEY = """
+cd /etc/ssh
+rm -f ssh_host_ed25519_key*
+ssh-keygen -q -t ed25519 -N "" -f ssh_host_ed25519_key
+systemctl restart ssh.service
+"""
+_KEY_IN_PLACE = """
+ssh-keygen -q -t ed25519 -N "" -f /run/key
+cat /run/key > /etc/ssh/ssh_host_ed25519_key
+rm -f /run/key*
+systemctl restart ssh.service
+"""
+# What was set for the old name is not set for the new one.
+_RENAMED = """
+ip link set eth0 down
+ip link set eth0 name lan0
+ip addr flush dev lan0
+ip link set lan0 up
+"""
+_SHELL_GONE = "sed -i '/^deploy:/s|:[^:]*$|:/nowhere|' /etc/passwd"
+_DENIED = """
+echo DenyUsers deploy > /etc/ssh/sshd_config.d/00-denied.conf
+systemctl restart ssh.service
+"""
+_NO_DROP_IN = """
+folder=/run/systemd/system/ssh.service.d
+mkdir -p $folder
+printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > $folder/zz.conf
+systemctl daemon-reload
+systemctl restart ssh.service || true
+"""
+
+
+def _shuts(
+    name: str, words: str, script: str, *, phase: str = "prove", before: str = "", after: str = ""
+) -> Change:
+    """A change whose activation runs a script."""
+    body = f"system.activationScripts.shuts.text = ''\n{script}\n'';"
+    return Change(f"activation-{name}", words, phase, body, before=before, after=after)
+
+
+SHUT_DOORS = (
+    _shuts("cuts-network", "the new system takes the network down", "ip link set eth0 down"),
+    _shuts("stops-sshd", "the new system stops sshd", "systemctl stop ssh.service"),
+    _shuts("changes-host-key", "the new system has another host key", _OTHER_KEY),
+    Change(
+        "activation-breaks-sudo",
+        "the new system lets the deployer's user do nothing",
+        "prove",
+        """
+        environment.etc."sudoers.d/zz-broken" = {
+          text = "deploy ALL=(ALL) !ALL\\n";
+          mode = "0440";
+        };
+        """,
+    ),
+    _shuts("flushes-addresses", "the new system has no address", "ip addr flush dev eth0"),
+    _shuts(
+        "removes-default-route",
+        "the new system has no default route, by which it was reached",
+        "ip route del default",
+        before=_BY_DEFAULT_ROUTE,
+        after=_BY_ITS_OWN_ROUTE,
+    ),
+    _shuts("blackholes-deployer", "a route leads nowhere", "ip route add blackhole 10.77.0.1"),
+    _shuts("drops-ssh", "the new system's firewall drops what comes to port 22", _DROPS),
+    _shuts(
+        "changes-firewall",
+        "rules that let the deployer in drop it",
+        _OWN_RULES_DROP,
+        before=_OWN_RULES,
+        after="nft delete table inet own",
+    ),
+    _shuts(
+        "masks-sshd",
+        "the new system stops and masks sshd",
+        "systemctl stop ssh.service; systemctl mask ssh.service",
+    ),
+    _shuts(
+        "masks-sshd-for-now",
+        "the same, until the next boot",
+        "systemctl stop ssh.service; systemctl mask --runtime ssh.service",
+    ),
+    _shuts("overrides-sshd", "sshd's unit is overridden, and fails", _NO_DROP_IN),
+    _shuts("empties-keys", "the user's keys are gone", ": > /home/deploy/.ssh/authorized_keys"),
+    _shuts("removes-keys", "the user's folder of keys is gone", "rm -rf /home/deploy/.ssh"),
+    _shuts("opens-home", "others may write to the user's home", "chmod 0777 /home/deploy"),
+    _shuts("removes-shell", "the user's shell is none", _SHELL_GONE),
+    _shuts("removes-user", "the user is gone", "sed -i /^deploy:/d /etc/passwd /etc/shadow"),
+    _shuts("locks-user", "the user is locked", "usermod -L deploy"),
+    _shuts("expires-user", "the user has expired", "usermod -e 1 deploy"),
+    _shuts("removes-sudo", "sudo is gone", "rm /usr/bin/sudo"),
+    _shuts("disarms-sudo", "sudo is not setuid any more", "chmod u-s /usr/bin/sudo"),
+    _shuts("removes-sudoers", "sudo has no rules", "rm -f /etc/sudoers /etc/sudoers.d/*"),
+    _shuts("denies-user", "sshd denies the user", _DENIED),
+    _shuts(
+        "breaks-sshd",
+        "sshd's configuration is broken",
+        "echo Nonsense >> /etc/ssh/sshd_config; systemctl restart ssh.service || true",
+    ),
+    _shuts(
+        "removes-host-keys",
+        "the host keys are gone",
+        "rm -f /etc/ssh/ssh_host_*; systemctl restart ssh.service || true",
+    ),
+    _shuts("overwrites-host-key", "the host key is overwritten in place", _KEY_IN_PLACE),
+    _shuts("renames-interface", "the network's interface has another name", _RENAMED),
+    Change(
+        "activation-removes-dns",
+        "the host itself resolves no name, and a check fails of it",
+        "verify",
+        'system.activationScripts.shuts.text = "rm /etc/resolv.conf";',
+        "def test_dns(host):\n    assert host.file('/etc/resolv.conf').exists\n",
+        before="echo nameserver 10.77.0.1 > /etc/resolv.conf",
+        holds="grep -q '^nameserver 10.77.0.1$' /etc/resolv.conf",
+    ),
+    _shuts("forbids-logins", "/etc/nologin keeps users out", "echo no > /etc/nologin"),
+)
+"""Every way that is shut."""
