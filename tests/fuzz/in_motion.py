@@ -25,14 +25,18 @@ async def _main() -> int:
             folder = Path(name).resolve()
             with of_their_own(folder):
                 made = Moving(folder, seed, in_place=chosen.in_place)
-                tally = await made.rounds(chosen.rounds)
-        sys.stderr.write("\n".join((*tally.wrong, f"seed {seed}: {tally}\n")))
+                tally = await made.rounds(chosen.rounds, _tell)
+        _tell("\n".join((*tally.wrong, f"seed {seed}: {tally}")))
         verdicts += tally.verdicts
         wrong += len(tally.wrong)
         seed += 1
     version = nix("--version", cwd=Path.cwd()).stdout.strip()
     sys.stdout.write(f"{version}: {verdicts} verdicts, {wrong} wrong\n")
     return 1 if wrong else 0
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -150,8 +150,8 @@ class Moving:
             repository.git("add", "-A")
             repository.commit()
 
-    async def rounds(self, count: int) -> Tally:
-        """Move and rest, again and again."""
+    async def rounds(self, count: int, told: Callable[[str], None] = lambda _: None) -> Tally:
+        """Move and rest, again and again; tell after each how it stands."""
         for number in range(count):
             where = f"seed {self._seed} round {number}"
             stop = threading.Event()
@@ -168,6 +168,7 @@ class Moving:
             for step in range(_STEPS):
                 self._edit()
                 await self._look(f"{where} step {step}")
+            told(f"{where}: {self.tally}")
         return self.tally
 
     def _edit_until(self, stop: threading.Event) -> None:
@@ -232,8 +233,11 @@ class Moving:
 
     async def _truth(self) -> Verdicts:
         """What the tree itself gives, by a Nix that remembers nothing; asked once of each tree."""
-        whole = (await snapshot(self._setup.flake.folder)).whole
-        if whole not in self._truths:
+        try:
+            whole = (await snapshot(self._setup.flake.folder)).whole
+        except StepError:  # a conflict, after a stash was taken back
+            whole = ""
+        if not whole or whole not in self._truths:
             with self._fresh() as env:
                 self._truths[whole] = await self._nix(self._setup.flake, env)
         return self._truths[whole]
