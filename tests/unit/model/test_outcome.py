@@ -23,6 +23,7 @@ from orchestrator.model.outcome import (
     RolledBack,
     Skipped,
     Unchanged,
+    Unreached,
     outcome_name,
 )
 from orchestrator.model.run import HostResult, Report, Run, exit_code
@@ -40,6 +41,7 @@ CODES: tuple[tuple[Outcome, int], ...] = (
     (Failed("refused", REFUSAL), 4),
     (Failed("broke", ERROR), 1),
     (RolledBack("broke", OUT, ERROR), 1),
+    (Unreached("broke", ERROR, OUT), 1),
     (Skipped("not tried"), 1),
 )
 PRECEDENCE = (1, 4, 3, 0)
