@@ -61,11 +61,12 @@ class Attempt:
         state: How far it has come.
         turned: The state from which it went back; ``None`` where it did not.
         why: Why it went back; or what is not as it should be although it is done.
-        activation: How ``switch-to-configuration test`` ended: an exit code, ``timeout`` or
-            ``killed``; empty where it did not end.
+        activation: How ``switch-to-configuration test`` ended: an exit code, ``timeout``,
+            ``killed``, or ``locked`` where it could not begin; empty where it did not end.
         seconds_left: Until the guard goes back by itself, where it waits for the deployer.
         ended: When, by the host's clock.
         seen: Whether a deployer has been told of its end.
+        guard_gone: Whether systemd says that its guard is not at work, though it is not at its end.
     """
 
     token: str
@@ -88,6 +89,7 @@ class Attempt:
     seconds_left: int | None = None
     ended: datetime | None = None
     seen: bool = False
+    guard_gone: bool = False
 
     @property
     def unit(self) -> str:

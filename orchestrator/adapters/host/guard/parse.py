@@ -16,8 +16,8 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
     """Read an attempt; ``None`` where there is none, or none that can be read.
 
     Args:
-        values: The answer's lines, ``attempt.KEY`` and ``uptime``; of those with one key, the
-            first.
+        values: The answer's lines, ``attempt.KEY``, ``uptime``, and ``guard``, its unit's state; of
+            those with one key, the first.
     """
     fields = _below("attempt.", values)
     with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):
@@ -42,6 +42,7 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             seconds_left=_seconds_left(fields, values),
             ended=_time(fields["ended"]) if fields.get("ended") else None,
             seen=fields.get("seen") == "1",
+            guard_gone=values.get("guard") in ("inactive", "failed"),
         )
     return None
 

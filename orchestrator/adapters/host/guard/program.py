@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.adapters.host.scripts import SYSTEMS, script
 
-PARTS = ("places", "attempt", "prove", "act", "run", "back", "verbs")
+PARTS = ("places", "attempt", "prove", "act", "switch", "run", "back", "verbs")
 """The files that make the program, in order; the last one ends it."""
 
 _CARRY = 'program=$(cat) && eval "$program"'
