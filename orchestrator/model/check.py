@@ -19,3 +19,4 @@ class Check(Enum):
     ACTIVATION = "activation"
     INHIBITORS = "inhibitors"
     SECRETS = "secrets"
+    WAY_BACK = "way-back"

@@ -66,12 +66,13 @@ class Attempt:
         state: How far it has come.
         turned: The state from which it went back; ``None`` where it did not.
         why: Why it went back; or what is not as it should be although it is done.
-        activation: How ``switch-to-configuration test`` ended: an exit code, ``timeout`` or
-            ``killed``; empty where it did not end.
+        activation: How ``switch-to-configuration test`` ended: an exit code, ``timeout``,
+            ``killed``, or ``locked`` where it could not begin; empty where it did not end.
         seconds_left: Until the guard goes back by itself, where it waits for the deployer.
         ended: When, by the host's clock.
         seen: Whether a deployer has been told of its end.
         reached: Whether one got in after it went back; ``None`` where nobody has to.
+        guard_gone: Whether systemd says that its guard is not at work, though it is not at its end.
     """
 
     token: str
@@ -97,6 +98,7 @@ class Attempt:
     ended: datetime | None = None
     seen: bool = False
     reached: bool | None = None
+    guard_gone: bool = False
 
     @property
     def unreached(self) -> bool:
@@ -124,6 +126,9 @@ class Attempt:
             seconds_left=told.seconds_left,
             ended=told.ended,
             seen=told.seen,
+            reached=told.reached,
+            over_ssh=told.over_ssh,
+            guard_gone=told.guard_gone,
         )
 
     @property

@@ -59,6 +59,8 @@ def _attempt_words(attempt: Attempt, now: datetime) -> str | None:
     if attempt.state.in_flight:
         left = attempt.seconds_left
         end = f"; it goes back by itself in {left} s" if left is not None else ""
+        if attempt.guard_gone:
+            end = "; its guard is gone, and nothing goes on until the next deployment settles it"
         return f"being changed by {whose}: {attempt.state.value}{end}"
     when = f" {ago(attempt.ended, now)}" if attempt.ended else ""
     why = f": {attempt.why}" if attempt.why else ""
@@ -86,8 +88,9 @@ def _attempt_json(attempt: Attempt | None) -> dict[str, object] | None:
         "skipped": list(attempt.skipped),
         "activation": attempt.activation,
         "why": attempt.why,
-        "seconds_left": attempt.seconds_left,
         "reached": attempt.reached,
+        "guard_gone": attempt.guard_gone,
+        "seconds_left": None if attempt.guard_gone else attempt.seconds_left,
         "began": _iso(attempt.began),
         "ended": _iso(attempt.ended),
     }

@@ -16,6 +16,7 @@ from orchestrator.model.goal import Goal
 from orchestrator.model.guard import AttemptState
 from orchestrator.model.store import OutPath
 
+RESUME = "orchestrator-guard-resume.service"
 WAITING, CHECKING = AttemptState.WAITING, AttemptState.CHECKING
 DONE, RETURNED, STUCK = AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK
 
@@ -145,6 +146,152 @@ def test_an_activation_that_fails_is_taken_back(
     assert attempt.activation == activation
     assert "about to fail" in host.journal()
     assert host.systems == (host.first,) * 3
+
+
+OVERWRITTEN = "[ $1 != test ] || {{ ${{0%/bin/*}}/activate; {}; exit 4; }}"
+"""Activated, and the exit code is that of units that failed."""
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [
+        ("echo Failed to run activate script", "activation failed (4): Failed to run activate"),
+        (
+            "echo \"Activation script snippet 'data' failed (1)\"; "
+            "echo Failed to run activate script",
+            "activation failed (4): Activation script snippet 'data' failed (1)",
+        ),
+        ("printf 'no newline; Failed to run activate script'", "activation failed (4): no newline"),
+        (
+            "echo Failed to run activate script; : > /run/orchestrator/log",
+            "activation failed (4): Failed to run activate script",
+        ),
+        ("yes | head -c 20000000", "activation failed (4): not all that it said could be read"),
+    ],
+)
+def test_a_failed_script_is_known_though_the_exit_code_hides_it(
+    host: GuardHost, says: str, why: str
+) -> None:
+    """By what it said, whatever becomes of the log; what was not read is no success."""
+    token = host.start(host.system("new", OVERWRITTEN.format(says))).token
+    attempt = host.ended(token, RETURNED)
+    assert attempt.why.startswith(why)
+    assert attempt.activation == "4"
+    assert host.systems == (host.first,) * 3
+
+
+@pytest.mark.parametrize("code", [0, 4])
+def test_a_script_that_did_not_run_to_its_end_is_no_success(host: GuardHost, code: int) -> None:
+    """The system that runs is deployed again, and no path tells whether anything was done."""
+    same = host.system("same", f"[ $1 != test ] || [ ! -e /run/broken ] || exit {code}")
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {same}")
+    host.sh(f"{same}/bin/switch-to-configuration switch; touch /run/broken")
+    token = host.start(same).token
+    host.until(token, AttemptState.RETURNING)
+    host.sh("rm /run/broken")
+    attempt = host.ended(token, RETURNED)
+    said = "its activation script did not run to its end"
+    assert attempt.why == f"activation failed ({code}): {said}"
+
+
+def test_a_failed_script_on_the_way_back_is_told(host: GuardHost) -> None:
+    """What runs is the old system, and not all of it was put back: that is not "as before"."""
+    fails = "[ ! -e /run/broken ] || echo Failed to run activate script"
+    old = host.system("old", OVERWRITTEN.format(fails))
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+    host.sh(f"{old}/bin/switch-to-configuration test; {old}/bin/switch-to-configuration boot")
+    token = host.checking(host.system("new"))
+    host.sh("touch /run/broken")
+    host.do(verbs.back(host.inside, token, "no"))
+    attempt = host.ended(token, STUCK, seconds=60)
+    assert "test: 4, and Failed to run activate script" in attempt.why
+
+
+LOCK = "/run/switch-to-configuration.lock"
+HOLD = "systemd-run --quiet --unit=holds {} flock {} {} sleep 300"
+
+
+def hold(host: GuardHost, who: str, how: str = "--shared") -> None:
+    """Have somebody lock the switch's file."""
+    host.sh(HOLD.format(f"--property=User={who}", how, LOCK))
+    until(lambda: host.sh(f"flock --nonblock {LOCK} true || echo held") == "held")
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_lock_of_one_who_is_not_root_keeps_nobody(host: GuardHost, confirmed: bool) -> None:
+    """Neither from the commit nor from going back, and from then on root alone has the file."""
+    host.sh(f"chmod 644 {LOCK}")
+    target = host.system("new")
+    token = host.checking(target)
+    # As it would be had somebody opened it before.
+    host.sh(f"chmod 644 {LOCK}")
+    hold(host, "nobody")
+    try:
+        if confirmed:
+            host.do(verbs.confirm(host.inside, token))
+        else:
+            host.do(verbs.back(host.inside, token, "no"))
+        host.ended(token, DONE if confirmed else RETURNED)
+        assert host.systems == ((target if confirmed else host.first),) * 3
+        assert host.sh(f"stat -c %a {LOCK}") == "600"
+        assert "others than root had locked" in host.journal()
+        assert host.sh("systemctl is-active holds") == "active"
+    finally:
+        host.sh("systemctl stop holds")
+
+
+def test_one_who_is_not_root_cannot_open_the_lock_once_a_guard_is_at_work(host: GuardHost) -> None:
+    """Real NixOS's file is made before anybody could, though nothing was switched yet."""
+    host.sh(f"chmod 644 {LOCK}; rm -rf /run/nixos")
+    token = host.checking(host.system("new"))
+    for file in (LOCK, "/run/nixos/switch-to-configuration.lock"):
+        assert host.sh(f"stat -c %a:%u {file}") == "600:0"
+        as_nobody = "setpriv --reuid=nobody --clear-groups"
+        assert host.sh(f"{as_nobody} cat {file} 2>/dev/null || echo refused") == "refused"
+    host.do(verbs.back(host.inside, token, "no"))
+    host.ended(token, RETURNED)
+
+
+def test_a_switch_of_roots_is_waited_for_on_the_way_back(host: GuardHost) -> None:
+    """And then it goes back; nothing is stuck for a lock."""
+    token = host.checking(host.system("new"))
+    hold(host, "root", "--exclusive")
+    host.do(verbs.back(host.inside, token, "no"))
+    host.until(token, AttemptState.RETURNING)
+    time.sleep(8)  # longer than its three tries took
+    assert host.state.attempt is not None
+    assert host.state.attempt.state is AttemptState.RETURNING
+    host.sh("systemctl stop holds")
+    host.ended(token, RETURNED)
+    assert host.systems == (host.first,) * 3
+
+
+def test_a_switch_of_roots_that_never_ends_keeps_no_host(host: GuardHost) -> None:
+    """Waited for as long as an activation may take; who it was is told."""
+    token = host.checking(host.system("new"), activate_seconds=6)
+    hold(host, "root", "--exclusive")
+    try:
+        host.do(verbs.back(host.inside, token, "no"))
+        host.ended(token, RETURNED, seconds=60)
+        assert host.systems == (host.first,) * 3
+        assert "going back nevertheless" in host.journal()
+    finally:
+        host.sh("systemctl stop holds")
+
+
+def test_nothing_is_touched_beside_a_switch_of_roots(host: GuardHost) -> None:
+    """A start waits for it; where that goes on, or changed the host, it leaves the host alone."""
+    other, target = host.system("other"), host.system("new")
+    hold(host, "root", "--exclusive")
+    token = host.start(target, activate_seconds=3).token
+    attempt = host.ended(token, RETURNED, seconds=60)
+    assert "has locked /run/switch-to-configuration.lock" in attempt.why
+    assert attempt.activation == ""
+    token = host.start(target).token
+    host.sh(f"ln -sfn {other} /run/current-system; systemctl stop holds")
+    attempt = host.ended(token, RETURNED, seconds=60)
+    assert attempt.why.startswith("it changed meanwhile: /run/current-system is")
+    assert host.systems == (other, host.first, host.first)
 
 
 def test_what_an_activation_leaves_does_not_hold_the_guard(host: GuardHost) -> None:
@@ -309,7 +456,7 @@ def test_the_boots_unit_leaves_a_guard_that_is_at_work_alone(host: GuardHost) ->
     """An activation may reload systemd and start what its targets want."""
     target = host.system("new", "[ $1 != test ] || systemctl daemon-reload")
     token = host.checking(target)
-    unit = "orchestrator-guard-resume.service"
+    unit = RESUME
     assert host.sh(f"systemctl show --property LoadState --value {unit}") == "loaded"
     assert host.sh(f"systemctl start multi-user.target {unit} 2>&1") == ""
     until(lambda: host.sh(f"systemctl is-active {unit}") == "inactive")
@@ -318,6 +465,8 @@ def test_the_boots_unit_leaves_a_guard_that_is_at_work_alone(host: GuardHost) ->
     assert attempt.state is CHECKING
     host.do(verbs.confirm(host.inside, token))
     host.ended(token, DONE)
+    # Its end is told first, then systemd forgets the unit.
+    until(lambda: host.sh(f"systemctl show --property LoadState --value {unit}") == "not-found")
 
 
 def until_ended(host: GuardHost) -> None:

@@ -35,6 +35,8 @@ done
 # A name of the store may have a question mark in it.
 set -f
 set -- $systems
+# What runs may have no Nix of its own.
+for system; do PATH=$PATH:$system/sw/bin; done
 [ $# = 0 ] || nix-store --check-validity --print-invalid "$@" 2>/dev/null |
   while read -r system; do printf 'gone=%s\n' "$system"; done
 echo end=
@@ -43,6 +45,8 @@ echo end=
 # Whether a system can be gone back to: 3 where its files are not there, 4 where it is no system.
 # $1 the system
 IS_THERE = r"""
+# What runs may have no Nix of its own.
+PATH=$PATH:$1/sw/bin
 nix-store --check-validity "$1" 2>/dev/null || exit 3
 [ -x "$1/bin/switch-to-configuration" ] || exit 4
 """

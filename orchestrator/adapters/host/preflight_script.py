@@ -141,6 +141,8 @@ printf 'read_only=\n'
 {_BOOT}
 {_INHIBITORS}
 lacks=unknown
+# What runs may have no Nix: the system that is gone back to has one of its own.
+PATH=$PATH:$1/sw/bin
 if command -v nix-store > /dev/null; then
   if lacks=$(nix-store --check-validity --print-invalid "$1" 2>/dev/null); then
     printf 'nix=works\nhas_target=%s\n' "$([ -n "$lacks" ] || echo yes)"

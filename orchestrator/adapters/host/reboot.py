@@ -47,6 +47,17 @@ code=$?
 exit $code
 """
 
+# Say which activation scripts failed at the boot. Stage 2 tells the kernel's log, or a file of its
+# own where it may not; a systemd in the initrd its journal. Others than root can write to none.
+BOOT_FAILURES = r"""
+{
+  cat /run/log/stage-2-init.log
+  timeout 20 journalctl --boot --quiet --no-pager --output=cat --grep='Activation script snippet' \
+    _TRANSPORT=kernel + _SYSTEMD_UNIT=initrd-nixos-activation.service
+} 2> /dev/null |
+  grep -a -o "Activation script snippet '[A-Za-z0-9 _.@-]*' failed ([0-9]*)" | head -n 20
+"""
+
 # Wait for a boot to end: until then units that are to run do not.
 # $1 seconds
 SETTLED = r"""
@@ -112,6 +123,17 @@ async def reboot(executor: Executor, token: str, deadline: float) -> None:
             command=executor.repeat(("systemctl", "reboot")),
             stderr=f"{done.out}\n{done.err}".strip(),
         )
+
+
+async def failed_at_boot(executor: Executor, deadline: float) -> tuple[str, ...]:
+    """Ask which activation scripts failed at this boot: the exit code of those is nobody's to see.
+
+    Raises:
+        UnreachableError: The connection was lost.
+    """
+    done = await executor.run(script(BOOT_FAILURES), deadline=deadline)
+    lines = done.out.split("\n")
+    return tuple(dict.fromkeys(line for line in lines if line.startswith("Activation script")))
 
 
 async def settled(executor: Executor, seconds: float) -> str:

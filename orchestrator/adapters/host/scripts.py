@@ -97,10 +97,14 @@ systems
 {TELL}
 tell record /var/lib/orchestrator/record
 # The copy in /run is the newer one; the other one outlives a boot.
-if [ -e /run/orchestrator/attempt ]; then
-  tell attempt /run/orchestrator/attempt
-else
-  tell attempt /var/lib/orchestrator/attempt
+attempt=/run/orchestrator/attempt
+[ -e "$attempt" ] || attempt=/var/lib/orchestrator/attempt
+tell attempt "$attempt"
+# Whether the guard of one that goes on is at work.
+if grep -q '^state=[a-z]*ing$' "$attempt" 2>/dev/null; then
+  unit=$(sed -n 's/^unit=\(orchestrator-guard-[A-Za-z0-9@_.-]*\)$/\1/p' "$attempt" | head -n 1)
+  active=$(timeout 10 systemctl show --property ActiveState --value "$unit" 2>/dev/null)
+  printf 'guard=%s\n' "$active"
 fi
 wait
 """

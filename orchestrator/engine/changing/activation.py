@@ -22,6 +22,7 @@ from orchestrator.model.event import Phase
 from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.host import NewlyFailed
 from orchestrator.plan import prove
+from orchestrator.plan.switched import to_blame
 
 
 class WentBackError(StepError):
@@ -116,8 +117,14 @@ class Activation:
         for state in (AttemptState.RECORDED, AttemptState.ACTIVATING):
             await self._work.session.interrupt.unless_wished(self._lifeline.past(state))
         self._require(AttemptState.WAITING, AttemptState.CHECKING)
-        if self._lifeline.attempt.exit_code == prove.ACCEPTED_EXIT:
-            self._verdict.warn("activation ended with exit 4: units failed; the log names them")
+        attempt = self._lifeline.attempt
+        if attempt.exit_code == prove.ACCEPTED_EXIT:
+            failed = to_blame(self._lifeline.said, attempt.before.failed_units)
+            # Units that failed before are not this deployment's.
+            if failed is None:
+                self._verdict.warn("activation ended with exit 4: units failed; the log names them")
+            elif failed:
+                self._verdict.warn(f"activation ended with exit 4: {', '.join(failed)} failed")
 
     async def _contact(self) -> None:
         self._work.doing(f"a new connection, within {self._lifeline.left:.0f} s")

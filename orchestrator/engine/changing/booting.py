@@ -72,6 +72,7 @@ class Boot:
                 self._work.log(f"whether it boots is seen by what comes up: {error.message}")
             now = await self._back(before, began)
             self._prove(now)
+            await self._activated()
         if self._work.session.request.verify:
             await verify(self._work, self._line)
         outcome, seconds = self._outcome, _now() - began
@@ -140,6 +141,23 @@ class Boot:
                     "the boot loader may have fallen back",
                     hint=f"orchestrator generations {self._work.host.name}; journalctl -b -1 there",
                 )
+
+    async def _activated(self) -> None:
+        """Hold against the boot what its activation scripts told.
+
+        Raises:
+            StepError: One failed.
+        """
+        failed = await self._line.ask(
+            lambda executor: on_host.failed_at_boot(executor, SHORT_SECONDS)
+        )
+        if failed:
+            raise StepError(
+                f"it booted {self._target.short}, and its activation failed: {'; '.join(failed)}",
+                hint="repair the script, or go back: orchestrator rollback "
+                f"{self._work.host.name} --reboot",
+                command=self._line.executor.repeat(("journalctl", "--boot", "--dmesg")),
+            )
 
     async def _ask(self, executor: Executor) -> HostState:
         return await ask_state(executor, self._work.host)

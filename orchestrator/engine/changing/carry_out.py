@@ -20,6 +20,7 @@ from orchestrator.engine.changing.secrets import opens_them
 from orchestrator.engine.changing.switching import live_or_booted, needing_boot, told
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.delivering.delivery import build, deliver
+from orchestrator.engine.delivering.doors import refuse_one_way
 from orchestrator.engine.delivering.trust import say_or_refuse
 from orchestrator.engine.identity import recognise, set_apart
 from orchestrator.engine.work import HostWork
@@ -93,6 +94,8 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
         if (unchanged := _reached(work, plan, state)) is not None:
             return unchanged
         warnings = await preflight(work, plan, state, line)
+        out = plan.target.out
+        warnings += await line.ask(lambda executor: refuse_one_way(work, out, executor))
         await deliver(work, plan, line.executor)
         warnings += await opens_them(work, line)
         async with work.session.gates.activations:

@@ -76,7 +76,7 @@ class Lifeline:
         """
         try:
             self._see(await verbs.start(self.line.executor, self.attempt))
-        except RefusedError as error:
+        except (RefusedError, verbs.DeclinedError) as error:
             raise _never_began(error) from error
         except StepError as error:
             self._work.log(f"{error.message}; asking whether its guard began")

@@ -138,8 +138,9 @@ def _remedy(found: Shortfall, executor: Executor) -> str:
 def _warnings(work: HostWork, found: tuple[Shortfall, ...]) -> tuple[str, ...]:
     """Tell now what was skipped, and what else does not refuse."""
     skipped = work.session.request.skip_preflight
-    # Secrets are looked at once more, when the host has them.
-    idle = set(skipped) - {one.check.value for one in found} - {Check.SECRETS.value}
+    # Secrets are looked at once more, when the host has them; the way back where the system is.
+    later = {Check.SECRETS.value, Check.WAY_BACK.value}
+    idle = set(skipped) - {one.check.value for one in found} - later
     warnings = (
         *(_warning(one, skipped) for one in found),
         *(f"preflight: {name} was skipped, and found nothing" for name in sorted(idle)),

@@ -67,6 +67,16 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
                 await copy_from(work, plan.target.out, builder, executor)
 
 
+async def builder_of(work: HostWork, stack: AsyncExitStack) -> Executor | None:
+    """Reach the host of the fleet that builds for this one, where one does.
+
+    Raises:
+        StepError: It does not answer.
+    """
+    site = site_of(work)
+    return await _builder(work, site, stack) if site.on is BuildOn.BUILDER else None
+
+
 async def _fetched(work: HostWork, plan: HostPlan, executor: Executor) -> bool:
     """Whether the host fetches by itself, and then has."""
     name = work.host.substitute

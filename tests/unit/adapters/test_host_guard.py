@@ -224,6 +224,52 @@ def test_what_an_activation_says_without_end_keeps_nobody_from_going_back(machin
     assert "there is room" in log.read_text()
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "echo Failed to run activate script; : > $ROOT/run/orchestrator/log",
+        "head -c 20000000 /dev/zero",
+    ],
+)
+def test_an_exit_code_that_hides_a_failed_script_is_not_believed(
+    machine: Machine, harm: str
+) -> None:
+    """Whatever becomes of the log, and where not all could be read."""
+    switch = machine.root / NEW.path[1:] / "bin/switch-to-configuration"
+    machine.write(str(switch), f"{SWITCH}\n[ $1 != test ] || {{ {harm}; exit 4; }}\n")
+    told = machine.until(machine.start(), WAITING, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.why.startswith("activation failed (4): ")
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+def test_units_that_fail_are_no_failed_script(machine: Machine) -> None:
+    """Exit 4, and nothing said that would tell of more."""
+    switch = machine.root / NEW.path[1:] / "bin/switch-to-configuration"
+    machine.write(str(switch), f"{SWITCH}\n[ $1 != test ] || exit 4\n")
+    machine.until(machine.start(), WAITING)
+
+
+def test_a_guard_that_is_gone_is_told_as_that(machine: Machine) -> None:
+    """Its attempt is not at its end, and nobody would bring it there."""
+    machine.until(machine.start(), WAITING)
+    for gone in (False, True):
+        attempt = machine.state.attempt
+        assert attempt is not None
+        assert attempt.guard_gone is gone
+        machine.kill()
+
+
+def test_a_system_without_nix_is_left_by_the_nix_of_the_next(machine: Machine) -> None:
+    """``nix.enable`` may have been false where somebody went past the check for that."""
+    nix = machine.root / "bin/nix-env"
+    machine.write(f"{NEW.path[1:]}/sw/bin/nix-env", nix.read_text())
+    nix.unlink()
+    attempt = machine.start(Goal.BOOT)
+    machine.until(attempt, DONE)
+    assert machine.systems == (OLD, NEW, NEW)
+
+
 def test_roots_of_a_start_that_came_to_nothing_are_gone_with_the_next(machine: Machine) -> None:
     """A power cut may end a start when its roots are made and nothing tells of it."""
     roots = machine.root / "nix/var/nix/gcroots/orchestrator"

@@ -19,9 +19,10 @@ from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.host import lock_scripts, scripts
+from orchestrator.adapters.host.doors import MISSING
 from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
-from orchestrator.adapters.host.reboot import BOOT_PARTS, REBOOT, SETTLED
+from orchestrator.adapters.host.reboot import BOOT_FAILURES, BOOT_PARTS, REBOOT, SETTLED
 from orchestrator.adapters.host.switching import SWITCHING
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.process import CommandResult
@@ -56,6 +57,8 @@ QUESTIONS = {
     BOOT_PARTS: "boot parts",
     REBOOT: "reboot",
     SETTLED: "settled",
+    BOOT_FAILURES: "boot failures",
+    MISSING: "way back",
 }
 """What is asked besides; a call of one is noted only where something is to go wrong with it."""
 PROGRAM = "the guard"

@@ -273,3 +273,13 @@ def test_preflight_comes_before_the_copy(bench: Bench) -> None:
     bench.deploy()
     phases = [event.phase for event in bench.events if isinstance(event, PhaseStarted)]
     assert phases.index(Phase.BUILD) < phases.index(Phase.PREFLIGHT) < phases.index(Phase.COPY)
+
+
+@pytest.mark.parametrize("program", ["sw/bin/nix-env", "bin/switch-to-configuration"])
+def test_a_system_that_could_not_be_left_again_is_not_copied(bench: Bench, program: str) -> None:
+    """Refused by the host's word, where the system is not here."""
+    bench.host.answers["way back"] = f"missing={program}\nend=\n".encode()
+    found = problem(bench.deploy())
+    assert (found.refused, found.checks) == (True, ("way-back",))
+    assert bench.delivered == ["build"]
+    assert bench.host.state == ALL_OLD

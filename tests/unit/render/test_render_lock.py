@@ -189,6 +189,17 @@ def test_what_a_host_says_cannot_draw_on_the_terminal(escape: str) -> None:
             "being changed by run 7 of ada@desk: waiting; it goes back by itself in 120 s",
         ),
         (
+            replace(
+                ATTEMPT,
+                state=AttemptState.WAITING,
+                seconds_left=120,
+                ended=None,
+                guard_gone=True,
+            ),
+            "being changed by run 7 of ada@desk: waiting; its guard is gone, and nothing goes on "
+            "until the next deployment settles it",
+        ),
+        (
             replace(ATTEMPT, state=AttemptState.COMMITTING, ended=None),
             "being changed by run 7 of ada@desk: committing",
         ),

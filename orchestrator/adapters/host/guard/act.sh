@@ -5,12 +5,14 @@ act() {
   size=$(wc -c < "$log") || size=0
   clock
   end=$((now + activate_seconds))
+  listen
   (
     exec 9>&-
     # Memory that runs out takes the command and not the guard.
     { echo 0 > /proc/self/oom_score_adj; } 2> /dev/null
-    exec timeout -k 10 "$activate_seconds" "$@"
-  ) >> "$log" 2>&1 < /dev/null &
+    exec timeout -k 10 "$activate_seconds" "$@" 5>&- 6<&-
+  ) >&5 2>&1 < /dev/null &
+  exec 5>&- 6<&-
   wait_for_child $!
   clock
   case $code in
@@ -21,8 +23,53 @@ act() {
   12[89] | 1[3-9]? | 2??) code=killed ;;
   esac
   end_others
+  hear
   timeout 10 tail -c "+$((size + 1))" "$log"
 } 2> /dev/null
+
+# What a command says goes into the log, 16 MiB of it, and is read for what tells of an activation script
+# that failed: the log may be full, or emptied. $1 the log  $2 what was heard: the word `heard`, and the
+# line that tells; nothing where not all was read
+listening='
+{
+  dd bs=256 count=65536 status=none | tee -a "$1"
+  [ "$(head -c 1 | wc -c)" != 0 ] || printf "\nend\n"
+  exec > /dev/null
+  cat
+} | LC_ALL=C sed -n -e "/Activation script snippet .* failed/h" \
+  -e "/Failed to run activate script/{x;/^\$/g;x;}" \
+  -e "\${/^end\$/{x;s/[^ -~]/?/g;s/^\(.\{200\}\).*/\1/;s/^/heard /;p;};}" > "$2.new"
+mv -f "$2.new" "$2"
+'
+
+# Begin to take what comes in at 5, in a session of its own. Where that cannot be, nothing is heard.
+listen() {
+  listener=
+  rm -f "$run/said" "$run/heard" "$run/heard.new"
+  if command -v setsid > /dev/null && mkfifo -m 0600 "$run/said" && [ -p "$run/said" ]; then
+    # Each end is opened with the other one open: nothing waits.
+    exec 7<> "$run/said" 6< "$run/said" 5> "$run/said" 7>&-
+    (exec setsid /bin/sh -c "$listening" listen "$log" "$run/heard" 5>&- 9>&-) <&6 6<&- > /dev/null &
+    listener=$!
+  else
+    exec 5> /dev/null 6< /dev/null
+  fi
+}
+
+# Take what was heard: all of it where $whole says so, and of a failed activation script what $heard says.
+hear() {
+  whole='' heard='' tries=0
+  [ -n "$listener" ] || return 0
+  while [ ! -e "$run/heard" ] && [ $tries -lt 500 ]; do
+    tries=$((tries + 1))
+    sleep 0.02
+  done
+  [ -e "$run/heard" ] || kill -s KILL -- "-$listener"
+  wait "$listener"
+  listener=
+  read -r whole heard < "$run/heard"
+  rm -f "$run/said" "$run/heard"
+}
 
 # Into $code. An activation may be told to end: the deployer's word is looked for meanwhile. $1 its id
 wait_for_child() {
@@ -69,10 +116,20 @@ find_group() {
   return 1
 }
 
+# One that ends while the kernel tells of it is told as 0, and a signal to that would meet this shell.
 others() {
   pids=
   while read -r pid; do
-    [ "$pid" = $$ ] || pids="$pids $pid"
+    [ "$pid" = 0 ] || [ "$pid" = $$ ] || listens "$pid" || pids="$pids $pid"
   done < "$group"
   [ -n "$pids" ]
+}
+
+# Whether a process is the listener's, which ends when nobody says anything any more. $1 its id
+listens() {
+  [ -n "$listener" ] && read -r stat < "/proc/$1/stat" || return
+  # Behind the name: state, parent, group, session.
+  stat=${stat##*) }
+  stat=${stat#* * * }
+  [ "${stat%% *}" = "$listener" ]
 }

@@ -19,8 +19,8 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
     """Read an attempt; ``None`` where there is none, or none that can be read.
 
     Args:
-        values: The answer's lines, ``attempt.KEY`` and ``uptime``; of those with one key, the
-            first.
+        values: The answer's lines, ``attempt.KEY``, ``uptime``, and ``guard``, its unit's state; of
+            those with one key, the first.
     """
     fields = _below("attempt.", values)
     with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):
@@ -47,6 +47,7 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             seen=fields.get("seen") == "1",
             reached=_REACHED.get(fields.get("reached", "")),
             over_ssh=fields.get("way") == "ssh",
+            guard_gone=values.get("guard") in ("inactive", "failed"),
         )
     return None
 

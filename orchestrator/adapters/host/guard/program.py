@@ -10,7 +10,7 @@ from orchestrator.adapters.host.scripts import SYSTEMS, script
 _DOOR = tuple(f"door{part}" for part in ("", "_listener", "_account", "_files", "_network"))
 
 PARTS = (
-    *("places", "attempt", "prove", "act"),
+    *("places", "attempt", "prove", "act", "switch"),
     *_DOOR,
     *("door_firewall", "run", "back", "resort", "verbs"),
 )

@@ -3,8 +3,9 @@
 guard() {
   alone "$@" || exit 0
   load || exit 0
-  # Its tools are those of the system that it goes back to: the new system's may be broken.
-  PATH=$running/sw/bin:$PATH
+  # Its tools are those of the system that it goes back to: the new system's may be broken. What that
+  # one lacks, as Nix where `nix.enable` is false, the new one may have.
+  PATH=$running/sw/bin:$PATH:$target/sw/bin
   if in_flight; then
     same_boot || after_boot
     mkdir -p -m 0700 "$asked"
@@ -20,6 +21,7 @@ guard() {
     esac
   done
   tidy
+  forget_boot_unit
   exit 0
 }
 
@@ -40,26 +42,45 @@ after_boot() {
 }
 
 begin() {
+  waited=
+  if ! have_lock; then
+    if [ -e "$asked/back" ]; then leave_be "$(word back)"; else leave_be "$wrong"; fi
+    return
+  fi
+  if [ -n "$waited" ] && ! is_before; then
+    leave_be "it changed meanwhile: $wrong"
+    return
+  fi
   leave_boot_unit
   if [ "$goal" = boot ]; then
     commit
     return
   fi
   become activating "$activate_seconds"
-  act "$target/bin/switch-to-configuration" test
+  switch "$target" test
   activation=$code
   # 4: activated, and units failed.
   if [ -e "$asked/back" ]; then
     turn "$(word back)"
   elif [ "$code" = timeout ]; then
     turn "activation did not end within $activate_seconds s"
+  elif [ "$code" = locked ]; then
+    turn "it could not be activated: $wrong"
   elif [ "$code" != 0 ] && [ "$code" != 4 ]; then
-    turn "activation failed ($code)"
-  elif is_at "$target" "$profile" "$boot_default"; then
-    become waiting "$confirm_seconds"
-  else
+    turn "activation failed ($code)${heard:+: $heard}"
+  elif ! is_at "$target" "$profile" "$boot_default"; then
     turn "activation ended with $code, and the end state is wrong: $wrong"
+  elif ! script_ran; then
+    turn "activation failed ($code): $wrong"
+  else
+    become waiting "$confirm_seconds"
   fi
+}
+
+# End what touched nothing. $1 why
+leave_be() {
+  turned=recorded why=$1
+  end_as returned
 }
 
 check() { become checking "$health_seconds"; }
@@ -76,8 +97,10 @@ commit() {
     turn "the system profile could not be set ($code)"
     return
   fi
-  act "$target/bin/switch-to-configuration" boot
-  if [ "$code" != 0 ]; then
+  switch "$target" boot
+  if [ "$code" = locked ]; then
+    turn "the boot loader could not be installed: $wrong"
+  elif [ "$code" != 0 ]; then
     turn "the boot loader could not be installed ($code)"
   else
     finish

@@ -30,6 +30,10 @@ REFUSED = 65
 _LOG = re.compile(rf"^{LOG} (\d{{1,18}})\n".encode(), re.MULTILINE)
 
 
+class DeclinedError(StepError):
+    """The guard's program on the host did nothing, and said why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a host says of an attempt.
@@ -53,7 +57,7 @@ async def start(executor: Executor, attempt: Attempt) -> Told:
 
     Raises:
         UnreachableError: The connection was lost; whether it began is not known.
-        StepError: It did not begin, and nothing was touched: another attempt is in flight, the
+        DeclinedError: It did not begin, and nothing was touched: another attempt is in flight, the
             host is not what ``attempt.before`` says, or there is no room to write it down.
     """
     lines = [line for line in split_lines(lines_of(attempt)) if line]
@@ -163,7 +167,7 @@ async def _ask(
         return _told(done.stdout[: found.start()], int(found[1]), done.stdout[found.end() :])
     by_hand = executor.repeat(("cat", "/run/orchestrator/attempt"))
     if done.rc == REFUSED:
-        raise StepError(
+        raise DeclinedError(
             f"the host could not {what}: {done.err.strip()}", command=by_hand, stderr=done.err
         )
     # Whoever asked was ended, not the guard: nothing is known of that.

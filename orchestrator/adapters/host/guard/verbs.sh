@@ -13,7 +13,7 @@ start() {
   one_at_a_time
   alone -w 20 || refuse "a guard is at work"
   one_at_a_time
-  find "$run" -maxdepth 1 -name 'asked-*' -mtime +1 -exec rm -rf {} +
+  find "$run" -maxdepth 1 -name 'asked-*' -mmin +60 -exec rm -rf {} +
   # Of a start that a power cut ended before anything was written down.
   rm -f "$roots"/*
   mkdir -m 0700 "$run/asked-$1" || refuse "it was given up before it began"

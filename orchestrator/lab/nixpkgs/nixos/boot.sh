@@ -22,4 +22,6 @@ esac
 
 ln -sfn "$system" /run/.booted.new && mv -T /run/.booted.new /run/booted-system ||
   echo "/run/booted-system cannot be written" >&2
-exec "$system/activate"
+# As stage 2 does where it may not write to the kernel's log; how it ends is nobody's to see.
+mkdir -p /run/log
+"$system/activate" 2>&1 | tee /run/log/stage-2-init.log

@@ -59,6 +59,6 @@ script() {
   chmod +x "$out/$1"
 }
 script activate "$activate"
-script bin/switch-to-configuration "$switch"
+if [ -n "$switch" ]; then script bin/switch-to-configuration "$switch"; fi
 script bin/boot-activate "$boot"
 ln -s activate $out/init

@@ -6,6 +6,7 @@
   ./etc.nix
   ./inhibitors.nix
   ./networking.nix
+  ./nix.nix
   ./openssh.nix
   ./packages.nix
   ./sudo.nix

@@ -1,5 +1,6 @@
 # switch-to-configuration switch | boot | test | dry-activate, as NixOS's, for a lab host.
-# Exit codes as NixOS's: 1 the boot loader failed, 2 activation scripts failed, 4 units failed.
+# Exit codes as NixOS's: 1 the boot loader failed, 2 activation scripts failed, 4 a unit is failed, a
+# job or a user's activation failed, whatever else did; 11 another has the lock.
 set -u
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -64,7 +65,7 @@ esac
 # Two at once would plan against each other's half-done work.
 if [ "$action" != dry-activate ]; then
   exec 9> /run/switch-to-configuration.lock
-  flock -n 9 || { echo "Could not acquire lock" >&2; exit 1; }
+  flock -n 9 || { echo "Could not acquire lock" >&2; exit 11; }
 fi
 case $action in
 switch | boot) install_boot_loader || exit 1 ;;
@@ -132,51 +133,80 @@ fi
   printf '%s\n' "$action" $stop $restart $reload $start
 } | sort -u > "$pending.new" && mv "$pending.new" "$pending"
 
-failed=
+job() { # job WORD UNIT…
+  word=$1
+  shift
+  systemctl "$word" "$@" && return
+  status=4
+  for unit; do
+    if systemctl is-failed --quiet "$unit"; then echo "Failed to $word $unit"; fi
+  done
+}
+
+# What a user's manager does of its own is a part of the switch, and its failure one of it.
+users() {
+  for manager in $(systemctl list-units --plain --no-legend --state=active 'user@*.service' |
+    cut -d ' ' -f 1); do
+    uid=${manager#user@} uid=${uid%.service}
+    name=$(id -un "$uid")
+    echo "reloading user units for $name..."
+    set -- /usr/bin/setpriv --reuid "$uid" --regid "$(id -g "$uid")" --clear-groups \
+      env -i XDG_RUNTIME_DIR="/run/user/$uid" /usr/bin/systemctl --user
+    "$@" daemon-reexec
+    [ -e "$system/etc/systemd/user/nixos-activation.service" ] || continue
+    "$@" restart nixos-activation.service || {
+      echo "warning: user activation for $name failed"
+      status=4
+    }
+  done
+}
+
 if [ -n "$stop" ]; then
   echo "stopping the following units:$stop"
   # What is not there, because its generation did not get far, needs no stopping.
   for unit in $stop; do
     case $(systemctl show --property LoadState --value "$unit") in
     not-found) ;;
-    *) systemctl stop "$unit" || failed=1 ;;
+    *) job stop "$unit" ;;
     esac
   done
 fi
 echo "activating the configuration..."
-"$system/activate" || status=2
-systemctl daemon-reload || failed=1
-if [ -n "$reload_sshd" ]; then systemctl try-reload-or-restart ssh.service || failed=1; fi
+"$system/activate" || {
+  echo "Failed to run activate script"
+  status=2
+}
+systemctl reset-failed
+systemctl daemon-reload || exit 1
+users
+if [ -n "$reload_sshd" ]; then job try-reload-or-restart ssh.service; fi
 if [ -n "$reload" ]; then
   echo "reloading the following units:$reload"
-  systemctl reload $reload || failed=1
+  job reload $reload
 fi
 if [ -n "$restart" ]; then
   echo "restarting the following units:$restart"
-  systemctl restart $restart || failed=1
+  job restart $restart
 fi
 if [ -n "$start" ]; then
   echo "starting the following units:$start"
-  systemctl start $start || failed=1
+  job start $start
 fi
-# A service that ends right after its start has failed too, though systemctl was content; one that
-# systemd keeps restarting is "activating".
-if [ -n "$restart$start" ]; then
-  sleep 0.3
-  set -- $(systemctl is-active $restart $start)
-  for unit in $restart $start; do
-    case ${1-} in
-    failed | activating)
-      failed=1
-      echo "warning: the following unit failed: $unit"
-      ;;
-    esac
-    [ $# = 0 ] || shift
-  done
-fi
+# All that a target wants and that does not run, what failed before too, without a word.
+systemctl start multi-user.target
+# It may fail after its start; one that systemd keeps restarting counts where it failed.
+sleep 0.3
+list() { systemctl list-units --plain --no-legend --no-pager "--state=$1" | cut -d ' ' -f 1; }
+failed=$(list failed)
+for unit in $(list auto-restart); do
+  [ "$(systemctl show --property ExecMainStatus --value "$unit")" = 0 ] || failed="$failed $unit"
+done
 if [ -n "$failed" ]; then
-  [ $status != 0 ] || status=4
-else
-  rm -f "$pending"
+  names=
+  for unit in $failed; do names="$names${names:+, }$unit"; done
+  echo "warning: the following units failed: $names"
+  systemctl status --no-pager --full $failed
+  status=4
 fi
+rm -f "$pending"
 exit $status

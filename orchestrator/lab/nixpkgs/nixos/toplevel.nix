@@ -98,7 +98,7 @@ in
         // {
           count = builtins.length files;
           activate = "${./activate.sh}";
-          switch = "${./switch-to-configuration.sh}";
+          switch = lib.optionalString config.system.switch.enable "${./switch-to-configuration.sh}";
           boot = "${./boot.sh}";
           inherit (config.system.build.bootParts) kernel initrd systemd;
           kernelParams = config.system.build.bootParts.params;

@@ -79,6 +79,20 @@ let
         meta.mainProgram = "age";
       };
 
+    # The hosts' Debian's, by the names that NixOS has in a system's path.
+    nix =
+      run "nix" { } ''
+        mkdir -p $out/bin
+        for program in nix nix-env nix-store; do
+          printf '#!/bin/sh\nexec /usr/bin/%s "$@"\n' $program > $out/bin/$program
+          chmod +x $out/bin/$program
+        done
+      ''
+      // {
+        pname = "nix";
+        meta.mainProgram = "nix";
+      };
+
     linuxPackages = linuxPackages "6.12";
     linuxPackages_6_6 = linuxPackages "6.6";
     linuxPackages_latest = linuxPackages "6.15";

@@ -1,0 +1,103 @@
+# Running a system's switch-to-configuration: its lock, and what its exit code does not tell.
+
+# NixOS's lock. Everybody may open its file, and whoever has it open may lock it.
+locks="/run/nixos/switch-to-configuration.lock /run/switch-to-configuration.lock"
+
+# Into $code, as of `act`, or `locked`: then nothing was run. $1 system  $2 action
+switch() {
+  for _ in 1 2 3; do
+    code=locked
+    [ "$state" = returning ] || patience=
+    have_lock || return
+    made=$(made)
+    act "$1/bin/switch-to-configuration" "$2"
+    # EAGAIN: somebody was quicker, and nothing was done.
+    [ "$code" = 11 ] || return 0
+  done
+}
+
+# Whether the activation script ran to its end and failed nowhere; else $wrong says what is known. The
+# exit code does not tell: where units failed it is 4, which hides the script's 2.
+script_ran() {
+  wrong=
+  if [ "$made" = "$(made)" ]; then
+    wrong="its activation script did not run to its end"
+  elif [ "$code" != 0 ] && [ -n "$heard" ]; then
+    wrong=$heard
+  elif [ "$code" != 0 ] && [ -z "$whole" ]; then
+    wrong="not all that it said could be read, so whether its activation script failed is not known"
+  fi
+  [ -z "$wrong" ]
+}
+
+# Tells one /run/current-system from the next, which an activation script makes last.
+made() { stat -c '%i %z' /run/current-system; } 2> /dev/null
+
+# Wait until the lock is to be had; else $wrong says who has it. Going back waits as well, and no longer
+# than an activation may take: a switch that hangs is no reason to stay.
+have_lock() {
+  clock
+  patience=${patience:-$((now + activate_seconds))}
+  for lock in $locks; do
+    until to_be_had "$lock"; do
+      clock
+      if [ "$state" = returning ] && [ "$now" -ge "$patience" ]; then
+        say 3 "$wrong; going back nevertheless"
+        replace "$lock"
+      elif [ "$now" -ge "$patience" ] || { [ "$state" != returning ] && [ -e "$asked/back" ]; }; then
+        return 1
+      else
+        waited=1
+        sleep 0.2
+      fi
+    done
+  done
+}
+
+# Whether nobody has the lock; from then on root alone may open its file. What others than root have
+# locked is theirs to keep: another file takes its place. $1 the file
+to_be_had() {
+  case $1 in
+  /run/nixos/*) mkdir -p -m 0755 "${1%/*}" ;;
+  *) [ -e "$1" ] || return 0 ;;
+  esac
+  if flock -n "$1" true; then
+    [ "$(stat -c %a "$1")" = 600 ] || replace "$1"
+  elif root_has "$1"; then
+    return 1
+  else
+    say 4 "others than root had locked $1: a file that root alone may open is in its place"
+    replace "$1"
+  fi
+} 2> /dev/null
+
+# With the old file locked, where that can be: one that was about to lock it gets no lock. $1 the file
+replace() {
+  (umask 077 && : > "$1.new") && { flock -n "$1" mv -f "$1.new" "$1" || mv -f "$1.new" "$1"; }
+  # Where nothing can be written, switch-to-configuration says so.
+  return 0
+} 2> /dev/null
+
+# Whether a process of root's has locked a file; $wrong names it. Whoever locked it may have ended, and
+# what it started have the lock: the descriptor tells. $1 the file
+root_has() {
+  for process in /proc/[0-9]*; do
+    is_roots "$process" || continue
+    for descriptor in "$process"/task/[0-9]*/fd/*; do
+      [ "$descriptor" -ef "$1" ] || continue
+      grep -q '^lock:' "${descriptor%/fd/*}/fdinfo/${descriptor##*/}" || continue
+      command=$(head -c 100 "$process/cmdline" | tr -c '[:graph:]' ' ')
+      wrong="process ${process##*/} (${command% }) has locked $1"
+      return 0
+    done
+  done
+  return 1
+}
+
+# By the real user: a program that is root's by its mode may have been given the descriptor. $1 /proc/ID
+is_roots() {
+  while read -r key user _; do
+    [ "$key" != Uid: ] || { [ "$user" = 0 ]; return; }
+  done < "$1/status"
+  return 1
+}
