@@ -49,7 +49,7 @@ def _summary(rounds: Sequence[Played], played: Sequence[Played]) -> str:
     rest = len(played) - len(rounds)
     return (
         f"{len(rounds)} rounds of {seeds} seeds, {twice} of them with a second fault; {wrong} not "
-        f"as they must be. {rest} more could not be played, or struck in no phase: they do not count."
+        f"as they must be. {rest} more could not be played, or struck in no phase."
     )
 
 

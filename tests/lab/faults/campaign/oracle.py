@@ -1,7 +1,7 @@
 """The oracle: what must hold of a round, as demands on plain values, each of which can fail.
 
-It believes what was read from outside and nothing else. Of the deployer it takes what a person would:
-its exit code, and the report as ``docs/output.md`` describes it.
+It believes what was read from outside and nothing else. Of the deployer it takes what a person
+would: its exit code, and the report as ``docs/output.md`` describes it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Facts:
     def was_touched(self) -> bool:
         """Whether a guard was at work, or the host ever was anything else."""
         return any(
-            look.guarded or look.systems - {None} != self.before.systems for look in self.history
+            look.guarded or look.systems - {None} - self.before.systems for look in self.history
         )
 
     @property
@@ -211,7 +211,5 @@ def of_next(said: Said, before: Look, after: Look, last: Marks, debris: Iterable
 
 def of_memory(peak: int, limit: int) -> list[str]:
     """A deployer stays within bounds, whatever a host says to it."""
-    mebi = 1 << 20
-    return (
-        [f"the deployer took {peak // mebi} MiB, more than {limit // mebi}"] if peak > limit else []
-    )
+    took = f"the deployer took {peak >> 20} MiB, more than {limit >> 20}"
+    return [took] if peak > limit else []

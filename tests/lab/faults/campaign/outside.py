@@ -170,11 +170,11 @@ class Eyes:
         return f"exit {done.returncode}: {done.stderr[-300:]!r}"
 
     def _units(self) -> list[str]:
-        return [line for line in self.systemctl("list-units", "--all", "orchestrator-*") if line]
+        return self.systemctl("list-units", "--all", "orchestrator-*")
 
     def _processes(self) -> list[tuple[int, str]]:
         found = []
-        for group in (self.cgroup / "machine").rglob("cgroup.procs"):
+        for group in (self.cgroup / "machine/payload").rglob("cgroup.procs"):
             for pid in _pids(group):
                 with contextlib.suppress(OSError):  # it ended meanwhile
                     words = Path(f"/proc/{pid}/cmdline").read_bytes()[:400]
@@ -196,6 +196,7 @@ class Recorder:
         self.peak = 0
         self._eyes, self._limit = eyes, limit
         self._deployers: list[int] = []
+        self._below: dict[int, set[int]] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._record, daemon=True)
 
@@ -224,31 +225,40 @@ class Recorder:
             look = self._eyes.look()
             if look is not None and (not self.seen or self.seen[-1][1] != look):
                 self.seen.append((time.monotonic(), look))
-            if turns % 5 == 0:
-                self._measure()
+            if turns % 4 == 0:
+                self._measure(anew=turns % 20 == 0)
 
-    def _measure(self) -> None:
+    def _measure(self, *, anew: bool) -> None:
         for deployer in self._deployers:
-            size = _tree_size(deployer)
+            if anew:
+                self._below[deployer] = _below(deployer)
+            size = sum(map(_size, self._below.get(deployer, {deployer})))
             self.peak = max(self.peak, size)
             if size > self._limit:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(deployer, 9)
 
 
-def _tree_size(top: int) -> int:
-    """Resident bytes of a process and all below it; see proc_pid_stat(5)."""
-    parents: dict[int, tuple[int, int]] = {}
+def _size(pid: int) -> int:
+    """Resident bytes of a process; see proc_pid_statm(5)."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except (OSError, IndexError):  # it ended
+        return 0
+
+
+def _below(top: int) -> set[int]:
+    """A process and all that it started; see proc_pid_stat(5)."""
+    parents: dict[int, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
             fields = (process / "stat").read_text().rpartition(")")[2].split()
-            parents[int(process.name)] = int(fields[1]), int(fields[21])
-    below, added = {top}, True
-    while added:
-        new = {pid for pid, (parent, _) in parents.items() if parent in below} - below
-        below, added = below | new, bool(new)
-    pages = sum(parents[pid][1] for pid in below if pid in parents)
-    return pages * os.sysconf("SC_PAGESIZE")
+            parents[int(process.name)] = int(fields[1])
+    found, new = {top}, {top}
+    while new:
+        new = {pid for pid, parent in parents.items() if parent in new} - found
+        found |= new
+    return found
 
 
 def _look(root: Path, guarded: bool) -> Look:
@@ -276,7 +286,7 @@ def resolve(root: Path, path: str) -> str | None:
             continue
         here = os.path.join(done, part)  # noqa: PTH118
         try:
-            target = os.readlink(f"{root}{here}")
+            target = os.readlink(f"{root}{here}")  # noqa: PTH115
         except OSError:
             done = here
             continue
@@ -347,13 +357,15 @@ def _pids(procs: Path) -> list[int]:
 
 
 def _locked(root: Path) -> list[str]:
-    """The lock files of deployments that somebody holds, by the kernel's list; see proc_locks(5)."""
-    held = {line.split()[5].split(":")[-1] for line in _lock_lines()}
+    """The lock files of deployments that somebody holds, by proc_locks(5)."""
+    held = {line.split()[5] for line in _lock_lines()}
     found = []
     for name in ("/run/orchestrator/mutex", "/run/orchestrator/guard.lock"):
         with contextlib.suppress(OSError):
             about = os.lstat(f"{root}{name}")
-            if stat.S_ISREG(about.st_mode) and str(about.st_ino) in held:
+            disk = about.st_dev
+            held_as = f"{os.major(disk):02x}:{os.minor(disk):02x}:{about.st_ino}"
+            if stat.S_ISREG(about.st_mode) and held_as in held:
                 found.append(name)
     return found
 

@@ -1,4 +1,4 @@
-"""Which fault strikes when: of the seed and the round's number alone, so that each can be repeated."""
+"""Which fault strikes when: by the seed and the round's number alone, to be repeated."""
 
 from __future__ import annotations
 

@@ -322,8 +322,8 @@ _SLEPT = "an hour of sleep"
 def move_clock(stage: Stage, chance: random.Random) -> Hit:
     """Have the host's date(1) be wrong, or its ``/proc/uptime`` an hour ahead, as after a sleep.
 
-    All hosts of a lab share this machine's clock, which is not touched: what asks the kernel itself,
-    such as systemd, sees no jump.
+    All hosts of a lab share this machine's clock, which is not touched: what asks the kernel
+    itself, such as systemd, sees no jump.
     """
     way = chance.choice([*_DATES, _SLEPT])
     if way != _SLEPT:

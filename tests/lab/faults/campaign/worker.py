@@ -1,4 +1,4 @@
-"""A worker: a process with a lab, a cache and a Nix store of its own, that plays the rounds it is told.
+"""A worker: a process with a lab, a cache and a Nix store of its own, that plays rounds.
 
 A line with a seed and a number comes in, a line of JSON goes out. It ends with its standard input.
 """
