@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.lab.faults.campaign import strikes
+from tests.lab.faults.campaign.clock import move_clock
 from tests.lab.faults.campaign.strikes import Hit, Stage
 from tests.lab.faults.injections import INJECTIONS, Injection
 
@@ -137,7 +138,7 @@ _MORE = (
     Fault(
         "clock-jumps",
         "the host's date is a day ahead, a day behind or 1970; or an hour of sleep has passed",
-        strikes.move_clock,
+        move_clock,
         bears=_NO_BOOT,
     ),
     Fault(

@@ -11,8 +11,6 @@ import os
 import re
 import stat
 import subprocess
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,6 @@ MARKERS = ("/etc/marker", "/etc/second")
 """Files of each system that say from which content of the repository it was built."""
 
 _HOPS = 40
-_EVERY = 0.04
-_SHORTLY = 3.0
 _PROFILES = "/nix/var/nix/profiles"
 _ROOTS = "/nix/var/nix/gcroots/orchestrator"
 _OURS = ("/run/orchestrator", "/var/lib/orchestrator")
@@ -181,84 +177,6 @@ class Eyes:
                     if b"orchestrator" in words:
                         found.append((pid, repr(words)))
         return found
-
-
-class Recorder:
-    """Writes down each change of a host while a round goes on, and how large the deployer grew.
-
-    Args:
-        eyes: The host.
-        limit: Bytes beyond which a deployer is killed, for the sake of this machine.
-    """
-
-    def __init__(self, eyes: Eyes, limit: int) -> None:
-        self.seen: list[tuple[float, Look]] = []
-        self.peak = 0
-        self._eyes, self._limit = eyes, limit
-        self._deployers: list[int] = []
-        self._below: dict[int, set[int]] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._record, daemon=True)
-
-    def watch(self, pid: int) -> None:
-        """Measure a deployer's memory too, with that of all that it starts."""
-        self._deployers.append(pid)
-
-    def __enter__(self) -> Recorder:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def around(self, moment: float) -> list[Look]:
-        """What the host was up to a moment of ``time.monotonic``, and shortly before it."""
-        seen = [(when, look) for when, look in list(self.seen) if when <= moment]
-        first = next((n for n, (when, _) in enumerate(seen) if when > moment - _SHORTLY), len(seen))
-        return [look for _, look in seen[max(first - 1, 0) :]]
-
-    def _record(self) -> None:
-        turns = 0
-        while not self._over.wait(_EVERY):
-            turns += 1
-            look = self._eyes.look()
-            if look is not None and (not self.seen or self.seen[-1][1] != look):
-                self.seen.append((time.monotonic(), look))
-            if turns % 4 == 0:
-                self._measure(anew=turns % 20 == 0)
-
-    def _measure(self, *, anew: bool) -> None:
-        for deployer in self._deployers:
-            if anew:
-                self._below[deployer] = _below(deployer)
-            size = sum(map(_size, self._below.get(deployer, {deployer})))
-            self.peak = max(self.peak, size)
-            if size > self._limit:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(deployer, 9)
-
-
-def _size(pid: int) -> int:
-    """Resident bytes of a process; see proc_pid_statm(5)."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except (OSError, IndexError):  # it ended
-        return 0
-
-
-def _below(top: int) -> set[int]:
-    """A process and all that it started; see proc_pid_stat(5)."""
-    parents: dict[int, int] = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            parents[int(process.name)] = int(fields[1])
-    found, new = {top}, {top}
-    while new:
-        new = {pid for pid, parent in parents.items() if parent in new} - found
-        found |= new
-    return found
 
 
 def _look(root: Path, guarded: bool) -> Look:

@@ -13,8 +13,9 @@ from tests.lab.faults.campaign import oracle
 from tests.lab.faults.campaign.catalogue import Fault
 from tests.lab.faults.campaign.content import Content
 from tests.lab.faults.campaign.oracle import Facts, Said
-from tests.lab.faults.campaign.outside import Eyes, Look, Recorder
+from tests.lab.faults.campaign.outside import Eyes, Look
 from tests.lab.faults.campaign.plan import Round, column_of
+from tests.lab.faults.campaign.recorder import Recorder
 from tests.lab.faults.campaign.strikes import FLOODING, Hit, NotPlayedError, Stage, endured
 from tests.lab.faults.deployment import Deployment
 from tests.lab.faults.ground import HOST, Ground, until
@@ -92,8 +93,14 @@ def play(ground: Ground, each: Round) -> Played:
         _Game(stage_on(ground), each, played).play()
     except NotPlayedError as error:
         played.why_not = str(error)
+    except LostError as error:
+        played.wrong.append(str(error))
     played.seconds = time.monotonic() - began
     return played
+
+
+class LostError(Exception):
+    """The host is in a state in which nothing more can be asked of it."""
 
 
 class _Game:
@@ -117,8 +124,7 @@ class _Game:
                 self._deploy(recorder)
                 said = self._said(recorder)
                 rested = self._come_to_rest()
-                history = [look for _, look in recorder.seen]
-            self._judge(said, history, rested, recorder.peak)
+            self._judge(said, recorder, rested)
         finally:
             self._end_all()
 
@@ -132,7 +138,6 @@ class _Game:
         assert before is not None, "the host is off"
         assert len(before.systems) == 1, f"the host is not whole: {before}"
         self._before = before
-        self._systems = {before.running: self._eyes.marks_of(before.running)}
         self._phase.arm(self._ground)
 
     def _deploy(self, recorder: Recorder) -> None:
@@ -235,7 +240,7 @@ class _Game:
         self._end("rest")
         self._ground.mend()
         if rested is None:
-            raise NotPlayedError("the host is off, and nobody switched it off")
+            raise LostError("the host is off, and nobody switched it off")
         return rested, self._login()
 
     def _rests_now(self) -> bool:
@@ -267,16 +272,10 @@ class _Game:
         for deployment in self._stage.deployments:
             deployment.end_learners()
 
-    def _judge(
-        self,
-        said: list[Said],
-        history: list[Look],
-        rested: tuple[Look, str | None],
-        peak: int,
-    ) -> None:
+    def _judge(self, said: list[Said], recorder: Recorder, rested: tuple[Look, str | None]) -> None:
         after, login = rested
-        facts = self._facts(history, after)
-        played = self._played
+        facts = self._facts(recorder, after)
+        played, peak = self._played, recorder.peak
         played.way = "; ".join(self._ways)
         played.end, played.peak = facts.end, peak
         played.outcome = ", ".join(one.outcome or "killed" for one in said)
@@ -288,18 +287,14 @@ class _Game:
         played.wrong += [f"nobody can log in: {login}"] if login else []
         played.wrong += self._next()
         if played.wrong:
-            played.traces = self._traces(said, history)
+            played.traces = self._traces(said, facts)
 
-    def _facts(self, history: list[Look], after: Look) -> Facts:
-        seen = {s for look in (*history, after) for s in look.systems if s is not None}
-        seen |= {str(r["out_path"]) for d in self._stage.deployments if (r := d.result)}
-        for system in seen - self._systems.keys():
-            self._systems[system] = self._eyes.marks_of(system)
+    def _facts(self, recorder: Recorder, after: Look) -> Facts:
         return Facts(
             before=self._before,
             after=after,
-            history=tuple(history),
-            content={name: marks for name, marks in self._systems.items() if name},
+            history=tuple(look for _, look in recorder.seen),
+            content=recorder.content,
             wanted=self._stage.content.since(self._began),
             alone=len(self._stage.deployments) == 1,
             blind=self._blind,
@@ -310,7 +305,10 @@ class _Game:
         """Deploy as anybody would next, once the lock of who is gone has ended."""
         end = time.monotonic() + _UNLOCKS
         while True:
-            done = self._ground.bench.deploy(HOST)
+            try:
+                done = self._ground.bench.deploy(HOST)
+            except subprocess.TimeoutExpired:
+                return ["the next run does not end"]
             report = _last_report(done.out)
             host = None if report is None else report["hosts"].get(HOST)
             locked = done.rc == 4 and host is not None and "locked by" in str(host.get("message"))
@@ -332,12 +330,12 @@ class _Game:
             time.sleep(0.2)
         return left
 
-    def _traces(self, said: list[Said], history: list[Look]) -> dict[str, Any]:
+    def _traces(self, said: list[Said], facts: Facts) -> dict[str, Any]:
         """For whoever looks for the cause."""
         return {
             "before": repr(self._before),
-            "history": [repr(look) for look in history[-12:]],
-            "content": {name: list(marks) for name, marks in self._systems.items() if name},
+            "history": [repr(look) for look in facts.history[-12:]],
+            "content": facts.content,
             "said": [one.host for one in said],
             "events": [d.events[-30:] for d in self._stage.deployments],
             "words": [d.words[-20:] for d in self._stage.deployments],

@@ -18,6 +18,8 @@ from tests.lab.faults.campaign.play import Played, play, renew
 from tests.lab.faults.campaign.strikes import FLOODING
 from tests.lab.faults.ground import Ground, dismantle, prepare
 
+_LONGER = (("verify: 8s", "verify: 14s"), ("health: 16s", "health: 24s"))
+
 
 class _Worker:
     """Keeps a host whole between rounds.
@@ -53,6 +55,7 @@ class _Worker:
         if self._ground is None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._ground = prepare(self._folder)
+            _give_time(self._ground)
             self._ground.inside.sh(FLOODING)
         return self._ground
 
@@ -62,6 +65,16 @@ class _Worker:
                 renew(self._ground)
         except Exception:  # the whole lab is made anew then, for the next round
             self.end()
+
+
+def _give_time(ground: Ground) -> None:
+    """Many labs share the machine: what is not the fault's has longer than where there are two."""
+    inventory = ground.bench.root / "inventory/hosts.yaml"
+    text = inventory.read_text()
+    for short, long in _LONGER:
+        assert short in text, inventory
+        text = text.replace(short, long)
+    inventory.write_text(text)
 
 
 def main() -> None:
