@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from orchestrator.lab import image
+from orchestrator.lab.image import Image
 from orchestrator.lab.lab import Lab, silent
-from orchestrator.lab.places import cache_directory
 from tests.lab.faults.campaign.counts import lacking
 from tests.lab.faults.campaign.plan import Round, further, plan
 from tests.lab.faults.campaign.play import Played
@@ -87,14 +87,11 @@ class _Hand:
     def _start(self) -> subprocess.Popen[bytes]:
         cache = self._folder / "cache"
         cache.mkdir(parents=True, exist_ok=True)
-        for part in (*cache_directory().glob("base-*"), *cache_directory().glob("seed-*")):
-            if part.is_dir() and not (cache / part.name).exists():
-                (cache / part.name).symlink_to(part)
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
                 (
                     *(sys.executable, "-m", "tests.lab.faults.campaign.worker"),
-                    str(self._folder / "ground"),
+                    *(str(self._folder / "ground"), str(Image.wanted().path)),
                 ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
+from orchestrator.lab.image import Image
 from tests.lab.faults.campaign.plan import Round, plan
 from tests.lab.faults.campaign.play import Played, play, renew
 from tests.lab.faults.campaign.strikes import FLOODING
@@ -77,10 +78,19 @@ def _give_time(ground: Ground) -> None:
     inventory.write_text(text)
 
 
+def _borrow(image: Path) -> None:
+    """Use a base image that was made already; by its path it would be another in our cache."""
+    ours = Image.wanted().path
+    if not ours.exists():
+        ours.symlink_to(image)
+
+
 def main() -> None:
     """Play until standard input ends."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    worker = _Worker(Path(sys.argv[1]))
+    folder, image = map(Path, sys.argv[1:])
+    _borrow(image)
+    worker = _Worker(folder)
     try:
         for line in sys.stdin:
             seed, number = map(int, line.split())
