@@ -22,6 +22,7 @@ _HOPS = 40
 _PROFILES = "/nix/var/nix/profiles"
 _ROOTS = "/nix/var/nix/gcroots/orchestrator"
 _OURS = ("/run/orchestrator", "/var/lib/orchestrator")
+_LOCK = "/run/orchestrator/lock"
 _UNITS = ("/etc/systemd/system.control", "/run/systemd/transient", "/run/systemd/system")
 _COMMON = ("/tmp", "/var/tmp", "/dev/shm", "/root", "/home/deploy", "/run", "/var/lib")
 # Of these places, what lasts from one deployment to the next.
@@ -139,7 +140,8 @@ class Eyes:
         found = [f"the file {name}" for name in sorted(self.names()) if _is_debris(name, before)]
         found += [f"the unit {line.split()[0]}" for line in self._units()]
         found += [f"the process {pid}: {words}" for pid, words in self._processes()]
-        return found + [f"a lock of {name}" for name in _locked(root)]
+        found += [f"a lock of {name}" for name in _locked(root)]
+        return found + [f"a lock that counts until {end}" for end in _counting_locks(root)]
 
     def login(self, address: str, keeper: int, keys: Path) -> str | None:
         """Log in anew with the deployer's key, by ssh(1), and use sudo; what goes wrong there.
@@ -258,6 +260,8 @@ def _names(root: Path, place: str) -> list[str]:
 
 def _is_debris(name: str, before: set[str]) -> bool:
     place, _, last = name.rpartition("/")
+    if name in (*_OURS, _LOCK):
+        return False
     if place in _OURS:
         return last not in _LASTS
     if place == _ROOTS:
@@ -286,6 +290,13 @@ def _locked(root: Path) -> list[str]:
             if stat.S_ISREG(about.st_mode) and held_as in held:
                 found.append(name)
     return found
+
+
+def _counting_locks(root: Path) -> list[str]:
+    """Until when a deployment's lock counts, by proc_uptime(5); one that ended is nobody's."""
+    ends = re.findall(r"^expires=(\d+)$", _text(root, _LOCK) or "", re.M)
+    now = float(Path("/proc/uptime").read_text().split()[0])
+    return [end for end in ends if int(end) > now]
 
 
 def _lock_lines() -> list[str]:

@@ -20,9 +20,8 @@ from tests.lab.faults.campaign.catalogue import FAULTS
 from tests.lab.faults.campaign.content import Content
 from tests.lab.faults.campaign.oracle import Facts
 from tests.lab.faults.campaign.plan import COLUMNS, ROUNDS, Round, cells, further, plan
-from tests.lab.faults.campaign.play import Played, play, stage_on
-from tests.lab.faults.campaign.strikes import FLOODING
-from tests.lab.faults.ground import Ground, dismantle, prepare
+from tests.lab.faults.campaign.play import Played, begin, play, stage_on
+from tests.lab.faults.ground import Ground, dismantle
 from tests.lab.faults.phases import PHASES
 
 PLAN = [plan(seed, number) for seed in range(1, 11) for number in range(ROUNDS)]
@@ -118,9 +117,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """One host in a lab of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHESTRATOR_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        made = prepare(tmp_path_factory.mktemp("campaign"))
+        made = begin(tmp_path_factory.mktemp("campaign"))
         try:
-            made.inside.sh(FLOODING)
             yield made
         finally:
             dismantle(made)

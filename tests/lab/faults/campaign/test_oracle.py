@@ -216,7 +216,6 @@ def test_a_link_that_leads_to_itself_leads_nowhere(root: Path) -> None:
     "left",
     [
         "/run/orchestrator/asked-1-a",
-        "/run/orchestrator/lock",
         "/run/orchestrator/attempt.new",
         "/var/lib/orchestrator/room",
         "/nix/var/nix/gcroots/orchestrator/1-a-target",
@@ -244,6 +243,16 @@ def test_a_lock_that_is_held_is_found(root: Path) -> None:
         assert outside._locked(root) == []
         fcntl.flock(file, fcntl.LOCK_EX)
         assert outside._locked(root) == ["/run/orchestrator/mutex"]
+
+
+def test_a_lock_that_counts_is_found(root: Path) -> None:
+    """One that has ended by itself is nobody's, and no file that is left."""
+    (root / "run/orchestrator").mkdir()
+    lock = root / "run/orchestrator/lock"
+    lock.write_text("token=1\nexpires=1\n")
+    assert outside._counting_locks(root) == []
+    lock.write_text("token=1\nexpires=99999999999\n")
+    assert outside._counting_locks(root) == ["99999999999"]
 
 
 def test_a_host_that_is_off_is_nothing(tmp_path: Path) -> None:

@@ -15,11 +15,8 @@ from pathlib import Path
 
 from orchestrator.lab.image import Image
 from tests.lab.faults.campaign.plan import Round, plan
-from tests.lab.faults.campaign.play import Played, play, renew
-from tests.lab.faults.campaign.strikes import FLOODING
-from tests.lab.faults.ground import Ground, dismantle, prepare
-
-_LONGER = (("verify: 8s", "verify: 14s"), ("health: 16s", "health: 24s"))
+from tests.lab.faults.campaign.play import Played, begin, play, renew
+from tests.lab.faults.ground import Ground, dismantle
 
 
 class _Worker:
@@ -55,9 +52,7 @@ class _Worker:
     def _whole_ground(self) -> Ground:
         if self._ground is None:
             shutil.rmtree(self._folder, ignore_errors=True)
-            self._ground = prepare(self._folder)
-            _give_time(self._ground)
-            self._ground.inside.sh(FLOODING)
+            self._ground = begin(self._folder)
         return self._ground
 
     def _renew(self) -> None:
@@ -66,16 +61,6 @@ class _Worker:
                 renew(self._ground)
         except Exception:  # the whole lab is made anew then, for the next round
             self.end()
-
-
-def _give_time(ground: Ground) -> None:
-    """Many labs share the machine: what is not the fault's has longer than where there are two."""
-    inventory = ground.bench.root / "inventory/hosts.yaml"
-    text = inventory.read_text()
-    for short, long in _LONGER:
-        assert short in text, inventory
-        text = text.replace(short, long)
-    inventory.write_text(text)
 
 
 def _borrow(image: Path) -> None:
