@@ -1,16 +1,16 @@
-"""``just fault-test``: play cases, all or some, or random ones; and write the table."""
+"""``just fault-test``: play cases, all or some, or a random campaign; and write the table."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.lab.faults import random_test, suite, table
+from tests.lab.faults import suite, table
+from tests.lab.faults.campaign import command
 from tests.lab.faults.play import Result
 
 PAGE = Path(__file__).parents[3] / "docs/reliability.md"
@@ -30,8 +30,8 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="fault-labs-") as labs:
         os.environ["ORCHESTRATOR_LAB_HOME"] = labs
-        if given.random:
-            return random_test.run(given.seed, given.minutes * 60, _say, given.round)
+        if given.campaign:
+            return command.run(given, Path(labs), PAGE, _say)
         results = suite.run_all(cases, given.hosts, lambda result: _tell(result, given.keep))
     if given.keep:
         results = table.kept(given.keep)
@@ -53,10 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hosts", type=int, default=2, help="how many at the same time")
     parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.name}")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="add to the results in FILE")
-    parser.add_argument("--random", action="store_true", help="random faults, random moments")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    parser.add_argument("--round", type=int, default=0, help="begin with this one, with --random")
-    parser.add_argument("--minutes", type=float, default=5.0, help="how long, with --random")
+    command.add_options(parser)
     return parser
 
 
@@ -76,4 +73,7 @@ def _say(*lines: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # labs are ended by now
+        sys.exit(130)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ class Deployment:
     Attributes:
         events: What it has said so far.
         words: What it has said to a person.
+        reported: When it gave its report, by ``time.monotonic``; never, as long as it did not.
     """
 
     def __init__(
@@ -37,8 +40,10 @@ class Deployment:
     ) -> None:
         self.events: list[Json] = []
         self.words: list[str] = []
+        self.reported = math.inf
         self._mark = f"{_MARK}={os.urandom(8).hex()}"
-        bench = replace(bench or ground.bench, more=dict([self._mark.split("=")]))
+        bench = bench or ground.bench
+        bench = replace(bench, more={**bench.more, **dict([self._mark.split("=")])})
         self._process = subprocess.Popen(
             (*before, str(ORCHESTRATOR), "deploy", "--json", HOST),
             cwd=bench.root,
@@ -58,6 +63,11 @@ class Deployment:
     def has_entered(self, phase: str, times: int = 1) -> bool:
         """Whether the host has entered a phase, so many times."""
         return sum(event.get("phase") == phase for event in list(self.events)) >= times
+
+    @property
+    def pid(self) -> int:
+        """The deployer's process."""
+        return self._process.pid
 
     @property
     def over(self) -> bool:
@@ -98,9 +108,14 @@ class Deployment:
         return Path(f"/proc/{self._process.pid}/root") / folder.relative_to("/")
 
     def orphans(self) -> list[int]:
-        """Processes other than the deployer that inherited its environment."""
-        mark = f"{self._mark}\0".encode()
-        return [pid for pid, text in _environments() if mark in text and pid != self._process.pid]
+        """Processes other than the deployer that inherited its environment; a learner may stay."""
+        return [pid for pid in self._marked() if not _learns(pid)]
+
+    def end_learners(self) -> None:
+        """End what it has left to learn in the background."""
+        for pid in self._marked():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     @property
     def exit_code(self) -> int:
@@ -121,15 +136,28 @@ class Deployment:
         """The sentences that it told a person."""
         return [event["text"] for event in self.events if event["type"] == "notice"]
 
+    def _marked(self) -> list[int]:
+        mark = f"{self._mark}\0".encode()
+        return [pid for pid, text in _environments() if mark in text and pid != self._process.pid]
+
     def _read_events(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with contextlib.suppress(ValueError):  # it was killed in the middle of a line
                 self.events.append(json.loads(line))
+                if self.events[-1]["type"] == "report":
+                    self.reported = time.monotonic()
 
     def _read_words(self) -> None:
         assert self._process.stderr is not None
         self.words.extend(self._process.stderr)
+
+
+def _learns(pid: int) -> bool:
+    """Whether a process is a learner, or what one has started: these stand back for others."""
+    with contextlib.suppress(OSError):
+        return os.sched_getscheduler(pid) == os.SCHED_IDLE
+    return False
 
 
 def _environments() -> list[tuple[int, bytes]]:

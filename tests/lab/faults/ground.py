@@ -54,7 +54,7 @@ _BASE = """\
 }
 """
 # Short deadlines, so that a fault that stays is met within seconds.
-_INVENTORY = """\
+INVENTORY = """\
 hosts:
   box:
     address: 10.77.0.2
@@ -157,7 +157,7 @@ class Ground:
         self.bench.write("checks/test_it.py", check)
 
 
-def prepare(folder: Path) -> Ground:
+def prepare(folder: Path, inventory: str = INVENTORY) -> Ground:
     """Make the fleet, boot its host, and deploy it once."""
     root = folder / "fleet"
     (root / "inventory").mkdir(parents=True)
@@ -166,7 +166,7 @@ def prepare(folder: Path) -> Ground:
         ("flake.nix", _FLAKE),
         ("base.nix", _BASE),
         ("change.nix", "{ ... }: { }\n"),
-        ("inventory/hosts.yaml", _INVENTORY),
+        ("inventory/hosts.yaml", inventory),
         ("checks/test_it.py", _CHECK),
     ):
         (root / name).write_text(text)

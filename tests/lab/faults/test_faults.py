@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.lab.faults import judge, random_test, suite
+from tests.lab.faults import judge, suite
 from tests.lab.faults.ground import Ground
 from tests.lab.faults.judge import Systems
 from tests.lab.faults.observe import Seen
@@ -78,13 +78,6 @@ def test_the_judge_finds_what_is_wrong_with_a_host(now: Seen) -> None:
     systems = Systems(OLD, NEW)
     assert judge.of_host(WHOLE, WHOLE, systems) == []
     assert len(judge.of_host(WHOLE, now, systems)) == 1
-
-
-def test_a_seed_makes_the_same_rounds_again() -> None:
-    """A failure of the random test can be repeated from what it printed."""
-    again = [random_test.rounds(7)(number) for number in range(20)]
-    assert [random_test.rounds(7)(number) for number in range(20)] == again
-    assert [random_test.rounds(8)(number) for number in range(20)] != again
 
 
 def test_a_pattern_that_names_no_case_is_told() -> None:
