@@ -127,7 +127,6 @@ class Attempt:
             ended=told.ended,
             seen=told.seen,
             reached=told.reached,
-            over_ssh=told.over_ssh,
             guard_gone=told.guard_gone,
         )
 
