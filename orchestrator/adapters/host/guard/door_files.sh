@@ -69,9 +69,10 @@ with_parents() {
   done
 }
 
-# Of each path its kind, mode, owner, group, and a link's target; of each file its content.
+# Of each path its kind, mode, owner, group, and a link's target; of each file its content. The root is
+# always there: without it nothing could be described.
 describe() {
-  xargs -d '\n' -r sh -c 'exec find "$@" -maxdepth 0 -printf "%y %m %U %G %p %l\n" 2> /dev/null' sh < "$1"
+  xargs -d '\n' -r sh -c 'exec find / "$@" -maxdepth 0 -printf "%y %m %U %G %p %l\n" 2> /dev/null' sh < "$1"
   xargs -d '\n' -r sh -c 'exec find "$@" -maxdepth 0 -type f -size -8M -exec sha256sum {} + 2> /dev/null' sh < "$1"
 }
 
