@@ -23,6 +23,7 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.engine.evaluating.asker import Quiet
 from orchestrator.engine.evaluating.evaluation import Evaluations
+from orchestrator.engine.evaluating.source import Source
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Host, Limits
 from orchestrator.model.memory import parse_size, size_text
@@ -122,12 +123,13 @@ async def _evaluated(
     flake: Flake, limits: Limits, state: Path, count: int, budget: int, group: Group | None
 ) -> Measured:
     told = [_Told(Host(name, name, Connect(name))) for name in _names(count)]
-    evaluations = Evaluations(flake, limits, state, count)
     began = time.monotonic()
-    with sampled(os.getpid()) as peak:
-        ended = await asyncio.gather(
-            *(evaluations.evaluate(one) for one in told), return_exceptions=True
-        )
+    async with Source(flake) as source:
+        evaluations = Evaluations(source, limits, state, count)
+        with sampled(os.getpid()) as peak:
+            ended = await asyncio.gather(
+                *(evaluations.evaluate(one) for one in told), return_exceptions=True
+            )
     took = time.monotonic() - began
     for one in ended:
         if isinstance(one, BaseException) and not isinstance(one, StepError):

@@ -15,6 +15,7 @@ from orchestrator import beneath
 from orchestrator.adapters.secrets import files
 from orchestrator.adapters.secrets.places import is_inside
 from orchestrator.errors import StepError
+from orchestrator.json_text import parse_json
 from orchestrator.model.secrets.journal import Journal, Replacement
 
 FOLDER = ".orchestrator-secrets"
@@ -109,7 +110,7 @@ def _text(root: Path, name: str) -> bytes | None:
 
 
 def _parse(text: bytes) -> Journal:
-    fields = json.loads(text)
+    fields = parse_json(text)
     if fields["version"] != VERSION:
         raise ValueError(f"version {fields['version']}")
     replacements = tuple(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from orchestrator.adapters.secrets.files import FileReadError, read
 from orchestrator.errors import UsageError
+from orchestrator.json_text import parse_json
 from orchestrator.model.secrets.lock import LockEntry
 
 NAME = "secrets.lock.json"
@@ -46,7 +47,7 @@ def parse(data: bytes) -> dict[str, LockEntry]:
         ValueError: It is no JSON, or of another version.
         KeyError: It lacks a part.
     """
-    said = json.loads(data)
+    said = parse_json(data)
     if said["version"] != _VERSION:
         raise ValueError(f"it is of version {said['version']}, not {_VERSION}")
     return {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import posixpath
 import resource
@@ -21,6 +20,7 @@ from orchestrator.adapters.age import recipients
 from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.adapters.process import how_it_ended
 from orchestrator.errors import StepError
+from orchestrator.json_text import parse_json
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule, Rules
 
@@ -85,7 +85,7 @@ async def evaluate(
     if done.rc != 0:
         why = cause(done.err) or how_it_ended(done.rc)
         raise RulesError(f"does not evaluate: {why}", command=by_hand, stderr=readable(done.err))
-    said = json.loads(done.stdout)
+    said = parse_json(done.stdout)
     if "entries" not in said:
         raise RulesError(f"is {_TYPES[said['type']]}, not a set of rules", command=by_hand)
     folder = os.path.relpath(file.parent, root)

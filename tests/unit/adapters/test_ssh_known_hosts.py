@@ -132,7 +132,7 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     assert len(known.about("web")) == 1
 
 
-@pytest.mark.parametrize("before", [None, f"db {KEYS[0]}\n"])
+@pytest.mark.parametrize("before", [None, f"db {KEYS[0]}\n"], ids=["no file", "a file"])
 def test_a_key_that_was_trusted_here_is_known_in_the_same_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
 ) -> None:

@@ -72,9 +72,9 @@ def test_what_was_not_said_warns_and_does_not_refuse() -> None:
     """A host that answers nothing is told of, check by check; it may be sound."""
     found = examine(Facts(), WANTED)
     assert not any(one.refuses for one in found)
-    # Where nothing boots from, nothing is wanting; and who the machine is was asked before. Its
-    # secrets are another question.
-    told_elsewhere = {Check.BOOT_SPACE, Check.IDENTITY, Check.SECRETS}
+    # Where nothing boots from, nothing is missing; who the machine is and whether there is a way
+    # back were asked before. Its secrets are another question.
+    told_elsewhere = {Check.BOOT_SPACE, Check.IDENTITY, Check.SECRETS, Check.WAY_BACK}
     assert {one.check for one in found} == set(Check) - told_elsewhere
 
 
