@@ -54,7 +54,10 @@ AS = [
 
 def script(folder: Path, text: str) -> str:
     """An editor that is a shell script; ``$1`` is the file."""
-    folder.chmod(0o755)
+    for above in (folder, *folder.parents):  # nobody has to come by
+        above.chmod(0o755)
+        if above.name.startswith("pytest-of-"):
+            break
     file = folder / "editor"
     file.write_text(f"#!/bin/sh\n{textwrap.dedent(text)}")
     file.chmod(0o755)
@@ -91,15 +94,8 @@ def _memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("user", AS)
-def test_what_the_editor_leaves_is_given_back(
-    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, user: tuple[str, ...]
-) -> None:
+def test_what_the_editor_leaves_is_given_back(tmp_path: Path, user: tuple[str, ...]) -> None:
     """Bytes are kept as they are, and nothing is left in memory."""
-    base = tmp_path_factory.getbasetemp()
-    for folder in (base, *base.parents):  # one more where tests run side by side
-        folder.chmod(0o755)
-        if folder.name.startswith("pytest-of-"):
-            break
     editor = script(tmp_path, 'printf " and\\0new" >>"$1"')
     done = run(editor, user=user)
     assert done.stdout == repr(b"old and\0new"), done.stderr
