@@ -455,6 +455,15 @@ def test_a_boot_default_that_was_collected_is_nothing_to_go_back_to(machine: Mac
     assert machine.state.attempt is None
 
 
+def test_a_system_that_was_collected_after_the_copy_is_named_as_that(machine: Machine) -> None:
+    """It is the new one that is gone, and not what boots: the cure is another deployment."""
+    shutil.rmtree(machine.root / NEW.path[1:])
+    with pytest.raises(StepError, match=f"{NEW} was collected .*; deploy again"):
+        machine.start()
+    assert machine.systems == (OLD, OLD, OLD)
+    assert machine.state.attempt is None
+
+
 def test_a_start_that_is_slow_is_not_said_to_have_come_to_nothing(machine: Machine) -> None:
     """A disk may take minutes to write down what it begins with: whoever asks is told nothing."""
     go = machine.root / "go"

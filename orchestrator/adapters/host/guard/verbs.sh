@@ -50,8 +50,11 @@ begin_or_say_why() {
 can_switch() {
   [ -z "$1" ] || [ -x "$1/bin/switch-to-configuration" ] && return
   why="$1 has no bin/switch-to-configuration (system.switch.enable)"
-  [ -e "$1" ] || why="the boot default $1 is gone; this makes what runs the boot default:
-/run/current-system/bin/switch-to-configuration boot"
+  [ -e "$1" ] || case $1 in
+  "$target") why="$1 was collected as garbage after it was copied; deploy again" ;;
+  *) why="the boot default $1 is gone; this makes what runs the boot default:
+/run/current-system/bin/switch-to-configuration boot" ;;
+  esac
   return 1
 }
 
