@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters.ssh.lean import WildcardPatternList
+from orchestrator.adapters.ssh.lean import WildcardPatternList, included
 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
 _DEPTH = 16
@@ -110,12 +110,13 @@ def _is_untellable(file: Path, word: str, rest: str) -> bool:
         return True
     match word:
         case "host":
-            return bool(re.search("[\"'=#\\\\]", rest))
+            # asyncssh takes a comma for a space, ssh for a part of a name.
+            return bool(re.search("[\"'=#,\\\\]", rest))
         case "include":
             # A relative one is in ~/.ssh, or in /etc/ssh where the machine's own file has it.
             system = file.is_relative_to("/etc/ssh")
             relative = any(not one.startswith(("/", "~/")) for one in rest.split())
-            return bool(re.search("[\"'=#\\\\%$]", rest)) or (system and relative)
+            return bool(re.search("[\"'=#\\\\%$[]", rest)) or (system and relative)
         case "canonicalizehostname":
             return rest.lower() != "no"
         case _:
@@ -123,11 +124,11 @@ def _is_untellable(file: Path, word: str, rest: str) -> bool:
 
 
 def _included(patterns: Sequence[str]) -> Iterator[Path]:
-    """The files that an ``Include`` names, in asyncssh's order."""
-    for pattern in patterns:
-        path = Path("~/.ssh").expanduser() / Path(pattern).expanduser()
-        top = Path(path.anchor)
-        yield from (found for found in top.glob(str(path.relative_to(top))) if found.is_file())
+    """The files that an ``Include`` names, in ssh's order, which asyncssh is made to take, too."""
+    for file in included(patterns):
+        if not file.is_file():
+            raise _UntellableError
+        yield file
 
 
 @functools.lru_cache(maxsize=16)

@@ -7,7 +7,12 @@ which runs ``gcc`` and ``ld``: a third of its time. And X.509 certificates are n
 from __future__ import annotations
 
 import ctypes.util
+import glob
+import os
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 _WITHOUT = "asyncssh.crypto.x509"
 
@@ -22,6 +27,7 @@ ctypes.util.find_library = _find_nothing
 sys.modules.setdefault(_WITHOUT, None)  # type: ignore[arg-type]  # importlib's word for "absent"
 try:
     import asyncssh
+    from asyncssh.config import SSHClientConfig
     from asyncssh.packet import SSHPacket, String
     from asyncssh.pattern import WildcardPatternList
     from asyncssh.public_key import (
@@ -32,6 +38,27 @@ try:
 finally:
     ctypes.util.find_library = _find_library
 
+
+def included(patterns: Sequence[str]) -> Iterator[Path]:
+    """The files that an ``Include`` names, as glob(3) finds and orders them for ssh."""
+    for pattern in patterns:
+        place = os.fsencode(Path("~/.ssh").expanduser() / Path(pattern).expanduser())
+        # Path's own takes hidden files, and `**` for more than one folder.
+        found = sorted(glob.glob(place))  # noqa: PTH207
+        yield from (Path(os.fsdecode(name)) for name in found)
+
+
+def _include(config: Any, _option: str, args: list[str]) -> None:
+    """Stand in for asyncssh's own, which takes files in no order, and hidden ones, too."""
+    path, line = config._path, config._line_no
+    for file in included(args):
+        config.parse(file)
+    config._path, config._line_no, config._matching = path, line, True
+    args.clear()
+
+
+SSHClientConfig._handlers["include"] = ("Include", _include)
+
 __all__ = [
     "SSHPacket",
     "String",
@@ -40,4 +67,5 @@ __all__ = [
     "decode_ssh_public_key",
     "get_certificate_algs",
     "get_public_key_algs",
+    "included",
 ]

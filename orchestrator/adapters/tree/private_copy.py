@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -40,7 +41,7 @@ async def copy_repository(root: Path, into: Path) -> None:
     )
     entries = parse_index(listed).entries
     try:
-        await asyncio.to_thread(_copy, root, into, entries)
+        await _copied(root, into, entries)
         if head:
             _set_head(into, head.decode().strip())
     except OSError as error:
@@ -53,11 +54,27 @@ async def copy_repository(root: Path, into: Path) -> None:
     await _git(into, "-c", "core.hooksPath=/dev/null", "update-index", "-q", "--refresh", rc=1)
 
 
-def _copy(root: Path, into: Path, entries: dict[str, str]) -> None:
+async def _copied(root: Path, into: Path, entries: dict[str, str]) -> None:
+    """Copy in a thread, which has ended when this has: whoever cancels removes the copy next."""
+    stop = threading.Event()
+    copying = asyncio.ensure_future(asyncio.to_thread(_copy, root, into, entries, stop))
+    try:
+        await asyncio.shield(copying)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait((copying,))
+        if not copying.cancelled():
+            copying.exception()
+        raise
+
+
+def _copy(root: Path, into: Path, entries: dict[str, str], stop: threading.Event) -> None:
     into.mkdir()
     _copy_git(git_folder(root), common_folder(root), into)
     links = []
     for path, value in entries.items():
+        if stop.is_set():
+            return
         source, target = root / path, _inside(into, path)
         try:
             mode = source.lstat().st_mode
