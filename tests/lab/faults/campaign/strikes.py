@@ -193,10 +193,7 @@ def hide_state_folder(stage: Stage, chance: random.Random) -> Hit:
     way, until = chance.choice(sorted(_HIDES)), chance.choice(["soon", "rest"])
     place = "d=/var/lib/orchestrator; "
     stage.inside(place + _HIDES[way])
-    # What could not be removed while it was hidden is of an attempt that has ended; the next one
-    # would remove it.
-    clear = "; rm -rf $d/room $d/door" if until == "rest" else ""
-    end = lambda: stage.inside(place + f"! mountpoint -q $d || umount -l $d{clear}")  # noqa: E731
+    end = lambda: stage.inside(place + "! mountpoint -q $d || umount -l $d")  # noqa: E731
     return Hit(f"{way}, {until}", _after_a_while(end) if until == "soon" else end, until)
 
 
