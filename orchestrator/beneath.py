@@ -194,8 +194,15 @@ def digest(root: Path, path: str) -> str | None:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def write_new(root: Path, path: str, content: bytes, mode: int) -> None:
+def write_new(root: Path, path: str, content: bytes, mode: int, exactly: int | None = None) -> None:
     """Make a file that was not there, and bring it to the disk.
+
+    Args:
+        root: The folder that nothing leads out of.
+        path: Relative to it.
+        content: What it holds.
+        mode: Its mode, less the umask.
+        exactly: Its mode, whatever the umask says.
 
     Raises:
         OutsideError: It leads out of the root.
@@ -208,6 +215,8 @@ def write_new(root: Path, path: str, content: bytes, mode: int) -> None:
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+        if exactly is not None:
+            os.fchmod(descriptor, exactly)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -224,10 +233,7 @@ def replace(root: Path, path: str, content: bytes) -> None:
     with parent(root, path) as (folder, name):
         mode = _mode(folder, name)
     try:
-        write_new(root, staged, content, 0o666 if mode is None else 0o600)
-        if mode is not None:
-            with parent(root, staged) as (folder, new):
-                os.chmod(new, mode, dir_fd=folder)
+        write_new(root, staged, content, 0o666 if mode is None else 0o600, mode)
         move(root, staged, path)
     except BaseException:
         remove(root, staged)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from orchestrator.adapters import derivation, process
@@ -33,6 +34,11 @@ def require() -> None:
     """
     if shutil.which("nix") is None:
         raise UsageError("there is no `nix` on the PATH", hint=_INSTALLER)
+
+
+# A daemon names the length of what it says next, and Nix takes as much memory before it comes. A
+# copy of 300 MB was seen to go within 400 MiB.
+_TALKS_TO_A_HOST = partial(process.limit_memory, size=2**30)
 
 
 async def version() -> tuple[int, ...]:
@@ -150,7 +156,8 @@ async def build_on(
     """
     there = ("--eval-store", "auto", "--store", store, "--no-link")
     argv = (*nix_argv("build", "--log-format", "internal-json", "-v"), *there, f"{evaluated.drv}^*")
-    await _run(argv, deadline, "build failed", None, on_stderr, bound=BUILD_LOG)
+    limit = _TALKS_TO_A_HOST
+    await _run(argv, deadline, "build failed", None, on_stderr, bound=BUILD_LOG, on_start=limit)
 
 
 async def copy(
@@ -173,7 +180,7 @@ async def copy(
         *nix_argv("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
         *("--to", to, out.path),
     )
-    await _run(argv, deadline, "copy failed", None, on_stderr, env)
+    await _run(argv, deadline, "copy failed", None, on_stderr, env, on_start=_TALKS_TO_A_HOST)
 
 
 async def requisites(out: OutPath) -> tuple[OutPath, ...]:
@@ -264,9 +271,16 @@ async def _run(
     on_stderr: OnLine | None = None,
     env: Mapping[str, str | None] | None = None,
     bound: Bound = OUTPUT,
+    on_start: Callable[[int], None] | None = None,
 ) -> CommandResult:
     done = await process.run(
-        argv, deadline=deadline, env=env, cwd=cwd, on_stderr=on_stderr, bound=bound
+        argv,
+        deadline=deadline,
+        env=env,
+        cwd=cwd,
+        on_stderr=on_stderr,
+        on_start=on_start,
+        bound=bound,
     )
     if done.rc != 0:
         raise failed(done, argv, failure, cwd)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -236,6 +237,12 @@ async def _start(
         if not starting.cancelled() and starting.exception() is None:
             await ensure_stopped(starting.result())
         raise
+
+
+def limit_memory(pid: int, size: int) -> None:
+    """Refuse a process more address space than so many bytes: RLIMIT_AS of getrlimit(2)."""
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_AS, (size, size))
 
 
 async def ensure_stopped(process: asyncio.subprocess.Process) -> None:

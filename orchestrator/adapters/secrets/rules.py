@@ -6,11 +6,9 @@ a deadline and a memory limit. What Nix prints counts only where it exits with 0
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import posixpath
-import resource
 import shlex
 from pathlib import Path
 from typing import Any
@@ -75,7 +73,7 @@ async def evaluate(
         *("nix-instantiate", "--eval", "--strict", "--json", *_RESTRICTED),
         *("-I", f"repository={root}", "-E", _wrapper(), "--argstr", "file", str(file)),
     )
-    limit = functools.partial(_limit, memory=memory)
+    limit = functools.partial(process.limit_memory, size=memory)
     try:
         done = await process.run(argv, deadline=deadline, cwd=str(root), on_start=limit)
     except StepError as error:
@@ -99,11 +97,6 @@ async def evaluate(
 @functools.cache
 def _wrapper() -> str:
     return Path(__file__).with_name("wrap.nix").read_text()
-
-
-def _limit(pid: int, memory: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
 
 
 def _rule(folder: str, name: str, said: dict[str, Any] | None) -> Rule:
