@@ -16,7 +16,7 @@ from pathlib import Path
 
 from orchestrator.adapters.process import run
 from orchestrator.adapters.ssh.config import ConfigShape, config_shape
-from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.settings import SshSettings, without_files
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect
 
@@ -148,19 +148,12 @@ async def _ask(target: Connect, settings: SshSettings, *, shared: bool) -> Answe
         *(("-l", target.user) if target.user else ()),
         *(("-J", target.jump) if target.jump else ()),
     )
-    words, own = await asyncio.gather(_answer(argv, target, stdin), own_words())
+    words, own = await asyncio.gather(
+        _answer(argv, target, stdin), asyncio.to_thread(without_files)
+    )
     if not words.get("hostname"):
         raise _not_understood(target, KeyError("hostname"))
-    return Answer(words, own, shared)
-
-
-async def own_words() -> Words:
-    """What ssh says without any file; asked once."""
-
-    async def asking() -> Answer:
-        return Answer(await _answer(("-F", "none"), Connect("host")))
-
-    return (await _once("own", asking)).words
+    return Answer(words, _words(own), shared)
 
 
 async def _answer(argv: Sequence[str], target: Connect, stdin: bytes = b"") -> Words:
@@ -172,8 +165,12 @@ async def _answer(argv: Sequence[str], target: Connect, stdin: bytes = b"") -> W
             f"ssh cannot say what ssh_config means for {target.address}: {done.err}",
             hint="a host is reached as ssh would reach it, so ssh must understand its files",
         )
+    return _words(done.stdout.decode(errors="surrogateescape"))
+
+
+def _words(text: str) -> Words:
     found: dict[str, tuple[str, ...]] = {}
-    for line in done.stdout.decode(errors="surrogateescape").split("\n"):
+    for line in text.split("\n"):
         word, _, rest = line.partition(" ")
         found[word.lower()] = (*found.get(word.lower(), ()), rest)
     return found

@@ -46,7 +46,7 @@ def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> Hos
 
 def _is_hidden(file: str) -> bool:
     path = Path(file).expanduser()
-    return path.exists() and not os.access(path, os.R_OK)
+    return os.path.lexists(path) and not os.access(path, os.R_OK)
 
 
 def judged_by(trust: HostTrust) -> dict[str, object]:
