@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.trust import judges
@@ -37,7 +37,7 @@ class Tally:
         counted = self.stricter.most_common()
         classes = ", ".join(f"{number} times {name}" for name, number in counted)
         return (
-            f"{self.accepted + self.refused + self.stricter.total() + len(self.wrong)} cases: "
+            f"{self.accepted + self.refused + self.stricter.total() + len(self.wrong)} verdicts: "
             f"{self.accepted} accepted by both, {self.refused} refused by both, "
             f"{self.stricter.total()} refused by us alone ({classes or 'none'}), "
             f"{len(self.wrong)} accepted by us alone"
@@ -75,7 +75,7 @@ def class_of(reason: str) -> str:
 def _told(case: Case, theirs: Verdict, ours: Verdict) -> str:
     files = "".join(
         f"--- {file.name}\n{file.read_bytes()!r}\n"
-        for file in sorted(case.folder.iterdir())
+        for file in sorted(case.folder.rglob("*"))
         if file.is_file()
     )
     return (
@@ -109,16 +109,37 @@ async def campaign(
         for first in range(0, cases, _AT_ONCE):
             some = [generator.case() for _ in range(first, min(cases, first + _AT_ONCE))]
             verdicts = [_judge(one, found[one.peer], keys, connect=connect) for one in some]
-            for case, (theirs, mine) in zip(some, await asyncio.gather(*verdicts), strict=True):
-                tally.count(case, theirs, mine)
+            for case, judged in zip(some, await asyncio.gather(*verdicts), strict=True):
+                for one in judged:
+                    tally.count(*one)
                 shutil.rmtree(case.folder)
             if first // 500 != (first + _AT_ONCE) // 500:
                 told(str(tally))
     return tally
 
 
-async def _judge(case: Case, peer: Peer, keys: Keys, *, connect: bool) -> tuple[Verdict, Verdict]:
+Judged = tuple[Case, Verdict, Verdict]
+
+
+async def _judge(case: Case, peer: Peer, keys: Keys, *, connect: bool) -> list[Judged]:
     judges.write_config(case, peer)
-    asked = judges.ours_connecting(case) if connect else judges.ours(case, peer, keys)
-    theirs, mine = await asyncio.gather(judges.openssh(case), asked)
-    return theirs, mine
+    if connect:
+        both = judges.openssh(case), judges.ours_connecting(case)
+        theirs, mine = await asyncio.gather(*both)
+        return [(case, theirs, mine)]
+    return await _in_both_orders(case, peer, keys)
+
+
+async def _in_both_orders(case: Case, peer: Peer, keys: Keys) -> list[Judged]:
+    """Judge two hosts of the same files: what is shared between them must not matter."""
+    said: dict[str, Verdict] = {}
+    found: list[Judged] = []
+    for copy, order in (("config", (0, 1)), ("copy", (1, 0))):
+        one = replace(case, copy=copy)
+        judges.write_config(one, peer)
+        for number in order:
+            asked = replace(one, address=(case.address, case.sibling)[number])
+            if asked.address not in said:
+                said[asked.address] = await judges.openssh(asked)
+            found.append((asked, said[asked.address], await judges.ours(asked, peer, keys)))
+    return found

@@ -36,6 +36,8 @@ class Case:
         address: What the person types.
         lines: Of ``ssh_config``.
         peer: Whose server answers.
+        sibling: Another host that the same files speak of.
+        copy: The name of its ``ssh_config``: a process reads each once.
         words: What is in it, to tell classes of cases apart.
     """
 
@@ -43,13 +45,15 @@ class Case:
     port: int
     peer: str
     folder: Path
+    sibling: str
+    copy: str = "config"
     lines: list[str] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
 
     @property
     def config(self) -> Path:
         """Its ``ssh_config``."""
-        return self.folder / "config"
+        return self.folder / self.copy
 
 
 class Generator:
@@ -75,7 +79,7 @@ class Generator:
         folder = self._folder / f"case{self._made}"
         folder.mkdir()
         self._made += 1
-        case = Case(pick(NAMES), pick(PORTS), pick(self._peers), folder)
+        case = Case(pick(NAMES), pick(PORTS), pick(self._peers), folder, pick(NAMES))
         alias = pick(ALIASES)
         names = self._names(case, alias)
         if alias:
@@ -229,13 +233,19 @@ class Generator:
         pick = self._random.choice
         moved = [case.lines.pop(self._random.randrange(len(case.lines)))]
         included = case.folder / f"included{len(list(case.folder.iterdir()))}"
-        match self._random.randrange(4):
-            case 0:
-                pattern = pick((case.address, "*", "other", f"!{case.address} *", "WEB.EXAMPLE"))
+        match self._random.randrange(6):
+            case 0 | 4:
+                pattern = pick(_patterns(case.address, case.sibling))
                 case.lines.append("\n".join((f"Host {pattern}", *moved, "Host *")))
             case 1:
                 word = pick(("host", "originalhost"))
                 case.lines.append("\n".join((f"Match {word} {case.address}", *moved, "Match all")))
+            case 5:
+                included.mkdir()
+                for name in self._random.sample(("b", "a", ".a", ".b", "ab"), 4):
+                    (included / name).write_text("# nothing\nHost *\n")
+                (included / pick(("b", "a", ".a", "ab"))).write_text("\n".join((*moved, "")))
+                case.lines.append(f"Include {included}/{pick(('*', '?', '[ab]', '.*', 'a*'))}")
             case 2:
                 included.write_text("\n".join((*moved, "")))
                 case.lines.append(f"Include {included}")
@@ -284,6 +294,25 @@ class Generator:
 
     def _joined(self, line: bytes) -> bytes:
         return line + self._random.choice((b"\x0c", b"\x85", b"\xe2\x80\xa8", b"\v")) + line
+
+
+def _patterns(host: str, sibling: str) -> tuple[str, ...]:
+    """What may stand behind ``Host``: of one host, of another, of both."""
+    return (
+        host,
+        sibling,
+        "*",
+        "other",
+        f"!{host} *",
+        "WEB.EXAMPLE",
+        f"{host},{sibling}",
+        f"{host}, {sibling}",
+        f"{host},other {sibling}",
+        f"{sibling} # {host}",
+        f"a !{host},x *",
+        f'"{host}" {sibling}',
+        f"={sibling}",
+    )
 
 
 _ODDITIES: tuple[Callable[[Generator, bytes], bytes], ...] = (

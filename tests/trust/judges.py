@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncssh
 
 from orchestrator.adapters.ssh.connect import connected
-from orchestrator.adapters.ssh.options import ssh_options
+from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import trust_in
 from orchestrator.adapters.ssh.verify import UntrustedError
@@ -74,8 +74,7 @@ async def ours(case: Case, peer: Peer, keys: Keys) -> Verdict:
     target = Connect(case.address, "root", case.port)
     settings = SshSettings(config=str(case.config))
     try:
-        options = await ssh_options(target, settings)
-        trust = await trust_in(target, options, settings)
+        trust = trust_in(await said_of(target, settings), settings)
     except StepError as error:
         return Verdict(False, str(error))
     shown = [peer.shown[one] for one in trust.algorithms() if one in peer.shown]

@@ -23,12 +23,12 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_we_accept_nobody_whom_ssh_refuses(seed: int, keys: Keys, tmp_path: Path) -> None:
-    """Whatever known_hosts and ssh_config say; and we refuse few whom ssh accepts."""
-    tally = asyncio.run(campaign(keys, tmp_path, seed, 100))
+    """Whatever the files say, in either order of two hosts; and few are refused whom ssh takes."""
+    tally = asyncio.run(campaign(keys, tmp_path, seed, 50))
     assert tally.wrong == []
     assert tally.accepted > 10
     assert tally.refused > 10
-    assert tally.stricter.total() < 10, tally
+    assert tally.stricter.total() < 20, tally
 
 
 def test_the_whole_connection_says_the_same(keys: Keys, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Of which hosts ``ssh_config`` files say the same, so that they are read once for all of those.
 
-Reading them for each host is asyncssh's way: a thousand hosts are a thousand readings. What the
-files say is asyncssh's to find out; here is only told where it comes out the same.
+A thousand hosts would be a thousand questions to ssh. What the files say is ssh's to find out; here
+is only told where it comes out the same.
 """
 
 from __future__ import annotations
@@ -41,13 +41,23 @@ class ConfigShape:
     """The ``Host`` blocks of some files, those that they include among them.
 
     Args:
-        files: As asyncssh is given them.
+        files: In order of precedence.
+
+    Attributes:
+        personal: The person's own file and what it includes, as far as they were read.
     """
 
     def __init__(self, files: Sequence[str]) -> None:
         self._blocks: list[_Block] | None
+        self.personal: list[Path] = []
         try:
-            self._blocks = [block for file in files for block in _blocks(Path(file), _DEPTH)]
+            self._blocks = [
+                block
+                for file in files
+                for block in _blocks(
+                    Path(file), _DEPTH, [] if _is_the_machines(Path(file)) else self.personal
+                )
+            ]
         except (_UntellableError, OSError, ValueError):
             self._blocks = None
 
@@ -79,10 +89,22 @@ class ConfigShape:
         )
         return None if expands else matches
 
+    def names(self, address: str) -> bool:
+        """Whether ``HostName`` is said of a host: of each by itself, whatever it shares."""
+        return any(
+            "hostname" in block.words and block.patterns.matches(address)
+            for block in self._blocks or ()
+        )
 
-def _blocks(file: Path, depth: int) -> Iterator[_Block]:
+
+def _is_the_machines(file: Path) -> bool:
+    return file.is_relative_to("/etc/ssh")
+
+
+def _blocks(file: Path, depth: int, seen: list[Path]) -> Iterator[_Block]:
     if depth == 0:
         raise _UntellableError
+    seen.append(file)
     block = _Block(WildcardPatternList("*"))
     yield block
     for line in file.read_bytes().decode().replace("\r\n", "\n").split("\n"):
@@ -99,7 +121,7 @@ def _blocks(file: Path, depth: int) -> Iterator[_Block]:
             yield block
         elif word == "include":
             for included in _included(rest.split()):
-                yield from _blocks(included, depth - 1)
+                yield from _blocks(included, depth - 1, seen)
         elif word != "controlpath" and re.search("[%$]", rest):
             block.expands = True
 
@@ -110,11 +132,11 @@ def _is_untellable(file: Path, word: str, rest: str) -> bool:
         return True
     match word:
         case "host":
-            # asyncssh takes a comma for a space, ssh for a part of a name.
+            # Our patterns take a comma for a space, ssh's for a part of a name.
             return bool(re.search("[\"'=#,\\\\]", rest))
         case "include":
             # A relative one is in ~/.ssh, or in /etc/ssh where the machine's own file has it.
-            system = file.is_relative_to("/etc/ssh")
+            system = _is_the_machines(file)
             relative = any(not one.startswith(("/", "~/")) for one in rest.split())
             return bool(re.search("[\"'=#\\\\%$[]", rest)) or (system and relative)
         case "canonicalizehostname":
@@ -124,7 +146,7 @@ def _is_untellable(file: Path, word: str, rest: str) -> bool:
 
 
 def _included(patterns: Sequence[str]) -> Iterator[Path]:
-    """The files that an ``Include`` names, in ssh's order, which asyncssh is made to take, too."""
+    """The files that an ``Include`` names, in ssh's order."""
     for file in included(patterns):
         if not file.is_file():
             raise _UntellableError

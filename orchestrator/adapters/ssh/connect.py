@@ -8,9 +8,12 @@ import os
 import shlex
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.options import Options, connect_arguments, shared_options
+from orchestrator.adapters.ssh.options import connect_arguments, shared_options
+from orchestrator.adapters.ssh.proxy import proxy_command
+from orchestrator.adapters.ssh.said import Said, said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import judged_by, trust_in
 from orchestrator.adapters.ssh.verify import UntrustedError
@@ -45,17 +48,13 @@ async def connected(
 async def _open(
     target: Connect, settings: SshSettings, hops: contextlib.AsyncExitStack, name: str
 ) -> asyncssh.SSHClientConnection:
-    options = await shared_options(target, settings)
-    tunnel = await open_jumps(target, options, settings, hops)
-    trust = f"trust it: orchestrator host trust {name}"
-    return await _hop(target, settings, hops, tunnel, options, trust)
+    said = await said_of(target, settings)
+    tunnel = await open_jumps(said, settings, hops)
+    return await _hop(said, settings, hops, tunnel, f"trust it: orchestrator host trust {name}")
 
 
 async def open_jumps(
-    target: Connect,
-    options: Options,
-    settings: SshSettings,
-    hops: contextlib.AsyncExitStack,
+    said: Said, settings: SshSettings, hops: contextlib.AsyncExitStack
 ) -> asyncssh.SSHClientConnection | None:
     """Open the connections to the jump hosts before a target; ``None`` where there is none.
 
@@ -64,38 +63,31 @@ async def open_jumps(
         StepError: A jump host's key is not known, or it refused the login.
     """
     tunnel: asyncssh.SSHClientConnection | None = None
-    for jump in await _all_jumps(target, options, settings):
-        trust = f"connect to the jump host once by hand: {ssh_command(jump, settings)}"
-        tunnel = await _hop(
-            jump, settings, hops, tunnel, await shared_options(jump, settings), trust
-        )
+    for jump in await _all_jumps(said, settings):
+        trust = f"connect to the jump host once by hand: {ssh_command(jump.target, settings)}"
+        tunnel = await _hop(jump, settings, hops, tunnel, trust)
     return tunnel
 
 
-async def _all_jumps(
-    target: Connect, options: Options, settings: SshSettings
-) -> tuple[Connect, ...]:
-    """All jump hosts, in order: the first of them may have some of its own in ``ssh_config``."""
-    jumps = _jumps(target, options)
-    found = jumps
-    while jumps and len(found) <= _MOST_JUMPS:
-        jumps = _jumps(jumps[0], await shared_options(jumps[0], settings))
-        found = (*jumps, *found)
-    if len(found) > _MOST_JUMPS:
-        raise StepError(
-            f"there are more than {_MOST_JUMPS} jump hosts before {target.address}",
-            hint="do ProxyJump's hosts in ssh_config lead to each other?",
-            command=ssh_command(target, settings),
-        )
-    return found
+async def _all_jumps(said: Said, settings: SshSettings) -> tuple[Said, ...]:
+    """All jump hosts, in order: each is reached through those before it, as ``ssh -J`` does.
 
-
-def _jumps(target: Connect, options: Options) -> tuple[Connect, ...]:
-    """The jump hosts before a target: the inventory's, else ``ProxyJump`` of ``ssh_config``."""
-    text = target.jump if target.jump is not None else options.tunnel
-    if not isinstance(text, str) or text == "none":
-        return ()
-    return tuple(parse_jump(hop) for hop in text.split(","))
+    The first of them may have some of its own in ``ssh_config``.
+    """
+    found: list[Said] = []
+    before = said
+    while before.jump:
+        *others, last = before.jump.split(",")
+        jump = replace(parse_jump(last), jump=",".join(others) or None)
+        before = await said_of(jump, settings)
+        found.insert(0, before)
+        if len(found) > _MOST_JUMPS:
+            raise StepError(
+                f"there are more than {_MOST_JUMPS} jump hosts before {said.target.address}",
+                hint="do ProxyJump's hosts in ssh_config lead to each other?",
+                command=ssh_command(said.target, settings),
+            )
+    return tuple(found)
 
 
 def parse_jump(text: str) -> Connect:
@@ -104,7 +96,8 @@ def parse_jump(text: str) -> Connect:
     Raises:
         UsageError: The port is not a number.
     """
-    user, at, rest = text.strip().rpartition("@")
+    text = text.strip().removeprefix("ssh://").rstrip("/")
+    user, at, rest = text.rpartition("@")
     address, colon, port = rest.rpartition(":")
     if not colon or rest.endswith("]"):
         address, port = rest, ""
@@ -116,26 +109,29 @@ def parse_jump(text: str) -> Connect:
 
 
 async def _hop(
-    target: Connect,
+    said: Said,
     settings: SshSettings,
     hops: contextlib.AsyncExitStack,
     tunnel: asyncssh.SSHClientConnection | None,
-    options: Options,
     trust: str,
 ) -> asyncssh.SSHClientConnection:
-    known = await trust_in(target, options, settings, proxied=tunnel is not None)
+    target = said.target
+    options = await shared_options(said)
+    known = trust_in(said, settings, proxied=tunnel is not None)
     try:
         return await hops.enter_async_context(
             asyncssh.connect(
-                target.address,
+                said.host,
+                said.port,
                 options=options,
                 tunnel=tunnel,  # never left to asyncssh, which would judge the hops itself
+                proxy_command=proxy_command(said, known.rules.alias),
                 **connect_arguments(options),
                 **judged_by(known),
             )
         )
     except (OSError, asyncssh.Error) as error:
-        user = f"{options.username}@{target.address}"
+        user = f"{said.user}@{target.address}"
         raise _told(error, target.address, user, trust, ssh_command(target, settings)) from error
 
 

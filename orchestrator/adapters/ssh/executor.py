@@ -15,7 +15,8 @@ from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.answer import said_by
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
 from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.rules import read_rules
+from orchestrator.adapters.ssh.rules import rules_of
+from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.adapters.sudo import Sudo, SudoPassword
@@ -121,9 +122,10 @@ class SshExecutor:
                 "sudo asks for a password there, and Nix's own ssh cannot give it one",
                 hint="copy over the connection that is open: --copy connection or --copy stream",
             )
-        read = await read_rules(self._target, self._settings)
+        said = await said_of(self._target, self._settings)
+        rules = rules_of(said, self._settings)
         with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
-            yield ssh_ng(self._host, self._settings, daemon, Path(folder), read.rules)
+            yield ssh_ng(self._host, self._settings, daemon, Path(folder), rules)
 
     async def _bridge(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A failure here closes the socket: its client, Nix, says what it was doing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from orchestrator.adapters.ssh.options import ssh_options
+from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import trust_in
 from orchestrator.model.host import Host
@@ -17,7 +17,7 @@ async def known_keys(host: Host, settings: SshSettings) -> tuple[str, ...]:
         StepError: What the inventory and ``ssh_config`` say of the connection cannot be used.
     """
     target = settings.connect_for(host.name, host.connect)
-    trust = await trust_in(target, await ssh_options(target, settings), settings)
+    trust = trust_in(await said_of(target, settings), settings)
     return tuple(
         f"{key.kind.decode()} {base64.b64encode(key.public).decode()}"
         for key in trust.trusted_keys()

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 _WITHOUT = "asyncssh.crypto.x509"
 
@@ -27,7 +26,9 @@ ctypes.util.find_library = _find_nothing
 sys.modules.setdefault(_WITHOUT, None)  # type: ignore[arg-type]  # importlib's word for "absent"
 try:
     import asyncssh
-    from asyncssh.config import SSHClientConfig
+    from asyncssh.encryption import get_encryption_algs
+    from asyncssh.kex import get_kex_algs
+    from asyncssh.mac import get_mac_algs
     from asyncssh.packet import SSHPacket, String
     from asyncssh.pattern import WildcardPatternList
     from asyncssh.public_key import (
@@ -48,17 +49,6 @@ def included(patterns: Sequence[str]) -> Iterator[Path]:
         yield from (Path(os.fsdecode(name)) for name in found)
 
 
-def _include(config: Any, _option: str, args: list[str]) -> None:
-    """Stand in for asyncssh's own, which takes files in no order, and hidden ones, too."""
-    path, line = config._path, config._line_no
-    for file in included(args):
-        config.parse(file)
-    config._path, config._line_no, config._matching = path, line, True
-    args.clear()
-
-
-SSHClientConfig._handlers["include"] = ("Include", _include)
-
 __all__ = [
     "SSHPacket",
     "String",
@@ -66,6 +56,9 @@ __all__ = [
     "asyncssh",
     "decode_ssh_public_key",
     "get_certificate_algs",
+    "get_encryption_algs",
+    "get_kex_algs",
+    "get_mac_algs",
     "get_public_key_algs",
     "included",
 ]

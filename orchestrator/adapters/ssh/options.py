@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable
 
-from orchestrator.adapters.ssh.config import config_shape
+from orchestrator.adapters.ssh.given import Keys, given_by
 from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.said import Said
 from orchestrator.errors import StepError
-from orchestrator.model.host import Connect
 
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3
@@ -17,11 +16,11 @@ KEEPALIVE_COUNT = 3
 
 Options = asyncssh.SSHClientConnectionOptions
 
-# What goes first where ssh_config is silent: its word, asyncssh's word, the algorithms. All that
+# What goes first where ssh_config is silent: asyncssh's word, the algorithms. All that
 # asyncssh would offer is still offered.
 _FIRST = (
-    ("KexAlgorithms", "kex_algs", (b"curve25519-sha256", b"curve25519-sha256@libssh.org")),
-    ("Ciphers", "encryption_algs", (b"aes128-gcm@openssh.com", b"aes256-gcm@openssh.com")),
+    ("kex_algs", (b"curve25519-sha256", b"curve25519-sha256@libssh.org")),
+    ("encryption_algs", (b"aes128-gcm@openssh.com", b"aes256-gcm@openssh.com")),
 )
 
 # A host is given nothing that it could be another person with, and proves itself by its key alone.
@@ -30,51 +29,41 @@ _GIVEN_TO_NOBODY: dict[str, object] = {
     "x11_forwarding": False,
     "gss_delegate_creds": False,
     "gss_kex": False,
+    # A terminal mixes what is read with what is said, and echoes a password.
+    "request_pty": False,
+    "command": None,
 }
 
 _SHARED: dict[Hashable, Options] = {}
 
 
-async def shared_options(target: Connect, settings: SshSettings) -> Options:
-    """As :func:`ssh_options`; hosts of which the same is said share the answer.
-
-    Its ``host`` is then that of the first.
-    """
-    shape = config_shape(tuple(settings.config_files)).key(target.address)
-    if shape is None:
-        return await ssh_options(target, settings)
-    key = (settings, shape, target.port, target.user, target.identity)
+async def shared_options(said: Said) -> Options:
+    """As :func:`ssh_options`; hosts of which the same is said share the answer."""
+    if not said.answer.shared:
+        return await ssh_options(said)
+    key = (said.answer, said.port, said.user, said.target.identity)
     if key not in _SHARED:
-        _SHARED[key] = await ssh_options(target, settings)
+        _SHARED[key] = await ssh_options(said)
     return _SHARED[key]
 
 
-async def ssh_options(target: Connect, settings: SshSettings) -> Options:
-    """What the inventory and ``ssh_config`` together say of a connection.
+async def ssh_options(said: Said) -> Options:
+    """What the inventory and ``ssh_config`` together say of a connection, but for its place.
 
     Raises:
         StepError: They cannot be used, such as a private key that is encrypted.
     """
-    given: dict[str, object] = {
-        key: value
-        for key, value in {
-            "port": target.port,
-            "username": target.user,
-            "client_keys": [target.identity] if target.identity else None,
-        }.items()
-        if value is not None
-    }
+    target = said.target
     try:
         options: Options = await Options.construct(
-            host=target.address,
-            config=settings.config_files,
+            config=None,  # ssh alone reads ssh_config
+            port=said.port,
+            username=said.user,
             keepalive_interval=KEEPALIVE_SECONDS,
             keepalive_count_max=KEEPALIVE_COUNT,
             server_host_key_algs="default",  # which are asked for is told by ``HostTrust``
-            **given,
+            **given_by(said),
         )
-    except RecursionError as error:
-        raise StepError(f"the SSH settings for {target.address} include each other") from error
     except (OSError, ValueError, asyncssh.Error) as error:
         raise StepError(
             f"the SSH settings for {target.address} cannot be used: {error}",
@@ -89,6 +78,7 @@ def connect_arguments(options: Options) -> dict[str, object]:
     Some of it is there so that asyncssh need not find it out anew for each connection.
     """
     arguments: dict[str, object] = {
+        "config": None,  # asyncssh would read ~/.ssh/config else
         "agent_identities": options.agent_identities,
         # Whatever ssh_config says: asyncssh unpacks a packet whole, and a packet of zeroes is a
         # thousand times as large then. What is copied is packed before.
@@ -96,9 +86,9 @@ def connect_arguments(options: Options) -> dict[str, object]:
         **_GIVEN_TO_NOBODY,
         **_preferred(options),
     }
-    if options.client_keys:
+    if options.client_keys is not None:
         # A key pair remembers which signature one server wanted: each connection has its own.
-        arguments["client_keys"] = [copy.copy(pair) for pair in options.client_keys]
+        arguments["client_keys"] = Keys(copy.copy(pair) for pair in options.client_keys)
     return arguments
 
 
@@ -106,8 +96,8 @@ def _preferred(options: Options) -> dict[str, object]:
     """The order of algorithms, where ``ssh_config`` does not say one."""
     return {
         name: _ordered(getattr(options, name), first)
-        for word, name, first in _FIRST
-        if options.config.get(word) is None
+        for name, first in _FIRST
+        if name not in options.kwargs
     }
 
 

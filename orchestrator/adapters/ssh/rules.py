@@ -1,26 +1,19 @@
 """What ``ssh_config`` says of whom to trust, in OpenSSH's own reading.
 
-asyncssh passes over options that it does not know. Where a file has a word that bears on trust, or
-is of a kind that can be read in two ways, ``ssh -G`` is asked what it comes to.
+They are read from what ``ssh -G`` says: asyncssh passes over options that it does not know.
 """
 
 from __future__ import annotations
 
-import os
-import pwd
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
-from orchestrator.adapters.process import run
 from orchestrator.adapters.ssh.config import config_shape
+from orchestrator.adapters.ssh.said import Said
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.errors import StepError
-from orchestrator.model.host import Connect
-
-_DEADLINE = 30.0
 
 _KEY_KINDS = (
     "ssh-ed25519",
@@ -85,18 +78,7 @@ BEARINGS = {
 }
 """Every option that bears on whom we trust, and with what: in lower case."""
 
-_PLAIN = {"host", "hostname", "include", "port", "proxycommand", "proxyjump"}
-"""Options that asyncssh reads as ssh does."""
-
-ASKED = frozenset(
-    word
-    for word, bearing in BEARINGS.items()
-    if bearing in (Bearing.HONOURED, Bearing.REFUSED) and word not in _PLAIN
-)
-"""Options for which ssh is asked."""
-
 _ALGORITHMS = "hostkeyalgorithms"
-_FILES = ("userknownhostsfile", "globalknownhostsfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,46 +108,29 @@ class Rules:
     rsa_bits: int = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """What was read of a host.
-
-    Attributes:
-        rules: What it comes to.
-        place: Where ssh would connect: name in lower case, and port. ``None`` where ssh was not
-            asked, as the files have nothing that could be read in two ways.
-    """
-
-    rules: Rules
-    place: tuple[str, int] | None = None
-
-
-async def read_rules(target: Connect, settings: SshSettings) -> Read:
-    """Find out what ``ssh_config`` says of trusting a host.
+def rules_of(said: Said, settings: SshSettings) -> Rules:
+    """What is said of trusting a host.
 
     Raises:
-        StepError: ``ssh`` cannot tell, or it has an option that is not supported.
+        StepError: An option is not supported, or cannot be understood.
     """
-    shape = config_shape(tuple(settings.config_files))
-    asked = ASKED.difference(_FILES) if settings.known_hosts else ASKED
-    if shape.words is not None and asked.isdisjoint(shape.words):
-        return Read(Rules())
-    said = await _ask(target, settings)
-    if said.get("knownhostscommand", "none") != "none":
+    words = said.answer.words
+    if not words:
+        return Rules()
+    if said.answer.one("knownhostscommand"):
         raise StepError(
-            f"ssh_config has KnownHostsCommand for {target.address}, which is not supported",
+            f"ssh_config has KnownHostsCommand for {said.target.address}, which is not supported",
             hint="have the command write a file, and name that as UserKnownHostsFile",
         )
-    known_keys_first = shape.keeps_own_algorithms
+    known_keys_first = config_shape(tuple(settings.config_files)).keeps_own_algorithms
     if known_keys_first is None:
-        own = await _answer(("ssh", "-F", "none", "-G", "--", target.address), target)
-        known_keys_first = said.get(_ALGORITHMS) == own.get(_ALGORITHMS)
+        known_keys_first = said.answer.changed(_ALGORITHMS) is None
+    first = {word: values[0] for word, values in words.items()}
     try:
-        rules = _rules(said, known_keys_first=known_keys_first)
-        return Read(rules, (said["hostname"].lower(), int(said["port"])))
+        return _rules(first, known_keys_first=known_keys_first)
     except (KeyError, ValueError) as error:
         raise StepError(
-            f"what `ssh -G` says of {target.address} is not understood: {error}"
+            f"what `ssh -G` says of {said.target.address} is not understood: {error}"
         ) from error
 
 
@@ -191,45 +156,6 @@ def _paths(said: Mapping[str, str], word: str) -> tuple[str, ...]:
     if any(not name.startswith(("/", "~/")) for name in names):
         raise ValueError(f"{word} {said[word]}: each file must have its whole path, without spaces")
     return tuple(names)
-
-
-async def _ask(target: Connect, settings: SshSettings) -> dict[str, str]:
-    files, stdin = _files(settings)
-    argv = (
-        "ssh",
-        *files,
-        *(("-p", str(target.port)) if target.port else ()),
-        *(("-l", target.user) if target.user else ()),
-        *(("-J", target.jump) if target.jump else ()),
-        *("-G", "--", target.address),
-    )
-    return await _answer(argv, target, stdin)
-
-
-async def _answer(argv: Sequence[str], target: Connect, stdin: bytes = b"") -> dict[str, str]:
-    done = await run(argv, deadline=_DEADLINE, stdin=stdin)
-    if done.rc != 0:
-        raise StepError(
-            f"ssh cannot say what ssh_config means for {target.address}: {done.err}",
-            hint="it has options that bear on whom to trust, so it must be understood",
-        )
-    lines = done.stdout.decode(errors="surrogateescape").split("\n")
-    return {word.lower(): rest for word, _, rest in map(_partition, lines)}
-
-
-def _partition(line: str) -> tuple[str, str, str]:
-    return line.partition(" ")
-
-
-def _files(settings: SshSettings) -> tuple[tuple[str, ...], bytes]:
-    """How ssh is given the files, and what it reads on standard input."""
-    if settings.config is not None:
-        return ("-F", settings.config), b""
-    if Path("~").expanduser() == Path(pwd.getpwuid(os.getuid()).pw_dir):
-        return (), b""
-    # ssh finds a home by the user, and everybody else by $HOME.
-    lines = "".join(f'Include "{file}"\n' for file in settings.config_files)
-    return ("-F", "/dev/stdin"), lines.encode()
 
 
 def plain_name(host: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from orchestrator.adapters.executor import SshNg
 from orchestrator.adapters.ssh.options import KEEPALIVE_COUNT, KEEPALIVE_SECONDS
 from orchestrator.adapters.ssh.rules import Rules
-from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.settings import SshSettings, strict_where_known
 from orchestrator.model.host import Connect, Host
 
 _ALIAS = "orchestrator-target"
@@ -73,6 +73,7 @@ def _lines(host: Host, target: Connect, settings: SshSettings, trust: Sequence[s
     return [
         "BatchMode yes",
         *_STRICT,
+        *strict_where_known(),
         "ControlPath none",
         f"ConnectTimeout {max(1, round(host.deadlines.connect))}",
         f"ServerAliveInterval {KEEPALIVE_SECONDS}",

@@ -12,7 +12,8 @@ from pathlib import Path
 from orchestrator.adapters.ssh.connect import open_jumps
 from orchestrator.adapters.ssh.known_hosts import Entry, read_again
 from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.options import ssh_options
+from orchestrator.adapters.ssh.proxy import proxy_command
+from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import no_algorithms, trust_in
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
@@ -52,18 +53,18 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
         StepError: A jump host before it refused.
     """
     target = settings.connect_for(host.name, host.connect)
-    options = await ssh_options(target, settings)
     async with contextlib.AsyncExitStack() as hops:
         try:
             async with asyncio.timeout(host.deadlines.connect):
-                tunnel = await open_jumps(target, options, settings, hops)
-                trust = await trust_in(target, options, settings, proxied=tunnel is not None)
+                said = await said_of(target, settings)
+                tunnel = await open_jumps(said, settings, hops)
+                trust = trust_in(said, settings, proxied=tunnel is not None)
                 key = await asyncssh.get_server_host_key(
-                    options.host,
-                    options.port,
+                    said.host,
+                    said.port,
                     tunnel=tunnel,
                     config=None,
-                    proxy_command=options.proxy_command,
+                    proxy_command=proxy_command(said, trust.rules.alias),
                     # The one that a connection will ask for.
                     server_host_key_algs=_plain_algorithms(trust),
                 )

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Hashable
+import os
+from pathlib import Path
 
-from orchestrator.adapters.ssh.config import config_shape
 from orchestrator.adapters.ssh.known_hosts import read_known_hosts
 from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.options import Options
 from orchestrator.adapters.ssh.revoked import read_revoked
-from orchestrator.adapters.ssh.rules import Read, plain_name, read_rules
+from orchestrator.adapters.ssh.rules import plain_name, rules_of
+from orchestrator.adapters.ssh.said import Said
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.errors import StepError
-from orchestrator.model.host import Connect
-
-_RULES: dict[Hashable, asyncio.Task[Read]] = {}
 
 
-async def trust_in(
-    target: Connect, options: Options, settings: SshSettings, *, proxied: bool = False
-) -> HostTrust:
+def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> HostTrust:
     """Find out what is known of a host before it is contacted.
 
     Args:
-        target: The host, or a jump host.
-        options: Its connection's.
+        said: What ssh says of the host, or of a jump host.
         settings: Which files count.
         proxied: Whether there are jump hosts before it.
 
@@ -34,51 +27,26 @@ async def trust_in(
         StepError: ``ssh_config`` has what is not supported or cannot be understood, or a file
             that says whom to trust cannot be read.
     """
-    read = await _shared_rules(target, settings)
-    host = plain_name(str(options.config.get("Hostname", target.address)))
-    if read.place not in (None, (host, options.port)):
-        raise StepError(
-            f"ssh would connect to {_at(*read.place)} for {target.address}, "
-            f"and not to {_at(host, options.port)}",
-            hint="ssh_config is read in two ways, as with CanonicalizeHostname: "
-            f"give the host `address: {read.place[0]}` in the inventory",
-        )
-    files = (*read.rules.user_files, *read.rules.global_files)
+    rules = rules_of(said, settings)
+    # ssh passes over a file of the machine's that it may not read.
+    others = [file for file in rules.global_files if not _is_hidden(file)]
     try:
-        known = read_known_hosts(settings.known_hosts_files(files))
+        known = read_known_hosts(settings.known_hosts_files((*rules.user_files, *others)))
     except OSError as error:
         raise StepError(f"a known_hosts file cannot be read: {error}") from error
     return HostTrust(
-        host=host,
-        port=options.port,
-        rules=read.rules,
+        host=plain_name(said.host),
+        port=said.port,
+        rules=rules,
         known=known,
-        revoked=read_revoked(read.rules.revoked),
-        proxied=proxied or options.proxy_command is not None,
+        revoked=read_revoked(rules.revoked),
+        proxied=proxied or bool(said.command),
     )
 
 
-async def _shared_rules(target: Connect, settings: SshSettings) -> Read:
-    """As ``read_rules``; hosts of which the files say the same share the answer."""
-    shape = config_shape(tuple(settings.config_files)).key(target.address)
-    if shape is None:
-        return await read_rules(target, settings)
-    key = (settings, shape, target.port, target.user, target.jump)
-    if key not in _RULES or _RULES[key].cancelled():
-        _RULES[key] = asyncio.ensure_future(read_rules(target, settings))
-    task = _RULES[key]
-    try:
-        read = await asyncio.shield(task)
-    except BaseException:
-        if task.done():
-            _RULES.pop(key, None)
-        raise
-    # Where ssh would connect was said of the first of these hosts only.
-    return Read(read.rules)
-
-
-def _at(host: str, port: int) -> str:
-    return f"[{host}]:{port}"
+def _is_hidden(file: str) -> bool:
+    path = Path(file).expanduser()
+    return os.path.lexists(path) and not os.access(path, os.R_OK)
 
 
 def judged_by(trust: HostTrust) -> dict[str, object]:

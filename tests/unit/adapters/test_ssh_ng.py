@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from orchestrator.adapters.ssh.rules import Rules
-from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.adapters.ssh.settings import SshSettings, without_files
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.model.host import Connect, Host
 
@@ -109,3 +110,26 @@ def test_what_is_said_of_trusting_an_ipv6_address_holds(own: Path, tmp_path: Pat
     assert (found["userknownhostsfile"], found["revokedhostkeys"]) == ("/known", "/revoked")
     assert found.get("globalknownhostsfile", "none") == "none"
     assert (found["casignaturealgorithms"], found["requiredrsasize"]) == ("ssh-ed25519", "3072")
+
+
+@pytest.mark.parametrize("said", ["gssapikeyexchange no\\ngssapitrustdns no", "port 22"])
+def test_options_of_patched_sshs_are_given_where_they_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """No key is taken for what Kerberos or DNS says; an ssh that has no such option starts."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "ssh").write_text(f"#!/bin/sh\nprintf '{said}\n'\n")
+    (folder / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    without_files.cache_clear()
+    try:
+        plain = SshSettings("/c").nix_options
+        way = ssh_ng(Host("web1", "web1", Connect("web1")), SshSettings("/c"), (), tmp_path)
+    finally:
+        without_files.cache_clear()
+    for word in ("GSSAPIKeyExchange", "GSSAPITrustDns"):
+        assert (f"-o{word}=no" in plain.split()) is (said != "port 22")
+        lines = (tmp_path / "ssh_config").read_text().split("Host web1")[0].split("\n")
+        assert (f"{word} no" in lines) is (said != "port 22")
+    assert "-F" in way.options

@@ -7,18 +7,17 @@ import contextlib
 import os
 import random
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from orchestrator.adapters.ssh import options, verified
-from orchestrator.adapters.ssh.config import config_shape
+from orchestrator.adapters.ssh import options, said, verified
 from orchestrator.adapters.ssh.executor import open_ssh
 from orchestrator.adapters.ssh.known_hosts import read_known_hosts
-from orchestrator.adapters.ssh.rules import ASKED, BEARINGS, Bearing, Rules
+from orchestrator.adapters.ssh.rules import BEARINGS, Bearing, Rules
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.trust import offered_key
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
@@ -53,9 +52,8 @@ class Place:
 
     def says(self, *lines: str) -> None:
         """Write ``ssh_config``; it names the known hosts. A process reads it once."""
-        verified._RULES.clear()
+        said.forget()
         options._SHARED.clear()
-        config_shape.cache_clear()
         files = (f"UserKnownHostsFile {self.known}", "GlobalKnownHostsFile none")
         own = (f"IdentityFile {self.folder}/id", "IdentityAgent none", "User deploy")
         self.config.write_text("\n".join((*lines, "Host *", *files, *own)) + "\n")
@@ -224,13 +222,10 @@ def test_what_ssh_cannot_read_is_an_error(place: Place) -> None:
     assert "ssh cannot say what ssh_config means for localhost" in refused.message
 
 
-def test_where_ssh_would_go_elsewhere_nobody_is_contacted(place: Place) -> None:
-    """A file that is read in two ways: to ssh this is one line, and a comment."""
-    place.says(f"# a comment\rHostName {LOCAL}")
-    refused = place.connect(A, known=f"* {line(A)}\n")
-    assert refused is not None
-    assert "ssh would connect to" in refused.message
-    assert "address: " in str(refused.hint)
+def test_a_file_that_could_be_read_in_two_ways_is_read_as_ssh_reads_it(place: Place) -> None:
+    """To ssh this is one line, and a comment; and it is ssh who says where we go."""
+    place.says("# a comment\rHostName 127.0.0.9")
+    assert place.connect(A, known=f"* {line(A)}\n") is None
 
 
 def test_a_host_is_asked_for_the_kind_of_key_that_is_known(place: Place) -> None:
@@ -358,7 +353,7 @@ def test_a_jump_hosts_own_jump_host_is_judged_too(place: Place) -> None:
 
 def test_jump_hosts_that_lead_to_each_other_are_an_error(place: Place) -> None:
     """And no endless search."""
-    place.says("Host gate", "ProxyJump gate")
+    place.says("Host gate", "ProxyJump other", "Host other", "ProxyJump gate")
     refused = place.connect(A, known="", jump="gate")
     assert refused is not None
     assert "more than 16 jump hosts" in refused.message
@@ -442,6 +437,9 @@ def test_every_option_of_ssh_is_thought_of() -> None:
     assert known - NO_BEARING - BEARINGS.keys() == set()
 
 
+HONOURED = {
+    word for word, bearing in BEARINGS.items() if bearing in (Bearing.HONOURED, Bearing.REFUSED)
+} - {"host", "include"}
 VALUES = {
     "canonicalizehostname": "always",
     "canonicaldomains": "example.org",
@@ -456,7 +454,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("word", sorted(ASKED))
+@pytest.mark.parametrize("word", sorted(HONOURED))
 def test_ssh_is_asked_where_a_word_bears_on_trust(
     place: Place, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
@@ -468,7 +466,7 @@ def test_ssh_is_asked_where_a_word_bears_on_trust(
     async def never(*_: object, **__: object) -> None:
         raise StepError("ssh was asked")
 
-    monkeypatch.setattr("orchestrator.adapters.ssh.rules.run", never)
+    monkeypatch.setattr("orchestrator.adapters.ssh.said.run", never)
     refused = place.connect(A, known="")
     assert refused is not None
     assert refused.message == "ssh was asked" or "cannot be used" in refused.message
@@ -484,12 +482,13 @@ def test_no_option_makes_us_less_strict(place: Place, word: str) -> None:
     assert place.commands == []
 
 
-def test_nothing_is_asked_where_the_files_say_nothing_of_trust(
+def test_nothing_is_asked_where_the_files_say_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No process is started for what most people have."""
-    monkeypatch.setattr("orchestrator.adapters.ssh.rules.run", None)
-    place.config.write_text("Host a\n  Port 3\nHost *\n  ForwardAgent yes\n  HashKnownHosts yes\n")
+    """No process is started for files of comments."""
+    monkeypatch.setattr("orchestrator.adapters.ssh.said.run", None)
+    (place.folder / "more").write_text("# nothing\n\nHost *\n")
+    place.config.write_text(f"# Port 3\nInclude {place.folder}/more\nHost a\n")
     refused = place.connect(A, known="")
     assert refused is not None
     assert "no key is known" in refused.message
@@ -500,17 +499,18 @@ def test_ssh_is_asked_once_for_hosts_of_which_the_same_is_said(
 ) -> None:
     """A thousand hosts under ``Host *`` are one question."""
     asked = []
-    run = verified.read_rules
+    run = said.run
 
-    async def counting(target: Connect, settings: SshSettings) -> object:
-        asked.append(target.address)
-        return await run(target, settings)
+    async def counting(argv: Sequence[str], **given: object) -> object:
+        asked.append(argv[-1])
+        return await run(argv, **given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(verified, "read_rules", counting)
+    monkeypatch.setattr(said, "run", counting)
 
     async def all_of_them() -> None:
-        targets = [Connect(f"h{number}", "root") for number in range(100)]
-        await asyncio.gather(*(verified._shared_rules(one, place.settings) for one in targets))
+        targets = [Connect(f"h{number}", "root", number + 1) for number in range(1000)]
+        found = await asyncio.gather(*(said.said_of(one, place.settings) for one in targets))
+        assert [(one.host, one.port) for one in found[:2]] == [("h0", 1), ("h1", 2)]
 
     asyncio.run(all_of_them())
     assert asked == ["h0"]

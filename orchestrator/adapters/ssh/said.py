@@ -1,0 +1,212 @@
+"""What ``ssh -G`` says of a host: its user, place, jump hosts, command, and all else.
+
+``ssh_config`` is read by ssh alone. Any other reader of it goes another way one day, or as another
+user. Hosts of which the files say the same are one question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shlex
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.adapters.process import run
+from orchestrator.adapters.ssh.config import ConfigShape, config_shape
+from orchestrator.adapters.ssh.settings import SshSettings, without_files
+from orchestrator.errors import StepError
+from orchestrator.model.host import Connect
+
+_DEADLINE = 30.0
+_BAD_MODE = "Bad owner or permissions on "
+_MEANINGLESS = frozenset({"host", "include"})
+
+Words = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One answer of ssh's; hosts of which the files say the same have the very same.
+
+    Attributes:
+        words: Each option in lower case, and its values; none where the files say nothing.
+        own: What ssh says without any file.
+        shared: Whether it may be another host's, too.
+    """
+
+    words: Words = field(default_factory=dict)
+    own: Words = field(default_factory=dict)
+    shared: bool = False
+
+    def one(self, word: str) -> str:
+        """The value of an option; nothing where it has none."""
+        value = self.words.get(word, ("",))[0]
+        return "" if value.lower() == "none" else value
+
+    def changed(self, word: str) -> tuple[str, ...] | None:
+        """The values that files give an option; ``None`` where ssh's own hold."""
+        found = self.words.get(word)
+        return found if found != self.own.get(word) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a host is reached.
+
+    Attributes:
+        target: What was asked about.
+        answer: All that ssh says.
+        host: The name or address to connect to.
+        user: Whom to log in as.
+        port: Where it listens.
+        jump: The jump hosts before it, as ``ProxyJump`` has them; empty: there are none.
+        command: ``ProxyCommand``, as ssh has it, its tokens not expanded; empty: there is none.
+    """
+
+    target: Connect
+    answer: Answer
+    host: str
+    user: str
+    port: int
+    jump: str
+    command: str
+
+
+_ANSWERS: dict[Hashable, asyncio.Task[Answer]] = {}
+
+
+def forget() -> None:
+    """Ask anew: for tests, which change files while a process runs."""
+    _ANSWERS.clear()
+    config_shape.cache_clear()
+
+
+async def said_of(target: Connect, settings: SshSettings) -> Said:
+    """Ask ssh how a host is reached.
+
+    Raises:
+        StepError: ``ssh`` cannot tell, or would not obey the files.
+    """
+    shape = config_shape(tuple(settings.config_files))
+    _check_modes(settings, shape)
+    if shape.words is not None and shape.words <= _MEANINGLESS:
+        return _said(target, Answer(shared=True), target.address)
+    key = shape.key(target.address)
+    if key is None:
+        answer = await _ask(target, settings, shared=False)
+        return _said(target, answer, answer.one("hostname"))
+    named = shape.names(target.address)
+    asked = (settings, key, target.jump, target.address if named else None)
+    answer = await _once(asked, lambda: _ask_plainly(target, settings))
+    return _said(target, answer, answer.one("hostname") if named else target.address)
+
+
+def _said(target: Connect, answer: Answer, host: str) -> Said:
+    """Put together what the inventory and ssh say: the inventory goes first, as options would."""
+    jump = target.jump if target.jump is not None else answer.one("proxyjump")
+    try:
+        port = target.port or int(answer.one("port") or 22)
+    except ValueError as error:
+        raise _not_understood(target, error) from error
+    return Said(
+        target=target,
+        answer=answer,
+        host=host,
+        user=target.user or answer.one("user") or pwd.getpwuid(os.getuid()).pw_name,
+        port=port,
+        jump="" if jump == "none" else jump,
+        command="" if target.jump is not None else answer.one("proxycommand"),
+    )
+
+
+async def _ask_plainly(target: Connect, settings: SshSettings) -> Answer:
+    # Which user and port is said of each host by itself.
+    return await _ask(Connect(target.address, jump=target.jump), settings, shared=True)
+
+
+async def _once(asked: Hashable, ask: Callable[[], Coroutine[None, None, Answer]]) -> Answer:
+    """Ask, unless it was asked before; a question that came to nothing is asked again."""
+    if asked not in _ANSWERS or _ANSWERS[asked].cancelled():
+        _ANSWERS[asked] = asyncio.ensure_future(ask())
+    task = _ANSWERS[asked]
+    try:
+        return await asyncio.shield(task)
+    except BaseException:
+        if task.done():
+            _ANSWERS.pop(asked, None)
+        raise
+
+
+async def _ask(target: Connect, settings: SshSettings, *, shared: bool) -> Answer:
+    files, stdin = _files(settings)
+    argv = (
+        *files,
+        *(("-p", str(target.port)) if target.port else ()),
+        *(("-l", target.user) if target.user else ()),
+        *(("-J", target.jump) if target.jump else ()),
+    )
+    words, own = await asyncio.gather(
+        _answer(argv, target, stdin), asyncio.to_thread(without_files)
+    )
+    if not words.get("hostname"):
+        raise _not_understood(target, KeyError("hostname"))
+    return Answer(words, _words(own), shared)
+
+
+async def _answer(argv: Sequence[str], target: Connect, stdin: bytes = b"") -> Words:
+    done = await run(("ssh", *argv, "-G", "--", target.address), deadline=_DEADLINE, stdin=stdin)
+    if done.rc != 0:
+        if _BAD_MODE in done.err:
+            raise _bad_mode(done.err.partition(_BAD_MODE)[2].split("\n")[0].strip())
+        raise StepError(
+            f"ssh cannot say what ssh_config means for {target.address}: {done.err}",
+            hint="a host is reached as ssh would reach it, so ssh must understand its files",
+        )
+    return _words(done.stdout.decode(errors="surrogateescape"))
+
+
+def _words(text: str) -> Words:
+    found: dict[str, tuple[str, ...]] = {}
+    for line in text.split("\n"):
+        word, _, rest = line.partition(" ")
+        found[word.lower()] = (*found.get(word.lower(), ()), rest)
+    return found
+
+
+def _not_understood(target: Connect, error: Exception) -> StepError:
+    return StepError(f"what `ssh -G` says of {target.address} is not understood: {error}")
+
+
+def _files(settings: SshSettings) -> tuple[tuple[str, ...], bytes]:
+    """How ssh is given the files, and what it reads on standard input."""
+    if settings.config is not None:
+        return ("-F", settings.config), b""
+    if Path("~").expanduser() == Path(pwd.getpwuid(os.getuid()).pw_dir):
+        return (), b""
+    # ssh finds a home by the user, and everybody else by $HOME.
+    lines = "".join(f'Include "{file}"\n' for file in settings.config_files)
+    return ("-F", "/dev/stdin"), lines.encode()
+
+
+def _check_modes(settings: SshSettings, shape: ConfigShape) -> None:
+    """Refuse what others may write, as ssh does: it decides where we go and whom we trust."""
+    if settings.config is not None:
+        return
+    for file in shape.personal:
+        try:
+            found = file.stat()
+        except OSError:
+            continue  # whoever reads it says so
+        if found.st_uid not in (0, os.getuid()) or found.st_mode & 0o022:
+            raise _bad_mode(str(file))
+
+
+def _bad_mode(file: str) -> StepError:
+    return StepError(
+        f"others than you may write {file}, and ssh_config decides where we go and whom we trust",
+        hint="ssh refuses it, too; see what it says, then make it yours alone",
+        command=f"chmod go-w {shlex.quote(file)}  # chown it as well where it is another's",
+    )
