@@ -2,11 +2,15 @@
 
 # Sockets that listen at the port, `table address inode` as the kernel's tables have them.
 listeners() {
-  hex=$(printf '%04X' "$port")
+  hex=$(printf '%04X' "$port") mine=
+  case $server in
+  *:*) ;;
+  *) mine=$(IFS=. && set -- $server && printf '%02X%02X%02X%02X' "$4" "$3" "$2" "$1") ;;
+  esac
   for table in tcp tcp6; do
     while read -r _ local _ state_of_socket _ _ _ _ _ inode _; do
       case $state_of_socket:$local in
-      0A:*:"$hex") printf '%s %s %s\n' "$table" "$local" "$inode" ;;
+      0A:"$mine:$hex" | 0A:00000000:"$hex" | 0A:00000000000000000000000000000000:"$hex") printf '%s %s %s\n' "$table" "$local" "$inode" ;;
       esac
     done < "/proc/net/$table"
   done

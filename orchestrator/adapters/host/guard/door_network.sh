@@ -58,8 +58,12 @@ is_up() { case $(ip -o link show dev "$1" 2> /dev/null) in *[\<,]UP[,\>]*) ;; *)
 
 has_link() {
   [ -n "$link" ] || return 0
+  some=''
+  for name in $(fact members); do is_up "$name" && some=1; done
   for name in $link $(fact members); do
     is_up "$name" && continue
+    # A container's or a VM's port goes with it: another one that was there carries the way in.
+    [ "$name" = "$link" ] || [ -e "/sys/class/net/$name" ] || [ -z "$some" ] || continue
     shut="the link $name is down" comes_by_itself=1
     [ -e "/sys/class/net/$name" ] || shut="the link $name is gone"
     return 1
@@ -90,10 +94,12 @@ mend_link() {
   [ -e "/sys/class/net/$link" ] || rename_back
   if ! [ -e "/sys/class/net/$link" ]; then mend_network_units start; fi
   for name in $(fact members); do
+    [ -e "/sys/class/net/$name" ] || continue
     [ "$(readlink -f "/sys/class/net/$name/master")" = "$(readlink -f "/sys/class/net/$link")" ] ||
       mend "$name is a port of $link" ip link set dev "$name" master "$link"
   done
   for name in $link $(fact members); do
+    [ -e "/sys/class/net/$name" ] || continue
     is_up "$name" || mend "$name is set up" ip link set dev "$name" up
   done
 }
@@ -101,6 +107,8 @@ mend_link() {
 # By its hardware's address, where no other has that.
 rename_back() {
   found_link=
+  # A tunnel has none, and every other tunnel has the same.
+  case $(fact mac) in '' | 00:00:00:00:00:00) return 0 ;; esac
   for file in /sys/class/net/*/address; do
     read -r found_mac < "$file"
     [ "$found_mac" = "$(fact mac)" ] || continue
@@ -123,7 +131,8 @@ mend_network_units() {
 mend_address() {
   has_address && return
   while read -r inet address rest; do
-    [ -n "$address" ] && [ -z "$(link_of "${address%%/*}")" ] || continue
+    # Another one may be a neighbour's by now: one that floats between two hosts.
+    [ "${address%%/*}" = "$server" ] && [ -z "$(link_of "$server")" ] || continue
     # Words, of the kernel's own.
     # shellcheck disable=SC2046
     mend "$link has the address $address" \
