@@ -92,8 +92,8 @@ async def _back(work: HostWork, out: OutPath, why: str) -> Outcome:
                 host_state=f"it runs {before.short} again, as before the run",
             )
             return RolledBack(f"taken back to {before.short}: {why}", before, problem)
-        case RolledBack(reason=reason, problem=problem) | Unreached(
-            reason=reason, problem=problem
+        case (
+            RolledBack(reason=reason, problem=problem) | Unreached(reason=reason, problem=problem)
         ):  # from the way back: it runs `out` again
             return Failed(f"not taken back: {reason}", problem, out)
         case _:

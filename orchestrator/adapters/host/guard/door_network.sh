@@ -4,7 +4,7 @@ record_network() {
   link=$(link_of "$server")
   [ -n "$link" ] || return 0
   printf '%s=%s\n' link "$link" mac "$(cat "/sys/class/net/$link/address")" \
-    way "$(way_to_peer)" members "$(members)"
+    way "$(way_to_peer)" members "$(members)" links "$(links)"
   ip -o addr show dev "$link" | grep -v ' temporary ' | sed 's/^[0-9]*: *[^ ]* */address=/'
   for family in 4 6; do
     routes "$family" table all | sed "s/^/route$family=/" | head -n 1000
@@ -40,6 +40,8 @@ members() {
     printf '%s ' "${master##*/}"
   done
 }
+
+links() { for file in /sys/class/net/*; do printf '%s ' "${file##*/}"; done; }
 
 family_of_peer() { case $peer in *:*) echo 6 ;; *) echo 4 ;; esac; }
 
@@ -77,6 +79,7 @@ has_address() {
     ip -o addr show dev "$link" scope global | grep -q "inet6* .* dynamic " && return
   fi
   shut="the address $server is gone" comes_by_itself=1
+  ip_tells && evidence=1
   return 1
 }
 
@@ -86,8 +89,12 @@ has_route() {
   [ -n "$(link_of "$server")" ] || return 0
   [ -n "$(way_to_peer)" ] && return
   shut="there is no route to $peer" comes_by_itself=1
+  ip_tells && evidence=1
   return 1
 }
+
+# Where the tool itself does not work, nothing is known.
+ip_tells() { [ -n "$(ip -o link show dev lo)" ]; } 2> /dev/null
 
 mend_link() {
   [ -n "$link" ] || return 0
@@ -104,7 +111,8 @@ mend_link() {
   done
 }
 
-# By its hardware's address, where no other has that.
+# By its hardware's address, where one link alone has that and its name was no other's: what is on top of
+# a link (a VLAN, a bridge) has the same.
 rename_back() {
   found_link=
   # A tunnel has none, and every other tunnel has the same.
@@ -113,7 +121,9 @@ rename_back() {
     read -r found_mac < "$file"
     [ "$found_mac" = "$(fact mac)" ] || continue
     [ -z "$found_link" ] || return 0
-    file=${file%/address} found_link=${file##*/}
+    file=${file%/address}
+    found_link=${file##*/}
+    case " $(fact links)" in *" $found_link "*) return 0 ;; esac
   done
   [ -n "$found_link" ] || return 0
   mend "$found_link is set down" ip link set dev "$found_link" down
