@@ -349,14 +349,23 @@ def test_an_address_that_floats_stays_with_its_neighbour(host: GuardHost) -> Non
     assert "10.77.9.9" not in host.sh("ip -o addr show dev eth0")
 
 
-def test_no_other_tunnel_gets_the_name_of_one_that_is_gone(host: GuardHost) -> None:
-    """A tunnel has no address of hardware, and a VLAN has its link's."""
-    before = "ip link add d0 type dummy; ip link add link d0 name d0.7 type vlan id 7; "
-    before += "ip addr add 10.95.0.2/24 dev d0.7; ip link set d0 up; ip link set d0.7 up"
-    door = shut(host, "ip link del d0.7", "10.95.0.9 4000 10.95.0.2 22", before)
-    assert door.then
-    assert "d0:" in host.sh("ip -o link show")
-    host.sh("ip link del d0")
+@pytest.mark.parametrize(
+    "add",
+    [
+        # Of each, no address of hardware.
+        "ip tuntap add t{} mode tun",
+        # As a VLAN has its link's.
+        "ip link add t{} address 02:00:00:00:00:07 type veth peer name t{}p",
+    ],
+)
+def test_no_other_link_gets_the_name_of_one_that_is_gone(host: GuardHost, add: str) -> None:
+    """One that was there before, beside it, is another one whatever its hardware's address."""
+    before = f"{add.format(0, 0)}; {add.format(1, 1)}; ip link set t0 up; ip link set t1 up; "
+    before += "ip addr add 10.95.0.2/24 dev t1"
+    door = shut(host, "ip link del t1", "10.95.0.9 4000 10.95.0.2 22", before)
+    assert door.then == "the address 10.95.0.2 is gone"
+    assert host.sh("ls -d /sys/class/net/t[01]") == "/sys/class/net/t0"
+    host.sh("ip link del t0")
 
 
 def test_tables_that_only_forward_are_their_makers(host: GuardHost) -> None:
