@@ -58,6 +58,7 @@ FORWARDS = (
     "nft 'add chain inet netavark fwd { type filter hook forward priority 0; }'; "
     "nft add rule inet netavark fwd ip saddr 10.88.0.0/16 accept"
 )
+STUBS = ("same_boot", "is_before", "leave_boot_unit", "save", "say", "sync", "sleep")
 KEYS = "/root/.ssh/authorized_keys"
 # Of iptables-save: what is forwarded is not the host's own.
 SAVED = """*filter
@@ -305,6 +306,17 @@ def test_only_what_nobody_gets_in_without_is_evidence(
     assert door.shut
     assert (door.then, door.evidence) == ("", evidence)
     host.sh(f"rm {KEYS}")
+
+
+@pytest.mark.parametrize(("evidence", "boots"), [("", ""), ("1", "booted")])
+def test_the_last_resort_takes_evidence(host: GuardHost, evidence: str, boots: str) -> None:
+    """That something is not as it was is not enough."""
+    stubs = "".join(f"{name}() {{ :; }}\n" for name in STUBS) + "timeout() { echo booted; }\n"
+    wanted = (
+        "last_resort=reboot boot_source=grub boot_default=/a running=/a shut=x resort='' why=''"
+    )
+    text = f"{stubs}{wanted}\nevidence={evidence}\nresort_to_boot\ntrue"
+    assert said(host, text) == boots
 
 
 def test_a_name_service_that_does_not_answer_is_no_evidence(host: GuardHost) -> None:

@@ -16,8 +16,8 @@ from orchestrator.model.outcome import (
     Outcome,
     Problem,
     RolledBack,
-    Unreached,
     Unchanged,
+    Unreached,
 )
 from orchestrator.model.store import OutPath
 
