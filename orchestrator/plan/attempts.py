@@ -9,8 +9,8 @@ from orchestrator.model.store import OutPath
 from orchestrator.model.words import ago
 
 RETURN_MARGIN = 300
-"""Seconds on top of an activation's for going back: what boots is set first, the way in is repaired,
-in three passes, and all is proved."""
+"""Seconds on top of an activation's for going back: what boots is set, the way in is repaired in
+three passes, and all is proved."""
 
 
 def untold(attempt: Attempt | None) -> bool:
