@@ -8,8 +8,9 @@ from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.store import OutPath
 from orchestrator.model.words import ago
 
-RETURN_MARGIN = 60
-"""Seconds on top of an activation's for going back: what boots is set first, and all is proved."""
+RETURN_MARGIN = 300
+"""Seconds on top of an activation's for going back: what boots is set, the way in is repaired in
+three passes, and all is proved."""
 
 
 def untold(attempt: Attempt | None) -> bool:
@@ -51,16 +52,19 @@ def whose(attempt: Attempt, now: datetime) -> str:
     return f"run {attempt.run} of {attempt.who}, {ago(attempt.began, now)}"
 
 
-def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
+def goes_on(attempt: Attempt, *, within: float, confirmed: bool, over: bool) -> str:
     """Say what the guard does on a host that is left alone.
 
     Args:
         attempt: As it was last told.
         within: Seconds until it goes back by itself.
         confirmed: Whether it may have been told to commit.
+        over: Whether it must have gone back by now, if the host runs.
     """
     old = _words(attempt.before.running)
     match attempt.state:
+        case state if state.in_flight and attempt.guard_gone:
+            return f"its guard is not at work: nothing brings it to {old} by itself"
         case AttemptState.DONE:
             return f"its guard is done: {attempt.target.short} is there to stay"
         case AttemptState.RETURNED if attempt.unreached:
@@ -75,6 +79,8 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool) -> str:
             return f"its guard is making {attempt.target.short} its boot default"
         case _ if confirmed:
             return f"its guard keeps {attempt.target.short}, or goes back to {old}"
+        case _ if within < 1 and not over:
+            return f"its guard goes back to {old} by itself, and is at it now"
         case _ if within < 1:
             return f"its guard goes back to {old} by itself: if the host runs, it has by now"
         case _:

@@ -27,11 +27,75 @@ record_door || echo 'not recorded'
 JUDGE = """
 say() { :; }
 door_is_open
-printf 'shut=%s\\n' "$shut"
+printf 'shut=%s\\nevidence=%s\\n' "$shut" "$evidence"
 mend_door
-printf 'then=%s\\nmended=%s\\n' "$shut" "$mended"
+printf 'then=%s\\nmended=%s\\nleft=%s\\n' "$shut" "$mended" "$left"
 """
 HERE = "10.77.0.1 4000 10.77.0.2 22"
+# Another program at sshd's port, which is its own there, of an address of its own.
+ANOTHER = """
+echo 'ListenAddress 10.77.0.2' > /etc/ssh/sshd_config.d/l.conf; systemctl restart ssh.service
+mkdir -p /run/systemd/system
+printf '[Socket]\\nListenStream=127.0.0.9:22\\nAccept=yes\\n' > /run/systemd/system/a.socket
+printf '[Service]\\nExecStart=/bin/cat\\nStandardInput=socket\\n' > /run/systemd/system/a@.service
+systemctl daemon-reload; systemctl start a.socket
+"""
+NO_OTHER = """
+systemctl stop a.socket; rm -f /run/systemd/system/a* /etc/ssh/sshd_config.d/l.conf
+systemctl daemon-reload; systemctl restart ssh.service
+"""
+# A bridge that a machine's port is in, beside the one by which the deployer came.
+BRIDGE = (
+    "ip link add br7 type bridge; "
+    "ip link add veth1 type veth peer name veth1p; ip link set veth1p up; "
+    "ip link add vnet0 type veth peer name vnet0p; ip link set vnet0p up; "
+    "ip link set veth1 master br7; ip link set vnet0 master br7; "
+    "ip link set veth1 up; ip link set vnet0 up; ip link set br7 up; "
+    "ip addr add 10.97.0.2/24 dev br7"
+)
+FORWARDS = (
+    "nft add table inet netavark; "
+    "nft 'add chain inet netavark fwd { type filter hook forward priority 0; }'; "
+    "nft add rule inet netavark fwd ip saddr 10.88.0.0/16 accept"
+)
+STUBS = ("same_boot", "is_before", "leave_boot_unit", "save", "say", "sync", "sleep")
+KEYS = "/root/.ssh/authorized_keys"
+# Of iptables-save: what is forwarded is not the host's own.
+SAVED = """*filter
+:INPUT DROP [7:9]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+:fw - [0:0]
+:fw-accept - [0:0]
+-A INPUT -j fw
+-A FORWARD -j DOCKER
+-A fw -p tcp -m comment --comment "a [b] -j DOCKER" -m tcp --dport 22 -j fw-accept
+-A fw-accept -j ACCEPT
+COMMIT
+*nat
+:POSTROUTING ACCEPT [0:0]
+-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
+COMMIT
+# Completed
+"""
+OWN = """*filter
+:INPUT DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:fw - [0:0]
+:fw-accept - [0:0]
+-F INPUT
+-F OUTPUT
+-A INPUT -j fw
+-A fw -p tcp -m comment --comment "a [b] -j DOCKER" -m tcp --dport 22 -j fw-accept
+-A fw-accept -j ACCEPT
+COMMIT
+*raw
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-F PREROUTING
+-F OUTPUT
+COMMIT"""
 
 
 @dataclass
@@ -42,11 +106,15 @@ class Door:
         shut: What it found to be gone.
         then: What was gone after it had repaired the rest.
         mended: What it repaired.
+        evidence: Whether nobody can have got in, before it repaired anything.
+        left: What it did not dare to repair.
     """
 
     shut: str
     then: str
     mended: str
+    evidence: bool = False
+    left: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +149,8 @@ def shut(host: GuardHost, harm: str, connection: str = HERE, before: str = "true
     host.sh(harm)
     found = said(host, "read_lines < /dev/null\nsame_boot() { :; }\n" + JUDGE, connection)
     values = dict(line.split("=", 1) for line in found.splitlines())
-    return Door(values["shut"], values["then"], values["mended"])
+    evidence = values["evidence"] == "1"
+    return Door(values["shut"], values["then"], values["mended"], evidence, values["left"])
 
 
 def test_a_way_in_that_is_open_is_left_alone(host: GuardHost) -> None:
@@ -94,7 +163,7 @@ def test_where_nobody_came_over_ssh_there_is_no_way_in(host: GuardHost) -> None:
     argv = ("/bin/sh", "-s")
     stdin = f"{FUNCTIONS}\n{RECORD}\n{JUDGE}".encode()
     done = asyncio.run(host.inside.run(argv, deadline=60, stdin=stdin))
-    assert (done.out, done.err) == ("shut=\nthen=\nmended=", "")
+    assert (done.out, done.err) == ("shut=\nevidence=\nthen=\nmended=\nleft=", "")
 
 
 @pytest.mark.parametrize(
@@ -208,3 +277,145 @@ def test_the_record_is_roots_alone_and_holds_no_secret(host: GuardHost) -> None:
     assert host.sh(secrets) == ""
     assert host.sh(r"stat -f -c %T /run/orchestrator/door") == "tmpfs"
     host.sh("usermod -p '*' root; rm -rf /var/lib/orchestrator/door /run/orchestrator/door")
+
+
+def test_a_port_that_went_with_its_machine_is_no_shut_door(host: GuardHost) -> None:
+    """One came in by another port of the bridge, which is up."""
+    door = shut(host, "ip link del vnet0", "10.97.0.9 4000 10.97.0.2 22", BRIDGE)
+    assert door == Door("", "", "")
+    host.sh("ip link del br7; ip link del veth1")
+
+
+@pytest.mark.parametrize(
+    ("harm", "evidence"),
+    [
+        ("systemctl stop ssh.service", True),
+        ("ip addr flush dev eth0", True),
+        ("ip route add blackhole 10.77.0.1", True),
+        (f"mkdir -p /root/.ssh; : > {KEYS}", False),
+        ("sed -i '/^root:/s/:root:/:Root:/' /etc/passwd", False),
+        ("sed -i '/^root:/s|:[^:]*$|:/nowhere|' /etc/passwd", True),
+    ],
+)
+def test_only_what_nobody_gets_in_without_is_evidence(
+    host: GuardHost, harm: str, evidence: bool
+) -> None:
+    """A host may be rebooted for that and for nothing else; all of it is repaired here."""
+    before = f"mkdir -p -m 700 /root/.ssh; echo ssh-ed25519 AAAA > {KEYS}"
+    door = shut(host, harm, before=before)
+    assert door.shut
+    assert (door.then, door.evidence) == ("", evidence)
+    host.sh(f"rm {KEYS}")
+
+
+@pytest.mark.parametrize(("evidence", "boots"), [("", ""), ("1", "booted")])
+def test_the_last_resort_takes_evidence(host: GuardHost, evidence: str, boots: str) -> None:
+    """That something is not as it was is not enough."""
+    stubs = "".join(f"{name}() {{ :; }}\n" for name in STUBS) + "timeout() { echo booted; }\n"
+    wanted = (
+        "last_resort=reboot boot_source=grub boot_default=/a running=/a shut=x resort='' why=''"
+    )
+    text = f"{stubs}{wanted}\nevidence={evidence}\nresort_to_boot\ntrue"
+    assert said(host, text) == boots
+
+
+def test_a_name_service_that_does_not_answer_is_no_evidence(host: GuardHost) -> None:
+    """Nor is one that flaps: the account is looked up for a while."""
+    assert said(host, RECORD) == ""
+    text = "read_lines < /dev/null\nsame_boot() { :; }\n"
+    told = said(host, text + "getent() { return 124; }\nawait_door; echo $shut,$evidence")
+    assert told == "the account root cannot be looked up,"
+    flaps = (
+        "getent() { n=$((n + 1)); [ $(cat $run/n | wc -c) -gt 3 ] && command getent $@ && return; "
+    )
+    flaps += "printf x >> $run/n; return 2; }\n: > $run/n\n"
+    assert said(host, text + flaps + "await_door; echo $shut,$evidence") == ","
+
+
+def test_another_program_at_the_port_of_another_address_is_left_alone(host: GuardHost) -> None:
+    """Neither is its end a shut door, nor is it what is started where sshd is gone."""
+    host.sh(ANOTHER)
+    assert shut(host, "systemctl stop a.socket") == Door("", "", "")
+    host.sh("systemctl start a.socket")
+    door = shut(host, "systemctl stop ssh.service")
+    assert door.mended == " ssh.service is started"
+    assert host.sh("systemctl is-active ssh.service") == "active"
+    host.sh(NO_OTHER)
+
+
+def test_sshd_at_one_address_of_ipv6(host: GuardHost) -> None:
+    """As the kernel's own table has that."""
+    file = "/etc/ssh/sshd_config.d/l.conf"
+    before = "ip -6 addr add fd00::1:2 dev eth0 nodad; "
+    before += f"echo 'ListenAddress fd00::1:2' > {file}; systemctl restart ssh.service"
+    door = shut(host, "systemctl stop ssh.service", "fd01::9 4000 fd00::1:2 22", before)
+    assert "port 22 (ssh.service)" in door.shut
+    assert door.then == ""
+    host.sh(f"rm {file}; ip -6 addr del fd00::1:2 dev eth0; systemctl restart ssh.service")
+
+
+def test_an_address_that_floats_stays_with_its_neighbour(host: GuardHost) -> None:
+    """What comes back is the address that the deployer came to."""
+    door = shut(host, "ip addr flush dev eth0", before="ip addr add 10.77.9.9/32 dev eth0")
+    assert door.then == ""
+    assert "10.77.9.9" not in host.sh("ip -o addr show dev eth0")
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        # Of each, no address of hardware.
+        "ip tuntap add t{} mode tun",
+        # As a VLAN has its link's.
+        "ip link add t{} address 02:00:00:00:00:07 type veth peer name t{}p",
+    ],
+)
+def test_no_other_link_gets_the_name_of_one_that_is_gone(host: GuardHost, add: str) -> None:
+    """One that was there before, beside it, is another one whatever its hardware's address."""
+    before = f"{add.format(0, 0)}; {add.format(1, 1)}; ip link set t0 up; ip link set t1 up; "
+    before += "ip addr add 10.95.0.2/24 dev t1"
+    door = shut(host, "ip link del t1", "10.95.0.9 4000 10.95.0.2 22", before)
+    assert door.then == "the address 10.95.0.2 is gone"
+    assert host.sh("ls -d /sys/class/net/t[01]") == "/sys/class/net/t0"
+    host.sh("ip link del t0")
+
+
+def test_tables_that_only_forward_are_their_makers(host: GuardHost) -> None:
+    """Containers make them while a host is verified; nor are the elements of a set ours."""
+    assert shut(host, FORWARDS).mended == ""
+    assert "netavark" in host.sh("nft list tables; nft delete table inet netavark")
+    before = "nft add table ip dyn; nft add set ip dyn bans '{ type ipv4_addr; }'; "
+    before += "nft add chain ip dyn in '{ type filter hook input priority 0; }'; "
+    before += "nft add rule ip dyn in ip saddr @bans drop"
+    door = shut(host, "nft add element ip dyn bans { 192.0.2.10 }", before=before)
+    assert door.mended == ""
+    assert "192.0.2.10" in host.sh("nft list table ip dyn; nft delete table ip dyn")
+
+
+def test_of_iptables_only_the_hosts_own_chains_are_put_back(host: GuardHost) -> None:
+    """Those that its own packets meet, and where they lead; a table that was not there is empty."""
+    text = f"saved=$(cat << 'END'\n{SAVED}END\n)\n"
+    text += 'for table in filter raw; do printf "%s\\n" "$saved" | own_rules $table; done'
+    assert said(host, text) == OWN
+
+
+@pytest.mark.parametrize(
+    ("harm", "kept", "mended", "left"),
+    [
+        (f"echo ssh-ed25519 GOOD > {KEYS}", "ssh-ed25519 GOOD", False, True),
+        (f"sed -i /STOLEN/d {KEYS}", "ssh-ed25519 AAAA", False, False),
+        (f": > {KEYS}", "ssh-ed25519 AAAA\nssh-ed25519 STOLEN", True, False),
+        ("rm -r /root/.ssh", "ssh-ed25519 AAAA\nssh-ed25519 STOLEN", True, False),
+        (f"chmod 666 {KEYS}", "ssh-ed25519 AAAA\nssh-ed25519 STOLEN", True, False),
+    ],
+)
+def test_a_key_that_was_taken_back_stays_out(
+    host: GuardHost, harm: str, kept: str, mended: bool, left: bool
+) -> None:
+    """A file of keys comes back where it has none any more, and that is told; others are left."""
+    before = "mkdir -p -m 700 /root/.ssh; "
+    before += f"printf 'ssh-ed25519 AAAA\\nssh-ed25519 STOLEN\\n' > {KEYS}; chmod 600 {KEYS}"
+    door = shut(host, harm, before=before)
+    assert host.sh(f"cat {KEYS}; stat -c %a {KEYS}") == f"{kept}\n600"
+    assert (door.then, KEYS in door.mended, KEYS in door.left) == ("", mended, left)
+    host.sh(f"rm {KEYS}")

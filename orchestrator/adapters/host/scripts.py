@@ -104,6 +104,11 @@ tell attempt "$attempt"
 if grep -q '^state=[a-z]*ing$' "$attempt" 2>/dev/null; then
   unit=$(sed -n 's/^unit=\(orchestrator-guard-[A-Za-z0-9@_.-]*\)$/\1/p' "$attempt" | head -n 1)
   active=$(timeout 10 systemctl show --property ActiveState --value "$unit" 2>/dev/null)
+  # After a boot another unit is the guard.
+  case $active in inactive | failed)
+    active=$(timeout 10 systemctl show --property ActiveState --value \
+      orchestrator-guard-resume.service 2>/dev/null) ;;
+  esac
   printf 'guard=%s\n' "$active"
 fi
 wait

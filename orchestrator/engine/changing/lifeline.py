@@ -68,6 +68,11 @@ class Lifeline:
         """Seconds until the guard goes back by itself, at the most."""
         return max(0.0, self._turns - self._clock())
 
+    @property
+    def over(self) -> bool:
+        """Whether the guard has come to an end, whatever happened."""
+        return self._clock() > self._ends
+
     async def start(self) -> None:
         """Have the guard begin. Where it is not known whether it did, following it tells.
 

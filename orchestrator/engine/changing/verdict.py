@@ -144,7 +144,12 @@ class Verdict:
 
     def _going_on(self) -> str:
         lifeline = self._lifeline
-        return goes_on(lifeline.attempt, within=lifeline.left, confirmed=self.confirmed)
+        return goes_on(
+            lifeline.attempt,
+            within=lifeline.left,
+            confirmed=self.confirmed,
+            over=lifeline.over,
+        )
 
     def _failed(self, host_state: str) -> Failed:
         error = self._error()

@@ -17,6 +17,7 @@ from orchestrator.model.outcome import (
     Problem,
     RolledBack,
     Unchanged,
+    Unreached,
 )
 from orchestrator.model.store import OutPath
 
@@ -91,7 +92,9 @@ async def _back(work: HostWork, out: OutPath, why: str) -> Outcome:
                 host_state=f"it runs {before.short} again, as before the run",
             )
             return RolledBack(f"taken back to {before.short}: {why}", before, problem)
-        case RolledBack(reason=reason, problem=problem):  # from the way back: it runs `out` again
+        case (
+            RolledBack(reason=reason, problem=problem) | Unreached(reason=reason, problem=problem)
+        ):  # from the way back: it runs `out` again
             return Failed(f"not taken back: {reason}", problem, out)
         case _:
             return outcome

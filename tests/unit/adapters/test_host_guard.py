@@ -64,6 +64,9 @@ TOOLS = {
         """,
     "systemctl": """
         [ "$1" = show ] || exit 0
+        case $3:$5 in
+        ActiveState:*-resume.service) cat "$ROOT/resumed" 2> /dev/null || echo inactive; exit ;;
+        esac
         # One that was killed may be there still, and wait for its parent.
         if grep -q '^State:.[RSD]' "/proc/$(cat "$ROOT/unit")/status"; then echo active
         else echo inactive; fi
@@ -228,6 +231,7 @@ def test_what_an_activation_says_without_end_keeps_nobody_from_going_back(machin
     "harm",
     [
         "echo Failed to run activate script; : > $ROOT/run/orchestrator/log",
+        "echo Failed to run activate script; echo reloading user units for me",
         "head -c 20000000 /dev/zero",
     ],
 )
@@ -243,10 +247,18 @@ def test_an_exit_code_that_hides_a_failed_script_is_not_believed(
     assert machine.systems == (OLD, OLD, OLD)
 
 
-def test_units_that_fail_are_no_failed_script(machine: Machine) -> None:
-    """Exit 4, and nothing said that would tell of more."""
+@pytest.mark.parametrize(
+    "says",
+    [
+        "true",
+        "echo reloading user units for me; echo Failed to run activate script",
+        "echo warning: the following units failed: a; echo Failed to run activate script",
+    ],
+)
+def test_units_that_fail_are_no_failed_script(machine: Machine, says: str) -> None:
+    """Exit 4, and nothing said that would tell of more; a unit of anybody's may say anything."""
     switch = machine.root / NEW.path[1:] / "bin/switch-to-configuration"
-    machine.write(str(switch), f"{SWITCH}\n[ $1 != test ] || exit 4\n")
+    machine.write(str(switch), f"{SWITCH}\n[ $1 != test ] || {{ {says}; exit 4; }}\n")
     machine.until(machine.start(), WAITING)
 
 
@@ -258,6 +270,16 @@ def test_a_guard_that_is_gone_is_told_as_that(machine: Machine) -> None:
         assert attempt is not None
         assert attempt.guard_gone is gone
         machine.kill()
+
+
+def test_after_a_boot_another_unit_is_the_guard(machine: Machine) -> None:
+    """The one that began is gone, and yet somebody brings the attempt to its end."""
+    machine.until(machine.start(), WAITING)
+    machine.kill()
+    machine.write("resumed", "active\n")
+    attempt = machine.state.attempt
+    assert attempt is not None
+    assert not attempt.guard_gone
 
 
 def test_a_system_without_nix_is_left_by_the_nix_of_the_next(machine: Machine) -> None:

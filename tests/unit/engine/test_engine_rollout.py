@@ -36,6 +36,7 @@ from orchestrator.model.outcome import (
     RolledBack,
     Skipped,
     Unchanged,
+    Unreached,
     outcome_name,
 )
 from orchestrator.model.rollout import Amount, RolloutPolicy, WhenSpent
@@ -299,11 +300,15 @@ def test_a_host_that_cannot_be_taken_back_is_told_as_failed(fake: Fake) -> None:
     assert report.hosts["h1"].outcome == fake.back_ends["h1"]
 
 
-def test_a_host_whose_way_back_was_taken_back_is_not_told_as_back(fake: Fake) -> None:
-    """It went back from going back: so it runs what was deployed."""
+@pytest.mark.parametrize("unreached", [False, True])
+def test_a_host_whose_way_back_was_taken_back_is_not_told_as_back(
+    fake: Fake, unreached: bool
+) -> None:
+    """It went back from going back: so it runs what was deployed, reached anew or not."""
     fake.ends["h2"] = FAILED
     stays = Problem("activate", "a unit broke", host_state=f"it runs {OUT.short}, as before")
-    fake.back_ends["h1"] = RolledBack("a unit broke", OLD, stays)
+    back = RolledBack("a unit broke", OLD, stays)
+    fake.back_ends["h1"] = Unreached("a unit broke", stays, OLD) if unreached else back
     policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
     outcome = fake.deploy(policy).hosts["h1"].outcome
     assert isinstance(outcome, Failed)

@@ -36,7 +36,9 @@ listening='
   [ "$(head -c 1 | wc -c)" != 0 ] || printf "\nend\n"
   exec > /dev/null
   cat
-} | LC_ALL=C sed -n -e "/Activation script snippet .* failed/h" \
+} | LC_ALL=C sed -n -e "/^reloading user units for /,\${\$!d;}" \
+  -e "/^warning: the following units failed: /,\${\$!d;}" \
+  -e "/Activation script snippet .* failed/h" \
   -e "/Failed to run activate script/{x;/^\$/g;x;}" \
   -e "\${/^end\$/{x;s/[^ -~]/?/g;s/^\(.\{200\}\).*/\1/;s/^/heard /;p;};}" > "$2.new"
 mv -f "$2.new" "$2"

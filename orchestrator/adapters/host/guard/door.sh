@@ -5,6 +5,12 @@ door=$lib/door
 # What is secret on the host already, host keys and the account's password: in memory only.
 door_secrets=$run/door
 
+# Each of them may hang: on a name service, a file system, the kernel's own locks.
+getent() { timeout 10 getent "$@"; }
+id() { timeout 10 id "$@"; }
+ip() { timeout 10 ip "$@"; }
+find() { timeout 10 find "$@"; }
+
 # Where the deployer's connection cannot be found, as on the machine that one sits at, there is no door.
 record_door() {
   rm -rf "$door" "$door_secrets"
@@ -73,13 +79,14 @@ fact() { sed -n "s/^$1=//p" "$door/facts"; }
 
 has_door() { [ -s "$door/facts" ]; }
 
-# Whether one gets in as before, as far as the host itself can tell; $shut says what is gone.
+# Whether one gets in as before, as far as the host itself can tell; $shut says what is gone, and
+# $evidence whether nobody can get in without it.
 door_is_open() {
-  shut='' comes_by_itself=''
+  shut='' comes_by_itself='' evidence=''
   has_door || return 0
   user=$(fact user) peer=$(fact peer) server=$(fact server) port=$(fact port)
   link=$(fact link) unit_of_door=$(fact unit)
-  has_link && has_address && has_route && is_listening && has_account && has_keys && has_sudo
+  has_address && has_route && is_listening && has_account && has_link && has_keys && has_sudo
 }
 
 # Some things come by themselves: a service that restarts, a lease. After a boot it takes longer.
@@ -94,27 +101,31 @@ await_door() {
 
 # Repair the way in. Each thing that is done is in the attempt's log.
 mend_door() {
-  shut='' mended=''
+  shut='' mended='' left=''
   has_door || return 0
   # After a boot there is none.
   mkdir -p -m 0700 "$door_secrets"
   await_door
-  mend_files
-  mend_account
-  mend_open
-  mend_resolver
+  # What asks a name service or a folder on the network needs the network.
   mend_link
   mend_address
   mend_routes
   mend_firewall
+  mend_files
+  mend_account
+  mend_open
+  mend_resolver
   mend_sudo
   mend_listener
-  [ -z "$mended" ] || note_mended
+  [ -z "$mended" ] || note "$(printf 'the way in was repaired:%.1000s' "$mended")"
+  note_other_keys
+  [ -z "$left" ] || note "$(printf '%.1000s' "$left")"
   door_is_open
 }
 
-note_mended() {
-  said=$(printf 'the way in was repaired:%.1000s' "$mended")
+# To whoever asks, once. $1 words
+note() {
+  said=$1
   case $why in *"$said"*) ;; *) why="$why; $said" ;; esac
   say 4 "$said"
 }

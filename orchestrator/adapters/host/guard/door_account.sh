@@ -33,14 +33,19 @@ become_root() {
     "$sudo_program" -n true < /dev/null > /dev/null 2>&1 9>&-
 }
 
+# One that is another one by now, or cannot be looked up, is no evidence that nobody gets in.
 has_account() {
   account=$(fact account)
-  if [ -n "$account" ] && [ "$(entry_of /etc/passwd "$user")" != "$account" ]; then
-    shut="the account $user is not as it was"
-  elif [ -z "$(getent passwd "$user")" ]; then
-    shut="the account $user is gone"
-  elif ! [ -x "$(fact shell)" ]; then
-    shut="the shell of $user, $(fact shell), cannot be run"
+  entry=$(getent passwd "$user")
+  case $? in
+  0) entry=${entry##*:} ;;
+  2) shut="the account $user is gone" evidence=1 comes_by_itself=1 ;;
+  *) shut="the account $user cannot be looked up" comes_by_itself=1 ;;
+  esac
+  if [ -z "$shut" ] && ! [ -x "${entry:-/bin/sh}" ]; then
+    shut="the shell of $user, $entry, cannot be run" evidence=1
+  elif [ -n "$account" ] && [ "$(entry_of /etc/passwd "$user")" != "$account" ]; then
+    shut=${shut:-"the account $user is not as it was"}
   fi
   [ -z "$shut" ]
 }

@@ -72,8 +72,12 @@ with_parents() {
 # Of each path its kind, mode, owner, group, and a link's target; of each file its content. The root is
 # always there: without it nothing could be described.
 describe() {
-  xargs -d '\n' -r sh -c 'exec find / "$@" -maxdepth 0 -printf "%y %m %U %G %p %l\n" 2> /dev/null' sh < "$1"
-  xargs -d '\n' -r sh -c 'exec find "$@" -maxdepth 0 -type f -size -8M -exec sha256sum {} + 2> /dev/null' sh < "$1"
+  timeout 10 xargs -d '\n' -r sh -c \
+    'exec find / "$@" -maxdepth 0 -printf "%y %m %U %G %p %l\n" 2> /dev/null' sh < "$1"
+  [ $? != 124 ] || return
+  timeout 10 xargs -d '\n' -r sh -c \
+    'exec find "$@" -maxdepth 0 -type f -size -8M -exec sha256sum {} + 2> /dev/null' sh < "$1"
+  [ $? != 124 ]
 }
 
 # Copies with owner and mode. $1 list  $2 folder
@@ -81,15 +85,15 @@ keep() {
   mkdir -p "$2"
   while IFS= read -r path; do
     if [ -L "$path" ] || [ -f "$path" ]; then printf '%s\n' "$path"; fi
-  done < "$1" | xargs -d '\n' -r sh -c \
+  done < "$1" | timeout 20 xargs -d '\n' -r sh -c \
     'folder=$1; shift; find "$@" -maxdepth 0 -size -8M -exec cp -a --parents -t "$folder" {} +' sh "$2"
 }
 
 # Which paths are not as they were. $1 the folder of the record
 differing() {
   [ -s "$1/files" ] || return 0
-  # In memory: the disk may be full.
-  now_described=$(describe "$1/paths")
+  # In memory: the disk may be full. What cannot be looked at is not held to differ.
+  now_described=$(describe "$1/paths") || return 0
   [ -n "$now_described" ] || return 0
   while IFS= read -r described; do
     case "
@@ -111,10 +115,55 @@ path_of() {
 }
 
 has_keys() {
-  lost=$(differing "$door" | grep -Fxf "$door/keys" | head -n 1)
-  [ -z "$lost" ] && return
-  shut="the keys of $user are not as they were: $lost"
-  return 1
+  for path in $(differing_keys); do
+    is_lost "$path" || continue
+    shut="the keys of $user are not as they were: $path"
+    return 1
+  done
+}
+
+differing_keys() { differing "$door" | grep -Fxf "$door/keys"; }
+
+# Whether a file of keys that had some has none any more, or sshd may not trust it. Where it has others,
+# somebody may have taken one back: those stay out. $1 path
+is_lost() {
+  recorded_of "$1"
+  [ "$kind" = l ] || holds_key "$door/tree$1" || return
+  holds_key "$1" || return 0
+  now_owned=$(find "$1" -maxdepth 0 -type f -printf '%m %U:%G')
+  [ "$kind" = f ] && [ -n "$now_owned" ] && [ "$now_owned" != "$mode $owner:$group" ]
+}
+
+# $1 path
+holds_key() { [ -f "$1" ] && grep -q '^[[:space:]]*[^#[:space:]]' "$1"; } 2> /dev/null
+
+mend_keys() {
+  if ! holds_key "$1"; then
+    mend_with "the keys in $1, which were lost, are back" put_back "$door" "$1"
+  else
+    mend_with "$1 has its owner and mode" own_again "$1"
+  fi
+}
+
+own_again() {
+  recorded_of "$1"
+  [ ! -L "$1" ] && chown -h "$owner:$group" "$1" && chmod "$mode" "$1"
+}
+
+# Say of a file that has keys and none of those from before: nobody knows who put them there.
+note_other_keys() {
+  for path in $(differing_keys); do
+    holds_key "$door/tree$path" && holds_key "$path" || continue
+    grep '^[[:space:]]*[^#[:space:]]' "$door/tree$path" | grep -Fxq -f - "$path" && continue
+    left="${left:+$left; }$path has none of the keys from before any more, and was left as it is"
+  done
+} 2> /dev/null
+
+# What the record says of a path, into $kind, $mode, $owner and $group. $1 path  $2 the record's folder
+recorded_of() {
+  IFS=' ' read -r kind mode owner group _ << END
+$(grep -F -e " $1 " "${2:-$door}/files" | head -n 1)
+END
 }
 
 mend_files() {
@@ -122,8 +171,12 @@ mend_files() {
   # A boot between: there is nothing in memory.
   for kept_in in "$door" "$door_secrets"; do
     for path in $(differing "$kept_in"); do
+      if grep -Fxq -e "$path" "$door/keys"; then
+        if is_lost "$path"; then mend_keys "$path"; fi
+        continue
+      fi
       case $path in
-      /etc/ssh/authorized_keys.d*) ;;
+      /etc/ssh/authorized_keys.d) ;;
       /etc/ssh/* | /etc/pam.d/*) restart_listener=1 ;;
       *) is_host_key "$path" && restart_listener=1 ;;
       esac
@@ -137,9 +190,7 @@ is_host_key() { grep -Fxq -e "$1" "$door_secrets/paths" 2> /dev/null; }
 
 # $1 the folder of the record  $2 path
 put_back() {
-  IFS=' ' read -r kind mode owner group _ << END
-$(grep -F -e " $2 " "$1/files" | head -n 1)
-END
+  recorded_of "$2" "$1"
   if [ "$kind" = d ]; then
     [ -d "$2" ] && [ ! -L "$2" ] || { set_aside "$2" && mkdir "$2"; } || return
     chown "$owner:$group" "$2" && chmod "$mode" "$2"

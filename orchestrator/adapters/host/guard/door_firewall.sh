@@ -1,10 +1,17 @@
-# The firewall: its rules as far as they can be read, put back where they are not what they were.
+# The firewall: its rules as far as they can be read, put back where what decides about the host's own
+# packets is not what it was. What containers and machines make of their own is theirs: packets that are
+# forwarded, translated addresses, the elements of sets.
+
+# Where a packet meets a rule that is not forwarded.
+hooks='hook (ingress|prerouting|input|output|postrouting|egress) '
 
 record_firewall() {
   if command -v nft > /dev/null; then record_tables; fi
   for tool in iptables ip6tables; do
     command -v $tool-save > /dev/null || continue
-    timeout 10 $tool-save > "$door/$tool" && without_counters < "$door/$tool" > "$door/$tool.rules"
+    timeout 10 $tool-save > "$door/$tool"
+    # Cut short, or none: what is not known is not put back.
+    [ $? = 0 ] && tail -n 1 "$door/$tool" | grep -vq '^# Completed' && rm -f "$door/$tool"
   done
 }
 
@@ -13,33 +20,72 @@ record_tables() {
   tables > "$door/tables"
   while read -r _ family table; do
     timeout 10 nft -s list table "$family" "$table" > "$door/nft/$family.$table"
+    rules_of "$family" "$table" > "$door/nft/$family.$table.rules"
   done < "$door/tables"
 }
+
+# Without counters and elements of sets. $1 family  $2 table
+rules_of() { timeout 10 nft -s -t list table "$1" "$2"; }
 
 # Those that iptables made are iptables' own to write.
 tables() {
   timeout 10 nft list tables | grep -E '^table [a-z0-9]+ [A-Za-z0-9_.-]+$' | head -n 100 |
     while read -r word family table; do
-      timeout 10 nft -s list table "$family" "$table" 2> /dev/null | grep -Eq ' xt (match|target) ' ||
+      rules_of "$family" "$table" 2>&1 | grep -Eq ' xt (match|target) |managed by iptables-nft' ||
         printf '%s %s %s\n' "$word" "$family" "$table"
     done
 }
 
-without_counters() { sed '/^#/d; s/\[[0-9]*:[0-9]*\]//g'; }
-
 mend_firewall() {
   if [ -e "$door/tables" ]; then mend_tables 2> /dev/null; fi
   for tool in iptables ip6tables; do
-    [ -e "$door/$tool.rules" ] && command -v $tool-restore > /dev/null || continue
-    timeout 10 $tool-save > "$door_secrets/$tool.now"
-    [ "$(without_counters < "$door_secrets/$tool.now")" != "$(cat "$door/$tool.rules")" ] || continue
-    # A table that was not there before: emptied. Then those that were, as they were.
-    { blank < "$door_secrets/$tool.now" && cat "$door/$tool"; } > "$door_secrets/$tool.new"
-    mend "the rules of $tool are as they were" $tool-restore "$door_secrets/$tool.new"
+    [ -e "$door/$tool" ] && command -v $tool-restore > /dev/null || continue
+    timeout 10 $tool-save > "$door_secrets/$tool.now" || continue
+    for table in filter raw mangle; do
+      own_rules $table < "$door/$tool" > "$door_secrets/$tool.new"
+      [ "$(own_rules $table < "$door_secrets/$tool.now")" != "$(cat "$door_secrets/$tool.new")" ] || continue
+      mend "the rules of $tool in $table are as they were" \
+        $tool-restore --noflush "$door_secrets/$tool.new"
+    done
   done
 }
 
-blank() { sed -n '/^\*/p; s/^\(:[A-Z]*\) [A-Z]* .*/\1 ACCEPT [0:0]/p; /^COMMIT/p'; }
+# Of what iptables-save says, a table's chains that the host's own packets meet, and those that they lead
+# to, as iptables-restore takes them beside all others. $1 the table
+own_rules() {
+  rules_now=$(sed -n "/^\*$1\$/,/^COMMIT/{s/^\(:.*\) \[[0-9:]*\]\$/\1/;/^[-:]/p;}")
+  case $1 in
+  filter) builtin='INPUT OUTPUT' ;;
+  raw) builtin='PREROUTING OUTPUT' ;;
+  *) builtin='PREROUTING INPUT OUTPUT POSTROUTING' ;;
+  esac
+  chains=$builtin
+  follow_chains
+  printf '*%s\n' "$1"
+  for chain in $chains; do
+    policy=$(printf '%s\n' "$rules_now" | sed -n "s/^:$chain //p")
+    printf ':%s %s [0:0]\n' "$chain" "${policy:-ACCEPT}"
+  done
+  for chain in $builtin; do printf -- '-F %s\n' "$chain"; done
+  for chain in $chains; do printf '%s\n' "$rules_now" | grep -e "^-A $chain "; done
+  echo COMMIT
+}
+
+# Into $chains, all that those in it jump to.
+follow_chains() {
+  # Words: the names of chains.
+  # shellcheck disable=SC2086
+  set -- $chains
+  while [ $# -gt 0 ]; do
+    for target in $(printf '%s\n' "$rules_now" | sed -n "s/^-A $1 \(.* \)*-[jg] \([A-Za-z0-9_.-]*\).*/\2/p" | sort -u); do
+      case " $chains " in *" $target "*) continue ;; esac
+      printf '%s\n' "$rules_now" | grep -q -e "^:$target " || continue
+      chains="$chains $target"
+      set -- "$@" "$target"
+    done
+    shift
+  done
+}
 
 # A table is replaced as a whole, in one step. A strange one is removed where it can drop what comes
 # in or goes out.
@@ -47,7 +93,8 @@ mend_tables() {
   tables > "$door_secrets/tables.now"
   while read -r _ family table; do
     before=$door/nft/$family.$table
-    [ "$(timeout 10 nft -s list table "$family" "$table")" != "$(cat "$before")" ] || continue
+    grep -Eq "$hooks" "$before.rules" || continue
+    [ "$(rules_of "$family" "$table")" != "$(cat "$before.rules")" ] || continue
     {
       printf 'table %s %s {}\ndelete table %s %s\n' "$family" "$table" "$family" "$table"
       cat "$before"
@@ -59,7 +106,7 @@ mend_tables() {
 $entry
 END
     grep -Fxq -e "$entry" "$door/tables" && continue
-    timeout 10 nft -s list table "$family" "$table" | grep -q 'type filter hook' || continue
+    rules_of "$family" "$table" | grep -Eq "type filter $hooks" || continue
     mend "the table $family $table of nft, which was not there, is removed" \
       nft delete table "$family" "$table"
   done < "$door_secrets/tables.now"

@@ -1,24 +1,53 @@
 # The listener: the unit that serves the port which the deployer came to.
 
-# Sockets that listen at the port, `table address inode` as the kernel's tables have them.
+# Sockets that serve the deployer's address and port, `table address inode` as the kernel's tables have
+# them, in the order in which the kernel takes them: another program may be at that port elsewhere.
 listeners() {
-  hex=$(printf '%04X' "$port")
-  for table in tcp tcp6; do
-    while read -r _ local _ state_of_socket _ _ _ _ _ inode _; do
-      case $state_of_socket:$local in
-      0A:*:"$hex") printf '%s %s %s\n' "$table" "$local" "$inode" ;;
-      esac
-    done < "/proc/net/$table"
+  hex=$(printf '%04X' "$port") none=00000000
+  case $server in
+  *:*) set -- "tcp6 $(kernels_6 "$server")" ;;
+  *) set -- "tcp $(kernels_4 "$server")" "tcp6 ${none}${none}FFFF0000$(kernels_4 "$server")" "tcp $none" ;;
+  esac
+  number='[0-9A-F:]*'
+  for place in "$@" "tcp6 $none$none$none$none"; do
+    sed -n "s/^ *[0-9]*: \(${place#* }:$hex\) $number 0A $number $number $number *[0-9]* *[0-9]* \([0-9]*\) .*/${place% *} \1 \2/p" \
+      "/proc/net/${place% *}"
   done
 } 2> /dev/null
 
+# An address as the kernel's table has it: each 32 bits by themselves, the last byte first. $1 address
+kernels_4() (
+  IFS=.
+  # Numbers.
+  # shellcheck disable=SC2086
+  set -- $1
+  printf '%02X%02X%02X%02X' "$4" "$3" "$2" "$1"
+)
+
+kernels_6() (
+  first=${1%%::*} last='' zeros=''
+  case $1 in *::*) last=${1#*::} ;; esac
+  IFS=:
+  # Numbers.
+  # shellcheck disable=SC2086
+  {
+    set -- $first $last
+    missing=$((8 - $#))
+    while [ $missing -gt 0 ]; do zeros=0:$zeros missing=$((missing - 1)); done
+    set -- $first $zeros $last
+  }
+  while [ $# -gt 1 ]; do
+    printf '%02X%02X%02X%02X' $((0x$2 & 255)) $((0x$2 >> 8)) $((0x$1 & 255)) $((0x$1 >> 8))
+    shift 2
+  done
+)
+
 record_listener() {
-  found=$(listeners)
-  while read -r table local inode; do
-    [ -z "$table" ] || printf 'listen=%s %s\n' "$table" "$local"
-  done << END
-$found
+  read -r table local inode << END
+$(listeners)
 END
+  [ -n "$inode" ] || return 0
+  printf 'listen=%s %s\n' "$table" "$local"
   find_unit
   case $unit_of_listener in '' | -* | *[!A-Za-z0-9:_.@\\-]*) return 0 ;; esac
   printf 'unit=%s\n' "$unit_of_listener"
@@ -31,23 +60,33 @@ unit_files() {
     tr ' ' '\n' | grep '^/'
 }
 
-# Of the first that listens, by its control group; systemd itself listens for a socket unit.
+# Of the socket $inode, by its holder's control group; systemd itself listens for a socket unit.
 find_unit() {
   unit_of_listener=
-  inode=${found##* }
-  [ -n "$inode" ] || return
   holder=$(timeout 10 find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2> /dev/null |
     sed -n 's|^/proc/\([0-9]*\)/.*|\1|p' | sort -n | head -n 1)
   case $holder in
   '') ;;
   1)
     unit_of_listener=$(timeout 10 systemctl list-sockets --plain --no-legend --full |
-      sed -n "s/^[^ ]*:$port  *\([^ ]*\.socket\) .*/\1/p" | head -n 1)
+      while read -r stream socket _; do
+        [ "$stream" != "$(stream_of_listener)" ] || printf '%s\n' "$socket"
+      done | head -n 1)
     ;;
   *)
     unit_of_listener=$(sed -n 's#^[0-9]*:[^:]*:.*/\([^/]*\.service\)$#\1#p' \
       "/proc/$holder/cgroup" | head -n 1)
     ;;
+  esac
+}
+
+# As systemd has it, the address that $local is.
+stream_of_listener() {
+  case $table:$local:$server in
+  tcp:00000000:*) printf '0.0.0.0:%s\n' "$port" ;;
+  tcp6:00000000000000000000000000000000:*) printf '[::]:%s\n' "$port" ;;
+  *:*:*:*:*) printf '[%s]:%s\n' "$server" "$port" ;;
+  *) printf '%s:%s\n' "$server" "$port" ;;
   esac
 }
 
@@ -61,7 +100,7 @@ $table $local "*) ;;
     *)
       [ -n "$table" ] || continue
       shut="nothing listens any more at port $port (${unit_of_door:-its unit is not known})"
-      comes_by_itself=1
+      comes_by_itself=1 evidence=1
       return 1
       ;;
     esac

@@ -4,7 +4,7 @@ record_network() {
   link=$(link_of "$server")
   [ -n "$link" ] || return 0
   printf '%s=%s\n' link "$link" mac "$(cat "/sys/class/net/$link/address")" \
-    way "$(way_to_peer)" members "$(members)"
+    way "$(way_to_peer)" members "$(members)" links "$(links)"
   ip -o addr show dev "$link" | grep -v ' temporary ' | sed 's/^[0-9]*: *[^ ]* */address=/'
   for family in 4 6; do
     routes "$family" table all | sed "s/^/route$family=/" | head -n 1000
@@ -41,6 +41,8 @@ members() {
   done
 }
 
+links() { for file in /sys/class/net/*; do printf '%s ' "${file##*/}"; done; }
+
 family_of_peer() { case $peer in *:*) echo 6 ;; *) echo 4 ;; esac; }
 
 # The link by which the peer is reached; nothing where it is not.
@@ -58,8 +60,12 @@ is_up() { case $(ip -o link show dev "$1" 2> /dev/null) in *[\<,]UP[,\>]*) ;; *)
 
 has_link() {
   [ -n "$link" ] || return 0
+  some=''
+  for name in $(fact members); do is_up "$name" && some=1; done
   for name in $link $(fact members); do
     is_up "$name" && continue
+    # A container's or a VM's port goes with it: another one that was there carries the way in.
+    [ "$name" = "$link" ] || [ -e "/sys/class/net/$name" ] || [ -z "$some" ] || continue
     shut="the link $name is down" comes_by_itself=1
     [ -e "/sys/class/net/$name" ] || shut="the link $name is gone"
     return 1
@@ -73,6 +79,7 @@ has_address() {
     ip -o addr show dev "$link" scope global | grep -q "inet6* .* dynamic " && return
   fi
   shut="the address $server is gone" comes_by_itself=1
+  ip_tells && evidence=1
   return 1
 }
 
@@ -82,30 +89,41 @@ has_route() {
   [ -n "$(link_of "$server")" ] || return 0
   [ -n "$(way_to_peer)" ] && return
   shut="there is no route to $peer" comes_by_itself=1
+  ip_tells && evidence=1
   return 1
 }
+
+# Where the tool itself does not work, nothing is known.
+ip_tells() { [ -n "$(ip -o link show dev lo)" ]; } 2> /dev/null
 
 mend_link() {
   [ -n "$link" ] || return 0
   [ -e "/sys/class/net/$link" ] || rename_back
   if ! [ -e "/sys/class/net/$link" ]; then mend_network_units start; fi
   for name in $(fact members); do
+    [ -e "/sys/class/net/$name" ] || continue
     [ "$(readlink -f "/sys/class/net/$name/master")" = "$(readlink -f "/sys/class/net/$link")" ] ||
       mend "$name is a port of $link" ip link set dev "$name" master "$link"
   done
   for name in $link $(fact members); do
+    [ -e "/sys/class/net/$name" ] || continue
     is_up "$name" || mend "$name is set up" ip link set dev "$name" up
   done
 }
 
-# By its hardware's address, where no other has that.
+# By its hardware's address, where one link alone has that and its name was no other's: what is on top of
+# a link (a VLAN, a bridge) has the same.
 rename_back() {
   found_link=
+  # A tunnel has none, and every other tunnel has the same.
+  case $(fact mac) in '' | 00:00:00:00:00:00) return 0 ;; esac
   for file in /sys/class/net/*/address; do
     read -r found_mac < "$file"
     [ "$found_mac" = "$(fact mac)" ] || continue
     [ -z "$found_link" ] || return 0
-    file=${file%/address} found_link=${file##*/}
+    file=${file%/address}
+    found_link=${file##*/}
+    case " $(fact links)" in *" $found_link "*) return 0 ;; esac
   done
   [ -n "$found_link" ] || return 0
   mend "$found_link is set down" ip link set dev "$found_link" down
@@ -123,7 +141,8 @@ mend_network_units() {
 mend_address() {
   has_address && return
   while read -r inet address rest; do
-    [ -n "$address" ] && [ -z "$(link_of "${address%%/*}")" ] || continue
+    # Another one may be a neighbour's by now: one that floats between two hosts.
+    [ "${address%%/*}" = "$server" ] && [ -z "$(link_of "$server")" ] || continue
     # Words, of the kernel's own.
     # shellcheck disable=SC2046
     mend "$link has the address $address" \

@@ -1,9 +1,9 @@
 # The last resort: boot into the old default, where the host itself knows that the way in is shut.
 
-# Only where the inventory allows it, where the repair failed, where what boots was read and is the
+# Only where the inventory allows it, where nobody can get in and the repair failed, where what boots was read and is the
 # old system, and never twice for one attempt. That nobody comes is no reason.
 resort_to_boot() {
-  [ "$last_resort" = reboot ] && [ -n "$shut" ] && [ -z "$resort" ] || return
+  [ "$last_resort" = reboot ] && [ -n "$shut" ] && [ -n "$evidence" ] && [ -z "$resort" ] || return
   same_boot && [ "$boot_source" != profile ] && [ "$boot_default" = "$running" ] && is_before || return
   [ -e "$control/$boot_unit" ] || leave_boot_unit || return
   resort=1 why="$why; $shut, and could not be repaired: it is booted into $boot_default"
