@@ -44,10 +44,19 @@ READS = {
 }
 VALUES = ("1\n", "2\n", "3\n")
 PATHS = ("v/a", "zz/b", "zz/c.nix")
-_PAUSES = (0.0, 0.002, 0.02, 0.5)
+_PAUSES = (0.0, 0.002, 0.02, 0.02, 0.02, 2.0)
+"""Seconds, at the most, between two edits: some in a row, then a while in which copies are made."""
+_MOMENTS = (0.002, 0.02, 0.1)
+"""Seconds, at the most, for which a file is another one; a copy of Nix's takes such a while."""
+_FLIPS = 0.7
+"""How many of the edits are there and back: what was begun with one tree is kept under its key."""
+_BULK = 300
+"""Files that Nix copies between the key that it takes down and the files that the hosts read."""
 _SECONDS = 300.0
 _STEPS = 12
 """Edits after each rest, with a look at what is known in between."""
+_RUN_EACH = 4
+"""After every so many of them a run evaluates what is not known."""
 _NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
 Verdicts = dict[str, str]
 """Host to derivation; to nothing where it does not evaluate."""
@@ -141,8 +150,8 @@ class Moving:
         """Two branches; and what takes a while to be copied before what the hosts read."""
         repository = self._repository
         repository.write("flake.nix", _flake())
-        for number in range(100):
-            repository.write(f"bulk/{number}", f"{number}" * 2000)
+        for number in range(_BULK):
+            repository.write(f"bulk/{number}", f"{number}" * 20)
         for branch, value in (("main", "1\n"), ("side", "2\n")):
             repository.git("checkout", "-q", "-B", branch)
             for path in PATHS:
@@ -157,7 +166,7 @@ class Moving:
             stop = threading.Event()
             editing = threading.Thread(target=self._edit_until, args=(stop,))
             editing.start()
-            learning = asyncio.create_task(self._learn() if number % 4 == 0 else asyncio.sleep(0))
+            learning = asyncio.create_task(self._learn() if number % 2 == 0 else asyncio.sleep(0))
             try:
                 await self._in_motion(where)
             finally:
@@ -166,15 +175,34 @@ class Moving:
             await self._at_rest(where)
             await learning
             for step in range(_STEPS):
-                self._edit()
-                await self._look(f"{where} step {step}")
+                await self._step(step, f"{where} step {step}")
             told(f"{where}: {self.tally}")
         return self.tally
 
+    async def _step(self, step: int, where: str) -> None:
+        """Edit once, while nobody evaluates."""
+        self._edit()
+        await self._look(where)
+        if step % _RUN_EACH == 0:
+            found = await self._run(where, use=True)
+            self.tally.hold("run after an edit", found, await self._truth(), where)
+
     def _edit_until(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            self.tally.edits[self._edit()] += 1
+            how = self._flip(stop) if self._random.random() < _FLIPS else self._edit()
+            self.tally.edits[how] += 1
             stop.wait(self._random.random() * self._random.choice(_PAUSES))
+
+    def _flip(self, stop: threading.Event) -> str:
+        """Make a file another one for a moment."""
+        random = self._random
+        place = self._repository.root / random.choice(PATHS)
+        with contextlib.suppress(OSError):
+            before = place.read_bytes()
+            place.write_bytes(random.choice(VALUES).encode())
+            stop.wait(random.random() * random.choice(_MOMENTS))
+            place.write_bytes(before)
+        return "there and back"
 
     def _edit(self) -> str:
         repository, random = self._repository, self._random
@@ -208,8 +236,8 @@ class Moving:
     async def _in_motion(self, where: str) -> None:
         """Evaluate, as several people do at once; one of them with Nix itself."""
         await asyncio.gather(
-            self._run(where, use=True, judged=not self._in_place),
-            self._run(where, use=False, judged=not self._in_place),
+            self._run(where, use=True, moving=True),
+            self._run(where, use=False, moving=True),
             self._nix(self._setup.flake, {}, cache=True),
         )
 
@@ -242,7 +270,7 @@ class Moving:
                 self._truths[whole] = await self._nix(self._setup.flake, env)
         return self._truths[whole]
 
-    async def _run(self, where: str, *, use: bool, judged: bool = False) -> Verdicts:
+    async def _run(self, where: str, *, use: bool, moving: bool = False) -> Verdicts:
         """Do as a deployment does until systems are to be built."""
         async with Source(self._setup.flake, cache=use) as source:
             known = KnownSystems(self._setup, self._hosts, source, use=use)
@@ -252,7 +280,10 @@ class Moving:
                 *(self._of(host, known, evaluations) for host in self._hosts)
             )
             verdicts = dict(zip(READS, found, strict=True))
-            if judged:
+            # In place they are of no known tree: only Nix's caches keep what came of them.
+            if moving and self._in_place:
+                return verdicts
+            if moving:
                 await self._judge(source, verdicts, where)
             await known.keep(1)
         return verdicts
