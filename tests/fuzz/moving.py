@@ -1,4 +1,4 @@
-"""Edit without a pause while hosts are evaluated and learned, then rest: no verdict may be wrong.
+"""Edit on and on while hosts are evaluated and learned, then rest: no verdict may be wrong.
 
 The contents are few, so that the same tree comes again and again, as when a person tries things:
 what was kept under its key once, is believed the next time.
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
+from editor import PATHS, Editor
 from repository import Kind, Repository
 
 from orchestrator.adapters import process
@@ -42,14 +43,6 @@ READS = {
     "revision": 'self.rev or self.dirtyRev or "none"',
     "whole": '"${self}"',
 }
-VALUES = ("1\n", "2\n", "3\n")
-PATHS = ("v/a", "zz/b", "zz/c.nix")
-_PAUSES = (0.0, 0.002, 0.02, 0.02, 0.02, 2.0)
-"""Seconds, at the most, between two edits: some in a row, then a while in which copies are made."""
-_MOMENTS = (0.002, 0.02, 0.1)
-"""Seconds, at the most, for which a file is another one; a copy of Nix's takes such a while."""
-_FLIPS = 0.7
-"""How many of the edits are there and back: what was begun with one tree is kept under its key."""
 _BULK = 300
 """Files that Nix copies between the key that it takes down and the files that the hosts read."""
 _SECONDS = 300.0
@@ -140,6 +133,7 @@ class Moving:
         self._random = Random(seed)  # noqa: S311
         self._folder = folder
         self._repository = Repository(folder / "fleet", Kind(constructs={}))
+        self._editor = Editor(self._repository, self._random, self.tally.edits)
         self._prepare()
         root = str(self._repository.root)
         self._hosts = tuple(Host(name, name, Connect(name)) for name in READS)
@@ -164,7 +158,7 @@ class Moving:
         for number in range(count):
             where = f"seed {self._seed} round {number}"
             stop = threading.Event()
-            editing = threading.Thread(target=self._edit_until, args=(stop,))
+            editing = threading.Thread(target=self._editor.until, args=(stop,))
             editing.start()
             learning = asyncio.create_task(self._learn() if number % 2 == 0 else asyncio.sleep(0))
             try:
@@ -181,57 +175,11 @@ class Moving:
 
     async def _step(self, step: int, where: str) -> None:
         """Edit once, while nobody evaluates."""
-        self._edit()
+        self._editor.edit()
         await self._look(where)
         if step % _RUN_EACH == 0:
             found = await self._run(where, use=True)
             self.tally.hold("run after an edit", found, await self._truth(), where)
-
-    def _edit_until(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            how = self._flip(stop) if self._random.random() < _FLIPS else self._edit()
-            self.tally.edits[how] += 1
-            stop.wait(self._random.random() * self._random.choice(_PAUSES))
-
-    def _flip(self, stop: threading.Event) -> str:
-        """Make a file another one for a moment."""
-        random = self._random
-        place = self._repository.root / random.choice(PATHS)
-        with contextlib.suppress(OSError):
-            before = place.read_bytes()
-            place.write_bytes(random.choice(VALUES).encode())
-            stop.wait(random.random() * random.choice(_MOMENTS))
-            place.write_bytes(before)
-        return "there and back"
-
-    def _edit(self) -> str:
-        repository, random = self._repository, self._random
-        how = random.choices(
-            ("write", "undo", "branch", "stash", "pop", "commit", "list", "touch"),
-            (10, 3, 2, 2, 2, 1, 2, 1),
-        )[0]
-        path = random.choice(PATHS)
-        match how:
-            case "write":
-                repository.write(path, random.choice(VALUES))
-            case "undo":
-                repository.git("checkout", "-q", "--", random.choice((path, ".")))
-            case "branch":
-                repository.git("checkout", "-q", "-f", random.choice(("main", "side")))
-            case "stash":
-                repository.git("stash", "-q")
-            case "pop":
-                repository.git("stash", "pop", "-q")
-            case "commit":
-                repository.commit("-a", "--allow-empty")
-                repository.git("reset", "-q", random.choice(("--soft", "--hard")), "HEAD~1")
-            case "list":
-                repository.write("v/new", "new\n")
-                repository.git(*random.choice((("add",), ("add", "-N"), ("rm", "-qf"))), "v/new")
-            case _:
-                with contextlib.suppress(OSError):
-                    (repository.root / path).touch()
-        return how
 
     async def _in_motion(self, where: str) -> None:
         """Evaluate, as several people do at once; one of them with Nix itself."""
