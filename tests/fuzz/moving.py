@@ -1,4 +1,4 @@
-"""Edit without a pause while hosts are evaluated and learned, then rest: no verdict may be wrong.
+"""Edit on and on while hosts are evaluated and learned, then rest: no verdict may be wrong.
 
 The contents are few, so that the same tree comes again and again, as when a person tries things:
 what was kept under its key once, is believed the next time.
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
+from editor import PATHS, Editor
 from repository import Kind, Repository
 
 from orchestrator.adapters import process
@@ -42,12 +43,13 @@ READS = {
     "revision": 'self.rev or self.dirtyRev or "none"',
     "whole": '"${self}"',
 }
-VALUES = ("1\n", "2\n", "3\n")
-PATHS = ("v/a", "zz/b", "zz/c.nix")
-_PAUSES = (0.0, 0.002, 0.02, 0.5)
+_BULK = 300
+"""Files that Nix copies between the key that it takes down and the files that the hosts read."""
 _SECONDS = 300.0
 _STEPS = 12
 """Edits after each rest, with a look at what is known in between."""
+_RUN_EACH = 4
+"""After every so many of them a run evaluates what is not known."""
 _NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
 Verdicts = dict[str, str]
 """Host to derivation; to nothing where it does not evaluate."""
@@ -131,6 +133,7 @@ class Moving:
         self._random = Random(seed)  # noqa: S311
         self._folder = folder
         self._repository = Repository(folder / "fleet", Kind(constructs={}))
+        self._editor = Editor(self._repository, self._random, self.tally.edits)
         self._prepare()
         root = str(self._repository.root)
         self._hosts = tuple(Host(name, name, Connect(name)) for name in READS)
@@ -141,8 +144,8 @@ class Moving:
         """Two branches; and what takes a while to be copied before what the hosts read."""
         repository = self._repository
         repository.write("flake.nix", _flake())
-        for number in range(100):
-            repository.write(f"bulk/{number}", f"{number}" * 2000)
+        for number in range(_BULK):
+            repository.write(f"bulk/{number}", f"{number}" * 20)
         for branch, value in (("main", "1\n"), ("side", "2\n")):
             repository.git("checkout", "-q", "-B", branch)
             for path in PATHS:
@@ -155,9 +158,9 @@ class Moving:
         for number in range(count):
             where = f"seed {self._seed} round {number}"
             stop = threading.Event()
-            editing = threading.Thread(target=self._edit_until, args=(stop,))
+            editing = threading.Thread(target=self._editor.until, args=(stop,))
             editing.start()
-            learning = asyncio.create_task(self._learn() if number % 4 == 0 else asyncio.sleep(0))
+            learning = asyncio.create_task(self._learn() if number % 2 == 0 else asyncio.sleep(0))
             try:
                 await self._in_motion(where)
             finally:
@@ -166,50 +169,23 @@ class Moving:
             await self._at_rest(where)
             await learning
             for step in range(_STEPS):
-                self._edit()
-                await self._look(f"{where} step {step}")
+                await self._step(step, f"{where} step {step}")
             told(f"{where}: {self.tally}")
         return self.tally
 
-    def _edit_until(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            self.tally.edits[self._edit()] += 1
-            stop.wait(self._random.random() * self._random.choice(_PAUSES))
-
-    def _edit(self) -> str:
-        repository, random = self._repository, self._random
-        how = random.choices(
-            ("write", "undo", "branch", "stash", "pop", "commit", "list", "touch"),
-            (10, 3, 2, 2, 2, 1, 2, 1),
-        )[0]
-        path = random.choice(PATHS)
-        match how:
-            case "write":
-                repository.write(path, random.choice(VALUES))
-            case "undo":
-                repository.git("checkout", "-q", "--", random.choice((path, ".")))
-            case "branch":
-                repository.git("checkout", "-q", "-f", random.choice(("main", "side")))
-            case "stash":
-                repository.git("stash", "-q")
-            case "pop":
-                repository.git("stash", "pop", "-q")
-            case "commit":
-                repository.commit("-a", "--allow-empty")
-                repository.git("reset", "-q", random.choice(("--soft", "--hard")), "HEAD~1")
-            case "list":
-                repository.write("v/new", "new\n")
-                repository.git(*random.choice((("add",), ("add", "-N"), ("rm", "-qf"))), "v/new")
-            case _:
-                with contextlib.suppress(OSError):
-                    (repository.root / path).touch()
-        return how
+    async def _step(self, step: int, where: str) -> None:
+        """Edit once, while nobody evaluates."""
+        self._editor.edit()
+        await self._look(where)
+        if step % _RUN_EACH == 0:
+            found = await self._run(where, use=True)
+            self.tally.hold("run after an edit", found, await self._truth(), where)
 
     async def _in_motion(self, where: str) -> None:
         """Evaluate, as several people do at once; one of them with Nix itself."""
         await asyncio.gather(
-            self._run(where, use=True, judged=not self._in_place),
-            self._run(where, use=False, judged=not self._in_place),
+            self._run(where, use=True, moving=True),
+            self._run(where, use=False, moving=True),
             self._nix(self._setup.flake, {}, cache=True),
         )
 
@@ -242,7 +218,7 @@ class Moving:
                 self._truths[whole] = await self._nix(self._setup.flake, env)
         return self._truths[whole]
 
-    async def _run(self, where: str, *, use: bool, judged: bool = False) -> Verdicts:
+    async def _run(self, where: str, *, use: bool, moving: bool = False) -> Verdicts:
         """Do as a deployment does until systems are to be built."""
         async with Source(self._setup.flake, cache=use) as source:
             known = KnownSystems(self._setup, self._hosts, source, use=use)
@@ -252,7 +228,10 @@ class Moving:
                 *(self._of(host, known, evaluations) for host in self._hosts)
             )
             verdicts = dict(zip(READS, found, strict=True))
-            if judged:
+            # In place they are of no known tree: only Nix's caches keep what came of them.
+            if moving and self._in_place:
+                return verdicts
+            if moving:
                 await self._judge(source, verdicts, where)
             await known.keep(1)
         return verdicts
