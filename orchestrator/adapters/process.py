@@ -12,7 +12,6 @@ import os
 import resource
 import shlex
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,17 +62,6 @@ def how_it_ended(rc: int) -> str:
             return f"it was killed by signal {-rc}"
         case _:
             return f"exit {rc}"
-
-
-def asked_at_once(argv: Sequence[str]) -> str:
-    """What a command of a few milliseconds says; nothing where it fails or is not there."""
-    try:
-        done = subprocess.run(
-            argv, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
 
 async def run(

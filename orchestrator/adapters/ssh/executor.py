@@ -16,7 +16,7 @@ from orchestrator.adapters.ssh.answer import said_by
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.rules import rules_of
-from orchestrator.adapters.ssh.said import said_of
+from orchestrator.adapters.ssh.said import said_of, strict_where_known
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.adapters.sudo import Sudo, SudoPassword
@@ -125,7 +125,8 @@ class SshExecutor:
         said = await said_of(self._target, self._settings)
         rules = rules_of(said, self._settings)
         with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
-            yield ssh_ng(self._host, self._settings, daemon, Path(folder), rules)
+            patched = await strict_where_known()
+            yield ssh_ng(self._host, self._settings, daemon, Path(folder), rules, patched)
 
     async def _bridge(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A failure here closes the socket: its client, Nix, says what it was doing.

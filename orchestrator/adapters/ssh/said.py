@@ -7,6 +7,7 @@ user. Hosts of which the files say the same are one question.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import pwd
 import shlex
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from orchestrator.adapters.process import run
 from orchestrator.adapters.ssh.config import ConfigShape, config_shape
-from orchestrator.adapters.ssh.settings import SshSettings, without_files
+from orchestrator.adapters.ssh.settings import SshSettings, moment
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect
 
@@ -104,6 +105,11 @@ async def said_of(target: Connect, settings: SshSettings) -> Said:
     return _said(target, answer, answer.one("hostname") if named else target.address)
 
 
+@functools.cache
+def _me() -> pwd.struct_passwd:
+    return pwd.getpwuid(os.getuid())
+
+
 def _said(target: Connect, answer: Answer, host: str) -> Said:
     """Put together what the inventory and ssh say: the inventory goes first, as options would."""
     jump = target.jump if target.jump is not None else answer.one("proxyjump")
@@ -115,7 +121,7 @@ def _said(target: Connect, answer: Answer, host: str) -> Said:
         target=target,
         answer=answer,
         host=host,
-        user=target.user or answer.one("user") or pwd.getpwuid(os.getuid()).pw_name,
+        user=target.user or answer.one("user") or _me().pw_name,
         port=port,
         jump="" if jump == "none" else jump,
         command="" if target.jump is not None else answer.one("proxycommand"),
@@ -148,12 +154,43 @@ async def _ask(target: Connect, settings: SshSettings, *, shared: bool) -> Answe
         *(("-l", target.user) if target.user else ()),
         *(("-J", target.jump) if target.jump else ()),
     )
-    words, own = await asyncio.gather(
-        _answer(argv, target, stdin), asyncio.to_thread(without_files)
-    )
+    words, own = await asyncio.gather(_answer(argv, target, stdin), own_words())
     if not words.get("hostname"):
         raise _not_understood(target, KeyError("hostname"))
-    return Answer(words, _words(own), shared)
+    return Answer(words, own, shared)
+
+
+async def own_words() -> Words:
+    """What ssh says without any file; asked once."""
+
+    async def asking() -> Answer:
+        return Answer(await _answer(("-F", "none"), Connect("host")))
+
+    return (await _once("own", asking)).words
+
+
+_PATCHED = ("GSSAPIKeyExchange no", "GSSAPITrustDns no")
+"""Options of Debian's ssh and others': a host proves itself by its key alone."""
+
+
+async def strict_where_known() -> tuple[str, ...]:
+    """Those options that the ssh at hand knows; another one would refuse to start.
+
+    ``IgnoreUnknown`` does not help: of it, too, the first counts, and the person's would not.
+    """
+    try:
+        known = await own_words()
+    except StepError:
+        return ()  # there is no ssh that could be asked, nor one that Nix could run
+    return tuple(line for line in _PATCHED if line.split()[0].lower() in known)
+
+
+async def nix_environment(settings: SshSettings | None) -> dict[str, str]:
+    """What a Nix that starts an ssh of its own is given."""
+    if settings is None:
+        return {}
+    patched = (f"-o{line.replace(' ', '=')}" for line in await strict_where_known())
+    return {"NIX_SSHOPTS": " ".join((settings.nix_options, *patched))}
 
 
 async def _answer(argv: Sequence[str], target: Connect, stdin: bytes = b"") -> Words:
@@ -184,7 +221,7 @@ def _files(settings: SshSettings) -> tuple[tuple[str, ...], bytes]:
     """How ssh is given the files, and what it reads on standard input."""
     if settings.config is not None:
         return ("-F", settings.config), b""
-    if Path("~").expanduser() == Path(pwd.getpwuid(os.getuid()).pw_dir):
+    if Path("~").expanduser() == Path(_me().pw_dir):
         return (), b""
     # ssh finds a home by the user, and everybody else by $HOME.
     lines = "".join(f'Include "{file}"\n' for file in settings.config_files)
@@ -193,9 +230,13 @@ def _files(settings: SshSettings) -> tuple[tuple[str, ...], bytes]:
 
 def _check_modes(settings: SshSettings, shape: ConfigShape) -> None:
     """Refuse what others may write, as ssh does: it decides where we go and whom we trust."""
-    if settings.config is not None:
-        return
-    for file in shape.personal:
+    if settings.config is None:
+        _check_mode_of(tuple(shape.personal), moment())
+
+
+@functools.lru_cache(maxsize=16)
+def _check_mode_of(files: tuple[Path, ...], _moment: int) -> None:
+    for file in files:
         try:
             found = file.stat()
         except OSError:

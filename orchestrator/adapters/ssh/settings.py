@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.adapters.process import asked_at_once
 from orchestrator.model.host import Connect
 
 
@@ -40,8 +39,7 @@ class SshSettings:
         It is given neither the agent nor the display, and no key that is not known.
         """
         files = [f"-F {self.config}"] if self.config is not None else []
-        patched = (f"-o{line.replace(' ', '=')}" for line in strict_where_known())
-        return " ".join((*files, "-a -k -x -oStrictHostKeyChecking=yes", *patched))
+        return " ".join((*files, "-a -k -x -oStrictHostKeyChecking=yes"))
 
     @property
     def config_files(self) -> list[str]:
@@ -58,25 +56,6 @@ class SshSettings:
         """
         names = [self.known_hosts] if self.known_hosts is not None else configured
         return [file for file in _there(tuple(names), moment()) if file != os.devnull]
-
-
-_PATCHED = ("GSSAPIKeyExchange no", "GSSAPITrustDns no")
-"""Options of Debian's ssh and others': a host proves itself by its key alone."""
-
-
-@functools.cache
-def without_files() -> str:
-    """What ``ssh -G`` says where no file says anything; nothing where there is no ssh."""
-    return asked_at_once(("ssh", "-F", "none", "-G", "host"))
-
-
-def strict_where_known() -> tuple[str, ...]:
-    """Those options that the ssh at hand knows; another one would refuse to start.
-
-    ``IgnoreUnknown`` does not help: of it, too, the first counts, and the person's would not.
-    """
-    known = {line.partition(" ")[0].lower() for line in without_files().split("\n")}
-    return tuple(line for line in _PATCHED if line.split()[0].lower() in known)
 
 
 def moment() -> int:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from orchestrator.adapters.executor import SshNg
 from orchestrator.adapters.ssh.options import KEEPALIVE_COUNT, KEEPALIVE_SECONDS
 from orchestrator.adapters.ssh.rules import Rules
-from orchestrator.adapters.ssh.settings import SshSettings, strict_where_known
+from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.model.host import Connect, Host
 
 _ALIAS = "orchestrator-target"
@@ -35,6 +35,7 @@ def ssh_ng(
     daemon: Sequence[str],
     folder: Path,
     rules: Rules | None = None,
+    patched: Sequence[str] = (),
 ) -> SshNg:
     """Write an ``ssh_config`` into a folder and tell Nix to use it.
 
@@ -47,11 +48,12 @@ def ssh_ng(
         folder: A private one, without a space in its path.
         rules: What ``ssh_config`` says of trusting the host: by the name that stands for an IPv6
             address ssh would not find it.
+        patched: Lines that only some ssh know.
     """
     target = settings.connect_for(host.name, host.connect)
     config = folder / "ssh_config"
     trust = _trust(rules) if rules is not None and _name(target) == _ALIAS else []
-    config.write_text("\n".join(_lines(host, target, settings, trust)) + "\n")
+    config.write_text("\n".join((*patched, *_lines(host, target, settings, trust))) + "\n")
     program = f"?remote-program={quote(shlex.join(daemon))}" if len(daemon) > 1 else ""
     return SshNg(f"ssh-ng://{_name(target)}{program}", f"-k -F {config}")
 
@@ -73,7 +75,6 @@ def _lines(host: Host, target: Connect, settings: SshSettings, trust: Sequence[s
     return [
         "BatchMode yes",
         *_STRICT,
-        *strict_where_known(),
         "ControlPath none",
         f"ConnectTimeout {max(1, round(host.deadlines.connect))}",
         f"ServerAliveInterval {KEEPALIVE_SECONDS}",

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from orchestrator.adapters import nix
+from orchestrator.adapters.ssh.said import nix_environment
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import RefusedError
 from orchestrator.model.host import Fleet
@@ -29,8 +30,7 @@ async def require_caches(setup: Setup, selectors: Sequence[str]) -> None:
             "no binary cache is configured",
             hint="set `substituters` in nix.conf, or leave --check-caches out",
         )
-    options = setup.ssh.nix_options
-    env = {"NIX_SSHOPTS": options} if options else {}
+    env = await nix_environment(setup.ssh)
     answers = await asyncio.gather(*(nix.answers(store, env) for store in stores))
     silent = [store for store, answer in zip(stores, answers, strict=True) if not answer]
     if silent:

@@ -12,6 +12,8 @@ from orchestrator.adapters import nix_build
 from orchestrator.adapters.build_log import BuildLog, Failure
 from orchestrator.adapters.nix_log import cause
 from orchestrator.adapters.process import how_it_ended
+from orchestrator.adapters.ssh.said import nix_environment
+from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.errors import StepError
@@ -32,14 +34,14 @@ class Builds:
     Args:
         gate: How many ``nix build`` may be under way.
         builders: In place of those that Nix is set to use; nix.conf(5), ``builders``.
-        ssh_options: For ``NIX_SSHOPTS``: how Nix's own ssh reaches the builders.
+        ssh: How Nix's own ssh reaches the builders.
     """
 
     def __init__(
-        self, gate: asyncio.Semaphore, builders: Sequence[str] = (), ssh_options: str = ""
+        self, gate: asyncio.Semaphore, builders: Sequence[str] = (), ssh: SshSettings | None = None
     ) -> None:
         self._builders = tuple(builders)
-        self._env = {"NIX_SSHOPTS": ssh_options} if ssh_options else {}
+        self._ssh = ssh
         self._batches: Batches[Evaluated] = Batches(gate, self._build)
         self._checks = asyncio.Semaphore(_CHECKS)
         self._numbers = itertools.count(1)
@@ -47,7 +49,7 @@ class Builds:
     @classmethod
     def of(cls, setup: Setup, gates: Gates) -> Builds:
         """Make the one of a run."""
-        return cls(gates.builds, setup.fleet.builders, setup.ssh.nix_options)
+        return cls(gates.builds, setup.fleet.builders, setup.ssh)
 
     async def build(
         self, wanted: Evaluated, *, root: Path, deadline: float, member: Member
@@ -120,7 +122,7 @@ class Builds:
         done = await nix_build.build(
             drvs,
             builders=self._builders,
-            env=self._env,
+            env=await nix_environment(self._ssh),
             on_stderr=partial(self._tell, log, tickets),
         )
         if done.rc == 0:

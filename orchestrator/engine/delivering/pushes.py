@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from orchestrator.adapters import binary_cache, nix_log
+from orchestrator.adapters.ssh.said import nix_environment
+from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.engine.setup import Setup
 from orchestrator.errors import StepError
@@ -21,18 +23,18 @@ class Pushes:
     One copy at a time for each cache, with all that is ready: what systems share is sent once.
 
     Args:
-        ssh_options: For ``NIX_SSHOPTS``: how Nix's own ssh reaches a cache.
+        ssh: How Nix's own ssh reaches a cache.
     """
 
-    def __init__(self, ssh_options: str = "") -> None:
-        self._env = {"NIX_SSHOPTS": ssh_options} if ssh_options else {}
+    def __init__(self, ssh: SshSettings | None = None) -> None:
+        self._ssh = ssh
         self._batches: dict[Cache, Batches[OutPath]] = {}
         self._pushed: set[tuple[Cache, OutPath]] = set()
 
     @classmethod
     def of(cls, setup: Setup) -> Pushes:
         """Make the one of a run."""
-        return cls(setup.ssh.nix_options)
+        return cls(setup.ssh)
 
     async def push(self, cache: Cache, out: OutPath, *, deadline: float, member: Member) -> None:
         """Have a cache hold a system, signed where its key is here.
@@ -71,7 +73,9 @@ class Pushes:
             ticket.doing(f"filling the cache {cache.name}")
         if cache.secret_key is not None:
             await binary_cache.sign(outs, cache)
-        await binary_cache.push(outs, cache, env=self._env, on_stderr=on_line)
+        await binary_cache.push(
+            outs, cache, env=await nix_environment(self._ssh), on_stderr=on_line
+        )
         self._pushed.update((cache, out) for out in outs)
         return ()
 

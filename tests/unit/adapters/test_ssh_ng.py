@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from pathlib import Path
@@ -9,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from orchestrator.adapters.ssh import said as module
 from orchestrator.adapters.ssh.rules import Rules
-from orchestrator.adapters.ssh.settings import SshSettings, without_files
+from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.model.host import Connect, Host
 
@@ -122,12 +124,14 @@ def test_options_of_patched_sshs_are_given_where_they_are_known(
     (folder / "ssh").write_text(f"#!/bin/sh\nprintf '{said}\n'\n")
     (folder / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    without_files.cache_clear()
+    module.forget()
     try:
-        plain = SshSettings("/c").nix_options
-        way = ssh_ng(Host("web1", "web1", Connect("web1")), SshSettings("/c"), (), tmp_path)
+        plain = asyncio.run(module.nix_environment(SshSettings("/c")))["NIX_SSHOPTS"]
+        patched = asyncio.run(module.strict_where_known())
     finally:
-        without_files.cache_clear()
+        module.forget()
+    host = Host("web1", "web1", Connect("web1"))
+    way = ssh_ng(host, SshSettings("/c"), (), tmp_path, None, patched)
     for word in ("GSSAPIKeyExchange", "GSSAPITrustDns"):
         assert (f"-o{word}=no" in plain.split()) is (said != "port 22")
         lines = (tmp_path / "ssh_config").read_text().split("Host web1")[0].split("\n")
