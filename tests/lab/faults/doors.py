@@ -67,7 +67,20 @@ def _shuts(
 
 SHUT_DOORS = (
     _shuts("cuts-network", "the new system takes the network down", "ip link set eth0 down"),
-    _shuts("stops-sshd", "the new system stops sshd", "systemctl stop ssh.service"),
+    # A unit and no script: what a script stops, the switch starts again with its target.
+    Change(
+        "activation-stops-sshd",
+        "the new system stops sshd",
+        "prove",
+        """
+        systemd.services.shuts = {
+          wantedBy = [ "multi-user.target" ];
+          after = [ "ssh.service" ];
+          serviceConfig.Type = "oneshot";
+          script = "systemctl stop ssh.service";
+        };
+        """,
+    ),
     _shuts("changes-host-key", "the new system has another host key", _OTHER_KEY),
     Change(
         "activation-breaks-sudo",
