@@ -109,7 +109,7 @@ def test_a_host_that_answers_without_end(fleet: Bench, command: str, said: str) 
 def test_an_activation_that_prints_much(fleet: Bench) -> None:
     """The host is deployed: what it printed is read a megabyte at a time."""
     fleet.module(
-        BAD, 'system.activationScripts.talks.text = "yes a line of some words | head -c 30000000";'
+        BAD, 'system.activationScripts.talks.text = "head -c 22000000 /dev/urandom | base64";'
     )
     done, peak = measured(fleet, GOOD, BAD)
     assert done.outcomes == {GOOD: "deployed", BAD: "deployed"}, done
