@@ -65,7 +65,9 @@ def test_what_nobody_confirms_is_taken_back(host: GuardHost, contacted: bool) ->
     """Whether nobody came over a new connection, or nobody said that all is well."""
     target = host.system("new")
     if contacted:
-        token = host.checking(target, health_seconds=1)
+        token = host.start(target, health_seconds=1).token
+        host.until(token, WAITING)
+        host.do(verbs.contact(host.inside, token))
     else:
         token = host.start(target, confirm_seconds=1).token
     attempt = host.ended(token, RETURNED)

@@ -255,7 +255,7 @@ def test_whoever_is_not_root_holds_nothing_up(fleet: Bench, does: str) -> None:
 def test_a_lock_that_somebody_shares_is_not_refused_beforehand(fleet: Bench) -> None:
     """A shared lock by who is not root is no activation: what to do of it is the guard's affair."""
     shares = f"{SOMEBODY} flock --shared {LOCK} sleep 120; sleep 0.5"
-    with on_host(fleet, f"touch {LOCK}; {shares}", "systemctl stop somebody"):
+    with on_host(fleet, f"rm -f {LOCK}; touch {LOCK}; {shares}", "systemctl stop somebody"):
         plan = fleet.run("plan", HOST)
     assert plan.rc == 0, plan
     assert "would refuse" not in plan.out + plan.err

@@ -98,6 +98,8 @@ forget_boot_unit() {
   case $(timeout 10 systemctl show --property LoadState --value "$boot_unit") in
   loaded) timeout 60 systemctl daemon-reload ;;
   esac
+  # Where its folder was hidden meanwhile it failed, and would be listed as that.
+  timeout 10 systemctl reset-failed "$boot_unit"
 } 2> /dev/null
 
 # Have the next boot go on where a power cut may end this one. Where /etc cannot be written, the next
