@@ -123,6 +123,9 @@ def _write(bench: Bench, folder: Path, port: int, count: int) -> None:
     key = (folder / "host.pub").read_text()
     trusted = (f"[{address(number)}]:{port} {key}" for number in range(count))
     (bench.home / ".ssh/known_hosts").write_text("".join(trusted))
+    # ssh takes `~` for the home that the system knows of, whatever $HOME says.
+    config = f"UserKnownHostsFile {bench.home}/.ssh/known_hosts\n"
+    (bench.home / ".ssh/config").write_text(config)
     hosts = (f"  {name(n)}: {{address: {address(n)}}}\n" for n in range(count))
     connect = f"{{user: root, port: {port}, identity: {folder}/id}}"
     text = f"defaults:\n  connect: {connect}\nhosts:\n{''.join(hosts)}"

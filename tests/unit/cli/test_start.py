@@ -99,12 +99,15 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
 
 
 def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
-    """Git is asked, no Nix or ssh is started, and what carries out changes is not imported."""
+    """Git is asked, and ssh what its files say; no Nix is started, and no code for changes."""
     seen = watched("deploy", cwd=fleet.bench.root, environment=fleet.bench.environment)
     assert seen.code == 0, seen.out
     assert f"{HOSTS} unchanged" in seen.out
-    assert {argv[0] for argv in seen.started} == {"git"}
-    assert len(seen.started) <= 3
+    asked = [argv for argv in seen.started if argv[0] == "ssh"]
+    assert {argv[0] for argv in seen.started} == {"git", "ssh"}
+    assert all("-G" in argv for argv in asked)
+    assert len(asked) <= 2
+    assert len(seen.started) <= 5
     assert not seen.imported(
         (
             *("rich", "yaml", "pytest", "testinfra", "zstandard", "importlib.metadata"),

@@ -160,12 +160,12 @@ def test_hanging_check_meets_the_deadline(bench: Bench) -> None:
     begun = time.monotonic()
     result = bench.verify(
         f"def test_good(host):\n    pass\ndef test_hangs(host):\n    host.run('sleep {marker}')\n",
-        seconds=2,
+        seconds=8,
         retries=2,
     )
     (failure,) = result.failures
-    assert time.monotonic() - begun < 6
-    assert failure.message == "did not end within 2 s; test_suite.py::test_hangs was running"
+    assert time.monotonic() - begun < 60
+    assert failure.message == "did not end within 8 s; test_suite.py::test_hangs was running"
     assert result.passed == 1
     assert not _running(marker)
 
