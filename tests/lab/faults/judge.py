@@ -115,13 +115,21 @@ def _of_failure(
     return [] if digests[0] in here else [f"it says '{said}', and the host is at {now.systems}"]
 
 
+def _at_rest(ground: Ground) -> Seen:
+    """Look once the guard's unit, which tells its end before it exits, is gone."""
+    end = time.monotonic() + _LOGIN
+    while (now := ground.look()).left and time.monotonic() < end:
+        time.sleep(0.2)
+    return now
+
+
 def of_next(ground: Ground, before: Seen) -> tuple[list[str], list[str]]:
     """Deploy as anybody would next; the sentences that it told, and what is wrong."""
     done = ground.bench.deploy(HOST)
     if not done.out:
         return [], [f"the next run gave no report: {done}"]
     result = done.report["hosts"][HOST]
-    now = ground.look()
+    now = _at_rest(ground)
     wrong = []
     if done.rc != 0:
         wrong.append(f"the next run ended with {done.rc}: {result}")
