@@ -76,6 +76,10 @@ class Fleet:
 
     def __init__(self, folder: Path, server: Server) -> None:
         self.home, self.root, self.server = folder, folder / "fleet", server
+        # ssh takes `~` for the home that the system knows of, whatever $HOME says.
+        (folder / ".ssh").mkdir(mode=0o700)
+        known = f"UserKnownHostsFile {folder}/.ssh/known_hosts\n"
+        (folder / ".ssh/config").write_text(known)
         connect = f"connect: {{port: {server.port}}}"
         entry = f"  web1:\n    address: 127.0.0.1\n    {connect}\n"
         self.write("inventory/hosts.yaml", f"# ours\nhosts:\n{entry}")

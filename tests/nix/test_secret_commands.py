@@ -29,6 +29,9 @@ def made(tmp_path: Path) -> Repository:
     repository.fleet()
     (tmp_path / ".ssh").mkdir()
     (tmp_path / "known_hosts").rename(tmp_path / ".ssh/known_hosts")
+    # ssh takes `~` for the home that the system knows of, whatever $HOME says.
+    known = f"UserKnownHostsFile {tmp_path}/.ssh/known_hosts\n"
+    (tmp_path / ".ssh/config").write_text(known)
     return repository
 
 
