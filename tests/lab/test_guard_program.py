@@ -146,7 +146,7 @@ def test_an_activation_that_fails_is_taken_back(
     attempt = host.ended(token, RETURNED, seconds=60)
     assert attempt.why.startswith(why), attempt
     assert attempt.activation == activation
-    assert "about to fail" in host.journal()
+    until(lambda: "about to fail" in host.journal())
     assert host.systems == (host.first,) * 3
 
 
