@@ -7,12 +7,14 @@ is only told where it comes out the same.
 from __future__ import annotations
 
 import functools
+import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters.ssh.lean import WildcardPatternList, included
+from orchestrator.adapters.ssh.lean import WildcardPatternList
 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
 _DEPTH = 16
@@ -146,11 +148,15 @@ def _is_untellable(file: Path, word: str, rest: str) -> bool:
 
 
 def _included(patterns: Sequence[str]) -> Iterator[Path]:
-    """The files that an ``Include`` names, in ssh's order."""
-    for file in included(patterns):
-        if not file.is_file():
-            raise _UntellableError
-        yield file
+    """The files that an ``Include`` names, as glob(3) finds and orders them for ssh."""
+    for pattern in patterns:
+        place = os.fsencode(Path("~/.ssh").expanduser() / Path(pattern).expanduser())
+        # Path's own takes hidden files, and `**` for more than one folder.
+        for name in sorted(glob.glob(place)):  # noqa: PTH207
+            file = Path(os.fsdecode(name))
+            if not file.is_file():
+                raise _UntellableError
+            yield file
 
 
 @functools.lru_cache(maxsize=16)

@@ -7,11 +7,7 @@ which runs ``gcc`` and ``ld``: a third of its time. And X.509 certificates are n
 from __future__ import annotations
 
 import ctypes.util
-import glob
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 _WITHOUT = "asyncssh.crypto.x509"
 
@@ -40,15 +36,6 @@ finally:
     ctypes.util.find_library = _find_library
 
 
-def included(patterns: Sequence[str]) -> Iterator[Path]:
-    """The files that an ``Include`` names, as glob(3) finds and orders them for ssh."""
-    for pattern in patterns:
-        place = os.fsencode(Path("~/.ssh").expanduser() / Path(pattern).expanduser())
-        # Path's own takes hidden files, and `**` for more than one folder.
-        found = sorted(glob.glob(place))  # noqa: PTH207
-        yield from (Path(os.fsdecode(name)) for name in found)
-
-
 __all__ = [
     "SSHPacket",
     "String",
@@ -60,5 +47,4 @@ __all__ = [
     "get_kex_algs",
     "get_mac_algs",
     "get_public_key_algs",
-    "included",
 ]
