@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from orchestrator.adapters.ssh.config import config_shape
 from orchestrator.adapters.ssh.said import Said
@@ -28,55 +27,6 @@ _KEY_KINDS = (
 _CERTIFIED_KINDS = tuple(
     f"{kind.removesuffix('@openssh.com')}-cert-v01@openssh.com" for kind in _KEY_KINDS
 )
-
-
-class Bearing(Enum):
-    """What an option of ssh_config(5) that bears on trust comes to here."""
-
-    HONOURED = "as ssh has it"
-    STRICTER = "strict, whatever it says"
-    NEVER = "never, whatever it says"
-    REFUSED = "the host is not contacted"
-
-
-BEARINGS = {
-    "canonicaldomains": Bearing.HONOURED,
-    "canonicalizefallbacklocal": Bearing.HONOURED,
-    "canonicalizehostname": Bearing.HONOURED,
-    "canonicalizemaxdots": Bearing.HONOURED,
-    "canonicalizepermittedcnames": Bearing.HONOURED,
-    "casignaturealgorithms": Bearing.HONOURED,
-    "checkhostip": Bearing.HONOURED,
-    "controlmaster": Bearing.NEVER,
-    "controlpath": Bearing.NEVER,
-    "forwardagent": Bearing.NEVER,
-    "forwardx11": Bearing.NEVER,
-    "forwardx11trusted": Bearing.NEVER,
-    "globalknownhostsfile": Bearing.HONOURED,
-    "globalknownhostsfile2": Bearing.HONOURED,
-    "gssapidelegatecredentials": Bearing.NEVER,
-    "gssapikeyexchange": Bearing.NEVER,
-    "gssapitrustdns": Bearing.NEVER,
-    "host": Bearing.HONOURED,
-    "hostkeyalgorithms": Bearing.HONOURED,
-    "hostkeyalias": Bearing.HONOURED,
-    "hostname": Bearing.HONOURED,
-    "include": Bearing.HONOURED,
-    "knownhostscommand": Bearing.REFUSED,
-    "match": Bearing.HONOURED,
-    "nohostauthenticationforlocalhost": Bearing.STRICTER,
-    "port": Bearing.HONOURED,
-    "proxycommand": Bearing.HONOURED,
-    "proxyjump": Bearing.HONOURED,
-    "requiredrsasize": Bearing.HONOURED,
-    "revokedhostkeys": Bearing.HONOURED,
-    "stricthostkeychecking": Bearing.STRICTER,
-    "updatehostkeys": Bearing.STRICTER,
-    "userknownhostsfile": Bearing.HONOURED,
-    "userknownhostsfile2": Bearing.HONOURED,
-    "verifyhostkeydns": Bearing.STRICTER,
-}
-"""Every option that bears on whom we trust, and with what: in lower case."""
 
 _ALGORITHMS = "hostkeyalgorithms"
 

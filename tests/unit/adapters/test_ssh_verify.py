@@ -13,11 +13,12 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from ssh_bearings import BEARINGS, NO_BEARING, Bearing
 
 from orchestrator.adapters.ssh import options, said, verified
 from orchestrator.adapters.ssh.executor import open_ssh
 from orchestrator.adapters.ssh.known_hosts import read_known_hosts
-from orchestrator.adapters.ssh.rules import BEARINGS, Bearing, Rules
+from orchestrator.adapters.ssh.rules import Rules
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.trust import offered_key
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
@@ -407,26 +408,6 @@ def test_a_key_to_be_trusted_is_judged_by_the_same_rules(place: Place) -> None:
 
 
 # ssh_config(5) of OpenSSH up to 10.4: what has no bearing on whom we trust, or with what.
-NO_BEARING = frozenset(
-    """
-addkeystoagent addressfamily batchmode bindaddress bindinterface certificatefile channeltimeout
-ciphers clearallforwardings compression connectionattempts connecttimeout controlpersist
-dynamicforward enableescapecommandline enablesshkeysign escapechar exitonforwardfailure
-fingerprinthash forkafterauthentication forwardx11timeout gatewayports gssapiauthentication
-gssapiclientidentity gssapikexalgorithms gssapirenewalforcesrekey gssapiserveridentity
-hashknownhosts hostbasedacceptedalgorithms hostbasedauthentication identitiesonly identityagent
-identityfile ignoreunknown ipqos kbdinteractiveauthentication kbdinteractivedevices kexalgorithms
-localcommand localforward loglevel logverbose macs
-numberofpasswordprompts obscurekeystroketiming passwordauthentication permitlocalcommand
-permitremoteopen pkcs11provider preferredauthentications proxyusefdpass pubkeyacceptedalgorithms
-pubkeyauthentication refuseconnection rekeylimit remotecommand remoteforward requesttty
-securitykeyprovider sendenv serveralivecountmax serveraliveinterval sessiontype setenv stdinnull
-streamlocalbindmask streamlocalbindunlink syslogfacility tag tcpkeepalive tunnel tunneldevice user
-versionaddendum visualhostkey warnweakcrypto xauthlocation
-""".split()  # noqa: SIM905
-)
-
-
 def test_every_option_of_ssh_is_thought_of() -> None:
     """Each that the ssh at hand knows of is in our list, or said to have no bearing on trust."""
     done = subprocess.run(
