@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fleet_bench import Bench, example_fleet
+from fleet_bench import Bench, example_fleet, in_lab
 
 
 @pytest.fixture(scope="session")
 def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """The example fleet's five hosts, up and deployed once."""
     bench = example_fleet(tmp_path_factory.mktemp("five"))
-    try:
-        up = bench.run("lab", "up", seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench):
         first = bench.deploy()
         assert first.rc == 0, first
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,18 @@ def committed(bench: Bench) -> Bench:
         done = bench.command(*argv)
         assert done.rc == 0, done
     return bench
+
+
+@contextlib.contextmanager
+def in_lab(bench: Bench, *hosts: str) -> Iterator[None]:
+    """Have hosts of a fleet up in its lab, all where none is named; afterwards it is forgotten."""
+    try:
+        up = bench.run("lab", "up", *hosts, seconds=600)
+        assert up.rc == 0, up
+        yield
+    finally:
+        down = bench.run("lab", "down", "--purge")
+        assert down.rc == 0, down
 
 
 def on_terminal(bench: Bench, prompt: str, typed: str, *arguments: str) -> Done:

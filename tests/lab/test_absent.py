@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_bench import REPOSITORY, Bench, example_fleet, until
+from fleet_bench import REPOSITORY, Bench, example_fleet, in_lab, until
 
 LAPTOP, SERVER = "razer", "p510"
 WITH_NIX = str(REPOSITORY / "scripts/lib/with-nix")
@@ -22,15 +22,10 @@ pytestmark = pytest.mark.lab
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A laptop and a server, up and deployed once."""
     bench = example_fleet(tmp_path_factory.mktemp("absent"))
-    try:
-        up = bench.run("lab", "up", LAPTOP, SERVER, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, LAPTOP, SERVER):
         first = bench.deploy(LAPTOP, SERVER)
         assert first.rc == 0, first
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fleet_bench import Bench, Done, example_fleet
+from fleet_bench import Bench, Done, example_fleet, in_lab
 
 pytestmark = pytest.mark.lab
 
@@ -24,17 +24,12 @@ MIGRATION = 'system.activationScripts.mydata.text = "echo migrating; false";'
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One host with a unit that fails for long, which a deployment brought and told of."""
     bench = example_fleet(tmp_path_factory.mktemp("activation"))
-    try:
-        up = bench.run("lab", "up", HOST, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, HOST):
         bench.module(HOST, OLD_FAILURE)
         first = bench.deploy(HOST, "--no-verify")
         assert first.outcomes == {HOST: "deployed"}, first
         assert any("hopeless.service" in text for text in warnings(first)), first
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

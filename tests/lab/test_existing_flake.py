@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet_bench import Bench, committed
+from fleet_bench import Bench, committed, in_lab
 
 pytestmark = pytest.mark.lab
 
@@ -49,12 +49,8 @@ def flake(tmp_path: Path) -> Iterator[Bench]:
     (root / "web1.nix").write_text(MODULE)
     (root / "inventory/hosts.yaml").write_text(INVENTORY)
     bench = committed(Bench(root, tmp_path / "home"))
-    try:
-        up = bench.run("lab", "up", seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench):
         yield bench
-    finally:
-        assert bench.run("lab", "down", "--purge").rc == 0
 
 
 def test_it_is_deployed_with_three_lines(flake: Bench) -> None:

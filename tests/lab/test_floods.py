@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_bench import ORCHESTRATOR, Bench, Done, example_fleet
+from fleet_bench import ORCHESTRATOR, Bench, Done, example_fleet, in_lab
 
 pytestmark = pytest.mark.lab
 
@@ -33,15 +33,10 @@ _numbers = itertools.count()
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Two hosts, up and deployed once."""
     bench = example_fleet(tmp_path_factory.mktemp("floods"))
-    try:
-        up = bench.run("lab", "up", GOOD, BAD, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, GOOD, BAD):
         first = bench.deploy(GOOD, BAD)
         assert first.rc == 0, first
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

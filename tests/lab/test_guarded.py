@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet_bench import Bench, Done, example_fleet, interrupt, until
+from fleet_bench import Bench, Done, example_fleet, in_lab, interrupt, until
 
 pytestmark = pytest.mark.lab
 
@@ -55,13 +55,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     inventory.write_text(f"{text}  guard:\n    confirm: 12s\n    health: 60s\n")
     committed = bench.command("git", "commit", "--quiet", "--all", "--message", "a guard")
     assert committed.rc == 0, committed
-    try:
-        up = bench.run("lab", "up", HOST, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, HOST):
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
-from fleet_bench import Bench, Done, example_fleet
+from fleet_bench import Bench, Done, example_fleet, in_lab
 
 pytestmark = pytest.mark.lab
 
@@ -25,13 +25,8 @@ SLOW_CHECK = "import time\n\n\ndef test_slow(host):\n    time.sleep(6)\n"
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Two hosts that are up."""
     bench = example_fleet(tmp_path_factory.mktemp("identity"))
-    try:
-        up = bench.run("lab", "up", ONE, OTHER, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, ONE, OTHER):
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture
@@ -40,7 +35,6 @@ def fleet(two: Bench) -> Bench:
     two.reset()
     for host in (ONE, OTHER):
         assert two.on(host, f"rm -rf {MARKS}").rc == 0
-        (two.home / "state").mkdir(exist_ok=True)
     for file in (two.home / "state/orchestrator/fleets").glob("*/machines/*"):
         file.unlink()
     return two

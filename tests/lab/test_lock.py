@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fleet_bench import Bench, example_fleet, interrupt, on_terminal, until
+from fleet_bench import Bench, example_fleet, in_lab, interrupt, on_terminal, until
 
 pytestmark = pytest.mark.lab
 
@@ -36,13 +36,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     )
     committed = bench.command("git", "commit", "--quiet", "--all", "--message", "short locks")
     assert committed.rc == 0, committed
-    try:
-        up = bench.run("lab", "up", HOST, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, HOST):
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

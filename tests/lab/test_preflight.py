@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fleet_bench import Bench, Done, example_fleet, until
+from fleet_bench import Bench, Done, example_fleet, in_lab, until
 
 pytestmark = pytest.mark.lab
 
@@ -24,15 +24,10 @@ _numbers = itertools.count()
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One host, up and deployed once."""
     bench = example_fleet(tmp_path_factory.mktemp("preflight"))
-    try:
-        up = bench.run("lab", "up", HOST, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, HOST):
         first = bench.deploy(HOST)
         assert first.rc == 0, first
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_bench import BOOT_ID, Bench, Done, example_fleet, until
+from fleet_bench import BOOT_ID, Bench, Done, example_fleet, in_lab, until
 
 pytestmark = pytest.mark.lab
 
@@ -26,13 +26,8 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     inventory.write_text(text)
     committed = bench.command("git", "commit", "--quiet", "--all", "--message", "short boots")
     assert committed.rc == 0, committed
-    try:
-        up = bench.run("lab", "up", HOST, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, HOST):
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

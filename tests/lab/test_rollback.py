@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet_bench import Bench, Done, example_fleet
+from fleet_bench import Bench, Done, example_fleet, in_lab
 
 pytestmark = pytest.mark.lab
 
@@ -21,13 +21,8 @@ ATTEMPT, RECORD = "/run/orchestrator/attempt", "/var/lib/orchestrator/record"
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Two hosts; both let in whom they let in by another way."""
     bench = example_fleet(tmp_path_factory.mktemp("rollback"))
-    try:
-        up = bench.run("lab", "up", HOST, OTHER, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, HOST, OTHER):
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture

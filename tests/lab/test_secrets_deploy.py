@@ -9,7 +9,7 @@ from typing import Any
 
 import pyrage
 import pytest
-from fleet_bench import Bench, Done, example_fleet
+from fleet_bench import Bench, Done, example_fleet, in_lab
 
 pytestmark = pytest.mark.lab
 
@@ -52,15 +52,10 @@ _values = itertools.count()
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One host, up and deployed once without secrets."""
     bench = example_fleet(tmp_path_factory.mktemp("secrets"))
-    try:
-        up = bench.run("lab", "up", HOST, seconds=600)
-        assert up.rc == 0, up
+    with in_lab(bench, HOST):
         first = bench.deploy(HOST)
         assert first.rc == 0, first
         yield bench
-    finally:
-        down = bench.run("lab", "down", "--purge")
-        assert down.rc == 0, down
 
 
 @pytest.fixture
