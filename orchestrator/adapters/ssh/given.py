@@ -14,7 +14,7 @@ from orchestrator.adapters.ssh.lean import (
     get_kex_algs,
     get_mac_algs,
 )
-from orchestrator.adapters.ssh.proxy import expanded
+from orchestrator.adapters.ssh.proxy import expanded, tokens_of
 from orchestrator.adapters.ssh.said import Answer, Said
 from orchestrator.errors import StepError
 
@@ -171,16 +171,11 @@ def _agent(said: Said, value: str) -> str | None:
 def _paths(said: Said, option: str, values: Sequence[str]) -> list[str]:
     """The files that an option names, its tokens expanded."""
     tokens = {
-        "%": "%",
+        **tokens_of(said, said.answer.one("hostkeyalias")),
         "d": str(Path.home()),
-        "h": said.host,
         "i": str(os.getuid()),
-        "k": said.answer.one("hostkeyalias") or said.target.address,
         "l": socket.gethostname(),
         "L": socket.gethostname().partition(".")[0],
-        "n": said.target.address,
-        "p": str(said.port),
-        "r": said.user,
         "u": pwd.getpwuid(os.getuid()).pw_name,
     }
     return [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import trust_in
@@ -18,7 +16,4 @@ async def known_keys(host: Host, settings: SshSettings) -> tuple[str, ...]:
     """
     target = settings.connect_for(host.name, host.connect)
     trust = trust_in(await said_of(target, settings), settings)
-    return tuple(
-        f"{key.kind.decode()} {base64.b64encode(key.public).decode()}"
-        for key in trust.trusted_keys()
-    )
+    return tuple(key.text for key in trust.trusted_keys())

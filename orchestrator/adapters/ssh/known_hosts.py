@@ -46,6 +46,11 @@ class Entry:
     public: bytes
     certified: bool = False
 
+    @property
+    def text(self) -> str:
+        """The key as it stands in a file: its kind and its base64."""
+        return f"{self.kind.decode()} {base64.b64encode(self.public).decode()}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:

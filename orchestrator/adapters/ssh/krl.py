@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from orchestrator.adapters.ssh.lean import SSHPacket
-from orchestrator.adapters.ssh.wire_key import Certificate, WireKey, read_key
+from orchestrator.adapters.ssh.wire_key import Certificate, WireKey, read_key, strings
 
 MAGIC = b"SSHKRL\n\0"
 _FORMAT = 1
@@ -100,10 +100,10 @@ def _read_section(krl: Krl, kind: int, section: SSHPacket) -> None:
         case _Section.CERTIFICATES:
             krl.certificates.append(_certificates(section))
         case _Section.KEYS:
-            krl.keys.update(read_key(blob).public for blob in _strings(section))
+            krl.keys.update(read_key(blob).public for blob in strings(section))
         case _Section.SHA1 | _Section.SHA256:
             length = 20 if kind == _Section.SHA1 else 32
-            hashes = set(_strings(section))
+            hashes = set(strings(section))
             if any(len(one) != length for one in hashes):
                 raise ValueError("a hash of a wrong length")
             krl.hashes |= hashes
@@ -117,7 +117,7 @@ def _certificates(section: SSHPacket) -> _Certificates:
     found = _Certificates(read_key(authority).public if authority else b"")
     for kind, part in _sections(section):
         if kind == _By.KEY_IDS:
-            found.key_ids.update(_strings(part))
+            found.key_ids.update(strings(part))
         else:
             found.serials.extend(_serials(kind, part))
     return found
@@ -141,8 +141,3 @@ def _serials(kind: int, part: SSHPacket) -> Iterator[tuple[int, int]]:
 
 def _set_bits(bits: int) -> Iterator[int]:
     return (at for at in range(bits.bit_length()) if bits >> at & 1)
-
-
-def _strings(packet: SSHPacket) -> Iterator[bytes]:
-    while packet:
-        yield packet.get_string()

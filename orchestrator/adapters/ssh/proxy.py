@@ -27,19 +27,24 @@ def proxy_command(said: Said, alias: str) -> list[str] | None:
         return None
     if said.answer.one("proxyusefdpass") == "yes":
         raise _refused(said, "ProxyUseFdpass is not supported", "have the command move the bytes")
-    tokens = {
-        "%": "%",
-        "h": said.host,
-        "n": said.target.address,
-        "p": str(said.port),
-        "r": said.user,
-        "k": alias or said.target.address,
-    }
+    tokens = tokens_of(said, alias)
     for name, value in tokens.items():
         if f"%{name}" in said.command and not _TAME.fullmatch(value):
             raise _refused(said, f"%{name} in ProxyCommand, which is {value!r}", "rename it")
     text = expanded(said, "ProxyCommand", said.command, tokens)
     return [os.environ.get("SHELL") or _SHELL, "-c", f"exec {text}"]
+
+
+def tokens_of(said: Said, alias: str) -> dict[str, str]:
+    """What the tokens stand for that all options take: ssh_config(5), TOKENS."""
+    return {
+        "%": "%",
+        "h": said.host,
+        "k": alias or said.target.address,
+        "n": said.target.address,
+        "p": str(said.port),
+        "r": said.user,
+    }
 
 
 def expanded(said: Said, option: str, text: str, tokens: dict[str, str]) -> str:

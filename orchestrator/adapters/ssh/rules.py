@@ -24,9 +24,13 @@ _KEY_KINDS = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
-_CERTIFIED_KINDS = tuple(
-    f"{kind.removesuffix('@openssh.com')}-cert-v01@openssh.com" for kind in _KEY_KINDS
-)
+CERTIFIED = "-cert-v01@openssh.com"
+
+
+def certified(kind: str) -> str:
+    """What a kind of key, or an algorithm, is called with a certificate around the key."""
+    return kind.removesuffix("@openssh.com") + CERTIFIED
+
 
 _ALGORITHMS = "hostkeyalgorithms"
 
@@ -50,7 +54,7 @@ class Rules:
     alias: str = ""
     user_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
     global_files: tuple[str, ...] = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-    algorithms: tuple[str, ...] = (*_CERTIFIED_KINDS, *_KEY_KINDS)
+    algorithms: tuple[str, ...] = (*map(certified, _KEY_KINDS), *_KEY_KINDS)
     known_keys_first: bool = True
     authority_algorithms: tuple[str, ...] = _KEY_KINDS
     revoked: tuple[str, ...] = ()

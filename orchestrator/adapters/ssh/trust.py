@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.ssh.connect import open_jumps
-from orchestrator.adapters.ssh.known_hosts import Entry, read_again
+from orchestrator.adapters.ssh.known_hosts import read_again
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.proxy import proxy_command
+from orchestrator.adapters.ssh.rules import CERTIFIED
 from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import no_algorithms, trust_in
@@ -92,7 +92,7 @@ def _offered(key: asyncssh.SSHKey, trust: HostTrust, settings: SshSettings) -> O
         algorithm=exported[0],
         known=_is_known(key, trust),
         conflicts=tuple(
-            asyncssh.import_public_key(_line(one)).get_fingerprint()
+            asyncssh.import_public_key(one.text).get_fingerprint()
             for one in same_kind
             if one.public != key.public_data
         ),
@@ -106,7 +106,7 @@ def _plain_algorithms(trust: HostTrust) -> list[str]:
     Raises:
         StepError: There are none.
     """
-    found = [one for one in trust.algorithms() if "-cert-v01@" not in one]
+    found = [one for one in trust.algorithms() if not one.endswith(CERTIFIED)]
     if not found:
         raise no_algorithms(trust)
     return found
@@ -125,10 +125,6 @@ def _is_known(key: asyncssh.SSHKey, trust: HostTrust) -> bool:
             raise StepError(f"the host key of {trust.host} cannot be trusted: {error}") from error
         return False
     return True
-
-
-def _line(entry: Entry) -> str:
-    return f"{entry.kind.decode()} {base64.b64encode(entry.public).decode()}"
 
 
 def _first_file(trust: HostTrust) -> str:

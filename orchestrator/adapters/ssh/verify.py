@@ -18,7 +18,7 @@ from orchestrator.adapters.ssh.lean import (
     get_public_key_algs,
 )
 from orchestrator.adapters.ssh.revoked import Revokes
-from orchestrator.adapters.ssh.rules import Rules
+from orchestrator.adapters.ssh.rules import CERTIFIED, Rules, certified
 from orchestrator.adapters.ssh.wire_key import (
     Certificate,
     KeyFormatError,
@@ -27,7 +27,6 @@ from orchestrator.adapters.ssh.wire_key import (
     rsa_bits,
 )
 
-_CERTIFIED = "-cert-v01@openssh.com"
 _RSA = "ssh-rsa"
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256", _RSA)
 
@@ -102,7 +101,7 @@ class HostTrust:
             key = read_key(blob)
         except KeyFormatError as error:
             raise UntrustedError(f"the key that it shows is malformed: {error}") from error
-        self._check_algorithm(key, certified=key.certificate is not None)
+        self._check_algorithm(key, is_certified=key.certificate is not None)
         if any(revokes(key) for revokes in self.revoked):
             raise UntrustedError("the key that it shows is revoked (RevokedHostKeys)")
         addresses = self._addresses(address)
@@ -142,7 +141,7 @@ class HostTrust:
         authority = any(entry.marker == AUTHORITY for entry in entries)
 
         def is_known(algorithm: str) -> bool:
-            return _kind(algorithm) in kinds or (authority and algorithm.endswith(_CERTIFIED))
+            return _kind(algorithm) in kinds or (authority and algorithm.endswith(CERTIFIED))
 
         return sorted(offered, key=lambda algorithm: not is_known(algorithm))
 
@@ -154,23 +153,23 @@ class HostTrust:
         return names[: len(self._names)]
 
     def _is_known(
-        self, key: WireKey, certified: bool, names: Sequence[str], addresses: Sequence[str]
+        self, key: WireKey, is_certified: bool, names: Sequence[str], addresses: Sequence[str]
     ) -> bool:
-        found = _look_up(self.known.about(names[0]), key, certified)
+        found = _look_up(self.known.about(names[0]), key, is_certified)
         if found is _Found.NOTHING and len(names) > 1:
-            known = self._is_known(key, certified, names[1:], addresses[1:])
+            known = self._is_known(key, is_certified, names[1:], addresses[1:])
         else:
             known = found is _Found.KNOWN
-        if certified:
+        if is_certified:
             certificate = key.certificate
             assert certificate is not None
             valid = known and not self._fault(certificate)
             return valid or self._is_known(key, False, names, addresses)
-        if not known or self._fault_of_algorithm(key, certified=False):
+        if not known or self._fault_of_algorithm(key, is_certified=False):
             return False
         if not addresses:
             return True
-        there = _look_up(self.known.about(addresses[0]), key, certified)
+        there = _look_up(self.known.about(addresses[0]), key, is_certified)
         return there is not _Found.ANOTHER
 
     def _fault(self, certificate: Certificate) -> str:
@@ -193,13 +192,13 @@ class HostTrust:
             return f"its certificate is signed with {algorithm} (CASignatureAlgorithms)"
         return ""
 
-    def _check_algorithm(self, key: WireKey, *, certified: bool) -> None:
-        if fault := self._fault_of_algorithm(key, certified=certified):
+    def _check_algorithm(self, key: WireKey, *, is_certified: bool) -> None:
+        if fault := self._fault_of_algorithm(key, is_certified=is_certified):
             raise UntrustedError(fault)
 
-    def _fault_of_algorithm(self, key: WireKey, *, certified: bool) -> str:
+    def _fault_of_algorithm(self, key: WireKey, *, is_certified: bool) -> str:
         kind = key.kind.decode()
-        names = {_certified(one) if certified else one for one in _signed_by(kind)}
+        names = {certified(one) if is_certified else one for one in _signed_by(kind)}
         if names.isdisjoint(self.rules.algorithms):
             return f"it shows a key of a kind that was not asked for: {kind} (HostKeyAlgorithms)"
         if kind == _RSA and (bits := rsa_bits(key.key)) < self.rules.rsa_bits:
@@ -209,13 +208,13 @@ class HostTrust:
     def _signatures(self, kind: str) -> set[bytes]:
         """The algorithms of signatures that may be made with a key of a kind."""
         allowed = set(self.rules.algorithms)
-        return {one.encode() for one in _signed_by(kind) if {one, _certified(one)} & allowed}
+        return {one.encode() for one in _signed_by(kind) if {one, certified(one)} & allowed}
 
     def _why_not(self, key: WireKey) -> str:
         authorities = any(entry.marker == AUTHORITY for entry in self.known.about(self.name))
         faults = (
             self._fault(key.certificate) if key.certificate and authorities else "",
-            self._fault_of_algorithm(key, certified=False),
+            self._fault_of_algorithm(key, is_certified=False),
         )
         if any(faults):
             return faults[0] or faults[1]
@@ -224,13 +223,13 @@ class HostTrust:
         return f"no key is known for {self.name}"
 
 
-def _look_up(entries: Sequence[Entry], key: WireKey, certified: bool) -> _Found:
+def _look_up(entries: Sequence[Entry], key: WireKey, is_certified: bool) -> _Found:
     """What lines about a name say of a key.
 
     Raises:
         UntrustedError: They revoke it, or its authority.
     """
-    certificate = key.certificate if certified else None
+    certificate = key.certificate if is_certified else None
     revoked = {entry.public for entry in entries if entry.marker == REVOKED}
     if key.public in revoked:
         raise UntrustedError("the key that it shows is revoked (@revoked in known_hosts)")
@@ -268,7 +267,7 @@ def _is_loopback(address: str) -> bool:
 
 def _kind(algorithm: str) -> str:
     """The kind of key that an algorithm takes."""
-    plain = algorithm.removesuffix(_CERTIFIED)
+    plain = algorithm.removesuffix(CERTIFIED)
     if plain in _RSA_SIGNATURES:
         return _RSA
     return f"{plain}@openssh.com" if plain.startswith("sk-") and "@" not in plain else plain
@@ -276,7 +275,3 @@ def _kind(algorithm: str) -> str:
 
 def _signed_by(kind: str) -> tuple[str, ...]:
     return _RSA_SIGNATURES if kind == _RSA else (kind,)
-
-
-def _certified(algorithm: str) -> str:
-    return algorithm.removesuffix("@openssh.com") + _CERTIFIED

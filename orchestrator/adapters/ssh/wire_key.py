@@ -6,6 +6,7 @@ it is worth is told in ``verify.py``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -151,18 +152,17 @@ def _certificate(packet: SSHPacket) -> Certificate:
         serial=serial,
         for_host=of == _HOST_CERTIFICATE,
         key_id=_text(key_id),
-        principals=tuple(_text(one) for one in _strings(principals)),
+        principals=tuple(_text(one) for one in strings(SSHPacket(principals))),
         valid_after=after,
         valid_before=before,
         critical=bool(critical),
     )
 
 
-def _strings(data: bytes) -> list[bytes]:
-    packet, found = SSHPacket(data), []
+def strings(packet: SSHPacket) -> Iterator[bytes]:
+    """All strings that a packet is made of."""
     while packet:
-        found.append(packet.get_string())
-    return found
+        yield packet.get_string()
 
 
 def _text(text: bytes) -> bytes:
