@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.adapters import process
 from orchestrator.adapters.bounds import FILES
+from orchestrator.adapters.tree.place import place_in_copy
 from orchestrator.errors import StepError
 from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
@@ -46,7 +47,7 @@ def _from_work_tree(tree: Tree, folder: Path) -> Mapping[str, str]:
         mode, blob = value.split(" ")[:2]
         if mode == ABSENT:
             continue
-        place = _inside(folder, path)
+        place = place_in_copy(folder, path)
         place.parent.mkdir(parents=True, exist_ok=True)
         if mode == GITLINK:
             place.mkdir()
@@ -57,13 +58,6 @@ def _from_work_tree(tree: Tree, folder: Path) -> Mapping[str, str]:
         else:
             elsewhere[path] = blob
     return elsewhere
-
-
-def _inside(folder: Path, path: str) -> Path:
-    """A path's place in the copy; git lets no path into its index that leads out of the tree."""
-    if any(name in ("", ".", "..", ".git") for name in path.split("/")):
-        raise StepError(f"git tracks {path!r}, which is no path in a tree")
-    return folder / path
 
 
 def _content(place: Path, mode: str) -> bytes | None:

@@ -51,3 +51,14 @@ def common_folder(root: Path) -> Path:
     folder = git_folder(root)
     common = folder / "commondir"
     return folder / common.read_text().strip() if common.is_file() else folder
+
+
+def place_in_copy(folder: Path, path: str) -> Path:
+    """A tracked path's place in a copy of the tree.
+
+    Raises:
+        StepError: It leads out of the tree; git lets none such into its index, others may.
+    """
+    if any(name in ("", ".", "..", ".git") for name in path.split("/")):
+        raise StepError(f"git tracks {path!r}, which is no path in a tree")
+    return folder / path

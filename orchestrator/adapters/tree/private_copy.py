@@ -16,7 +16,7 @@ from pathlib import Path
 
 from orchestrator.adapters import process
 from orchestrator.adapters.tree.index import parse_index
-from orchestrator.adapters.tree.place import common_folder, git_folder
+from orchestrator.adapters.tree.place import common_folder, git_folder, place_in_copy
 from orchestrator.errors import StepError
 from orchestrator.model.tree import GITLINK
 
@@ -75,7 +75,7 @@ def _copy(root: Path, into: Path, entries: dict[str, str], stop: threading.Event
     for path, value in entries.items():
         if stop.is_set():
             return
-        source, target = root / path, _inside(into, path)
+        source, target = root / path, place_in_copy(into, path)
         try:
             mode = source.lstat().st_mode
         except (FileNotFoundError, NotADirectoryError):
@@ -91,12 +91,6 @@ def _copy(root: Path, into: Path, entries: dict[str, str], stop: threading.Event
     for target, leads_to in links:
         target.symlink_to(leads_to)
         os.utime(target, _LONG_AGO, follow_symlinks=False)
-
-
-def _inside(into: Path, path: str) -> Path:
-    if any(name in ("", ".", "..", ".git") for name in path.split("/")):
-        raise StepError(f"git tracks {path!r}, which is no path in a tree")
-    return into / path
 
 
 def _copy_file(source: Path, target: Path, mode: int) -> None:

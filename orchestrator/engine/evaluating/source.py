@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -29,6 +28,7 @@ from orchestrator.adapters.tree.place import repository
 from orchestrator.adapters.tree.private_copy import copy_repository
 from orchestrator.adapters.tree.snapshot import is_of, snapshot, stamp
 from orchestrator.errors import StepError
+from orchestrator.json_text import parse_json
 from orchestrator.model.tree import Tree
 from orchestrator.plan.locks import floating
 
@@ -195,7 +195,7 @@ class Source:
         ground = Ground(tree, in_place, before.whole, facts, flake, None)
         try:
             said = await nix.metadata(flake)
-            parsed = json.loads(said)
+            parsed = parse_json(said)
             loose = floating(said, _lock_file(tree), flake.overrides)
         except (StepError, ValueError, KeyError):
             return ground  # an evaluation tells, and nothing is kept of it
