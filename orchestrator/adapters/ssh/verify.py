@@ -101,7 +101,8 @@ class HostTrust:
             key = read_key(blob)
         except KeyFormatError as error:
             raise UntrustedError(f"the key that it shows is malformed: {error}") from error
-        self._check_algorithm(key, is_certified=key.certificate is not None)
+        if fault := self._fault_of_algorithm(key, is_certified=key.certificate is not None):
+            raise UntrustedError(fault)
         if any(revokes(key) for revokes in self.revoked):
             raise UntrustedError("the key that it shows is revoked (RevokedHostKeys)")
         addresses = self._addresses(address)
@@ -191,10 +192,6 @@ class HostTrust:
         if algorithm not in self.rules.authority_algorithms:
             return f"its certificate is signed with {algorithm} (CASignatureAlgorithms)"
         return ""
-
-    def _check_algorithm(self, key: WireKey, *, is_certified: bool) -> None:
-        if fault := self._fault_of_algorithm(key, is_certified=is_certified):
-            raise UntrustedError(fault)
 
     def _fault_of_algorithm(self, key: WireKey, *, is_certified: bool) -> str:
         kind = key.kind.decode()

@@ -1,7 +1,7 @@
 # The last resort: boot into the old default, where the host itself knows that the way in is shut.
 
-# Only where the inventory allows it, where nobody can get in and the repair failed, where what boots was read and is the
-# old system, and never twice for one attempt. That nobody comes is no reason.
+# Only where the inventory allows it, where nobody can get in and the repair failed, where what boots was
+# read and is the old system, and never twice for one attempt. That nobody comes is no reason.
 resort_to_boot() {
   [ "$last_resort" = reboot ] && [ -n "$shut" ] && [ -n "$evidence" ] && [ -z "$resort" ] || return
   same_boot && [ "$boot_source" != profile ] && [ "$boot_default" = "$running" ] && is_before || return
