@@ -17,6 +17,12 @@ from pathlib import Path
 from orchestrator.adapters.ssh.lean import WildcardPatternList
 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
+_WITHOUT_MEANING = frozenset({"hashknownhosts", "gssapiauthentication"})
+"""Options without a meaning here: no key is written down, and GSSAPI is not spoken."""
+
+LOCALE = frozenset({"LANG", "LC_*"})
+"""Not sent, whatever ``SendEnv`` says: what hosts answer is read, and not by a person."""
+
 _DEPTH = 16
 """ssh_config(5) lets files include files this deep."""
 
@@ -117,6 +123,8 @@ def _blocks(file: Path, depth: int, seen: list[Path]) -> Iterator[_Block]:
         if found is None or _is_untellable(file, found[1].lower(), found[2]):
             raise _UntellableError
         word, rest = found[1].lower(), found[2]
+        if _says_nothing_to_us(word, rest):
+            continue
         block.words.setdefault(word, rest)
         if word == "host":
             block = _Block(WildcardPatternList(",".join(rest.split())))
@@ -126,6 +134,13 @@ def _blocks(file: Path, depth: int, seen: list[Path]) -> Iterator[_Block]:
                 yield from _blocks(included, depth - 1, seen)
         elif word != "controlpath" and re.search("[%$]", rest):
             block.expands = True
+
+
+def _says_nothing_to_us(word: str, rest: str) -> bool:
+    """Whether a line is one of those in Debian's own file, for which nobody need ask ssh."""
+    if word == "sendenv":
+        return LOCALE.issuperset(rest.split())
+    return word in _WITHOUT_MEANING and rest in ("yes", "no")
 
 
 def _is_untellable(file: Path, word: str, rest: str) -> bool:

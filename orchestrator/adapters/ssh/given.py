@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from orchestrator.adapters.ssh.config import LOCALE
 from orchestrator.adapters.ssh.lean import (
     asyncssh,
     get_encryption_algs,
@@ -107,9 +108,10 @@ def _limits(answer: Answer) -> dict[str, object]:
 
 
 def _environment(answer: Answer) -> dict[str, object]:
-    sent, set_ = answer.words.get("sendenv"), answer.words.get("setenv")
+    sent = [name for name in answer.words.get("sendenv", ()) if name not in LOCALE]
+    set_ = answer.words.get("setenv")
     return {
-        **({"send_env": list(sent)} if sent else {}),
+        **({"send_env": sent} if sent else {}),
         **({"env": list(set_)} if set_ else {}),
     }
 

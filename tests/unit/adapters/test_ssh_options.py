@@ -10,10 +10,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from orchestrator.adapters.process import run
 from orchestrator.adapters.ssh import options as module
 from orchestrator.adapters.ssh.config import ConfigShape
 from orchestrator.adapters.ssh.connect import connected
-from orchestrator.adapters.ssh.said import Said, said_of
+from orchestrator.adapters.ssh.said import Said, forget, said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.errors import StepError
 from orchestrator.model.host import Connect, Deadlines, Host
@@ -161,6 +162,58 @@ def test_what_most_people_have_is_read_once(person: Path) -> None:
         shape = ConfigShape([str(file)])
         assert shape.key("c") is not None, config
         assert shape.key("c") == shape.key("10.0.0.1"), config
+
+
+DEBIANS = """Include /nowhere/*.conf
+Host *
+    SendEnv LANG LC_*
+    HashKnownHosts yes
+    GSSAPIAuthentication yes
+"""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The processes that are started to find out how a host is reached."""
+    found: list[tuple[str, ...]] = []
+
+    async def noted(argv: tuple[str, ...], **given: object) -> object:
+        found.append(argv)
+        return await run(argv, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("orchestrator.adapters.ssh.said.run", noted)
+    forget()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("config", "questions"),
+    [
+        ("", 0),
+        (DEBIANS, 0),
+        (DEBIANS + "Host a\n  HashKnownHosts no\n", 0),
+        (DEBIANS + "    User x\n", 2),
+        (DEBIANS + "    SendEnv LANG COLORS\n", 2),
+    ],
+)
+def test_what_says_nothing_to_us_asks_nobody(
+    person: Path, asked: list[tuple[str, ...]], config: str, questions: int
+) -> None:
+    """Debian's own file costs no process; one more word, and ssh has the say."""
+    file = person / "config"
+    file.write_text(config)
+    connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
+    asyncio.run(options_of(connect, SshSettings(config=str(file))))
+    assert len(asked) == questions
+
+
+def test_a_locale_is_not_sent(person: Path) -> None:
+    """A host's programs answer as they would anybody, whatever else the file says."""
+    file = person / "config"
+    file.write_text(DEBIANS + "    SendEnv COLORS\n    User x\n")
+    connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
+    options = asyncio.run(options_of(connect, SshSettings(config=str(file))))
+    assert options.send_env == ["COLORS"]
 
 
 def test_a_file_that_cannot_be_read_is_left_to_ssh(person: Path) -> None:
