@@ -72,6 +72,10 @@ class UnreachableError(StepError):
     """A host did not answer, or the connection to it was lost."""
 
 
+class FloodError(StepError):
+    """A host sent more in answer than anybody takes."""
+
+
 class RefusedError(StepError):
     """A check refused before anything was changed.
 

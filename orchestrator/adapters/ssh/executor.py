@@ -20,7 +20,7 @@ from orchestrator.adapters.ssh.said import said_of, strict_where_known
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.adapters.sudo import Sudo, SudoPassword
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import FloodError, StepError, UnreachableError
 from orchestrator.model.host import Connect, Host
 
 _CHECK_SECONDS = 30.0
@@ -65,7 +65,7 @@ class SshExecutor:
                 command=self.repeat(argv),
             ) from None
         except TooMuchError as error:
-            raise StepError(
+            raise FloodError(
                 f"the host sent {error} in answer to {argv[0]}, and was cut off",
                 hint="see how it begins: a ForceCommand in sshd_config, or what its login shell "
                 "reads at the start, may print without end",

@@ -15,7 +15,7 @@ from orchestrator.adapters.host.state import ask_state
 from orchestrator.engine.changing import line
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError, StepError, UnreachableError
+from orchestrator.errors import FloodError, RefusedError, StepError, UnreachableError
 from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.state import HostState
 from orchestrator.plan.attempts import returns_within, turns_within
@@ -228,7 +228,11 @@ class Lifeline:
         self.attempt = now
 
     async def _persist(self, do: Callable[[Executor], Awaitable[T]], until: float) -> T:
-        """Do something on the host, over as many connections as it takes."""
+        """Do something on the host, over as many connections as it takes.
+
+        A host that floods is asked less and less often: each answer costs all that is taken.
+        """
+        floods = 0
         while True:
             executor = self.line.executor
             try:
@@ -237,7 +241,9 @@ class Lifeline:
                 if self._clock() + line.RECONNECT_SECONDS > until:
                     raise
                 self._work.log(f"{error.message}; trying again")
-                await asyncio.sleep(line.RECONNECT_SECONDS)
+                floods += isinstance(error, FloodError)
+                pause = line.RECONNECT_SECONDS * max(1, floods)
+                await asyncio.sleep(min(pause, line.LONGEST_PAUSE, until - self._clock()))
                 if isinstance(error, UnreachableError):
                     patience = min(PATIENCE_SECONDS, until - self._clock())
                     with contextlib.suppress(StepError):

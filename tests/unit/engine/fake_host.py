@@ -42,7 +42,7 @@ from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import FloodError, StepError, UnreachableError
 from orchestrator.model.event import Event
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Connect, Deadlines, Fleet, Guard, Host, Limits, Preflight
@@ -380,6 +380,11 @@ def loses_connection(_: FakeHost) -> CommandResult | None:
 def refuses_login(_: FakeHost) -> CommandResult | None:
     """The host is there and lets nobody in."""
     raise StepError("me@192.0.2.1 refused the login")
+
+
+def floods(_: FakeHost) -> CommandResult | None:
+    """It answers without end."""
+    raise FloodError("the host sent more than 16 MiB in answer to /bin/sh, and was cut off")
 
 
 def passes_deadline(_: FakeHost) -> CommandResult | None:

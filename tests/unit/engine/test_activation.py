@@ -15,8 +15,10 @@ from fake_host import (
     begins_late,
     boots,
     exits,
+    floods,
     left,
     loses_connection,
+    passes_deadline,
     refuses_login,
     then,
     turns,
@@ -634,3 +636,15 @@ def test_a_host_that_is_slow_to_come_back_is_waited_for(bench: Bench) -> None:
     bench.host.goes_wrong("connect", None, loses_connection, loses_connection)
     assert isinstance(bench.deploy(), Deployed)
     assert bench.host.state == ALL_NEW
+
+
+@pytest.mark.parametrize(
+    ("fault", "least", "most"), [(floods, 50, 250), (passes_deadline, 1000, 5000)]
+)
+def test_a_host_that_floods_is_asked_less_and_less_often(
+    bench: Bench, fault: Fault, least: int, most: int
+) -> None:
+    """Each answer costs megabytes, and its guard may need long; others are asked on."""
+    bench.host.goes_wrong("await", *[fault] * 5000)
+    assert isinstance(bench.deploy(), Failed)
+    assert least <= bench.host.calls.count("await") <= most
