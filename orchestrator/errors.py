@@ -72,6 +72,10 @@ class UnreachableError(StepError):
     """A host did not answer, or the connection to it was lost."""
 
 
+class SilentError(UnreachableError):
+    """A host took a connection, and then nobody spoke SSH there."""
+
+
 class FloodError(StepError):
     """A host sent more in answer than anybody takes."""
 

@@ -17,7 +17,7 @@ from orchestrator.adapters.ssh.said import Said, said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import judged_by, trust_in
 from orchestrator.adapters.ssh.verify import UntrustedError
-from orchestrator.errors import StepError, UnreachableError, UsageError
+from orchestrator.errors import SilentError, StepError, UnreachableError, UsageError
 from orchestrator.model.host import Connect, Host
 
 
@@ -32,25 +32,51 @@ async def connected(
         StepError: The host key is unknown or another one, or the login was refused.
     """
     target = settings.connect_for(host.name, host.connect)
+    taken: list[str] = []
     async with contextlib.AsyncExitStack() as hops:
         try:
             async with asyncio.timeout(host.deadlines.connect):
-                connection = await _open(target, settings, hops, host.name)
+                connection = await _open(target, settings, hops, host.name, taken)
         except TimeoutError:
-            raise UnreachableError(
-                f"no SSH connection to {target.address} within {host.deadlines.connect:.0f} s",
-                hint="is it switched on and on the network?",
-                command=ssh_command(target, settings),
-            ) from None
+            raise _too_late(target, settings, host.deadlines.connect, taken) from None
+        except UnreachableError as error:
+            if not taken:
+                raise
+            raise SilentError(error.message, hint=error.hint, command=error.command) from error
         yield connection
 
 
+def _too_late(
+    target: Connect, settings: SshSettings, seconds: float, taken: list[str]
+) -> UnreachableError:
+    """Say that a host was not reached in time: it is not there, or it hangs."""
+    command = ssh_command(target, settings)
+    if taken:
+        return SilentError(
+            f"{target.address} took the connection, and no SSH session came about in "
+            f"{seconds:.0f} s",
+            hint="it hangs, is very slow, or no sshd listens there",
+            command=command,
+        )
+    return UnreachableError(
+        f"no SSH connection to {target.address} within {seconds:.0f} s",
+        hint="is it switched on and on the network?",
+        command=command,
+    )
+
+
 async def _open(
-    target: Connect, settings: SshSettings, hops: contextlib.AsyncExitStack, name: str
+    target: Connect,
+    settings: SshSettings,
+    hops: contextlib.AsyncExitStack,
+    name: str,
+    taken: list[str],
 ) -> asyncssh.SSHClientConnection:
+    """Open a connection; ``taken`` has the target's address once its machine took one."""
     said = await said_of(target, settings)
     tunnel = await open_jumps(said, settings, hops)
-    return await _hop(said, settings, hops, tunnel, f"trust it: orchestrator host trust {name}")
+    trust = f"trust it: orchestrator host trust {name}"
+    return await _hop(said, settings, hops, tunnel, trust, taken)
 
 
 async def open_jumps(
@@ -65,7 +91,7 @@ async def open_jumps(
     tunnel: asyncssh.SSHClientConnection | None = None
     for jump in await _all_jumps(said, settings):
         trust = f"connect to the jump host once by hand: {ssh_command(jump.target, settings)}"
-        tunnel = await _hop(jump, settings, hops, tunnel, trust)
+        tunnel = await _hop(jump, settings, hops, tunnel, trust, [])
     return tunnel
 
 
@@ -114,6 +140,7 @@ async def _hop(
     hops: contextlib.AsyncExitStack,
     tunnel: asyncssh.SSHClientConnection | None,
     trust: str,
+    taken: list[str],
 ) -> asyncssh.SSHClientConnection:
     target = said.target
     options = await shared_options(said)
@@ -127,7 +154,7 @@ async def _hop(
                 tunnel=tunnel,  # never left to asyncssh, which would judge the hops itself
                 proxy_command=proxy_command(said, known.rules.alias),
                 **connect_arguments(options),
-                **judged_by(known),
+                **judged_by(known, lambda: taken.append(target.address)),
             )
         )
     except (OSError, asyncssh.Error) as error:

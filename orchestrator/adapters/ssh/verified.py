@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.adapters.ssh.known_hosts import read_known_hosts
@@ -49,10 +50,14 @@ def _is_hidden(file: str) -> bool:
     return os.path.lexists(path) and not os.access(path, os.R_OK)
 
 
-def judged_by(trust: HostTrust) -> dict[str, object]:
+def judged_by(trust: HostTrust, taken: Callable[[], None]) -> dict[str, object]:
     """What ``asyncssh.connect`` is given so that a host's key is judged here.
 
     asyncssh itself knows nobody's key: were it ever not to ask us, it would let nobody pass.
+
+    Args:
+        trust: What is known of the host.
+        taken: Called once the host has taken the connection.
 
     Raises:
         StepError: ``HostKeyAlgorithms`` leaves nothing to ask for.
@@ -65,7 +70,7 @@ def judged_by(trust: HostTrust) -> dict[str, object]:
         "host_key_alias": None,
         "canonicalize_hostname": False,
         "server_host_key_algs": algorithms,
-        "client_factory": lambda: _Judge(trust),
+        "client_factory": lambda: _Judge(trust, taken),
     }
 
 
@@ -90,15 +95,18 @@ class _Judge(asyncssh.SSHClient):
 
     Args:
         trust: What is known of the host.
+        taken: Called once the host has taken the connection.
     """
 
-    def __init__(self, trust: HostTrust) -> None:
+    def __init__(self, trust: HostTrust, taken: Callable[[], None]) -> None:
         self._trust = trust
+        self._taken = taken
         self._shown = b""
         self._key: asyncssh.SSHKey | None = None
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """Stand in for asyncssh's own judgement; the key exchange comes later."""
+        self._taken()
         address = conn.get_extra_info("peername")
 
         def validate(blob: bytes) -> asyncssh.SSHKey:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from orchestrator.adapters.executor import Executor
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import SilentError, StepError, UnreachableError
 
 T = TypeVar("T")
 
@@ -17,10 +17,14 @@ RECONNECT_SECONDS = 1.0
 """Between the first two tries to reach a host again; each later pause is longer by this."""
 
 LONGEST_PAUSE = 30.0
-"""Between two tries at the most.
+"""Between two tries at the most."""
 
-OpenSSH refuses an address for a while that often came and did not log in, as tries do that a hung
-host meets all at once when it goes on: ``PerSourcePenalties`` in sshd_config(5), from 15 tries on.
+SILENT_PAUSE = 120.0
+"""Between two tries at the most, where the host took connections and did not speak.
+
+It meets all of them at once when it goes on, and OpenSSH refuses an address for a while that often
+came and did not log in: ``PerSourcePenalties`` in sshd_config(5), from 15 tries on. Doubled pauses
+are fewer tries than that in a quarter of an hour.
 """
 
 SHORT_SECONDS = 30.0
@@ -46,6 +50,7 @@ class Line:
         self._renewing = asyncio.Lock()
         self._tries = 0
         self._tried = 0.0
+        self._silence: SilentError | None = None
 
     async def ask(self, question: Callable[[Executor], Awaitable[T]]) -> T:
         """Ask something that may be asked twice; a connection that is lost meanwhile is made anew.
@@ -102,17 +107,30 @@ class Line:
                 return
 
     async def _pause(self, deadline: float) -> None:
-        """Let some time pass since the last try that failed, and leave some for the next."""
+        """Let some time pass since the last try that failed.
+
+        Some is left for the next one, but where the host is silent: then none is due.
+
+        Raises:
+            SilentError: The time is up before the next one is due.
+        """
         now = asyncio.get_running_loop().time()
-        pause = min(self._tries * RECONNECT_SECONDS, LONGEST_PAUSE)
-        await asyncio.sleep(max(0.0, min(self._tried + pause - now, (deadline - now) / 2)))
+        if self._silence is None:
+            due = self._tried + min(self._tries * RECONNECT_SECONDS, LONGEST_PAUSE)
+            await asyncio.sleep(max(0.0, min(due - now, (deadline - now) / 2)))
+            return
+        due = self._tried + min(RECONNECT_SECONDS * 2**self._tries, SILENT_PAUSE)
+        await asyncio.sleep(max(0.0, min(due, deadline) - now))
+        if due > deadline:
+            raise self._silence
 
     async def _try(self) -> Executor:
         try:
             executor = await self._work.connect(self._stack)
-        except StepError:
+        except StepError as error:
             self._tries += 1
+            self._silence = error if isinstance(error, SilentError) else None
             self._tried = asyncio.get_running_loop().time()
             raise
-        self._tries = 0
+        self._tries, self._silence = 0, None
         return executor

@@ -259,7 +259,7 @@ def test_where_nothing_can_be_asked_for_it_is_said(place: Place) -> None:
     with pytest.raises(StepError, match="HostKeyAlgorithms"):
         offered(place, "")
     with pytest.raises(StepError, match="HostKeyAlgorithms"):
-        verified.judged_by(known_as("web", "", Rules(algorithms=("ssh-unheard-of",))))
+        verified.judged_by(known_as("web", "", Rules(algorithms=("ssh-unheard-of",))), print)
 
 
 def test_a_key_that_was_not_asked_for_is_not_taken() -> None:
