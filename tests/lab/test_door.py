@@ -279,6 +279,32 @@ def test_the_record_is_roots_alone_and_holds_no_secret(host: GuardHost) -> None:
     host.sh("usermod -p '*' root; rm -rf /var/lib/orchestrator/door /run/orchestrator/door")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "for file in $(find {} -type f); do echo garbage > $file; done",
+        "for file in $(find {} -type f); do truncate -s $(($(stat -c %s $file) / 2)) $file; done",
+        ": > {}/paths",
+        "rm {}/paths",
+        "rm -r {}/tree",
+        "ln -sfn /etc/shadow {}/paths",
+    ],
+)
+@pytest.mark.parametrize("record", ["/var/lib/orchestrator/door", "/run/orchestrator/door"])
+def test_a_damaged_record_repairs_nothing(host: GuardHost, record: str, damage: str) -> None:
+    """What it no longer lists is no stranger's: sudo's rules, sshd's and the password stay."""
+    files = "/etc/passwd /etc/shadow /etc/ssh/*_key $(find /etc/sudoers* /etc/ssh/*.d -type f)"
+    kept = f"sha256sum {files}"
+    before = host.sh(kept)
+    door = shut(host, damage.format(record))
+    assert (door.then, door.mended) == ("", "")
+    assert host.sh(kept) == before
+    if record.startswith("/var"):
+        why = said(host, 'read_lines < /dev/null\nsay() { :; }\nmend_door\necho "$why"')
+        assert "its record is damaged" in why
+    host.sh("rm -rf /var/lib/orchestrator/door /run/orchestrator/door")
+
+
 def test_a_port_that_went_with_its_machine_is_no_shut_door(host: GuardHost) -> None:
     """One came in by another port of the bridge, which is up."""
     door = shut(host, "ip link del vnet0", "10.97.0.9 4000 10.97.0.2 22", BRIDGE)

@@ -27,8 +27,26 @@ record_door() {
     } 2> /dev/null | head -c 262144 > "$door/facts"
     record_files 2> /dev/null
     record_firewall 2> /dev/null
-    [ -s "$door/facts" ] && sync "$door/facts"
+    seal "$door"
+    seal "$door_secrets"
+    find "$door" -type f -exec sync {} +
+    [ -s "$door/facts" ]
   )
+}
+
+# A record that is not whole repairs nothing: what it does not list would be taken for a stranger's.
+# $1 the folder of the record
+seal() { sums_of "$1" > "$1/sums"; }
+
+is_whole() { [ -s "$1/sums" ] && [ "$(sums_of "$1")" = "$(cat "$1/sums")" ]; } 2> /dev/null
+
+sums_of() {
+  (
+    cd "$1" || exit
+    find . -type l -printf '%p %l\n'
+    # Beside it lies what a repair works with.
+    find . -type f ! -name sums ! -regex './[^/]*\.\(new\|now\)' -exec sha256sum {} +
+  ) | sort
 }
 
 # Of the processes above this one, the uppermost that was told of a connection is the deployer's
@@ -77,7 +95,7 @@ connected_since() {
 # What one entry of the record says. $1 key
 fact() { sed -n "s/^$1=//p" "$door/facts"; }
 
-has_door() { [ -s "$door/facts" ]; }
+has_door() { [ -s "$door/facts" ] && is_whole "$door"; }
 
 # Whether one gets in as before, as far as the host itself can tell; $shut says what is gone, and
 # $evidence whether nobody can get in without it.
@@ -102,8 +120,12 @@ await_door() {
 # Repair the way in. Each thing that is done is in the attempt's log.
 mend_door() {
   shut='' mended='' left=''
-  has_door || return 0
+  if ! has_door; then
+    [ ! -e "$door" ] || note "what let one in is not repaired: its record is damaged"
+    return 0
+  fi
   # After a boot there is none.
+  is_whole "$door_secrets" || rm -rf "$door_secrets"
   mkdir -p -m 0700 "$door_secrets"
   await_door
   # What asks a name service or a folder on the network needs the network.
