@@ -3,7 +3,7 @@
 What ``RESOLVE_BENEATH`` of openat2(2) promises, where there is no such call, too: each folder is
 opened from the one above it and none is followed by name, so that nothing can be put in the way
 between the look and the deed. Links that stay below the folder are followed; one in the place of
-the file itself never is.
+the file itself never is. What git keeps for itself, whose hooks are programs, is outside as well.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _LINKS = 40
 
 
 class OutsideError(OSError):
-    """A path leads out of the folder."""
+    """A path leads out of the folder, or into what git keeps there for itself."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(errno.EXDEV, "it leads out of the folder by a symbolic link", path)
+    def __init__(self, path: str, how: str = "out of the folder by a symbolic link") -> None:
+        super().__init__(errno.EXDEV, f"it leads {how}", path)
 
 
 class _Walk:
@@ -67,6 +67,7 @@ class _Walk:
 
     def _down(self, name: str) -> list[str]:
         """Enter a folder; of a link, give what it leads through."""
+        self.refuse_gits_own(name)
         try:
             self._open.append(os.open(name, _FOLDER, dir_fd=self.here))
         except OSError as error:
@@ -80,6 +81,10 @@ class _Walk:
                 ) from None
             return target
         return []
+
+    def refuse_gits_own(self, name: str) -> None:
+        if name.lower() == ".git":
+            raise OutsideError(self._path, "into git's own folder")
 
     def link(self, name: str) -> list[str] | None:
         """Where a link here leads, relative to here; ``None`` where it is no link."""
@@ -118,6 +123,7 @@ def parent(root: Path, path: str) -> Iterator[tuple[int, str]]:
     walk = _Walk(root, path)
     try:
         walk.into(folders)
+        walk.refuse_gits_own(name)
         yield walk.here, name
     finally:
         walk.close()

@@ -77,6 +77,20 @@ def test_nothing_leads_out(root: Path, deed: str, path: str) -> None:
     assert _all(root.parent) == before
 
 
+@pytest.mark.parametrize("path", ["hooks/post-checkout", ".git/hooks/a", "deep/repo/x", ".GIT/x"])
+@pytest.mark.parametrize("deed", DEEDS)
+def test_nothing_leads_into_what_is_gits(root: Path, deed: str, path: str) -> None:
+    """By name or by a link that is committed: a hook would be run by the next git command."""
+    (root / ".git/hooks").mkdir(parents=True)
+    (root / ".git/hooks/post-checkout").write_bytes(b"")
+    (root / "hooks").symlink_to(".git/hooks")
+    (root / "deep/repo").symlink_to("../.git")
+    before = _all(root.parent)
+    with pytest.raises(OutsideError, match="git's own folder"):
+        DEEDS[deed](root, path)
+    assert _all(root.parent) == before
+
+
 @pytest.mark.parametrize("path", ["near/new", "round/new", "deep/er/new"])
 def test_links_that_stay_below_are_followed(root: Path, path: str) -> None:
     """As a person's own links are."""

@@ -58,10 +58,10 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
         answer = self._ask(text)
         if "error" in answer:
             raise ConnectionLost(str(answer["error"]))
-        result = wire.to_result(answer)
-        out, err = result.stdout[-_KEPT:], result.stderr[-_KEPT:]
-        self.asked.append(Asked(text, result.rc, out, err))
-        return self.result(result.rc, text.encode(), result.stdout, result.stderr)
+        rc = int(str(answer["rc"]))
+        out, err = (self._receive(int(str(answer[name]))) for name in ("stdout", "stderr"))
+        self.asked.append(Asked(text, rc, out[-_KEPT:], err[-_KEPT:]))
+        return self.result(rc, text.encode(), out, err)
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
         """Become another user. We are root already, so no sudo is needed on the host."""
@@ -80,16 +80,23 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
     def _ask(self, command: str) -> dict[str, object]:
         try:
             self._socket.sendall(wire.pack({"command": command}))
-            (length,) = wire.HEADER.unpack(self._receive(wire.HEADER.size))
-            return wire.unpack(self._receive(length))
         except OSError as error:
-            raise ConnectionLost(f"the deployment does not answer: {error}") from error
+            raise _silent(error) from error
+        (length,) = wire.HEADER.unpack(self._receive(wire.HEADER.size))
+        return wire.unpack(self._receive(length))
 
     def _receive(self, length: int) -> bytes:
         parts = bytearray()
         while len(parts) < length:
-            part = self._socket.recv(length - len(parts))
+            try:
+                part = self._socket.recv(min(1 << 20, length - len(parts)))
+            except OSError as error:
+                raise _silent(error) from error
             if not part:
                 raise ConnectionLost("the deployment closed the connection")
             parts += part
         return bytes(parts)
+
+
+def _silent(error: OSError) -> ConnectionLost:
+    return ConnectionLost(f"the deployment does not answer: {error}")

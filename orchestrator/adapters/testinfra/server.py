@@ -68,12 +68,14 @@ async def _answer(
             if length > _LONGEST:
                 return
             request = wire.unpack(await reader.readexactly(length))
+            parts: tuple[bytes, ...]
             try:
-                answer = wire.from_result(await run(str(request["command"])))
+                parts = wire.from_result(await run(str(request["command"])))
             except OrchestratorError as error:
-                answer = {"error": error.message}
-            writer.write(wire.pack(answer))
-            await writer.drain()
+                parts = (wire.pack({"error": error.message}),)
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:

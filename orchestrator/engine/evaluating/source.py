@@ -173,11 +173,9 @@ class Source:
         when = stamp(before)
         await copy_repository(Path(before.root), copy)
         tree = await snapshot(str(copy / before.flake))
-        if stamp(before) != when:
-            return None
         # Where git converts files they may well differ: the copy is what is evaluated.
         same = tree.whole == before.whole or await self._is_still(before)
-        return (before, tree) if same else None
+        return (before, tree) if same and stamp(before) == when else None
 
     async def _is_still(self, tree: Tree) -> bool:
         return (await snapshot_of(self._flake)).whole == tree.whole

@@ -64,6 +64,18 @@ def test_both_are_refused_where_both_were_asked(
     assert bench.host.locked_by is None
 
 
+def test_a_lock_of_this_run_is_another_name_and_not_another_deployer(bench: Bench) -> None:
+    """Where it came after the machine was asked, right before one's own: both names are said."""
+
+    async def between(one: HostWork, other: HostWork) -> list[Outcome]:
+        bench.host.goes_wrong("take", lambda host: setattr(host, "locked_by", other.token))
+        return [await deploy_host(one)]
+
+    (one,) = both(bench, between)
+    refused(one, "this run is at it as p510")
+    assert bench.host.state == (OLD, OLD, OLD)
+
+
 @pytest.mark.parametrize("goal", [Goal.SWITCH, Goal.TEST, Goal.BOOT])
 @pytest.mark.parametrize("skipped", [(), ("identity",)])
 def test_who_comes_when_the_first_is_done_is_told_so(
