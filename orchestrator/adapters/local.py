@@ -49,10 +49,15 @@ class LocalExecutor:
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
         """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
-        if root:
-            argv, prefix = await self._sudo.wrap(argv)
-            stdin = prefix + stdin
-        return await process.run(argv, deadline=deadline, stdin=stdin, bound=ANSWER)
+
+        async def plain(wrapped: Sequence[str], stdin: bytes) -> CommandResult:
+            try:
+                return await process.run(wrapped, deadline=deadline, stdin=stdin, bound=ANSWER)
+            except StepError as error:
+                error.command = shlex.join(self._sudo.by_hand(argv) if root else argv)
+                raise
+
+        return await (self._sudo.run(argv, stdin, plain) if root else plain(argv, stdin))
 
     @contextlib.asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ _HINT = (
 
 _ANYTHING = ("/bin/sh", "-c", "true")
 """What is needed of sudo: a shell, which whatever is done there runs in."""
+
+_PAST_MARK = 'while IFS= read -r line; do [ "x$line" = "x$1" ] && break; done; shift; exec "$@"'
+"""Reads up to a marker, byte by byte as a shell must from a pipe, and becomes the command."""
 
 RunPlain = Callable[[Sequence[str], bytes], Awaitable[CommandResult]]
 """Runs a command as the login user: its argv and what it reads."""
@@ -63,16 +67,29 @@ class Passwords:
 def sudo_argv(argv: Sequence[str], password: SudoPassword | None) -> tuple[str, ...]:
     """Prefix a command with sudo; it never waits for a terminal.
 
-    With a password it reads one line of standard input. ``-k`` keeps it from skipping that line
-    where a ticket is cached: the command would read the password instead.
+    With a password it may read one line of standard input; ``-k`` has it do so also where a ticket
+    is cached. Where its rules ask for none, the line is left to the command: see :func:`_asked`.
     """
     if password is None:
         return ("sudo", "-n", "--", *argv)
     return ("sudo", "-k", "-S", "-p", "", "--", *argv)
 
 
+def _asked(argv: Sequence[str], password: SudoPassword) -> tuple[tuple[str, ...], bytes]:
+    """Give a command with the password, and what its standard input begins with.
+
+    sudo's rules may ask for none by now: what it left unread is taken away up to a marker, which is
+    a new one each time, before the command begins.
+    """
+    mark = secrets.token_hex(16)
+    past = ("/bin/sh", "-c", _PAST_MARK, "sh", mark)
+    return sudo_argv((*past, *argv), password), password.line + mark.encode() + b"\n"
+
+
 class Sudo:
     """Makes commands run as root.
+
+    What sudo asks for may change while a connection is open: a deployment changes its rules.
 
     Args:
         run: Runs a command as the login user.
@@ -94,7 +111,28 @@ class Sudo:
         self._needed = needed
         self._allowed = allowed
         self._checking = asyncio.Lock()
-        self._works = False
+        self._asks: bool | None = None
+
+    async def run(self, argv: Sequence[str], stdin: bytes, run: RunPlain) -> CommandResult:
+        """Run a command as root; once more with the password if sudo wants one since it was asked.
+
+        Raises:
+            RefusedError: Root is not to be had.
+        """
+        await self._ask()
+        wrapped, prefix = self._wrapped(argv)
+        done = await run(wrapped, prefix + stdin)
+        if prefix or not self._may_change or not _sudo_refused(done):
+            return done
+        try:
+            wrapped, prefix = await self.wrap(argv)
+        except RefusedError:
+            return done
+        return await run(wrapped, prefix + stdin) if prefix else done
+
+    def by_hand(self, argv: Sequence[str]) -> Sequence[str]:
+        """Give the command that a person would type, with the password after it."""
+        return sudo_argv(argv, self._password if self._asks else None) if self._needed else argv
 
     async def wrap(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
         """Give the command that runs as root, and what its standard input must begin with.
@@ -102,23 +140,33 @@ class Sudo:
         Raises:
             RefusedError: Root is not to be had.
         """
+        await self._ask(anew=self._may_change)
+        return self._wrapped(argv)
+
+    @property
+    def _may_change(self) -> bool:
+        """Whether sudo wanted no password, and there is one should it want it."""
+        return self._needed and self._asks is False and self._password is not None
+
+    def _wrapped(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
         if not self._needed:
             return argv, b""
-        async with self._checking:
-            if not self._works:
-                await self._check()
-                self._works = True
-        line = b"" if self._password is None else self._password.line
-        return sudo_argv(argv, self._password), line
+        if self._asks and self._password is not None:
+            return _asked(argv, self._password)
+        return sudo_argv(argv, None), b""
 
-    async def _check(self) -> None:
-        """Find out once whether sudo wants a password, so that no command ever reads one."""
+    async def _ask(self, *, anew: bool = False) -> None:
+        """Find out whether sudo wants a password, and whether this is it."""
+        async with self._checking:
+            if self._needed and (self._asks is None or anew):
+                self._asks = await self._check()
+
+    async def _check(self) -> bool:
         if not self._allowed:
             raise _refused("root is needed there, and the inventory says `sudo: false`")
         free = await self._run(("sudo", "-n", "-k", *_ANYTHING), b"")
         if free.rc == 0:
-            self._password = None
-            return
+            return False
         if self._password is None:
             raise _refused(
                 "root is needed there and sudo asks for a password", hint=_HINT, stderr=free.err
@@ -129,6 +177,12 @@ class Sudo:
         if asked.rc != 0:
             self._password.refused = True
             raise _refused("sudo refused the password that was given", stderr=asked.err)
+        return True
+
+
+def _sudo_refused(done: CommandResult) -> bool:
+    """Whether it looks as if sudo itself ended so, before the command began."""
+    return done.rc == 1 and not done.stdout and done.err.rpartition("\n")[2].startswith("sudo:")
 
 
 def _refused(message: str, *, hint: str | None = None, stderr: str = "") -> RefusedError:

@@ -120,6 +120,31 @@ def test_a_sudo_password_is_asked_once_and_never_shown(asking: Bench) -> None:
     assert asking.on(HOST, "cat /etc/marker").out == "sudo"
 
 
+FREES_SUDO = """
+    system.activationScripts.free.text = ''
+      echo 'deploy ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/zz-asks
+      lock=/run/orchestrator/lock
+      before=$(stat -c %y $lock)
+      while [ -e $lock ] && [ "$(stat -c %y $lock)" = "$before" ]; do sleep 0.2; done
+      find /root /run /tmp /var /etc -xdev -type f \
+        -exec grep -lsF -f /root/needle {} + > /root/found || true
+    '';
+"""
+
+
+def test_a_deployment_that_frees_sudo_leaves_the_password_in_no_file(asking: Bench) -> None:
+    """The rules turn NOPASSWD in its midst, and the connection from before renews the lock."""
+    asking.module(HOST, FREES_SUDO)
+    needle = asking.run("lab", "ssh", HOST, "umask 077; cat > /root/needle", stdin=PASSWORD)
+    assert needle.rc == 0, needle
+    more = ("--ask-sudo-password", "--no-verify")
+    done = on_terminal(asking, "sudo password", PASSWORD, "deploy", HOST, *more)
+    found = asking.on(HOST, "cat /root/found; rm /root/found /root/needle")
+    # The needle shows that it was looked for.
+    assert found.out.split() == ["/root/needle"]
+    assert done.rc == 0, done.out
+
+
 def test_another_host_that_stands_in_for_one_is_sent_no_password(asking: Bench) -> None:
     """A compromised host at the address that a name leads to, its own key known for it by address.
 

@@ -41,7 +41,7 @@ class SshExecutor:
         self._settings = settings
 
         async def plain(argv: Sequence[str], stdin: bytes) -> CommandResult:
-            return await self._run(argv, deadline=_CHECK_SECONDS, stdin=stdin)
+            return await self._run(argv, deadline=_CHECK_SECONDS, stdin=stdin, shown=argv)
 
         needed = connection.get_extra_info("username") != "root"
         self._sudo = Sudo(plain, password, needed=needed, allowed=host.connect.sudo)
@@ -50,19 +50,23 @@ class SshExecutor:
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
         """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
-        if root:
-            argv, prefix = await self._sudo.wrap(argv)
-            stdin = prefix + stdin
-        return await self._run(argv, deadline=deadline, stdin=stdin)
 
-    async def _run(self, argv: Sequence[str], *, deadline: float, stdin: bytes) -> CommandResult:
+        async def plain(wrapped: Sequence[str], stdin: bytes) -> CommandResult:
+            shown = self._sudo.by_hand(argv) if root else argv
+            return await self._run(wrapped, deadline=deadline, stdin=stdin, shown=shown)
+
+        return await (self._sudo.run(argv, stdin, plain) if root else plain(argv, stdin))
+
+    async def _run(
+        self, argv: Sequence[str], *, deadline: float, stdin: bytes, shown: Sequence[str]
+    ) -> CommandResult:
         try:
             async with asyncio.timeout(deadline):
                 done = await said_by(self._connection, shlex.join(argv), stdin)
         except TimeoutError:
             raise StepError(
                 f"{argv[0]} did not end on the host within {deadline:.0f} s",
-                command=self.repeat(argv),
+                command=self.repeat(shown),
             ) from None
         except TooMuchError as error:
             raise FloodError(

@@ -19,15 +19,16 @@ HOST = Host("p620", "p620", Connect("192.0.2.1"), machine_id="0123")
 SECRET = "hunter2"
 
 FAKE_SUDO = """#!/bin/sh
-# As sudo: -n never asks, -S reads the password from standard input.
+# As sudo: -n never asks, -S reads the password from standard input where the rules want one.
 printf '%s\\n' "$*" >> "$SUDO_LOG"
-case $1 in
-  -n) [ -n "$FREE" ] || { echo "sudo: a password is required" >&2; exit 1; } ;;
-  -k) IFS= read -r given; [ "$given" = hunter2 ] || { echo "Sorry, try again." >&2; exit 1; } ;;
-esac
+if [ -e "$SUDO_LOG.free" ]; then :
+elif [ "$1" = -n ]; then echo "sudo: a password is required" >&2; exit 1
+else IFS= read -r given; [ "$given" = hunter2 ] || { echo "Sorry, try again." >&2; exit 1; }
+fi
 while [ $# -gt 0 ]; do
   case $1 in --) shift; break ;; -p) shift 2 ;; -*) shift ;; *) break ;; esac
 done
+[ "$1" != /bin/sh ] || { shift; set -- "${HOST_SH:-/bin/sh}" "$@"; }
 exec "$@"
 """
 
@@ -42,17 +43,22 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.touch()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("SUDO_LOG", str(file))
-    monkeypatch.setenv("FREE", "")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     return file
 
 
-def cat(executor: LocalExecutor, times: int = 1) -> CommandResult:
+def free(log: Path, so: bool = True) -> None:
+    """Have sudo's rules ask for no password, or for one again."""
+    rule = log.with_suffix(".log.free")
+    rule.touch() if so else rule.unlink()
+
+
+def cat(executor: LocalExecutor, times: int = 1, stdin: bytes = b"the input") -> CommandResult:
     """Give a command its input as root, and see what it reads."""
 
     async def running() -> CommandResult:
         for _ in range(times):
-            done = await executor.run(("cat",), deadline=30, stdin=b"the input")
+            done = await executor.run(("cat",), deadline=30, stdin=stdin)
         return done
 
     return asyncio.run(running())
@@ -69,16 +75,95 @@ def test_the_password_goes_to_sudo_alone(log: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(process, "run", noting)
     assert cat(LocalExecutor(HOST, SudoPassword(SECRET))).stdout == b"the input"
-    assert argvs[-1] == ("sudo", "-k", "-S", "-p", "", "--", "cat")
+    assert (argvs[-1][:6], argvs[-1][-1]) == (("sudo", "-k", "-S", "-p", "", "--"), "cat")
     assert SECRET not in str(argvs)
     assert SECRET not in log.read_text()
 
 
-def test_without_need_the_password_goes_nowhere(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where sudo asks for none, a command must not read one as its input."""
-    monkeypatch.setenv("FREE", "yes")
+def test_without_need_the_password_goes_nowhere(log: Path) -> None:
+    """Where sudo asks for none, it is not sent, and no command reads it as its input."""
+    free(log)
     assert cat(LocalExecutor(HOST, SudoPassword(SECRET))).stdout == b"the input"
     assert cat(LocalExecutor(HOST)).stdout == b"the input"
+    assert "-S" not in log.read_text()
+
+
+def stream(executor: LocalExecutor, stdin: bytes) -> bytes:
+    """Start a command as root, and see what it reads."""
+
+    async def scene() -> bytes:
+        async with executor.open(("cat",)) as opened:
+            opened.stdin.write(stdin)
+            opened.stdin.write_eof()
+            return await opened.stdout.read(-1)
+
+    return asyncio.run(scene())
+
+
+BINARY = b"\n\\\0\xff \r\n" + bytes(range(256)) * 4096 + b"no newline"
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize("stdin", [b"", b"\n", BINARY])
+def test_a_sudo_that_asks_no_more_passes_the_password_to_no_command(
+    shell: str, stdin: bytes, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rules turn NOPASSWD while a connection is open: each command reads its own input alone.
+
+    The password that sudo leaves unread is taken away before the command begins, whichever shell
+    the host has, and not a byte more.
+    """
+    monkeypatch.setenv("HOST_SH", shell)
+    executor = LocalExecutor(HOST, SudoPassword(SECRET))
+    for free_now in (None, True, False):
+        if free_now is not None:
+            free(log, free_now)
+        done = cat(executor, stdin=stdin)
+        assert (done.rc, done.stdout, done.stderr) == (0, stdin, b"")
+        assert stream(executor, stdin) == stdin
+    assert SECRET not in log.read_text()
+
+
+def test_a_sudo_that_asks_again_is_given_the_password(log: Path) -> None:
+    """It was free when the connection was opened, and a roll-back made it ask: commands go on."""
+    executor = LocalExecutor(HOST, SudoPassword(SECRET))
+    streaming = LocalExecutor(HOST, SudoPassword(SECRET))
+    free(log)
+    assert cat(executor).stdout == b"the input"
+    assert stream(streaming, b"a stream") == b"a stream"
+    free(log, so=False)
+    done = cat(executor)
+    assert (done.rc, done.stdout, done.stderr) == (0, b"the input", b"")
+    assert stream(streaming, b"a stream") == b"a stream"
+
+
+def test_a_sudo_that_asks_again_is_sent_a_wrong_password_once(log: Path) -> None:
+    """Each command ends as sudo ended it, and the password is not tried over and over."""
+    executor = LocalExecutor(HOST, SudoPassword("wrong"))
+    free(log)
+    cat(executor)
+    free(log, so=False)
+    done = cat(executor, times=3)
+    assert (done.rc, done.err) == (1, "sudo: a password is required")
+    assert log.read_text().count("-S") == 1
+
+
+def test_a_command_that_fails_is_not_run_again(log: Path) -> None:
+    """Not even where it says what sudo would say, as long as sudo asks for nothing."""
+    executor = LocalExecutor(HOST, SudoPassword(SECRET))
+    free(log)
+    claims = ("/bin/sh", "-c", "echo sudo: no >&2; exit 1")
+    done = asyncio.run(executor.run(claims, deadline=30))
+    assert (done.rc, done.err) == (1, "sudo: no")
+    assert log.read_text().count("echo sudo: no") == 1
+
+
+def test_the_command_to_repeat_by_hand_is_the_plain_one(log: Path) -> None:
+    """It waits for the password, and for nothing that only the deployer could send."""
+    executor = LocalExecutor(HOST, SudoPassword(SECRET))
+    with pytest.raises(StepError, match="did not end") as caught:
+        asyncio.run(executor.run(("sleep", "1000"), deadline=0.2))
+    assert caught.value.command == "sudo -k -S -p '' -- sleep 1000"
 
 
 def test_sudo_is_tried_once(log: Path) -> None:
@@ -86,7 +171,8 @@ def test_sudo_is_tried_once(log: Path) -> None:
     cat(LocalExecutor(HOST, SudoPassword(SECRET)), times=3)
     lines = log.read_text().splitlines()
     asked = ["-n -k /bin/sh -c true", "-k -S -p  -- /bin/sh -c true"]
-    assert lines == [*asked, *["-k -S -p  -- cat"] * 3]
+    assert lines[:2] == asked
+    assert [line.endswith(" cat") for line in lines[2:]] == [True] * 3
 
 
 def test_a_wrong_password_is_told(log: Path) -> None:

@@ -355,10 +355,10 @@ def test_a_stream_to_a_frozen_host_is_left_at_once(hub: Hub) -> None:
 
 
 FAKE_SUDO = """#!/bin/sh
-# As sudo: -n never asks, -S reads the password from standard input.
+# As sudo: -n never asks, -S reads the password from standard input where the rules want one.
 printf '%s\\n' "$*" >> "$SUDO_LOG"
-case $1 in
-  -n) [ -n "$FREE" ] || { echo "sudo: a password is required" >&2; exit 1; } ;;
+case $FREE$1 in
+  -n) echo "sudo: a password is required" >&2; exit 1 ;;
   -k) IFS= read -r given; [ "$given" = "$PASSWORD" ] || { echo "Sorry, try again." >&2; exit 1; } ;;
 esac
 while [ $# -gt 0 ]; do
@@ -399,6 +399,28 @@ def test_without_need_the_password_goes_nowhere(sudo: Hub) -> None:
     sudo.environment["FREE"] = "yes"
     play(sudo, _cat, user="deploy", password=SudoPassword("hunter2"))
     play(sudo, _cat, user="deploy")
+
+
+def test_the_rules_of_sudo_may_change_while_a_connection_is_open(sudo: Hub) -> None:
+    """Commands and streams read their own input alone, and go on when sudo asks again."""
+
+    async def scene(executor: SshExecutor) -> None:
+        for free in ("", "yes", ""):
+            sudo.environment["FREE"] = free
+            await _cat(executor)
+            async with executor.open(("cat",)) as opened:
+                opened.stdin.write(b"a stream")
+                opened.stdin.write_eof()
+                assert await opened.stdout.read(-1) == b"a stream"
+
+    async def free_at_first(executor: SshExecutor) -> None:
+        for free in ("yes", ""):
+            sudo.environment["FREE"] = free
+            await _cat(executor)
+
+    play(sudo, scene, user="deploy", password=SudoPassword("hunter2"))
+    play(sudo, free_at_first, user="deploy", password=SudoPassword("hunter2"))
+    assert not any("hunter2" in command for command in sudo.commands)
 
 
 def test_root_needs_no_sudo(sudo: Hub) -> None:
