@@ -11,6 +11,7 @@ from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.revoked import read_revoked
 from orchestrator.adapters.ssh.rules import plain_name, rules_of
 from orchestrator.adapters.ssh.said import Said
+from orchestrator.adapters.ssh.sense import foresee_all
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.errors import StepError
@@ -107,6 +108,7 @@ class _Judge(asyncssh.SSHClient):
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """Stand in for asyncssh's own judgement; the key exchange comes later."""
         self._taken()
+        foresee_all(conn)
         address = conn.get_extra_info("peername")
 
         def validate(blob: bytes) -> asyncssh.SSHKey:
