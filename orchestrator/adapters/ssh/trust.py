@@ -123,7 +123,7 @@ def _is_known(key: asyncssh.SSHKey, trust: HostTrust) -> bool:
         StepError: It would not, even if the key were in ``known_hosts``.
     """
     try:
-        trust.check(key.public_data, None)
+        trust.check(key.public_data, None, None)
     except UntrustedError as error:
         if not error.unknown:
             raise StepError(f"the host key of {trust.host} cannot be trusted: {error}") from error
