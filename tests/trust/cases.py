@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import random
+import re
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +24,11 @@ NAMES = (
     "::1",
     "2001:DB8::0:5",
     "fe80::1%lo",
+    "\u212aube.example",
+    "B\u00dccher.example",
 )
 ALIASES = ("", "", "", "", "alias.example", "Alias.Example", PRINCIPAL, "10.9.8.7", "none", "db")
+ODD_ALIASES = ("\u212aube.example", "b\u00dccher.example", "10.9.8.07", "2001:DB8::0:5")
 PORTS = (22, 22, 22, 2222)
 OTHERS = ("victim.example", "db", "10.9.8.7", "10.9.8.8", "alias.example", "[db]:2222")
 
@@ -80,7 +85,7 @@ class Generator:
         folder.mkdir()
         self._made += 1
         case = Case(pick(NAMES), pick(PORTS), pick(self._peers), folder, pick(NAMES))
-        alias = pick(ALIASES)
+        alias = pick((*ALIASES, *ALIASES, *ODD_ALIASES))
         names = self._names(case, alias)
         if alias:
             case.lines.append(f"HostKeyAlias {alias}")
@@ -99,6 +104,8 @@ class Generator:
             mine += (alias, alias.lower(), f"[{alias}]:{case.port}")
         if host == "2001:DB8::0:5":
             mine += ("2001:db8::5", f"[2001:db8::5]:{case.port}")
+        mine += tuple(name.translate(_LOWER) for name in (host, alias) if not name.isascii())
+        mine += ("kube.example",) * ("\u212aube.example" in (host, alias))
         return mine + ("10.9.8.7",) * (host == "10.9.8.07")
 
     def _files(self, case: Case, names: tuple[str, ...]) -> None:
@@ -142,6 +149,7 @@ class Generator:
         own = case.peer.split("+")
         pool = [name for name in own if name in self._keys.names]
         pool += ["rsa"] if case.peer.startswith("rsa-") or "rsa" in own else []
+        pool += ["rsa-good"] if case.peer.startswith("rsa-") else []
         pool += [] if pool and pool != ["rsa"] else ["ed"]
         if self._random.random() < 0.65:
             return self._keys.public(self._random.choice(pool))
@@ -223,6 +231,10 @@ class Generator:
         case.words.add("rsa-size")
         case.lines.append(f"RequiredRSASize {self._random.choice((1024, 2048, 3072))}")
 
+    def _family(self, case: Case) -> None:
+        case.words.add("family")
+        case.lines.append(f"AddressFamily {self._random.choice(('any', 'inet', 'inet6'))}")
+
     def _harmless(self, case: Case) -> None:
         case.lines.append(self._random.choice(_LAX))
         case.words.add("lax")
@@ -284,10 +296,7 @@ class Generator:
         )
 
     def _renamed(self, line: bytes) -> bytes:
-        kind = self._random.choice(
-            (b"ssh-rsa", b"rsa-sha2-512", b"ssh-unknown", b"ecdsa-sha2-nistp256")
-        )
-        return line.replace(b"ssh-ed25519", kind).replace(b"ssh-rsa", kind)
+        return _KIND.sub(self._random.choice(_KINDS), line)
 
     def _long(self, line: bytes) -> bytes:
         return self._random.choice((b"x" * 1022, b"x" * 1023, b"x" * 5000)) + b"," + line
@@ -311,10 +320,27 @@ def _patterns(host: str, sibling: str) -> tuple[str, ...]:
         f"{sibling} # {host}",
         f"a !{host},x *",
         f'"{host}" {sibling}',
+        f"?{host[1:]}",
+        f"??{host[1:]}",
+        f"?{host[2:]}*",
         f"={sibling}",
     )
 
 
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_CERTIFIED = b"-cert-v01@openssh.com"
+_KIND = re.compile(rb"(?:ssh-ed25519|ssh-rsa)(?:-cert-v01@openssh\.com)?")
+_KINDS = (
+    b"ssh-rsa",
+    b"rsa-sha2-256",
+    b"rsa-sha2-512",
+    b"ssh-unknown",
+    b"ecdsa-sha2-nistp256",
+    b"ssh-ed25519" + _CERTIFIED,
+    b"ssh-rsa" + _CERTIFIED,
+    b"rsa-sha2-256" + _CERTIFIED,
+    b"rsa-sha2-512" + _CERTIFIED,
+)
 _ODDITIES: tuple[Callable[[Generator, bytes], bytes], ...] = (
     Generator._cut,
     Generator._flip,
@@ -333,6 +359,7 @@ _OPTIONS: tuple[Callable[[Generator, Case], None], ...] = (
     Generator._authority_algorithms,
     Generator._size,
     Generator._harmless,
+    Generator._family,
     Generator._nested,
     Generator._nested,
 )

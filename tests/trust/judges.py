@@ -77,14 +77,16 @@ async def ours(case: Case, peer: Peer, keys: Keys) -> Verdict:
         trust = trust_in(await said_of(target, settings), settings)
     except StepError as error:
         return Verdict(False, str(error))
-    shown = [peer.shown[one] for one in trust.algorithms() if one in peer.shown]
-    if not shown:
+    agreed = next((one for one in trust.algorithms() if one in peer.shown), None)
+    if agreed is None:
         return Verdict(False, "no algorithm in common")
-    blob = base64.b64decode(keys.public(shown[0]).split()[1])
+    blob = base64.b64decode(keys.public(peer.shown[agreed]).split()[1])
     try:
-        trust.check(blob, None)
+        key = trust.check(blob, None, agreed)
     except UntrustedError as error:
         return Verdict(False, str(error))
+    if peer.signs and peer.signs.encode() not in key.all_sig_algorithms:
+        return Verdict(False, "a signature that nobody agreed on")
     return Verdict(True, "")
 
 

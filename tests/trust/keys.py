@@ -58,6 +58,12 @@ class Keys:
         """The keys' own names."""
         return tuple(_KINDS)
 
+    def of(self, name: str) -> str:
+        """The name of a key, or of the key in a certificate."""
+        if name in self.certificates:
+            return "rsa" if name.startswith("rsa-") else "ed"
+        return name
+
     def public(self, name: str) -> str:
         """A public key or a certificate, as it stands in files: kind and base64."""
         return " ".join((self.folder / f"{name}.pub").read_text().split()[:2])

@@ -89,7 +89,8 @@ class ConfigShape:
 
     def key(self, address: str) -> tuple[bool, ...] | None:
         """Two hosts with the same key are told the same; of one without a key nothing is known."""
-        if self._blocks is None:
+        # To ssh `?` is one byte.
+        if self._blocks is None or not address.isascii():
             return None
         matches = tuple(block.patterns.matches(address) for block in self._blocks)
         expands = any(
@@ -150,7 +151,7 @@ def _is_untellable(file: Path, word: str, rest: str) -> bool:
     match word:
         case "host":
             # Our patterns take a comma for a space, ssh's for a part of a name.
-            return bool(re.search("[\"'=#,\\\\]", rest))
+            return not rest.isascii() or bool(re.search("[\"'=#,\\\\]", rest))
         case "include":
             # A relative one is in ~/.ssh, or in /etc/ssh where the machine's own file has it.
             system = _is_the_machines(file)

@@ -14,6 +14,7 @@ from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.options import connect_arguments, shared_options
 from orchestrator.adapters.ssh.proxy import proxy_command
 from orchestrator.adapters.ssh.said import Said, said_of
+from orchestrator.adapters.ssh.sense import why
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import judged_by, trust_in
 from orchestrator.adapters.ssh.verify import UntrustedError
@@ -157,7 +158,10 @@ async def _hop(
                 **judged_by(known, lambda: taken.append(target.address)),
             )
         )
-    except (OSError, asyncssh.Error) as error:
+    except StepError:
+        raise
+    # Whatever it is: one host must not end what goes on with the others.
+    except Exception as error:
         user = f"{said.user}@{target.address}"
         raise _told(error, target.address, user, trust, ssh_command(target, settings)) from error
 
@@ -207,7 +211,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         # asyncio's own text is "Connect call failed", whatever the cause.
         return os.strerror(error.errno).lower()
-    return str(error) or type(error).__name__
+    return why(error)
 
 
 def ssh_command(target: Connect, settings: SshSettings) -> str:

@@ -88,11 +88,16 @@ def _algorithms(said: Said) -> dict[str, object]:
     return found
 
 
+def family_of(answer: Answer) -> socket.AddressFamily:
+    """``AddressFamily``: an address of another one is a name like any other."""
+    return _FAMILIES.get(answer.one("addressfamily"), socket.AF_UNSPEC)
+
+
 def _place(answer: Answer) -> dict[str, object]:
-    family = _FAMILIES.get(answer.one("addressfamily"))
+    family = family_of(answer)
     bound = answer.one("bindaddress")
     return {
-        **({"family": family} if family is not None else {}),
+        **({"family": family} if family else {}),
         **({"local_addr": (bound, 0)} if bound else {}),
     }
 

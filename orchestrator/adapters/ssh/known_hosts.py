@@ -26,7 +26,7 @@ _LONGEST_PATTERN = 1022
 """Bytes; a list with a longer one matches nobody (match.c)."""
 
 _SALT_BYTES = 20
-_RSA = (b"ssh-rsa", b"rsa-sha2-256", b"rsa-sha2-512")
+_RSA_SIGNATURE = re.compile(rb"rsa-sha2-(?:256|512)(?=-cert-v01@openssh\.com\Z|\Z)")
 _BLANK = re.compile(rb"[ \t]+")
 
 
@@ -80,7 +80,7 @@ class KnownHosts:
         Args:
             name: As it stands there: ``[name]:port`` where the port is not 22.
         """
-        wanted = name.lower().encode(errors="surrogateescape")
+        wanted = name.encode(errors="surrogateescape").lower()
         lines = [
             *self.named.get(wanted, ()),
             *(line for salt, digest, line in self.hashed if _is_hash_of(salt, digest, wanted)),
@@ -146,14 +146,21 @@ def _entry(marker: bytes, text: bytes) -> Entry | None:
     if blob is None:
         return None
     inner = blob[4 : 4 + int.from_bytes(blob[:4], "big")]
-    if kind != inner and not (kind in _RSA and inner in _RSA):
+    # What is revoked stays so, whatever the line calls it.
+    if marker != REVOKED and _kind(kind) != _kind(inner):
         return None
     try:
         key = read_key(blob)
     except KeyFormatError:
         # Of a kind that is not known here it is still one key that this host may have.
-        return None if is_known_kind(kind) else Entry(marker, kind, blob)
+        return None if is_known_kind(inner) else Entry(marker, inner, blob)
     return Entry(marker, key.kind, key.public, certified=key.certificate is not None)
+
+
+def _kind(name: bytes) -> bytes:
+    """The kind of key that a name means: a line may have a signature's algorithm for it."""
+    plain = name.removeprefix(b"webauthn-")
+    return b"ssh-rsa" + plain[found.end() :] if (found := _RSA_SIGNATURE.match(plain)) else plain
 
 
 def _base64(text: bytes) -> bytes | None:

@@ -6,6 +6,7 @@ They are read from what ``ssh -G`` says: asyncssh passes over options that it do
 from __future__ import annotations
 
 import socket
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ def certified(kind: str) -> str:
 
 
 _ALGORITHMS = "hostkeyalgorithms"
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def rules_of(said: Said, settings: SshSettings) -> Rules:
 
 def _rules(said: Mapping[str, str], *, known_keys_first: bool) -> Rules:
     return Rules(
-        alias=said.get("hostkeyalias", "").lower(),
+        alias=lowered(said.get("hostkeyalias", "")),
         user_files=_paths(said, "userknownhostsfile"),
         global_files=_paths(said, "globalknownhostsfile"),
         algorithms=tuple(said[_ALGORITHMS].split(",")),
@@ -112,14 +114,28 @@ def _paths(said: Mapping[str, str], word: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def plain_name(host: str) -> str:
-    """A name as OpenSSH looks it up: in lower case; an address as it is commonly written."""
+def lowered(name: str) -> str:
+    """A name in lower case, as OpenSSH has it: A to Z. Python makes a K of the sign for Kelvin."""
+    return name.translate(_LOWER)
+
+
+def plain_name(host: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> str:
+    """A name as OpenSSH looks it up: in lower case; an address as it is commonly written.
+
+    Args:
+        host: The name or address.
+        family: Of which an address is one.
+    """
     try:
         found = socket.getaddrinfo(
-            host, 22, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+            host,
+            22,
+            family=family,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
         )
         if len(found) == 1:
             return str(socket.getnameinfo(found[0][4], socket.NI_NUMERICHOST)[0])
     except (OSError, UnicodeError):
         pass
-    return host.lower()
+    return lowered(host)

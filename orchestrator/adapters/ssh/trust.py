@@ -14,6 +14,7 @@ from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.proxy import proxy_command
 from orchestrator.adapters.ssh.rules import CERTIFIED
 from orchestrator.adapters.ssh.said import said_of
+from orchestrator.adapters.ssh.sense import why
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import no_algorithms, trust_in
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
@@ -73,9 +74,12 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
                 f"{target.address} did not show its host key in time",
                 hint="is it switched on and on the network?",
             ) from None
-        except (OSError, asyncssh.Error) as error:
+        except StepError:
+            raise
+        # Whatever it is: see ``connect.py``.
+        except Exception as error:
             raise UnreachableError(
-                f"{target.address} did not show its host key: {error}"
+                f"{target.address} did not show its host key: {why(error)}"
             ) from error
     if key is None:
         raise StepError(f"{target.address} shows no host key")
@@ -119,7 +123,7 @@ def _is_known(key: asyncssh.SSHKey, trust: HostTrust) -> bool:
         StepError: It would not, even if the key were in ``known_hosts``.
     """
     try:
-        trust.check(key.public_data, None)
+        trust.check(key.public_data, None, None)
     except UntrustedError as error:
         if not error.unknown:
             raise StepError(f"the host key of {trust.host} cannot be trusted: {error}") from error

@@ -6,14 +6,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestrator.adapters.ssh.given import family_of
 from orchestrator.adapters.ssh.known_hosts import read_known_hosts
-from orchestrator.adapters.ssh.lean import asyncssh
+from orchestrator.adapters.ssh.lean import SSHPacket, asyncssh
 from orchestrator.adapters.ssh.revoked import read_revoked
 from orchestrator.adapters.ssh.rules import plain_name, rules_of
 from orchestrator.adapters.ssh.said import Said
+from orchestrator.adapters.ssh.sense import foresee_all
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.errors import StepError
+
+_BEFORE_THE_LISTS = 17
+"""Bytes of a KEXINIT: its type, and a cookie of 16."""
 
 
 def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> HostTrust:
@@ -36,7 +41,7 @@ def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> Hos
     except OSError as error:
         raise StepError(f"a known_hosts file cannot be read: {error}") from error
     return HostTrust(
-        host=plain_name(said.host),
+        host=plain_name(said.host, family_of(said.answer)),
         port=said.port,
         rules=rules,
         known=known,
@@ -101,24 +106,38 @@ class _Judge(asyncssh.SSHClient):
     def __init__(self, trust: HostTrust, taken: Callable[[], None]) -> None:
         self._trust = trust
         self._taken = taken
-        self._shown = b""
+        self._shown: tuple[bytes, str] | None = None
         self._key: asyncssh.SSHKey | None = None
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """Stand in for asyncssh's own judgement; the key exchange comes later."""
         self._taken()
+        foresee_all(conn)
         address = conn.get_extra_info("peername")
 
         def validate(blob: bytes) -> asyncssh.SSHKey:
-            return self._validate(blob, address[0] if address else None)
+            return self._validate(blob, address[0] if address else None, _agreed_on(conn))
 
         conn.validate_server_host_key = validate  # type: ignore[method-assign,assignment]
 
-    def _validate(self, blob: bytes, address: str | None) -> asyncssh.SSHKey:
-        if blob == self._shown and self._key is not None:
+    def _validate(self, blob: bytes, address: str | None, algorithm: str) -> asyncssh.SSHKey:
+        shown = (blob, algorithm)
+        if shown == self._shown and self._key is not None:
             return self._key
         try:
-            self._key, self._shown = self._trust.check(blob, address), blob
+            self._key, self._shown = self._trust.check(blob, address, algorithm), shown
         except UntrustedError as error:
             raise asyncssh.HostKeyNotVerifiable(str(error)) from error
         return self._key
+
+
+def _agreed_on(conn: asyncssh.SSHClientConnection) -> str:
+    """The algorithm of host keys: our first one that the host has, too (RFC 4253, 7.1)."""
+    offer = SSHPacket(conn._server_kexinit)
+    offer.get_bytes(_BEFORE_THE_LISTS)
+    offer.get_namelist()  # of key exchanges
+    theirs = offer.get_namelist()
+    for algorithm in conn._server_host_key_algs or ():
+        if algorithm in theirs:
+            return algorithm.decode()
+    raise asyncssh.KeyExchangeFailed("it has no host key of a kind that was asked for")

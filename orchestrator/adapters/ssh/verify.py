@@ -87,12 +87,13 @@ class HostTrust:
         """What it is looked up by, in turn: an alias stands for itself, without a port."""
         return (self.rules.alias,) if self.rules.alias else _with_port(self.host, self.port)
 
-    def check(self, blob: bytes, address: str | None) -> asyncssh.SSHKey:
+    def check(self, blob: bytes, address: str | None, algorithm: str | None) -> asyncssh.SSHKey:
         """Tell whether the key that a host shows is its own; give it to verify with.
 
         Args:
             blob: The key as it stands on the wire.
             address: Where the host answers; it only matters with ``CheckHostIP yes``.
+            algorithm: What was agreed on; ``None``: nothing was, and no signature is believed.
 
         Raises:
             UntrustedError: It is not, or nobody knows.
@@ -101,6 +102,8 @@ class HostTrust:
             key = read_key(blob)
         except KeyFormatError as error:
             raise UntrustedError(f"the key that it shows is malformed: {error}") from error
+        if algorithm is not None and not _fits(key, algorithm):
+            raise UntrustedError(f"it shows another kind of key than was agreed on: {algorithm}")
         if fault := self._fault_of_algorithm(key, is_certified=key.certificate is not None):
             raise UntrustedError(fault)
         if any(revokes(key) for revokes in self.revoked):
@@ -109,7 +112,7 @@ class HostTrust:
         if not self._is_known(key, key.certificate is not None, self._names, addresses):
             raise UntrustedError(self._why_not(key), unknown=True)
         # A signature of another algorithm than was asked for proves nothing.
-        key.key.all_sig_algorithms = self._signatures(key.kind.decode())
+        key.key.all_sig_algorithms = {_signature(algorithm)} if algorithm is not None else set()
         return key.key
 
     def trusted_keys(self) -> tuple[Entry, ...]:
@@ -202,11 +205,6 @@ class HostTrust:
             return f"its RSA key has {bits} bits, too few (RequiredRSASize {self.rules.rsa_bits})"
         return ""
 
-    def _signatures(self, kind: str) -> set[bytes]:
-        """The algorithms of signatures that may be made with a key of a kind."""
-        allowed = set(self.rules.algorithms)
-        return {one.encode() for one in _signed_by(kind) if {one, certified(one)} & allowed}
-
     def _why_not(self, key: WireKey) -> str:
         authorities = any(entry.marker == AUTHORITY for entry in self.known.about(self.name))
         faults = (
@@ -268,6 +266,18 @@ def _kind(algorithm: str) -> str:
     if plain in _RSA_SIGNATURES:
         return _RSA
     return f"{plain}@openssh.com" if plain.startswith("sk-") and "@" not in plain else plain
+
+
+def _fits(key: WireKey, algorithm: str) -> bool:
+    """Whether a key is of the kind that an algorithm takes, with a certificate or without."""
+    with_certificate = algorithm.endswith(CERTIFIED)
+    return _kind(algorithm) == key.kind.decode() and with_certificate == bool(key.certificate)
+
+
+def _signature(algorithm: str) -> bytes:
+    """The one algorithm of signatures that was agreed on with an algorithm of keys."""
+    plain = algorithm.removesuffix(CERTIFIED)
+    return (plain if plain in _RSA_SIGNATURES else _kind(algorithm)).encode()
 
 
 def _signed_by(kind: str) -> tuple[str, ...]:

@@ -126,8 +126,11 @@ CONFIGS = [
     "  HOST a\n\tUSER x\n",
     "Host a # comment\n  User x\n",
     "Host *\n  CanonicalizeHostname no\n  UserKnownHostsFile ~/.ssh/%k\n",
+    "Host ?b\n  User x\n",
+    "Host ??b\n  User x\n",
+    "Host \u00fcb k\n  User x\n",
 ]
-HOSTS = ["a", "b", "ab", "c", "a.lan", "10.0.0.1"]
+HOSTS = ["a", "b", "ab", "c", "a.lan", "10.0.0.1", "k", "\u212a", "\u00fcb", "\u00dcb"]
 
 
 def said(address: str, file: Path) -> str:

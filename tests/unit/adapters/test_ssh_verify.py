@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import random
@@ -18,9 +19,10 @@ from ssh_bearings import BEARINGS, NO_BEARING, Bearing
 from orchestrator.adapters.ssh import options, said, verified
 from orchestrator.adapters.ssh.executor import open_ssh
 from orchestrator.adapters.ssh.known_hosts import read_known_hosts
-from orchestrator.adapters.ssh.rules import Rules
+from orchestrator.adapters.ssh.rules import Rules, plain_name
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.trust import offered_key
+from orchestrator.adapters.ssh.verified import trust_in
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.adapters.ssh.wire_key import KeyFormatError, read_key
 from orchestrator.adapters.sudo import SudoPassword
@@ -266,11 +268,28 @@ def test_a_key_that_was_not_asked_for_is_not_taken() -> None:
     """A server may show what it likes, whatever was agreed on; so may it sign."""
     trust = known_as("web", f"web {line(RSA)}", Rules(algorithms=("ssh-ed25519",)))
     with pytest.raises(UntrustedError, match="HostKeyAlgorithms"):
-        trust.check(RSA.public_data, None)
+        trust.check(RSA.public_data, None, "rsa-sha2-512")
     trust = known_as("web", f"web {line(RSA)}")
-    key = trust.check(RSA.public_data, None)
+    key = trust.check(RSA.public_data, None, "rsa-sha2-512")
     assert key.verify(b"data", RSA.sign(b"data", b"rsa-sha2-512"))
+    assert not key.verify(b"data", RSA.sign(b"data", b"rsa-sha2-256"))
     assert not key.verify(b"data", RSA.sign(b"data", b"ssh-rsa"))
+    for agreed in ("ssh-ed25519", "rsa-sha2-512-cert-v01@openssh.com"):
+        with pytest.raises(UntrustedError, match="another kind of key"):
+            trust.check(RSA.public_data, None, agreed)
+    unsigned = trust.check(RSA.public_data, None, None)
+    assert not unsigned.verify(b"data", RSA.sign(b"data", b"rsa-sha2-512"))
+
+
+@pytest.mark.parametrize("kind", ["ssh-rsa", "rsa-sha2-256", "rsa-sha2-512", "ssh-ed25519"])
+def test_what_is_revoked_stays_so_whatever_it_is_called(kind: str) -> None:
+    """A line may call a kind by its signature's algorithm; the key in a certificate counts."""
+    certificate = A.generate_host_certificate(RSA, "web", principals=["web"])
+    blob = base64.b64encode(certificate.public_data).decode()
+    revoked = f"@revoked web {kind}-cert-v01@openssh.com {blob}"
+    trust = known_as("web", f"web {line(RSA)}\n{revoked}")
+    with pytest.raises(UntrustedError, match="revoked"):
+        trust.check(RSA.public_data, None, "rsa-sha2-512")
 
 
 def test_whatever_a_host_shows_is_a_key_or_none() -> None:
@@ -293,6 +312,31 @@ def known_as(host: str, known: str, rules: Rules | None = None, port: int = 22) 
     return HostTrust(host, port, rules or Rules(), found)
 
 
+def test_a_name_in_another_alphabet_is_another_name(place: Place) -> None:
+    """As to ssh, lower case is that of A to Z: the sign for Kelvin is no K."""
+    place.says("HostKeyAlias \u212aube.example")
+    refused = place.connect(A, known=f"kube.example {line(A)}\n")
+    assert refused is not None
+    assert "no key is known" in refused.message
+    assert place.connect(A, known=f"\u212aube.example {line(A)}\n") is None
+    assert known_as("\u212aube", f"kube {line(A)}").trusted_keys() == ()
+    assert plain_name("\u212aUBE") == "\u212aube"
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [("any", "10.9.8.7"), ("inet", "10.9.8.7"), ("inet6", "10.9.8.07")]
+)
+def test_an_address_of_another_family_is_a_name(place: Place, family: str, name: str) -> None:
+    """``AddressFamily``: what cannot be an address is looked up as it stands."""
+    place.says(f"AddressFamily {family}")
+
+    async def looked_up() -> str:
+        target = Connect("10.9.8.07", "deploy", 22)
+        return trust_in(await said.said_of(target, place.settings), place.settings).name
+
+    assert asyncio.run(looked_up()) == name
+
+
 @pytest.mark.parametrize("port", [22, 2222])
 @pytest.mark.parametrize(
     ("there", "accepted"),
@@ -303,8 +347,8 @@ def test_check_host_ip_is_honoured(there: str, accepted: bool, port: int) -> Non
     """With ``CheckHostIP yes`` an address for which another key is known is refused, besides."""
     trust = known_as("web", f"web {line(A)}\n{there}", Rules(check_address=True), port)
     with contextlib.nullcontext() if accepted else pytest.raises(UntrustedError):
-        trust.check(A.public_data, "10.0.0.5")
-    trust.check(A.public_data, "127.0.0.5")
+        trust.check(A.public_data, "10.0.0.5", "ssh-ed25519")
+    trust.check(A.public_data, "127.0.0.5", "ssh-ed25519")
 
 
 def test_each_hop_is_known_by_its_own_name(place: Place) -> None:
