@@ -82,7 +82,8 @@ def _nix(facts: Facts, _: Wanted) -> Iterator[Shortfall]:
         yield Shortfall(
             Check.NIX,
             f"Nix cannot receive anything there: {facts.nix_error}",
-            "Nix must be there, for root, and read its database; `nix-store --verify` checks that",
+            "Nix must be there, for root, and read and write its database; `nix-store --verify` "
+            "checks that, and waits where somebody keeps a lock on it: end his process",
             ("nix-store", "--verify"),
         )
 

@@ -71,6 +71,20 @@ def test_a_failed_activation_script_is_taken_back_where_a_unit_failed_long_ago(
     assert systems(fleet) == before
 
 
+@pytest.mark.parametrize(
+    "says",
+    ["warning: the following units failed: a.service", "reloading user units for bob..."],
+)
+def test_a_script_that_says_what_the_switch_says_hides_nothing(fleet: Bench, says: str) -> None:
+    """How it ended is known from itself: what it printed before is no word worth."""
+    before = systems(fleet)
+    text = f"echo '{says}'; printf migrating; false"
+    change(fleet, f'system.activationScripts.mydata.text = "{text}";')
+    done = fleet.deploy(HOST, "--no-verify")
+    assert done.outcomes == {HOST: "rolled_back"}, done
+    assert systems(fleet) == before
+
+
 def test_units_that_failed_before_are_no_word_worth(fleet: Bench) -> None:
     """Deployed as if they were not there, though switch-to-configuration ends with 4."""
     change(fleet, 'environment.etc."marker".text = "quiet";')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -98,6 +99,21 @@ COMMIT
 COMMIT"""
 
 
+# An attempt that went back just now, and the word that one got in over this connection.
+WENT_BACK = """
+mkdir -p "$lib" "$run"
+read -r boot_id < /proc/sys/kernel/random/boot_id
+uptime_in_hundredths
+printf '%s\\n' token=t goal=switch target=/x state=returned reached=0 "boot_id=$boot_id" \\
+  "back=$hundredths $boot_id" > "$newer"
+sleep 0.1
+"""
+REACHED = """
+reached t {word} > /dev/null
+sed -n s/^reached=//p "$newer"
+"""
+
+
 @dataclass
 class Door:
     """What the program found and did.
@@ -140,6 +156,50 @@ def said(host: GuardHost, text: str, connection: str = HERE) -> str:
     done = asyncio.run(host.inside.run(argv, deadline=120, stdin=stdin))
     assert done.err == "", done
     return done.out
+
+
+def over_ssh(host: GuardHost, command: str, text: str) -> str:
+    """Run shell after the program's own, over a connection of its own."""
+    keeper = host.lab.network.require()
+    done = subprocess.run(
+        (
+            *("nsenter", f"--net=/proc/{keeper}/ns/net", "--"),
+            *("ssh", "-F", str(host.lab.places.ssh_config), "-l", "deploy", NAME, command),
+        ),
+        input=f"{FUNCTIONS}\n{text}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("word", ["''", "anew"])
+@pytest.mark.parametrize("drops", ["", "env -i PATH=$PATH "])
+def test_only_a_new_connection_settles_a_roll_back(host: GuardHost, drops: str, word: str) -> None:
+    """Whatever the deployer says of it, and though its session drops what tells of a connection."""
+    shell, reached = f"{drops}sudo -n sh -s", REACHED.format(word=word)
+    assert over_ssh(host, shell, WENT_BACK + reached) == "0"
+    assert over_ssh(host, shell, reached) == "1"
+    host.sh("rm /run/orchestrator/attempt /var/lib/orchestrator/attempt")
+
+
+@pytest.mark.parametrize(("word", "settled"), [("''", "0"), ("anew", "1")])
+def test_where_no_connection_is_found_the_deployers_word_is_taken(
+    host: GuardHost, word: str, settled: str
+) -> None:
+    """What makes one root may do so in a unit, and none of its processes is the session's."""
+    assert (
+        said(
+            host,
+            WENT_BACK.replace("sleep", "find_session() { return 1; }; sleep")
+            + REACHED.format(word=word),
+        )
+        == settled
+    )
+    host.sh("rm -f /run/orchestrator/attempt /var/lib/orchestrator/attempt")
 
 
 def shut(host: GuardHost, harm: str, connection: str = HERE, before: str = "true") -> Door:
@@ -334,15 +394,53 @@ def test_only_what_nobody_gets_in_without_is_evidence(
     host.sh(f"rm {KEYS}")
 
 
-@pytest.mark.parametrize(("evidence", "boots"), [("", ""), ("1", "booted")])
-def test_the_last_resort_takes_evidence(host: GuardHost, evidence: str, boots: str) -> None:
-    """That something is not as it was is not enough."""
-    stubs = "".join(f"{name}() {{ :; }}\n" for name in STUBS) + "timeout() { echo booted; }\n"
+@pytest.mark.parametrize(
+    ("evidence", "went", "boots"), [("", 1, ""), ("1", 1, "booted"), ("1", 0, "")]
+)
+def test_the_last_resort_takes_evidence(
+    host: GuardHost, evidence: str, went: int, boots: str
+) -> None:
+    """That something is not as it was is not enough, nor where the link went with the deployer."""
+    stubs = f"went_with_peer() {{ return {went}; }}\nlink=''\n"
+    stubs += "".join(f"{name}() {{ :; }}\n" for name in STUBS) + "timeout() { echo booted; }\n"
     wanted = (
         "last_resort=reboot boot_source=grub boot_default=/a running=/a shut=x resort='' why=''"
     )
     text = f"{stubs}{wanted}\nevidence={evidence}\nresort_to_boot\ntrue"
     assert said(host, text) == boots
+
+
+TUNNEL = (
+    "ip tuntap add ppp0 mode tun; ip addr add 10.94.0.1 peer 10.94.0.2 dev ppp0; "
+    "ip link set ppp0 up; ip route add 10.93.0.0/24 dev ppp0"
+)
+
+
+@pytest.mark.parametrize(
+    "connection", ["10.94.0.2 4000 10.94.0.1 22", "10.93.0.9 4000 10.77.0.2 22"]
+)
+def test_a_link_that_goes_with_the_deployer_is_no_shut_door(
+    host: GuardHost, connection: str
+) -> None:
+    """A VPN's ends when his lid is closed, be the address its own or only the way to him."""
+    assert shut(host, "ip link del ppp0", connection, TUNNEL) == Door("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("harm", "connection"),
+    [
+        ("ip addr flush dev ppp0", "10.94.0.2 4000 10.94.0.1 22"),
+        ("ip route add blackhole 10.93.0.9", "10.93.0.9 4000 10.77.0.2 22"),
+    ],
+)
+def test_what_is_gone_of_a_vpn_that_is_there_is_repaired(
+    host: GuardHost, harm: str, connection: str
+) -> None:
+    """And is no evidence: it may have been the other end."""
+    door = shut(host, harm, connection, TUNNEL)
+    assert door.shut
+    assert (door.then, door.evidence) == ("", False)
+    host.sh("ip link del ppp0; ip route del blackhole 10.93.0.9 2>/dev/null")
 
 
 def test_a_name_service_that_does_not_answer_is_no_evidence(host: GuardHost) -> None:
@@ -351,6 +449,16 @@ def test_a_name_service_that_does_not_answer_is_no_evidence(host: GuardHost) -> 
     text = "read_lines < /dev/null\nsame_boot() { :; }\n"
     told = said(host, text + "getent() { return 124; }\nawait_door; echo $shut,$evidence")
     assert told == "the account root cannot be looked up,"
+    # It says "there is none" too: evidence is what is gone from /etc/passwd.
+    none = text + "getent() { return 2; }\n"
+    said_so = "door_is_open; echo $shut,$evidence"
+    assert said(host, none + said_so) == "the account root is gone,"
+    gone = "entry_of() { return 1; }\n"
+    assert said(host, none + gone + said_so) == "the account root is gone,1"
+    assert said(host, none + gone + "sed -i /^account=/d $door/facts\n" + said_so) == (
+        "the account root is gone,"
+    )
+    assert said(host, RECORD) == ""
     flaps = (
         "getent() { n=$((n + 1)); [ $(cat $run/n | wc -c) -gt 3 ] && command getent $@ && return; "
     )
@@ -388,20 +496,25 @@ def test_an_address_that_floats_stays_with_its_neighbour(host: GuardHost) -> Non
 
 
 @pytest.mark.parametrize(
-    "add",
+    ("add", "then"),
     [
         # Of each, no address of hardware.
-        "ip tuntap add t{} mode tun",
+        ("ip tuntap add t{} mode tun", ""),
         # As a VLAN has its link's.
-        "ip link add t{} address 02:00:00:00:00:07 type veth peer name t{}p",
+        (
+            "ip link add t{} address 02:00:00:00:00:07 type veth peer name t{}p",
+            "the address 10.95.0.2 is gone",
+        ),
     ],
 )
-def test_no_other_link_gets_the_name_of_one_that_is_gone(host: GuardHost, add: str) -> None:
+def test_no_other_link_gets_the_name_of_one_that_is_gone(
+    host: GuardHost, add: str, then: str
+) -> None:
     """One that was there before, beside it, is another one whatever its hardware's address."""
     before = f"{add.format(0, 0)}; {add.format(1, 1)}; ip link set t0 up; ip link set t1 up; "
     before += "ip addr add 10.95.0.2/24 dev t1"
     door = shut(host, "ip link del t1", "10.95.0.9 4000 10.95.0.2 22", before)
-    assert door.then == "the address 10.95.0.2 is gone"
+    assert door.then == then
     assert host.sh("ls -d /sys/class/net/t[01]") == "/sys/class/net/t0"
     host.sh("ip link del t0")
 

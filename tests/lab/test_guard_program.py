@@ -150,8 +150,17 @@ def test_an_activation_that_fails_is_taken_back(
     assert host.systems == (host.first,) * 3
 
 
-OVERWRITTEN = "[ $1 != test ] || {{ ${{0%/bin/*}}/activate; {}; exit 4; }}"
+ACTIVATED = "[ $1 != test ] || {{ ${{0%/bin/*}}/activate; {}; exit 4; }}"
 """Activated, and the exit code is that of units that failed."""
+
+OVERWRITTEN = ACTIVATED.replace("{{", "{{ unset BASH_ENV;", 1)
+"""Likewise, and how the script ended cannot be asked."""
+
+FAILS = (
+    r"mkdir -p /run/x; printf '#!/bin/bash\n%s\nexit 3\n' "
+    '"{}" > /run/x/activate; chmod 755 /run/x/activate; /run/x/activate'
+)
+"""Another activation script, which says something and fails."""
 
 
 @pytest.mark.parametrize(
@@ -180,6 +189,34 @@ def test_a_failed_script_is_known_though_the_exit_code_hides_it(
     assert attempt.why.startswith(why)
     assert attempt.activation == "4"
     assert host.systems == (host.first,) * 3
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "true",
+        "echo reloading user units for me",
+        r"printf 'warning: a\\0b\\r'",
+        "head -c 20000000 /dev/zero",
+    ],
+)
+def test_a_script_that_fails_is_known_whatever_it_says(host: GuardHost, says: str) -> None:
+    """Its own exit code is written down beside what it prints."""
+    token = host.start(host.system("new", ACTIVATED.format(FAILS.format(says)))).token
+    attempt = host.ended(token, RETURNED)
+    assert attempt.why == "activation failed (4): its activation script failed (3)"
+    assert host.systems == (host.first,) * 3
+
+
+@pytest.mark.parametrize(
+    "says", ["echo Failed to run activate script", "head -c 20000000 /dev/zero"]
+)
+def test_a_script_that_went_well_is_known_whatever_others_say(host: GuardHost, says: str) -> None:
+    """A user's login shell, or a unit, may print anything after it."""
+    token = host.start(host.system("new", ACTIVATED.format(says))).token
+    host.until(token, WAITING)
+    host.do(verbs.back(host.inside, token, "no"))
+    host.ended(token, RETURNED)
 
 
 @pytest.mark.parametrize("code", [0, 4])

@@ -256,6 +256,33 @@ def test_a_lock_that_somebody_shares_is_not_refused_beforehand(fleet: Bench) -> 
     assert "would refuse" not in plan.out + plan.err
 
 
+KEEPS = r"""
+use Fcntl;
+open(F, "<", "/nix/var/nix/db/db.sqlite-shm") or die;
+my $lock = pack("s s x4 q q i x4", F_RDLCK, 0, %d, 1, 0);
+fcntl(F, F_SETLKW, $lock) or die;
+sleep 600;
+"""
+
+
+@pytest.mark.parametrize(("byte", "keeps"), [(120, True), (128, False)])
+def test_who_keeps_nix_waiting_is_named(fleet: Bench, byte: int, keeps: bool) -> None:
+    """Anybody may lock Nix's database for reading; one that only has it open keeps nobody."""
+    program = f"printf %s {shlex.quote(KEEPS % byte)} > /tmp/keeps; chmod 644 /tmp/keeps"
+    started = f"{program}; {SOMEBODY} perl /tmp/keeps; sleep 0.5"
+    with on_host(fleet, started, "systemctl stop somebody; rm /tmp/keeps"):
+        if not keeps:
+            deployed(fleet)
+            return
+        pid = fleet.on(HOST, "systemctl show --property MainPID --value somebody").out.strip()
+        host = refused(fleet)
+        assert host["checks"] == ["nix"]
+        assert (
+            f"process {pid} (/usr/bin/perl /tmp/keeps) of user nobody keeps a lock on "
+            "/nix/var/nix/db/db.sqlite-shm" in host["message"]
+        ), host
+
+
 def test_what_holds_up_a_reboot(fleet: Bench) -> None:
     """It refuses a deployment that would end in a reboot, and no other."""
     inhibit = "systemd-inhibit --what=shutdown --who=raid --why='it is rebuilt' sleep 120"

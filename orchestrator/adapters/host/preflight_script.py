@@ -82,6 +82,8 @@ files target "$1"
 """
 
 _ACTIVATION = r"""
+# $1 /proc/ID
+command_of() { tr '\0' ' ' < "$1/cmdline" | LC_ALL=C tr -cd ' -~' | head -c 200 | sed 's/ *$//'; }
 # A process of root that has a lock's file open has locked it, or is about to; one is enough. What
 # another user has open, or gave to a program that is root's by its file, holds nobody up: anybody
 # may read the file. A link's target is compared whole, and then the file: a container has one of
@@ -92,7 +94,7 @@ holder() {
     process=${open%/fd}
     roots "$process/status" && [ "$(find "$open" -lname "$1" | head -n 1)" -ef "$1" ] || continue
     printf 'activation=process %s (%s) has locked %s\n' "${process##*/}" \
-      "$(tr '\0' ' ' < "$process/cmdline" | LC_ALL=C tr -cd ' -~' | head -c 200)" "$1"
+      "$(command_of "$process")" "$1"
     return
   done
 } 2>/dev/null
@@ -113,6 +115,39 @@ units() {
     printf 'activation=%s\n' "$unit${unit:+ is at work}"
   done
 }
+"""
+
+_DATABASE = r"""
+# Everybody may read Nix's database, and lock what he reads: one that keeps such a lock keeps Nix
+# waiting without end. Who only has the database open has locked other bytes: of what SQLite's
+# connections share, 120 to 127 are what others wait for; where there is none, the database itself.
+db=/nix/var/nix/db/db.sqlite from=0 to=
+[ ! -e $db-shm ] || db=$db-shm from=120 to=127
+# The kernel tells of a lock beside the descriptor that took it, whoever has that by now.
+keepers() {
+  inode=$(stat -c %i "$db") && grep -q ":$inode " /proc/locks || return
+  find /proc/[0-9]*/task/[0-9]*/fdinfo -type f \
+    -exec grep -sH "^lock:.* [0-9a-f]*:[0-9a-f]*:$inode " {} + |
+    while read -r file _ _ _ _ _ _ first last; do
+      file=${file%%:*}
+      process=${file%/task/*}
+      [ "${file%/fdinfo/*}/fd/${file##*/}" -ef "$db" ] && ! roots "$process/status" || continue
+      [ -z "$to" ] || { [ "$first" -le "$to" ] &&
+        { [ "$last" = EOF ] || [ "$last" -ge "$from" ]; }; } || continue
+      printf '%s\n' "$process"
+    done | sort -u
+} 2>/dev/null
+# One that reads has a lock for a moment.
+locks_nix() {
+  first=$(keepers)
+  [ "$first" ] && sleep 1 || return
+  for process in $(keepers); do
+    printf '%s\n' "$first" | grep -Fxq "$process" || continue
+    user=$(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "$process/status")
+    printf 'process %s (%s) of user %s keeps a lock on %s; ' "${process##*/}" \
+      "$(command_of "$process")" "$(timeout 5 id -un "$user" || echo "$user")" "$db"
+  done
+} 2>/dev/null
 """
 
 _INHIBITORS = r"""
@@ -141,9 +176,14 @@ printf 'read_only=\n'
 {_BOOT}
 {_INHIBITORS}
 lacks=unknown
+{_DATABASE}
 # What runs may have no Nix: the system that is gone back to has one of its own.
 PATH=$PATH:$1/sw/bin
-if command -v nix-store > /dev/null; then
+held=$(locks_nix)
+if [ "$held" ]; then
+  # Nix itself might wait.
+  printf 'nix=%s\n' "${{held%; }}"
+elif command -v nix-store > /dev/null; then
   if lacks=$(nix-store --check-validity --print-invalid "$1" 2>/dev/null); then
     printf 'nix=works\nhas_target=%s\n' "$([ -n "$lacks" ] || echo yes)"
   else
@@ -156,6 +196,7 @@ fi
 wait
 echo end=
 [ "$lacks" ] || exit 0
+[ -z "$held" ] || exit 1
 {UNDOING}
 {INVALID}
 """

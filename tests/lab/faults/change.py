@@ -21,6 +21,7 @@ class Change:
         body: What the system is configured with.
         check: Its verification; ``{folder}`` is one on the deployer.
         end: How the host is to end: ``old``, or ``new``.
+        outcome: What the deployer must report, where only one word is right.
         before: Shell on the host, before the deployment.
         holds: Shell on the host that fails where something is not as it was before.
         after: Shell on the host, once all is judged, that undoes it.
@@ -32,6 +33,7 @@ class Change:
     body: str = ""
     check: str = _GOOD_CHECK
     end: str = "old"
+    outcome: str = ""
     before: str = ""
     holds: str = "true"
     after: str = ""

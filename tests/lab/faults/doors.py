@@ -57,6 +57,15 @@ systemctl restart ssh.service || true
 """
 
 
+# What the guard records nothing of, and so cannot repair; the suite takes it away as its own. By
+# classic BPF, as in the lab's cable: a packet whose TCP flags are SYN and ACK is dropped.
+_QUEUE_DROPS = """
+tc qdisc add dev eth0 clsact
+tc filter add dev eth0 egress bpf direct-action \\
+  bytecode "4,48 0 0 47,21 0 1 18,6 0 0 2,6 0 0 4294967295"
+"""
+
+
 def _shuts(
     name: str, words: str, script: str, *, phase: str = "prove", before: str = "", after: str = ""
 ) -> Change:
@@ -154,5 +163,12 @@ SHUT_DOORS = (
         holds="grep -q '^nameserver 10.77.0.1$' /etc/resolv.conf",
     ),
     _shuts("forbids-logins", "/etc/nologin keeps users out", "echo no > /etc/nologin"),
+    Change(
+        "activation-drops-in-a-queue",
+        "traffic control answers no new connection, which no guard repairs",
+        "prove",
+        f"system.activationScripts.shuts.text = ''\n{_QUEUE_DROPS}\n'';",
+        outcome="unreached",
+    ),
 )
 """Every way that is shut."""

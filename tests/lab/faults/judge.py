@@ -18,6 +18,7 @@ _EXITS = {
     "deferred": {3},
     "rolled_back": {1},
     "failed": {1, 4},
+    "unreached": {1},
     "skipped": {1, 130},
 }
 
@@ -63,6 +64,11 @@ def of_login(ground: Ground) -> list[str]:
     return [] if error is None else [f"nobody can log in: {error}"]
 
 
+def of_shut_door(ground: Ground) -> list[str]:
+    """What is wrong where the deployer says that nobody gets in: that one does."""
+    return [] if ground.inside.login(USER) is not None else ["it says unreached, and one gets in"]
+
+
 def of_report(
     deployment: Deployment, before: Seen, now: Seen, systems: Systems, *, blind: bool
 ) -> list[str]:
@@ -89,11 +95,14 @@ def of_report(
         "deployed": {systems.new},
         "unchanged": {systems.new},
         "rolled_back": {systems.old},
+        "unreached": {systems.old},
         "deferred": {systems.old},
         "skipped": {systems.old},
     }.get(outcome)
     if expected is not None and now.systems != expected:
         wrong.append(f"it says {outcome}, and the host is at {now.systems}")
+    if outcome == "unreached" and now.attempt != "returned":
+        wrong.append(f"it says {outcome}, and the attempt there is {now.attempt}")
     if outcome == "failed":
         wrong += _of_failure(result, before, now, systems, blind=blind)
     return wrong

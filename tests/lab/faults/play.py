@@ -85,6 +85,9 @@ def play_change(ground: Ground, change: Change) -> Result:
     ground.inside.sh(change.after)
     if verdict.end != change.end:
         verdict = replace(verdict, wrong=(*verdict.wrong, f"it is to end {change.end}"))
+    if verdict.outcome != (change.outcome or verdict.outcome):
+        said = f"it is to be {change.outcome}, and not {verdict.outcome}"
+        verdict = replace(verdict, wrong=(*verdict.wrong, said))
     return verdict.result(change.name, change.phase, time.monotonic() - began)
 
 
@@ -142,10 +145,11 @@ class Trial:
             repair: What a person would do before the next deployment.
             holds: Shell on the host that fails where something else is not as before.
         """
-        now, wrong = self._come_to_rest(alone=alone)
+        result = deployment.result
+        shut = alone and result is not None and result["outcome"] == "unreached"
+        now, wrong = self._come_to_rest(alone=alone, shut=shut)
         if self.ground.inside.sh(f"( {holds} ) > /dev/null || echo wrong").strip():
             wrong.append(f"it is not so: {holds}")
-        result = deployment.result
         if deployment.report is not None or not deployment.was_killed:
             wrong += judge.of_report(deployment, self.before, now, self.systems, blind=blind)
         until(lambda: not self.ground.look().locked, _UNLOCKS, "the lock is to end by itself")
@@ -162,7 +166,7 @@ class Trial:
             wrong=(*wrong, *later),
         )
 
-    def _come_to_rest(self, *, alone: bool) -> tuple[Seen, list[str]]:
+    def _come_to_rest(self, *, alone: bool, shut: bool) -> tuple[Seen, list[str]]:
         """Wait until nothing goes on there; what the host is then, and what is wrong with it."""
         if not alone:
             self.ground.mend()
@@ -174,6 +178,8 @@ class Trial:
             wrong.append(str(error))
         now = self.ground.look()
         wrong += judge.of_host(self.before, now, self.systems)
+        if shut:
+            wrong += judge.of_shut_door(self.ground)
         self.ground.mend()
         return now, wrong + judge.of_login(self.ground)
 

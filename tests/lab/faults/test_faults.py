@@ -31,6 +31,7 @@ REPRESENTATIVE = (
     "power-cut@commit",
     "activation-cuts-network@prove",
     "activation-breaks-sudo@prove",
+    "activation-drops-in-a-queue@prove",
     "activation-hangs@activate",
     "verification-flaps@verify",
     "second-deployer@activate",

@@ -232,6 +232,8 @@ def test_what_an_activation_says_without_end_keeps_nobody_from_going_back(machin
     [
         "echo Failed to run activate script; : > $ROOT/run/orchestrator/log",
         "echo Failed to run activate script; echo reloading user units for me",
+        "echo warning: the following units failed: a; echo Failed to run activate script",
+        "echo reloading user units for me; echo \"Activation script snippet 'a' failed (1)\"",
         "head -c 20000000 /dev/zero",
     ],
 )
@@ -251,8 +253,8 @@ def test_an_exit_code_that_hides_a_failed_script_is_not_believed(
     "says",
     [
         "true",
-        "echo reloading user units for me; echo Failed to run activate script",
-        "echo warning: the following units failed: a; echo Failed to run activate script",
+        "echo warning: the following units failed: a; "
+        "echo 'Nov 28 12:00:00 p620 a[7]: Failed to run activate script'",
     ],
 )
 def test_units_that_fail_are_no_failed_script(machine: Machine, says: str) -> None:

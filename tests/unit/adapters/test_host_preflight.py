@@ -199,7 +199,7 @@ def test_what_activates_a_system(machine: Machine) -> None:
     machine.tool("systemctl", "#!/bin/sh\necho 'nixos-upgrade.service loaded activating start x'\n")
     said = machine.ask().facts.activations
     assert said == (
-        f"process 812 (switch-to-configuration test ) has locked {lock}",
+        f"process 812 (switch-to-configuration test) has locked {lock}",
         "nixos-upgrade.service is at work",
     )
 

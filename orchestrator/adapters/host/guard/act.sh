@@ -28,18 +28,21 @@ act() {
 } 2> /dev/null
 
 # What a command says goes into the log, 16 MiB of it, and is read for what tells of an activation script
-# that failed: the log may be full, or emptied. $1 the log  $2 what was heard: the word `heard`, and the
-# line that tells; nothing where not all was read
+# that failed: the log may be full, or emptied. Once units or users may speak, and a script may say that
+# they do, only whole lines count: what a unit says is behind the journal's words.
+# $1 the log  $2 what was heard: the word `heard`, and the line that tells; nothing where not all was read
 listening='
 {
   dd bs=256 count=65536 status=none | tee -a "$1"
   [ "$(head -c 1 | wc -c)" != 0 ] || printf "\nend\n"
   exec > /dev/null
   cat
-} | LC_ALL=C sed -n -e "/^reloading user units for /,\${\$!d;}" \
-  -e "/^warning: the following units failed: /,\${\$!d;}" \
+} | LC_ALL=C sed -n -e "/^reloading user units for /,\$bunits" \
+  -e "/^warning: the following units failed: /,\$bunits" \
   -e "/Activation script snippet .* failed/h" \
-  -e "/Failed to run activate script/{x;/^\$/g;x;}" \
+  -e "/Failed to run activate script/{x;/^\$/g;x;}" -e "bend" -e ":units" \
+  -e "/^Activation script snippet .* failed/h" \
+  -e "/^Failed to run activate script\$/{x;/^\$/g;x;}" -e ":end" \
   -e "\${/^end\$/{x;s/[^ -~]/?/g;s/^\(.\{200\}\).*/\1/;s/^/heard /;p;};}" > "$2.new"
 mv -f "$2.new" "$2"
 '

@@ -86,7 +86,7 @@ end_as() {
 
 tidy() {
   rm -rf "$asked" "$door" "$door_secrets"
-  rm -f "$lib/room" "$run/said" "$run/heard" "$run/heard.new" 2> /dev/null
+  rm -f "$lib/room" "$run/said" "$run/heard" "$run/heard.new" "$run/script" "$run/asking" 2> /dev/null
   for root in target running profile boot; do rm -f "$roots/$token-$root"; done
   rm -f "$control/multi-user.target.wants/$boot_unit" "$control/$boot_unit"
   rmdir "$control/multi-user.target.wants" "$control" "$roots" 2> /dev/null

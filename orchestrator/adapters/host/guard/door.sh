@@ -58,10 +58,13 @@ find_session() {
     told=$(tr '\000' '\n' < "/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p' | head -n 1)
     [ -z "$told" ] || session=$pid connection=$told
     [ "$(head -n 1 "/proc/$pid/comm")" != sudo ] || by_sudo=1
-    pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+    pid=$(parent_of "$pid")
   done
   [ -n "$session" ] && read_connection && find_user
 } 2> /dev/null
+
+# $1 process
+parent_of() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status"; }
 
 read_connection() {
   IFS=' ' read -r peer _ server port << END
@@ -83,10 +86,18 @@ find_user() {
 }
 
 # When the deployer's connection was made, in hundredths of a second since the boot, into $since: its
-# process of sshd is the session's parent, and serves all that goes over the connection.
+# process of sshd is the session's parent, and serves all that goes over the connection. Where no process
+# was told of a connection, it is the nearest of sshd's above this one.
 connected_since() {
-  find_session || return
-  parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$session/status")
+  if find_session; then
+    parent=$(parent_of "$session")
+  else
+    parent=$$
+    until head -n 1 "/proc/$parent/comm" | grep -q '^sshd'; do
+      parent=$(parent_of "$parent")
+      [ "${parent:-0}" -gt 1 ] || return
+    done
+  fi
   # The second field, a name in brackets, may hold anything.
   since=$(sed 's/.*) //' "/proc/$parent/stat" | cut -d ' ' -f 20)
   case $since in '' | *[!0-9]*) return 1 ;; esac

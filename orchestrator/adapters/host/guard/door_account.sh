@@ -39,7 +39,11 @@ has_account() {
   entry=$(getent passwd "$user")
   case $? in
   0) entry=${entry##*:} ;;
-  2) shut="the account $user is gone" evidence=1 comes_by_itself=1 ;;
+  2)
+    shut="the account $user is gone" comes_by_itself=1
+    # Where the file did not have it, a name service that does not answer says the same.
+    [ -z "$account" ] || entry_of /etc/passwd "$user" > /dev/null || evidence=1
+    ;;
   *) shut="the account $user cannot be looked up" comes_by_itself=1 ;;
   esac
   if [ -z "$shut" ] && ! [ -x "${entry:-/bin/sh}" ]; then

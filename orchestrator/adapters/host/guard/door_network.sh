@@ -5,6 +5,7 @@ record_network() {
   [ -n "$link" ] || return 0
   printf '%s=%s\n' link "$link" mac "$(cat "/sys/class/net/$link/address")" \
     way "$(way_to_peer)" members "$(members)" links "$(links)"
+  ip -o link show | sed -n 's/^[0-9]*: \([^:@]*\)[:@].*[<,]POINTOPOINT[,>].*/point_to_point=\1/p'
   ip -o addr show dev "$link" | grep -v ' temporary ' | sed 's/^[0-9]*: *[^ ]* */address=/'
   for family in 4 6; do
     routes "$family" table all | sed "s/^/route$family=/" | head -n 1000
@@ -58,8 +59,13 @@ way_to_peer() {
 
 is_up() { case $(ip -o link show dev "$1" 2> /dev/null) in *[\<,]UP[,\>]*) ;; *) return 1 ;; esac; }
 
+# PPP, a tunnel, a VPN: such a link goes with whoever comes over it. $1 link
+is_point_to_point() { fact point_to_point | grep -Fxq -e "$1"; }
+
+went_with_peer() { is_point_to_point "$1" && ! [ -e "/sys/class/net/$1" ]; }
+
 has_link() {
-  [ -n "$link" ] || return 0
+  [ -n "$link" ] && ! went_with_peer "$link" || return 0
   some=''
   for name in $(fact members); do is_up "$name" && some=1; done
   for name in $link $(fact members); do
@@ -74,12 +80,12 @@ has_link() {
 
 # A lease may be another one by now: what else came by a lease there will do.
 has_address() {
-  [ -n "$link" ] && [ -z "$(link_of "$server")" ] || return 0
+  [ -n "$link" ] && [ -z "$(link_of "$server")" ] && ! went_with_peer "$link" || return 0
   if fact address | grep -F " $server/" | grep -q ' dynamic '; then
     ip -o addr show dev "$link" scope global | grep -q "inet6* .* dynamic " && return
   fi
   shut="the address $server is gone" comes_by_itself=1
-  ip_tells && evidence=1
+  ip_tells && ! is_point_to_point "$link" && evidence=1
   return 1
 }
 
@@ -88,8 +94,9 @@ has_route() {
   # Where the address is another one by now, so is the way from it.
   [ -n "$(link_of "$server")" ] || return 0
   [ -n "$(way_to_peer)" ] && return
+  went_with_peer "$(fact way)" && return
   shut="there is no route to $peer" comes_by_itself=1
-  ip_tells && evidence=1
+  ip_tells && ! is_point_to_point "$(fact way)" && evidence=1
   return 1
 }
 

@@ -6,22 +6,41 @@ locks="/run/nixos/switch-to-configuration.lock /run/switch-to-configuration.lock
 # Into $code, as of `act`, or `locked`: then nothing was run. $1 system  $2 action
 switch() {
   for _ in 1 2 3; do
-    code=locked
+    code=locked script=
     [ "$state" = returning ] || patience=
     have_lock || return
     made=$(made)
-    act "$1/bin/switch-to-configuration" "$2"
+    rm -f "$run/script"
+    printf '%s' "$asking" | put "$run/asking"
+    act env BASH_ENV="$run/asking" "$1/bin/switch-to-configuration" "$2"
+    read -r script < "$run/script"
+    rm -f "$run/script" "$run/asking"
     # EAGAIN: somebody was quicker, and nothing was done.
     [ "$code" = 11 ] || return 0
   done
-}
+} 2> /dev/null
+
+# bash reads this before each script: NixOS's activation script is run by this, and its own exit code
+# written down. What that starts knows nothing of it.
+asking="case \$0 in
+*/activate)
+  unset BASH_ENV
+  \"\$0\" \"\$@\"
+  set -- \$?
+  echo \$1 > $run/script
+  exit \$1 ;;
+esac
+"
 
 # Whether the activation script ran to its end and failed nowhere; else $wrong says what is known. The
-# exit code does not tell: where units failed it is 4, which hides the script's 2.
+# exit code does not tell: where units failed it is 4, which hides the script's 2. Where no bash ran the
+# script, what was said tells.
 script_ran() {
   wrong=
   if [ "$made" = "$(made)" ]; then
     wrong="its activation script did not run to its end"
+  elif [ -n "$script" ]; then
+    [ "$script" = 0 ] || wrong=${heard:-"its activation script failed ($script)"}
   elif [ "$code" != 0 ] && [ -n "$heard" ]; then
     wrong=$heard
   elif [ "$code" != 0 ] && [ -z "$whole" ]; then

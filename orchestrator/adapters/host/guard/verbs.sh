@@ -196,7 +196,8 @@ reached() {
   tell "$1"
 }
 
-# Where the connection cannot be found among the processes, the deployer's word is taken. $1 its word
+# Where the connection cannot be found among the processes (what became root is none of its session's),
+# the deployer's word is taken. $1 its word
 is_new_connection() {
   same_boot
   case $back in *" $this_boot") ;; *) return 0 ;; esac

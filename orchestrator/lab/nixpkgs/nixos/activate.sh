@@ -1,7 +1,7 @@
 # Make the running machine this generation: /etc, accounts, activation scripts, and last the link
 # /run/current-system. Run twice it changes nothing; killed midway it is simply run again, and so is
 # the generation before it.
-# The shell is busybox's, and so are most commands: options of POSIX, and few others.
+# The shell is bash, as NixOS's is, and may be busybox's: options of POSIX, and few others.
 set -u
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH

@@ -54,11 +54,12 @@ for package in $packages; do
 done
 
 script() {
-  printf '#!%s/bin/busybox sh\nsystem=%s limit=%s\n' "$applets" "$out" "$limit" > "$out/$1"
+  printf '#!%s\nsystem=%s limit=%s\n' "${3:-$applets/bin/busybox sh}" "$out" "$limit" > "$out/$1"
   cat "$2" >> "$out/$1"
   chmod +x "$out/$1"
 }
-script activate "$activate"
+# By bash, as NixOS's: it may be asked how the script ended.
+script activate "$activate" /bin/bash
 if [ -n "$switch" ]; then script bin/switch-to-configuration "$switch"; fi
 script bin/boot-activate "$boot"
 ln -s activate $out/init
