@@ -59,6 +59,37 @@ FORWARDS = (
     "nft 'add chain inet netavark fwd { type filter hook forward priority 0; }'; "
     "nft add rule inet netavark fwd ip saddr 10.88.0.0/16 accept"
 )
+# A file of rules that sshd read, and that is there no more.
+DENIED = (
+    "echo DenyUsers deploy > /etc/ssh/sshd_config.d/00.conf; systemctl {} ssh.service; sleep 0.3; "
+)
+DENIED += "rm /etc/ssh/sshd_config.d/00.conf"
+OVERRIDE = (
+    "folder=/run/systemd/system/ssh.service.d; mkdir -p $folder; printf '[Service]\\nExecStart=\\n"
+    "ExecStart=/usr/sbin/sshd -D -o DenyUsers=deploy\\n' > $folder/z.conf; "
+    "systemctl daemon-reload; systemctl restart ssh.service"
+)
+OPTIONS = "echo SSHD_OPTS=-oDenyUsers=deploy > /etc/default/ssh; systemctl restart ssh.service"
+TAKEN = (
+    "systemctl stop ssh.service; systemd-run -q -u taken perl -MSocket -e 'socket(S,2,1,6);"
+    'setsockopt(S,1,2,pack("i",1));bind(S,sockaddr_in(22,INADDR_ANY)) or die;listen(S,5);sleep\'; '
+    "sleep 0.5"
+)
+STRAY = (
+    "systemctl stop ssh.service; mkdir -p /run/sshd; "
+    "setsid /usr/sbin/sshd -D -o DenyUsers=deploy > /dev/null 2>&1 < /dev/null & sleep 0.5"
+)
+REVOKES = "echo RevokedKeys /etc/ssh/gone > /etc/ssh/sshd_config.d/r.conf; : > /etc/ssh/gone"
+REVOKES += "; systemctl restart ssh.service"
+TABLE = (
+    "nft add table ip strange; nft 'add chain ip strange c {{ type {} priority -100; }}'; "
+    "nft add rule ip strange c tcp {}"
+)
+ACCOUNTS = "for file in passwd group shadow gshadow; do cp -p /etc/$file /root/$file.kept; done"
+AS_BEFORE = (
+    "for file in passwd group shadow gshadow; do sort /root/$file.kept > /root/1; "
+    "sort /etc/$file | cmp - /root/1; stat -c '%n %a %u:%g' /etc/$file; done; id -Gn deploy"
+)
 STUBS = ("same_boot", "is_before", "leave_boot_unit", "save", "say", "sync", "sleep")
 KEYS = "/root/.ssh/authorized_keys"
 # Of iptables-save: what is forwarded is not the host's own.
@@ -202,10 +233,12 @@ def test_where_no_connection_is_found_the_deployers_word_is_taken(
     host.sh("rm -f /run/orchestrator/attempt /var/lib/orchestrator/attempt")
 
 
-def shut(host: GuardHost, harm: str, connection: str = HERE, before: str = "true") -> Door:
+def shut(
+    host: GuardHost, harm: str, connection: str = HERE, before: str = "true", user: str = "root"
+) -> Door:
     """Record the way in, do harm, and have the program judge and repair it."""
     assert host.sh(f"{{ {before}; }} 2>&1") == ""
-    assert said(host, RECORD, connection) == ""
+    assert said(host, f"find_user() {{ user={user}; }}\n{RECORD}", connection) == ""
     host.sh(harm)
     found = said(host, "read_lines < /dev/null\nsame_boot() { :; }\n" + JUDGE, connection)
     values = dict(line.split("=", 1) for line in found.splitlines())
@@ -300,7 +333,7 @@ def test_sshd_at_another_port(host: GuardHost) -> None:
 def test_sshd_that_systemd_listens_for(host: GuardHost) -> None:
     """With socket activation the socket is what is started again."""
     before = "systemctl stop ssh.service; systemctl start ssh.socket"
-    door = shut(host, "systemctl stop ssh.socket", before=before)
+    door = shut(host, "systemctl stop ssh.socket ssh.service", before=before)
     assert "(ssh.socket)" in door.shut
     assert door.then == ""
     assert host.sh("systemctl is-active ssh.socket") == "active"
@@ -472,7 +505,8 @@ def test_another_program_at_the_port_of_another_address_is_left_alone(host: Guar
     assert shut(host, "systemctl stop a.socket") == Door("", "", "")
     host.sh("systemctl start a.socket")
     door = shut(host, "systemctl stop ssh.service")
-    assert door.mended == " ssh.service is started"
+    assert door.mended.endswith(" ssh.service is started")
+    assert "a.socket" not in door.mended
     assert host.sh("systemctl is-active ssh.service") == "active"
     host.sh(NO_OTHER)
 
@@ -558,3 +592,105 @@ def test_a_key_that_was_taken_back_stays_out(
     assert host.sh(f"cat {KEYS}; stat -c %a {KEYS}") == f"{kept}\n600"
     assert (door.then, KEYS in door.mended, KEYS in door.left) == ("", mended, left)
     host.sh(f"rm {KEYS}")
+
+
+@pytest.mark.parametrize(
+    "harm", [DENIED.format("restart"), DENIED.format("reload"), OVERRIDE, OPTIONS, TAKEN, STRAY]
+)
+def test_sshd_that_goes_by_other_rules_is_begun_anew(host: GuardHost, harm: str) -> None:
+    """What it was started with may be there no more, in no file and no unit that is on the disk."""
+    door = shut(host, harm)
+    assert "ssh.service is " in door.mended
+    served = host.sh("ss -Hltnp sport = 22; cat /proc/$(pidof -s sshd)/cmdline | tr '\\0' ' '")
+    assert "sshd" in served
+    assert "DenyUsers" not in served + host.sh("systemctl show -p ExecStart --value ssh.service")
+    assert (door.then, host.sh("systemctl is-active ssh.service")) == ("", "active")
+    host.sh("rm -rf /run/systemd/system/ssh.service.d; systemctl daemon-reload")
+
+
+@pytest.mark.parametrize(
+    ("harm", "mended"),
+    [
+        ("systemctl kill -s STOP --kill-whom=main ssh.service", "ssh.service is restarted"),
+        ("sed -i /^sshd:/d /etc/passwd", "sshd is back in /etc/passwd"),
+        ("rm -rf /run/sshd", "/run/sshd is as it was"),
+    ],
+)
+def test_sshd_that_listens_and_does_not_answer(host: GuardHost, harm: str, mended: str) -> None:
+    """It is asked for its key, as anybody could."""
+    door = shut(host, harm)
+    assert mended in door.mended
+    assert (door.then, door.evidence) == ("", False)
+    assert "ssh-ed25519" in host.sh("ssh-keyscan -t ed25519 10.77.0.2 2> /dev/null")
+
+
+def test_a_file_of_revoked_keys_comes_back(host: GuardHost) -> None:
+    """Without one that it was told of, be it empty, sshd lets nobody in."""
+    door = shut(host, "rm /etc/ssh/gone", before=REVOKES)
+    assert "/etc/ssh/gone" in door.shut
+    assert door.then == ""
+    host.sh("rm /etc/ssh/sshd_config.d/r.conf /etc/ssh/gone; systemctl restart ssh.service")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "ip route add 10.77.0.1 via 10.77.0.99 dev eth0",
+        "ip rule add ipproto 6 sport 22 pref 50 blackhole",
+        "ip rule flush",
+        "ip link set eth0 arp off",
+        "ip link add br0 type bridge; ip link set eth0 master br0",
+        "ip neigh replace 10.77.0.1 lladdr 02:00:00:00:00:99 nud permanent dev eth0",
+        "ip route del local 10.77.0.2 table local",
+        TABLE.format("route hook output", "sport 22 drop"),
+        TABLE.format("nat hook prerouting", "dport 22 redirect to :9"),
+    ],
+)
+def test_packets_go_where_they_went(host: GuardHost, harm: str) -> None:
+    """By the same gateway, asked for as before, past no rule or table that was not there."""
+    ask = (
+        "ip route get 10.77.0.1 from 10.77.0.2 ipproto 6 sport 22; ip rule; "
+        "ip route get 10.77.0.2 | grep -c ^local; ip -o link show eth0; "
+        "ip neigh show nud permanent; nft list tables"
+    )
+    before = host.sh(ask)
+    door = shut(host, harm)
+    assert door.mended
+    assert (door.then, host.sh(ask)) == ("", before)
+    host.sh("ip link del br0")
+
+
+def test_a_gateway_that_a_router_told_is_left_alone(host: GuardHost) -> None:
+    """A lease or a routing daemon changes it by itself, and knows why."""
+    new = "ip route replace 10.77.0.1 via 10.77.0.99 dev eth0 proto {}"
+    assert shut(host, new.format("ra")) == Door("", "", "")
+    host.sh("ip route del 10.77.0.1")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "rm /etc/passwd",
+        ": > /etc/passwd",
+        "rm /etc/shadow /etc/gshadow",
+        "sed -i /^root:/d /etc/passwd /etc/shadow",
+        "chmod 600 /etc/passwd; chmod 666 /etc/shadow",
+        "groupdel nix-users",
+    ],
+)
+def test_accounts_that_are_gone_come_back(host: GuardHost, harm: str) -> None:
+    """With root's and sshd's own, the groups by their numbers, and nobody reads the passwords."""
+    host.sh(ACCOUNTS)
+    before = host.sh(AS_BEFORE)
+    door = shut(host, harm, user="deploy")
+    assert (door.then, host.sh(AS_BEFORE)) == ("", before)
+
+
+def test_a_socket_unit_that_is_well_is_left_alone(host: GuardHost) -> None:
+    """Nothing is restarted for its sake; a rule for the service that it starts is set aside."""
+    start = "systemctl stop ssh.service 2> /dev/null; systemctl start ssh.socket"
+    assert shut(host, "true", before=start) == Door("", "", "")
+    door = shut(host, OVERRIDE)
+    assert "z.conf, which was not there" in door.mended
+    assert (door.then, host.sh("systemctl is-active ssh.socket")) == ("", "active")
+    host.sh("systemctl stop ssh.socket ssh.service; systemctl start ssh.service")

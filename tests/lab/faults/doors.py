@@ -55,6 +55,32 @@ printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > $folder/zz.conf
 systemctl daemon-reload
 systemctl restart ssh.service || true
 """
+_DENIES_FOR_NOW = """
+mkdir -p /run/systemd/system/ssh.service.d
+printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/sshd -D -o DenyUsers=deploy\\n' \\
+  > /run/systemd/system/ssh.service.d/zz.conf
+systemctl daemon-reload
+systemctl restart ssh.service
+"""
+_DROPS_ANSWERS = """
+nft add table ip fault
+nft 'add chain ip fault out { type route hook output priority 0; }'
+nft add rule ip fault out tcp sport 22 drop
+"""
+_NO_GROUP = "sed -i '/^admins:/d' /etc/group /etc/gshadow"
+_BY_GROUP = """
+groupadd admins
+usermod -aG admins deploy
+mkdir /root/rules
+mv /etc/sudoers.d/* /root/rules
+echo '%admins ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/admins
+"""
+_BY_RULES = """
+rm /etc/sudoers.d/admins
+mv /root/rules/* /etc/sudoers.d
+rmdir /root/rules
+groupdel admins
+"""
 
 
 # What the guard records nothing of, and so cannot repair; the suite takes it away as its own. By
@@ -161,6 +187,66 @@ SHUT_DOORS = (
         "def test_dns(host):\n    assert host.file('/etc/resolv.conf').exists\n",
         before="echo nameserver 10.77.0.1 > /etc/resolv.conf",
         holds="grep -q '^nameserver 10.77.0.1$' /etc/resolv.conf",
+    ),
+    Change(
+        "activation-denies-by-etc",
+        "sshd denies the user by a file of the new system's /etc, and was begun anew",
+        "prove",
+        """
+        environment.etc."ssh/sshd_config.d/00-denied.conf".text = "DenyUsers deploy\\n";
+        system.activationScripts.shuts.text = "systemctl restart ssh.service";
+        """,
+    ),
+    _shuts("denies-for-now", "an override has sshd deny the user", _DENIES_FOR_NOW),
+    _shuts(
+        "sets-sshd-options",
+        "sshd's environment has it deny the user",
+        "echo SSHD_OPTS=-oDenyUsers=deploy > /etc/default/ssh; systemctl restart ssh.service",
+    ),
+    _shuts(
+        "freezes-sshd",
+        "sshd is stopped by a signal",
+        "systemctl kill -s STOP --kill-whom=main ssh.service",
+    ),
+    _shuts("removes-sshd-root", "sshd's empty root is gone", "rm -rf /run/sshd"),
+    _shuts("removes-sshd-user", "sshd's own user is gone", "sed -i /^sshd:/d /etc/passwd"),
+    _shuts(
+        "wrong-gateway",
+        "the default route leads by another gateway",
+        "ip route replace default via 10.77.0.99 dev eth0 onlink",
+        before=_BY_DEFAULT_ROUTE,
+        after=_BY_ITS_OWN_ROUTE,
+    ),
+    _shuts(
+        "detours-deployer",
+        "the deployer is reached by a gateway that is none",
+        "ip route add 10.77.0.1 via 10.77.0.99 dev eth0",
+    ),
+    _shuts(
+        "adds-rule",
+        "a rule sends what sshd answers nowhere",
+        "ip rule add ipproto 6 sport 22 pref 50 blackhole",
+    ),
+    _shuts("drops-answers", "a table of another kind drops what sshd answers", _DROPS_ANSWERS),
+    _shuts("stops-arp", "the interface asks for no neighbour", "ip link set eth0 arp off"),
+    _shuts(
+        "fixes-neighbour",
+        "the deployer's hardware is another's",
+        "ip neigh replace 10.77.0.1 lladdr 02:00:00:00:00:99 nud permanent dev eth0",
+    ),
+    _shuts(
+        "disowns-address",
+        "the host takes its address for nobody's",
+        "ip route del local 10.77.0.2 table local",
+    ),
+    _shuts("removes-accounts", "no account is left", "rm /etc/passwd"),
+    _shuts("empties-accounts", "the file of accounts is empty", ": > /etc/passwd"),
+    _shuts(
+        "removes-group",
+        "sudo's group is gone",
+        _NO_GROUP,
+        before=_BY_GROUP,
+        after=_BY_RULES,
     ),
     _shuts("forbids-logins", "/etc/nologin keeps users out", "echo no > /etc/nologin"),
     Change(

@@ -115,7 +115,8 @@ door_is_open() {
   has_door || return 0
   user=$(fact user) peer=$(fact peer) server=$(fact server) port=$(fact port)
   link=$(fact link) unit_of_door=$(fact unit)
-  has_address && has_route && is_listening && has_account && has_link && has_keys && has_sudo
+  has_address && has_route && is_listening && has_account && has_link && has_arp && has_neighbour &&
+    arrives && has_keys && has_sudo && answers
 }
 
 # Some things come by themselves: a service that restarts, a lease. After a boot it takes longer.
@@ -141,8 +142,11 @@ mend_door() {
   await_door
   # What asks a name service or a folder on the network needs the network.
   mend_link
+  mend_arp
   mend_address
   mend_routes
+  mend_arrival
+  mend_neighbour
   mend_firewall
   mend_files
   mend_account

@@ -2,6 +2,7 @@
 
 # The entry of a name in a file of accounts. $1 file  $2 name
 entry_of() {
+  [ -r "$1" ] || return
   while IFS= read -r entry_line; do
     case $entry_line in "$2":*) printf '%s\n' "$entry_line" && return ;; esac
   done < "$1"
@@ -13,7 +14,8 @@ record_account() {
   printf 'home=%s\n' "$(getent passwd "$user" | cut -d : -f 6)"
   printf 'shell=%s\n' "$(getent passwd "$user" | cut -d : -f 7)"
   printf 'groups=%s\n' "$(id -Gn "$user")"
-  entry_of /etc/shadow "$user" > "$door_secrets/shadow"
+  cp -pL /etc/passwd /etc/group "$door"
+  cp -pL /etc/shadow /etc/gshadow "$door_secrets"
   [ -n "$by_sudo" ] || return 0
   sudo_program=$(find_sudo) && printf 'sudo_program=%s\n' "$sudo_program"
   if become_root; then printf 'sudo_works=1\n'; fi
@@ -54,12 +56,58 @@ has_account() {
   [ -z "$shut" ]
 }
 
+# A file of accounts as it was recorded. $1 name
+accounts_before() {
+  case $1 in *shadow) printf '%s\n' "$door_secrets/$1" ;; *) printf '%s\n' "$door/$1" ;; esac
+}
+
+# Without these nobody gets in: sshd drops its rights to a user of its own.
+mend_accounts() {
+  for name in passwd group shadow gshadow; do
+    before=$(accounts_before $name)
+    [ -s "$before" ] || continue
+    if [ ! -s "/etc/$name" ]; then
+      mend_with "/etc/$name is as it was" put_accounts "$before" "/etc/$name"
+    elif [ "$(owned "/etc/$name")" != "$(owned "$before")" ]; then
+      mend_with "/etc/$name has its owner and mode" own_as "$before" "/etc/$name"
+    fi
+  done
+  for name in root sshd "$user"; do restore_entry passwd $name && restore_entry shadow $name; done
+  for name in $(fact groups); do restore_entry group "$name" && restore_entry gshadow "$name"; done
+}
+
+# $1 file
+owned() { stat -L -c '%a %u:%g' "$1"; }
+
+# $1 the file that it is to be owned as  $2 file
+own_as() { chown --reference "$1" "$2" && chmod --reference "$1" "$2"; }
+
+# $1 file before  $2 file
+put_accounts() {
+  rm -rf "$2.orchestrator" "$2" && cp -p "$1" "$2.orchestrator" && mv -fT "$2.orchestrator" "$2"
+}
+
+# An entry that is gone, where no other has its number by now. $1 file  $2 name
+restore_entry() {
+  lost=$(entry_of "$(accounts_before "$1")" "$2") || return 0
+  entry_of "/etc/$1" "$2" > /dev/null && return
+  case $1 in
+  *shadow) ;;
+  *)
+    number=$(printf '%s\n' "$lost" | cut -d : -f 3)
+    cut -d : -f 3 "/etc/$1" | grep -Fxq -e "$number" && return 1
+    ;;
+  esac
+  mend_with "$2 is back in /etc/$1" put_entry "/etc/$1" "$2" "$lost"
+}
+
 mend_account() {
+  mend_accounts
   account=$(fact account)
   if [ -n "$account" ] && [ "$(entry_of /etc/passwd "$user")" != "$account" ]; then
     mend_with "the account $user is as it was" put_entry /etc/passwd "$user" "$account"
   fi
-  shadow=$(cat "$door_secrets/shadow" 2> /dev/null)
+  shadow=$(entry_of "$door_secrets/shadow" "$user")
   if [ -n "$shadow" ] && [ "$(entry_of /etc/shadow "$user")" != "$shadow" ]; then
     mend_with "the password and expiry of $user are as they were" \
       put_entry /etc/shadow "$user" "$shadow"

@@ -21,11 +21,16 @@ plain_paths() { grep '^/[A-Za-z0-9/._@+:,-]*$' | sort -u | head -n 400; }
 # sshd tells what it reads for this user. What the store holds does not change.
 door_paths() {
   printf '%s\n' /etc/ssh/sshd_config /etc/sudoers /etc/sudo.conf /etc/nsswitch.conf /etc/pam.d
+  # sshd's empty root, where it is told in no file.
+  printf '%s\n' /run/sshd /var/empty
+  files_of_units
   find /etc/pam.d/ -maxdepth 1 ! -type d
   for folder in $drop_ins; do find "$folder" -maxdepth 1; done
   for file in $(cat "$door/keys"); do with_parents "$file"; done
   host_keys | sed 's/$/.pub/'
-  for program_of_door in "$(fact sudo_program)" "$(fact shell)"; do
+  for program_of_door in "$(fact sudo_program)" "$(fact shell)" \
+    "$(sshd_says authorizedkeyscommand)" "$(sshd_says authorizedprincipalscommand)"; do
+    program_of_door=${program_of_door%% *}
     case $program_of_door in
     /nix/store/* | /run/current-system/* | '') ;;
     *) printf '%s\n' "$program_of_door" ;;
@@ -48,12 +53,25 @@ host_keys() {
   done
 }
 
-# Where sshd looks for the user's keys.
+# Those of a unit that may be put back.
+files_of_units() {
+  { fact unit_file && fact env_file; } | while read -r file; do
+    case $file in
+    /run/* | /nix/store/*) ;;
+    *.d/*) printf '%s\n' "${file%/*}" "$file" ;;
+    *) printf '%s\n' "$file" ;;
+    esac
+  done
+}
+
+# Where sshd looks for the user's keys, and for whom and what it trusts.
 key_files() {
   home=$(fact home)
   patterns=$(sshd_says authorizedkeysfile)
   for pattern in ${patterns:-.ssh/authorized_keys .ssh/authorized_keys2} \
-    /etc/ssh/authorized_keys.d/%u; do
+    /etc/ssh/authorized_keys.d/%u $(sshd_says authorizedprincipalsfile) \
+    $(sshd_says trustedusercakeys) $(sshd_says revokedkeys) $(sshd_says hostcertificate); do
+    [ "$pattern" != none ] || continue
     file=$(printf '%s' "$pattern" | sed "s|%u|$user|g; s|%h|$home|g; s|%%|%|g")
     case $file in /*) ;; *) file=$home/$file ;; esac
     printf '%s\n' "$file"
@@ -128,6 +146,8 @@ differing_keys() { differing "$door" | grep -Fxf "$door/keys"; }
 # somebody may have taken one back: those stay out. $1 path
 is_lost() {
   recorded_of "$1"
+  # sshd lets nobody in without a file of revoked keys that it was told of, which may be empty.
+  [ -n "$kind" ] && [ ! -e "$1" ] && return
   [ "$kind" = l ] || holds_key "$door/tree$1" || return
   holds_key "$1" || return 0
   now_owned=$(find "$1" -maxdepth 0 -type f -printf '%m %U:%G')
@@ -178,7 +198,7 @@ mend_files() {
       case $path in
       /etc/ssh/authorized_keys.d) ;;
       /etc/ssh/* | /etc/pam.d/*) restart_listener=1 ;;
-      *) is_host_key "$path" && restart_listener=1 ;;
+      *) { is_host_key "$path" || files_of_units | grep -Fxq -e "$path"; } && restart_listener=1 ;;
       esac
       mend_with "$path is as it was" put_back "$kept_in" "$path"
     done
@@ -209,6 +229,10 @@ set_aside() {
 }
 
 set_strangers_aside() {
+  for path in $(environment_files "$(service_of_door)"); do
+    [ -e "$path" ] && grep -Fxq -e "$path" "$door/paths" && ! grep -Fq -e " $path " "$door/files" || continue
+    mend_with "$path, which was not there, is in $lib/aside" set_aside "$path" && restart_listener=1
+  done
   for folder in $drop_ins; do
     for path in "$folder"/*; do
       [ -e "$path" ] || [ -L "$path" ] || continue

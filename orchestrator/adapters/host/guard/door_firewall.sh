@@ -87,6 +87,14 @@ follow_chains() {
   done
 }
 
+# Whether a table's rules send elsewhere what comes to sshd's port, of every address or of its own.
+redirects() {
+  grep -E "dport (\{ ([0-9, -]*, )?)?$port[ ,](.* )?(redirect|dnat)" | while read -r rule; do
+    case $rule in *" daddr $server "*) ;; *" daddr "*) continue ;; esac
+    echo yes
+  done | grep -q yes
+}
+
 # A table is replaced as a whole, in one step. A strange one is removed where it can drop what comes
 # in or goes out.
 mend_tables() {
@@ -106,7 +114,9 @@ mend_tables() {
 $entry
 END
     grep -Fxq -e "$entry" "$door/tables" && continue
-    rules_of "$family" "$table" | grep -Eq "type filter $hooks" || continue
+    rules_of "$family" "$table" > "$door_secrets/table.now"
+    grep -Eq "type (filter|route) $hooks" "$door_secrets/table.now" ||
+      redirects < "$door_secrets/table.now" || continue
     mend "the table $family $table of nft, which was not there, is removed" \
       nft delete table "$family" "$table"
   done < "$door_secrets/tables.now"

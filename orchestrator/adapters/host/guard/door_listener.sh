@@ -47,11 +47,60 @@ record_listener() {
 $(listeners)
 END
   [ -n "$inode" ] || return 0
-  printf 'listen=%s %s\n' "$table" "$local"
+  printf 'listen=%s %s\nsocket=%s\n' "$table" "$local" "$inode"
   find_unit
   case $unit_of_listener in '' | -* | *[!A-Za-z0-9:_.@\\-]*) return 0 ;; esac
   printf 'unit=%s\n' "$unit_of_listener"
-  unit_files "$unit_of_listener" | sed 's/^/unit_file=/'
+  unit_of_door=$unit_of_listener
+  for part in $(parts_of_door); do
+    unit_files "$part" | sed 's/^/unit_file=/'
+    environment_files "$part" | sed 's/^/env_file=/'
+  done
+  record_answer
+}
+
+# The unit that runs sshd: a socket unit has another one do that, one for all or one for each connection.
+service_of_door() {
+  case $unit_of_door in
+  *.socket)
+    service=$(timeout 10 systemctl show --property Triggers --value "$unit_of_door")
+    printf '%s\n' "${service:-${unit_of_door%.socket}@orchestrator.service}"
+    ;;
+  *) printf '%s\n' "$unit_of_door" ;;
+  esac
+}
+
+parts_of_door() { { printf '%s\n' "$unit_of_door" && service_of_door; } | sort -u; }
+
+# What a unit has its environment from. $1 unit
+environment_files() {
+  timeout 10 systemctl show --property EnvironmentFiles --value "$1" |
+    sed -n 's#^\(/[^ ]*\) (.*#\1#p'
+}
+
+# Which kind of key sshd shows to the host itself, over a connection as anybody's.
+record_answer() {
+  for kind_of_key in ed25519 rsa ecdsa; do
+    is_answering && printf 'answers=%s\n' $kind_of_key && return
+  done
+}
+
+# One connection, up to the key. Its address is held against the host itself, where sshd does that.
+is_answering() {
+  [ -n "$(timeout 5 ssh-keyscan -T 4 -p "$port" -t "$kind_of_key" "$server" 2> /dev/null)" ]
+}
+
+# A socket and a unit tell little: sshd may be stopped by a signal, or want its user, its empty root.
+answers() {
+  kind_of_key=$(fact answers)
+  [ -n "$kind_of_key" ] && [ -n "$(link_of "$server")" ] || return 0
+  # Once it was silent for long, it is asked once.
+  for pause in ${silent:-1 0}; do
+    is_answering && silent='' && return
+    sleep "$pause"
+  done
+  silent=0 shut="sshd does not answer at port $port"
+  return 1
 }
 
 # The files that make a unit. $1 unit
@@ -90,7 +139,34 @@ stream_of_listener() {
   esac
 }
 
-is_listening() {
+# The socket at the deployer's address and port is the recorded unit's, as far as its holder can be told.
+is_units_own() {
+  read -r table local inode << END
+$(listeners)
+END
+  case $inode in '' | "$(fact socket)" | "$own_socket") return 0 ;; esac
+  find_unit
+  case $unit_of_door,$holder,$unit_of_listener in
+  ,* | *,,*) return 0 ;;
+  "$unit_of_door,$holder,$unit_of_door" | "$unit_of_door,1,") own_socket=$inode ;;
+  *)
+    shut="port $port is not ${unit_of_door}'s any more, but process $holder's ($unit_of_listener)"
+    return 1
+    ;;
+  esac
+}
+own_socket=''
+
+# A start and a reload make the socket anew: sshd may go by what is not there any more.
+is_same_run() {
+  case $unit_of_door in *.socket) return 0 ;; esac
+  ! same_boot || [ "$(listeners | sed -n '1s/.* //p')" = "${own_run:-$(fact socket)}" ]
+}
+own_run=''
+
+is_listening() { is_served && is_units_own; }
+
+is_served() {
   now_listening=$(listeners)
   while read -r table local; do
     case "
@@ -111,17 +187,35 @@ END
 
 mend_listener() {
   [ -n "$unit_of_door" ] || return 0
+  if is_served && ! is_units_own; then free_port; fi
   if ! is_listening; then
     unmask_listener
     timeout 10 systemctl reset-failed "$unit_of_door" 2> /dev/null
     mend "$unit_of_door is started" systemctl start "$unit_of_door"
-    awaits_listener || mend "$unit_of_door is restarted" systemctl restart "$unit_of_door"
-    awaits_listener
-  elif [ -n "$restart_listener" ]; then
-    mend "$unit_of_door is restarted" systemctl restart "$unit_of_door"
-    awaits_listener
+    awaits_listener || renew_listener
+  elif [ -n "$restart_listener" ] || [ -n "$(strange_unit_files)" ] || ! is_same_run || ! answers; then
+    unmask_listener
+    renew_listener
   fi
-  restart_listener=
+  own_run=$(listeners | sed -n '1s/.* //p') restart_listener=
+}
+silent=''
+
+# A socket unit does not start while the service that it started has its socket.
+renew_listener() {
+  case $unit_of_door in *.socket) timeout 20 systemctl stop "$(service_of_door)" >> "$log" 2>&1 ;; esac
+  mend "$unit_of_door is restarted" systemctl restart "$unit_of_door"
+  awaits_listener
+}
+
+# End whoever has the socket. What an activation script left may be in the guard's own unit.
+free_port() {
+  case $unit_of_listener in
+  '' | orchestrator-guard-*)
+    [ "$holder" -le 1 ] || mend "process $holder, at port $port, is ended" kill "$holder"
+    ;;
+  *) mend "$unit_of_listener, at port $port, is stopped" systemctl stop "$unit_of_listener" ;;
+  esac
 }
 
 awaits_listener() {
@@ -138,14 +232,24 @@ awaits_listener() {
 unmask_listener() {
   for folder in /run/systemd/system /run/systemd/system.control /run/systemd/transient \
     /etc/systemd/system /etc/systemd/system.control; do
-    file=$folder/$unit_of_door
-    [ "$(readlink "$file" 2> /dev/null)" != /dev/null ] ||
-      mend "$file, which masks it, is removed" rm -f "$file"
+    for file in $(parts_of_door | sed 'p;s/@.*\./@./' | sort -u); do
+      file=$folder/$file
+      [ "$(readlink "$file" 2> /dev/null)" != /dev/null ] ||
+        mend "$file, which masks it, is removed" rm -f "$file"
+    done
   done
-  for file in $(unit_files "$unit_of_door"); do
-    case $file in /run/* | /etc/*) ;; *) continue ;; esac
-    [ ! -e "$file" ] || fact unit_file | grep -Fxq -e "$file" ||
-      mend_with "$file, which was not there, is in $lib/aside" set_aside "$file"
+  for file in $(strange_unit_files); do
+    mend_with "$file, which was not there, is in $lib/aside" set_aside "$file"
   done
   timeout 20 systemctl daemon-reload
+}
+
+# What a generator made comes again.
+strange_unit_files() {
+  for part in $(parts_of_door); do unit_files "$part"; done | while read -r file; do
+    case $file in
+    /run/systemd/generator*) ;;
+    /run/* | /etc/*) [ ! -e "$file" ] || fact unit_file | grep -Fxq -e "$file" || printf '%s\n' "$file" ;;
+    esac
+  done
 }

@@ -4,7 +4,11 @@ record_network() {
   link=$(link_of "$server")
   [ -n "$link" ] || return 0
   printf '%s=%s\n' link "$link" mac "$(cat "/sys/class/net/$link/address")" \
-    way "$(way_to_peer)" members "$(members)" links "$(links)"
+    way "$(way_to_peer)" members "$(members)" links "$(links)" arp "$(arp)" \
+    local "$(route_within)"
+  find_hop "$(way_to_peer)"
+  printf '%s=%s\n' neighbour "$(neighbour)"
+  if is_arriving; then printf 'arrives=1\n'; fi
   ip -o link show | sed -n 's/^[0-9]*: \([^:@]*\)[:@].*[<,]POINTOPOINT[,>].*/point_to_point=\1/p'
   ip -o addr show dev "$link" | grep -v ' temporary ' | sed 's/^[0-9]*: *[^ ]* */address=/'
   for family in 4 6; do
@@ -46,15 +50,64 @@ links() { for file in /sys/class/net/*; do printf '%s ' "${file##*/}"; done; }
 
 family_of_peer() { case $peer in *:*) echo 6 ;; *) echo 4 ;; esac; }
 
-# The link by which the peer is reached; nothing where it is not.
+# The gateway and the link by which sshd's packets reach the peer; nothing where they do not.
 way_to_peer() {
-  set -- "$peer" from "$server"
-  case $peer in [Ff][Ee]80:*) set -- "$@" oif "$link" ;; esac
-  way=$(ip -o "-$(family_of_peer)" route get "$@" 2> /dev/null) || return
+  way=$(route_to_peer) || return
   case $way in
   unreachable* | blackhole* | prohibit* | throw*) ;;
-  *) printf '%s\n' "$way" | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1 ;;
+  *)
+    printf '%s\n' "$way" | tr '\\' ' ' | sed -n \
+      '/ dev /{s/\( dev [^ ]*\).*/\1/;s/.* via /via /;/^via /!s/.* dev /dev /;p;}' | head -n 1
+    ;;
   esac
+}
+
+# As the tables have it, and not what a neighbour told since. 6: TCP, where no file names that.
+route_to_peer() {
+  set -- "$peer" from "$server" ipproto 6 sport "$port"
+  case $peer in [Ff][Ee]80:*) set -- "$@" oif "$link" ;; esac
+  ip -o "-$(family_of_peer)" route get fibmatch "$@" 2> /dev/null
+}
+
+# Routes of a router's, a lease's or a routing daemon's word change by themselves. $1 the route
+is_told() {
+  case $1 in
+  *' proto static'* | *' proto kernel'* | *' proto boot'*) return 1 ;;
+  *' proto '*) ;;
+  *) return 1 ;;
+  esac
+}
+
+is_way_as_before() {
+  now_way=$(way_to_peer)
+  [ "$now_way" = "$(fact way)" ] && return
+  [ -n "$now_way" ] && is_told "$(route_to_peer)"
+}
+
+# Whether the link asks for its neighbours' addresses, and what it is a port of.
+arp() {
+  case $(ip -o link show dev "$link") in *[\<,]NOARP[,\>]*) printf 'off ' ;; *) printf 'on ' ;; esac
+  readlink "/sys/class/net/$link/master" | sed 's|.*/||'
+}
+
+# The route by which the host takes the address for its own.
+route_within() { ip -o "-$(family_of_peer)" route show table local exact "$server" | sed 's/ *$//'; }
+
+# Whether what the peer sends reaches sshd, by the host's own routes.
+is_arriving() {
+  case $(ip -o "-$(family_of_peer)" route get "$server" from "$peer" iif "$link" \
+    ipproto 6 dport "$port" 2> /dev/null) in local\ *) ;; *) return 1 ;; esac
+}
+
+# Whom the packets to the peer go to. $1 the way
+find_hop() {
+  dev_of_way=${1##*dev }
+  case $1 in via\ *) hop=${1% dev *} hop=${hop##* } ;; *) hop=$peer ;; esac
+}
+
+# Its entry that was written by hand.
+neighbour() {
+  ip -o neigh show to "$hop" dev "${dev_of_way:-lo}" nud permanent 2> /dev/null | sed 's/ *$//'
 }
 
 is_up() { case $(ip -o link show dev "$1" 2> /dev/null) in *[\<,]UP[,\>]*) ;; *) return 1 ;; esac; }
@@ -93,15 +146,81 @@ has_route() {
   [ -n "$(fact way)" ] || return 0
   # Where the address is another one by now, so is the way from it.
   [ -n "$(link_of "$server")" ] || return 0
-  [ -n "$(way_to_peer)" ] && return
-  went_with_peer "$(fact way)" && return
-  shut="there is no route to $peer" comes_by_itself=1
-  ip_tells && ! is_point_to_point "$(fact way)" && evidence=1
+  is_way_as_before && return
+  find_hop "$(fact way)"
+  went_with_peer "$dev_of_way" && return
+  shut="packets to $peer leave another way, $now_way" comes_by_itself=1
+  [ -z "$now_way" ] || return
+  shut="there is no route to $peer"
+  ip_tells && ! is_point_to_point "$dev_of_way" && evidence=1
   return 1
 }
 
 # Where the tool itself does not work, nothing is known.
 ip_tells() { [ -n "$(ip -o link show dev lo)" ]; } 2> /dev/null
+
+# Where the address is another link's by now, as a bridge's, this one is nobody's door.
+has_arp() {
+  [ -n "$(fact arp)" ] && [ "$(link_of "$server")" = "$link" ] || return 0
+  [ "$(arp)" = "$(fact arp)" ] && return
+  shut="the link $link asks for no neighbour, or is a port of another one"
+  return 1
+}
+
+mend_arp() {
+  has_arp && return
+  arp_before=$(fact arp)
+  case $(arp) in
+  "${arp_before%% *} "*) ;;
+  *)
+    mend "$link asks for its neighbours as before" ip link set dev "$link" arp "${arp_before%% *}"
+    has_arp && return
+    ;;
+  esac
+  case $arp_before in
+  *' ') mend "$link is no port any more" ip link set dev "$link" nomaster ;;
+  *) mend "$link is a port of ${arp_before#* }" ip link set dev "$link" master "${arp_before#* }" ;;
+  esac
+}
+
+has_neighbour() {
+  find_hop "$(fact way)"
+  [ -n "$dev_of_way" ] && [ "$(neighbour)" != "$(fact neighbour)" ] || return 0
+  shut="the link's address of a neighbour, $hop, is another one"
+  return 1
+}
+
+mend_neighbour() {
+  has_neighbour && return
+  if [ -n "$(fact neighbour)" ]; then
+    hardware=$(fact neighbour | sed -n 's/.*lladdr \([^ ]*\).*/\1/p')
+    mend "the neighbour $hop is as it was" \
+      ip neigh replace "$hop" lladdr "$hardware" nud permanent dev "$dev_of_way"
+  else
+    mend "the neighbour $hop, which was written by hand, is asked for" \
+      ip neigh del "$hop" dev "$dev_of_way"
+  fi
+}
+
+arrives() {
+  [ -n "$(fact arrives)" ] && [ -n "$(link_of "$server")" ] || return 0
+  is_arriving && return
+  shut="packets from $peer do not reach $server"
+  return 1
+}
+
+mend_arrival() {
+  arrives && return
+  if [ -n "$(fact local)" ] && [ -z "$(route_within)" ]; then
+    # Words, of the kernel's own.
+    # shellcheck disable=SC2046
+    mend "the route to $server within the host is back" \
+      ip "-$(family_of_peer)" route replace $(route_words "$(fact local)") table local
+  fi
+  arrives && return
+  drop_strange_rules
+  add_lost_rules
+}
 
 mend_link() {
   [ -n "$link" ] || return 0
@@ -177,8 +296,10 @@ address_words() {
 mend_routes() {
   [ -n "$(fact way)" ] || return 0
   # From another address the way is another one.
-  if [ -n "$(link_of "$server")" ] && [ "$(way_to_peer)" != "$(fact way)" ]; then
+  if [ -n "$(link_of "$server")" ] && ! is_way_as_before; then
     drop_strange_routes
+    drop_strange_rules
+    add_lost_rules
     add_lost_routes
   elif lacks_default; then
     add_lost_routes
@@ -194,22 +315,40 @@ lacks_default() {
   return 1
 }
 
-# Routes and rules for the peer that were not there before.
+# Routes for the peer that were not there before.
 drop_strange_routes() {
   family=$(family_of_peer)
   while read -r route; do
-    [ -z "$route" ] || fact "route$family" | grep -Fxq -e "$route" && continue
+    [ -z "$route" ] || is_told "$route" ||
+      fact "route$family" | grep -Fxq -e "$route" && continue
     # Words, of the kernel's own.
     # shellcheck disable=SC2046
     mend "the route $route is removed" ip "-$family" route del $(route_words "$route")
   done << END
 $(routes "$family" table main match "$peer")
 END
+}
+
+# Rules that were not there before: what they match may be the peer.
+drop_strange_rules() {
+  family=$(family_of_peer)
   while read -r rule; do
     [ -z "$rule" ] || fact "rule$family" | grep -Fxq -e "$rule" && continue
     mend "the rule $rule is removed" ip "-$family" rule del pref "${rule%%:*}"
   done << END
 $(rules "$family")
+END
+}
+
+add_lost_rules() {
+  family=$(family_of_peer)
+  while read -r rule; do
+    [ -z "$rule" ] || rules "$family" | grep -Fxq -e "$rule" && continue
+    # Words, of the kernel's own.
+    # shellcheck disable=SC2086
+    mend "the rule $rule is back" ip "-$family" rule add pref "${rule%%:*}" ${rule#*:}
+  done << END
+$(fact "rule$family")
 END
 }
 
