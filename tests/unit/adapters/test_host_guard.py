@@ -305,6 +305,18 @@ def test_roots_of_a_start_that_came_to_nothing_are_gone_with_the_next(machine: M
     assert (roots / f"{attempt.token}-target").is_symlink()
 
 
+def test_what_changed_before_it_began_is_left_alone(machine: Machine) -> None:
+    """Its unit may begin late: another system by then is not what it was asked to change."""
+    other = machine.root / "nix/store/other"
+    other.mkdir()
+    change = f"#!/bin/sh\nln -sfn {other} $ROOT/run/current-system\n"
+    machine.write("bin/systemd-run", change + TOOLS["systemd-run"])
+    told = machine.until(machine.start(), RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.why.startswith("it changed meanwhile: ")
+    assert (machine.root / "run/current-system").readlink() == other
+
+
 def test_it_commits_what_is_confirmed(machine: Machine) -> None:
     """Contact, confirmation, commit; the end is written down, and nothing else is left."""
     attempt = machine.start()

@@ -42,12 +42,11 @@ after_boot() {
 }
 
 begin() {
-  waited=
   if ! have_lock; then
     if [ -e "$asked/back" ]; then leave_be "$(word back)"; else leave_be "$wrong"; fi
     return
   fi
-  if [ -n "$waited" ] && ! is_before; then
+  if ! is_before; then
     leave_be "it changed meanwhile: $wrong"
     return
   fi

@@ -66,7 +66,6 @@ have_lock() {
       elif [ "$now" -ge "$patience" ] || { [ "$state" != returning ] && [ -e "$asked/back" ]; }; then
         return 1
       else
-        waited=1
         sleep 0.2
       fi
     done
