@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 
 import pytest
 from fleet_bench import Bench, example_fleet, in_lab
+
+PARTS = 3
+"""Of the tests that are marked ``rotating`` so many-th is played for each revision."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the part be chosen."""
+    parser.addoption("--part", type=int, help="of the tests that rotate, only those of this number")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is another part's."""
+    part: int | None = config.getoption("--part")
+    if part is None:
+        return
+    others = [
+        item for item in items if item.get_closest_marker("rotating") and not _is_in(item, part)
+    ]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+
+
+def _is_in(item: pytest.Item, part: int) -> bool:
+    return zlib.crc32(item.nodeid.encode()) % PARTS == part % PARTS
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from fleet_bench import REPOSITORY, Bench, example_fleet, in_lab, until
 LAPTOP, SERVER = "razer", "p510"
 WITH_NIX = str(REPOSITORY / "scripts/lib/with-nix")
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from cache_bench import KEY, URL, CacheBench
 from fleet_bench import HOSTS, Bench, Done
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"
 SYSTEM = ("running", "profile", "boot_default")

@@ -13,7 +13,7 @@ import pytest
 from fleet_bench import ORCHESTRATOR, Bench, Done, interrupt, on_terminal, until
 from slow_link import slow_link
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"  # the deploy user's, with sudo
 ROOTS = "p620"

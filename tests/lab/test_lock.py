@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from fleet_bench import Bench, example_fleet, in_lab, interrupt, on_terminal, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"  # the deploy user's, with sudo
 LOCK = "/run/orchestrator/lock"

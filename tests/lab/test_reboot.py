@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fleet_bench import BOOT_ID, Bench, Done, example_fleet, in_lab, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"
 PATHS = ("running", "booted", "profile", "boot_default")

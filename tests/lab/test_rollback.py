@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fleet_bench import Bench, Done, example_fleet, in_lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST, OTHER = "dex5550", "samsung"
 PATHS = ("running", "profile", "boot_default")
