@@ -12,6 +12,9 @@ RETURN_MARGIN = 300
 """Seconds on top of an activation's for going back: what boots is set, the way in is repaired in
 three passes, and all is proved."""
 
+SILENT_MARGIN = 90
+"""The same where the host does not answer meanwhile: the next deployment tells how it ended."""
+
 
 def untold(attempt: Attempt | None) -> bool:
     """Whether an attempt went wrong and no deployer knows of it, or none got in since."""

@@ -18,7 +18,12 @@ from orchestrator.engine.work import HostWork
 from orchestrator.errors import FloodError, RefusedError, StepError, UnreachableError
 from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.state import HostState
-from orchestrator.plan.attempts import returns_within, turns_within
+from orchestrator.plan.attempts import (
+    RETURN_MARGIN,
+    SILENT_MARGIN,
+    returns_within,
+    turns_within,
+)
 
 T = TypeVar("T")
 
@@ -122,7 +127,7 @@ class Lifeline:
         """
         if self.attempt.state.in_flight:
             back = partial(verbs.back, token=self.attempt.token, why=why)
-            self._see(await self._persist(back, self._ends))
+            self._see(await self._persist(back, self._lost))
             await self.ended()
 
     async def reach(self) -> None:
@@ -171,7 +176,7 @@ class Lifeline:
         while self.attempt.state is state:
             if self._clock() > self._ends:
                 raise StepError(f"the guard there is still {state.value}; it should have ended")
-            self._see(await self._persist(self._look, self._ends))
+            self._see(await self._persist(self._look, self._lost))
 
     async def watch(self) -> None:
         """Look now and then, until the guard does not wait for the deployer's word any more.
@@ -181,7 +186,7 @@ class Lifeline:
         """
         while self.attempt.state is AttemptState.CHECKING:
             await asyncio.sleep(WATCH_SECONDS)
-            self._see(await self._persist(partial(self._look, seconds=0), self._ends))
+            self._see(await self._persist(partial(self._look, seconds=0), self._lost))
 
     async def state(self) -> HostState:
         """Ask what the host is; a connection lost at this moment says nothing of it.
@@ -201,6 +206,11 @@ class Lifeline:
     def _ends(self) -> float:
         """When the guard has come to an end, whatever happened."""
         return self._turns + returns_within(self.attempt)
+
+    @property
+    def _lost(self) -> float:
+        """When a host that does not answer is left to its guard."""
+        return self._ends - RETURN_MARGIN + SILENT_MARGIN
 
     async def _look(self, executor: Executor, seconds: float = LOOK_SECONDS) -> Told:
         """Ask for the attempt's next state; what an activation says is logged as it comes."""

@@ -33,7 +33,8 @@ _ENDS = 420.0
 """A host that does not tell is asked for as long as its guard may need to roll it back."""
 _RESTS = 60.0
 _UNLOCKS = 25.0
-_LOGIN = 10.0
+_LOGIN = 40.0
+"""sshd keeps an address out for 20 s whose login had begun when the host hung for two minutes."""
 _SETTLES = 6.0
 _KEPT = ("/var/lib/orchestrator/door", "/var/lib/orchestrator/room")
 """What nobody could remove while their folder was read-only; the next attempt there does."""
