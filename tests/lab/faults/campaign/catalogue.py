@@ -139,6 +139,7 @@ _MORE = (
         "clock-jumps",
         "the host's date is a day ahead, a day behind or 1970; or an hour of sleep has passed",
         move_clock,
+        blinds=True,  # the stand-in moves the uptime, and no process's beginning
         bears=_NO_BOOT,
     ),
     Fault(

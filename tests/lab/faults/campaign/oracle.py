@@ -21,6 +21,7 @@ CLAIMS = {
     "deployed": ("new", {0}),
     "unchanged": ("new", {0}),
     "rolled_back": ("old", {1}),
+    "unreached": ("old", {1}),
     "deferred": ("untouched", {3}),
     "skipped": ("untouched", {1, 130}),
     "failed": ("as said", {1, 4}),
@@ -131,6 +132,8 @@ def of_report(said: Said, facts: Facts) -> list[str]:
 
 def _of_claim(claim: str, said: Said, facts: Facts) -> list[str]:
     text = str((said.host and said.host.get("host_state")) or "")
+    if said.outcome == "unreached" and not facts.blind:
+        return [f"it says that nobody gets in, and nothing keeps one out: {text}"]
     if claim != "new" and _UNSURE.search(text) and not facts.blind:
         return [f"it does not know, and could: {text}"]
     if claim == "new":

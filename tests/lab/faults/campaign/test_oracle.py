@@ -49,6 +49,7 @@ def says(outcome: str, code: int, path: str | None = NEW, **more: Any) -> Said:
         (says("failed", 4, looks=(BEFORE,)), UNTOUCHED),
         (says("failed", 1, host_state="it runs old00…-nixos-system", looks=(BEFORE,)), RETURNED),
         (says("failed", 1, host_state="not known (…)"), replace(RETURNED, blind=True)),
+        (says("unreached", 1, looks=(BEFORE,)), replace(RETURNED, blind=True)),
         (Said(-9, None, None, (AFTER,)), replace(DEPLOYED, kills=True)),
     ],
 )
@@ -75,6 +76,10 @@ LIES: dict[str, tuple[Said, Facts]] = {
     "rolled back, and it runs the new": (says("rolled_back", 1), DEPLOYED),
     "rolled back, not yet reached, though nothing blinds": (
         says("rolled_back", 1, host_state="not yet reached", looks=(BEFORE,)),
+        RETURNED,
+    ),
+    "nobody gets in, though nothing keeps one out": (
+        says("unreached", 1, looks=(BEFORE,)),
         RETURNED,
     ),
     "deferred, and it was changed": (says("deferred", 3), RETURNED),
