@@ -390,7 +390,9 @@ def test_a_damaged_record_repairs_nothing(host: GuardHost, record: str, damage: 
     kept = f"sha256sum {files}"
     before = host.sh(kept)
     door = shut(host, damage.format(record))
-    assert (door.then, door.mended) == ("", "")
+    # Where the other record is whole, sshd may be asked, and begun anew where it is too slow.
+    assert door.then == ""
+    assert door.mended in ("", " ssh.service is restarted")
     assert host.sh(kept) == before
     if record.startswith("/var"):
         why = said(host, 'read_lines < /dev/null\nsay() { :; }\nmend_door\necho "$why"')
@@ -488,7 +490,7 @@ def test_a_name_service_that_does_not_answer_is_no_evidence(host: GuardHost) -> 
     assert said(host, none + said_so) == "the account root is gone,"
     gone = "entry_of() { return 1; }\n"
     assert said(host, none + gone + said_so) == "the account root is gone,1"
-    assert said(host, none + gone + "sed -i /^account=/d $door/facts\n" + said_so) == (
+    assert said(host, none + gone + "sed -i /^account=/d $door/facts\nseal $door\n" + said_so) == (
         "the account root is gone,"
     )
     assert said(host, RECORD) == ""
