@@ -240,9 +240,11 @@ class Lifeline:
     async def _persist(self, do: Callable[[Executor], Awaitable[T]], until: float) -> T:
         """Do something on the host, over as many connections as it takes.
 
-        A host that floods is asked less and less often: each answer costs all that is taken.
+        Where root is not to be had a new one may help: a session keeps the groups that its user had
+        when it began. A host that floods is asked less and less often: each answer costs all that
+        is taken. So is one that refuses, which each time has one connection more.
         """
-        floods = 0
+        costly = 0
         while True:
             executor = self.line.executor
             try:
@@ -251,10 +253,10 @@ class Lifeline:
                 if self._clock() + line.RECONNECT_SECONDS > until:
                     raise
                 self._work.log(f"{error.message}; trying again")
-                floods += isinstance(error, FloodError)
-                pause = line.RECONNECT_SECONDS * max(1, floods)
+                costly += isinstance(error, FloodError | RefusedError)
+                pause = line.RECONNECT_SECONDS * max(1, costly)
                 await asyncio.sleep(min(pause, line.LONGEST_PAUSE, until - self._clock()))
-                if isinstance(error, UnreachableError):
+                if isinstance(error, UnreachableError | RefusedError):
                     patience = min(PATIENCE_SECONDS, until - self._clock())
                     with contextlib.suppress(StepError):
                         await self.line.replace(executor, patience)

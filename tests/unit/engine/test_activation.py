@@ -26,7 +26,7 @@ from fake_host import (
 )
 
 from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.errors import RefusedError, StepError, UnreachableError
 from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted
 from orchestrator.model.goal import Goal
 from orchestrator.model.host import Guard, NewlyFailed
@@ -648,3 +648,17 @@ def test_a_host_that_floods_is_asked_less_and_less_often(
     bench.host.goes_wrong("await", *[fault] * 5000)
     assert isinstance(bench.deploy(), Failed)
     assert least <= bench.host.calls.count("await") <= most
+
+
+def test_a_session_that_lost_its_group_is_left_for_a_new_one(bench: Bench) -> None:
+    """What the new system took from the user is back, and only a new login has it."""
+
+    def asks_for_a_password(host: FakeHost) -> None:
+        if host.guard.state and host.opened < 3:
+            raise RefusedError("root is needed there and sudo asks for a password")
+
+    bench.host.goes_wrong("in activate", exits(1))
+    for step in ("await", "back", "reached", "state"):
+        bench.host.goes_wrong(step, *[asks_for_a_password] * 1000)
+    assert isinstance(bench.deploy(), RolledBack)
+    assert bench.host.state == ALL_OLD
