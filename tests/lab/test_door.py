@@ -400,6 +400,19 @@ def test_a_damaged_record_repairs_nothing(host: GuardHost, record: str, damage: 
     host.sh("rm -rf /var/lib/orchestrator/door /run/orchestrator/door")
 
 
+@pytest.mark.parametrize("step", ["await_door", "mend_link", "mend_firewall", "mend_files"])
+def test_a_record_that_goes_meanwhile_repairs_nothing_more(host: GuardHost, step: str) -> None:
+    """As where somebody empties its folder while the guard is at work by it."""
+    files = "/etc/passwd /etc/shadow /etc/ssh/*_key $(find /etc/sudoers* /etc/ssh/*.d -type f)"
+    before = host.sh(f"sha256sum {files}; ip route; nft list tables 2>&1 || :")
+    assert said(host, RECORD) == ""
+    text = "read_lines < /dev/null\nsame_boot() { :; }\nsay() { :; }\nwhy=\n"
+    gone = f'{step}() {{ rm -rf "$door" "$door_secrets"; mkdir -p "$door_secrets"; }}\n'
+    assert said(host, f'{text}{gone}{{ mend_door; }} 2> /dev/null || :; echo "$mended"') == ""
+    assert host.sh(f"sha256sum {files}; ip route; nft list tables 2>&1 || :") == before
+    host.sh("rm -rf /var/lib/orchestrator/door /run/orchestrator/door")
+
+
 def test_a_port_that_went_with_its_machine_is_no_shut_door(host: GuardHost) -> None:
     """One came in by another port of the bridge, which is up."""
     door = shut(host, "ip link del vnet0", "10.97.0.9 4000 10.97.0.2 22", BRIDGE)

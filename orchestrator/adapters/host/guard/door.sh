@@ -167,10 +167,14 @@ note() {
   say 4 "$said"
 }
 
+# Whether what a repair was decided by was whole when it was read: it may have gone since.
+is_still_known() { has_door && { [ ! -e "$door_secrets/sums" ] || is_whole "$door_secrets"; }; }
+
 # Do one repair. $1 what it does, for a person  $2… the command
 mend() {
   words=$1
   shift
+  is_still_known || return
   printf 'orchestrator: the way in: %s\n' "$words" >> "$log"
   timeout 20 "$@" >> "$log" 2>&1 9>&- < /dev/null || {
     printf 'orchestrator: that failed: %s\n' "$?" >> "$log"
