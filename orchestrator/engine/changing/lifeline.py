@@ -19,7 +19,6 @@ from orchestrator.errors import FloodError, RefusedError, StepError, Unreachable
 from orchestrator.model.guard import Attempt, AttemptState
 from orchestrator.model.state import HostState
 from orchestrator.plan.attempts import (
-    RETURN_MARGIN,
     SILENT_MARGIN,
     returns_within,
     turns_within,
@@ -210,7 +209,7 @@ class Lifeline:
     @property
     def _lost(self) -> float:
         """When a host that does not answer is left to its guard."""
-        return self._ends - RETURN_MARGIN + SILENT_MARGIN
+        return self._turns + self.attempt.activate_seconds + SILENT_MARGIN
 
     async def _look(self, executor: Executor, seconds: float = LOOK_SECONDS) -> Told:
         """Ask for the attempt's next state; what an activation says is logged as it comes."""
