@@ -180,7 +180,12 @@ mend() {
     printf 'orchestrator: that failed: %s\n' "$?" >> "$log"
     return 1
   }
-  case "$mended," in *" $words,"*) ;; *) mended="${mended:+$mended,} $words" ;; esac
+  count_as_mended "$words"
+}
+
+# $1 what was done, for a person
+count_as_mended() {
+  case "$mended," in *" $1,"*) ;; *) mended="${mended:+$mended,} $1" ;; esac
 }
 
 # What PAM and sshd let nobody in for.

@@ -124,7 +124,9 @@ mend_account() {
 mend_with() {
   words=$1
   shift
-  is_still_known && "$@" >> "$log" 2>&1 && mend "$words" true
+  is_still_known && "$@" >> "$log" 2>&1 || return
+  printf 'orchestrator: the way in: %s\n' "$words" >> "$log"
+  count_as_mended "$words"
 }
 
 # Put an entry into a file of accounts, in place of the name's own. $1 file  $2 name  $3 the entry

@@ -228,17 +228,19 @@ set_aside() {
   mkdir -p -m 0700 "$lib/aside" && mv -fT "$1" "$lib/aside/${1##*/}"
 }
 
+set_stranger_aside() { mend_with "$1, which was not there, is in $lib/aside" set_aside "$1"; }
+
 set_strangers_aside() {
   for path in $(environment_files "$(service_of_door)"); do
     [ -e "$path" ] && grep -Fxq -e "$path" "$door/paths" && ! grep -Fq -e " $path " "$door/files" || continue
-    mend_with "$path, which was not there, is in $lib/aside" set_aside "$path" && restart_listener=1
+    set_stranger_aside "$path" && restart_listener=1
   done
   for folder in $drop_ins; do
     for path in "$folder"/*; do
       [ -e "$path" ] || [ -L "$path" ] || continue
       grep -Fxq -e "$path" "$door/paths" && continue
       case $path in *[!A-Za-z0-9/._@+:,-]*) continue ;; esac
-      mend_with "$path, which was not there, is in $lib/aside" set_aside "$path"
+      set_stranger_aside "$path"
       case $path in /etc/ssh/*) restart_listener=1 ;; esac
     done
   done

@@ -239,7 +239,7 @@ unmask_listener() {
     done
   done
   for file in $(strange_unit_files); do
-    mend_with "$file, which was not there, is in $lib/aside" set_aside "$file"
+    set_stranger_aside "$file"
   done
   timeout 20 systemctl daemon-reload
 }
