@@ -639,6 +639,14 @@ def test_sshd_that_listens_and_does_not_answer(host: GuardHost, harm: str, mende
     assert "ssh-ed25519" in host.sh("ssh-keyscan -t ed25519 10.77.0.2 2> /dev/null")
 
 
+def test_a_user_whom_sshd_keeps_out_shuts_no_door(host: GuardHost) -> None:
+    """Who comes often and does not log in has the host's own address refused for a while."""
+    scan = "ssh-keyscan -T 4 -t ed25519 10.77.0.2 2> /dev/null"
+    often = f"for i in $(seq 1 60); do {scan} > /dev/null; done"
+    door = shut(host, f"runuser -u nobody -- sh -c '{often}'; test -z \"$({scan})\"")
+    assert (door.shut, door.then, door.evidence) == ("", "", False)
+
+
 def test_a_file_of_revoked_keys_comes_back(host: GuardHost) -> None:
     """Without one that it was told of, be it empty, sshd lets nobody in."""
     door = shut(host, "rm /etc/ssh/gone", before=REVOKES)

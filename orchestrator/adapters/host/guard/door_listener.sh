@@ -90,7 +90,9 @@ is_answering() {
   [ -n "$(timeout 5 ssh-keyscan -T 4 -p "$port" -t "$kind_of_key" "$server" 2> /dev/null)" ]
 }
 
-# A socket and a unit tell little: sshd may be stopped by a signal, or want its user, its empty root.
+# A socket and a unit tell little: sshd may be stopped by a signal, or want its user, its empty root. It
+# is begun anew then, and no more is made of it: whoever comes often without logging in, any user of the
+# host among them, has it close the host's own connections at once (PerSourcePenalties).
 answers() {
   kind_of_key=$(fact answers)
   [ -n "$kind_of_key" ] && [ -n "$(link_of "$server")" ] || return 0
@@ -99,7 +101,7 @@ answers() {
     is_answering && silent='' && return
     sleep "$pause"
   done
-  silent=0 shut="sshd does not answer at port $port"
+  silent=0
   return 1
 }
 
