@@ -222,7 +222,7 @@ def on_terminal(bench: Bench, prompt: str, typed: str, *arguments: str) -> Done:
     return Done(os.waitstatus_to_exitcode(status), said.decode(), "")
 
 
-def until(what: Callable[[], bool], seconds: float = 30) -> None:
+def until(what: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not what():

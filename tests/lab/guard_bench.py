@@ -132,7 +132,7 @@ class GuardHost:
         assert told.attempt is not None
         return told.attempt
 
-    def until(self, token: str, *states: AttemptState, seconds: float = 30) -> Told:
+    def until(self, token: str, *states: AttemptState, seconds: float = 120) -> Told:
         """Follow the attempt until it is in one of these states."""
         end = time.monotonic() + seconds
         state = AttemptState.RECORDED
@@ -147,13 +147,13 @@ class GuardHost:
             assert state.in_flight, told
         raise AssertionError(f"still {state} after {seconds} s")
 
-    def ended(self, token: str, state: AttemptState, seconds: float = 30) -> Attempt:
+    def ended(self, token: str, state: AttemptState, seconds: float = 120) -> Attempt:
         """Follow the attempt to its end, which must be this one and leave nothing behind."""
         ends = (AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK)
         told = self.until(token, *ends, seconds=seconds)
         assert told.attempt is not None
         assert told.attempt.state is state, (told, self.journal())
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while left := self.sh(LEFT):
             assert time.monotonic() < end, left
         return told.attempt

@@ -150,6 +150,20 @@ def test_an_activation_that_fails_is_taken_back(
     assert host.systems == (host.first,) * 3
 
 
+def test_what_a_short_activation_says_is_heard(host: GuardHost) -> None:
+    """Though whoever hears it begins late: it has no session of its own when all is over."""
+    late = "/usr/local/bin/setsid"
+    host.sh(
+        f"printf '#!/bin/sh\\nsleep 5\\nexec /usr/bin/setsid \"$@\"\\n' > {late}; chmod 755 {late}"
+    )
+    try:
+        token = host.start(host.system("new", "[ $1 != test ] || { echo spoken; exit 1; }")).token
+        told = host.until(token, RETURNED)
+    finally:
+        host.sh(f"rm {late}")
+    assert "spoken" in told.log
+
+
 ACTIVATED = "[ $1 != test ] || {{ ${{0%/bin/*}}/activate; {}; exit 4; }}"
 """Activated, and the exit code is that of units that failed."""
 

@@ -130,8 +130,10 @@ others() {
   [ -n "$pids" ]
 }
 
-# Whether a process is the listener's, which ends when nobody says anything any more. $1 its id
+# Whether a process is the listener's, which ends when nobody says anything any more. What has just been
+# begun has no session of its own yet. $1 its id
 listens() {
+  [ "$1" != "$listener" ] || return 0
   [ -n "$listener" ] && read -r stat < "/proc/$1/stat" || return
   # Behind the name: state, parent, group, session.
   stat=${stat##*) }
