@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 from fleet_bench import Bench
 
@@ -130,3 +134,24 @@ def test_a_revision_and_a_reason_stay_on_the_host(fleet: Bench) -> None:
     assert record["emergency"] == "the site is down"
     assert record["revision"].endswith("-dirty")
     assert record["run"] == done.report["run"]
+
+
+def test_systemd_finds_nothing_wrong_with_the_documented_unit(fleet: Bench) -> None:
+    """Each line of the watch service that the documentation gives is known to a host's systemd."""
+    page = Path(__file__).parents[2] / "docs/absent-hosts.md"
+    (unit,) = re.findall(r"^```ini\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    command = "%h/.local/bin/orchestrator"
+    assert command in unit
+
+    def found(text: str) -> str:
+        folder = "/run/unit"
+        file = f"{folder}/orchestrator-watch.service"
+        return fleet.on(
+            "p510",
+            f"mkdir -p {folder}; printf %s {shlex.quote(text)} > {file}; XDG_RUNTIME_DIR={folder} "
+            f"systemd-analyze verify --user --man=no {file} 2>&1; rm -r {folder}",
+        ).out
+
+    there = unit.replace(command, "/bin/true")
+    assert found(there) == ""
+    assert "Nonsense" in found(f"{there}\nNonsense=yes\n")

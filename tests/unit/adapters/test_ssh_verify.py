@@ -7,6 +7,7 @@ import base64
 import contextlib
 import os
 import random
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -421,7 +422,7 @@ def test_the_agent_is_forwarded_to_nobody(place: Place, monkeypatch: pytest.Monk
     try:
         assert place.connect(A, known=f"[{NAME}]:PORT {line(A)}\n") is None
     finally:
-        subprocess.run(("kill", pid), check=True)
+        os.kill(int(pid), signal.SIGTERM)
     assert place.forwards
     assert not any(place.forwards)
 

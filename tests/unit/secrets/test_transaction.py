@@ -126,11 +126,11 @@ def test_killed_again_in_the_recovery_it_is_all_or_none(tmp_path: Path) -> None:
     first = 0
     killed = True
     while killed:
-        first += 3
+        first += 5
         second = 0
         again = True
         while again:
-            second += 2
+            second += 3
             root = fill(tmp_path / f"{first}-{second}")
             killed = run_and_kill(lambda at=root: change(at), first, When.TORN)  # type: ignore[misc]
             committed = (found := pending(root)) is not None and found.committed
