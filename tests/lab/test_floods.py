@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fleet_bench import ORCHESTRATOR, Bench, Done, example_fleet, in_lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 GOOD, BAD = "p620", "dex5550"
 MEASURE = """

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fleet_bench import Bench, Done, example_fleet, in_lab, interrupt, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"  # the deploy user's, with sudo
 SYSTEM = ("running", "profile", "boot_default")

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from fleet_bench import Bench, Done, example_fleet, in_lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 ONE, OTHER = "dex5550", "samsung"
 """The second name leads to the first one's machine, where a test says so."""

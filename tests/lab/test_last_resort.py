@@ -14,7 +14,7 @@ from tests.lab.faults.ground import HOST, Ground, until
 from tests.lab.faults.phases import PHASES, Scene, held_check
 from tests.lab.faults.play import Trial
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 # What no guard repairs, and a boot does: sshd's program is another one until then.
 HIDES_SSHD = """

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fleet_bench import Bench, Done, example_fleet, in_lab, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"  # the deploy user's, with sudo
 DB_SCHEMA = "/nix/var/nix/db/schema"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fleet_bench import REPOSITORY, Bench, Done, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOSTS = ["p620", "razer", "samsung", "p510", "dex5550"]
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from fleet_bench import HOSTS, Bench, Done, until
 
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
+
 FAILING = "def test_is_healthy(host):\n    assert host.file('/etc/healthy').exists\n"
 STAGES = """\
 rollout:

@@ -50,6 +50,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
             yield made
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", REPRESENTATIVE)
 def test_the_host_and_the_report_are_as_they_must_be(ground: Ground, name: str) -> None:
     """It runs the new or the old system, wholly; the report says which; the next run succeeds."""
