@@ -9,20 +9,18 @@ from typing import Any
 import click
 
 Sections = Mapping[str, Mapping[str, tuple[str, str]]]
-"""Section → command → its module and object (``deploy:plan``), and a line for ``--help``."""
+"""Section → command → its module and object (``cli.deploy:deploy``), and a line for ``--help``."""
 
 
 class LazyGroup(click.Group):
-    """Commands of a package, by sections.
+    """Commands, by sections.
 
     Args:
-        package: Where their modules are.
         sections: The commands, in the order in which people need them.
     """
 
-    def __init__(self, *arguments: Any, package: str, sections: Sections, **options: Any) -> None:
+    def __init__(self, *arguments: Any, sections: Sections, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._package = package
         self._sections = sections
         self._places = {
             name: place for section in sections.values() for name, (place, _) in section.items()
@@ -37,7 +35,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self._places:
             return None
         module, name = self._places[cmd_name].split(":")
-        command = getattr(importlib.import_module(f"{self._package}.{module}"), name)
+        command = getattr(importlib.import_module(f"orchestrator.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 

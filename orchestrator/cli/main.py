@@ -28,7 +28,6 @@ inventory error, 3 hosts deferred, 4 a check refused before anything changed, 13
 
 @click.group(
     cls=LazyGroup,
-    package="orchestrator.cli",
     sections=SECTIONS,
     help=HELP,
     context_settings={"help_option_names": ["-h", "--help"]},

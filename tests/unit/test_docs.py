@@ -297,7 +297,7 @@ def test_the_program_lists_every_command() -> None:
     for place, _ in COMMANDS.values():
         module, name = place.split(":")
         assert isinstance(
-            getattr(importlib.import_module(f"orchestrator.cli.{module}"), name), click.Command
+            getattr(importlib.import_module(f"orchestrator.{module}"), name), click.Command
         )
 
 

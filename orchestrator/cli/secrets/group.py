@@ -6,17 +6,41 @@ import click
 
 from orchestrator.cli.lazy import LazyGroup
 
-# Command → its module here and its object, and the line that `--help` shows.
+# Command → its module and object, and the line that `--help` shows.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "create": ("manage:create", "Make a secret, in $EDITOR or from standard input."),
-    "edit": ("manage:edit", "Change a secret, in $EDITOR or from standard input."),
-    "show": ("manage:show", "Decrypt a secret to standard output."),
-    "rekey": ("manage:rekey", "Encrypt secrets anew to whom secrets.nix names now."),
-    "recover": ("manage:recover", "Bring an interrupted change to its end."),
-    "status": ("look:status", "Each secret: who can read it, and what is wrong."),
-    "recipients": ("look:recipients", "Each key that secrets are encrypted to."),
-    "check": ("check:check", "Prove what can be proved, without a private key."),
-    "explain": ("check:explain", "What a finding's id means, and how to cure it."),
+    "create": (
+        "cli.secrets.manage:create",
+        "Make a secret, in $EDITOR or from standard input.",
+    ),
+    "edit": (
+        "cli.secrets.manage:edit",
+        "Change a secret, in $EDITOR or from standard input.",
+    ),
+    "show": ("cli.secrets.manage:show", "Decrypt a secret to standard output."),
+    "rekey": (
+        "cli.secrets.manage:rekey",
+        "Encrypt secrets anew to whom secrets.nix names now.",
+    ),
+    "recover": (
+        "cli.secrets.manage:recover",
+        "Bring an interrupted change to its end.",
+    ),
+    "status": (
+        "cli.secrets.look:status",
+        "Each secret: who can read it, and what is wrong.",
+    ),
+    "recipients": (
+        "cli.secrets.look:recipients",
+        "Each key that secrets are encrypted to.",
+    ),
+    "check": (
+        "cli.secrets.check:check",
+        "Prove what can be proved, without a private key.",
+    ),
+    "explain": (
+        "cli.secrets.check:explain",
+        "What a finding's id means, and how to cure it.",
+    ),
 }
 
 HELP = """Prove and manage the secrets that hosts decrypt with agenix.
@@ -30,8 +54,6 @@ Where there is no fleet it is the nearest one in this folder or above; with --ru
 """
 
 
-@click.group(
-    cls=LazyGroup, package="orchestrator.cli.secrets", sections={"Commands": COMMANDS}, help=HELP
-)
+@click.group(cls=LazyGroup, sections={"Commands": COMMANDS}, help=HELP)
 def secrets() -> None:
     """See ``HELP``."""
