@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from orchestrator.adapters import process
-from orchestrator.adapters.bounds import BUILD_LOG
 from orchestrator.adapters.nix import OnLine, failed, nix_argv
-from orchestrator.model.host import Cache
-from orchestrator.model.store import OutPath
+from orchestrator.core import process
+from orchestrator.core.bounds import BUILD_LOG
+from orchestrator.core.host import Cache
+from orchestrator.core.store import OutPath
 
 
 async def sign(outs: Sequence[OutPath], cache: Cache) -> None:

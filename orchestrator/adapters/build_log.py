@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters import nix_log
-from orchestrator.lines import split_lines
-from orchestrator.model.store import DrvPath
+from orchestrator.core.lines import split_lines
+from orchestrator.core.store import DrvPath
 
 TAIL = 20
 """How many of a derivation's last lines are kept for the report of its failure."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.model.store import DrvPath
+from orchestrator.core.store import DrvPath
 
 # Outputs, inputs and sources come first. A path, a name or a hash has no character that would be
 # escaped, so that a quotation mark ends each.

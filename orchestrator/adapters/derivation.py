@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestrator.model.store import DrvPath, OutPath
+from orchestrator.core.store import DrvPath, OutPath
 
 # One output, called `out`, whose path is known: what a NixOS system is. A path or a hash has no
 # character that would be escaped.

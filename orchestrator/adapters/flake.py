@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 
 _ATTR = re.compile(r"[A-Za-z0-9_.-]+")
 # Types of references whose content Nix fetches from elsewhere, by a revision or as a whole.

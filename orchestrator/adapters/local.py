@@ -8,13 +8,13 @@ import shlex
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from orchestrator.adapters import process
-from orchestrator.adapters.bounds import ANSWER
-from orchestrator.adapters.executor import SshNg, Stream
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.sudo import Sudo, SudoPassword
-from orchestrator.errors import StepError
-from orchestrator.model.host import Host
+from orchestrator.core import process
+from orchestrator.core.bounds import ANSWER
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import SshNg, Stream
+from orchestrator.core.host import Host
+from orchestrator.core.process import CommandResult
 
 MACHINE_ID = Path("/etc/machine-id")
 _CHECK_SECONDS = 30.0
@@ -48,7 +48,7 @@ class LocalExecutor:
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
-        """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        """Run a command; see :class:`orchestrator.core.executor.Executor`."""
 
         async def plain(wrapped: Sequence[str], stdin: bytes) -> CommandResult:
             try:
@@ -61,7 +61,7 @@ class LocalExecutor:
 
     @contextlib.asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:
-        """Start a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        """Start a command; see :class:`orchestrator.core.executor.Executor`."""
         argv, prefix = await self._sudo.wrap(argv)
         async with process.started(argv) as child:
             assert child.stdin is not None

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lines import split_lines
-from orchestrator.model.memory import Room
+from orchestrator.core.lines import split_lines
+from orchestrator.core.memory import Room
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NO_LIMIT = 2**60

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.adapters import process
-from orchestrator.adapters.bounds import BUILD_LOG
 from orchestrator.adapters.nix import OnLine, by_hand, failed, nix_argv
-from orchestrator.adapters.process import CommandResult
-from orchestrator.lines import split_lines
-from orchestrator.model.store import DrvPath, OutPath
+from orchestrator.core import process
+from orchestrator.core.bounds import BUILD_LOG
+from orchestrator.core.lines import split_lines
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import DrvPath, OutPath
 
 _CHECK_SECONDS = 120.0
 _LOG = ("--log-format", "internal-json", "-v")

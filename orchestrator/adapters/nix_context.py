@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.adapters.nix import Flake
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 SCHEME = "2"
 """Counts up when fingerprints come to mean something else."""

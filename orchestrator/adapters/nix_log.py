@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import signal
 
-from orchestrator.json_text import parse_json
-from orchestrator.lines import split_lines
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.lines import split_lines
 
 _PREFIX = b"@nix "
 _VERBS = {100: "copying", 105: "building", 108: "fetching"}

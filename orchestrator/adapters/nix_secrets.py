@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.bounds import ANSWER
 from orchestrator.adapters.nix import Flake, OnLine, failed, nix_argv, run_on
 from orchestrator.adapters.tree.place import flake_folder, repository
-from orchestrator.errors import StepError
-from orchestrator.json_text import parse_json
+from orchestrator.core.bounds import ANSWER
+from orchestrator.core.errors import StepError
+from orchestrator.core.json_text import parse_json
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.model.secrets.use import SecretUse
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.adapters import process
 from orchestrator.adapters.nix import failed, nix_argv
-from orchestrator.json_text import parse_json
+from orchestrator.core import process
+from orchestrator.core.json_text import parse_json
 
 _SECONDS = 300
 

@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import RefusedError
-from orchestrator.model.check import Check
-from orchestrator.model.host import Connect, Host
+from orchestrator.core.check import Check
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.process import CommandResult
 
 _HINT = (
     "no password was given for this host: --ask-sudo-password gives one to the selected hosts that "

@@ -22,12 +22,12 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.retry import RetryFailed, only_failed, retry_failed_option
 from orchestrator.cli.rollout_options import rollout_options
-from orchestrator.errors import UsageError
-from orchestrator.model.copying import CopyMethod
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Absent, BuildOn, BuildSite, Fleet
-from orchestrator.model.rollout import RolloutPolicy
-from orchestrator.model.run import DeployRequest, Reboot
+from orchestrator.core.copying import CopyMethod
+from orchestrator.core.errors import UsageError
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Absent, BuildOn, BuildSite, Fleet
+from orchestrator.core.rollout import RolloutPolicy
+from orchestrator.core.run import DeployRequest, Reboot
 
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup

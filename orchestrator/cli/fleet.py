@@ -14,12 +14,12 @@ from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.cli.options import Target
 from orchestrator.cli.sudo_passwords import ask_passwords
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Fleet, Host
 from orchestrator.engine.setup import Setup, state_folder
-from orchestrator.errors import UsageError
 from orchestrator.inventory.remembered import key_of, recall, remember
 from orchestrator.inventory.root import find_root
 from orchestrator.lab.enter import ActiveLab, enter, find_active
-from orchestrator.model.host import Fleet, Host
 
 if TYPE_CHECKING:
     from orchestrator.inventory.load import Inventory

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import Target, fleet_option, host_argument, target_options
-from orchestrator.errors import RefusedError, UsageError
+from orchestrator.core.errors import RefusedError, UsageError
 from orchestrator.render.text import clean
 
 if TYPE_CHECKING:
+    from orchestrator.core.host import Host
     from orchestrator.engine.setup import Setup
-    from orchestrator.model.host import Host
 
 
 @click.group()
@@ -70,7 +70,7 @@ def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
     """Trust a new host's key where somebody can vouch for it; a host that is off may come later."""
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.secrets.needs import tell_needs
-    from orchestrator.errors import UnreachableError
+    from orchestrator.core.errors import UnreachableError
 
     later = f"next: orchestrator host trust {name}"
     if fingerprint is None and not sys.stdin.isatty():

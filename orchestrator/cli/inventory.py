@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import fleet_option, host_argument, json_option, selectors_argument
-from orchestrator.model.host import Host
+from orchestrator.core.host import Host
 
 
 @click.group(name="inventory")

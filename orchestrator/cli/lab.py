@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.options import fleet_option
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.lab.lab import Lab

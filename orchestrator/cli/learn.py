@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     selectors_argument,
     target_options,
 )
-from orchestrator.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -105,7 +105,7 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
 
 def learn_in_background(setup: Setup, target: Target) -> None:
     """Begin to learn the whole fleet, and do not wait: it goes on when this process has ended."""
-    from orchestrator.adapters.process import detach
+    from orchestrator.core.process import detach
 
     # What goes on behind a person's back writes nothing into the fleet's folder.
     options = ["--frozen", "--fleet", setup.fleet.root, *(["--no-lab"] if not target.lab else [])]

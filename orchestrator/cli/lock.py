@@ -14,12 +14,12 @@ from orchestrator.cli.options import (
     selectors_argument,
     target_options,
 )
-from orchestrator.errors import StepError, UsageError
+from orchestrator.core.errors import StepError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.core.host import Host
+    from orchestrator.core.state import HostState
     from orchestrator.engine.setup import Setup
-    from orchestrator.model.host import Host
-    from orchestrator.model.state import HostState
 
 
 @click.group()

@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli.commands import SECTIONS
 from orchestrator.cli.lazy import LazyGroup
-from orchestrator.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError
 
 HELP = """Declarative deployments for NixOS fleets.
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from orchestrator.model.check import Check
-from orchestrator.model.run import Reboot
+from orchestrator.core.check import Check
+from orchestrator.core.run import Reboot
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -166,7 +166,7 @@ def host_argument(command: F) -> F:
 
 
 def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from orchestrator.errors import OrchestratorError
+    from orchestrator.core.errors import OrchestratorError
     from orchestrator.inventory.load import load
     from orchestrator.inventory.root import find_root
     from orchestrator.plan.select import complete

@@ -18,11 +18,11 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.core.event import Event
     from orchestrator.engine.setup import Setup
-    from orchestrator.model.event import Event
     from orchestrator.render.renderer import Renderer
 
 
@@ -80,8 +80,8 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import renderer
+    from orchestrator.core.run import exit_code
     from orchestrator.engine.absent import catch_up as engine
-    from orchestrator.model.run import exit_code
 
     setup = open_setup(target)
 

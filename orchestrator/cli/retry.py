@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from orchestrator.model.run import DeployRequest
+from orchestrator.core.run import DeployRequest
 
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup

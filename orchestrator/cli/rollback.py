@@ -16,10 +16,10 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
-from orchestrator.model.generation import BeforeLast, ToGeneration, ToSystem, WayBack
-from orchestrator.model.host import BuildOn, BuildSite
-from orchestrator.model.run import DeployRequest, Reboot
-from orchestrator.model.store import OutPath
+from orchestrator.core.generation import BeforeLast, ToGeneration, ToSystem, WayBack
+from orchestrator.core.host import BuildOn, BuildSite
+from orchestrator.core.run import DeployRequest, Reboot
+from orchestrator.core.store import OutPath
 
 if TYPE_CHECKING:
     from orchestrator.engine.setup import Setup

@@ -16,7 +16,7 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
-from orchestrator.model.rollout_status import Word
+from orchestrator.core.rollout_status import Word
 
 if TYPE_CHECKING:
     from orchestrator.engine.rollout.order import Runs

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.model.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
-from orchestrator.model.answer import Answer
+from orchestrator.core.answer import Answer
 
 
 def ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:

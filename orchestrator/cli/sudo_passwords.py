@@ -11,8 +11,8 @@ import click
 from orchestrator.adapters.local import is_this_machine
 from orchestrator.adapters.sudo import Passwords
 from orchestrator.cli.options import Target
-from orchestrator.errors import UsageError
-from orchestrator.model.host import Fleet, Host
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Fleet, Host
 
 _MOST_IN_A_LINE = 5
 

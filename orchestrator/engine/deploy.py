@@ -11,8 +11,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters import git, nix
+from orchestrator.adapters import nix
 from orchestrator.adapters.state.history import History
+from orchestrator.core import git
+from orchestrator.core.event import HostFinished, Notice, RunFinished, RunStarted
+from orchestrator.core.host import Host
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.outcome import Failed, Outcome, Problem
+from orchestrator.core.run import DeployRequest, HostResult, Report, Run
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
@@ -21,15 +27,10 @@ from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.learn_lock import stop_learning
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
-from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout.run import RolloutRun, divide
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
-from orchestrator.model.event import HostFinished, Notice, RunFinished, RunStarted
-from orchestrator.model.host import Host
-from orchestrator.model.outcome import Failed, Outcome, Problem
-from orchestrator.model.run import DeployRequest, HostResult, Report, Run
 from orchestrator.plan.select import select
 
 

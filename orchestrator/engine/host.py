@@ -8,25 +8,20 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from orchestrator.adapters import nix
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Phase, Recalled
+from orchestrator.core.executor import Executor
+from orchestrator.core.outcome import Failed, Outcome, Skipped, Unchanged
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.state import HostState
+from orchestrator.core.store import Evaluated
 from orchestrator.engine.absent.absence import Absence, defer, or_absent, or_lost
 from orchestrator.engine.absent.waiting import overtaken, settle
 from orchestrator.engine.identity import recognise
 from orchestrator.engine.rollout.rollout import HaltedError
 from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import StepError
-from orchestrator.model.event import Phase, Recalled
 from orchestrator.model.fingerprint import Knowledge, Known, Unknown
-from orchestrator.model.outcome import (
-    Failed,
-    Outcome,
-    Skipped,
-    Unchanged,
-)
-from orchestrator.model.plan import HostPlan
-from orchestrator.model.state import HostState
-from orchestrator.model.store import Evaluated
 from orchestrator.plan.attempts import untold
 from orchestrator.plan.decide import decide
 from orchestrator.plan.reasons import why_known

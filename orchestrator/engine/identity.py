@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.state.machines import Machines
+from orchestrator.core.check import Check
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.host import Host
+from orchestrator.core.state import HostState
+from orchestrator.core.token import host_of
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.check import Check
-from orchestrator.model.host import Host
-from orchestrator.model.state import HostState
-from orchestrator.model.token import host_of
 from orchestrator.plan.identity import marks_of
 
 MOST_LOOKS = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.adapters.state.machines import Machines
-from orchestrator.model.state import HostState
+from orchestrator.core.state import HostState
 
 
 class Names:

@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.sudo import Passwords
-from orchestrator.errors import UsageError
-from orchestrator.model.event import Event
-from orchestrator.model.host import Fleet, Host, Limits
+from orchestrator.core.errors import UsageError
+from orchestrator.core.event import Event
+from orchestrator.core.executor import Executor
+from orchestrator.core.host import Fleet, Host, Limits
 
 Emit = Callable[[Event], None]
 

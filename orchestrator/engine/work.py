@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.adapters import nix_log
-from orchestrator.adapters.executor import Executor
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
+from orchestrator.core.executor import Executor
+from orchestrator.core.host import Host
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.lines import split_lines
+from orchestrator.core.outcome import Outcome, Problem
+from orchestrator.core.run import Before, DeployRequest, Run
+from orchestrator.core.token import token_of
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.names import Names
 from orchestrator.engine.place import Place
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.lines import split_lines
-from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted, Progress
-from orchestrator.model.host import Host
-from orchestrator.model.outcome import Outcome, Problem
-from orchestrator.model.run import Before, DeployRequest, Run
-from orchestrator.model.token import token_of
 
 if TYPE_CHECKING:
     from orchestrator.adapters.copy.closure import Lacking

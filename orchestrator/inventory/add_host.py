@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, assert_never
 
-from orchestrator import beneath
-from orchestrator.errors import RefusedError, StepError, UsageError
+from orchestrator.core import beneath
+from orchestrator.core.errors import RefusedError, StepError, UsageError
+from orchestrator.core.host import Fleet
 from orchestrator.inventory.compose import compose
 from orchestrator.inventory.files import MAX_BYTES
 from orchestrator.inventory.folder import FOLDER, inventory_names
@@ -20,7 +21,6 @@ from orchestrator.inventory.host_lines import NewHost, insertions
 from orchestrator.inventory.load import Inventory, load
 from orchestrator.inventory.mistake import InventoryError, Mistakes
 from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence
-from orchestrator.model.host import Fleet
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
+from orchestrator.core.lines import split_lines
 from orchestrator.inventory.mistake import Mistakes, Place, printable, quoted
 from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence, describe, resolve
-from orchestrator.lines import split_lines
 
 if TYPE_CHECKING:
     import yaml

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.core.host import Absent, LastResort, NewlyFailed, UnsignedBuilds
+from orchestrator.core.rollout import WhenSpent
 from orchestrator.inventory.containers import Key, ListOf, Named, Record
 from orchestrator.inventory.kinds import (
     AmountOrText,
@@ -14,8 +16,6 @@ from orchestrator.inventory.kinds import (
     Text,
     Word,
 )
-from orchestrator.model.host import Absent, LastResort, NewlyFailed, UnsignedBuilds
-from orchestrator.model.rollout import WhenSpent
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.

@@ -6,10 +6,10 @@ import errno
 import json
 from pathlib import Path
 
-from orchestrator import beneath
-from orchestrator.errors import UsageError
+from orchestrator.core import beneath
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Host, User
 from orchestrator.inventory.load import Inventory
-from orchestrator.model.host import Host, User
 
 PATH = "inventory/fleet.json"
 FORMAT = 1

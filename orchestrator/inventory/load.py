@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Cache, Fleet, Limits, User
+from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
 from orchestrator.inventory.addresses import check_addresses
 from orchestrator.inventory.declaration import HOST
 from orchestrator.inventory.kinds import Reading
@@ -18,8 +20,6 @@ from orchestrator.inventory.resolve import Resolver, to_host
 from orchestrator.inventory.sections import read_sections
 from orchestrator.inventory.suites import SECTION, Suites, check_suites
 from orchestrator.inventory.tree import Fields, Resolved, flatten, plain
-from orchestrator.model.host import Cache, Fleet, Limits, User
-from orchestrator.model.rollout import RolloutPolicy, Stage, WhenSpent
 
 # https://nix.dev/manual/nix/latest/command-ref/new-cli/nix3-flake#url-like-syntax
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:.*")

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 
 # More than this many help nobody; each costs a search for the nearest name.
 MAX_MISTAKES = 200

@@ -18,10 +18,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core import host as model
+from orchestrator.core import rollout
+from orchestrator.core.host import Fleet
 from orchestrator.inventory.folder import FOLDER, inventory_names, own_suites, shared_suites
-from orchestrator.model import host as model
-from orchestrator.model import rollout
-from orchestrator.model.host import Fleet
 
 if TYPE_CHECKING:
     from orchestrator.inventory.load import Inventory

@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from orchestrator.inventory.references import chain
-from orchestrator.inventory.suites import Suites
-from orchestrator.inventory.tree import Fields, Leaf, Origin, Tree, overlay, plain
-from orchestrator.model.host import (
+from orchestrator.core.host import (
     Absent,
     BuildOn,
     BuildSite,
@@ -23,6 +20,9 @@ from orchestrator.model.host import (
     UnsignedBuilds,
     Verify,
 )
+from orchestrator.inventory.references import chain
+from orchestrator.inventory.suites import Suites
+from orchestrator.inventory.tree import Fields, Leaf, Origin, Tree, overlay, plain
 
 _BUILT_IN = Origin(None, "built-in")
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
+from orchestrator.core.lines import split_lines
 from orchestrator.inventory.folder import FOLDER, has_files
-from orchestrator.lines import split_lines
 
 VARIABLE = "ORCHESTRATOR_FLEET"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.core.lines import split_lines
 from orchestrator.inventory import files
 from orchestrator.inventory.compose import compose
 from orchestrator.inventory.declaration import DOCUMENT, SINGLE
@@ -12,7 +13,6 @@ from orchestrator.inventory.folder import FOLDER
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.mistake import Mistakes, Place, quoted
 from orchestrator.inventory.tree import Fields
-from orchestrator.lines import split_lines
 
 EXAMPLE = "hosts:\n  web1:\n    address: 10.0.0.5\n"
 

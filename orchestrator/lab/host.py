@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.lines import split_lines
 from orchestrator.lab import keys
 from orchestrator.lab.cgroup import Cgroup
 from orchestrator.lab.errors import LabError
@@ -17,7 +18,6 @@ from orchestrator.lab.image import Image
 from orchestrator.lab.places import package_data
 from orchestrator.lab.record import PREFIX, HostRecord
 from orchestrator.lab.shell import run, start
-from orchestrator.lines import split_lines
 
 _DEPLOY_ID = 1000
 _START_DEADLINE = 2.0

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.core.lines import split_lines
 from orchestrator.lab.errors import LabError
-from orchestrator.lines import split_lines
 
 _TAIL = 20
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
-from orchestrator.model.store import Evaluated
+from orchestrator.core.store import Evaluated
 from orchestrator.model.tree import Tree
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.store import OutPath
-from orchestrator.model.words import ago
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.store import OutPath
+from orchestrator.core.words import ago
 
 RETURN_MARGIN = 300
 """Seconds on top of an activation's for going back: what boots is set, the way in is repaired in

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Host
+from orchestrator.core.outcome import Unchanged
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath, Target
 from orchestrator.model.fingerprint import Knowledge
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Host
-from orchestrator.model.outcome import Unchanged
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath, Target
 from orchestrator.plan.attempts import unsettled
 from orchestrator.plan.reasons import why_changed, why_unchanged
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchestrator.model.diff import Change
-from orchestrator.model.store import OutPath
+from orchestrator.core.diff import Change
+from orchestrator.core.store import OutPath
 
 # A version begins at the first dash that a digit follows: Nix's own rule for derivation names.
 # https://nix.dev/manual/nix/latest/language/builtins#builtins-parseDrvName

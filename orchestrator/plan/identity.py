@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.state import HostState
-from orchestrator.model.token import host_of, run_of
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.state import HostState
+from orchestrator.core.token import host_of, run_of
 
 
 def marks_of(state: HostState, run: str) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from orchestrator.json_text import parse_json
+from orchestrator.core.json_text import parse_json
 
 # Types whose `rev` names a content for ever: nix3-flake(1) "Types".
 _REVISIONED = ("github", "gitlab", "sourcehut", "git", "hg")

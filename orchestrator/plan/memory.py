@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.model.memory import Room
+from orchestrator.core.memory import Room
 
 MIB = 1024**2
 GIB = 1024**3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from orchestrator.model.check import Check
-from orchestrator.model.preflight import Facts, Shortfall, Wanted
+from orchestrator.core.check import Check
+from orchestrator.core.preflight import Facts, Shortfall, Wanted
 from orchestrator.plan import room
 
 _LESS = frozenset({Check.CLOCK, Check.INHIBITORS, Check.SECRETS})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 
 ACCEPTED_EXIT = 4
 """``switch-to-configuration`` ends with 4 where the system is activated and units failed."""

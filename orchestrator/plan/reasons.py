@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.core.goal import Goal
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
+from orchestrator.core.words import ago, listing
 from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
-from orchestrator.model.goal import Goal
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
-from orchestrator.model.words import ago, listing
 from orchestrator.plan.attempts import left_in_the_middle, unsettled
 
 

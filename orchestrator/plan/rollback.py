@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.generation import (
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.generation import (
     BeforeLast,
     BeforeRun,
     HostSystems,
@@ -15,13 +15,13 @@ from orchestrator.model.generation import (
     ToSystem,
     WayBack,
 )
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import AttemptState
-from orchestrator.model.host import Host
-from orchestrator.model.outcome import Unchanged
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.state import HostState
-from orchestrator.model.store import Existing, OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import AttemptState
+from orchestrator.core.host import Host
+from orchestrator.core.outcome import Unchanged
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.state import HostState
+from orchestrator.core.store import Existing, OutPath
 from orchestrator.plan.decide import decide
 
 

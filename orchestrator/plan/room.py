@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.model.check import Check
-from orchestrator.model.memory import size_text
-from orchestrator.model.preflight import BootFiles, Facts, Shortfall, Wanted
+from orchestrator.core.check import Check
+from orchestrator.core.memory import size_text
+from orchestrator.core.preflight import BootFiles, Facts, Shortfall, Wanted
 
 LEAST_FREE = 4 * 2**20
 """Bytes for what a deployment writes where nothing is copied: a profile's link, a record."""

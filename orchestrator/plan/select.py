@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import assert_never
 
-from orchestrator.errors import UsageError
-from orchestrator.model.host import Fleet, Host
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Fleet, Host
 
 _KINDS: dict[str, Callable[[Host], tuple[str, ...]]] = {
     "tag": lambda host: host.tags,

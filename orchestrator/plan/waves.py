@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.errors import UsageError
-from orchestrator.model.host import Fleet, Host
-from orchestrator.model.rollout import Amount, RolloutPolicy, Stage, Wave
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Fleet, Host
+from orchestrator.core.rollout import Amount, RolloutPolicy, Stage, Wave
 from orchestrator.plan.select import select
 
 EVERYBODY = "all hosts"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self, assert_never
 
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     Event,
     HostFinished,
     LogLine,
@@ -26,7 +26,7 @@ from orchestrator.model.event import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.model.outcome import Outcome
+from orchestrator.core.outcome import Outcome
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.plain import started
 from orchestrator.render.text import clean, cut, pad, width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.lines import split_lines
+from orchestrator.core.lines import split_lines
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.text import clean
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.model.finding import Finding, Grade
+from orchestrator.core.finding import Finding, Grade
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchestrator.errors import OrchestratorError, StepError
-from orchestrator.lines import split_lines
-from orchestrator.model.outcome import Problem
+from orchestrator.core.errors import OrchestratorError, StepError
+from orchestrator.core.lines import split_lines
+from orchestrator.core.outcome import Problem
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.text import clean
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     Event,
     HostFinished,
     LogLine,
@@ -19,7 +19,7 @@ from orchestrator.model.event import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.model.outcome import (
+from orchestrator.core.outcome import (
     Completed,
     Deferred,
     Deployed,
@@ -31,8 +31,8 @@ from orchestrator.model.outcome import (
     Unchanged,
     outcome_name,
 )
-from orchestrator.model.run import Before, HostResult, Report
-from orchestrator.model.store import OutPath
+from orchestrator.core.run import Before, HostResult, Report
+from orchestrator.core.store import OutPath
 from orchestrator.render.waves import waves_to_json
 
 Json = dict[str, object]

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from orchestrator.model.event import Event
+from orchestrator.core.event import Event
 from orchestrator.render.output import Output
 from orchestrator.render.renderer import Renderer
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from orchestrator.model.generation import Generation, HostSystems
-from orchestrator.model.guard import Attempt
-from orchestrator.model.store import OutPath
-from orchestrator.model.words import ago
+from orchestrator.core.generation import Generation, HostSystems
+from orchestrator.core.guard import Attempt
+from orchestrator.core.store import OutPath
+from orchestrator.core.words import ago
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from orchestrator.model.run import PastRun
+from orchestrator.core.run import PastRun
 from orchestrator.render.output import Output
 from orchestrator.render.tables import Column, duration, print_json, print_table
 from orchestrator.render.text import clean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.model.event import Event, LogLine
+from orchestrator.core.event import Event, LogLine
 from orchestrator.render.event_json import to_json
 from orchestrator.render.output import Output
 from orchestrator.render.renderer import Renderer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from orchestrator.model.answer import Answer, HoldAnswer
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.state import HostState
+from orchestrator.core.answer import Answer, HoldAnswer
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.state import HostState
 from orchestrator.render.errors import draw_step_error
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.standing import hold_json, lock_json, standing

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from orchestrator.model.event import Event, HostFinished, Notice, RunStarted
-from orchestrator.model.pending import Pending
+from orchestrator.core.event import Event, HostFinished, Notice, RunStarted
+from orchestrator.core.pending import Pending
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.plain import finished, notice
 from orchestrator.render.renderer import Renderer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     Event,
     HostFinished,
     LogLine,

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from orchestrator.model.event import Event
+from orchestrator.core.event import Event
 
 Clock = Callable[[], float]
 """Seconds that only go forward, such as ``time.monotonic``."""

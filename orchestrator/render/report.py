@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePath
 
-from orchestrator.model.event import Event, RunFinished
-from orchestrator.model.rollout import Wave
-from orchestrator.model.run import HostResult, Report
+from orchestrator.core.event import Event, RunFinished
+from orchestrator.core.rollout import Wave
+from orchestrator.core.run import HostResult, Report
 from orchestrator.render.errors import draw_problem
 from orchestrator.render.output import Output
 from orchestrator.render.renderer import Renderer

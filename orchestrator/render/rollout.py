@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.model.rollout_status import RolloutStatus
+from orchestrator.core.rollout_status import RolloutStatus
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 from orchestrator.render.words import stopwatch

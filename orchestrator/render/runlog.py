@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO, assert_never
 
-from orchestrator.lines import split_lines
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     Event,
     HostFinished,
     LogLine,
@@ -24,8 +23,9 @@ from orchestrator.model.event import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.model.outcome import Problem
-from orchestrator.model.run import Report
+from orchestrator.core.lines import split_lines
+from orchestrator.core.outcome import Problem
+from orchestrator.core.run import Report
 from orchestrator.render.event_json import to_json
 from orchestrator.render.renderer import Renderer, WallClock
 from orchestrator.render.text import clean

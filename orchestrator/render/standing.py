@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.state import HostState
-from orchestrator.model.words import ago
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.state import HostState
+from orchestrator.core.words import ago
 from orchestrator.render.output import Colour
 
 

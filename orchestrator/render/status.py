@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from orchestrator.model.answer import Answer
-from orchestrator.model.state import HostState
-from orchestrator.model.words import ago
+from orchestrator.core.answer import Answer
+from orchestrator.core.state import HostState
+from orchestrator.core.words import ago
 from orchestrator.render.errors import draw_step_error
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.standing import standing, standing_json

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.model.words import ago
+from orchestrator.core.words import ago
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.text import clean, cut, width
 from orchestrator.render.words import duration

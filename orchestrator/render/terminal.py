@@ -7,7 +7,7 @@ import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     Event,
     LogLine,
     Notice,

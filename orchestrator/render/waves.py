@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from orchestrator.model.event import Paused, WaveEnded, WaveStarted
-from orchestrator.model.rollout import Wave
+from orchestrator.core.event import Paused, WaveEnded, WaveStarted
+from orchestrator.core.rollout import Wave
 from orchestrator.render.words import duration
 
 _NAMED = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from orchestrator.model.outcome import (
+from orchestrator.core.outcome import (
     Completed,
     Deferred,
     Deployed,

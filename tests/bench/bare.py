@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.model.host import Limits
+from orchestrator.core.host import Limits
 from tests.bench.simulated import QUESTION, address
 
 

@@ -19,12 +19,12 @@ from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.core.host import Host
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
 from orchestrator.engine.setup import Setup, state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Asked, Fingerprint, Known, Read
-from orchestrator.model.host import Host
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.tree import Tree
 from tests.bench.table import Table, spread
 from tests.bench.timing import Ran, Series, run

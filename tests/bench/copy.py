@@ -23,10 +23,10 @@ from orchestrator.adapters.copy.spool import Spool
 from orchestrator.adapters.copy.stream import stream
 from orchestrator.adapters.ssh.executor import SshExecutor, open_ssh
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.core.copying import CopyMethod, Load
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.store import OutPath
 from orchestrator.lab.namespaces import inside_network
-from orchestrator.model.copying import CopyMethod, Load
-from orchestrator.model.host import Connect, Host
-from orchestrator.model.store import OutPath
 from orchestrator.plan.copying import Choice, choose, link_of, ratio_of
 from tests.bench.bench_lab import BenchLab, bench_lab
 from tests.bench.table import Table, seconds, spread

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Host, Limits
+from orchestrator.core.memory import parse_size, size_text
 from orchestrator.engine.evaluating.asker import Quiet
 from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.errors import StepError
-from orchestrator.model.host import Connect, Host, Limits
-from orchestrator.model.memory import parse_size, size_text
 from tests.bench.table import Table, seconds
 
 REPOSITORY = Path(__file__).parents[2]

@@ -28,11 +28,11 @@ from orchestrator.adapters.host import scripts
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.knowledge import fingerprints_of
 from orchestrator.engine.setup import state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Fingerprint
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from tests.lab.fleet_bench import Bench
 
 REPOSITORY = Path(__file__).parents[2]

@@ -15,16 +15,16 @@ from random import Random
 from edits import edit
 from repository import KINDS, Repository
 
-from orchestrator.adapters import process
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace_fragment
 from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.source import Source, floating_inputs
-from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.tree import Tree
 from orchestrator.plan.fingerprint import changes, files_of, reads_of
 

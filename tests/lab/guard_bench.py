@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeVar
 
-from orchestrator.adapters import process
 from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.host.guard.verbs import Told
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.adapters.process import CommandResult
+from orchestrator.core import process
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.process import CommandResult
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.lab.faults import FaultOptions
 from orchestrator.lab.lab import Lab
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.host import Connect, Host
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
 
 T = TypeVar("T")
 NAME = "p1"
@@ -57,7 +57,7 @@ class Inside:
     async def run(
         self, argv: Sequence[str], *, deadline: float, stdin: bytes = b"", **_: object
     ) -> CommandResult:
-        """Run a command as root; see :class:`orchestrator.adapters.executor.Executor`."""
+        """Run a command as root; see :class:`orchestrator.core.executor.Executor`."""
         leader = self._lab.host(NAME).leader
         assert leader is not None, "the host is off"
         enter = ("nsenter", "--target", str(leader), "--all", "--", "env", "-i", PATH)

@@ -11,8 +11,8 @@ import pytest
 from guard_bench import NAME, GuardHost
 
 from orchestrator.adapters.host.guard.program import program
+from orchestrator.core.store import OutPath
 from orchestrator.lab.lab import Lab
-from orchestrator.model.store import OutPath
 
 pytestmark = pytest.mark.lab
 

@@ -10,11 +10,11 @@ from fleet_bench import until
 from guard_bench import LEFT, NAME, GuardHost
 
 from orchestrator.adapters.host.guard import verbs
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import AttemptState
+from orchestrator.core.store import OutPath
 from orchestrator.lab.lab import Lab
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import AttemptState
-from orchestrator.model.store import OutPath
 
 RESUME = "orchestrator-guard-resume.service"
 WAITING, CHECKING = AttemptState.WAITING, AttemptState.CHECKING

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.errors import StepError
 from orchestrator.engine.secrets.create import Plan, create
 from orchestrator.engine.secrets.recover import recover
-from orchestrator.errors import StepError
 from tests.unit.secrets.killer import When, run_and_kill
 from tests.unit.secrets.secret_bench import VALUES, Bench, run
 

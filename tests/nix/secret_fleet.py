@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from orchestrator.adapters.age import header, recipients
 from orchestrator.adapters.secrets import lock_file
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.model.host import Connect, Fleet, Host
+from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.model.secrets.lock import LockEntry
 
 HOSTS = 8

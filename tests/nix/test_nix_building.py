@@ -13,10 +13,10 @@ from uuid import uuid4
 import pytest
 
 from orchestrator.adapters.derivation import output_of
+from orchestrator.core.errors import StepError
+from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.building import Builds
-from orchestrator.errors import StepError
-from orchestrator.model.store import DrvPath, Evaluated
 
 DEADLINE = 300.0
 

@@ -16,12 +16,12 @@ from nix_bench import Fleet
 from orchestrator.adapters import derivation
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.state import peak_file
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Host, Limits
+from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.engine.evaluating.asker import Quiet
 from orchestrator.engine.evaluating.evaluation import ENVIRONMENT, Evaluations
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.errors import StepError
-from orchestrator.model.host import Connect, Host, Limits
-from orchestrator.model.store import DrvPath, Evaluated
 from orchestrator.plan.memory import GIB, MIB
 
 # Takes about 1.5 GB, and holds it to the end.

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.nix
 _COPY = """
 import asyncio, resource, struct, sys
 from orchestrator.adapters import nix
-from orchestrator.errors import StepError
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.store import OutPath
 
 async def lie(reader, writer):
     await reader.read(8)

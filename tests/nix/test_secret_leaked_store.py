@@ -20,14 +20,14 @@ from orchestrator.adapters.closure import Recipe
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.host import Fleet as FleetModel
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.knowledge import fingerprints_of, snapshot_of
 from orchestrator.engine.secrets.systems import systems_of_hosts
 from orchestrator.engine.setup import Setup
 from orchestrator.lab.keys import generate
 from orchestrator.model.fingerprint import Fingerprint
-from orchestrator.model.host import Connect, Host
-from orchestrator.model.host import Fleet as FleetModel
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 pytestmark = pytest.mark.usefixtures("nix")
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")

@@ -21,7 +21,7 @@ from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace, trace_fragment
 from orchestrator.adapters.tree.snapshot import snapshot
-from orchestrator.errors import StepError, UsageError
+from orchestrator.core.errors import StepError, UsageError
 
 pytestmark = pytest.mark.usefixtures("nix")
 

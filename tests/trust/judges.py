@@ -14,8 +14,8 @@ from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import trust_in
 from orchestrator.adapters.ssh.verify import UntrustedError
-from orchestrator.errors import StepError
-from orchestrator.model.host import Connect, Deadlines, Host
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Deadlines, Host
 from tests.trust.cases import Case
 from tests.trust.keys import Keys
 from tests.trust.peers import Peer

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import beneath
-from orchestrator.beneath import OutsideError
+from orchestrator.core import beneath
+from orchestrator.core.beneath import OutsideError
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from orchestrator.adapters import process
 from orchestrator.adapters.age.errors import ClosedError
-from orchestrator.errors import StepError
-from orchestrator.lines import split_lines
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.lines import split_lines
 from orchestrator.model.secrets.recipient import Recipient
 
 # Seconds: a plugin may wait for a person's touch.

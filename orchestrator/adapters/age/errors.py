@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 from orchestrator.model.secrets.ciphertext import FormatFault
 
 

@@ -11,7 +11,7 @@ from orchestrator.adapters.age import armor, library, openssh, recipients, unloc
 from orchestrator.adapters.age.disguise import INTRO
 from orchestrator.adapters.age.errors import IdentityError
 from orchestrator.adapters.age.library import Key
-from orchestrator.lines import split_lines
+from orchestrator.core.lines import split_lines
 from orchestrator.model.secrets.recipient import Recipient
 
 _LARGEST = 1 << 20

@@ -11,7 +11,7 @@ from typing import NewType, assert_never
 
 import pyrage  # type: ignore[import-untyped]
 
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 from orchestrator.model.secrets.recipient import Recipient, RecipientKind
 
 Key = NewType("Key", object)

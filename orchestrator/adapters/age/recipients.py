@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from orchestrator.adapters.age import bech32, curves, ssh_key
-from orchestrator.lines import split_lines
+from orchestrator.core.lines import split_lines
 from orchestrator.model.secrets.recipient import Recipient, RecipientKind
 
 _LONGEST = 8192

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from orchestrator.adapters import process
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
-from orchestrator.errors import StepError
-from orchestrator.lines import split_lines
-from orchestrator.model.copying import Load
-from orchestrator.model.store import OutPath
+from orchestrator.core import process
+from orchestrator.core.copying import Load
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.lines import split_lines
+from orchestrator.core.store import OutPath
 
 _SECONDS = 300.0
 _BATCH = 5000

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import BinaryIO
 
-from orchestrator.adapters import process
 from orchestrator.adapters.copy.export_format import MalformedExportError
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
 
 
 async def export(paths: Sequence[str], take: Callable[[BinaryIO], None]) -> None:

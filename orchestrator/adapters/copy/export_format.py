@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from orchestrator.model.store import StorePath
+from orchestrator.core.store import StorePath
 
 Read = Callable[[int], bytes]
 """Reads so many bytes; fewer only at the end."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from orchestrator.adapters import nix
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.nix import OnLine
-from orchestrator.errors import StepError
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.store import OutPath
 
 
 async def over_connection(

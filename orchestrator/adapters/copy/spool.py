@@ -17,7 +17,7 @@ from typing import IO, BinaryIO
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.export import export
 from orchestrator.adapters.copy.export_format import END, MalformedExportError, split
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 BATCH = 5000
 """Paths in one export: a command line holds about 20,000."""

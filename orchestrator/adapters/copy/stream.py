@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.adapters.bounds import ANSWER, Intake, TooMuchError
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Spool, Wanted
-from orchestrator.adapters.executor import Executor, Sink, Source
 from orchestrator.adapters.host import scripts
-from orchestrator.adapters.process import how_it_ended
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.lines import split_lines
+from orchestrator.core.bounds import ANSWER, Intake, TooMuchError
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.executor import Executor, Sink, Source
+from orchestrator.core.lines import split_lines
+from orchestrator.core.process import how_it_ended
 
 _SAID = 1 << 16
 """Bytes kept of what the host says."""

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.adapters import nix_log
-from orchestrator.adapters.bounds import OUTPUT, Intake, Liner, TooMuchError
-from orchestrator.adapters.executor import Executor, Source
 from orchestrator.adapters.host import scripts
-from orchestrator.adapters.process import how_it_ended
-from orchestrator.errors import StepError
-from orchestrator.model.host import Cache
-from orchestrator.model.store import OutPath
+from orchestrator.core.bounds import OUTPUT, Intake, Liner, TooMuchError
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor, Source
+from orchestrator.core.host import Cache
+from orchestrator.core.process import how_it_ended
+from orchestrator.core.store import OutPath
 
 OnLine = Callable[[bytes], None]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.guard.parse import parse_attempt
 from orchestrator.adapters.host.scripts import script
-from orchestrator.errors import StepError
-from orchestrator.lines import split_lines, whole_number
-from orchestrator.model.generation import Generation, HostSystems
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.generation import Generation, HostSystems
+from orchestrator.core.lines import split_lines, whole_number
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 
 # Print `generation=NUMBER SECONDS SYSTEM VERSION` of each, the lines of the last attempt that was
 # committed as `attempt.KEY=…`, and `gone=SYSTEM` of each system whose files are there no more.

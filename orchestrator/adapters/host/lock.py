@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock, values_of
 from orchestrator.adapters.host.lock_scripts import (
     HOLD,
@@ -18,8 +17,9 @@ from orchestrator.adapters.host.lock_scripts import (
     TAKE,
 )
 from orchestrator.adapters.host.scripts import script
-from orchestrator.errors import StepError
-from orchestrator.model.lock import Hold, Lock
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.lock import Hold, Lock
 
 DEADLINE = 30.0
 """Seconds for one of these scripts: each waits for nothing but the mutex."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
-from orchestrator.lines import split_lines, whole_number
-from orchestrator.model.lock import UNREADABLE, Hold, Lock
+from orchestrator.core.lines import split_lines, whole_number
+from orchestrator.core.lock import UNREADABLE, Hold, Lock
 
 
 def parse_lock(values: Mapping[str, str]) -> Lock | None:

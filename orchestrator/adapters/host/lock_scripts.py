@@ -10,7 +10,7 @@ NixOS.
 
 from __future__ import annotations
 
-from orchestrator.model.lock import UNREADABLE
+from orchestrator.core.lock import UNREADABLE
 
 LONGEST_SECONDS = 3600
 """A lock that says it counts for longer than this was not written by us: it is nobody's."""

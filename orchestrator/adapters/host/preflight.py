@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
 from orchestrator.adapters.host.scripts import script
-from orchestrator.errors import StepError
-from orchestrator.json_text import parse_json
-from orchestrator.lines import split_lines, whole_number
-from orchestrator.model.preflight import BootFiles, BootRoom, Facts, Inhibitor, Room, boot_name
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.lines import split_lines, whole_number
+from orchestrator.core.preflight import BootFiles, BootRoom, Facts, Inhibitor, Room, boot_name
+from orchestrator.core.store import OutPath
 
 _SECONDS = 300.0
 """A host with a slow disk looks thousands of paths up."""

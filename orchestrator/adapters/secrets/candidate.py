@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 _NAME = re.compile(r"\.orchestrator-[0-9a-f]{8}\.nix")
 

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
-from orchestrator.adapters import process
-from orchestrator.adapters.process import how_it_ended
 from orchestrator.adapters.secrets.plaintext import private_folder
-from orchestrator.errors import StepError, UsageError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.process import how_it_ended
 
 MOST = 64 * 2**20
 """Bytes that a secret may have."""

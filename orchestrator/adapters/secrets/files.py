@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator import beneath
+from orchestrator.core import beneath
 
 _KINDS = (
     (stat.S_ISDIR, "is a folder"),

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
-from orchestrator import beneath
 from orchestrator.adapters.secrets import files
 from orchestrator.adapters.secrets.places import is_inside
-from orchestrator.errors import StepError
-from orchestrator.json_text import parse_json
+from orchestrator.core import beneath
+from orchestrator.core.errors import StepError
+from orchestrator.core.json_text import parse_json
 from orchestrator.model.secrets.journal import Journal, Replacement
 
 FOLDER = ".orchestrator-secrets"

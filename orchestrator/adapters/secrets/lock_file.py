@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 
 from orchestrator.adapters.secrets.files import FileReadError, read
-from orchestrator.errors import UsageError
-from orchestrator.json_text import parse_json
+from orchestrator.core.errors import UsageError
+from orchestrator.core.json_text import parse_json
 from orchestrator.model.secrets.lock import LockEntry
 
 NAME = "secrets.lock.json"

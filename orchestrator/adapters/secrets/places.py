@@ -7,8 +7,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from orchestrator import beneath
-from orchestrator.errors import UsageError
+from orchestrator.core import beneath
+from orchestrator.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.secrets import namespace
-from orchestrator.errors import UsageError
-from orchestrator.lines import split_lines
+from orchestrator.core.errors import UsageError
+from orchestrator.core.lines import split_lines
 
 _PREFIX = "orchestrator-plaintext-"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (that it is in memory is checked)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters import process
 from orchestrator.adapters.tree import place
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
 from orchestrator.model.secrets.repository import Repository
 
 _SECONDS = 60.0

@@ -13,12 +13,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters import process
 from orchestrator.adapters.age import recipients
 from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
-from orchestrator.adapters.process import how_it_ended
-from orchestrator.errors import StepError
-from orchestrator.json_text import parse_json
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.process import how_it_ended
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule, Rules
 

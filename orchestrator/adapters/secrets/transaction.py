@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
 from pathlib import Path, PurePosixPath
 
-from orchestrator import beneath
 from orchestrator.adapters.secrets import journal as files
 from orchestrator.adapters.secrets.places import Place, digest_of, place
 from orchestrator.adapters.secrets.writer_lock import WAIT, exclusive, wait_for_writer
-from orchestrator.errors import RefusedError, StepError
+from orchestrator.core import beneath
+from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.model.secrets.journal import Journal, Replacement
 
 RECOVER = "orchestrator secrets recover"

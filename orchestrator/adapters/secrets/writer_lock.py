@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator import beneath
 from orchestrator.adapters.secrets.journal import FOLDER
-from orchestrator.errors import RefusedError, StepError
+from orchestrator.core import beneath
+from orchestrator.core.errors import RefusedError, StepError
 
 WAIT = 10.0
 """Seconds to wait for another writer: a change of a thousand files takes one."""

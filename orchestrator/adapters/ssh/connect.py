@@ -18,8 +18,8 @@ from orchestrator.adapters.ssh.sense import why
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import judged_by, trust_in
 from orchestrator.adapters.ssh.verify import UntrustedError
-from orchestrator.errors import SilentError, StepError, UnreachableError, UsageError
-from orchestrator.model.host import Connect, Host
+from orchestrator.core.errors import SilentError, StepError, UnreachableError, UsageError
+from orchestrator.core.host import Connect, Host
 
 
 @contextlib.asynccontextmanager

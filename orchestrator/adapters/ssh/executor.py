@@ -9,9 +9,6 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from orchestrator.adapters.bounds import TooMuchError
-from orchestrator.adapters.executor import SshNg, Stream, pump
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.answer import said_by
 from orchestrator.adapters.ssh.connect import connected, ssh_argv
 from orchestrator.adapters.ssh.lean import asyncssh
@@ -20,8 +17,11 @@ from orchestrator.adapters.ssh.said import said_of, strict_where_known
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.adapters.sudo import Sudo, SudoPassword
-from orchestrator.errors import FloodError, StepError, UnreachableError
-from orchestrator.model.host import Connect, Host
+from orchestrator.core.bounds import TooMuchError
+from orchestrator.core.errors import FloodError, StepError, UnreachableError
+from orchestrator.core.executor import SshNg, Stream, pump
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.process import CommandResult
 
 _CHECK_SECONDS = 30.0
 
@@ -49,7 +49,7 @@ class SshExecutor:
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
-        """Run a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        """Run a command; see :class:`orchestrator.core.executor.Executor`."""
 
         async def plain(wrapped: Sequence[str], stdin: bytes) -> CommandResult:
             shown = self._sudo.by_hand(argv) if root else argv
@@ -119,7 +119,7 @@ class SshExecutor:
 
     @contextlib.asynccontextmanager
     async def ssh_ng(self) -> AsyncIterator[SshNg]:
-        """Have Nix's ssh reach it; see :class:`orchestrator.adapters.executor.Executor`."""
+        """Have Nix's ssh reach it; see :class:`orchestrator.core.executor.Executor`."""
         daemon, prefix = await self._sudo.wrap(("nix-daemon",))
         if prefix:
             raise StepError(
@@ -146,7 +146,7 @@ class SshExecutor:
 
     @contextlib.asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:
-        """Start a command; see :class:`orchestrator.adapters.executor.Executor`."""
+        """Start a command; see :class:`orchestrator.core.executor.Executor`."""
         argv, prefix = await self._sudo.wrap(argv)
         try:
             process = await self._connection.create_process(

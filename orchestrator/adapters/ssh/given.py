@@ -17,7 +17,7 @@ from orchestrator.adapters.ssh.lean import (
 )
 from orchestrator.adapters.ssh.proxy import expanded, tokens_of
 from orchestrator.adapters.ssh.said import Answer, Said
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 
 class Keys(list[object]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.adapters.ssh.said import said_of
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import trust_in
-from orchestrator.model.host import Host
+from orchestrator.core.host import Host
 
 
 async def known_keys(host: Host, settings: SshSettings) -> tuple[str, ...]:

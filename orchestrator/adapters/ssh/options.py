@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from orchestrator.adapters.ssh.given import Keys, given_by
 from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.adapters.ssh.said import Said
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3

@@ -6,7 +6,7 @@ import os
 import re
 
 from orchestrator.adapters.ssh.said import Said
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 _SHELL = "/bin/sh"
 _TAME = re.compile(r"%|(?!-)[A-Za-z0-9_.:@%+,/=-]*")

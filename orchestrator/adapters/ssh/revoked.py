@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.adapters.ssh.known_hosts import read_public_line
 from orchestrator.adapters.ssh.krl import MAGIC, read_krl
 from orchestrator.adapters.ssh.wire_key import WireKey, is_known_kind
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 Revokes = Callable[[WireKey], bool]
 """Whether a list revokes a key, or the authority that certified it."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from orchestrator.adapters.ssh.config import config_shape
 from orchestrator.adapters.ssh.said import Said
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 _KEY_KINDS = (
     "ssh-ed25519",

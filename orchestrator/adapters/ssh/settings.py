@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.model.host import Connect
+from orchestrator.core.host import Connect
 
 
 @dataclass(frozen=True, slots=True)

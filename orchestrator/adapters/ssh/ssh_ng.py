@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from orchestrator.adapters.executor import SshNg
 from orchestrator.adapters.ssh.options import KEEPALIVE_COUNT, KEEPALIVE_SECONDS
 from orchestrator.adapters.ssh.rules import Rules
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.model.host import Connect, Host
+from orchestrator.core.executor import SshNg
+from orchestrator.core.host import Connect, Host
 
 _ALIAS = "orchestrator-target"
 """Stands for an IPv6 address, which not every Nix takes in a URL."""

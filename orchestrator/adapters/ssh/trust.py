@@ -18,8 +18,8 @@ from orchestrator.adapters.ssh.sense import why
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verified import no_algorithms, trust_in
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.host import Host
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.host import Host
 
 
 @dataclass(frozen=True, slots=True)

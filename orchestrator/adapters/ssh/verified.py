@@ -15,7 +15,7 @@ from orchestrator.adapters.ssh.said import Said
 from orchestrator.adapters.ssh.sense import foresee_all
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 _BEFORE_THE_LISTS = 17
 """Bytes of a KEXINIT: its type, and a cookie of 16."""

@@ -17,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.adapters.state.packed import LazyReads, pack_reads, pack_tree, unpack_tree
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.fingerprint import Fingerprint
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.tree import Tree
 
 VERSION = 1

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 from orchestrator.adapters.state.history_file import DamagedHistoryError, HistoryError, HistoryFile
 from orchestrator.adapters.state.run_folders import RunFolders, store_path
-from orchestrator.errors import UsageError
-from orchestrator.model.outcome import outcome_name
-from orchestrator.model.run import Before, HostResult, PastResult, PastRun, Report
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import UsageError
+from orchestrator.core.outcome import outcome_name
+from orchestrator.core.run import Before, HostResult, PastResult, PastRun, Report
+from orchestrator.core.store import OutPath
 
 T = TypeVar("T")
 

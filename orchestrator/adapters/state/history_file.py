@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError
 
 VERSION = 2
 """``PRAGMA user_version``: what is older is brought here, what is newer is left alone."""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.json_text import parse_json
-from orchestrator.model.copying import CopyMethod, Sample
+from orchestrator.core.copying import CopyMethod, Sample
+from orchestrator.core.json_text import parse_json
 
 KEPT = 8
 """Samples kept for each host, the newest."""

@@ -7,8 +7,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.model.host import is_host_name
-from orchestrator.model.preflight import Seen
+from orchestrator.core.host import is_host_name
+from orchestrator.core.preflight import Seen
 
 
 class Machines:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.adapters.state.pending_file import NewerError, from_json, to_json
-from orchestrator.errors import StepError
-from orchestrator.json_text import parse_json
-from orchestrator.model.pending import Pending
+from orchestrator.core.errors import StepError
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.pending import Pending
 
 FOLDER = "pending"
 """In a fleet's state folder."""

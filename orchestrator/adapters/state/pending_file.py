@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import is_host_name
-from orchestrator.model.pending import Pending
-from orchestrator.model.run import Reboot
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import is_host_name
+from orchestrator.core.pending import Pending
+from orchestrator.core.run import Reboot
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 FORMAT = 1
 """Of a file: one of a newer format is left alone."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.adapters.state.run_files import FORMAT, RunFiles
-from orchestrator.errors import UsageError
-from orchestrator.model.copying import CopyMethod
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Absent, BuildOn, BuildSite
-from orchestrator.model.rollout import Amount, RolloutPolicy, Wave, WhenSpent
-from orchestrator.model.run import DeployRequest, Reboot, Run
+from orchestrator.core.copying import CopyMethod
+from orchestrator.core.errors import UsageError
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.rollout import Amount, RolloutPolicy, Wave, WhenSpent
+from orchestrator.core.run import DeployRequest, Reboot, Run
 
 _FILE = "request.json"
 _DEPLOYMENT = "deployment"

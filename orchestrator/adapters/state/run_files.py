@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.json_text import parse_json
-from orchestrator.model.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
 
 FORMAT = 1
 

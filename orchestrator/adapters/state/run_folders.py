@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.adapters.state.run_files import RunFiles
-from orchestrator.errors import OrchestratorError
-from orchestrator.json_text import parse_json
-from orchestrator.model.run import Before, PastResult, PastRun
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.run import Before, PastResult, PastRun
+from orchestrator.core.store import OutPath
 
 _MODE = 0o700
 

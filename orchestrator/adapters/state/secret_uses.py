@@ -10,10 +10,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from orchestrator.json_text import parse_json
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.store import OutPath
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.model.secrets.use import SecretUse
-from orchestrator.model.store import OutPath
 
 _VERSION = 2
 

@@ -12,7 +12,7 @@ from testinfra.host import Host  # type: ignore[import-untyped]
 
 from orchestrator.adapters.testinfra.backend import Asked, DeploymentBackend
 from orchestrator.adapters.testinfra.spec import VARIABLE, Spec
-from orchestrator.lines import split_lines
+from orchestrator.core.lines import split_lines
 
 _LONGEST = 4000
 """Characters of why a check failed, in one line."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.adapters.testinfra.result import Check, CheckFailure
-from orchestrator.json_text import parse_json
-from orchestrator.lines import split_lines
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.lines import split_lines
 
 _COMMANDS = 3
 """How many of a failed check's commands are told: the last one is nearly always the cause."""

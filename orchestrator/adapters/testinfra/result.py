@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from orchestrator.errors import StepError
-from orchestrator.lines import split_lines
+from orchestrator.core.errors import StepError
+from orchestrator.core.lines import split_lines
 
 # A report shows the last twenty lines: the first failure in full, and what else failed.
 _ACCOUNT = 12

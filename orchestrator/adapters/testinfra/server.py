@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.testinfra import wire
-from orchestrator.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.process import CommandResult
 
 _LONGEST = 1 << 20
 """Bytes of one request: Linux takes no longer command."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from orchestrator.model.host import Host
+from orchestrator.core.host import Host
 
 VARIABLE = "ORCHESTRATOR_VERIFY"
 """The environment variable that holds the file's path."""

@@ -11,8 +11,8 @@ import json
 import struct
 from collections.abc import Mapping
 
-from orchestrator.adapters.process import CommandResult
-from orchestrator.json_text import parse_json
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.process import CommandResult
 
 HEADER = struct.Struct(">I")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.adapters.tracing import self_test, shim, strace
 from orchestrator.adapters.tracing.places import cache_folder
 from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 
 @dataclass(frozen=True, slots=True)

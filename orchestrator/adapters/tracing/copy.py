@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.adapters import process
-from orchestrator.adapters.bounds import FILES
 from orchestrator.adapters.tree.place import place_in_copy
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.bounds import FILES
+from orchestrator.core.errors import StepError
 from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
 _LINK = "120000"

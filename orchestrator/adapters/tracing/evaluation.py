@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from orchestrator.adapters import process
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.nix_log import cause, readable
-from orchestrator.adapters.process import CommandResult, how_it_ended
 from orchestrator.adapters.tracing import relative_inputs
 from orchestrator.adapters.tracing.paths import accesses
 from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.process import CommandResult, how_it_ended
+from orchestrator.core.store import DrvPath
 from orchestrator.model.fingerprint import Access
-from orchestrator.model.store import DrvPath
 from orchestrator.model.tree import GITLINK, Tree
 
 _NIX = ("nice", "-n", "19", "nix", "--extra-experimental-features", "nix-command flakes")

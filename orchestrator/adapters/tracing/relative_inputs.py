@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.json_text import parse_json
+from orchestrator.core.json_text import parse_json
 from orchestrator.model.fingerprint import Access
 from orchestrator.model.tree import Tree
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters import process
 from orchestrator.adapters.tracing.places import cache_folder
 from orchestrator.adapters.tracing.tracer import Call
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
 
 SOURCE = Path(__file__).parent / "shim.c"
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from orchestrator.adapters import process
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
 
 _SECONDS = 600.0
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.tracing.tracer import Call
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 _HEX = r"((?:\\x[0-9a-f]{2})*)"
 # A line's process and the rest; a signal, an end, or the second half of a call that was told.

@@ -20,8 +20,8 @@ from orchestrator.adapters.tracing.evaluation import Evaluation, Trace
 from orchestrator.adapters.tracing.git_twin import make_repository
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.workplace import workplace
-from orchestrator.errors import StepError
-from orchestrator.model.store import DrvPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.store import DrvPath
 from orchestrator.model.tree import Tree
 
 DUMMY = ".orchestrator-twin"

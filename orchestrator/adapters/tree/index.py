@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 
 @dataclass(frozen=True, slots=True)

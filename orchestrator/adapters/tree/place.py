@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 
 def repository(folder: str) -> Path:

@@ -14,10 +14,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator.adapters import process
 from orchestrator.adapters.tree.index import parse_index
 from orchestrator.adapters.tree.place import common_folder, git_folder, place_in_copy
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
 from orchestrator.model.tree import GITLINK
 
 _SECONDS = 120.0

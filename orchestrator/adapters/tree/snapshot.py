@@ -14,12 +14,12 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from orchestrator.adapters import process
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.tree.conversions import SETTINGS, conversions
 from orchestrator.adapters.tree.index import Status, fields, parse_index, parse_status
 from orchestrator.adapters.tree.place import flake_folder, git_folder, repository
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.process import CommandResult
 from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
 _SECONDS = 60.0

@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
 from orchestrator.cli.secrets.place import open_rules, rules_option
-from orchestrator.errors import StepError, UsageError
+from orchestrator.core.errors import StepError, UsageError
 
 
 @click.command()

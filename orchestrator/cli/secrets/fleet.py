@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.core.host import Host
 from orchestrator.engine.setup import Setup
-from orchestrator.model.host import Host
 
 
 async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configurations: bool) -> bool:

@@ -46,11 +46,11 @@ def create(
       pwgen 32 1 | orchestrator secrets create db-password --recipient "ssh-ed25519 AAAA…"
     """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.secrets.told import say, tell_git
+    from orchestrator.core.errors import UsageError
     from orchestrator.engine.secrets.create import Created, plan_rule
     from orchestrator.engine.secrets.create import create as make
     from orchestrator.engine.secrets.place import place_of
     from orchestrator.engine.secrets.vault import open_vault
-    from orchestrator.errors import UsageError
 
     if keys and like:
         raise UsageError("--recipient and --like are two ways to say the same", hint="give one")

@@ -24,7 +24,7 @@ def tell_needs(setup: Setup, host: str) -> None:
     file = find(Path(setup.fleet.root))
     if file is None:
         return
-    from orchestrator.errors import OrchestratorError
+    from orchestrator.core.errors import OrchestratorError
 
     click.echo("looking at which secrets it needs …", err=True)
     try:

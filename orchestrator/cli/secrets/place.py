@@ -42,9 +42,9 @@ def open_rules(
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.secrets.rules_file import lone_rules
+    from orchestrator.core.errors import UsageError
     from orchestrator.engine.secrets.gather import Context
     from orchestrator.engine.secrets.place import USUAL, find
-    from orchestrator.errors import UsageError
     from orchestrator.plan.select import select
 
     alone = lone_rules(target.fleet) if rules is None else rules

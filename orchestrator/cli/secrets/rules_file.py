@@ -12,8 +12,8 @@ def lone_rules(fleet: Path | None) -> Path | None:
     Args:
         fleet: The folder of ``--fleet``.
     """
+    from orchestrator.core.errors import UsageError
     from orchestrator.engine.secrets.place import find
-    from orchestrator.errors import UsageError
     from orchestrator.inventory.root import VARIABLE, find_root
 
     here = Path.cwd()

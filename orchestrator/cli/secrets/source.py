@@ -24,7 +24,7 @@ def source(name: str) -> Callable[[bytes], bytes]:
 def _read(name: str) -> bytes:
     from orchestrator.adapters.secrets.editor import MOST
     from orchestrator.cli.secrets.interrupt import interruptible
-    from orchestrator.errors import UsageError
+    from orchestrator.core.errors import UsageError
 
     with interruptible():
         content = sys.stdin.buffer.read(MOST + 1)

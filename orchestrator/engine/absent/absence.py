@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.host import Absent, BuildOn
+from orchestrator.core.outcome import Deferred
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.store import Evaluated
+from orchestrator.core.words import ago
 from orchestrator.engine.absent.waiting import UNTOUCHED, is_caught_up, pending_of
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.host import Absent, BuildOn
-from orchestrator.model.outcome import Deferred
-from orchestrator.model.plan import HostPlan
-from orchestrator.model.store import Evaluated
-from orchestrator.model.words import ago
 
 if TYPE_CHECKING:
     from orchestrator.adapters.state.pending import PendingSystems
-    from orchestrator.model.pending import Pending
+    from orchestrator.core.pending import Pending
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ def _still_absent(work: HostWork, reason: str, wanted: Evaluated) -> Deferred:
 
 
 def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
-    from orchestrator.model.pending import Pending
+    from orchestrator.core.pending import Pending
 
     run, request, now = work.session.run, work.session.request, datetime.now(UTC)
     return Pending(

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.state.pending import PendingSystems
+from orchestrator.core.event import Notice
+from orchestrator.core.host import Absent, BuildOn, Host
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.pending import Pending
+from orchestrator.core.rollout import RolloutPolicy
+from orchestrator.core.run import DeployRequest, Report
+from orchestrator.core.words import ago
 from orchestrator.engine.deploy import deploy
-from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.setup import Emit, Setup
-from orchestrator.model.event import Notice
-from orchestrator.model.host import Absent, BuildOn, Host
-from orchestrator.model.pending import Pending
-from orchestrator.model.rollout import RolloutPolicy
-from orchestrator.model.run import DeployRequest, Report
-from orchestrator.model.words import ago
 from orchestrator.plan.select import select
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from orchestrator.core.errors import StepError
+from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Skipped, Unchanged
+from orchestrator.core.state import HostState
+from orchestrator.core.words import ago
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError
-from orchestrator.model.outcome import Deployed, Failed, Outcome, RolledBack, Skipped, Unchanged
-from orchestrator.model.state import HostState
-from orchestrator.model.words import ago
 
 if TYPE_CHECKING:
     from orchestrator.adapters.state.pending import PendingSystems
-    from orchestrator.model.pending import Pending
+    from orchestrator.core.pending import Pending
 
 UNTOUCHED = frozenset({"wait", "connect", "lock", "preflight", "copy"})
 """Steps whose failure may pass by itself: the network's, another deployer's, a full disk's."""

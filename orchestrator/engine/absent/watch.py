@@ -15,13 +15,13 @@ from typing import TextIO
 
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.service_manager import notify, signs_of_life
+from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError
+from orchestrator.core.event import Event, Notice
+from orchestrator.core.host import Host
+from orchestrator.core.interrupt import Interrupt, InterruptedStepError
+from orchestrator.core.pending import Pending
 from orchestrator.engine.absent.catch_up import all_waiting, catch_up, pending_systems
-from orchestrator.engine.interrupt import Interrupt, InterruptedStepError
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
-from orchestrator.errors import OrchestratorError, StepError, UnreachableError
-from orchestrator.model.event import Event, Notice
-from orchestrator.model.host import Host
-from orchestrator.model.pending import Pending
 
 _FILE = "watch.lock"
 

@@ -11,16 +11,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.host import NewlyFailed
+from orchestrator.core.interrupt import InterruptedStepError, ended
 from orchestrator.engine.changing.lifeline import ForgottenError, Lifeline, NeverBeganError
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.verdict import Ended, Verdict
 from orchestrator.engine.changing.verification import settle, verify
-from orchestrator.engine.interrupt import InterruptedStepError, ended
 from orchestrator.engine.work import HostWork, step_name
-from orchestrator.errors import StepError
-from orchestrator.model.event import Phase
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.host import NewlyFailed
 from orchestrator.plan import prove
 from orchestrator.plan.switched import to_blame
 

@@ -6,11 +6,11 @@ import math
 from datetime import UTC, datetime
 
 from orchestrator.adapters.local import is_this_machine
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.guard import Attempt
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.state import HostState
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError
-from orchestrator.model.guard import Attempt
-from orchestrator.model.plan import HostPlan
-from orchestrator.model.state import HostState
 
 
 def require_return(plan: HostPlan, before: HostState) -> None:

@@ -7,17 +7,17 @@ import contextlib
 from dataclasses import replace
 from datetime import datetime
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import reboot as on_host
 from orchestrator.adapters.host.state import ask_state
+from orchestrator.core.errors import RefusedError, StepError, UnreachableError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.outcome import Deployed, Failed
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.engine.changing.line import RECONNECT_SECONDS, SHORT_SECONDS, Line
 from orchestrator.engine.changing.verification import verify
 from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import RefusedError, StepError, UnreachableError
-from orchestrator.model.event import Phase
-from orchestrator.model.outcome import Deployed, Failed
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
 from orchestrator.plan import prove
 
 

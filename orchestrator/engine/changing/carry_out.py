@@ -6,8 +6,14 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.outcome import Completed, Deployed, Outcome, Unchanged
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.run import Before
+from orchestrator.core.state import HostState
 from orchestrator.engine.absent.waiting import overtaken
 from orchestrator.engine.changing.activation import Activation
 from orchestrator.engine.changing.attempt import attempt_of, require_return
@@ -24,12 +30,6 @@ from orchestrator.engine.delivering.doors import refuse_one_way
 from orchestrator.engine.delivering.trust import say_or_refuse
 from orchestrator.engine.identity import recognise, set_apart
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError
-from orchestrator.model.event import Phase
-from orchestrator.model.outcome import Completed, Deployed, Outcome, Unchanged
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.run import Before
-from orchestrator.model.state import HostState
 from orchestrator.plan.attempts import unsettled, untold
 from orchestrator.plan.decide import is_at
 from orchestrator.plan.reasons import why_unchanged

@@ -7,19 +7,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import assert_never
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.guard import verbs
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.guard import AttemptState
+from orchestrator.core.outcome import Deployed, Failed, RolledBack
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.run import Before
+from orchestrator.core.state import HostState
+from orchestrator.core.token import host_of
 from orchestrator.engine.changing.activation import Activation, WentBackError
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError
-from orchestrator.model.guard import AttemptState
-from orchestrator.model.outcome import Deployed, Failed, RolledBack
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.run import Before
-from orchestrator.model.state import HostState
-from orchestrator.model.token import host_of
 from orchestrator.plan.attempts import ended_badly, untold, whose
 
 _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})

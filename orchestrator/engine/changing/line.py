@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from orchestrator.adapters.executor import Executor
+from orchestrator.core.errors import SilentError, StepError, UnreachableError
+from orchestrator.core.executor import Executor
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import SilentError, StepError, UnreachableError
 
 T = TypeVar("T")
 

@@ -11,20 +11,20 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import lock
 from orchestrator.adapters.host.lock import Answer, Claim, Told
 from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
 from orchestrator.adapters.state.run_files import RunFiles
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.interrupt import ended
+from orchestrator.core.lock import Lock
+from orchestrator.core.state import HostState
+from orchestrator.core.token import host_of, run_of
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.refusals import held_by, locked_by, refusal
 from orchestrator.engine.identity import one_machine
-from orchestrator.engine.interrupt import ended
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.lock import Lock
-from orchestrator.model.state import HostState
-from orchestrator.model.token import host_of, run_of
 
 RENEWALS = 4.5
 """How often a lock is renewed within the time that it counts."""

@@ -6,20 +6,20 @@ import time
 from pathlib import Path
 
 from orchestrator.adapters.copy import closure as closures
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight import Answer, ask_facts
 from orchestrator.adapters.state.machines import Machines
+from orchestrator.core.check import Check
+from orchestrator.core.copying import Load
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.preflight import BootFiles, Shortfall, Wanted, boot_name
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.secrets import wanting
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.check import Check
-from orchestrator.model.copying import Load
-from orchestrator.model.event import Phase
-from orchestrator.model.plan import HostPlan
-from orchestrator.model.preflight import BootFiles, Shortfall, Wanted, boot_name
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
 from orchestrator.plan.preflight import examine
 
 

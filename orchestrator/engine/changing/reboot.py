@@ -5,21 +5,21 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import reboot as on_host
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.local import is_this_machine
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.outcome import Deployed, Failed, Outcome, Unchanged
+from orchestrator.core.run import Reboot
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.engine.changing.booting import Boot, failed_boot
 from orchestrator.engine.changing.line import SHORT_SECONDS, Line
 from orchestrator.engine.changing.lock import held, refuse_if_taken
 from orchestrator.engine.identity import set_apart
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError
-from orchestrator.model.event import Phase
-from orchestrator.model.outcome import Deployed, Failed, Outcome, Unchanged
-from orchestrator.model.run import Reboot
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
 from orchestrator.plan.reboot import PARTS, needs_boot
 
 

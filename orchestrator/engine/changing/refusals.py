@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from orchestrator.adapters.host.lock import Answer, Told
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.token import host_of
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.token import host_of
 
 
 def refusal(work: HostWork, told: Told, *, lost: bool = False) -> RefusedError:

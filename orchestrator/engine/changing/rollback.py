@@ -8,10 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.adapters import nix
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.generations import is_there
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.state.history import History
+from orchestrator.core.errors import RefusedError, StepError, UsageError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.generation import BeforeRun, WayBack
+from orchestrator.core.host import BuildOn, BuildSite
+from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
+from orchestrator.core.run import PastRun
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
+from orchestrator.core.token import BACK
 from orchestrator.engine.changing.attempt import require_return
 from orchestrator.engine.changing.carry_out import carry_out, change
 from orchestrator.engine.changing.line import Line
@@ -21,15 +30,6 @@ from orchestrator.engine.commands.generations import ask_both
 from orchestrator.engine.identity import recognise
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork, problem_of
-from orchestrator.errors import RefusedError, StepError, UsageError
-from orchestrator.model.event import Phase
-from orchestrator.model.generation import BeforeRun, WayBack
-from orchestrator.model.host import BuildOn, BuildSite
-from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
-from orchestrator.model.run import PastRun
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
-from orchestrator.model.token import BACK
 from orchestrator.plan.prove import in_words
 from orchestrator.plan.rollback import plan_back, target_of
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.secrets import ask_identities, try_to_open
 from orchestrator.adapters.secrets.rules import RulesError
+from orchestrator.core.check import Check
+from orchestrator.core.errors import OrchestratorError, RefusedError, StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.preflight import Shortfall
+from orchestrator.core.store import Existing
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.secrets.seen_from import seen_from
 from orchestrator.engine.secrets.uses import secrets_of
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import OrchestratorError, RefusedError, StepError
-from orchestrator.model.check import Check
-from orchestrator.model.event import Phase
-from orchestrator.model.plan import HostPlan
-from orchestrator.model.preflight import Shortfall
 from orchestrator.model.secrets.host import HostSecrets
-from orchestrator.model.store import Existing
 from orchestrator.plan.secrets.deploying import before_the_copy, shortfalls
 from orchestrator.plan.secrets.host import opened
 from orchestrator.plan.secrets.severity import finding

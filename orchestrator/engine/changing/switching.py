@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from orchestrator.adapters.host.switching import Standing, ask_standing
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Deployed
+from orchestrator.core.plan import HostPlan
 from orchestrator.engine.changing.line import SHORT_SECONDS, Line
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.event import Phase
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Deployed
-from orchestrator.model.plan import HostPlan
 from orchestrator.plan.decide import steps
 from orchestrator.plan.reboot import PARTS, needs_boot
 from orchestrator.plan.switching import inhibitors

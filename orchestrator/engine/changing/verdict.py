@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from orchestrator.core.errors import StepError
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.outcome import Deployed, Failed, RolledBack, Unreached
+from orchestrator.core.state import HostState
 from orchestrator.engine.changing.lifeline import Lifeline
 from orchestrator.engine.work import HostWork, problem_of, step_name
-from orchestrator.errors import StepError
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.outcome import Deployed, Failed, RolledBack, Unreached
-from orchestrator.model.state import HostState
 from orchestrator.plan import prove
 from orchestrator.plan.attempts import goes_on, whose
 

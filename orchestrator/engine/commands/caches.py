@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from orchestrator.adapters import nix
 from orchestrator.adapters.ssh.said import nix_environment
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.host import Fleet
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import RefusedError
-from orchestrator.model.host import Fleet
 from orchestrator.plan.select import select
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from orchestrator.adapters import nix
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
+from orchestrator.core.diff import HostDiff
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
+from orchestrator.core.lines import split_lines
+from orchestrator.core.state import HostState
+from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Gates, Setup, reach
-from orchestrator.errors import StepError
-from orchestrator.lines import split_lines
-from orchestrator.model.diff import HostDiff
 from orchestrator.model.fingerprint import Known
-from orchestrator.model.host import Host
-from orchestrator.model.state import HostState
-from orchestrator.model.store import Evaluated, OutPath
 from orchestrator.plan.diff import diff
 
 

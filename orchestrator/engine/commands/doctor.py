@@ -7,13 +7,14 @@ import os
 import shutil
 from collections.abc import Awaitable
 
-from orchestrator.adapters import nix, process
+from orchestrator.adapters import nix
 from orchestrator.adapters.tracing.choose import choose
+from orchestrator.core import process
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.finding import Finding, Grade
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import floating_inputs, snapshot_of
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import OrchestratorError
-from orchestrator.model.finding import Finding, Grade
 from orchestrator.model.fingerprint import Knowledge, Known
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from orchestrator import beneath
-from orchestrator.adapters import process
+from orchestrator.core import beneath, process
+from orchestrator.core.errors import StepError, UsageError
 from orchestrator.engine.commands.check import nix_files
-from orchestrator.errors import StepError, UsageError
 
 FORMATTERS = ("nixfmt", "alejandra", "nixpkgs-fmt")
 """In the order of preference: nixfmt is the official one (RFC 166)."""

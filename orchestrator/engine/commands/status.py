@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 
 from orchestrator.adapters.host.state import ask_state
+from orchestrator.core.answer import Answer
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
 from orchestrator.engine.setup import Gates, Setup, reach
-from orchestrator.errors import StepError
-from orchestrator.model.answer import Answer
-from orchestrator.model.host import Host
 
 
 async def ask_all(setup: Setup, hosts: Sequence[Host]) -> tuple[Answer, ...]:

@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from orchestrator.engine.interrupt import ended
+from orchestrator.core.interrupt import ended
 
 COLLECT_SECONDS = 0.03
 """How long the first of a batch waits for others: hosts that are asked together answer together."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from orchestrator.adapters import nix_build
 from orchestrator.adapters.build_log import BuildLog, Failure
 from orchestrator.adapters.nix_log import cause
-from orchestrator.adapters.process import how_it_ended
 from orchestrator.adapters.ssh.said import nix_environment
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.core.errors import StepError
+from orchestrator.core.process import how_it_ended
+from orchestrator.core.store import Evaluated
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.engine.setup import Gates, Setup
-from orchestrator.errors import StepError
-from orchestrator.model.store import Evaluated
 
 _CHECKS = 4
 """How many looks into the store may be under way: each is a short process."""

@@ -15,12 +15,12 @@ from orchestrator.adapters.copy.between_hosts import between_hosts
 from orchestrator.adapters.copy.closure import Lacking, lacking
 from orchestrator.adapters.copy.probe import probe
 from orchestrator.adapters.copy.stream import Sent, stream
-from orchestrator.adapters.executor import Executor
+from orchestrator.core.copying import CopyMethod, Link, Load, Sample
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.store import OutPath
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.copying import CopyMethod, Link, Load, Sample
-from orchestrator.model.event import Phase
-from orchestrator.model.store import OutPath
 from orchestrator.plan.copying import PROBE_SHARE, PROBE_WORTH, Choice, choose, link_of, ratio_of
 
 _PROGRESS_SECONDS = 0.2

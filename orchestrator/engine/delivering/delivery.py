@@ -6,19 +6,19 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from orchestrator.adapters import nix
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.state import ask_state
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.host import BuildOn, BuildSite
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.store import Evaluated
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.copying import copy, copy_from
 from orchestrator.engine.delivering.substitution import substitute
 from orchestrator.engine.delivering.trust import fetches, say_or_refuse, site_of
 from orchestrator.engine.setup import reach
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.event import Phase
-from orchestrator.model.host import BuildOn, BuildSite
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.store import Evaluated
 
 
 async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:

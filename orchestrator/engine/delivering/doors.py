@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import doors
+from orchestrator.core.check import Check
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.store import OutPath
 from orchestrator.engine.delivering.delivery import builder_of
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError
-from orchestrator.model.check import Check
-from orchestrator.model.event import Phase
-from orchestrator.model.store import OutPath
 
 
 async def refuse_one_way(work: HostWork, out: OutPath, executor: Executor) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from functools import partial
 from orchestrator.adapters import binary_cache, nix_log
 from orchestrator.adapters.ssh.said import nix_environment
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Cache
+from orchestrator.core.store import OutPath
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import StepError
-from orchestrator.model.host import Cache
-from orchestrator.model.store import OutPath
 
 
 class Pushes:

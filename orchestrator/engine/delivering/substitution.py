@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.fetch import fetch, is_valid
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.host import Cache
+from orchestrator.core.store import OutPath
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.pushes import in_time
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError
-from orchestrator.model.event import Phase
-from orchestrator.model.host import Cache
-from orchestrator.model.store import OutPath
 
 
 async def substitute(

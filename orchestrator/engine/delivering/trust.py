@@ -6,10 +6,10 @@ host, and what the inventory says may forbid it: then it comes from a cache, sig
 
 from __future__ import annotations
 
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.host import BuildOn, BuildSite, UnsignedBuilds
+from orchestrator.core.plan import HostPlan, Step
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError
-from orchestrator.model.host import BuildOn, BuildSite, UnsignedBuilds
-from orchestrator.model.plan import HostPlan, Step
 
 
 def site_of(work: HostWork) -> BuildSite:

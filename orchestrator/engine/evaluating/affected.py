@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.tree.snapshot import at_revision
+from orchestrator.core.host import Host
+from orchestrator.core.words import listing
 from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
 from orchestrator.engine.evaluating.source import snapshot_of
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Known
-from orchestrator.model.host import Host
-from orchestrator.model.words import listing
 from orchestrator.plan.fingerprint import Comparison
 
 

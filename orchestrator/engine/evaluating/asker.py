@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.model.event import Phase
-from orchestrator.model.host import Host
+from orchestrator.core.event import Phase
+from orchestrator.core.host import Host
 
 
 class Asker(Protocol):

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.adapters import memory, nix, process
+from orchestrator.adapters import memory, nix
 from orchestrator.adapters.nix import Flake, OutOfMemoryError
 from orchestrator.adapters.state import peak_file
+from orchestrator.core import process
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.event import Phase
+from orchestrator.core.host import Limits
+from orchestrator.core.memory import Room, parse_size, size_text
+from orchestrator.core.store import Evaluated
 from orchestrator.engine.evaluating.asker import Asker
-from orchestrator.errors import StepError, UsageError
-from orchestrator.model.event import Phase
-from orchestrator.model.host import Limits
-from orchestrator.model.memory import Room, parse_size, size_text
-from orchestrator.model.store import Evaluated
 from orchestrator.plan.memory import (
     LEAST,
     SMALLEST_HEAP,

@@ -13,14 +13,14 @@ from pathlib import Path
 from orchestrator.adapters.flake import Flake
 from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.state.fingerprints import Fingerprints
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
+from orchestrator.core.store import Evaluated
+from orchestrator.core.words import listing
 from orchestrator.engine.evaluating.source import Ground, Source, snapshot_of
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
-from orchestrator.model.host import Host
-from orchestrator.model.store import Evaluated
 from orchestrator.model.tree import Tree
-from orchestrator.model.words import listing
 from orchestrator.plan.fingerprint import Comparison
 
 NOT_LEARNED = "what it reads is not learned yet"

@@ -15,13 +15,13 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.tracing.choose import find
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
 from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, fingerprints_of, still_in
 from orchestrator.engine.evaluating.learn_lock import learning
 from orchestrator.engine.evaluating.source import Ground, Source
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Fingerprint, Read
-from orchestrator.model.host import Host
 from orchestrator.plan.fingerprint import Comparison, files_of, reads_of
 
 WHOLE_TREE = "its evaluation looks at the tree as a whole"

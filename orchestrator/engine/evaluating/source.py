@@ -27,8 +27,8 @@ from orchestrator.adapters.tracing.workplace import workplace
 from orchestrator.adapters.tree.place import repository
 from orchestrator.adapters.tree.private_copy import copy_repository
 from orchestrator.adapters.tree.snapshot import is_of, snapshot, stamp
-from orchestrator.errors import StepError
-from orchestrator.json_text import parse_json
+from orchestrator.core.errors import StepError
+from orchestrator.core.json_text import parse_json
 from orchestrator.model.tree import Tree
 from orchestrator.plan.locks import floating
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestrator.engine.absent.waiting import withdraw
-from orchestrator.engine.rollout.rollout import Rollout
-from orchestrator.engine.setup import Emit
-from orchestrator.engine.work import HostWork
-from orchestrator.model.event import HostFinished, Notice
-from orchestrator.model.outcome import (
+from orchestrator.core.event import HostFinished, Notice
+from orchestrator.core.outcome import (
     Deferred,
     Deployed,
     Failed,
@@ -19,7 +15,11 @@ from orchestrator.model.outcome import (
     Unchanged,
     Unreached,
 )
-from orchestrator.model.store import OutPath
+from orchestrator.core.store import OutPath
+from orchestrator.engine.absent.waiting import withdraw
+from orchestrator.engine.rollout.rollout import Rollout
+from orchestrator.engine.setup import Emit
+from orchestrator.engine.work import HostWork
 
 
 class Back:

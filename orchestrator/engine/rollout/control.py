@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from orchestrator.adapters.state.run_files import RunFiles
+from orchestrator.core.event import Notice, Paused
+from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
 from orchestrator.engine.rollout.lead import Lead
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.setup import Emit
-from orchestrator.model.event import Notice, Paused
-from orchestrator.model.rollout_status import (
-    Order,
-    RolloutStatus,
-    Standing,
-    WaveStatus,
-    Word,
-)
 
 POLL_SECONDS = 0.5
 """How soon a word is heard."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.engine.interrupt import Interrupt
+from orchestrator.core.event import Notice, Paused, WaveEnded, WaveStarted
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.outcome import Deferred, Failed, Outcome, RolledBack
+from orchestrator.core.rollout import RolloutPolicy, WhenSpent
 from orchestrator.engine.rollout.back import Back
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.setup import Emit
-from orchestrator.model.event import Notice, Paused, WaveEnded, WaveStarted
-from orchestrator.model.outcome import Deferred, Failed, Outcome, RolledBack
-from orchestrator.model.rollout import RolloutPolicy, WhenSpent
 
 
 class Lead:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.outcome import Deferred, Outcome, outcome_name
+from orchestrator.core.rollout import Wave
+from orchestrator.core.rollout_status import DEPLOYING, PREPARING, READY
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError
-from orchestrator.model.event import Phase
-from orchestrator.model.outcome import Deferred, Outcome, outcome_name
-from orchestrator.model.rollout import Wave
-from orchestrator.model.rollout_status import DEPLOYING, PREPARING, READY
 
 
 class HaltedError(StepError):

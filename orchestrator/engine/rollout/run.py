@@ -10,15 +10,15 @@ from pathlib import Path
 
 from orchestrator.adapters.state import request_file
 from orchestrator.adapters.state.run_files import RunFiles
-from orchestrator.engine.interrupt import Interrupt
+from orchestrator.core.event import Notice
+from orchestrator.core.host import Fleet, Host
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.rollout import RolloutPolicy, Wave
+from orchestrator.core.run import DeployRequest, HostResult, Run
 from orchestrator.engine.rollout.control import Control
 from orchestrator.engine.rollout.lead import Lead
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.setup import Emit
-from orchestrator.model.event import Notice
-from orchestrator.model.host import Fleet, Host
-from orchestrator.model.rollout import RolloutPolicy, Wave
-from orchestrator.model.run import DeployRequest, HostResult, Run
 from orchestrator.plan.waves import waves
 
 Bugs = list[Exception]

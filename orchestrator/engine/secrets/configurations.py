@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from orchestrator.core.errors import StepError
 from orchestrator.engine.secrets.gather import Context
 from orchestrator.engine.secrets.systems import systems_of_hosts
 from orchestrator.engine.secrets.uses import secrets_of_hosts
-from orchestrator.errors import StepError
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets.candidate import candidate
 from orchestrator.adapters.secrets.places import place
 from orchestrator.adapters.secrets.rules import RulesError, evaluate
+from orchestrator.core.errors import UsageError
 from orchestrator.engine.secrets.edit import Change, require_content
 from orchestrator.engine.secrets.sealing import seal, write
 from orchestrator.engine.secrets.vault import Vault, require_usable
-from orchestrator.errors import UsageError
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule
 from orchestrator.plan.secrets.add_rule import expression_of, is_one_more, line, list_of, with_rule

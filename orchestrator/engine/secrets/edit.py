@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets.places import digest_of
+from orchestrator.core.errors import UsageError
 from orchestrator.engine.secrets.sealing import require_openable, seal, write
 from orchestrator.engine.secrets.show import show
 from orchestrator.engine.secrets.vault import Vault, require_usable
-from orchestrator.errors import UsageError
 from orchestrator.model.secrets.rules import Rule
 
 Change = Callable[[bytes], bytes]

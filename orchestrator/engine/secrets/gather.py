@@ -14,17 +14,17 @@ from orchestrator.adapters.age import armor, examine
 from orchestrator.adapters.secrets import files, lock_file, repository, transaction
 from orchestrator.adapters.secrets import rules as rules_file
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.core.host import Fleet
+from orchestrator.core.store import DrvPath
 from orchestrator.engine.secrets.hosts import by_key, keys_of_hosts, usable
 from orchestrator.engine.secrets.place import Place
 from orchestrator.engine.secrets.recover import require_own_journal
 from orchestrator.engine.secrets.seen_from import seen_from
 from orchestrator.engine.setup import Setup
-from orchestrator.model.host import Fleet
 from orchestrator.model.secrets.ciphertext import Ciphertext
 from orchestrator.model.secrets.repository import Repository
 from orchestrator.model.secrets.rules import Rules
 from orchestrator.model.secrets.use import SecretUse
-from orchestrator.model.store import DrvPath
 from orchestrator.plan.secrets.evidence import Evidence, Unreadable
 from orchestrator.plan.secrets.rules import leads_out
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from orchestrator.adapters.secrets import files, repository
 from orchestrator.adapters.secrets.places import digest_of
 from orchestrator.adapters.secrets.transaction import writing
+from orchestrator.core.errors import StepError
 from orchestrator.engine.secrets.place import Place
-from orchestrator.errors import StepError
 
 ATTRIBUTES = ".gitattributes"
 LINE = "*.age binary"

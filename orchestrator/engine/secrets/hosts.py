@@ -10,8 +10,8 @@ from orchestrator.adapters.age import recipients
 from orchestrator.adapters.local import is_this_machine
 from orchestrator.adapters.ssh.host_keys import known_keys
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.errors import StepError
-from orchestrator.model.host import Fleet, Host
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Fleet, Host
 from orchestrator.model.secrets.recipient import Recipient
 
 OWN = Path("/etc/ssh")

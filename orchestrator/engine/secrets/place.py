@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.secrets import repository
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 
 USUAL = ("secrets.nix", "secrets/secrets.nix")
 """Where ``secrets.nix`` is looked for, in the fleet's folder."""

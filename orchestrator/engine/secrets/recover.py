@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.adapters import git
 from orchestrator.adapters.secrets.candidate import sweep
 from orchestrator.adapters.secrets.journal import FOLDER
 from orchestrator.adapters.secrets.transaction import writing
+from orchestrator.core import git
+from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.engine.secrets.place import Place
-from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.secrets.journal import Journal
 
 

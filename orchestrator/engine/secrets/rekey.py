@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets import lock_file
 from orchestrator.adapters.secrets.places import digest_of
+from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.engine.secrets.sealing import Sealed, look, require_openable, seal, write
 from orchestrator.engine.secrets.show import unseal
 from orchestrator.engine.secrets.vault import Vault
-from orchestrator.errors import OrchestratorError, StepError
 from orchestrator.model.secrets.lock import LockEntry
 from orchestrator.model.secrets.rules import Rule
 from orchestrator.plan.secrets.readers import readers

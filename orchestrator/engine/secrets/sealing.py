@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator import beneath
 from orchestrator.adapters.age import crypt
 from orchestrator.adapters.age.errors import ClosedError
 from orchestrator.adapters.age.examine import examine
 from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.adapters.secrets import lock_file
 from orchestrator.adapters.secrets.transaction import writing
+from orchestrator.core import beneath
+from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.engine.secrets.recover import require_own_journal
 from orchestrator.engine.secrets.vault import Vault, require_usable
-from orchestrator.errors import RefusedError, StepError
 from orchestrator.model.secrets.ciphertext import Ciphertext
 from orchestrator.model.secrets.lock import LockEntry
 from orchestrator.model.secrets.rules import Rule

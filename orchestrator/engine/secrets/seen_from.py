@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.adapters.tree.place import repository
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 from orchestrator.model.secrets.use import SecretUse
 
 

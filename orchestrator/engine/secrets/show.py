@@ -5,9 +5,9 @@ from __future__ import annotations
 from orchestrator.adapters.age import crypt
 from orchestrator.adapters.age.errors import ClosedError, DamagedError
 from orchestrator.adapters.age.keyring import Keyring
+from orchestrator.core.errors import StepError, UsageError
 from orchestrator.engine.secrets.sealing import look
 from orchestrator.engine.secrets.vault import Vault
-from orchestrator.errors import StepError, UsageError
 from orchestrator.model.secrets.rules import Rule
 from orchestrator.plan.secrets.severity import quoted
 

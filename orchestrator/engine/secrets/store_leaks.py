@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.adapters.closure import recipes, regular_files
 from orchestrator.adapters.path_info import path_infos
-from orchestrator.errors import StepError
-from orchestrator.model.store import DrvPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.store import DrvPath
 from orchestrator.plan.secrets.known_values import KnownValues
 
 _SMALL = 2**20

@@ -7,12 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator import beneath
 from orchestrator.adapters import nix
 from orchestrator.adapters.secrets import files
 from orchestrator.adapters.secrets.rules import RulesError, evaluate
+from orchestrator.core import beneath
+from orchestrator.core.errors import StepError, UsageError
 from orchestrator.engine.secrets.place import Place
-from orchestrator.errors import StepError, UsageError
 from orchestrator.model.secrets.rules import Rule, Rules
 
 MOST = 128 * 2**20

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.core.words import listing
 from orchestrator.model.secrets.ciphertext import Ciphertext
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.model.secrets.matching import is_passphrase
 from orchestrator.model.secrets.rules import Rule
-from orchestrator.model.words import listing
 from orchestrator.plan.secrets.evidence import Evidence
 from orchestrator.plan.secrets.severity import finding
 

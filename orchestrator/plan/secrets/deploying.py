@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from orchestrator.model.check import Check
-from orchestrator.model.preflight import Shortfall
+from orchestrator.core.check import Check
+from orchestrator.core.preflight import Shortfall
+from orchestrator.core.words import listing
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.model.secrets.host import HostSecrets, Identity
-from orchestrator.model.words import listing
 from orchestrator.plan.secrets.checks import check
 from orchestrator.plan.secrets.evidence import Evidence
 from orchestrator.plan.secrets.host import has_keys

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.core.words import listing
 from orchestrator.model.secrets.finding import SecretFinding, Severity
-from orchestrator.model.words import listing
 from orchestrator.plan.secrets.evidence import Evidence, Unreadable
 from orchestrator.plan.secrets.rules import leads_out
 from orchestrator.plan.secrets.severity import finding

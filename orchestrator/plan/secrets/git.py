@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.core.words import listing
 from orchestrator.model.secrets.finding import SecretFinding
 from orchestrator.model.secrets.repository import Repository
-from orchestrator.model.words import listing
 from orchestrator.plan.secrets.evidence import Evidence
 from orchestrator.plan.secrets.severity import finding
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from orchestrator.core.words import listing
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule
-from orchestrator.model.words import listing
 from orchestrator.plan.secrets.evidence import Evidence
 from orchestrator.plan.secrets.names import Names
 from orchestrator.plan.secrets.readers import Readers, judged, known_recipients, readers

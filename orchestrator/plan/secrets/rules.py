@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from orchestrator.core.words import listing
 from orchestrator.model.secrets.finding import SecretFinding
 from orchestrator.model.secrets.rules import Rule
-from orchestrator.model.words import listing
 from orchestrator.plan.secrets.severity import finding
 
 

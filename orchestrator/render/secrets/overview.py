@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from orchestrator.core.words import listing
 from orchestrator.model.secrets.finding import Severity
 from orchestrator.model.secrets.status import RecipientStatus, SecretStatus
-from orchestrator.model.words import listing
 from orchestrator.render.output import Colour, Output
 from orchestrator.render.tables import Cell, Column, ago, print_json, print_table
 

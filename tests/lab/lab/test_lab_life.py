@@ -157,7 +157,7 @@ def test_who_is_not_root_is_told_and_nothing_is_done(
     # Imported first: the other user may not be able to read this Python.
     script = (
         "import os, sys\n"
-        "from orchestrator.errors import OrchestratorError\n"
+        "from orchestrator.core.errors import OrchestratorError\n"
         "from orchestrator.lab.requirements import check_root\n"
         "os.setuid(65534)\n"
         "try: check_root()\n"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import process
-from orchestrator.adapters.executor import SshNg, Stream
-from orchestrator.adapters.process import CommandResult
+from orchestrator.core import process
+from orchestrator.core.executor import SshNg, Stream
+from orchestrator.core.process import CommandResult
 
 FAKE_NIX_STORE = r"""#!/bin/sh
 # A store is a folder: PATH's base name -> its export. $STORE is the one that is meant.

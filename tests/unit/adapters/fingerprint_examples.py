@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.fingerprint import Asked, Fingerprint, Read
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.tree import Tree
 
 AT = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import orchestrator
-from orchestrator.adapters import process
-from orchestrator.adapters.bounds import LINE, MIB, Bound, Intake, Liner, TooMuchError
-from orchestrator.errors import StepError
-from orchestrator.lines import split_lines
+from orchestrator.core import process
+from orchestrator.core.bounds import LINE, MIB, Bound, Intake, Liner, TooMuchError
+from orchestrator.core.errors import StepError
+from orchestrator.core.lines import split_lines
 
 PACKAGE = Path(orchestrator.__file__).parent
 SMALL = Bound(4 * MIB, 1000)
@@ -76,7 +76,7 @@ def test_memory_stays_flat_while_a_command_floods() -> None:
     before, after, kept = peak_of(
         """
         import asyncio
-        from orchestrator.adapters import process
+        from orchestrator.core import process
         flood = ("sh", "-c", "yes 'a line of some length' | head -c 200000000 >&2")
         async def main():
             return await process.run(flood, deadline=100, on_stderr=lambda _: None,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters.build_log import TAIL, BuildLog, Said
-from orchestrator.model.store import DrvPath
+from orchestrator.core.store import DrvPath
 
 
 def drv(name: str) -> str:

@@ -17,7 +17,7 @@ from orchestrator.adapters.copy import spool as spool_module
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.export_format import END
 from orchestrator.adapters.copy.spool import Spool, Wanted, batches
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 NAMES = [f"{HASH}-{letter}" for letter in "abc"]
 PATHS = [f"/nix/store/{name}" for name in NAMES]

@@ -15,9 +15,9 @@ from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.probe import SMALLEST, probe
 from orchestrator.adapters.copy.spool import Spool, Wanted
 from orchestrator.adapters.copy.stream import Sent, stream
-from orchestrator.errors import StepError
-from orchestrator.model.copying import Load
-from orchestrator.model.store import OutPath
+from orchestrator.core.copying import Load
+from orchestrator.core.errors import StepError
+from orchestrator.core.store import OutPath
 
 NAMES = [f"{HASH}-{letter}" for letter in "abc"]
 PATHS = [f"/nix/store/{name}" for name in NAMES]

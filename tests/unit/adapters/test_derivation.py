@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters import derivation
-from orchestrator.model.store import DrvPath, OutPath
+from orchestrator.core.store import DrvPath, OutPath
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620-25.05")
 ONE = f'Derive([("out","{OUT}","","")],[("/nix/store/x.drv",["out"])],[],"x86_64-linux"'

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import git
-from orchestrator.errors import StepError
+from orchestrator.core import git
+from orchestrator.core.errors import StepError
 
 
 @pytest.fixture

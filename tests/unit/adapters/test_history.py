@@ -20,12 +20,12 @@ from orchestrator.adapters.state.history import Begun, History
 from orchestrator.adapters.state.history_file import VERSION
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.adapters.state.run_folders import RunFolders
-from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.model.event import RunFinished, RunStarted
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Deployed, Skipped
-from orchestrator.model.run import Before, HostResult, PastResult, PastRun, Report, Run
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.event import RunFinished, RunStarted
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Deployed, Skipped
+from orchestrator.core.run import Before, HostResult, PastResult, PastRun, Report, Run
+from orchestrator.core.store import OutPath
 from orchestrator.render.runlog import RunLog
 
 NOW = datetime(2024, 5, 6, 12, tzinfo=UTC)

@@ -13,17 +13,17 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters import process
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.generations import ask_systems, is_there, parse_systems
 from orchestrator.adapters.host.guard.parse import lines_of
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError
-from orchestrator.model.generation import Generation, HostSystems
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.generation import Generation, HostSystems
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt
+from orchestrator.core.process import CommandResult
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 PLACES = ("/nix/var/", "/run/", "/var/lib/")

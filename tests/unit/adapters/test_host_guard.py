@@ -18,18 +18,18 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters import process
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.host.guard.verbs import Told
 from orchestrator.adapters.host.state import parse_state
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.state import BootSource, HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core import process
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.executor import Executor
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.process import CommandResult
+from orchestrator.core.state import BootSource, HostState
+from orchestrator.core.store import OutPath
 
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")

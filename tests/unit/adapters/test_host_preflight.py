@@ -13,17 +13,17 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters import process
 from orchestrator.adapters.copy.closure import understood
 from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.preflight import Answer, ask_facts, parse_facts
 from orchestrator.adapters.host.switching import ask_standing
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.state.machines import Machines
-from orchestrator.errors import StepError
-from orchestrator.model.preflight import BootFiles, Facts, Inhibitor
-from orchestrator.model.store import OutPath
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.preflight import BootFiles, Facts, Inhibitor
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import OutPath
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 # The store is a place where it is looked at, and data where it is part of a name.

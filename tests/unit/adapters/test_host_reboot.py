@@ -12,12 +12,12 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters import process
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.reboot import ask_parts, reboot, settled
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError
-from orchestrator.model.store import OutPath
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import OutPath
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 PARTS = ("kernel", "kernel-params", "systemd", "not there")

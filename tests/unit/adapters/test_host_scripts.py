@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import parse_state
-from orchestrator.model.state import BootSource, HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.state import BootSource, HostState
+from orchestrator.core.store import OutPath
 
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.host.guard.parse import lines_of
 from orchestrator.adapters.host.state import ask_state, parse_state
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.host import Connect, Host
-from orchestrator.model.state import BootSource, Record
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.process import CommandResult
+from orchestrator.core.state import BootSource, Record
+from orchestrator.core.store import OutPath
 
 RUNS = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 BOOTS = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -20,10 +20,10 @@ from orchestrator.adapters.host.preflight import parse_facts
 from orchestrator.adapters.host.reboot import parse_parts
 from orchestrator.adapters.host.state import parse_state
 from orchestrator.adapters.host.switching import _components
+from orchestrator.core.errors import StepError
+from orchestrator.core.lines import split_lines
+from orchestrator.core.store import DrvPath
 from orchestrator.engine.commands.diff import _closure
-from orchestrator.errors import StepError
-from orchestrator.lines import split_lines
-from orchestrator.model.store import DrvPath
 
 SYSTEM = f"/nix/store/{'a' * 32}-nixos-system"
 NAMES = """

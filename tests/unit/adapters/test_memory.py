@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.adapters import memory
 from orchestrator.adapters.state import peak_file
-from orchestrator.model.memory import Room
+from orchestrator.core.memory import Room
 
 MIB = 1024**2
 TAKES = "import os; held = b'x' * (64 << 20); os.write(1, b'ready\\n'); os.read(0, 1)"

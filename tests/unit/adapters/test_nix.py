@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import nix, process
+from orchestrator.adapters import nix
 from orchestrator.adapters.flake import Copied, Flake
 from orchestrator.adapters.nix import by_hand
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError, UsageError
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.core import process
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620-25.05")
 DRV = DrvPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620-25.05.drv")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import nix_build, process
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError
-from orchestrator.model.store import DrvPath, OutPath
+from orchestrator.adapters import nix_build
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import DrvPath, OutPath
 
 DRVS = tuple(DrvPath(f"/nix/store/{letter * 32}-system-{letter}.drv") for letter in "ab")
 OUT = OutPath(f"/nix/store/{'a' * 32}-system-a")

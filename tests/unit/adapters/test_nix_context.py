@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.nix_context import context
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import pytest
 
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.adapters.state.pending_file import FORMAT
-from orchestrator.errors import StepError
-from orchestrator.model.goal import Goal
-from orchestrator.model.pending import Pending
-from orchestrator.model.run import Reboot
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.goal import Goal
+from orchestrator.core.pending import Pending
+from orchestrator.core.run import Reboot
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.adapters.tree.private_copy import copy_repository
 from orchestrator.adapters.tree.snapshot import is_of, snapshot
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 from orchestrator.model.tree import Tree
 
 

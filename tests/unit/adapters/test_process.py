@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import bounds, process
-from orchestrator.adapters.process import CommandResult, how_it_ended
-from orchestrator.errors import StepError
+from orchestrator.core import bounds, process
+from orchestrator.core.errors import StepError
+from orchestrator.core.process import CommandResult, how_it_ended
 
 
 def run(argv: Sequence[str], deadline: float = 60, **options: object) -> CommandResult:

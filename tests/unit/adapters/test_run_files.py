@@ -12,14 +12,14 @@ import pytest
 
 from orchestrator.adapters.state import request_file
 from orchestrator.adapters.state.run_files import RunFiles
-from orchestrator.errors import UsageError
-from orchestrator.model.copying import CopyMethod
-from orchestrator.model.generation import BeforeLast
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Absent, BuildOn, BuildSite
-from orchestrator.model.rollout import Amount, RolloutPolicy, Wave, WhenSpent
-from orchestrator.model.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
-from orchestrator.model.run import DeployRequest, Reboot, Run
+from orchestrator.core.copying import CopyMethod
+from orchestrator.core.errors import UsageError
+from orchestrator.core.generation import BeforeLast
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.rollout import Amount, RolloutPolicy, Wave, WhenSpent
+from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
+from orchestrator.core.run import DeployRequest, Reboot, Run
 
 STATUS = RolloutStatus(
     run=12,

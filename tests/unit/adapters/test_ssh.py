@@ -14,8 +14,8 @@ import pytest
 from orchestrator.adapters.ssh.executor import SshExecutor, open_ssh
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.sudo import SudoPassword
-from orchestrator.errors import SilentError, StepError, UnreachableError
-from orchestrator.model.host import Connect, Deadlines, Host
+from orchestrator.core.errors import SilentError, StepError, UnreachableError
+from orchestrator.core.host import Connect, Deadlines, Host
 
 LOCAL = "127.0.0.1"
 

@@ -12,9 +12,9 @@ import pytest
 from test_bounds import PEAK
 from test_ssh import Hub, play
 
-from orchestrator.adapters.bounds import ANSWER
 from orchestrator.adapters.ssh.executor import SshExecutor, open_ssh
-from orchestrator.errors import StepError, UnreachableError
+from orchestrator.core.bounds import ANSWER
+from orchestrator.core.errors import StepError, UnreachableError
 
 FLOODS = {
     "zeroes": bytes(1 << 15),
@@ -73,8 +73,8 @@ DEPLOYER = """
 import asyncio, sys
 from orchestrator.adapters.ssh.executor import open_ssh
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.errors import StepError
-from orchestrator.model.host import Connect, Host
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Host
 port, folder = sys.argv[1:]
 host = Host("p620", "p620", Connect("127.0.0.1", "root", int(port), identity=folder + "/id"))
 settings = SshSettings(config=folder + "/config", known_hosts=folder + "/known_hosts")

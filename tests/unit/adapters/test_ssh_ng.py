@@ -14,7 +14,7 @@ from orchestrator.adapters.ssh import said as module
 from orchestrator.adapters.ssh.rules import Rules
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.ssh_ng import ssh_ng
-from orchestrator.model.host import Connect, Host
+from orchestrator.core.host import Connect, Host
 
 
 def effective(url: str, options: str) -> dict[str, str]:

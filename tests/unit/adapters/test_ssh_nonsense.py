@@ -20,10 +20,10 @@ from orchestrator.adapters.ssh.connect import connected
 from orchestrator.adapters.ssh.executor import open_ssh
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.ssh.trust import offered_key
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.host import Fleet
 from orchestrator.engine.commands.status import ask_all
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.host import Fleet
 
 VERSION = b"SSH-2.0-x\r\n"
 ALGORITHMS = (

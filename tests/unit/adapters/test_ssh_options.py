@@ -10,14 +10,14 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.adapters.process import run
 from orchestrator.adapters.ssh import options as module
 from orchestrator.adapters.ssh.config import ConfigShape
 from orchestrator.adapters.ssh.connect import connected
 from orchestrator.adapters.ssh.said import Said, forget, said_of
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.errors import StepError
-from orchestrator.model.host import Connect, Deadlines, Host
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.core.process import run
 
 LOCAL = "127.0.0.1"
 

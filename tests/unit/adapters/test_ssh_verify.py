@@ -27,8 +27,8 @@ from orchestrator.adapters.ssh.verified import trust_in
 from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.adapters.ssh.wire_key import KeyFormatError, read_key
 from orchestrator.adapters.sudo import SudoPassword
-from orchestrator.errors import StepError
-from orchestrator.model.host import Connect, Deadlines, Host
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Deadlines, Host
 
 LOCAL, NAME = "127.0.0.1", "localhost"
 A, B = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))

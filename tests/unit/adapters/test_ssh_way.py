@@ -16,8 +16,8 @@ import pytest
 from orchestrator.adapters.ssh.answer import said_by
 from orchestrator.adapters.ssh.connect import connected
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.errors import StepError
-from orchestrator.model.host import Connect, Deadlines, Host
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Deadlines, Host
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 RELAY = Path(__file__).parents[2] / "trust" / "relay.pl"

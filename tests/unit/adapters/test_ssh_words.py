@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.adapters.ssh.connect import parse_jump, ssh_argv, ssh_command
 from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.errors import UsageError
-from orchestrator.model.host import Connect
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Connect
 
 
 def test_no_known_hosts_means_nothing_is_trusted(tmp_path: Path) -> None:

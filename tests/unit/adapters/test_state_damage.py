@@ -18,16 +18,16 @@ from orchestrator.adapters.state.links import Links
 from orchestrator.adapters.state.machines import Machines
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.adapters.state.run_files import RunFiles
-from orchestrator.errors import OrchestratorError
-from orchestrator.model.copying import Sample
-from orchestrator.model.event import RunFinished, RunStarted
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Deployed
-from orchestrator.model.pending import Pending
-from orchestrator.model.rollout import Wave
-from orchestrator.model.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
-from orchestrator.model.run import Before, DeployRequest, HostResult, Report, Run
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.copying import Sample
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.event import RunFinished, RunStarted
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Deployed
+from orchestrator.core.pending import Pending
+from orchestrator.core.rollout import Wave
+from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
+from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.render.history import draw_history
 from orchestrator.render.output import Output
 from orchestrator.render.pending import draw_pending

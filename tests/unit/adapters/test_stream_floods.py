@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.adapters.bounds import MIB
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.stream import Sent, take_in
-from orchestrator.adapters.executor import Executor, Stream
 from orchestrator.adapters.host.fetch import fetch
-from orchestrator.errors import StepError
-from orchestrator.model.host import Cache
-from orchestrator.model.store import OutPath
+from orchestrator.core.bounds import MIB
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor, Stream
+from orchestrator.core.host import Cache
+from orchestrator.core.store import OutPath
 
 OUT = OutPath(f"/nix/store/{'a' * 32}-nixos-system")
 CACHE = Cache("c", url="http://cache.invalid", public_key="c:k")

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.adapters.tracing.copy import copy
 from orchestrator.adapters.tree.snapshot import snapshot
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 from orchestrator.model.tree import Tree
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.tracing.strace import Strace
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 FOLDER = "abc-source"
 ROOT = f"/nix/store/{FOLDER}"

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.adapters.tree.snapshot import at_revision, snapshot, stamp
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 from orchestrator.model.tree import Tree
 
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from orchestrator.cli.commands import COMMANDS
 from orchestrator.cli.fleet import one_host
 from orchestrator.cli.main import main, orchestrator
-from orchestrator.errors import RefusedError, StepError, UsageError
-from orchestrator.model.host import Connect, Fleet, Host
+from orchestrator.core.errors import RefusedError, StepError, UsageError
+from orchestrator.core.host import Connect, Fleet, Host
 
 HEAVY = ("asyncssh", "rich", "pytest", "yaml", "sqlite3", "cryptography")
 

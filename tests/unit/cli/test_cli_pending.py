@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.cli.main import orchestrator
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.pending import Pending
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.setup import state_folder
-from orchestrator.errors import OrchestratorError
 from orchestrator.inventory.load import load
-from orchestrator.model.pending import Pending
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 ROOT = Path(__file__).parents[3]
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

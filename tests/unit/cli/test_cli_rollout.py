@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.cli.main import main, orchestrator
 from orchestrator.cli.rollout_options import rollout_options
-from orchestrator.model.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 
 ALL = Amount(100, percent=True)
 

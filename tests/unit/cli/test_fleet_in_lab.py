@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.cli.fleet import in_lab
-from orchestrator.model.host import Connect, Fleet, Host
+from orchestrator.core.host import Connect, Fleet, Host
 
 
 def test_in_a_lab_no_host_is_this_machine() -> None:

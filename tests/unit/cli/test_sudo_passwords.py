@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from orchestrator.adapters.sudo import Passwords
 from orchestrator.cli import sudo_passwords
 from orchestrator.cli.options import Target
-from orchestrator.errors import UsageError
-from orchestrator.model.host import Connect, Fleet, Host
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Connect, Fleet, Host
 
 ASK = Target(ask_sudo_password=True)
 

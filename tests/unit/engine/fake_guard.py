@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.adapters.host.guard import verbs
-from orchestrator.adapters.process import CommandResult
-from orchestrator.model.store import OutPath
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import OutPath
 
 if TYPE_CHECKING:
     from fake_host import FakeHost

@@ -25,8 +25,16 @@ from orchestrator.adapters.host.preflight_script import PREFLIGHT
 from orchestrator.adapters.host.reboot import BOOT_FAILURES, BOOT_PARTS, REBOOT, SETTLED
 from orchestrator.adapters.host.switching import SWITCHING
 from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.core.errors import FloodError, StepError, UnreachableError
+from orchestrator.core.event import Event
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Connect, Deadlines, Fleet, Guard, Host, Limits, Preflight
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.outcome import Outcome
+from orchestrator.core.process import CommandResult
+from orchestrator.core.run import DeployRequest, Run
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine import work
 from orchestrator.engine.changing import activation
 from orchestrator.engine.delivering import copying
@@ -37,18 +45,10 @@ from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
-from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
-from orchestrator.errors import FloodError, StepError, UnreachableError
-from orchestrator.model.event import Event
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Connect, Deadlines, Fleet, Guard, Host, Limits, Preflight
-from orchestrator.model.outcome import Outcome
-from orchestrator.model.run import DeployRequest, Run
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 NAMES = {scripts.STATE: "state"}
 QUESTIONS = {

@@ -15,15 +15,15 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tracing.twin import Trace
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating import learn as learning
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.learn import Lesson
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Access, Knowledge
-from orchestrator.model.host import Connect, Fleet, Host
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 HOSTS = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
 READS: dict[str, frozenset[Access]] = {

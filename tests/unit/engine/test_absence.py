@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost
 
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.state.pending import PendingSystems
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Absent, BuildOn, BuildSite
-from orchestrator.model.outcome import Deferred, Deployed, Failed, RolledBack, Skipped, Unchanged
-from orchestrator.model.pending import Pending
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.outcome import Deferred, Deployed, Failed, RolledBack, Skipped, Unchanged
+from orchestrator.core.pending import Pending
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 DEFER: dict[str, Any] = {"absent": Absent.DEFER}
 

@@ -25,19 +25,12 @@ from fake_host import (
     vanishes,
 )
 
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import RefusedError, StepError, UnreachableError
-from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Guard, NewlyFailed
-from orchestrator.model.outcome import (
-    Completed,
-    Deployed,
-    Failed,
-    RolledBack,
-    Skipped,
-    Unchanged,
-)
+from orchestrator.core.errors import RefusedError, StepError, UnreachableError
+from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Guard, NewlyFailed
+from orchestrator.core.outcome import Completed, Deployed, Failed, RolledBack, Skipped, Unchanged
+from orchestrator.core.process import CommandResult
 
 ALL_OLD, ALL_NEW = (OLD, OLD, OLD), (NEW, NEW, NEW)
 

@@ -25,11 +25,11 @@ from fake_host import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import StepError
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.plan import prove
 
 

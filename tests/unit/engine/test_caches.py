@@ -12,13 +12,13 @@ import pytest
 from orchestrator.adapters import binary_cache, nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.host import Cache, Connect, Fleet, Host
+from orchestrator.core.store import OutPath
 from orchestrator.engine.commands.caches import require_caches
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import RefusedError, StepError
-from orchestrator.model.host import Cache, Connect, Fleet, Host
-from orchestrator.model.store import OutPath
 
 KEY = f"lan-1:{'A' * 43}="
 LAN = Cache("lan", "http://lan", KEY, push="ssh-ng://lan", secret_key="/key")

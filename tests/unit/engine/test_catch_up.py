@@ -14,15 +14,15 @@ from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.pending import PendingSystems
+from orchestrator.core.errors import UsageError
+from orchestrator.core.event import Event, Notice
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Absent, BuildOn, BuildSite, Connect, Fleet, Host
+from orchestrator.core.pending import Pending
+from orchestrator.core.run import DeployRequest, Report, Run
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.absent import catch_up as engine
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import UsageError
-from orchestrator.model.event import Event, Notice
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Absent, BuildOn, BuildSite, Connect, Fleet, Host
-from orchestrator.model.pending import Pending
-from orchestrator.model.run import DeployRequest, Report, Run
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 NOW = datetime.now(UTC)
 HOSTS = {

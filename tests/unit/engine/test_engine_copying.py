@@ -12,11 +12,11 @@ from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.adapters.copy.stream import Sent
+from orchestrator.core.copying import CopyMethod, Sample
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.event import LogLine
+from orchestrator.core.outcome import Deployed, Failed
 from orchestrator.engine.delivering import copying
-from orchestrator.errors import StepError, UnreachableError
-from orchestrator.model.copying import CopyMethod, Sample
-from orchestrator.model.event import LogLine
-from orchestrator.model.outcome import Deployed, Failed
 
 MUCH = 100 << 20
 

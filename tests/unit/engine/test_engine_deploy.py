@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import git, nix
+from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.history import History
+from orchestrator.core import git
+from orchestrator.core.errors import UsageError
+from orchestrator.core.event import Event, HostFinished, RunFinished, RunStarted
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.outcome import Failed, Outcome, Problem, Skipped, Unchanged
+from orchestrator.core.run import DeployRequest, Report
+from orchestrator.core.store import OutPath
 from orchestrator.engine import deploy as engine
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import UsageError
-from orchestrator.model.event import Event, HostFinished, RunFinished, RunStarted
-from orchestrator.model.host import Connect, Fleet, Host
-from orchestrator.model.outcome import Failed, Outcome, Problem, Skipped, Unchanged
-from orchestrator.model.run import DeployRequest, Report
-from orchestrator.model.store import OutPath
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("p620", "razer", "p510")

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from orchestrator.engine.interrupt import Interrupt, InterruptedStepError, ended
+from orchestrator.core.interrupt import Interrupt, InterruptedStepError, ended
 
 Body = Callable[[Interrupt, list[str]], Awaitable[None]]
 

@@ -12,21 +12,21 @@ from typing import TypeVar, cast
 
 import pytest
 
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host import lock as adapter
 from orchestrator.adapters.host.lock import Answer, Claim, Told
 from orchestrator.adapters.state.run_files import RunFiles
+from orchestrator.core.errors import RefusedError, StepError, UnreachableError
+from orchestrator.core.executor import Executor
+from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.run import DeployRequest, Run
+from orchestrator.core.state import HostState
 from orchestrator.engine.changing import lock
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.lock import Holding, held, refuse_if_taken
-from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.names import Names
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError, StepError, UnreachableError
-from orchestrator.model.host import Connect, Deadlines, Host
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.run import DeployRequest, Run
-from orchestrator.model.state import HostState
 
 T = TypeVar("T")
 NOW = datetime.now(UTC)

@@ -12,16 +12,16 @@ from orchestrator.adapters.copy import closure as closures
 from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
-from orchestrator.adapters.process import CommandResult
+from orchestrator.core.copying import CopyMethod
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, Problem
+from orchestrator.core.process import CommandResult
+from orchestrator.core.run import HostResult
+from orchestrator.core.store import OutPath
 from orchestrator.engine.changing import preflight
 from orchestrator.engine.delivering import copying
-from orchestrator.errors import StepError
-from orchestrator.model.copying import CopyMethod
-from orchestrator.model.event import LogLine, Notice, Phase, PhaseStarted
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Completed, Deployed, Failed, Outcome, Problem
-from orchestrator.model.run import HostResult
-from orchestrator.model.store import OutPath
 from orchestrator.render.event_json import result_to_json
 
 ALL_OLD = (OLD, OLD, OLD)

@@ -17,15 +17,15 @@ from fake_host import (
     passes_deadline,
 )
 
-from orchestrator.adapters.process import CommandResult
+from orchestrator.core.errors import StepError
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Deadlines
+from orchestrator.core.outcome import Deployed, Failed, Unchanged
+from orchestrator.core.process import CommandResult
+from orchestrator.core.run import Reboot
+from orchestrator.core.store import OutPath
 from orchestrator.engine.changing import booting
 from orchestrator.engine.changing import reboot as engine
-from orchestrator.errors import StepError
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Deadlines
-from orchestrator.model.outcome import Deployed, Failed, Unchanged
-from orchestrator.model.run import Reboot
-from orchestrator.model.store import OutPath
 
 NEW_KERNEL = b"booted.kernel=/nix/store/6.6\ntarget.kernel=/nix/store/6.12\nend=\n"
 

@@ -15,17 +15,17 @@ from orchestrator.adapters.host.generations import GENERATIONS, IS_THERE, NO_SYS
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.history import History
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.event import PhaseStarted
+from orchestrator.core.generation import BeforeLast, BeforeRun, ToGeneration, ToSystem, WayBack
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host
+from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
+from orchestrator.core.run import Before, HostResult, Report, Run
 from orchestrator.engine.changing.rollback import before_run, roll_back
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import StepError, UsageError
-from orchestrator.model.event import PhaseStarted
-from orchestrator.model.generation import BeforeLast, BeforeRun, ToGeneration, ToSystem, WayBack
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import BuildOn, BuildSite, Connect, Fleet, Host
-from orchestrator.model.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
-from orchestrator.model.run import Before, HostResult, Report, Run
 
 HERE = BuildSite(BuildOn.HERE)
 

@@ -14,20 +14,16 @@ from fake_host import EagerLoop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters import git, nix
+from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.run_files import RunFiles
-from orchestrator.engine import deploy as engine
-from orchestrator.engine import host as host_module
-from orchestrator.engine.changing import rollback
-from orchestrator.engine.interrupt import Interrupt
-from orchestrator.engine.setup import Setup
-from orchestrator.engine.work import HostWork
-from orchestrator.model.event import Event, HostFinished, Notice, Paused, WaveEnded, WaveStarted
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Connect, Fleet, Host, Limits
-from orchestrator.model.outcome import (
+from orchestrator.core import git
+from orchestrator.core.event import Event, HostFinished, Notice, Paused, WaveEnded, WaveStarted
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Connect, Fleet, Host, Limits
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.outcome import (
     Deferred,
     Deployed,
     Failed,
@@ -39,10 +35,15 @@ from orchestrator.model.outcome import (
     Unreached,
     outcome_name,
 )
-from orchestrator.model.rollout import Amount, RolloutPolicy, WhenSpent
-from orchestrator.model.rollout_status import Order, Standing, Word
-from orchestrator.model.run import Before, DeployRequest, Report
-from orchestrator.model.store import OutPath
+from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.core.rollout_status import Order, Standing, Word
+from orchestrator.core.run import Before, DeployRequest, Report
+from orchestrator.core.store import OutPath
+from orchestrator.engine import deploy as engine
+from orchestrator.engine import host as host_module
+from orchestrator.engine.changing import rollback
+from orchestrator.engine.setup import Setup
+from orchestrator.engine.work import HostWork
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system")

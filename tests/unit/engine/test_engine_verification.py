@@ -11,14 +11,14 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.adapters.process import CommandResult
 from orchestrator.adapters.testinfra import run
+from orchestrator.core.errors import UnreachableError
+from orchestrator.core.host import Connect, Deadlines, Host, Verify
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.process import CommandResult
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.verification import verify
-from orchestrator.engine.interrupt import Interrupt
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import UnreachableError
-from orchestrator.model.host import Connect, Deadlines, Host, Verify
 
 OnHost = Callable[[str], Awaitable[CommandResult]]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.engine.work import problem_of
-from orchestrator.errors import RefusedError, StepError
 
 
 def test_a_problem_says_what_the_error_says() -> None:

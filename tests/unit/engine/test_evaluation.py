@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import memory, nix, process
+from orchestrator.adapters import memory, nix
 from orchestrator.adapters.nix import Flake, OutOfMemoryError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.host import Connect, Host, Limits
+from orchestrator.core.memory import Room
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating import evaluation
 from orchestrator.engine.evaluating.asker import Quiet
 from orchestrator.engine.evaluating.evaluation import ENVIRONMENT, Evaluations
-from orchestrator.errors import StepError, UsageError
-from orchestrator.model.host import Connect, Host, Limits
-from orchestrator.model.memory import Room
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.plan.memory import GIB, MIB
 
 FLAKE = Flake(".", "/fleet")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import LogLine
+from orchestrator.core.host import Connect, Host
 from orchestrator.engine.work import LOG_SIZE, LONGEST_LINE, HostWork, problem_of
-from orchestrator.errors import StepError
-from orchestrator.model.event import LogLine
-from orchestrator.model.host import Connect, Host
 
 
 def worked() -> tuple[HostWork, list[LogLine]]:

@@ -16,10 +16,10 @@ import pytest
 from known_fleet import HOSTS, KnownFleet, found_tracer, system
 
 from orchestrator.adapters.tracing.twin import Trace
+from orchestrator.core.errors import StepError
 from orchestrator.engine.evaluating import learn as engine
 from orchestrator.engine.evaluating.knowledge import NOT_LEARNED
 from orchestrator.engine.evaluating.learn_lock import BusyError, learning, stop_learning
-from orchestrator.errors import StepError
 from orchestrator.model.fingerprint import Asked, Known, Read, Unknown
 
 NAMES = tuple(HOSTS)

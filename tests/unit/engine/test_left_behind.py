@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from fake_host import ELSE, NEW, OLD, Bench, exits, left, turns
 
-from orchestrator.errors import StepError
-from orchestrator.model.event import Notice
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Deployed, Failed, RolledBack, Unchanged
-from orchestrator.model.store import OutPath
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Notice
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Deployed, Failed, RolledBack, Unchanged
+from orchestrator.core.store import OutPath
 
 WHO = "run 6 of bob@sofa"
 

@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 from fake_host import EagerLoop
 
-from orchestrator.adapters.executor import Executor
-from orchestrator.adapters.process import CommandResult
+from orchestrator.core.errors import SilentError, StepError, UnreachableError
+from orchestrator.core.executor import Executor
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.process import CommandResult
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import SilentError, StepError, UnreachableError
-from orchestrator.model.host import Connect, Host
 
 
 class Way:

@@ -14,13 +14,11 @@ from orchestrator.adapters.state import request_file
 from orchestrator.adapters.state.history import History
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.cli.retry import RetryFailed, only_failed
-from orchestrator.engine.rollout.again import again, failed_in
-from orchestrator.engine.setup import Setup
-from orchestrator.errors import UsageError
-from orchestrator.model.generation import BeforeLast
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Connect, Fleet, Host
-from orchestrator.model.outcome import (
+from orchestrator.core.errors import UsageError
+from orchestrator.core.generation import BeforeLast
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.outcome import (
     Deferred,
     Deployed,
     Failed,
@@ -29,10 +27,12 @@ from orchestrator.model.outcome import (
     RolledBack,
     Skipped,
 )
-from orchestrator.model.rollout import Wave
-from orchestrator.model.rollout_status import RolloutStatus, Standing, WaveStatus
-from orchestrator.model.run import DeployRequest, HostResult, Reboot, Report, Run
-from orchestrator.model.store import OutPath
+from orchestrator.core.rollout import Wave
+from orchestrator.core.rollout_status import RolloutStatus, Standing, WaveStatus
+from orchestrator.core.run import DeployRequest, HostResult, Reboot, Report, Run
+from orchestrator.core.store import OutPath
+from orchestrator.engine.rollout.again import again, failed_in
+from orchestrator.engine.setup import Setup
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("h1", "h2", "h3", "h4", "h5")

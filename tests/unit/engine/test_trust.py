@@ -7,15 +7,15 @@ from typing import Any, cast
 
 import pytest
 
+from orchestrator.core.copying import CopyMethod
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import BuildOn, BuildSite, Connect, Host, UnsignedBuilds
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.run import DeployRequest
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.delivering.trust import say_or_refuse
 from orchestrator.engine.work import HostWork
-from orchestrator.errors import RefusedError
-from orchestrator.model.copying import CopyMethod
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import BuildOn, BuildSite, Connect, Host, UnsignedBuilds
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.run import DeployRequest
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.plan.decide import steps
 
 OUT = OutPath(f"/nix/store/{'n' * 32}-nixos-system-web-1")

@@ -17,10 +17,10 @@ from fake_host import (
 )
 
 from orchestrator.adapters import local
+from orchestrator.core.event import Notice
+from orchestrator.core.outcome import RolledBack, Unreached, outcome_name
+from orchestrator.core.run import exit_code
 from orchestrator.engine.changing import attempt
-from orchestrator.model.event import Notice
-from orchestrator.model.outcome import RolledBack, Unreached, outcome_name
-from orchestrator.model.run import exit_code
 from orchestrator.render.event_json import _more
 from orchestrator.render.words import outcome_word
 

@@ -17,16 +17,16 @@ import pytest
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.pending import PendingSystems
+from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError, UsageError
+from orchestrator.core.event import Event, Notice
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.pending import Pending
+from orchestrator.core.state import HostState
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.absent import watch as engine
 from orchestrator.engine.absent.watch import Watch, only_one
 from orchestrator.engine.setup import Setup
-from orchestrator.errors import OrchestratorError, StepError, UnreachableError, UsageError
-from orchestrator.model.event import Event, Notice
-from orchestrator.model.host import Connect, Fleet, Host
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.pending import Pending
-from orchestrator.model.state import HostState
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 STATE = HostState("m", None, None, None, None)

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import git, nix
+from orchestrator.adapters import nix
 from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.pending import PendingSystems
+from orchestrator.core import git
+from orchestrator.core.event import Event, HostFinished
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.outcome import Deferred, Failed, Outcome, Problem, Skipped
+from orchestrator.core.pending import Pending
+from orchestrator.core.rollout import RolloutPolicy, WhenSpent
+from orchestrator.core.run import DeployRequest, Report
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine import deploy as engine
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
-from orchestrator.model.event import Event, HostFinished
-from orchestrator.model.host import Connect, Fleet, Host
-from orchestrator.model.outcome import Deferred, Failed, Outcome, Problem, Skipped
-from orchestrator.model.pending import Pending
-from orchestrator.model.rollout import RolloutPolicy, WhenSpent
-from orchestrator.model.run import DeployRequest, Report
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import RefusedError, UsageError
+from orchestrator.core.errors import RefusedError, UsageError
 from orchestrator.inventory.add_host import draft, write
 from orchestrator.inventory.host_lines import NewHost
 from orchestrator.inventory.load import load

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestrator.cli.inventory import inventory
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 
 HOSTS = """\
 templates: {box: {tags: [t]}}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 from orchestrator.inventory.fleet_json import PATH, fleet_json, refresh
 from orchestrator.inventory.load import Inventory, load
 

@@ -11,11 +11,11 @@ import pytest
 
 from orchestrator.cli.fleet import open_fleet
 from orchestrator.cli.options import Target
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Fleet
 from orchestrator.inventory import remembered
 from orchestrator.inventory.load import load
 from orchestrator.inventory.remembered import key_of, recall, remember
-from orchestrator.model.host import Fleet
 
 Write = Callable[..., Path]
 

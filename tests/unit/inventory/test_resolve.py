@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import BuildOn, BuildSite, Connect, Deadlines, Limits, User
 from orchestrator.inventory.load import Inventory, load
-from orchestrator.model.host import BuildOn, BuildSite, Connect, Deadlines, Limits, User
 
 Loaded = Callable[..., Inventory]
 

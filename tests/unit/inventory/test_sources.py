@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestrator.core.host import Cache
 from orchestrator.inventory.load import Inventory
-from orchestrator.model.host import Cache
 
 Loaded = Callable[..., Inventory]
 Told = Callable[..., list[str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.model.goal import Goal
+from orchestrator.core.goal import Goal
 
 QUESTIONS = (
     "contacts_host",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.model.host import BuildOn, BuildSite, is_host_name
+from orchestrator.core.host import BuildOn, BuildSite, is_host_name
 
 
 @pytest.mark.parametrize("name", ["a", "p620", "dex5550", "a-b", "3com", "a" * 63, "0", "a--b"])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import (
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import (
     NAMES,
     Completed,
     Deferred,
@@ -26,8 +26,8 @@ from orchestrator.model.outcome import (
     Unreached,
     outcome_name,
 )
-from orchestrator.model.run import HostResult, Report, Run, exit_code
-from orchestrator.model.store import OutPath
+from orchestrator.core.run import HostResult, Report, Run, exit_code
+from orchestrator.core.store import OutPath
 
 OUT = OutPath("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-system")
 ERROR = Problem("activate", "it broke")

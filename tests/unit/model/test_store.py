@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.store import DrvPath, OutPath, StorePath
+from orchestrator.core.store import DrvPath, OutPath, StorePath
 
 HASH = "0123456789abcdfghijklmnpqrsvwxyz"
 SYSTEM = f"/nix/store/{HASH}-nixos-system-p620-25.05"

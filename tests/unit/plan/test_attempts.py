@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.plan.attempts import (
     ended_badly,
     goes_on,

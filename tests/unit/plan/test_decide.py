@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Connect, Host
-from orchestrator.model.outcome import Unchanged
-from orchestrator.model.plan import HostPlan, Step
-from orchestrator.model.state import BootSource, HostState, Record
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.outcome import Unchanged
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.state import BootSource, HostState, Record
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.plan.decide import decide, steps
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)

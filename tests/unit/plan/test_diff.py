@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.diff import Change
-from orchestrator.model.store import OutPath
+from orchestrator.core.diff import Change
+from orchestrator.core.store import OutPath
 from orchestrator.plan.diff import diff
 
 A, B = "a" * 32, "b" * 32

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.fingerprint import Access, Asked, Fingerprint, Read
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.tree import ABSENT, Tree
 from orchestrator.plan.fingerprint import changes, difference, files_of, reads_of
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.copying import CopyMethod, Link, Load, Sample
+from orchestrator.core.copying import CopyMethod, Link, Load, Sample
 from orchestrator.plan.copying import (
     FRESH,
     USUAL_RATIO,

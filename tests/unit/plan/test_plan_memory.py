@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.memory import Room
+from orchestrator.core.memory import Room
 from orchestrator.plan.memory import (
     ASSUMED,
     GIB,

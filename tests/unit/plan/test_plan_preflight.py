@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.check import Check
-from orchestrator.model.copying import Load
-from orchestrator.model.preflight import (
+from orchestrator.core.check import Check
+from orchestrator.core.copying import Load
+from orchestrator.core.preflight import (
     BootFiles,
     BootRoom,
     Facts,

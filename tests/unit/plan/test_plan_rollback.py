@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.errors import RefusedError
-from orchestrator.model.generation import (
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.generation import (
     BeforeLast,
     BeforeRun,
     Generation,
@@ -16,13 +16,13 @@ from orchestrator.model.generation import (
     ToGeneration,
     ToSystem,
 )
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.host import Connect, Host
-from orchestrator.model.outcome import Unchanged
-from orchestrator.model.plan import Step
-from orchestrator.model.state import BootSource, HostState
-from orchestrator.model.store import Existing, OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.outcome import Unchanged
+from orchestrator.core.plan import Step
+from orchestrator.core.state import BootSource, HostState
+from orchestrator.core.store import Existing, OutPath
 from orchestrator.plan.rollback import plan_back, target_of
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt
-from orchestrator.model.state import BootSource, HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt
+from orchestrator.core.state import BootSource, HostState
+from orchestrator.core.store import OutPath
 from orchestrator.plan import prove
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator.core.goal import Goal
+from orchestrator.core.state import BootSource, HostState, Record
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.fingerprint import Fingerprint, Known, Unknown
-from orchestrator.model.goal import Goal
-from orchestrator.model.state import BootSource, HostState, Record
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.tree import Tree
 from orchestrator.plan.reasons import why_changed, why_known, why_unchanged
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import UsageError
-from orchestrator.model.host import Connect, Fleet, Host
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.plan.select import And, Atom, Not, Or, Selector, complete, matches, parse, select
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import UsageError
-from orchestrator.model.host import Connect, Fleet, Host
-from orchestrator.model.rollout import Amount, RolloutPolicy, Stage
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.rollout import Amount, RolloutPolicy, Stage
 from orchestrator.plan.waves import CANARY, EVERYBODY, REST, waves
 
 TAGS = ("lab", "canary", "production")

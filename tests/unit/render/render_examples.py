@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     Event,
     HostFinished,
     LogLine,
@@ -16,8 +16,8 @@ from orchestrator.model.event import (
     RunFinished,
     RunStarted,
 )
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import (
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import (
     Completed,
     Deferred,
     Deployed,
@@ -28,8 +28,8 @@ from orchestrator.model.outcome import (
     Skipped,
     Unchanged,
 )
-from orchestrator.model.run import HostResult, Report, Run
-from orchestrator.model.store import OutPath
+from orchestrator.core.run import HostResult, Report, Run
+from orchestrator.core.store import OutPath
 
 NOON = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
 OUT = OutPath("/nix/store/" + "a" * 32 + "-nixos-system-p620-25.05")

@@ -6,11 +6,11 @@ import json
 from datetime import UTC, datetime
 from io import StringIO
 
-from orchestrator.model.generation import Generation, HostSystems
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.generation import Generation, HostSystems
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.render.generations import draw_systems
 from orchestrator.render.output import Output
 

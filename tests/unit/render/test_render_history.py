@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from io import StringIO
 
-from orchestrator.model.run import PastRun
+from orchestrator.core.run import PastRun
 from orchestrator.render.history import draw_history
 from orchestrator.render.output import Output
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from render_examples import NOON, OUT, OUTCOMES, PROBLEM, report, stream
 
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     HostFinished,
     LogLine,
     Notice,

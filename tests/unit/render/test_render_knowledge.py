@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.fingerprint import Asked, Fingerprint, Knowledge, Known, Read, Unknown
-from orchestrator.model.store import DrvPath, Evaluated, OutPath
 from orchestrator.model.tree import Tree
 from orchestrator.render.knowledge import draw_affected, draw_lesson, draw_why
 from orchestrator.render.output import Output

@@ -6,11 +6,11 @@ from io import StringIO
 
 from render_examples import NOON, OUT, OUTCOMES, PROBLEM, FakeClock, report, stream
 
-from orchestrator.errors import StepError, UsageError
-from orchestrator.model.event import Notice, Progress, RunFinished
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Deployed
-from orchestrator.model.run import Report
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.event import Notice, Progress, RunFinished
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Deployed
+from orchestrator.core.run import Report
 from orchestrator.render.errors import draw_error, draw_problem
 from orchestrator.render.output import Output
 from orchestrator.render.plain import PlainLines

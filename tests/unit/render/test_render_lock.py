@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import UnreachableError
-from orchestrator.model.answer import Answer, HoldAnswer
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.host import Connect, Host
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.answer import Answer, HoldAnswer
+from orchestrator.core.errors import UnreachableError
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.render.lock import draw_lifted, draw_lock, draw_locks, draw_placed, draw_stolen
 from orchestrator.render.output import Output
 from orchestrator.render.standing import standing, standing_json

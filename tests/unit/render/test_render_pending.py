@@ -9,9 +9,9 @@ from io import StringIO
 
 from render_examples import OUT, stream
 
-from orchestrator.model.event import Notice
-from orchestrator.model.pending import Pending
-from orchestrator.model.store import DrvPath, Evaluated
+from orchestrator.core.event import Notice
+from orchestrator.core.pending import Pending
+from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.render.output import Output
 from orchestrator.render.pending import WatchLines, draw_pending
 

@@ -10,9 +10,9 @@ from io import StringIO
 import pytest
 from render_examples import FakeClock, report
 
-from orchestrator.model.event import Event, Paused, RunFinished, WaveEnded, WaveStarted
-from orchestrator.model.rollout import Wave
-from orchestrator.model.rollout_status import RolloutStatus, Standing, WaveStatus
+from orchestrator.core.event import Event, Paused, RunFinished, WaveEnded, WaveStarted
+from orchestrator.core.rollout import Wave
+from orchestrator.core.rollout_status import RolloutStatus, Standing, WaveStatus
 from orchestrator.render.board import Board, lines
 from orchestrator.render.event_json import to_json
 from orchestrator.render.output import Output

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from render_examples import FakeClock, run, stream
 
-from orchestrator.model.event import (
+from orchestrator.core.event import (
     Event,
     HostFinished,
     Notice,
@@ -23,8 +23,8 @@ from orchestrator.model.event import (
     Progress,
     RunStarted,
 )
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Skipped
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Skipped
 from orchestrator.render.board import Board, lines
 from orchestrator.render.choose import choose
 from orchestrator.render.fanout import Fanout

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import pyrage
 
-from orchestrator import beneath
 from orchestrator.adapters.age import keyring, recipients
 from orchestrator.adapters.age.keyring import Keyring
+from orchestrator.core import beneath
 from orchestrator.engine.secrets.create import Plan, create
 from orchestrator.engine.secrets.place import Place
 from orchestrator.engine.secrets.rekey import Rekeyed, rekey

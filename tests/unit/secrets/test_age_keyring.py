@@ -25,7 +25,6 @@ from age_writer import (
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from orchestrator.adapters import process
 from orchestrator.adapters.age import armor as textual
 from orchestrator.adapters.age import base64 as unpadded
 from orchestrator.adapters.age import crypt, header, identity_file, keyring, library
@@ -37,7 +36,8 @@ from orchestrator.adapters.age.errors import (
 )
 from orchestrator.adapters.age.keyring import Ask, Keyring
 from orchestrator.adapters.age.recipients import parse
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
 from orchestrator.model.secrets.matching import is_for
 
 SECRET = b"a value that nobody may see\n"

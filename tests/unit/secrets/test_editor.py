@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.secrets.editor import edit, editor_of
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
 WORK = """
 import os, sys
 from orchestrator.adapters.secrets.editor import edit
-from orchestrator.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError
 try:
     left = edit(sys.argv[1].encode(), "deep/token.json.age", os.environ, warn=lambda text: print("warned:", text, flush=True))
 except OrchestratorError as error:

@@ -14,10 +14,10 @@ import pytest
 from secret_bench import Bench
 
 from orchestrator.adapters.secrets.journal import FOLDER
+from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.engine.commands import update
 from orchestrator.engine.commands.format import format_tracked
 from orchestrator.engine.secrets.place import place_of
-from orchestrator.errors import RefusedError, StepError, UsageError
 from orchestrator.inventory.add_host import draft, write
 from orchestrator.inventory.fleet_json import PATH, refresh
 from orchestrator.inventory.host_lines import NewHost

@@ -13,11 +13,11 @@ from killer import When, run_and_kill
 from secret_bench import VALUES, Bench, keys_of, rule, run, vault
 
 from orchestrator.adapters.secrets.lock_file import NAME, parse
+from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.engine.secrets.create import Plan, create
 from orchestrator.engine.secrets.edit import edit
 from orchestrator.engine.secrets.recover import recover
 from orchestrator.engine.secrets.rekey import Rekeyed, rekey
-from orchestrator.errors import RefusedError, StepError, UsageError
 from orchestrator.model.secrets.lock import fingerprint
 from orchestrator.model.secrets.rules import Rule
 

@@ -10,8 +10,8 @@ import pytest
 from secret_bench import Bench
 
 from orchestrator.adapters.secrets.candidate import candidate, sweep
+from orchestrator.core.errors import StepError
 from orchestrator.engine.secrets.recover import remove_leftovers
-from orchestrator.errors import StepError
 
 
 def _killed_while_trying(file: Path) -> None:

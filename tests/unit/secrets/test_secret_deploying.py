@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.model.check import Check
+from orchestrator.core.check import Check
 from orchestrator.model.secrets.ciphertext import Ciphertext, Header, Stanza
 from orchestrator.model.secrets.finding import SecretFinding, Severity
 from orchestrator.model.secrets.host import HostSecrets, Identity

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.secrets.lock_file import form, parse, read_lock
-from orchestrator.errors import UsageError
+from orchestrator.core.errors import UsageError
 from orchestrator.model.secrets.lock import LockEntry, fingerprint
 from orchestrator.model.secrets.recipient import Recipient, RecipientKind
 

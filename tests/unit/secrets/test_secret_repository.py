@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.secrets.repository import look, root_of
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 from orchestrator.model.secrets.repository import Repository
 
 

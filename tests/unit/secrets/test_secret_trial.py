@@ -12,11 +12,11 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters import process
-from orchestrator.adapters.executor import Executor
 from orchestrator.adapters.host.secrets import ask_identities, try_to_open
-from orchestrator.adapters.process import CommandResult
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.process import CommandResult
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 AGE = shutil.which("age")

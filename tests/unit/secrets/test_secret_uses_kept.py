@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.state.secret_uses import keep, recall
+from orchestrator.core.store import OutPath
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.model.secrets.use import SecretUse
-from orchestrator.model.store import OutPath
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OTHER = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -13,7 +13,7 @@ from killer import When, run_and_kill
 from orchestrator.adapters.secrets import transaction
 from orchestrator.adapters.secrets.journal import FOLDER
 from orchestrator.adapters.secrets.transaction import pending, writing
-from orchestrator.errors import RefusedError, StepError, UsageError
+from orchestrator.core.errors import RefusedError, StepError, UsageError
 
 OLD = {"a.age": b"old a" * 50, "deep/b.age": b"old b", "secrets.nix": b"{ }"}
 NEW = {

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.lines import whole_number
-from orchestrator.model.goal import Goal
-from orchestrator.model.guard import Attempt, AttemptState
-from orchestrator.model.state import BootSource, HostState, Record
-from orchestrator.model.store import OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.lines import whole_number
+from orchestrator.core.state import BootSource, HostState, Record
+from orchestrator.core.store import OutPath
 
 _REACHED = {"0": False, "1": True}
 

@@ -5,7 +5,7 @@ It names the run and the host, so that one run's two names for a machine find ea
 
 from __future__ import annotations
 
-from orchestrator.model.host import is_host_name
+from orchestrator.core.host import is_host_name
 
 BACK = "-back"
 """Ends the name of a run where it takes back what it deployed."""

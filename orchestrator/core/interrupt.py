@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from orchestrator.errors import StepError
+from orchestrator.core.errors import StepError
 
 T = TypeVar("T")
 

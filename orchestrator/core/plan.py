@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Host
-from orchestrator.model.store import OutPath, Target
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Host
+from orchestrator.core.store import OutPath, Target
 
 
 class Step(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.model.words import ago
+from orchestrator.core.words import ago
 
 UNREADABLE = "unreadable"
 """The id of a hold whose file says none: it is a person's word all the same."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.outcome import Outcome
-from orchestrator.model.rollout import Wave
-from orchestrator.model.run import Report, Run
+from orchestrator.core.goal import Goal
+from orchestrator.core.outcome import Outcome
+from orchestrator.core.rollout import Wave
+from orchestrator.core.run import Report, Run
 
 
 class Phase(Enum):

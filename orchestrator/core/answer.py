@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.errors import StepError
-from orchestrator.model.host import Host
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.state import HostState
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.state import HostState
 
 
 @dataclass(frozen=True, slots=True)

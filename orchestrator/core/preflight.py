@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestrator.model.check import Check
-from orchestrator.model.copying import Load
+from orchestrator.core.check import Check
+from orchestrator.core.copying import Load
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.adapters import process
-from orchestrator.errors import StepError
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
 
 _SECONDS = 60.0
 

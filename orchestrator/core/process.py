@@ -15,8 +15,8 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.adapters.bounds import OUTPUT, TAIL, Bound, Intake, Liner, TooMuchError
-from orchestrator.errors import StepError
+from orchestrator.core.bounds import OUTPUT, TAIL, Bound, Intake, Liner, TooMuchError
+from orchestrator.core.errors import StepError
 
 GRACE = 3.0
 """Seconds between TERM and KILL."""

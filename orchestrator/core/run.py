@@ -8,11 +8,11 @@ from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
-from orchestrator.model.copying import CopyMethod
-from orchestrator.model.generation import WayBack
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import Absent, BuildSite
-from orchestrator.model.outcome import (
+from orchestrator.core.copying import CopyMethod
+from orchestrator.core.generation import WayBack
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import Absent, BuildSite
+from orchestrator.core.outcome import (
     Completed,
     Deferred,
     Deployed,
@@ -22,8 +22,8 @@ from orchestrator.model.outcome import (
     Skipped,
     Unchanged,
 )
-from orchestrator.model.rollout import RolloutPolicy, Wave
-from orchestrator.model.store import Evaluated, OutPath
+from orchestrator.core.rollout import RolloutPolicy, Wave
+from orchestrator.core.store import Evaluated, OutPath
 
 
 class Reboot(Enum):

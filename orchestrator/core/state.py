@@ -7,12 +7,12 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from orchestrator.model.lock import Hold, Lock
-from orchestrator.model.store import OutPath
-from orchestrator.model.token import host_of
+from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.store import OutPath
+from orchestrator.core.token import host_of
 
 if TYPE_CHECKING:
-    from orchestrator.model.guard import Attempt
+    from orchestrator.core.guard import Attempt
 
 
 class BootSource(Enum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.store import OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.store import OutPath
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.model.host import Host
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.host import Host
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestrator.model.goal import Goal
-from orchestrator.model.run import DeployRequest, Reboot, Run
-from orchestrator.model.state import HostState
-from orchestrator.model.store import Evaluated, OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.run import DeployRequest, Reboot, Run
+from orchestrator.core.state import HostState
+from orchestrator.core.store import Evaluated, OutPath
 
 LONGEST_PAUSE = timedelta(minutes=15)
 """Between two tries of ``watch``: how long a host that came back waits at the most."""

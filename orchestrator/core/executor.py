@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.adapters.process import CommandResult
+from orchestrator.core.process import CommandResult
 
 
 class Source(Protocol):

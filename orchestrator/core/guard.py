@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from orchestrator.lines import whole_number
-from orchestrator.model.goal import Goal
-from orchestrator.model.host import LastResort
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.goal import Goal
+from orchestrator.core.host import LastResort
+from orchestrator.core.lines import whole_number
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 
 
 class AttemptState(Enum):

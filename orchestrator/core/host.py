@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from orchestrator.model.rollout import RolloutPolicy
+from orchestrator.core.rollout import RolloutPolicy
 
 # One label of a host name: RFC 1123 section 2.1, in lower case as NixOS wants it.
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")

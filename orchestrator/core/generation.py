@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.model.guard import Attempt
-from orchestrator.model.state import HostState
-from orchestrator.model.store import OutPath
+from orchestrator.core.guard import Attempt
+from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 
 
 @dataclass(frozen=True, slots=True)
