@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.nix import Flake, OnLine, failed, nix_argv, run_on
 from orchestrator.adapters.tree.place import flake_folder, repository
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
 from orchestrator.core.json_text import parse_json
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.model.secrets.use import SecretUse
+from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
 
 _STORE = re.compile(r"(/nix/store/[^/]+)/(.+)", re.DOTALL)
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.state.history import History
 from orchestrator.core import git
 from orchestrator.core.event import HostFinished, Notice, RunFinished, RunStarted
@@ -22,7 +21,6 @@ from orchestrator.core.run import DeployRequest, HostResult, Report, Run
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.learn_lock import stop_learning
 from orchestrator.engine.evaluating.source import Source
@@ -31,6 +29,8 @@ from orchestrator.engine.rollout.run import RolloutRun, divide
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.plan.select import select
 
 

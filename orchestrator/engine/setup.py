@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.sudo import Passwords
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Fleet, Host, Limits
+from orchestrator.nix.verbs import Flake
 
 Emit = Callable[[Event], None]
 

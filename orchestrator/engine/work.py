@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.adapters import nix_log
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.core.executor import Executor
@@ -23,12 +22,13 @@ from orchestrator.core.token import token_of
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.names import Names
 from orchestrator.engine.place import Place
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Emit, Gates, Setup, reach
+from orchestrator.nix import log as nix_log
+from orchestrator.nix.evaluation import Evaluations
 
 if TYPE_CHECKING:
     from orchestrator.adapters.copy.closure import Lacking

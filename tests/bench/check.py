@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.core.host import Host
@@ -26,6 +24,8 @@ from orchestrator.engine.setup import Setup, state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Asked, Fingerprint, Known, Read
 from orchestrator.model.tree import Tree
+from orchestrator.nix.context import context
+from orchestrator.nix.verbs import Flake
 from tests.bench.table import Table, spread
 from tests.bench.timing import Ran, Series, run
 from tests.lab.fleet_bench import ORCHESTRATOR

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import Flake
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.memory import parse_size, size_text
-from orchestrator.engine.evaluating.asker import Quiet
-from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.source import Source
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
+from orchestrator.nix.verbs import Flake
 from tests.bench.table import Table, seconds
 
 REPOSITORY = Path(__file__).parents[2]

@@ -25,14 +25,14 @@ from pathlib import Path
 import asyncssh
 
 from orchestrator.adapters.host import scripts
-from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.knowledge import fingerprints_of
 from orchestrator.engine.setup import state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Fingerprint
+from orchestrator.nix.context import context
+from orchestrator.nix.verbs import Flake
 from tests.lab.fleet_bench import Bench
 
 REPOSITORY = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from pathlib import Path
 from campaign import campaigns
 from repository import KINDS, nix
 
-from orchestrator.adapters.nix import version as nix_version
 from orchestrator.adapters.tracing import choose, shim, strace
 from orchestrator.adapters.tracing.tracer import Tracer
+from orchestrator.nix.verbs import version as nix_version
 
 
 async def _main() -> int:

@@ -15,7 +15,6 @@ from random import Random
 from edits import edit
 from repository import KINDS, Repository
 
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace_fragment
@@ -26,6 +25,7 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.source import Source, floating_inputs
 from orchestrator.model.fingerprint import Fingerprint
 from orchestrator.model.tree import Tree
+from orchestrator.nix.verbs import Flake
 from orchestrator.plan.fingerprint import changes, files_of, reads_of
 
 _NAME = re.compile(r"-c-(\w+)\.drv$")

@@ -9,9 +9,9 @@ import pytest
 from campaign import Campaign
 from repository import KINDS
 
-from orchestrator.adapters.nix import version
 from orchestrator.adapters.tracing import choose
 from orchestrator.lab import deployer_nix
+from orchestrator.nix.verbs import version
 
 pytestmark = [pytest.mark.nix, pytest.mark.timeout(900)]
 

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from orchestrator.adapters.derivation import output_of
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.building import Builds
+from orchestrator.nix.derivation import output_of
 
 DEADLINE = 300.0
 

@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 from nix_bench import Fleet
 
-from orchestrator.adapters import derivation
-from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.state import peak_file
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated
-from orchestrator.engine.evaluating.asker import Quiet
-from orchestrator.engine.evaluating.evaluation import ENVIRONMENT, Evaluations
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.plan.memory import GIB, MIB
+from orchestrator.nix import derivation, peak_file
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations
+from orchestrator.nix.memory_plan import GIB, MIB
+from orchestrator.nix.verbs import Flake
 
 # Takes about 1.5 GB, and holds it to the end.
 HUNGRY = """

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.nix
 # The worker protocol's greeting, then the length of a text that never comes.
 _COPY = """
 import asyncio, resource, struct, sys
-from orchestrator.adapters import nix
+from orchestrator.nix import verbs as nix
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import OutPath
 

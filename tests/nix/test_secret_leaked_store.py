@@ -16,9 +16,6 @@ import pyrage
 import pytest
 from nix_bench import Fleet
 
-from orchestrator.adapters.closure import Recipe
-from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.host import Fleet as FleetModel
@@ -28,6 +25,9 @@ from orchestrator.engine.secrets.systems import systems_of_hosts
 from orchestrator.engine.setup import Setup
 from orchestrator.lab.keys import generate
 from orchestrator.model.fingerprint import Fingerprint
+from orchestrator.nix.closure import Recipe
+from orchestrator.nix.context import context
+from orchestrator.nix.verbs import Flake
 
 pytestmark = pytest.mark.usefixtures("nix")
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import nix as verbs
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.tracing import choose, self_test, shim, strace
 from orchestrator.adapters.tracing.evaluation import Trace
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace, trace_fragment
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.core.errors import StepError, UsageError
+from orchestrator.nix import verbs as verbs
+from orchestrator.nix.verbs import Flake
 
 pytestmark = pytest.mark.usefixtures("nix")
 

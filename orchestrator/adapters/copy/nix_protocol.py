@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import OnLine
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.store import OutPath
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import OnLine
 
 
 async def over_connection(

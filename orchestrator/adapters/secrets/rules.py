@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.adapters.age import recipients
-from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.process import how_it_ended
 from orchestrator.model.secrets.recipient import Recipient
 from orchestrator.model.secrets.rules import Rule, Rules
+from orchestrator.nix.log import cause, ran_out_of_memory, readable
 
 DEADLINE = 30.0
 """Seconds; a thousand rules take 21 ms."""

@@ -7,9 +7,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from testinfra.backend import base  # type: ignore[import-untyped]
-
 from orchestrator.adapters.testinfra import wire
+from testinfra.backend import base  # type: ignore[import-untyped]
 
 _KEPT = 4000
 """Bytes of a command's output that are kept for the record: the last ones tell the cause."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
-from testinfra.host import Host  # type: ignore[import-untyped]
 
 from orchestrator.adapters.testinfra.backend import Asked, DeploymentBackend
 from orchestrator.adapters.testinfra.spec import VARIABLE, Spec
 from orchestrator.core.lines import split_lines
+from testinfra.host import Host  # type: ignore[import-untyped]
 
 _LONGEST = 4000
 """Characters of why a check failed, in one line."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.nix_log import cause, readable
 from orchestrator.adapters.tracing import relative_inputs
 from orchestrator.adapters.tracing.paths import accesses
 from orchestrator.adapters.tracing.tracer import Tracer
@@ -19,6 +17,8 @@ from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath
 from orchestrator.model.fingerprint import Access
 from orchestrator.model.tree import GITLINK, Tree
+from orchestrator.nix.log import cause, readable
+from orchestrator.nix.verbs import Flake
 
 _NIX = ("nice", "-n", "19", "nix", "--extra-experimental-features", "nix-command flakes")
 # What an imported derivation reads, its builder does, and nobody sees it.

@@ -12,8 +12,6 @@ import asyncio
 import secrets
 from pathlib import Path
 
-from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.nix_cache import fresh_cache
 from orchestrator.adapters.tracing import store
 from orchestrator.adapters.tracing.copy import copy
 from orchestrator.adapters.tracing.evaluation import Evaluation, Trace
@@ -23,6 +21,8 @@ from orchestrator.adapters.tracing.workplace import workplace
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath
 from orchestrator.model.tree import Tree
+from orchestrator.nix.evaluation_cache import fresh_cache
+from orchestrator.nix.verbs import Flake
 
 DUMMY = ".orchestrator-twin"
 """The file that a twin has beside the tree's own; its content is new each time."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core.event import Notice
 from orchestrator.core.host import Absent, BuildOn, Host
@@ -18,6 +17,7 @@ from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.words import ago
 from orchestrator.engine.deploy import deploy
 from orchestrator.engine.setup import Emit, Setup
+from orchestrator.nix import verbs as nix
 from orchestrator.plan.select import select
 
 

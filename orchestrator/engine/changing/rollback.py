@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.host.generations import is_there
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.state.history import History
@@ -30,6 +29,7 @@ from orchestrator.engine.commands.generations import ask_both
 from orchestrator.engine.identity import recognise
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.nix import verbs as nix
 from orchestrator.plan.prove import in_words
 from orchestrator.plan.rollback import plan_back, target_of
 

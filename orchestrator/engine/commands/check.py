@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.adapters import nix
 from orchestrator.core import git
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
-from orchestrator.engine.evaluating.asker import Quiet
-from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 
 _AT_ONCE = 8
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.host import scripts
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.diff import HostDiff
@@ -20,6 +19,7 @@ from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Gates, Setup, reach
 from orchestrator.model.fingerprint import Known
+from orchestrator.nix import verbs as nix
 from orchestrator.plan.diff import diff
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Awaitable
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.tracing.choose import choose
 from orchestrator.core import process
 from orchestrator.core.errors import OrchestratorError
@@ -16,6 +15,7 @@ from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import floating_inputs, snapshot_of
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Knowledge, Known
+from orchestrator.nix import verbs as nix
 
 
 async def examine(setup: Setup) -> tuple[Finding, ...]:

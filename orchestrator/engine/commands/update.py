@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.adapters import nix
 from orchestrator.core import beneath, git
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.engine.commands.check import check_evaluation
 from orchestrator.engine.setup import Setup
+from orchestrator.nix import verbs as nix
 
 LOCK = "flake.lock"
 _MOST = 64 * 2**20

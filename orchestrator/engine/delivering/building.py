@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from orchestrator.adapters import nix_build
-from orchestrator.adapters.build_log import BuildLog, Failure
-from orchestrator.adapters.nix_log import cause
 from orchestrator.adapters.ssh.said import nix_environment
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
@@ -18,6 +15,9 @@ from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import Evaluated
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.engine.setup import Gates, Setup
+from orchestrator.nix import build as nix_build
+from orchestrator.nix.build_log import BuildLog, Failure
+from orchestrator.nix.log import cause
 
 _CHECKS = 4
 """How many looks into the store may be under way: each is a short process."""

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import assert_never
 
-from orchestrator.adapters import nix_log
 from orchestrator.adapters.copy import nix_protocol
 from orchestrator.adapters.copy.between_hosts import between_hosts
 from orchestrator.adapters.copy.closure import Lacking, lacking
@@ -21,6 +20,7 @@ from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
 from orchestrator.core.store import OutPath
 from orchestrator.engine.work import HostWork
+from orchestrator.nix import log as nix_log
 from orchestrator.plan.copying import PROBE_SHARE, PROBE_WORTH, Choice, choose, link_of, ratio_of
 
 _PROGRESS_SECONDS = 0.2

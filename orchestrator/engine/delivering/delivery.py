@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
@@ -19,6 +18,7 @@ from orchestrator.engine.delivering.substitution import substitute
 from orchestrator.engine.delivering.trust import fetches, say_or_refuse, site_of
 from orchestrator.engine.setup import reach
 from orchestrator.engine.work import HostWork
+from orchestrator.nix import verbs as nix
 
 
 async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:

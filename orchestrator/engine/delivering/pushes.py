@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from orchestrator.adapters import binary_cache, nix_log
 from orchestrator.adapters.ssh.said import nix_environment
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
@@ -15,6 +14,8 @@ from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.engine.setup import Setup
+from orchestrator.nix import binary_cache
+from orchestrator.nix import log as nix_log
 
 
 class Pushes:

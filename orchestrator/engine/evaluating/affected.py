@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.tree.snapshot import at_revision
 from orchestrator.core.host import Host
 from orchestrator.core.words import listing
@@ -12,6 +11,7 @@ from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_
 from orchestrator.engine.evaluating.source import snapshot_of
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Known
+from orchestrator.nix.context import context
 from orchestrator.plan.fingerprint import Comparison
 
 

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters.flake import Flake
-from orchestrator.adapters.nix_context import context
 from orchestrator.adapters.state.fingerprints import Fingerprints
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
@@ -21,6 +19,8 @@ from orchestrator.engine.evaluating.source import Ground, Source, snapshot_of
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.model.tree import Tree
+from orchestrator.nix.context import context
+from orchestrator.nix.flake import Flake
 from orchestrator.plan.fingerprint import Comparison
 
 NOT_LEARNED = "what it reads is not learned yet"

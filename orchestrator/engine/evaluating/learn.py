@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.tracing.choose import find
 from orchestrator.adapters.tracing.tracer import Tracer
 from orchestrator.adapters.tracing.twin import trace
@@ -22,6 +21,7 @@ from orchestrator.engine.evaluating.learn_lock import learning
 from orchestrator.engine.evaluating.source import Ground, Source
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Read
+from orchestrator.nix import verbs as nix
 from orchestrator.plan.fingerprint import Comparison, files_of, reads_of
 
 WHOLE_TREE = "its evaluation looks at the tree as a whole"

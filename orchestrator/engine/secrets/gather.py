@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.age import armor, examine
 from orchestrator.adapters.secrets import files, lock_file, repository, transaction
 from orchestrator.adapters.secrets import rules as rules_file
@@ -25,6 +24,7 @@ from orchestrator.model.secrets.ciphertext import Ciphertext
 from orchestrator.model.secrets.repository import Repository
 from orchestrator.model.secrets.rules import Rules
 from orchestrator.model.secrets.use import SecretUse
+from orchestrator.nix import verbs as nix
 from orchestrator.plan.secrets.evidence import Evidence, Unreadable
 from orchestrator.plan.secrets.rules import leads_out
 

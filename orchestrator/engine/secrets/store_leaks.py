@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.adapters.closure import recipes, regular_files
-from orchestrator.adapters.path_info import path_infos
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath
+from orchestrator.nix.closure import recipes, regular_files
+from orchestrator.nix.path_info import path_infos
 from orchestrator.plan.secrets.known_values import KnownValues
 
 _SMALL = 2**20

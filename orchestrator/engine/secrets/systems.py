@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from orchestrator.adapters import nix
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
-from orchestrator.engine.evaluating.asker import Quiet
-from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Known
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 
 
 async def systems_of_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, DrvPath | StepError]:

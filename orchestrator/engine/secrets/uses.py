@@ -11,13 +11,13 @@ from orchestrator.adapters.tree.place import repository
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import OutPath
-from orchestrator.engine.evaluating.asker import Asker, Quiet
-from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Known
 from orchestrator.model.secrets.host import HostSecrets
+from orchestrator.nix.asker import Asker, Quiet
+from orchestrator.nix.evaluation import Evaluations
 
 
 async def secrets_of(

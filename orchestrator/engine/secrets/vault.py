@@ -7,13 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.secrets import files
 from orchestrator.adapters.secrets.rules import RulesError, evaluate
 from orchestrator.core import beneath
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.engine.secrets.place import Place
 from orchestrator.model.secrets.rules import Rule, Rules
+from orchestrator.nix import verbs as nix
 
 MOST = 128 * 2**20
 """Bytes of an encrypted file that is read at the most."""

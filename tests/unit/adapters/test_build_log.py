@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.build_log import TAIL, BuildLog, Said
 from orchestrator.core.store import DrvPath
+from orchestrator.nix.build_log import TAIL, BuildLog, Said
 
 
 def drv(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.closure import Recipe, regular_files
+from orchestrator.nix.closure import Recipe, regular_files
 
 STORE = "/nix/store/" + "n" * 32
 REST = ',"x86_64-linux","/bin/sh",["-e","\\"x\\""],[("a","\\n[(")])'

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters import nix_log
-from orchestrator.adapters.build_log import BuildLog
 from orchestrator.adapters.copy.between_hosts import _store_paths
 from orchestrator.adapters.copy.closure import understood
 from orchestrator.adapters.host.guard.verbs import _LOG, _told
@@ -24,6 +22,8 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import DrvPath
 from orchestrator.engine.commands.diff import _closure
+from orchestrator.nix import log as nix_log
+from orchestrator.nix.build_log import BuildLog
 
 SYSTEM = f"/nix/store/{'a' * 32}-nixos-system"
 NAMES = """

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import memory
-from orchestrator.adapters.state import peak_file
 from orchestrator.core.memory import Room
+from orchestrator.nix import memory, peak_file
 
 MIB = 1024**2
 TAKES = "import os; held = b'x' * (64 << 20); os.write(1, b'ready\\n'); os.read(0, 1)"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.flake import Copied, Flake
-from orchestrator.adapters.nix import by_hand
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.flake import Copied, Flake
+from orchestrator.nix.verbs import by_hand
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620-25.05")
 DRV = DrvPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620-25.05.drv")

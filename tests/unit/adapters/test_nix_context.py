@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.nix import Flake
-from orchestrator.adapters.nix_context import context
 from orchestrator.core.errors import StepError
+from orchestrator.nix.context import context
+from orchestrator.nix.verbs import Flake
 
 
 @dataclass(frozen=True)

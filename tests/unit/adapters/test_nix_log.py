@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.nix_log import cause, progress, readable, text
+from orchestrator.nix.log import cause, progress, readable, text
 
 HASH = "l7nliymss3brzq1996ksmim79crcs01h"
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from fake_guard import FakeGuard
 
-from orchestrator.adapters import nix, nix_build
 from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
@@ -24,7 +23,6 @@ from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
 from orchestrator.adapters.host.reboot import BOOT_FAILURES, BOOT_PARTS, REBOOT, SETTLED
 from orchestrator.adapters.host.switching import SWITCHING
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.event import Event
@@ -41,7 +39,6 @@ from orchestrator.engine.delivering import copying
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.evaluating.evaluation import Evaluations
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
@@ -49,6 +46,10 @@ from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
+from orchestrator.nix import build as nix_build
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.evaluation import Evaluations
+from orchestrator.nix.verbs import Flake
 
 NAMES = {scripts.STATE: "state"}
 QUESTIONS = {

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tracing.twin import Trace
 from orchestrator.core.errors import StepError
@@ -24,6 +22,8 @@ from orchestrator.engine.evaluating.learn import Lesson
 from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Access, Knowledge
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import Flake
 
 HOSTS = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
 READS: dict[str, frozenset[Access]] = {

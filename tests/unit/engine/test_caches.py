@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import binary_cache, nix
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Cache, Connect, Fleet, Host
@@ -19,6 +17,9 @@ from orchestrator.engine.commands.caches import require_caches
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.setup import Setup
+from orchestrator.nix import binary_cache
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import Flake
 
 KEY = f"lan-1:{'A' * 43}="
 LAN = Cache("lan", "http://lan", KEY, push="ssh-ng://lan", secret_key="/key")

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core.errors import UsageError
@@ -23,6 +21,8 @@ from orchestrator.core.run import DeployRequest, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.absent import catch_up as engine
 from orchestrator.engine.setup import Setup
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import Flake
 
 NOW = datetime.now(UTC)
 HOSTS = {

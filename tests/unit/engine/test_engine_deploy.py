@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.history import History
 from orchestrator.core import git
@@ -21,6 +19,8 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine import deploy as engine
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import Flake
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("p620", "razer", "p510")

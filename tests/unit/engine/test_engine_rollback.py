@@ -10,9 +10,7 @@ import fake_host
 import pytest
 from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
 
-from orchestrator.adapters import nix
 from orchestrator.adapters.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_THERE
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.history import History
 from orchestrator.core.errors import StepError, UsageError
@@ -26,6 +24,8 @@ from orchestrator.engine.changing.rollback import before_run, roll_back
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import Flake
 
 HERE = BuildSite(BuildOn.HERE)
 

@@ -14,8 +14,6 @@ from fake_host import EagerLoop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core import git
@@ -44,6 +42,8 @@ from orchestrator.engine import host as host_module
 from orchestrator.engine.changing import rollback
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import Flake
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system")

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import memory, nix
-from orchestrator.adapters.nix import Flake, OutOfMemoryError
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.memory import Room
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.evaluating import evaluation
-from orchestrator.engine.evaluating.asker import Quiet
-from orchestrator.engine.evaluating.evaluation import ENVIRONMENT, Evaluations
-from orchestrator.plan.memory import GIB, MIB
+from orchestrator.nix import evaluation, memory
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations
+from orchestrator.nix.memory_plan import GIB, MIB
+from orchestrator.nix.verbs import Flake, OutOfMemoryError
 
 FLAKE = Flake(".", "/fleet")
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos")

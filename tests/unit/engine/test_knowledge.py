@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
-from orchestrator.adapters.nix import Flake
 from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, KnownSystems
 from orchestrator.model.fingerprint import Known, Unknown
+from orchestrator.nix.verbs import Flake
 
 
 def reasons(fleet: KnownFleet, *, use: bool = True) -> set[str]:

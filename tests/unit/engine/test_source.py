@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from known_fleet import git
 
-from orchestrator.adapters.flake import Flake
 from orchestrator.engine.evaluating import source
 from orchestrator.engine.evaluating.source import Source
+from orchestrator.nix.flake import Flake
 
 # What is called while a copy is made, in this order, some of it twice.
 STEPS = ("snapshot_of", "stamp", "copy_repository", "snapshot")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import nix
-from orchestrator.adapters.nix import Flake
 from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core import git
@@ -23,6 +21,8 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine import deploy as engine
 from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import Flake
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 

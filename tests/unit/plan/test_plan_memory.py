@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.memory import Room
-from orchestrator.plan.memory import (
+from orchestrator.nix.memory_plan import (
     ASSUMED,
     GIB,
     LEAST,

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.adapters.nix import OnLine, by_hand, failed, nix_argv
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG
 from orchestrator.core.lines import split_lines
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, OutPath
+from orchestrator.nix.verbs import OnLine, by_hand, failed, nix_argv
 
 _CHECK_SECONDS = 120.0
 _LOG = ("--log-format", "internal-json", "-v")

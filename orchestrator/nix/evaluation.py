@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.adapters import memory, nix
-from orchestrator.adapters.nix import Flake, OutOfMemoryError
-from orchestrator.adapters.state import peak_file
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import Phase
 from orchestrator.core.host import Limits
 from orchestrator.core.memory import Room, parse_size, size_text
 from orchestrator.core.store import Evaluated
-from orchestrator.engine.evaluating.asker import Asker
-from orchestrator.plan.memory import (
+from orchestrator.nix import memory, peak_file
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Asker
+from orchestrator.nix.memory_plan import (
     LEAST,
     SMALLEST_HEAP,
     Worker,
@@ -34,6 +33,7 @@ from orchestrator.plan.memory import (
     may_start,
     to_stop,
 )
+from orchestrator.nix.verbs import Flake, OutOfMemoryError
 
 if TYPE_CHECKING:
     from orchestrator.model.secrets.host import HostSecrets

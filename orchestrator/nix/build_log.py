@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters import nix_log
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import DrvPath
+from orchestrator.nix import log as nix_log
 
 TAIL = 20
 """How many of a derivation's last lines are kept for the report of its failure."""

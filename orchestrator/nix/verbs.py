@@ -10,15 +10,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator.adapters import derivation
-from orchestrator.adapters.flake import Flake as Flake
-from orchestrator.adapters.nix_log import cause, ran_out_of_memory, readable
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG, OUTPUT, Bound
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.lines import split_lines
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
+from orchestrator.nix import derivation
+from orchestrator.nix.flake import Flake as Flake
+from orchestrator.nix.log import cause, ran_out_of_memory, readable
 
 MINIMUM = (2, 18)
 _INSTALLER = "install Nix 2.18 or newer: https://nixos.org/download"

@@ -13,8 +13,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.adapters.nix import Flake
 from orchestrator.core.errors import StepError
+from orchestrator.nix.verbs import Flake
 
 SCHEME = "2"
 """Counts up when fingerprints come to mean something else."""

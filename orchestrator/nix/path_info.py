@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.adapters.nix import failed, nix_argv
 from orchestrator.core import process
 from orchestrator.core.json_text import parse_json
+from orchestrator.nix.verbs import failed, nix_argv
 
 _SECONDS = 300
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from orchestrator.adapters.nix import OnLine, failed, nix_argv
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG
 from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
+from orchestrator.nix.verbs import OnLine, failed, nix_argv
 
 
 async def sign(outs: Sequence[OutPath], cache: Cache) -> None:
