@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.cli.options import Target
 from orchestrator.cli.sudo_passwords import ask_passwords
 from orchestrator.core.errors import UsageError
@@ -20,6 +19,7 @@ from orchestrator.inventory.remembered import key_of, recall, remember
 from orchestrator.inventory.root import find_root
 from orchestrator.lab.enter import ActiveLab, enter, find_active
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 if TYPE_CHECKING:
     from orchestrator.inventory.load import Inventory

@@ -111,7 +111,7 @@ def trust(host: str, fingerprint: str | None, target: Target) -> None:
 
 def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
     """Have a host's key known, unless it is already."""
-    from orchestrator.adapters.ssh.trust import offered_key, remember
+    from orchestrator.ssh.trust import offered_key, remember
 
     host = found.name
     key = asyncio.run(offered_key(found, setup.ssh))
@@ -150,8 +150,8 @@ def _agree(shown: str, expected: str | None) -> None:
 @target_options
 def ssh(host: str, command: tuple[str, ...], target: Target) -> None:
     """Log in to HOST by the way that deployments take, or run COMMAND there."""
-    from orchestrator.adapters.ssh.connect import ssh_argv
     from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.ssh.connect import ssh_argv
 
     setup = open_setup(target)
     found = one_host(setup.fleet, host)

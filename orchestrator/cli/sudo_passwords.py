@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from orchestrator.adapters.local import is_this_machine
-from orchestrator.adapters.sudo import Passwords
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
+from orchestrator.ssh.local import is_this_machine
+from orchestrator.ssh.sudo import Passwords
 
 _MOST_IN_A_LINE = 5
 

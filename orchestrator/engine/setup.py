@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters.local import LocalExecutor, is_this_machine, this_machine_id
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.sudo import Passwords
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Fleet, Host, Limits
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.local import LocalExecutor, is_this_machine, this_machine_id
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.sudo import Passwords
 
 Emit = Callable[[Event], None]
 
@@ -93,7 +93,7 @@ class Gates:
 def warm_up() -> None:
     """Import what speaks SSH in a thread, while this one waits for something else."""
     asyncio.get_running_loop().run_in_executor(
-        None, importlib.import_module, "orchestrator.adapters.ssh.executor"
+        None, importlib.import_module, "orchestrator.ssh.executor"
     )
 
 
@@ -109,7 +109,7 @@ async def reach(setup: Setup, host: Host) -> AsyncIterator[Executor]:
         yield LocalExecutor(host, setup.passwords.of(host))
         return
     # asyncssh takes a tenth of a second to import; a command that asks no host does without.
-    from orchestrator.adapters.ssh.executor import open_ssh
+    from orchestrator.ssh.executor import open_ssh
 
     async with open_ssh(host, setup.ssh, setup.passwords.of(host)) as executor:
         yield executor

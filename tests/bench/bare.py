@@ -9,8 +9,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.core.host import Limits
+from orchestrator.ssh.lean import asyncssh
 from tests.bench.simulated import QUESTION, address
 
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
@@ -26,6 +25,7 @@ from orchestrator.model.fingerprint import Asked, Fingerprint, Known, Read
 from orchestrator.model.tree import Tree
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 from tests.bench.table import Table, spread
 from tests.bench.timing import Ran, Series, run
 from tests.lab.fleet_bench import ORCHESTRATOR

@@ -21,13 +21,13 @@ from orchestrator.adapters.copy.closure import lacking
 from orchestrator.adapters.copy.probe import probe
 from orchestrator.adapters.copy.spool import Spool
 from orchestrator.adapters.copy.stream import stream
-from orchestrator.adapters.ssh.executor import SshExecutor, open_ssh
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.copying import CopyMethod, Load
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.store import OutPath
 from orchestrator.lab.namespaces import inside_network
 from orchestrator.plan.copying import Choice, choose, link_of, ratio_of
+from orchestrator.ssh.executor import SshExecutor, open_ssh
+from orchestrator.ssh.settings import SshSettings
 from tests.bench.bench_lab import BenchLab, bench_lab
 from tests.bench.table import Table, seconds, spread
 from tests.bench.timing import Series

@@ -20,7 +20,6 @@ from random import Random
 from editor import PATHS, Editor
 from repository import Kind, Repository
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
@@ -33,6 +32,7 @@ from orchestrator.model.fingerprint import Known
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import Evaluable, Evaluations
 from orchestrator.nix.flake import Flake
+from orchestrator.ssh.settings import SshSettings
 
 READS = {
     "one": "builtins.readFile ./v/a",

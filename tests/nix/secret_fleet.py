@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from orchestrator.adapters.age import header, recipients
 from orchestrator.adapters.secrets import lock_file
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.model.secrets.lock import LockEntry
+from orchestrator.ssh.settings import SshSettings
 
 HOSTS = 8
 _OPENSSH = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)

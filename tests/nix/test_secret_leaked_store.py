@@ -16,7 +16,6 @@ import pyrage
 import pytest
 from nix_bench import Fleet
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.host import Fleet as FleetModel
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
@@ -28,6 +27,7 @@ from orchestrator.model.fingerprint import Fingerprint
 from orchestrator.nix.closure import Recipe
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 pytestmark = pytest.mark.usefixtures("nix")
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")

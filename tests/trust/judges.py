@@ -9,13 +9,13 @@ from pathlib import Path
 
 import asyncssh
 
-from orchestrator.adapters.ssh.connect import connected
-from orchestrator.adapters.ssh.said import said_of
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.verified import trust_in
-from orchestrator.adapters.ssh.verify import UntrustedError
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.ssh.connect import connected
+from orchestrator.ssh.said import said_of
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.verified import trust_in
+from orchestrator.ssh.verify import UntrustedError
 from tests.trust.cases import Case
 from tests.trust.keys import Keys
 from tests.trust.peers import Peer

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from orchestrator.adapters.local import is_this_machine
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.guard import Attempt
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.engine.work import HostWork
+from orchestrator.ssh.local import is_this_machine
 
 
 def require_return(plan: HostPlan, before: HostState) -> None:

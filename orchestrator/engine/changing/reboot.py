@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from orchestrator.adapters.host import reboot as on_host
 from orchestrator.adapters.host.state import ask_state
-from orchestrator.adapters.local import is_this_machine
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -21,6 +20,7 @@ from orchestrator.engine.changing.lock import held, refuse_if_taken
 from orchestrator.engine.identity import set_apart
 from orchestrator.engine.work import HostWork
 from orchestrator.plan.reboot import PARTS, needs_boot
+from orchestrator.ssh.local import is_this_machine
 
 
 async def reboot(work: HostWork, outcome: Deployed, line: Line) -> Deployed | Failed:

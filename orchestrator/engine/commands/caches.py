@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from orchestrator.adapters.ssh.said import nix_environment
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.host import Fleet
 from orchestrator.engine.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.select import select
+from orchestrator.ssh.said import nix_environment
 
 
 async def require_caches(setup: Setup, selectors: Sequence[str]) -> None:

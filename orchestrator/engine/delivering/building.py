@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from orchestrator.adapters.ssh.said import nix_environment
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import Evaluated
@@ -18,6 +16,8 @@ from orchestrator.engine.setup import Gates, Setup
 from orchestrator.nix import build as nix_build
 from orchestrator.nix.build_log import BuildLog, Failure
 from orchestrator.nix.log import cause
+from orchestrator.ssh.said import nix_environment
+from orchestrator.ssh.settings import SshSettings
 
 _CHECKS = 4
 """How many looks into the store may be under way: each is a short process."""

@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from orchestrator.adapters.ssh.said import nix_environment
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
@@ -16,6 +14,8 @@ from orchestrator.engine.delivering.batches import Batches, Member, Ticket
 from orchestrator.engine.setup import Setup
 from orchestrator.nix import binary_cache
 from orchestrator.nix import log as nix_log
+from orchestrator.ssh.said import nix_environment
+from orchestrator.ssh.settings import SshSettings
 
 
 class Pushes:

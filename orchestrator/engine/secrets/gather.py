@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from orchestrator.adapters.age import armor, examine
 from orchestrator.adapters.secrets import files, lock_file, repository, transaction
 from orchestrator.adapters.secrets import rules as rules_file
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.host import Fleet
 from orchestrator.core.store import DrvPath
 from orchestrator.engine.secrets.hosts import by_key, keys_of_hosts, usable
@@ -27,6 +26,7 @@ from orchestrator.model.secrets.use import SecretUse
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.secrets.evidence import Evidence, Unreadable
 from orchestrator.plan.secrets.rules import leads_out
+from orchestrator.ssh.settings import SshSettings
 
 if TYPE_CHECKING:
     from orchestrator.adapters.age.keyring import Keyring

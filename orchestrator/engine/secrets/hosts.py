@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.adapters.age import recipients
-from orchestrator.adapters.local import is_this_machine
-from orchestrator.adapters.ssh.host_keys import known_keys
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.model.secrets.recipient import Recipient
+from orchestrator.ssh.host_keys import known_keys
+from orchestrator.ssh.local import is_this_machine
+from orchestrator.ssh.settings import SshSettings
 
 OWN = Path("/etc/ssh")
 """Where this machine's own host keys are."""

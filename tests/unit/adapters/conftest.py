@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from orchestrator.adapters.ssh import known_hosts, settings
+from orchestrator.ssh import known_hosts, settings
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.adapters.ssh.executor import SshExecutor, open_ssh
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.sudo import SudoPassword
 from orchestrator.core.errors import SilentError, StepError, UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.ssh.executor import SshExecutor, open_ssh
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.sudo import SudoPassword
 
 LOCAL = "127.0.0.1"
 

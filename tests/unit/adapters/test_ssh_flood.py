@@ -12,9 +12,9 @@ import pytest
 from test_bounds import PEAK
 from test_ssh import Hub, play
 
-from orchestrator.adapters.ssh.executor import SshExecutor, open_ssh
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.ssh.executor import SshExecutor, open_ssh
 
 FLOODS = {
     "zeroes": bytes(1 << 15),
@@ -71,8 +71,8 @@ def test_a_host_that_floods_is_cut_off(hub: Flooding, flood: str, said: str) -> 
 
 DEPLOYER = """
 import asyncio, sys
-from orchestrator.adapters.ssh.executor import open_ssh
-from orchestrator.adapters.ssh.settings import SshSettings
+from orchestrator.ssh.executor import open_ssh
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host
 port, folder = sys.argv[1:]

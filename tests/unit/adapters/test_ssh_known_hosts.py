@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.adapters.ssh import known_hosts, settings
-from orchestrator.adapters.ssh.known_hosts import KnownHosts, read_known_hosts
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.trust import OfferedKey, remember
+from orchestrator.ssh import known_hosts, settings
+from orchestrator.ssh.known_hosts import KnownHosts, read_known_hosts
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.trust import OfferedKey, remember
 
 KEYS = [
     asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.ssh.krl import MAGIC, read_krl
-from orchestrator.adapters.ssh.wire_key import WireKey, read_key
+from orchestrator.ssh.krl import MAGIC, read_krl
+from orchestrator.ssh.wire_key import WireKey, read_key
 
 
 def keygen(folder: Path, *options: str) -> None:

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from orchestrator.adapters.ssh import said as module
-from orchestrator.adapters.ssh.rules import Rules
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.ssh_ng import ssh_ng
 from orchestrator.core.host import Connect, Host
+from orchestrator.ssh import said as module
+from orchestrator.ssh.rules import Rules
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.ssh_ng import ssh_ng
 
 
 def effective(url: str, options: str) -> dict[str, str]:

@@ -15,15 +15,15 @@ import pytest
 from asyncssh.packet import Boolean, String, UInt32
 from test_ssh import LOCAL, Hub
 
-from orchestrator.adapters.ssh.connect import connected
-from orchestrator.adapters.ssh.executor import open_ssh
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.trust import offered_key
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.host import Fleet
 from orchestrator.engine.commands.status import ask_all
 from orchestrator.engine.setup import Setup
 from orchestrator.nix.flake import Flake
+from orchestrator.ssh.connect import connected
+from orchestrator.ssh.executor import open_ssh
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.trust import offered_key
 
 VERSION = b"SSH-2.0-x\r\n"
 ALGORITHMS = (

@@ -10,14 +10,14 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.adapters.ssh import options as module
-from orchestrator.adapters.ssh.config import ConfigShape
-from orchestrator.adapters.ssh.connect import connected
-from orchestrator.adapters.ssh.said import Said, forget, said_of
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.core.process import run
+from orchestrator.ssh import options as module
+from orchestrator.ssh.config import ConfigShape
+from orchestrator.ssh.connect import connected
+from orchestrator.ssh.said import Said, forget, said_of
+from orchestrator.ssh.settings import SshSettings
 
 LOCAL = "127.0.0.1"
 
@@ -184,7 +184,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         found.append(argv)
         return await run(argv, **given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("orchestrator.adapters.ssh.said.run", noted)
+    monkeypatch.setattr("orchestrator.ssh.said.run", noted)
     forget()
     return found
 

@@ -17,18 +17,18 @@ import asyncssh
 import pytest
 from ssh_bearings import BEARINGS, NO_BEARING, Bearing
 
-from orchestrator.adapters.ssh import options, said, verified
-from orchestrator.adapters.ssh.executor import open_ssh
-from orchestrator.adapters.ssh.known_hosts import read_known_hosts
-from orchestrator.adapters.ssh.rules import Rules, plain_name
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.trust import offered_key
-from orchestrator.adapters.ssh.verified import trust_in
-from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
-from orchestrator.adapters.ssh.wire_key import KeyFormatError, read_key
-from orchestrator.adapters.sudo import SudoPassword
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.ssh import options, said, verified
+from orchestrator.ssh.executor import open_ssh
+from orchestrator.ssh.known_hosts import read_known_hosts
+from orchestrator.ssh.rules import Rules, plain_name
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.sudo import SudoPassword
+from orchestrator.ssh.trust import offered_key
+from orchestrator.ssh.verified import trust_in
+from orchestrator.ssh.verify import HostTrust, UntrustedError
+from orchestrator.ssh.wire_key import KeyFormatError, read_key
 
 LOCAL, NAME = "127.0.0.1", "localhost"
 A, B = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
@@ -492,7 +492,7 @@ def test_ssh_is_asked_where_a_word_bears_on_trust(
     async def never(*_: object, **__: object) -> None:
         raise StepError("ssh was asked")
 
-    monkeypatch.setattr("orchestrator.adapters.ssh.said.run", never)
+    monkeypatch.setattr("orchestrator.ssh.said.run", never)
     refused = place.connect(A, known="")
     assert refused is not None
     assert refused.message == "ssh was asked" or "cannot be used" in refused.message
@@ -512,7 +512,7 @@ def test_nothing_is_asked_where_the_files_say_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No process is started for files of comments."""
-    monkeypatch.setattr("orchestrator.adapters.ssh.said.run", None)
+    monkeypatch.setattr("orchestrator.ssh.said.run", None)
     (place.folder / "more").write_text("# nothing\n\nHost *\n")
     place.config.write_text(f"# Port 3\nInclude {place.folder}/more\nHost a\n")
     refused = place.connect(A, known="")

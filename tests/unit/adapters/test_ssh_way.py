@@ -13,11 +13,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.adapters.ssh.answer import said_by
-from orchestrator.adapters.ssh.connect import connected
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.ssh.answer import said_by
+from orchestrator.ssh.connect import connected
+from orchestrator.ssh.settings import SshSettings
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 RELAY = Path(__file__).parents[2] / "trust" / "relay.pl"

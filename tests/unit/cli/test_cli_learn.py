@@ -216,11 +216,11 @@ def test_what_learns_afterwards_learns_the_same_fleet(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lab: bool
 ) -> None:
     """The whole of it, in its lab where the deployment was there; its folder stays as it is."""
-    from orchestrator.adapters.ssh.settings import SshSettings
     from orchestrator.core import process
     from orchestrator.core.host import Fleet
     from orchestrator.engine.setup import Setup
     from orchestrator.nix.verbs import Flake
+    from orchestrator.ssh.settings import SshSettings
 
     started: list[tuple[str, ...]] = []
     monkeypatch.setattr(process, "detach", started.append)

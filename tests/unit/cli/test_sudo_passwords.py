@@ -8,11 +8,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.adapters.sudo import Passwords
 from orchestrator.cli import sudo_passwords
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.ssh.sudo import Passwords
 
 ASK = Target(ask_sudo_password=True)
 

@@ -23,7 +23,6 @@ from orchestrator.adapters.host.guard import verbs
 from orchestrator.adapters.host.preflight_script import PREFLIGHT
 from orchestrator.adapters.host.reboot import BOOT_FAILURES, BOOT_PARTS, REBOOT, SETTLED
 from orchestrator.adapters.host.switching import SWITCHING
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.event import Event
 from orchestrator.core.goal import Goal
@@ -50,6 +49,7 @@ from orchestrator.nix import build as nix_build
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 NAMES = {scripts.STATE: "state"}
 QUESTIONS = {

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.tracing.twin import Trace
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host
@@ -24,6 +23,7 @@ from orchestrator.engine.setup import Setup
 from orchestrator.model.fingerprint import Access, Knowledge
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 HOSTS = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
 READS: dict[str, frozenset[Access]] = {

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Cache, Connect, Fleet, Host
 from orchestrator.core.store import OutPath
@@ -20,6 +19,7 @@ from orchestrator.engine.setup import Setup
 from orchestrator.nix import binary_cache
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 KEY = f"lan-1:{'A' * 43}="
 LAN = Cache("lan", "http://lan", KEY, push="ssh-ng://lan", secret_key="/key")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.history import History
 from orchestrator.core import git
 from orchestrator.core.errors import UsageError
@@ -21,6 +20,7 @@ from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("p620", "razer", "p510")

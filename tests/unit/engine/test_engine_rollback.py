@@ -11,7 +11,6 @@ import pytest
 from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
 
 from orchestrator.adapters.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_THERE
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.history import History
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import PhaseStarted
@@ -26,6 +25,7 @@ from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 HERE = BuildSite(BuildOn.HERE)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state import request_file
 from orchestrator.adapters.state.history import History
 from orchestrator.adapters.state.run_files import RunFiles
@@ -33,6 +32,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine.rollout.again import again, failed_in
 from orchestrator.engine.setup import Setup
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("h1", "h2", "h3", "h4", "h5")

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError, UsageError
 from orchestrator.core.event import Event, Notice
@@ -27,6 +26,7 @@ from orchestrator.engine.absent import watch as engine
 from orchestrator.engine.absent.watch import Watch, only_one
 from orchestrator.engine.setup import Setup
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 STATE = HostState("m", None, None, None, None)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core import git
 from orchestrator.core.event import Event, HostFinished
@@ -23,6 +22,7 @@ from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from orchestrator.adapters.age import recipients
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.engine.secrets import hosts
+from orchestrator.ssh.settings import SshSettings
 
 
 def key() -> str:

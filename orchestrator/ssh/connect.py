@@ -10,16 +10,16 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.options import connect_arguments, shared_options
-from orchestrator.adapters.ssh.proxy import proxy_command
-from orchestrator.adapters.ssh.said import Said, said_of
-from orchestrator.adapters.ssh.sense import why
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.verified import judged_by, trust_in
-from orchestrator.adapters.ssh.verify import UntrustedError
 from orchestrator.core.errors import SilentError, StepError, UnreachableError, UsageError
 from orchestrator.core.host import Connect, Host
+from orchestrator.ssh.lean import asyncssh
+from orchestrator.ssh.options import connect_arguments, shared_options
+from orchestrator.ssh.proxy import proxy_command
+from orchestrator.ssh.said import Said, said_of
+from orchestrator.ssh.sense import why
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.verified import judged_by, trust_in
+from orchestrator.ssh.verify import UntrustedError
 
 
 @contextlib.asynccontextmanager

@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from orchestrator.adapters.ssh.known_hosts import read_public_line
-from orchestrator.adapters.ssh.krl import MAGIC, read_krl
-from orchestrator.adapters.ssh.wire_key import WireKey, is_known_kind
 from orchestrator.core.errors import StepError
+from orchestrator.ssh.known_hosts import read_public_line
+from orchestrator.ssh.krl import MAGIC, read_krl
+from orchestrator.ssh.wire_key import WireKey, is_known_kind
 
 Revokes = Callable[[WireKey], bool]
 """Whether a list revokes a key, or the authority that certified it."""

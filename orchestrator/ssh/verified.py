@@ -6,16 +6,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.adapters.ssh.given import family_of
-from orchestrator.adapters.ssh.known_hosts import read_known_hosts
-from orchestrator.adapters.ssh.lean import SSHPacket, asyncssh
-from orchestrator.adapters.ssh.revoked import read_revoked
-from orchestrator.adapters.ssh.rules import plain_name, rules_of
-from orchestrator.adapters.ssh.said import Said
-from orchestrator.adapters.ssh.sense import foresee_all
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.core.errors import StepError
+from orchestrator.ssh.given import family_of
+from orchestrator.ssh.known_hosts import read_known_hosts
+from orchestrator.ssh.lean import SSHPacket, asyncssh
+from orchestrator.ssh.revoked import read_revoked
+from orchestrator.ssh.rules import plain_name, rules_of
+from orchestrator.ssh.said import Said
+from orchestrator.ssh.sense import foresee_all
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.verify import HostTrust, UntrustedError
 
 _BEFORE_THE_LISTS = 17
 """Bytes of a KEXINIT: its type, and a cookie of 16."""

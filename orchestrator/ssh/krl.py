@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from orchestrator.adapters.ssh.lean import SSHPacket
-from orchestrator.adapters.ssh.wire_key import Certificate, WireKey, read_key, strings
+from orchestrator.ssh.lean import SSHPacket
+from orchestrator.ssh.wire_key import Certificate, WireKey, read_key, strings
 
 MAGIC = b"SSHKRL\n\0"
 _FORMAT = 1

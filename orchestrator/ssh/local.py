@@ -8,13 +8,13 @@ import shlex
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from orchestrator.adapters.sudo import Sudo, SudoPassword
 from orchestrator.core import process
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import SshNg, Stream
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
+from orchestrator.ssh.sudo import Sudo, SudoPassword
 
 MACHINE_ID = Path("/etc/machine-id")
 _CHECK_SECONDS = 30.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.adapters.ssh.said import said_of
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.verified import trust_in
 from orchestrator.core.host import Host
+from orchestrator.ssh.said import said_of
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.verified import trust_in
 
 
 async def known_keys(host: Host, settings: SshSettings) -> tuple[str, ...]:

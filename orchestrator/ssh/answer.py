@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from orchestrator.adapters.ssh.lean import asyncssh
 from orchestrator.core.bounds import ANSWER, Intake, TooMuchError
 from orchestrator.core.process import CommandResult
+from orchestrator.ssh.lean import asyncssh
 
 
 class _Answer(asyncssh.SSHClientSession[bytes]):

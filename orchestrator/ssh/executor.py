@@ -9,19 +9,19 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from orchestrator.adapters.ssh.answer import said_by
-from orchestrator.adapters.ssh.connect import connected, ssh_argv
-from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.rules import rules_of
-from orchestrator.adapters.ssh.said import said_of, strict_where_known
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.ssh_ng import ssh_ng
-from orchestrator.adapters.sudo import Sudo, SudoPassword
 from orchestrator.core.bounds import TooMuchError
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.executor import SshNg, Stream, pump
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
+from orchestrator.ssh.answer import said_by
+from orchestrator.ssh.connect import connected, ssh_argv
+from orchestrator.ssh.lean import asyncssh
+from orchestrator.ssh.rules import rules_of
+from orchestrator.ssh.said import said_of, strict_where_known
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.ssh_ng import ssh_ng
+from orchestrator.ssh.sudo import Sudo, SudoPassword
 
 _CHECK_SECONDS = 30.0
 
@@ -175,6 +175,6 @@ class SshExecutor:
 async def open_ssh(
     host: Host, settings: SshSettings, password: SudoPassword | None = None
 ) -> AsyncIterator[SshExecutor]:
-    """Connect to a host. Raises as :func:`orchestrator.adapters.ssh.connect.connected` does."""
+    """Connect to a host. Raises as :func:`orchestrator.ssh.connect.connected` does."""
     async with connected(host, settings) as connection:
         yield SshExecutor(connection, host, settings, password)

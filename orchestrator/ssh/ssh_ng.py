@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from orchestrator.adapters.ssh.options import KEEPALIVE_COUNT, KEEPALIVE_SECONDS
-from orchestrator.adapters.ssh.rules import Rules
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.executor import SshNg
 from orchestrator.core.host import Connect, Host
+from orchestrator.ssh.options import KEEPALIVE_COUNT, KEEPALIVE_SECONDS
+from orchestrator.ssh.rules import Rules
+from orchestrator.ssh.settings import SshSettings
 
 _ALIAS = "orchestrator-target"
 """Stands for an IPv6 address, which not every Nix takes in a URL."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from orchestrator.adapters.ssh.lean import asyncssh
+from orchestrator.ssh.lean import asyncssh
 
 
 def why(error: BaseException) -> str:

@@ -8,18 +8,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.ssh.connect import open_jumps
-from orchestrator.adapters.ssh.known_hosts import read_again
-from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.proxy import proxy_command
-from orchestrator.adapters.ssh.rules import CERTIFIED
-from orchestrator.adapters.ssh.said import said_of
-from orchestrator.adapters.ssh.sense import why
-from orchestrator.adapters.ssh.settings import SshSettings
-from orchestrator.adapters.ssh.verified import no_algorithms, trust_in
-from orchestrator.adapters.ssh.verify import HostTrust, UntrustedError
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.host import Host
+from orchestrator.ssh.connect import open_jumps
+from orchestrator.ssh.known_hosts import read_again
+from orchestrator.ssh.lean import asyncssh
+from orchestrator.ssh.proxy import proxy_command
+from orchestrator.ssh.rules import CERTIFIED
+from orchestrator.ssh.said import said_of
+from orchestrator.ssh.sense import why
+from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.verified import no_algorithms, trust_in
+from orchestrator.ssh.verify import HostTrust, UntrustedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.adapters.ssh.config import config_shape
-from orchestrator.adapters.ssh.said import Said
-from orchestrator.adapters.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
+from orchestrator.ssh.config import config_shape
+from orchestrator.ssh.said import Said
+from orchestrator.ssh.settings import SshSettings
 
 _KEY_KINDS = (
     "ssh-ed25519",

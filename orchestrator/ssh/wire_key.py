@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from orchestrator.adapters.ssh.lean import SSHPacket, String, asyncssh, decode_ssh_public_key
+from orchestrator.ssh.lean import SSHPacket, String, asyncssh, decode_ssh_public_key
 
 _CERTIFIED = b"-cert-v01@openssh.com"
 _VENDOR = b"@openssh.com"

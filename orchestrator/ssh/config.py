@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters.ssh.lean import WildcardPatternList
+from orchestrator.ssh.lean import WildcardPatternList
 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
 _WITHOUT_MEANING = frozenset({"hashknownhosts", "gssapiauthentication"})

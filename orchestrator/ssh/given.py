@@ -8,16 +8,11 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from orchestrator.adapters.ssh.config import LOCALE
-from orchestrator.adapters.ssh.lean import (
-    asyncssh,
-    get_encryption_algs,
-    get_kex_algs,
-    get_mac_algs,
-)
-from orchestrator.adapters.ssh.proxy import expanded, tokens_of
-from orchestrator.adapters.ssh.said import Answer, Said
 from orchestrator.core.errors import StepError
+from orchestrator.ssh.config import LOCALE
+from orchestrator.ssh.lean import asyncssh, get_encryption_algs, get_kex_algs, get_mac_algs
+from orchestrator.ssh.proxy import expanded, tokens_of
+from orchestrator.ssh.said import Answer, Said
 
 
 class Keys(list[object]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from orchestrator.adapters.ssh.said import Said
 from orchestrator.core.errors import StepError
+from orchestrator.ssh.said import Said
 
 _SHELL = "/bin/sh"
 _TAME = re.compile(r"%|(?!-)[A-Za-z0-9_.:@%+,/=-]*")

@@ -15,11 +15,11 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters.ssh.config import ConfigShape, config_shape
-from orchestrator.adapters.ssh.settings import SshSettings, moment
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect
 from orchestrator.core.process import run
+from orchestrator.ssh.config import ConfigShape, config_shape
+from orchestrator.ssh.settings import SshSettings, moment
 
 _DEADLINE = 30.0
 _BAD_MODE = "Bad owner or permissions on "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable
 
-from orchestrator.adapters.ssh.given import Keys, given_by
-from orchestrator.adapters.ssh.lean import asyncssh
-from orchestrator.adapters.ssh.said import Said
 from orchestrator.core.errors import StepError
+from orchestrator.ssh.given import Keys, given_by
+from orchestrator.ssh.lean import asyncssh
+from orchestrator.ssh.said import Said
 
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.adapters.ssh.settings import look_again, moment
-from orchestrator.adapters.ssh.wire_key import KeyFormatError, is_known_kind, read_key
+from orchestrator.ssh.settings import look_again, moment
+from orchestrator.ssh.wire_key import KeyFormatError, is_known_kind, read_key
 
 AUTHORITY = b"@cert-authority"
 REVOKED = b"@revoked"
