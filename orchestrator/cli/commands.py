@@ -18,7 +18,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Go back, or go on": {
         "rollback": ("cli.rollback:rollback", "Take hosts back to what they ran."),
         "generations": (
-            "cli.generations:generations",
+            "host.commands.generations:generations",
             "Which systems a host may go back to.",
         ),
         "resume": ("cli.rollout:resume_run", "Go on with a run that was cut off."),
@@ -28,17 +28,17 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Look": {
-        "status": ("cli.status:status", "What runs where, and who deployed it."),
-        "ping": ("cli.status:ping", "Which hosts answer."),
+        "status": ("host.commands.status:status", "What runs where, and who deployed it."),
+        "ping": ("host.commands.status:ping", "Which hosts answer."),
         "diff": ("cli.diff:diff", "What a deployment would change on a host."),
         "history": ("cli.history:history", "Past runs from this machine."),
         "why": ("cli.learn:why", "What a host's evaluation reads, and what changed."),
         "affected": ("cli.learn:affected", "Which hosts the fleet's changes touch."),
     },
     "Keep others away": {
-        "lock": ("cli.lock:lock", "Who is at work on which host; take a lock away."),
-        "hold": ("cli.lock:hold", "Keep everybody from deploying hosts."),
-        "release": ("cli.lock:release", "Lift the holds of hosts."),
+        "lock": ("host.commands.lock:lock", "Who is at work on which host; take a lock away."),
+        "hold": ("host.commands.lock:hold", "Keep everybody from deploying hosts."),
+        "release": ("host.commands.lock:release", "Lift the holds of hosts."),
     },
     "Hosts that are away": {
         "pending": ("cli.pending:pending", "What waits for hosts that were absent."),
@@ -69,7 +69,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Hosts and this machine": {
-        "host": ("cli.host:host", "Add a host; trust its key; log in."),
+        "host": ("host.commands.host:host", "Add a host; trust its key; log in."),
         "doctor": ("cli.doctor:doctor", "Whether this machine has what it takes."),
         "lab": ("cli.lab:lab", "Real hosts on this machine, for trying and tests."),
         "completion": ("cli.completion:completion", "Print a shell's completion."),

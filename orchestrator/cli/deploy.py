@@ -30,7 +30,7 @@ from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import DeployRequest, Reboot
 
 if TYPE_CHECKING:
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -193,7 +193,7 @@ def _run(
 ) -> int:
     """Open the fleet, run the engine once, give the exit code."""
     from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.engine.setup import this_machines_host
+    from orchestrator.host.setup import this_machines_host
 
     setup = open_setup(target)
     if one_host_only:

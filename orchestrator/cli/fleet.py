@@ -14,7 +14,7 @@ from orchestrator.cli.options import Target
 from orchestrator.cli.sudo_passwords import ask_passwords
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
-from orchestrator.engine.setup import Setup, state_folder
+from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.remembered import key_of, recall, remember
 from orchestrator.inventory.root import find_root
 from orchestrator.lab.enter import ActiveLab, enter, find_active

@@ -19,7 +19,7 @@ def history(count: int, target: Target, as_json: bool) -> None:
     from orchestrator.adapters.state.history import History
     from orchestrator.cli.fleet import open_inventory
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.setup import state_folder
+    from orchestrator.host.setup import state_folder
     from orchestrator.render.history import draw_history
 
     fleet = open_inventory(target).fleet

@@ -22,7 +22,7 @@ from orchestrator.core.errors import OrchestratorError
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
 
 
 @click.command()

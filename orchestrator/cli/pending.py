@@ -22,7 +22,7 @@ from orchestrator.core.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.core.event import Event
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
     from orchestrator.render.renderer import Renderer
 
 
@@ -144,7 +144,7 @@ def _watch_lines(*, as_json: bool) -> Renderer:
 
 def _state(fleet: Path | None) -> Path:
     from orchestrator.cli.fleet import open_fleet
-    from orchestrator.engine.setup import state_folder
+    from orchestrator.host.setup import state_folder
 
     return state_folder(open_fleet(Target(fleet)))
 

@@ -11,7 +11,7 @@ import click
 from orchestrator.core.run import DeployRequest
 
 if TYPE_CHECKING:
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -22,7 +22,7 @@ from orchestrator.core.run import DeployRequest, Reboot
 from orchestrator.core.store import OutPath
 
 if TYPE_CHECKING:
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
 
 HELP = """Take hosts back to what they ran before their last deployment, or to what you name.
 

@@ -88,7 +88,7 @@ def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
 def _runs(fleet: Path | None) -> Runs:
     from orchestrator.cli.fleet import open_fleet
     from orchestrator.engine.rollout.order import Runs
-    from orchestrator.engine.setup import state_folder
+    from orchestrator.host.setup import state_folder
 
     return Runs(state_folder(open_fleet(Target(fleet))))
 

@@ -27,8 +27,8 @@ from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.rollout.run import RolloutRun, divide
 from orchestrator.engine.secrets.of_run import SecretsOfRun
-from orchestrator.engine.setup import Emit, Gates, Setup, warm_up
 from orchestrator.engine.work import HostWork, Session, step_name
+from orchestrator.host.setup import Emit, Gates, Setup, warm_up
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.plan.select import select

@@ -7,7 +7,6 @@ import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase, Recalled
 from orchestrator.core.executor import Executor
@@ -20,6 +19,7 @@ from orchestrator.engine.absent.waiting import overtaken, settle
 from orchestrator.engine.identity import recognise
 from orchestrator.engine.rollout.rollout import HaltedError
 from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.host.state import ask_state
 from orchestrator.model.fingerprint import Knowledge, Known, Unknown
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.attempts import untold

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.state.machines import Machines
 from orchestrator.core.check import Check
 from orchestrator.core.errors import RefusedError, StepError
@@ -17,6 +16,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.state import HostState
 from orchestrator.core.token import host_of
 from orchestrator.engine.work import HostWork
+from orchestrator.host.state import ask_state
 from orchestrator.plan.identity import marks_of
 
 MOST_LOOKS = 8

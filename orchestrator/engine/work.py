@@ -26,7 +26,7 @@ from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.names import Names
 from orchestrator.engine.place import Place
 from orchestrator.engine.secrets.of_run import SecretsOfRun
-from orchestrator.engine.setup import Emit, Gates, Setup, reach
+from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.evaluation import Evaluations
 

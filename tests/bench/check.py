@@ -19,7 +19,7 @@ from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
-from orchestrator.engine.setup import Setup, state_folder
+from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Asked, Fingerprint, Known, Read
 from orchestrator.model.tree import Tree

@@ -24,11 +24,11 @@ from pathlib import Path
 
 import asyncssh
 
-from orchestrator.adapters.host import scripts
 from orchestrator.adapters.tree.snapshot import snapshot
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.knowledge import fingerprints_of
-from orchestrator.engine.setup import state_folder
+from orchestrator.host import scripts
+from orchestrator.host.setup import state_folder
 from orchestrator.inventory.load import load
 from orchestrator.model.fingerprint import Fingerprint
 from orchestrator.nix.context import context

@@ -27,7 +27,7 @@ from orchestrator.core.host import Connect, Fleet, Host, Limits
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.learn import learn
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Known
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import Evaluable, Evaluations

@@ -10,9 +10,6 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeVar
 
-from orchestrator.adapters.host.guard import verbs
-from orchestrator.adapters.host.guard.verbs import Told
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core import process
 from orchestrator.core.goal import Goal
 from orchestrator.core.guard import Attempt, AttemptState
@@ -20,6 +17,9 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
+from orchestrator.host.guard import verbs
+from orchestrator.host.guard.verbs import Told
+from orchestrator.host.state import ask_state
 from orchestrator.lab.faults import FaultOptions
 from orchestrator.lab.lab import Lab
 

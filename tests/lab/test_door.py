@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pytest
 from guard_bench import NAME, GuardHost
 
-from orchestrator.adapters.host.guard.program import program
 from orchestrator.core.store import OutPath
+from orchestrator.host.guard.program import program
 from orchestrator.lab.lab import Lab
 
 pytestmark = pytest.mark.lab

@@ -21,7 +21,7 @@ from orchestrator.core.host import Fleet as FleetModel
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.evaluating.knowledge import fingerprints_of, snapshot_of
 from orchestrator.engine.secrets.systems import systems_of_hosts
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.lab.keys import generate
 from orchestrator.model.fingerprint import Fingerprint
 from orchestrator.nix.closure import Recipe

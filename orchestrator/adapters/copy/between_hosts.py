@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from orchestrator.adapters.copy.closure import ask
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.stream import OnProgress, Sent, take_in
-from orchestrator.adapters.host import scripts
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor, Stream
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import OutPath, StorePath
+from orchestrator.host import scripts
 
 BATCH = 500
 """Paths in one stream: a command line holds about 1,500."""

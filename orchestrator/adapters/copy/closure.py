@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
-from orchestrator.adapters.host import scripts
 from orchestrator.core import process
 from orchestrator.core.copying import Load
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import OutPath
+from orchestrator.host import scripts
 
 _SECONDS = 300.0
 _BATCH = 5000

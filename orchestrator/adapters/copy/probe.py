@@ -7,10 +7,10 @@ import os
 import time
 from datetime import UTC, datetime
 
-from orchestrator.adapters.host import scripts
 from orchestrator.core.copying import Sample
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor, Stream
+from orchestrator.host import scripts
 
 ENOUGH = 0.05
 """Seconds of sending, beyond a round trip, that tell the rate."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Spool, Wanted
-from orchestrator.adapters.host import scripts
 from orchestrator.core.bounds import ANSWER, Intake, TooMuchError
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor, Sink, Source
 from orchestrator.core.lines import split_lines
 from orchestrator.core.process import how_it_ended
+from orchestrator.host import scripts
 
 _SAID = 1 << 16
 """Bytes kept of what the host says."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.adapters.age import recipients
-from orchestrator.adapters.host.scripts import script
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
+from orchestrator.host.scripts import script
 from orchestrator.model.secrets.host import Identity, Trial
 from orchestrator.model.secrets.recipient import Recipient
 

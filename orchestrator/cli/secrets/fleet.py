@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.core.host import Host
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 
 
 async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configurations: bool) -> bool:

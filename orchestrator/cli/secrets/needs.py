@@ -11,7 +11,7 @@ import click
 from orchestrator.render.text import clean
 
 if TYPE_CHECKING:
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
 
 
 def tell_needs(setup: Setup, host: str) -> None:

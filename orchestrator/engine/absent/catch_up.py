@@ -16,7 +16,7 @@ from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.words import ago
 from orchestrator.engine.deploy import deploy
-from orchestrator.engine.setup import Emit, Setup
+from orchestrator.host.setup import Emit, Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.select import select
 

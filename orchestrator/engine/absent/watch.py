@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.service_manager import notify, signs_of_life
 from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError
 from orchestrator.core.event import Event, Notice
@@ -21,7 +20,8 @@ from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt, InterruptedStepError
 from orchestrator.core.pending import Pending
 from orchestrator.engine.absent.catch_up import all_waiting, catch_up, pending_systems
-from orchestrator.engine.setup import Emit, Gates, Setup, reach
+from orchestrator.host.setup import Emit, Gates, Setup, reach
+from orchestrator.host.state import ask_state
 
 _FILE = "watch.lock"
 

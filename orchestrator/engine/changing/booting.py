@@ -7,8 +7,6 @@ import contextlib
 from dataclasses import replace
 from datetime import datetime
 
-from orchestrator.adapters.host import reboot as on_host
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -18,6 +16,8 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine.changing.line import RECONNECT_SECONDS, SHORT_SECONDS, Line
 from orchestrator.engine.changing.verification import verify
 from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.host import reboot as on_host
+from orchestrator.host.state import ask_state
 from orchestrator.plan import prove
 
 

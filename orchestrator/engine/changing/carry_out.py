@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -30,6 +29,7 @@ from orchestrator.engine.delivering.doors import refuse_one_way
 from orchestrator.engine.delivering.trust import say_or_refuse
 from orchestrator.engine.identity import recognise, set_apart
 from orchestrator.engine.work import HostWork
+from orchestrator.host.state import ask_state
 from orchestrator.plan.attempts import unsettled, untold
 from orchestrator.plan.decide import is_at
 from orchestrator.plan.reasons import why_unchanged

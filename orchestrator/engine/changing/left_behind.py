@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import assert_never
 
-from orchestrator.adapters.host.guard import verbs
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.guard import AttemptState
@@ -20,6 +19,7 @@ from orchestrator.engine.changing.activation import Activation, WentBackError
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.verdict import Ended
 from orchestrator.engine.work import HostWork
+from orchestrator.host.guard import verbs
 from orchestrator.plan.attempts import ended_badly, untold, whose
 
 _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})

@@ -8,9 +8,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from orchestrator.adapters.host.guard import verbs
-from orchestrator.adapters.host.guard.verbs import Told
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.errors import FloodError, RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.guard import Attempt, AttemptState
@@ -18,6 +15,9 @@ from orchestrator.core.state import HostState
 from orchestrator.engine.changing import line
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.work import HostWork
+from orchestrator.host.guard import verbs
+from orchestrator.host.guard.verbs import Told
+from orchestrator.host.state import ask_state
 from orchestrator.plan.attempts import (
     SILENT_MARGIN,
     returns_within,

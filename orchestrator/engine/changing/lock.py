@@ -11,9 +11,6 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.adapters.host import lock
-from orchestrator.adapters.host.lock import Answer, Claim, Told
-from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
@@ -25,6 +22,9 @@ from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.refusals import held_by, locked_by, refusal
 from orchestrator.engine.identity import one_machine
 from orchestrator.engine.work import HostWork
+from orchestrator.host import lock
+from orchestrator.host.lock import Answer, Claim, Told
+from orchestrator.host.lock_scripts import LONGEST_SECONDS
 
 RENEWALS = 4.5
 """How often a lock is renewed within the time that it counts."""

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from orchestrator.adapters.copy import closure as closures
-from orchestrator.adapters.host.preflight import Answer, ask_facts
 from orchestrator.adapters.state.machines import Machines
 from orchestrator.core.check import Check
 from orchestrator.core.copying import Load
@@ -20,6 +19,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.secrets import wanting
 from orchestrator.engine.work import HostWork
+from orchestrator.host.preflight import Answer, ask_facts
 from orchestrator.plan.preflight import examine
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from orchestrator.adapters.host import reboot as on_host
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -19,6 +17,8 @@ from orchestrator.engine.changing.line import SHORT_SECONDS, Line
 from orchestrator.engine.changing.lock import held, refuse_if_taken
 from orchestrator.engine.identity import set_apart
 from orchestrator.engine.work import HostWork
+from orchestrator.host import reboot as on_host
+from orchestrator.host.state import ask_state
 from orchestrator.plan.reboot import PARTS, needs_boot
 from orchestrator.ssh.local import is_this_machine
 

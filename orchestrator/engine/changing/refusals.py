@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from orchestrator.adapters.host.lock import Answer, Told
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.lock import Hold, Lock
 from orchestrator.core.token import host_of
 from orchestrator.engine.work import HostWork
+from orchestrator.host.lock import Answer, Told
 
 
 def refusal(work: HostWork, told: Told, *, lost: bool = False) -> RefusedError:

@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.adapters.host.generations import is_there
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.adapters.state.history import History
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.core.event import Phase
@@ -25,10 +23,12 @@ from orchestrator.engine.changing.carry_out import carry_out, change
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.lock import refuse_if_taken
 from orchestrator.engine.changing.reboot import reboot_unchanged
-from orchestrator.engine.commands.generations import ask_both
 from orchestrator.engine.identity import recognise
-from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork, problem_of
+from orchestrator.host.ask_generations import ask_both
+from orchestrator.host.generations import is_there
+from orchestrator.host.setup import Setup
+from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.prove import in_words
 from orchestrator.plan.rollback import plan_back, target_of

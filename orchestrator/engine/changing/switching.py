@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from orchestrator.adapters.host.switching import Standing, ask_standing
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.goal import Goal
@@ -12,6 +11,7 @@ from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import HostPlan
 from orchestrator.engine.changing.line import SHORT_SECONDS, Line
 from orchestrator.engine.work import HostWork
+from orchestrator.host.switching import Standing, ask_standing
 from orchestrator.plan.decide import steps
 from orchestrator.plan.reboot import PARTS, needs_boot
 from orchestrator.plan.switching import inhibitors

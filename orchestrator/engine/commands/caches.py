@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.host import Fleet
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.select import select
 from orchestrator.ssh.said import nix_environment

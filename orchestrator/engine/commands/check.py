@@ -10,7 +10,7 @@ from orchestrator.core import git
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import Evaluations

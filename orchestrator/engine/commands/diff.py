@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.diff import HostDiff
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
@@ -17,7 +15,9 @@ from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.engine.setup import Gates, Setup, reach
+from orchestrator.host import scripts
+from orchestrator.host.setup import Gates, Setup, reach
+from orchestrator.host.state import ask_state
 from orchestrator.model.fingerprint import Known
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.diff import diff

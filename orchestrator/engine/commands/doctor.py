@@ -13,7 +13,7 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.finding import Finding, Grade
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import floating_inputs, snapshot_of
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Knowledge, Known
 from orchestrator.nix import verbs as nix
 

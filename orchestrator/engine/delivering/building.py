@@ -12,7 +12,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import Evaluated
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
-from orchestrator.engine.setup import Gates, Setup
+from orchestrator.host.setup import Gates, Setup
 from orchestrator.nix import build as nix_build
 from orchestrator.nix.build_log import BuildLog, Failure
 from orchestrator.nix.log import cause

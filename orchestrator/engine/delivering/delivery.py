@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -16,8 +15,9 @@ from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.copying import copy, copy_from
 from orchestrator.engine.delivering.substitution import substitute
 from orchestrator.engine.delivering.trust import fetches, say_or_refuse, site_of
-from orchestrator.engine.setup import reach
 from orchestrator.engine.work import HostWork
+from orchestrator.host.setup import reach
+from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from orchestrator.adapters.host import doors
 from orchestrator.core.check import Check
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.event import Phase
@@ -12,6 +11,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.store import OutPath
 from orchestrator.engine.delivering.delivery import builder_of
 from orchestrator.engine.work import HostWork
+from orchestrator.host import doors
 
 
 async def refuse_one_way(work: HostWork, out: OutPath, executor: Executor) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
 from orchestrator.engine.delivering.batches import Batches, Member, Ticket
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.nix import binary_cache
 from orchestrator.nix import log as nix_log
 from orchestrator.ssh.said import nix_environment

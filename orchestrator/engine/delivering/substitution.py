@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orchestrator.adapters.host.fetch import fetch, is_valid
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -11,6 +10,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.pushes import in_time
 from orchestrator.engine.work import HostWork
+from orchestrator.host.fetch import fetch, is_valid
 
 
 async def substitute(

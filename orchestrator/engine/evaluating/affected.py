@@ -9,7 +9,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.words import listing
 from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
 from orchestrator.engine.evaluating.source import snapshot_of
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Known
 from orchestrator.nix.context import context
 from orchestrator.plan.fingerprint import Comparison

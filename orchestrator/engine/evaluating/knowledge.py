@@ -16,7 +16,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
 from orchestrator.core.words import listing
 from orchestrator.engine.evaluating.source import Ground, Source, snapshot_of
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.model.tree import Tree
 from orchestrator.nix.context import context

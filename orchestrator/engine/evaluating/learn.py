@@ -19,7 +19,7 @@ from orchestrator.core.host import Host
 from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, fingerprints_of, still_in
 from orchestrator.engine.evaluating.learn_lock import learning
 from orchestrator.engine.evaluating.source import Ground, Source
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Fingerprint, Read
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.fingerprint import Comparison, files_of, reads_of

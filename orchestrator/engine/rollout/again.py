@@ -13,7 +13,7 @@ from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, 
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, Reboot
 from orchestrator.engine.rollout.order import Runs
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 
 _WELL = outcome_names(Unchanged, Deployed, Completed, Deferred)
 """How hosts ended that are not taken again."""

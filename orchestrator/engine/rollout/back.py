@@ -18,8 +18,8 @@ from orchestrator.core.outcome import (
 from orchestrator.core.store import OutPath
 from orchestrator.engine.absent.waiting import withdraw
 from orchestrator.engine.rollout.rollout import Rollout
-from orchestrator.engine.setup import Emit
 from orchestrator.engine.work import HostWork
+from orchestrator.host.setup import Emit
 
 
 class Back:

@@ -9,7 +9,7 @@ from orchestrator.core.event import Notice, Paused
 from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
 from orchestrator.engine.rollout.lead import Lead
 from orchestrator.engine.rollout.rollout import Rollout
-from orchestrator.engine.setup import Emit
+from orchestrator.host.setup import Emit
 
 POLL_SECONDS = 0.5
 """How soon a word is heard."""

@@ -10,7 +10,7 @@ from orchestrator.core.outcome import Deferred, Failed, Outcome, RolledBack
 from orchestrator.core.rollout import RolloutPolicy, WhenSpent
 from orchestrator.engine.rollout.back import Back
 from orchestrator.engine.rollout.rollout import Rollout
-from orchestrator.engine.setup import Emit
+from orchestrator.host.setup import Emit
 
 
 class Lead:

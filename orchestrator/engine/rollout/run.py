@@ -18,7 +18,7 @@ from orchestrator.core.run import DeployRequest, HostResult, Run
 from orchestrator.engine.rollout.control import Control
 from orchestrator.engine.rollout.lead import Lead
 from orchestrator.engine.rollout.rollout import Rollout
-from orchestrator.engine.setup import Emit
+from orchestrator.host.setup import Emit
 from orchestrator.plan.waves import waves
 
 Bugs = list[Exception]

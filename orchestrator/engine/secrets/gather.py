@@ -18,7 +18,7 @@ from orchestrator.engine.secrets.hosts import by_key, keys_of_hosts, usable
 from orchestrator.engine.secrets.place import Place
 from orchestrator.engine.secrets.recover import require_own_journal
 from orchestrator.engine.secrets.seen_from import seen_from
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.secrets.ciphertext import Ciphertext
 from orchestrator.model.secrets.repository import Repository
 from orchestrator.model.secrets.rules import Rules

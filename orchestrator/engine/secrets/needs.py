@@ -8,7 +8,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.engine.secrets.configurations import with_configurations
 from orchestrator.engine.secrets.gather import Context, gather
 from orchestrator.engine.secrets.place import Place
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.secrets.need import Needs
 from orchestrator.plan.secrets.needs import needs
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 
 if TYPE_CHECKING:
     from orchestrator.plan.secrets.evidence import Evidence

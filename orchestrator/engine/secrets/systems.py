@@ -10,7 +10,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Known
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.asker import Quiet

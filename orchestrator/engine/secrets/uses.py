@@ -13,7 +13,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import OutPath
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Known
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.nix.asker import Asker, Quiet

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.host.preflight_script import PREFLIGHT
-from orchestrator.adapters.host.scripts import LACKING
+from orchestrator.host.preflight_script import PREFLIGHT
+from orchestrator.host.scripts import LACKING
 from tests.lab.faults.deployment import Deployment
 from tests.lab.faults.ground import HOLDS, Ground, until
 

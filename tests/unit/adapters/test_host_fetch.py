@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.fetch import fetch
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Stream
 from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
+from orchestrator.host import scripts
+from orchestrator.host.fetch import fetch
 
 OUT = OutPath(f"/nix/store/{'a' * 32}-nixos-system-p620")
 LIBRARY = f"/nix/store/{'l' * 32}-library"

@@ -13,8 +13,6 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters.host.generations import ask_systems, is_there, parse_systems
-from orchestrator.adapters.host.guard.parse import lines_of
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
@@ -24,6 +22,8 @@ from orchestrator.core.guard import Attempt
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
+from orchestrator.host.generations import ask_systems, is_there, parse_systems
+from orchestrator.host.guard.parse import lines_of
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 PLACES = ("/nix/var/", "/run/", "/var/lib/")

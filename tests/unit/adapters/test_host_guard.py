@@ -18,10 +18,6 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.guard import verbs
-from orchestrator.adapters.host.guard.verbs import Told
-from orchestrator.adapters.host.state import parse_state
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor
@@ -30,6 +26,10 @@ from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
+from orchestrator.host import scripts
+from orchestrator.host.guard import verbs
+from orchestrator.host.guard.verbs import Told
+from orchestrator.host.state import parse_state
 
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")

@@ -12,13 +12,13 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters.host import lock
-from orchestrator.adapters.host.lock import Answer, Claim, Told
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.lock import UNREADABLE, Hold, Lock
 from orchestrator.core.process import CommandResult
+from orchestrator.host import lock
+from orchestrator.host.lock import Answer, Claim, Told
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 PLACES = ("/run/", "/var/lib/", "/proc/")

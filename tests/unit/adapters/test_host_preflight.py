@@ -15,8 +15,6 @@ import pytest
 
 from orchestrator.adapters.copy.closure import understood
 from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.host.preflight import Answer, ask_facts, parse_facts
-from orchestrator.adapters.host.switching import ask_standing
 from orchestrator.adapters.state.machines import Machines
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
@@ -24,6 +22,8 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.preflight import BootFiles, Facts, Inhibitor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
+from orchestrator.host.preflight import Answer, ask_facts, parse_facts
+from orchestrator.host.switching import ask_standing
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 # The store is a place where it is looked at, and data where it is part of a name.

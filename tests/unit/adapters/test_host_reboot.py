@@ -12,12 +12,12 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters.host.reboot import ask_parts, reboot, settled
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
+from orchestrator.host.reboot import ask_parts, reboot, settled
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 PARTS = ("kernel", "kernel-params", "systemd", "not there")

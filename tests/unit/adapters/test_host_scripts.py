@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.state import parse_state
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
+from orchestrator.host import scripts
+from orchestrator.host.state import parse_state
 
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.host.guard.parse import lines_of
-from orchestrator.adapters.host.state import ask_state, parse_state
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.goal import Goal
 from orchestrator.core.guard import Attempt, AttemptState
@@ -21,6 +19,8 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import BootSource, Record
 from orchestrator.core.store import OutPath
+from orchestrator.host.guard.parse import lines_of
+from orchestrator.host.state import ask_state, parse_state
 
 RUNS = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 BOOTS = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.copy.between_hosts import _store_paths
 from orchestrator.adapters.copy.closure import understood
-from orchestrator.adapters.host.guard.verbs import _LOG, _told
-from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock, values_of
-from orchestrator.adapters.host.preflight import parse_facts
-from orchestrator.adapters.host.reboot import parse_parts
-from orchestrator.adapters.host.state import parse_state
-from orchestrator.adapters.host.switching import _components
 from orchestrator.core.errors import StepError
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import DrvPath
 from orchestrator.engine.commands.diff import _closure
+from orchestrator.host.guard.verbs import _LOG, _told
+from orchestrator.host.lock_lines import parse_hold, parse_lock, values_of
+from orchestrator.host.preflight import parse_facts
+from orchestrator.host.reboot import parse_parts
+from orchestrator.host.state import parse_state
+from orchestrator.host.switching import _components
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.build_log import BuildLog
 

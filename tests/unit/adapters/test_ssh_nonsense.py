@@ -17,8 +17,8 @@ from test_ssh import LOCAL, Hub
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.host import Fleet
-from orchestrator.engine.commands.status import ask_all
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
+from orchestrator.host.status import ask_all
 from orchestrator.nix.flake import Flake
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.executor import open_ssh

@@ -218,7 +218,7 @@ def test_what_learns_afterwards_learns_the_same_fleet(
     """The whole of it, in its lab where the deployment was there; its folder stays as it is."""
     from orchestrator.core import process
     from orchestrator.core.host import Fleet
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
     from orchestrator.nix.verbs import Flake
     from orchestrator.ssh.settings import SshSettings
 

@@ -14,7 +14,7 @@ from orchestrator.cli.main import orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.pending import Pending
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.setup import state_folder
+from orchestrator.host.setup import state_folder
 from orchestrator.inventory.load import load
 
 ROOT = Path(__file__).parents[3]

@@ -93,7 +93,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     from orchestrator.cli.fleet import open_fleet
     from orchestrator.cli.options import Target
-    from orchestrator.engine.setup import state_folder
+    from orchestrator.host.setup import state_folder
 
     return state_folder(open_fleet(Target()))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.adapters.host.guard import verbs
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
+from orchestrator.host.guard import verbs
 
 if TYPE_CHECKING:
     from fake_host import FakeHost

@@ -17,12 +17,6 @@ from fake_guard import FakeGuard
 from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
-from orchestrator.adapters.host import lock_scripts, scripts
-from orchestrator.adapters.host.doors import MISSING
-from orchestrator.adapters.host.guard import verbs
-from orchestrator.adapters.host.preflight_script import PREFLIGHT
-from orchestrator.adapters.host.reboot import BOOT_FAILURES, BOOT_PARTS, REBOOT, SETTLED
-from orchestrator.adapters.host.switching import SWITCHING
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.event import Event
 from orchestrator.core.goal import Goal
@@ -43,8 +37,14 @@ from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.secrets.of_run import SecretsOfRun
-from orchestrator.engine.setup import Gates, Setup
 from orchestrator.engine.work import HostWork, Session
+from orchestrator.host import lock_scripts, scripts
+from orchestrator.host.doors import MISSING
+from orchestrator.host.guard import verbs
+from orchestrator.host.preflight_script import PREFLIGHT
+from orchestrator.host.reboot import BOOT_FAILURES, BOOT_PARTS, REBOOT, SETTLED
+from orchestrator.host.setup import Gates, Setup
+from orchestrator.host.switching import SWITCHING
 from orchestrator.nix import build as nix_build
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations

@@ -19,7 +19,7 @@ from orchestrator.engine.evaluating import learn as learning
 from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.evaluating.learn import Lesson
 from orchestrator.engine.evaluating.source import Source
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.model.fingerprint import Access, Knowledge
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake

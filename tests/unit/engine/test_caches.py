@@ -15,7 +15,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine.commands.caches import require_caches
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.nix import binary_cache
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake

@@ -19,7 +19,7 @@ from orchestrator.core.pending import Pending
 from orchestrator.core.run import DeployRequest, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.absent import catch_up as engine
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings

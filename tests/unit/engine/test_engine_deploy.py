@@ -16,8 +16,8 @@ from orchestrator.core.outcome import Failed, Outcome, Problem, Skipped, Unchang
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.store import OutPath
 from orchestrator.engine import deploy as engine
-from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
+from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings

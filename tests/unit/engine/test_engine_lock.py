@@ -12,8 +12,6 @@ from typing import TypeVar, cast
 
 import pytest
 
-from orchestrator.adapters.host import lock as adapter
-from orchestrator.adapters.host.lock import Answer, Claim, Told
 from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
@@ -27,6 +25,8 @@ from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.lock import Holding, held, refuse_if_taken
 from orchestrator.engine.names import Names
 from orchestrator.engine.work import HostWork
+from orchestrator.host import lock as adapter
+from orchestrator.host.lock import Answer, Claim, Told
 
 T = TypeVar("T")
 NOW = datetime.now(UTC)

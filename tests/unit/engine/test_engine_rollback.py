@@ -10,7 +10,6 @@ import fake_host
 import pytest
 from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
 
-from orchestrator.adapters.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_THERE
 from orchestrator.adapters.state.history import History
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import PhaseStarted
@@ -21,8 +20,9 @@ from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, Rolled
 from orchestrator.core.run import Before, HostResult, Report, Run
 from orchestrator.engine.changing.rollback import before_run, roll_back
 from orchestrator.engine.host import deploy_host
-from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
+from orchestrator.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_THERE
+from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings

@@ -39,8 +39,8 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine import deploy as engine
 from orchestrator.engine import host as host_module
 from orchestrator.engine.changing import rollback
-from orchestrator.engine.setup import Setup
 from orchestrator.engine.work import HostWork
+from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings

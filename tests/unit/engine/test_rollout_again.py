@@ -30,7 +30,7 @@ from orchestrator.core.rollout_status import RolloutStatus, Standing, WaveStatus
 from orchestrator.core.run import DeployRequest, HostResult, Reboot, Report, Run
 from orchestrator.core.store import OutPath
 from orchestrator.engine.rollout.again import again, failed_in
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings
 

@@ -24,7 +24,7 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.engine.absent import watch as engine
 from orchestrator.engine.absent.watch import Watch, only_one
-from orchestrator.engine.setup import Setup
+from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings
 

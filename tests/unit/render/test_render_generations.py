@@ -11,7 +11,7 @@ from orchestrator.core.goal import Goal
 from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.render.generations import draw_systems
+from orchestrator.host.draw.generations import draw_systems
 from orchestrator.render.output import Output
 
 MADE = datetime(2024, 5, 6, tzinfo=UTC)

@@ -19,10 +19,10 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.lock import Hold, Lock
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.render.lock import draw_lifted, draw_lock, draw_locks, draw_placed, draw_stolen
+from orchestrator.host.draw.lock import draw_lifted, draw_lock, draw_locks, draw_placed, draw_stolen
+from orchestrator.host.draw.standing import standing, standing_json
+from orchestrator.host.draw.status import draw_status
 from orchestrator.render.output import Output
-from orchestrator.render.standing import standing, standing_json
-from orchestrator.render.status import draw_status
 
 NOW = datetime.now(UTC)
 THEN = NOW - timedelta(hours=3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from orchestrator.adapters.host.scripts import SYSTEMS, script
+from orchestrator.host.scripts import SYSTEMS, script
 
 _DOOR = tuple(f"door{part}" for part in ("", "_listener", "_account", "_files", "_network"))
 

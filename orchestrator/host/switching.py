@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.adapters.host.lock_lines import values_of
-from orchestrator.adapters.host.reboot import BOOT_PARTS, parse_parts
-from orchestrator.adapters.host.scripts import script
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import OutPath
+from orchestrator.host.lock_lines import values_of
+from orchestrator.host.reboot import BOOT_PARTS, parse_parts
+from orchestrator.host.scripts import script
 
 # Print what `system.switch.inhibitors` was for the running system and for another, as one line of
 # JSON each; NixOS has it in the toplevel since 25.11, and its pre-switch check compares the two.

@@ -7,7 +7,7 @@ looked up.
 
 from __future__ import annotations
 
-from orchestrator.adapters.host.scripts import INVALID, UNDOING
+from orchestrator.host.scripts import INVALID, UNDOING
 
 _WRITABLE = r"""
 # The mount that a path is on: `POINT (TYPE on SOURCE)`, its options and its file system's.

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from orchestrator.core.answer import Answer, HoldAnswer
 from orchestrator.core.lock import Hold, Lock
 from orchestrator.core.state import HostState
+from orchestrator.host.draw.standing import hold_json, lock_json, standing
 from orchestrator.render.errors import draw_step_error
 from orchestrator.render.output import Colour, Output
-from orchestrator.render.standing import hold_json, lock_json, standing
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 from orchestrator.render.text import clean
 

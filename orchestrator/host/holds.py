@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.adapters.host import lock
-from orchestrator.adapters.host.lock import Answer, Told
 from orchestrator.core.answer import HoldAnswer
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Host
 from orchestrator.core.lock import Hold, Lock
-from orchestrator.engine.setup import Gates, Setup, reach
+from orchestrator.host import lock
+from orchestrator.host.lock import Answer, Told
+from orchestrator.host.setup import Gates, Setup, reach
 
 
 async def hold(setup: Setup, hosts: Sequence[Host], reason: str) -> tuple[HoldAnswer, ...]:

@@ -19,7 +19,7 @@ from orchestrator.core.errors import StepError, UsageError
 if TYPE_CHECKING:
     from orchestrator.core.host import Host
     from orchestrator.core.state import HostState
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
 
 
 @click.group()
@@ -39,8 +39,8 @@ def lock() -> None:
 def show(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     """Each host's lock and hold: whose, since when, why. Exit 1 where one does not answer."""
     from orchestrator.cli.output import results, words
-    from orchestrator.cli.status import ask
-    from orchestrator.render.lock import draw_locks
+    from orchestrator.host.commands.status import ask
+    from orchestrator.host.draw.lock import draw_locks
 
     answers = ask(selectors, target)
     draw_locks(answers, results(), words(), as_json=as_json)
@@ -62,9 +62,9 @@ def steal(host: str, reason: str, yes: bool, target: Target) -> int:
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import words
-    from orchestrator.engine.commands import holds
+    from orchestrator.host import holds
+    from orchestrator.host.draw.lock import draw_lock, draw_stolen
     from orchestrator.render.errors import draw_step_error
-    from orchestrator.render.lock import draw_lock, draw_stolen
 
     setup = open_setup(target)
     found = one_host(setup.fleet, host)
@@ -83,7 +83,7 @@ def steal(host: str, reason: str, yes: bool, target: Target) -> int:
 
 def _ask(setup: Setup, host: Host) -> HostState:
     from orchestrator.cli.loop import run
-    from orchestrator.engine.commands.status import ask_all
+    from orchestrator.host.status import ask_all
 
     (answer,) = run(ask_all(setup, (host,)))
     if answer.state is None:
@@ -118,9 +118,9 @@ def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool)
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.commands import holds
+    from orchestrator.host import holds
+    from orchestrator.host.draw.lock import draw_placed
     from orchestrator.plan.select import select
-    from orchestrator.render.lock import draw_placed
 
     if not reason.strip():
         raise click.UsageError("--reason: say why; whoever is refused will ask")
@@ -144,9 +144,9 @@ def release(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.commands import holds
+    from orchestrator.host import holds
+    from orchestrator.host.draw.lock import draw_lifted
     from orchestrator.plan.select import select
-    from orchestrator.render.lock import draw_lifted
 
     setup = open_setup(target)
     answers = run(holds.lift(setup, select(setup.fleet, selectors)))

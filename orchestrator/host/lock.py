@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock, values_of
-from orchestrator.adapters.host.lock_scripts import (
-    HOLD,
-    LIFT,
-    RELEASE,
-    RENEW,
-    STEAL,
-    TAKE,
-)
-from orchestrator.adapters.host.scripts import script
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.lock import Hold, Lock
+from orchestrator.host.lock_lines import parse_hold, parse_lock, values_of
+from orchestrator.host.lock_scripts import HOLD, LIFT, RELEASE, RENEW, STEAL, TAKE
+from orchestrator.host.scripts import script
 
 DEADLINE = 30.0
 """Seconds for one of these scripts: each waits for nothing but the mutex."""

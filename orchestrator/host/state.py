@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.adapters.host import scripts
-from orchestrator.adapters.host.guard.parse import parse_attempt, parse_record
-from orchestrator.adapters.host.lock_lines import parse_hold, parse_lock
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Host
 from orchestrator.core.lines import split_lines
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
+from orchestrator.host import scripts
+from orchestrator.host.guard.parse import parse_attempt, parse_record
+from orchestrator.host.lock_lines import parse_hold, parse_lock
 
 _MOST_UNITS = 1000
 _MOST_NAMES = 100_000

@@ -14,7 +14,7 @@ def ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
     """Ask the hosts that are selected what they run."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
-    from orchestrator.engine.commands.status import ask_all
+    from orchestrator.host.status import ask_all
     from orchestrator.plan.select import select
 
     setup = open_setup(target)
@@ -28,7 +28,7 @@ def ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
 def status(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     """What each host runs and will boot, and who deployed it. Exit 1 where one does not answer."""
     from orchestrator.cli.output import results, words
-    from orchestrator.render.status import draw_status
+    from orchestrator.host.draw.status import draw_status
 
     answers = ask(selectors, target)
     draw_status(answers, results(), words(), as_json=as_json)
@@ -42,7 +42,7 @@ def status(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
 def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     """Which hosts let us in, and how fast. Exit 1 where one does not."""
     from orchestrator.cli.output import results, words
-    from orchestrator.render.status import draw_ping
+    from orchestrator.host.draw.status import draw_ping
 
     answers = ask(selectors, target)
     draw_ping(answers, results(), words(), as_json=as_json)

@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.adapters.host.preflight_script import PREFLIGHT
-from orchestrator.adapters.host.scripts import script
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.lines import split_lines, whole_number
 from orchestrator.core.preflight import BootFiles, BootRoom, Facts, Inhibitor, Room, boot_name
 from orchestrator.core.store import OutPath
+from orchestrator.host.preflight_script import PREFLIGHT
+from orchestrator.host.scripts import script
 
 _SECONDS = 300.0
 """A host with a slow disk looks thousands of paths up."""

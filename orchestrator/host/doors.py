@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.adapters.host.scripts import script
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.store import OutPath
+from orchestrator.host.scripts import script
 
 SWITCH, NIX = "bin/switch-to-configuration", "sw/bin/nix-env"
 

@@ -16,7 +16,7 @@ from orchestrator.render.text import clean
 
 if TYPE_CHECKING:
     from orchestrator.core.host import Host
-    from orchestrator.engine.setup import Setup
+    from orchestrator.host.setup import Setup
 
 
 @click.group()

@@ -5,7 +5,7 @@ They need what every NixOS has on its path: a POSIX shell, coreutils, grep, sed,
 
 from __future__ import annotations
 
-from orchestrator.adapters.host.lock_scripts import TELL
+from orchestrator.host.lock_scripts import TELL
 
 # What the host runs, what its profile is and what it boots. The guard proves by the same shell.
 #

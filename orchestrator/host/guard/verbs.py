@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.adapters.host.guard.parse import lines_of, parse_attempt, plain
-from orchestrator.adapters.host.guard.program import carried, program
-from orchestrator.adapters.host.lock_lines import values_of
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.lines import split_lines
 from orchestrator.core.process import how_it_ended
+from orchestrator.host.guard.parse import lines_of, parse_attempt, plain
+from orchestrator.host.guard.program import carried, program
+from orchestrator.host.lock_lines import values_of
 
 DEADLINE = 60.0
 """Seconds for a verb that waits for nothing but the guard's mutex and the disk."""

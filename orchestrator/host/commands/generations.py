@@ -20,8 +20,8 @@ def generations(host: str, target: Target, as_json: bool) -> None:
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import results
-    from orchestrator.engine.commands.generations import systems_of
-    from orchestrator.render.generations import draw_systems
+    from orchestrator.host.ask_generations import systems_of
+    from orchestrator.host.draw.generations import draw_systems
 
     setup = open_setup(target)
     name = one_host(setup.fleet, host).name

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.adapters.host.generations import ask_systems
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.executor import Executor
 from orchestrator.core.generation import HostSystems
 from orchestrator.core.host import Host
-from orchestrator.engine.setup import Setup, reach
+from orchestrator.host.generations import ask_systems
+from orchestrator.host.setup import Setup, reach
+from orchestrator.host.state import ask_state
 
 
 async def systems_of(setup: Setup, host: Host) -> HostSystems:

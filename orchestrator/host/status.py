@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from orchestrator.adapters.host.state import ask_state
 from orchestrator.core.answer import Answer
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
-from orchestrator.engine.setup import Gates, Setup, reach
+from orchestrator.host.setup import Gates, Setup, reach
+from orchestrator.host.state import ask_state
 
 
 async def ask_all(setup: Setup, hosts: Sequence[Host]) -> tuple[Answer, ...]:

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.adapters.host import scripts
 from orchestrator.core.bounds import OUTPUT, Intake, Liner, TooMuchError
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor, Source
 from orchestrator.core.host import Cache
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import OutPath
+from orchestrator.host import scripts
 from orchestrator.nix import log as nix_log
 
 OnLine = Callable[[bytes], None]

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from orchestrator.core.answer import Answer
 from orchestrator.core.state import HostState
 from orchestrator.core.words import ago
+from orchestrator.host.draw.standing import standing, standing_json
 from orchestrator.render.errors import draw_step_error
 from orchestrator.render.output import Colour, Output
-from orchestrator.render.standing import standing, standing_json
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 from orchestrator.render.text import clean
 

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.adapters.host.lock_scripts import LONGEST_SECONDS
 from orchestrator.core.lines import split_lines, whole_number
 from orchestrator.core.lock import UNREADABLE, Hold, Lock
+from orchestrator.host.lock_scripts import LONGEST_SECONDS
 
 
 def parse_lock(values: Mapping[str, str]) -> Lock | None:

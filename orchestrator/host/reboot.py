@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.adapters.host.scripts import script
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import OutPath
+from orchestrator.host.scripts import script
 
 # Print `booted.PART=…` and `target.PART=…` of each part of a system that counts from a boot on: a
 # link's end, a file's first line. What a system does not have is left out.
