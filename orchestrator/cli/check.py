@@ -19,7 +19,7 @@ def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
     from orchestrator.cli.output import words
     from orchestrator.cli.secrets.fleet import check_fleet
     from orchestrator.engine.commands.check import check_evaluation, check_files
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
     from orchestrator.render.check import draw_mistakes
 
     setup = open_setup(target)

@@ -49,7 +49,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "watch": ("cli.pending:watch", "Deliver what waits as soon as hosts answer."),
     },
     "The fleet's files": {
-        "inventory": ("cli.inventory:inventory", "Show and check the inventory."),
+        "inventory": ("inventory.commands:inventory", "Show and check the inventory."),
         "validate": (
             "cli.check:validate",
             "Check inventory, syntax, evaluation, secrets.",

@@ -116,7 +116,7 @@ def one_host(fleet: Fleet, name: str) -> Host:
     Raises:
         UsageError: It means none, or several.
     """
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
 
     hosts = select(fleet, (name,))
     if len(hosts) != 1:

@@ -40,7 +40,7 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
     from orchestrator.cli.output import words
     from orchestrator.engine.evaluating.learn import Lesson
     from orchestrator.engine.evaluating.learn import learn as learn_hosts
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
     from orchestrator.render.knowledge import draw_lesson
 
     if background:
@@ -94,7 +94,7 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import results, words
     from orchestrator.engine.evaluating.affected import affected as touched
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
     from orchestrator.render.knowledge import draw_affected
 
     setup = open_setup(target)

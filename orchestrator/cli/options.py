@@ -169,7 +169,7 @@ def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> li
     from orchestrator.core.errors import OrchestratorError
     from orchestrator.inventory.load import load
     from orchestrator.inventory.root import find_root
-    from orchestrator.plan.select import complete
+    from orchestrator.inventory.select import complete
 
     try:
         fleet = load(find_root(Path.cwd(), context.params.get("fleet"))).fleet

@@ -48,7 +48,7 @@ def recipients(fleet: Fleet, target: Target) -> list[tuple[Host, ...]]:
     Raises:
         UsageError: A host is named twice, or takes none.
     """
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
 
     groups: list[tuple[Host, ...]] = []
     for selector in target.sudo_password_for:

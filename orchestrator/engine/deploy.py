@@ -29,9 +29,9 @@ from orchestrator.engine.rollout.run import RolloutRun, divide
 from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.host.setup import Emit, Gates, Setup, warm_up
+from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
-from orchestrator.plan.select import select
 
 
 async def _begin(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.rollout import Amount, RolloutPolicy, Stage, Wave
-from orchestrator.plan.select import select
+from orchestrator.inventory.select import select
 
 EVERYBODY = "all hosts"
 CANARY = "canary"

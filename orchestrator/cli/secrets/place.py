@@ -45,7 +45,7 @@ def open_rules(
     from orchestrator.core.errors import UsageError
     from orchestrator.engine.secrets.gather import Context
     from orchestrator.engine.secrets.place import USUAL, find
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
 
     alone = lone_rules(target.fleet) if rules is None else rules
     if alone is not None and target.fleet is None:

@@ -17,8 +17,8 @@ from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.words import ago
 from orchestrator.engine.deploy import deploy
 from orchestrator.host.setup import Emit, Setup
+from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
-from orchestrator.plan.select import select
 
 
 def waiting(setup: Setup, selectors: Sequence[str], emit: Emit) -> tuple[Pending, ...]:

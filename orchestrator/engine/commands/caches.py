@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.host import Fleet
 from orchestrator.host.setup import Setup
+from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
-from orchestrator.plan.select import select
 from orchestrator.ssh.said import nix_environment
 
 

@@ -120,7 +120,7 @@ def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool)
     from orchestrator.cli.output import results, words
     from orchestrator.host import holds
     from orchestrator.host.draw.lock import draw_placed
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
 
     if not reason.strip():
         raise click.UsageError("--reason: say why; whoever is refused will ask")
@@ -146,7 +146,7 @@ def release(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     from orchestrator.cli.output import results, words
     from orchestrator.host import holds
     from orchestrator.host.draw.lock import draw_lifted
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
 
     setup = open_setup(target)
     answers = run(holds.lift(setup, select(setup.fleet, selectors)))

@@ -15,7 +15,7 @@ def ask(selectors: Sequence[str], target: Target) -> tuple[Answer, ...]:
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.loop import run
     from orchestrator.host.status import ask_all
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
 
     setup = open_setup(target)
     return run(ask_all(setup, select(setup.fleet, selectors)))

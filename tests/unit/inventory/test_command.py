@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from orchestrator.cli.inventory import inventory
 from orchestrator.core.errors import UsageError
+from orchestrator.inventory.commands import inventory
 
 HOSTS = """\
 templates: {box: {tags: [t]}}

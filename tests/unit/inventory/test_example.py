@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.inventory.fleet_json import refresh
 from orchestrator.inventory.load import load
-from orchestrator.plan.select import select
+from orchestrator.inventory.select import select
 
 ROOT = Path(__file__).parents[3]
 FLEET = load(ROOT).fleet

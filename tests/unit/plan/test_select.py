@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.plan.select import And, Atom, Not, Or, Selector, complete, matches, parse, select
+from orchestrator.inventory.select import (
+    And,
+    Atom,
+    Not,
+    Or,
+    Selector,
+    complete,
+    matches,
+    parse,
+    select,
+)
 
 
 def _host(name: str, template: str | None = None, **lists: tuple[str, ...]) -> Host:

@@ -67,7 +67,7 @@ def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None
     """List the hosts that the selectors mean; all of them without any."""
     from orchestrator.inventory.load import load
     from orchestrator.inventory.root import find_root
-    from orchestrator.plan.select import select
+    from orchestrator.inventory.select import select
 
     hosts = select(load(find_root(Path.cwd(), fleet)).fleet, selectors)
     if as_json:
