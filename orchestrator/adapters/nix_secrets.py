@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.tree.place import flake_folder, repository
+from orchestrator.changes.tree.place import flake_folder, repository
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
 from orchestrator.core.json_text import parse_json

@@ -32,8 +32,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "ping": ("host.commands.status:ping", "Which hosts answer."),
         "diff": ("cli.diff:diff", "What a deployment would change on a host."),
         "history": ("cli.history:history", "Past runs from this machine."),
-        "why": ("cli.learn:why", "What a host's evaluation reads, and what changed."),
-        "affected": ("cli.learn:affected", "Which hosts the fleet's changes touch."),
+        "why": ("changes.commands:why", "What a host's evaluation reads, and what changed."),
+        "affected": ("changes.commands:affected", "Which hosts the fleet's changes touch."),
     },
     "Keep others away": {
         "lock": ("host.commands.lock:lock", "Who is at work on which host; take a lock away."),
@@ -60,7 +60,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "cli.update:update",
             "Move the flake's pins; commit what evaluates.",
         ),
-        "learn": ("cli.learn:learn", "Find out what hosts' evaluations read."),
+        "learn": ("changes.commands:learn", "Find out what hosts' evaluations read."),
     },
     "Secrets": {
         "secrets": (

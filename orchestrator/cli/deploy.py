@@ -263,7 +263,7 @@ def run_request(
 
 def _learn(setup: Setup, target: Target) -> None:
     """Learn from what was evaluated, where that was not switched off."""
-    from orchestrator.cli.learn import learn_in_background, learns_afterwards
+    from orchestrator.changes.commands import learn_in_background, learns_afterwards
 
     if learns_afterwards():
         learn_in_background(setup, target)

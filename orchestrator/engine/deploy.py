@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.adapters.state.history import History
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.learn_lock import stop_learning
+from orchestrator.changes.source import Source
 from orchestrator.core import git
 from orchestrator.core.event import HostFinished, Notice, RunFinished, RunStarted
 from orchestrator.core.host import Host
@@ -21,9 +24,6 @@ from orchestrator.core.run import DeployRequest, HostResult, Report, Run
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.learn_lock import stop_learning
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.rollout.run import RolloutRun, divide
 from orchestrator.engine.secrets.of_run import SecretsOfRun

@@ -7,6 +7,7 @@ import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+from orchestrator.changes.model import Knowledge, Known, Unknown
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase, Recalled
 from orchestrator.core.executor import Executor
@@ -20,7 +21,6 @@ from orchestrator.engine.identity import recognise
 from orchestrator.engine.rollout.rollout import HaltedError
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.host.state import ask_state
-from orchestrator.model.fingerprint import Knowledge, Known, Unknown
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.attempts import untold
 from orchestrator.plan.decide import decide

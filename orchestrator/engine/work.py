@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.core.executor import Executor
@@ -22,7 +23,6 @@ from orchestrator.core.token import token_of
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.evaluating.knowledge import KnownSystems
 from orchestrator.engine.names import Names
 from orchestrator.engine.place import Place
 from orchestrator.engine.secrets.of_run import SecretsOfRun

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.changes.model import Knowledge
 from orchestrator.core.goal import Goal
 from orchestrator.core.host import Host
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath, Target
-from orchestrator.model.fingerprint import Knowledge
 from orchestrator.plan.attempts import unsettled
 from orchestrator.plan.reasons import why_changed, why_unchanged
 

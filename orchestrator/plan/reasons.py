@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.changes.model import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.core.goal import Goal
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
 from orchestrator.core.words import ago, listing
-from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.plan.attempts import left_in_the_middle, unsettled
 
 

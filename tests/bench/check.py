@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.changes.knowledge import KnownSystems, fingerprints_of
+from orchestrator.changes.model import Asked, Fingerprint, Known, Read
+from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
 from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.load import load
-from orchestrator.model.fingerprint import Asked, Fingerprint, Known, Read
-from orchestrator.model.tree import Tree
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.memory import parse_size, size_text
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import Evaluations

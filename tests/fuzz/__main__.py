@@ -11,8 +11,8 @@ from pathlib import Path
 from campaign import campaigns
 from repository import KINDS, nix
 
-from orchestrator.adapters.tracing import choose, shim, strace
-from orchestrator.adapters.tracing.tracer import Tracer
+from orchestrator.changes.tracing import choose, shim, strace
+from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.nix.verbs import version as nix_version
 
 

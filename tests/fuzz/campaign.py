@@ -15,18 +15,18 @@ from random import Random
 from edits import edit
 from repository import KINDS, Repository
 
-from orchestrator.adapters.tracing.evaluation import Trace
-from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.twin import trace_fragment
-from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.changes.model import Fingerprint
+from orchestrator.changes.plan import changes, files_of, reads_of
+from orchestrator.changes.source import Source, floating_inputs
+from orchestrator.changes.tracing.evaluation import Trace
+from orchestrator.changes.tracing.tracer import Tracer
+from orchestrator.changes.tracing.twin import trace_fragment
+from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.evaluating.source import Source, floating_inputs
-from orchestrator.model.fingerprint import Fingerprint
-from orchestrator.model.tree import Tree
 from orchestrator.nix.verbs import Flake
-from orchestrator.plan.fingerprint import changes, files_of, reads_of
 
 _NAME = re.compile(r"-c-(\w+)\.drv$")
 _SECONDS = 300.0

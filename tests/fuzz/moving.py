@@ -20,15 +20,15 @@ from random import Random
 from editor import PATHS, Editor
 from repository import Kind, Repository
 
-from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.learn import learn
+from orchestrator.changes.model import Known
+from orchestrator.changes.source import Source
+from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host, Limits
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.learn import learn
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Known
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import Evaluable, Evaluations
 from orchestrator.nix.flake import Flake

@@ -9,7 +9,7 @@ import pytest
 from campaign import Campaign
 from repository import KINDS
 
-from orchestrator.adapters.tracing import choose
+from orchestrator.changes.tracing import choose
 from orchestrator.lab import deployer_nix
 from orchestrator.nix.verbs import version
 

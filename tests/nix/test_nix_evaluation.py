@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from nix_bench import Fleet
 
+from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.nix import derivation, peak_file
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations

@@ -16,14 +16,14 @@ import pyrage
 import pytest
 from nix_bench import Fleet
 
+from orchestrator.changes.knowledge import fingerprints_of, snapshot_of
+from orchestrator.changes.model import Fingerprint
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.host import Fleet as FleetModel
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.evaluating.knowledge import fingerprints_of, snapshot_of
 from orchestrator.engine.secrets.systems import systems_of_hosts
 from orchestrator.host.setup import Setup
 from orchestrator.lab.keys import generate
-from orchestrator.model.fingerprint import Fingerprint
 from orchestrator.nix.closure import Recipe
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.tracing import choose, self_test, shim, strace
-from orchestrator.adapters.tracing.evaluation import Trace
-from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.twin import trace, trace_fragment
-from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.changes.tracing import choose, self_test, shim, strace
+from orchestrator.changes.tracing.evaluation import Trace
+from orchestrator.changes.tracing.tracer import Tracer
+from orchestrator.changes.tracing.twin import trace, trace_fragment
+from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.nix import verbs as verbs
 from orchestrator.nix.verbs import Flake

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters.tree import place
+from orchestrator.changes.tree import place
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.model.secrets.repository import Repository

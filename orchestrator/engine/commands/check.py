@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.changes.source import Source
 from orchestrator.core import git
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.asker import Quiet

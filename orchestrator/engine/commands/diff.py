@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.model import Known
+from orchestrator.changes.source import Source
 from orchestrator.core.diff import HostDiff
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
@@ -13,12 +16,9 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.engine.delivering.batches import Member
 from orchestrator.engine.delivering.building import Builds
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.host import scripts
 from orchestrator.host.setup import Gates, Setup, reach
 from orchestrator.host.state import ask_state
-from orchestrator.model.fingerprint import Known
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.diff import diff
 

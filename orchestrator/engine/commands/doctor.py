@@ -7,14 +7,14 @@ import os
 import shutil
 from collections.abc import Awaitable
 
-from orchestrator.adapters.tracing.choose import choose
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.model import Knowledge, Known
+from orchestrator.changes.source import floating_inputs, snapshot_of
+from orchestrator.changes.tracing.choose import choose
 from orchestrator.core import process
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.finding import Finding, Grade
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.source import floating_inputs, snapshot_of
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Knowledge, Known
 from orchestrator.nix import verbs as nix
 
 

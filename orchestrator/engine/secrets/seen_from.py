@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.adapters.tree.place import repository
+from orchestrator.changes.tree.place import repository
 from orchestrator.core.errors import StepError
 from orchestrator.model.secrets.use import SecretUse
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.model import Known
+from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Known
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import Evaluations

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.adapters.state import secret_uses
-from orchestrator.adapters.tree.place import repository
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.model import Known
+from orchestrator.changes.source import Source
+from orchestrator.changes.tree.place import repository
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import OutPath
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Known
 from orchestrator.model.secrets.host import HostSecrets
 from orchestrator.nix.asker import Asker, Quiet
 from orchestrator.nix.evaluation import Evaluations

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from orchestrator.changes.model import Asked, Fingerprint, Read
+from orchestrator.changes.tree.model import Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.model.fingerprint import Asked, Fingerprint, Read
-from orchestrator.model.tree import Tree
 
 AT = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 FILES = {"flake.nix": "100644 1", "d/a.nix": "100644 2", "d/\udcff\n": "120000 3"}

@@ -17,10 +17,10 @@ from fingerprint_examples import READS, fingerprint, tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.state import fingerprints
-from orchestrator.adapters.state.fingerprints import KEPT, Fingerprints
-from orchestrator.model.fingerprint import Asked, Fingerprint, Read
-from orchestrator.model.tree import Tree
+from orchestrator.changes import fingerprints
+from orchestrator.changes.fingerprints import KEPT, Fingerprints
+from orchestrator.changes.model import Asked, Fingerprint, Read
+from orchestrator.changes.tree.model import Tree
 
 STORED = (
     fingerprint("p620", letter="a"),
@@ -316,7 +316,7 @@ def test_two_processes_that_keep_at_once_lose_nothing(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from fingerprint_examples import fingerprint\n"
-        "from orchestrator.adapters.state.fingerprints import Fingerprints\n"
+        "from orchestrator.changes.fingerprints import Fingerprints\n"
         "for run in range(1, 9):\n"
         "    assert Fingerprints(Path(sys.argv[1])).keep([fingerprint(sys.argv[2], run=run)])\n"
     )
@@ -351,7 +351,7 @@ def test_a_file_that_may_only_be_read(tmp_path: Path, file: Path) -> None:
         "import os, sys\n"
         "from pathlib import Path\n"
         "from fingerprint_examples import fingerprint, tree\n"
-        "from orchestrator.adapters.state.fingerprints import Fingerprints\n"
+        "from orchestrator.changes.fingerprints import Fingerprints\n"
         "if os.getuid() == 0:\n"
         "    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "store = Fingerprints(Path(sys.argv[1]))\n"

@@ -9,9 +9,9 @@ from fingerprint_examples import READS, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.state.packed import LazyReads, pack_reads, pack_tree, unpack_tree
-from orchestrator.model.fingerprint import Asked, Read
-from orchestrator.model.tree import Tree
+from orchestrator.changes.model import Asked, Read
+from orchestrator.changes.packed import LazyReads, pack_reads, pack_tree, unpack_tree
+from orchestrator.changes.tree.model import Tree
 
 # Names as os.fsdecode gives them: bytes that are no UTF-8 are lone surrogates.
 names = st.text(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.tree.private_copy import copy_repository
-from orchestrator.adapters.tree.snapshot import is_of, snapshot
+from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.tree.private_copy import copy_repository
+from orchestrator.changes.tree.snapshot import is_of, snapshot
 from orchestrator.core.errors import StepError
-from orchestrator.model.tree import Tree
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.tracing.copy import copy
-from orchestrator.adapters.tree.snapshot import snapshot
+from orchestrator.changes.tracing.copy import copy
+from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.errors import StepError
-from orchestrator.model.tree import Tree
 
 
 @pytest.fixture

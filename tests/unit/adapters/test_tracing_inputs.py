@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.adapters.tracing.relative_inputs import accesses
-from orchestrator.model.tree import Tree
+from orchestrator.changes.tracing.relative_inputs import accesses
+from orchestrator.changes.tree.model import Tree
 
 TREE = Tree(
     "/fleet", dict.fromkeys(("flake.nix", "sub/a", "sub/deep/b", "subother", "nix/lib/c"), "")

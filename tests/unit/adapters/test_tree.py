@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.tree.snapshot import at_revision, snapshot, stamp
+from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.tree.snapshot import at_revision, snapshot, stamp
 from orchestrator.core.errors import StepError
-from orchestrator.model.tree import Tree
 
 
 @pytest.fixture(autouse=True)

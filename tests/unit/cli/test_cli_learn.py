@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import learn as command
+from orchestrator.changes import commands as command
+from orchestrator.changes.learn_lock import learning, stop_learning
 from orchestrator.cli.options import Target
-from orchestrator.engine.evaluating.learn_lock import learning, stop_learning
 
 SLOW = "#!/bin/sh\necho $$ >> {pids}\nexec sleep 600\n"
 BROKEN = "#!/bin/sh\necho 'error: no Nix here' >&2\nexit 1\n"

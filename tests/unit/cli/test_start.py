@@ -118,7 +118,7 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
             ),
             *(
                 "orchestrator.engine.delivering.delivery",
-                "orchestrator.engine.evaluating.learn",
+                "orchestrator.changes.learn",
                 "orchestrator.lab.lab",
             ),
         )

@@ -17,6 +17,8 @@ from fake_guard import FakeGuard
 from orchestrator.adapters.copy.closure import Lacking
 from orchestrator.adapters.copy.codec import Codec
 from orchestrator.adapters.copy.spool import Wanted
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.source import Source
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.event import Event
 from orchestrator.core.goal import Goal
@@ -32,8 +34,6 @@ from orchestrator.engine.delivering import copying
 from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.engine.host import deploy_host
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.secrets.of_run import SecretsOfRun

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.tracing.twin import Trace
+from orchestrator.changes import learn as learning
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.learn import Lesson
+from orchestrator.changes.model import Access, Knowledge
+from orchestrator.changes.source import Source
+from orchestrator.changes.tracing.twin import Trace
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.evaluating import learn as learning
-from orchestrator.engine.evaluating.knowledge import KnownSystems
-from orchestrator.engine.evaluating.learn import Lesson
-from orchestrator.engine.evaluating.source import Source
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Access, Knowledge
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings

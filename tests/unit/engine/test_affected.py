@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
+from orchestrator.changes.affected import affected
 from orchestrator.core.errors import StepError
-from orchestrator.engine.evaluating.affected import affected
 
 
 def touched(fleet: KnownFleet, since: str | None = None) -> Mapping[str, str]:

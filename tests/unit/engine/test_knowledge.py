@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
-from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, KnownSystems
-from orchestrator.model.fingerprint import Known, Unknown
+from orchestrator.changes.knowledge import NOT_LEARNED, KnownSystems
+from orchestrator.changes.model import Known, Unknown
 from orchestrator.nix.verbs import Flake
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from known_fleet import git
 
-from orchestrator.engine.evaluating import source
-from orchestrator.engine.evaluating.source import Source
+from orchestrator.changes import source
+from orchestrator.changes.source import Source
 from orchestrator.nix.flake import Flake
 
 # What is called while a copy is made, in this order, some of it twice.

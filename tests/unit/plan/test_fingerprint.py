@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orchestrator.changes.model import Access, Asked, Fingerprint, Read
+from orchestrator.changes.plan import changes, difference, files_of, reads_of
+from orchestrator.changes.tree.model import ABSENT, Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.model.fingerprint import Access, Asked, Fingerprint, Read
-from orchestrator.model.tree import ABSENT, Tree
-from orchestrator.plan.fingerprint import changes, difference, files_of, reads_of
 
 FILE, PROGRAM, LINK = "100644", "100755", "120000"
 

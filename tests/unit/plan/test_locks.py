@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan.locks import floating
+from orchestrator.changes.locks import floating
 
 HASH = "sha256-0123456789abcdefghijklmnopqrstuvwxyzABCDEFG="
 GITHUB = {

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.changes.draw import draw_affected, draw_lesson, draw_why
+from orchestrator.changes.model import Asked, Fingerprint, Knowledge, Known, Read, Unknown
+from orchestrator.changes.tree.model import Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.model.fingerprint import Asked, Fingerprint, Knowledge, Known, Read, Unknown
-from orchestrator.model.tree import Tree
-from orchestrator.render.knowledge import draw_affected, draw_lesson, draw_why
 from orchestrator.render.output import Output
 
 OUT = OutPath(f"/nix/store/{'a' * 32}-nixos-system-p620")

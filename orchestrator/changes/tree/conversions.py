@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.tree.index import fields
-from orchestrator.adapters.tree.place import common_folder
+from orchestrator.changes.tree.index import fields
+from orchestrator.changes.tree.place import common_folder
 
 # gitattributes(5).
 _CONVERT = re.compile(rb"(?<![-!\w])(text|crlf|eol|ident|filter|working-tree-encoding)\b")

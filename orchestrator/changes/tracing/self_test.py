@@ -9,10 +9,10 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from orchestrator.adapters.tracing import store
-from orchestrator.adapters.tracing.paths import accesses
-from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.workplace import workplace
+from orchestrator.changes.tracing import store
+from orchestrator.changes.tracing.paths import accesses
+from orchestrator.changes.tracing.tracer import Tracer
+from orchestrator.changes.tracing.workplace import workplace
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.nix.log import cause

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.adapters.tree.snapshot import at_revision
+from orchestrator.changes.knowledge import KnownSystems, fingerprints_of
+from orchestrator.changes.model import Fingerprint, Known
+from orchestrator.changes.plan import Comparison
+from orchestrator.changes.source import snapshot_of
+from orchestrator.changes.tree.snapshot import at_revision
 from orchestrator.core.host import Host
 from orchestrator.core.words import listing
-from orchestrator.engine.evaluating.knowledge import KnownSystems, fingerprints_of
-from orchestrator.engine.evaluating.source import snapshot_of
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Fingerprint, Known
 from orchestrator.nix.context import context
-from orchestrator.plan.fingerprint import Comparison
 
 
 async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Mapping[str, str]:

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters.state.fingerprints import Fingerprints
+from orchestrator.changes.fingerprints import Fingerprints
+from orchestrator.changes.model import Fingerprint, Knowledge, Known, Unknown
+from orchestrator.changes.plan import Comparison
+from orchestrator.changes.source import Ground, Source, snapshot_of
+from orchestrator.changes.tree.model import Tree
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
 from orchestrator.core.words import listing
-from orchestrator.engine.evaluating.source import Ground, Source, snapshot_of
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Fingerprint, Knowledge, Known, Unknown
-from orchestrator.model.tree import Tree
 from orchestrator.nix.context import context
 from orchestrator.nix.flake import Flake
-from orchestrator.plan.fingerprint import Comparison
 
 NOT_LEARNED = "what it reads is not learned yet"
 """Why a fingerprint is of the whole tree that was taken in passing."""

@@ -36,12 +36,12 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
     Deployments do this by themselves, afterwards. By hand it is for CI: learn once, and carry the
     fleet's fingerprints.db along. Exit 1 where a host could not be learned.
     """
+    from orchestrator.changes.draw import draw_lesson
+    from orchestrator.changes.learn import Lesson
+    from orchestrator.changes.learn import learn as learn_hosts
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.evaluating.learn import Lesson
-    from orchestrator.engine.evaluating.learn import learn as learn_hosts
     from orchestrator.inventory.select import select
-    from orchestrator.render.knowledge import draw_lesson
 
     if background:
         _stand_back()
@@ -63,10 +63,10 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
 @json_option
 def why(host: str, target: Target, as_json: bool) -> int:
     """What a HOST's evaluation reads, and what of it changed."""
+    from orchestrator.changes.draw import draw_why
+    from orchestrator.changes.knowledge import KnownSystems
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.evaluating.knowledge import KnownSystems
-    from orchestrator.render.knowledge import draw_why
 
     setup = open_setup(target)
     one = one_host(setup.fleet, host)
@@ -91,11 +91,11 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
 
     A host that nothing is known of is touched: learn it first.
     """
+    from orchestrator.changes.affected import affected as touched
+    from orchestrator.changes.draw import draw_affected
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.evaluating.affected import affected as touched
     from orchestrator.inventory.select import select
-    from orchestrator.render.knowledge import draw_affected
 
     setup = open_setup(target)
     found = asyncio.run(touched(setup, select(setup.fleet, selectors), since))

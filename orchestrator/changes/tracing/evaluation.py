@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from orchestrator.adapters.tracing import relative_inputs
-from orchestrator.adapters.tracing.paths import accesses
-from orchestrator.adapters.tracing.tracer import Tracer
+from orchestrator.changes.model import Access
+from orchestrator.changes.tracing import relative_inputs
+from orchestrator.changes.tracing.paths import accesses
+from orchestrator.changes.tracing.tracer import Tracer
+from orchestrator.changes.tree.model import GITLINK, Tree
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath
-from orchestrator.model.fingerprint import Access
-from orchestrator.model.tree import GITLINK, Tree
 from orchestrator.nix.log import cause, readable
 from orchestrator.nix.verbs import Flake
 

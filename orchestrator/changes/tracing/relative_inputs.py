@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.changes.model import Access
+from orchestrator.changes.tree.model import Tree
 from orchestrator.core.json_text import parse_json
-from orchestrator.model.fingerprint import Access
-from orchestrator.model.tree import Tree
 
 
 def accesses(metadata: str, tree: Tree) -> frozenset[Access]:

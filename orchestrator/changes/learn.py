@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.adapters.tracing.choose import find
-from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.twin import trace
+from orchestrator.changes.knowledge import NOT_LEARNED, fingerprints_of, still_in
+from orchestrator.changes.learn_lock import learning
+from orchestrator.changes.model import Fingerprint, Read
+from orchestrator.changes.plan import Comparison, files_of, reads_of
+from orchestrator.changes.source import Ground, Source
+from orchestrator.changes.tracing.choose import find
+from orchestrator.changes.tracing.tracer import Tracer
+from orchestrator.changes.tracing.twin import trace
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
-from orchestrator.engine.evaluating.knowledge import NOT_LEARNED, fingerprints_of, still_in
-from orchestrator.engine.evaluating.learn_lock import learning
-from orchestrator.engine.evaluating.source import Ground, Source
 from orchestrator.host.setup import Setup
-from orchestrator.model.fingerprint import Fingerprint, Read
 from orchestrator.nix import verbs as nix
-from orchestrator.plan.fingerprint import Comparison, files_of, reads_of
 
 WHOLE_TREE = "its evaluation looks at the tree as a whole"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.tracing.places import cache_folder
-from orchestrator.adapters.tracing.tracer import Call
+from orchestrator.changes.tracing.places import cache_folder
+from orchestrator.changes.tracing.tracer import Call
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 

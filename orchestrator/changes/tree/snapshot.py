@@ -14,13 +14,13 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from orchestrator.adapters.tree.conversions import SETTINGS, conversions
-from orchestrator.adapters.tree.index import Status, fields, parse_index, parse_status
-from orchestrator.adapters.tree.place import flake_folder, git_folder, repository
+from orchestrator.changes.tree.conversions import SETTINGS, conversions
+from orchestrator.changes.tree.index import Status, fields, parse_index, parse_status
+from orchestrator.changes.tree.model import ABSENT, GITLINK, Tree
+from orchestrator.changes.tree.place import flake_folder, git_folder, repository
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
-from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
 _SECONDS = 60.0
 

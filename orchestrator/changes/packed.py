@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Collection, Iterator
 from functools import cached_property
 
-from orchestrator.model.fingerprint import Asked, Read
-from orchestrator.model.tree import Tree
+from orchestrator.changes.model import Asked, Read
+from orchestrator.changes.tree.model import Tree
 
 
 def pack_tree(tree: Tree) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.tracing.tracer import Call
+from orchestrator.changes.tracing.tracer import Call
 from orchestrator.core.errors import StepError
 
 _HEX = r"((?:\\x[0-9a-f]{2})*)"

@@ -8,9 +8,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.tracing import self_test, shim, strace
-from orchestrator.adapters.tracing.places import cache_folder
-from orchestrator.adapters.tracing.tracer import Tracer
+from orchestrator.changes.tracing import self_test, shim, strace
+from orchestrator.changes.tracing.places import cache_folder
+from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.core.errors import StepError
 
 

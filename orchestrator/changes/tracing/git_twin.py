@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.changes.tree.model import GITLINK, Tree
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.model.tree import GITLINK, Tree
 
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 # Nix reads a dirty tree's files from the work tree: what the index says of them is not asked.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from orchestrator.adapters.tracing.tracer import Call
-from orchestrator.model.fingerprint import Access
+from orchestrator.changes.model import Access
+from orchestrator.changes.tracing.tracer import Call
 
 _MOST_LINKS = 40
 """How many symbolic links the kernel follows: path_resolution(7)."""

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.adapters.tree.place import place_in_copy
+from orchestrator.changes.tree.model import ABSENT, GITLINK, Tree
+from orchestrator.changes.tree.place import place_in_copy
 from orchestrator.core import process
 from orchestrator.core.bounds import FILES
 from orchestrator.core.errors import StepError
-from orchestrator.model.tree import ABSENT, GITLINK, Tree
 
 _LINK = "120000"
 _EXECUTABLE = "100755"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.model.fingerprint import Asked, Fingerprint, Knowledge, Known, Read
+from orchestrator.changes.model import Asked, Fingerprint, Knowledge, Known, Read
 from orchestrator.render.output import Output
 from orchestrator.render.tables import Column, ago, print_json, print_table
 from orchestrator.render.text import clean

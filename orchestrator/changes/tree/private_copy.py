@@ -14,11 +14,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator.adapters.tree.index import parse_index
-from orchestrator.adapters.tree.place import common_folder, git_folder, place_in_copy
+from orchestrator.changes.tree.index import parse_index
+from orchestrator.changes.tree.model import GITLINK
+from orchestrator.changes.tree.place import common_folder, git_folder, place_in_copy
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.model.tree import GITLINK
 
 _SECONDS = 120.0
 _LONG_AGO = (946684800, 946684800)

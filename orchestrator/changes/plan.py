@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestrator.model.fingerprint import Access, Asked, Fingerprint, Read
-from orchestrator.model.tree import Tree
+from orchestrator.changes.model import Access, Asked, Fingerprint, Read
+from orchestrator.changes.tree.model import Tree
 
 
 def reads_of(accesses: Iterable[Access], tree: Tree) -> frozenset[Read]:

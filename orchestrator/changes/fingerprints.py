@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.adapters.state.packed import LazyReads, pack_reads, pack_tree, unpack_tree
+from orchestrator.changes.model import Fingerprint
+from orchestrator.changes.packed import LazyReads, pack_reads, pack_tree, unpack_tree
+from orchestrator.changes.tree.model import Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.model.fingerprint import Fingerprint
-from orchestrator.model.tree import Tree
 
 VERSION = 1
 """``PRAGMA user_version``: a database of another version is begun anew."""

@@ -19,18 +19,18 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from orchestrator.adapters.tracing.workplace import workplace
-from orchestrator.adapters.tree.place import repository
-from orchestrator.adapters.tree.private_copy import copy_repository
-from orchestrator.adapters.tree.snapshot import is_of, snapshot, stamp
+from orchestrator.changes.locks import floating
+from orchestrator.changes.tracing.workplace import workplace
+from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.tree.place import repository
+from orchestrator.changes.tree.private_copy import copy_repository
+from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp
 from orchestrator.core.errors import StepError
 from orchestrator.core.json_text import parse_json
-from orchestrator.model.tree import Tree
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.context import context
 from orchestrator.nix.evaluation_cache import fresh_cache, own_cache
 from orchestrator.nix.flake import Copied, Flake
-from orchestrator.plan.locks import floating
 
 _TRIES = 8
 _PAUSE = 0.05

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
+from orchestrator.changes.tree.model import Tree
 from orchestrator.core.store import Evaluated
-from orchestrator.model.tree import Tree
 
 
 class Asked(Enum):

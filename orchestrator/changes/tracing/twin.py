@@ -12,15 +12,15 @@ import asyncio
 import secrets
 from pathlib import Path
 
-from orchestrator.adapters.tracing import store
-from orchestrator.adapters.tracing.copy import copy
-from orchestrator.adapters.tracing.evaluation import Evaluation, Trace
-from orchestrator.adapters.tracing.git_twin import make_repository
-from orchestrator.adapters.tracing.tracer import Tracer
-from orchestrator.adapters.tracing.workplace import workplace
+from orchestrator.changes.tracing import store
+from orchestrator.changes.tracing.copy import copy
+from orchestrator.changes.tracing.evaluation import Evaluation, Trace
+from orchestrator.changes.tracing.git_twin import make_repository
+from orchestrator.changes.tracing.tracer import Tracer
+from orchestrator.changes.tracing.workplace import workplace
+from orchestrator.changes.tree.model import Tree
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath
-from orchestrator.model.tree import Tree
 from orchestrator.nix.evaluation_cache import fresh_cache
 from orchestrator.nix.verbs import Flake
 
