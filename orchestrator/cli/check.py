@@ -17,10 +17,10 @@ def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
     """Check inventory, syntax and secrets, evaluate every host. Exit 1 on any error."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.cli.secrets.fleet import check_fleet
     from orchestrator.engine.commands.check import check_evaluation, check_files
     from orchestrator.inventory.select import select
     from orchestrator.render.check import draw_mistakes
+    from orchestrator.secrets.commands.fleet import check_fleet
 
     setup = open_setup(target)
     hosts = select(setup.fleet, selectors)

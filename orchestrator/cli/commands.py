@@ -64,7 +64,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Secrets": {
         "secrets": (
-            "cli.secrets.group:secrets",
+            "secrets.commands.group:secrets",
             "Prove and manage the secrets that hosts decrypt.",
         ),
     },

@@ -169,9 +169,9 @@ def ci(target: Target, **options: Any) -> int:
 
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.cli.secrets.fleet import check_fleet
     from orchestrator.engine.commands.check import check_files
     from orchestrator.render.check import draw_mistakes
+    from orchestrator.secrets.commands.fleet import check_fleet
 
     target = replace(target, frozen=True)
     setup = open_setup(target)

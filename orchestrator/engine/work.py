@@ -25,15 +25,15 @@ from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.names import Names
 from orchestrator.engine.place import Place
-from orchestrator.engine.secrets.of_run import SecretsOfRun
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.evaluation import Evaluations
+from orchestrator.secrets.of_run import SecretsOfRun
 
 if TYPE_CHECKING:
     from orchestrator.adapters.copy.closure import Lacking
     from orchestrator.engine.rollout.rollout import Rollout
-    from orchestrator.model.secrets.host import HostSecrets
+    from orchestrator.secrets.model.host import HostSecrets
 
 STDERR_LINES = 20
 """How many of a command's last lines a person is shown; the log has them all."""

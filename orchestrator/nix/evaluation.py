@@ -36,7 +36,7 @@ from orchestrator.nix.memory_plan import (
 from orchestrator.nix.verbs import Flake, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from orchestrator.model.secrets.host import HostSecrets
+    from orchestrator.secrets.model.host import HostSecrets
 
 INTERVAL = 0.1
 """Seconds between two looks at what is taken."""
@@ -151,7 +151,7 @@ class Evaluations:
         Raises:
             StepError: The configuration does not evaluate, or not within the memory there is.
         """
-        from orchestrator.adapters import nix_secrets
+        from orchestrator.secrets import nix_secrets
 
         job, host = _Job(asker), asker.host
         async with self._place(job), self._watched(job):

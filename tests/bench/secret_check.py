@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.adapters.secrets import rules
-from orchestrator.engine.secrets.gather import Context, gather
-from orchestrator.engine.secrets.place import Place, place_of
-from orchestrator.plan.secrets.checks import check
+from orchestrator.secrets.files import rules
+from orchestrator.secrets.gather import Context, gather
+from orchestrator.secrets.place import Place, place_of
+from orchestrator.secrets.plan.checks import check
 from tests.bench.benchmark import Options
 from tests.bench.table import Table, spread
 from tests.bench.timing import Ran, Series, run

@@ -13,10 +13,10 @@ import pyrage
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from orchestrator.adapters.age import header, recipients
-from orchestrator.adapters.secrets import lock_file
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.model.secrets.lock import LockEntry
+from orchestrator.secrets.age import header, recipients
+from orchestrator.secrets.files import lock_file
+from orchestrator.secrets.model.lock import LockEntry
 from orchestrator.ssh.settings import SshSettings
 
 HOSTS = 8

@@ -12,7 +12,7 @@ import pyrage
 import pytest
 from secret_fleet import Repository, ed25519_key, encrypt, sound
 
-from orchestrator.plan.secrets.explain import EXPLANATIONS
+from orchestrator.secrets.plan.explain import EXPLANATIONS
 
 pytestmark = pytest.mark.usefixtures("nix")
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")

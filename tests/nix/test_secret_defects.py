@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from secret_fleet import Repository, ed25519_key, encrypt, rsa_key, sound, x25519_key
 
-from orchestrator.adapters.secrets import journal
-from orchestrator.engine.secrets.check import Checked, check_secrets
-from orchestrator.engine.secrets.gather import Context
-from orchestrator.engine.secrets.place import place_of
-from orchestrator.model.secrets.finding import Severity
-from orchestrator.model.secrets.journal import Journal
-from orchestrator.model.secrets.use import SecretUse
+from orchestrator.secrets.check import Checked, check_secrets
+from orchestrator.secrets.files import journal
+from orchestrator.secrets.gather import Context
+from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.journal import Journal
+from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.place import place_of
 
 pytestmark = pytest.mark.usefixtures("nix")
 

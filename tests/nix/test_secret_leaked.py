@@ -10,11 +10,11 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from orchestrator.adapters.age import keyring
-from orchestrator.engine.secrets.check import check_secrets
-from orchestrator.engine.secrets.gather import Context
-from orchestrator.engine.secrets.place import place_of
 from orchestrator.lab.keys import generate
+from orchestrator.secrets.age import keyring
+from orchestrator.secrets.check import check_secrets
+from orchestrator.secrets.gather import Context
+from orchestrator.secrets.place import place_of
 
 pytestmark = pytest.mark.usefixtures("nix")
 VALUE = "correct horse battery"

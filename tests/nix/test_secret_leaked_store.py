@@ -21,12 +21,12 @@ from orchestrator.changes.model import Fingerprint
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.host import Fleet as FleetModel
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.secrets.systems import systems_of_hosts
 from orchestrator.host.setup import Setup
 from orchestrator.lab.keys import generate
 from orchestrator.nix.closure import Recipe
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
+from orchestrator.secrets.systems import systems_of_hosts
 from orchestrator.ssh.settings import SshSettings
 
 pytestmark = pytest.mark.usefixtures("nix")

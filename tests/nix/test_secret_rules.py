@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from secret_fleet import ed25519_key
 
-from orchestrator.adapters.secrets.rules import RulesError, evaluate
-from orchestrator.model.secrets.rules import Rule
+from orchestrator.secrets.files.rules import RulesError, evaluate
+from orchestrator.secrets.model.rules import Rule
 
 pytestmark = pytest.mark.usefixtures("nix")
 KEY = ed25519_key()

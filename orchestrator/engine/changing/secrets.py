@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.adapters.host.secrets import ask_identities, try_to_open
-from orchestrator.adapters.secrets.rules import RulesError
 from orchestrator.core.check import Check
 from orchestrator.core.errors import OrchestratorError, RefusedError, StepError
 from orchestrator.core.event import Phase
@@ -15,13 +13,15 @@ from orchestrator.core.plan import HostPlan
 from orchestrator.core.preflight import Shortfall
 from orchestrator.core.store import Existing
 from orchestrator.engine.changing.line import Line
-from orchestrator.engine.secrets.seen_from import seen_from
-from orchestrator.engine.secrets.uses import secrets_of
 from orchestrator.engine.work import HostWork
-from orchestrator.model.secrets.host import HostSecrets
-from orchestrator.plan.secrets.deploying import before_the_copy, shortfalls
-from orchestrator.plan.secrets.host import opened
-from orchestrator.plan.secrets.severity import finding
+from orchestrator.secrets.files.rules import RulesError
+from orchestrator.secrets.model.host import HostSecrets
+from orchestrator.secrets.on_host import ask_identities, try_to_open
+from orchestrator.secrets.plan.deploying import before_the_copy, shortfalls
+from orchestrator.secrets.plan.host import opened
+from orchestrator.secrets.plan.severity import finding
+from orchestrator.secrets.seen_from import seen_from
+from orchestrator.secrets.uses import secrets_of
 
 
 async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:

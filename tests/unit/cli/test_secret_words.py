@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.age import keyring
-from orchestrator.cli.secrets import keys, told
+from orchestrator.secrets.age import keyring
+from orchestrator.secrets.commands import keys, told
 
 _LIMITS = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CORE, (4096, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-from orchestrator.cli.secrets.keys import open_keyring
+from orchestrator.secrets.commands.keys import open_keyring
 open_keyring((sys.argv[1],))
 print(*resource.getrlimit(resource.RLIMIT_CORE))
 """

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from orchestrator.adapters.age import base64, bech32
+from orchestrator.secrets.age import base64, bech32
 
 FILE_KEY = bytes(range(16))
 PLAINTEXT = b"a value that nobody may see"

@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 import pyrage
 
-from orchestrator.adapters.age import keyring, recipients
-from orchestrator.adapters.age.keyring import Keyring
 from orchestrator.core import beneath
-from orchestrator.engine.secrets.create import Plan, create
-from orchestrator.engine.secrets.place import Place
-from orchestrator.engine.secrets.rekey import Rekeyed, rekey
-from orchestrator.engine.secrets.show import show
-from orchestrator.engine.secrets.vault import Vault
-from orchestrator.model.secrets.rules import Rule, Rules
+from orchestrator.secrets.age import keyring, recipients
+from orchestrator.secrets.age.keyring import Keyring
+from orchestrator.secrets.create import Plan, create
+from orchestrator.secrets.model.rules import Rule, Rules
+from orchestrator.secrets.place import Place
+from orchestrator.secrets.rekey import Rekeyed, rekey
+from orchestrator.secrets.show import show
+from orchestrator.secrets.vault import Vault
 
 T = TypeVar("T")
 VALUES = {"a.age": b"VALUE-a\n", "deep/b.age": b"VALUE-b", "c.age": b"\x00VALUE\xff" * 30_000}

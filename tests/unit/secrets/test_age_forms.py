@@ -8,10 +8,10 @@ from age_writer import IDENTITY, PLAINTEXT, V1, own_stanza, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.age.errors import AgeFormatError
-from orchestrator.adapters.age.examine import ARMORED_PART, examine
-from orchestrator.adapters.age.payload import plaintext_size
-from orchestrator.model.secrets.ciphertext import Ciphertext, FormatFault
+from orchestrator.secrets.age.errors import AgeFormatError
+from orchestrator.secrets.age.examine import ARMORED_PART, examine
+from orchestrator.secrets.age.payload import plaintext_size
+from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault
 
 GENUINE = written(own_stanza())
 ARMORED = bytes(pyrage.encrypt(PLAINTEXT, [IDENTITY.to_public()], armored=True))

@@ -13,10 +13,10 @@ from age_writer import IDENTITY, PLAINTEXT, V1, by_passphrase, mac, own_stanza, 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.age import header
-from orchestrator.adapters.age.errors import AgeFormatError
-from orchestrator.adapters.age.examine import BINARY_PART, examine
-from orchestrator.model.secrets.ciphertext import Ciphertext, FormatFault
+from orchestrator.secrets.age import header
+from orchestrator.secrets.age.errors import AgeFormatError
+from orchestrator.secrets.age.examine import BINARY_PART, examine
+from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault
 
 FULL = b"A" * 64 + b"\n"
 

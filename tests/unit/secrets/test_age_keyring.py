@@ -25,20 +25,15 @@ from age_writer import (
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from orchestrator.adapters.age import armor as textual
-from orchestrator.adapters.age import base64 as unpadded
-from orchestrator.adapters.age import crypt, header, identity_file, keyring, library
-from orchestrator.adapters.age.errors import (
-    AgeFormatError,
-    ClosedError,
-    DamagedError,
-    IdentityError,
-)
-from orchestrator.adapters.age.keyring import Ask, Keyring
-from orchestrator.adapters.age.recipients import parse
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.model.secrets.matching import is_for
+from orchestrator.secrets.age import armor as textual
+from orchestrator.secrets.age import base64 as unpadded
+from orchestrator.secrets.age import crypt, header, identity_file, keyring, library
+from orchestrator.secrets.age.errors import AgeFormatError, ClosedError, DamagedError, IdentityError
+from orchestrator.secrets.age.keyring import Ask, Keyring
+from orchestrator.secrets.age.recipients import parse
+from orchestrator.secrets.model.matching import is_for
 
 SECRET = b"a value that nobody may see\n"
 PASSPHRASE = "correct horse"

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.secrets.editor import edit, editor_of
 from orchestrator.core.errors import UsageError
+from orchestrator.secrets.files.editor import edit, editor_of
 
 ROOT = Path(__file__).parents[3]
 WORK = """
 import os, sys
-from orchestrator.adapters.secrets.editor import edit
+from orchestrator.secrets.files.editor import edit
 from orchestrator.core.errors import OrchestratorError
 try:
     left = edit(sys.argv[1].encode(), "deep/token.json.age", os.environ, warn=lambda text: print("warned:", text, flush=True))
@@ -34,7 +34,7 @@ UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 def nobody_can() -> bool:
     """Whether we can become nobody, and nobody may read the program."""
-    argv = (*UNPRIVILEGED, sys.executable, "-c", "import orchestrator.adapters.secrets.editor")
+    argv = (*UNPRIVILEGED, sys.executable, "-c", "import orchestrator.secrets.files.editor")
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return (
         os.geteuid() == 0

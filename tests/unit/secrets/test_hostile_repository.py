@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from secret_bench import Bench
 
-from orchestrator.adapters.secrets.journal import FOLDER
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.engine.commands import update
 from orchestrator.engine.commands.format import format_tracked
-from orchestrator.engine.secrets.place import place_of
 from orchestrator.inventory.add_host import draft, write
 from orchestrator.inventory.fleet_json import PATH, refresh
 from orchestrator.inventory.host_lines import NewHost
 from orchestrator.inventory.load import load
+from orchestrator.secrets.files.journal import FOLDER
+from orchestrator.secrets.place import place_of
 
 KEY = b"ssh-ed25519 AAAA attacker\n"
 MINE = b"ssh-ed25519 AAAA mine\n"

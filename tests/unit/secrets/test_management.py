@@ -12,14 +12,14 @@ import pytest
 from killer import When, run_and_kill
 from secret_bench import VALUES, Bench, keys_of, rule, run, vault
 
-from orchestrator.adapters.secrets.lock_file import NAME, parse
 from orchestrator.core.errors import RefusedError, StepError, UsageError
-from orchestrator.engine.secrets.create import Plan, create
-from orchestrator.engine.secrets.edit import edit
-from orchestrator.engine.secrets.recover import recover
-from orchestrator.engine.secrets.rekey import Rekeyed, rekey
-from orchestrator.model.secrets.lock import fingerprint
-from orchestrator.model.secrets.rules import Rule
+from orchestrator.secrets.create import Plan, create
+from orchestrator.secrets.edit import edit
+from orchestrator.secrets.files.lock_file import NAME, parse
+from orchestrator.secrets.model.lock import fingerprint
+from orchestrator.secrets.model.rules import Rule
+from orchestrator.secrets.recover import recover
+from orchestrator.secrets.rekey import Rekeyed, rekey
 
 
 @pytest.fixture

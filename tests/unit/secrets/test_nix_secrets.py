@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.adapters.nix_secrets import Origin, parse
-from orchestrator.model.secrets.host import HostSecrets
-from orchestrator.model.secrets.use import SecretUse
 from orchestrator.nix.verbs import Flake
+from orchestrator.secrets.model.host import HostSecrets
+from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.nix_secrets import Origin, parse
 
 WIFI = {
     "file": "/nix/store/s-source/secrets/wifi.age",

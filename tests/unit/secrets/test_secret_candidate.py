@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from secret_bench import Bench
 
-from orchestrator.adapters.secrets.candidate import candidate, sweep
 from orchestrator.core.errors import StepError
-from orchestrator.engine.secrets.recover import remove_leftovers
+from orchestrator.secrets.files.candidate import candidate, sweep
+from orchestrator.secrets.recover import remove_leftovers
 
 
 def _killed_while_trying(file: Path) -> None:

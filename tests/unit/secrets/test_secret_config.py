@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model.secrets.finding import Severity
-from orchestrator.model.secrets.recipient import Recipient, RecipientKind
-from orchestrator.model.secrets.rules import Rule, Rules
-from orchestrator.model.secrets.use import SecretUse
-from orchestrator.plan.secrets.config import check
-from orchestrator.plan.secrets.evidence import Evidence
+from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.recipient import Recipient, RecipientKind
+from orchestrator.secrets.model.rules import Rule, Rules
+from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.plan.config import check
+from orchestrator.secrets.plan.evidence import Evidence
 
 KEY = Recipient("ssh-ed25519 AAAAp620", RecipientKind.ED25519, b"p620")
 OTHER = Recipient("ssh-ed25519 AAAAp510", RecipientKind.ED25519, b"p510")

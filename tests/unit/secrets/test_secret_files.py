@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.secrets.files import FileReadError, read
-from orchestrator.engine.secrets.gather import read_files
-from orchestrator.model.secrets.ciphertext import Ciphertext, FormatFault
-from orchestrator.plan.secrets.evidence import Unreadable
+from orchestrator.secrets.files.files import FileReadError, read
+from orchestrator.secrets.gather import read_files
+from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault
+from orchestrator.secrets.plan.evidence import Unreadable
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.model.secrets.ciphertext import Ciphertext, Header, Stanza
-from orchestrator.model.secrets.host import HostSecrets, Identity, Trial
-from orchestrator.model.secrets.recipient import Recipient, RecipientKind
-from orchestrator.model.secrets.rules import Rule, Rules
-from orchestrator.model.secrets.use import SecretUse
-from orchestrator.plan.secrets.evidence import Evidence
-from orchestrator.plan.secrets.host import has_keys, opened
+from orchestrator.secrets.model.ciphertext import Ciphertext, Header, Stanza
+from orchestrator.secrets.model.host import HostSecrets, Identity, Trial
+from orchestrator.secrets.model.recipient import Recipient, RecipientKind
+from orchestrator.secrets.model.rules import Rule, Rules
+from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.plan.host import has_keys, opened
 
 PATH = "/etc/ssh/ssh_host_ed25519_key"
 FILE = "secrets/wifi.age"

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from orchestrator.adapters.age import recipients
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.engine.secrets import hosts
+from orchestrator.secrets import hosts
+from orchestrator.secrets.age import recipients
 from orchestrator.ssh.settings import SshSettings
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.secrets.finding import Severity
-from orchestrator.model.secrets.rules import Rules
-from orchestrator.plan.secrets.evidence import Evidence
-from orchestrator.plan.secrets.known_values import LONGEST, SHORTEST, KnownValues, forms, standing
-from orchestrator.plan.secrets.leaks import check
+from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.rules import Rules
+from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.plan.known_values import LONGEST, SHORTEST, KnownValues, forms, standing
+from orchestrator.secrets.plan.leaks import check
 
 VALUE = 'p/ss "wörd"\n+ line two\\'
 PLAINTEXT = VALUE.encode() + b"\n"

@@ -6,7 +6,7 @@ import asyncio
 
 import pyrage
 
-from orchestrator.adapters.age import crypt, recipients
+from orchestrator.secrets.age import crypt, recipients
 
 
 def test_a_binary_file_never_ends_with_a_newline() -> None:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.secrets.finding import SecretFinding, Severity
-from orchestrator.model.secrets.rules import Rules
-from orchestrator.plan.secrets.evidence import Evidence
-from orchestrator.plan.secrets.leaks import check
-from orchestrator.plan.secrets.nix_text import Kind, words
+from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.rules import Rules
+from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.plan.leaks import check
+from orchestrator.secrets.plan.nix_text import Kind, words
 
 VALUE = "hunter22"
 GITHUB = "ghp_" + "a1" * 18

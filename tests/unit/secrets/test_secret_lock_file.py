@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.secrets.lock_file import form, parse, read_lock
 from orchestrator.core.errors import UsageError
-from orchestrator.model.secrets.lock import LockEntry, fingerprint
-from orchestrator.model.secrets.recipient import Recipient, RecipientKind
+from orchestrator.secrets.files.lock_file import form, parse, read_lock
+from orchestrator.secrets.model.lock import LockEntry, fingerprint
+from orchestrator.secrets.model.recipient import Recipient, RecipientKind
 
 ONE = Recipient("age1one", RecipientKind.X25519, None, "a comment")
 TWO = Recipient("age1two", RecipientKind.X25519, None)

@@ -12,16 +12,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from secret_bench import keys_of, make_key, rule, run, vault
 
-from orchestrator.adapters.age import recipients
-from orchestrator.engine.secrets.gather import read_files
-from orchestrator.engine.secrets.rekey import rekey
-from orchestrator.model.secrets.need import Lack, Needs
-from orchestrator.model.secrets.rules import Rule, Rules
-from orchestrator.model.secrets.use import SecretUse
-from orchestrator.plan.secrets.evidence import Evidence
-from orchestrator.plan.secrets.needs import needs
 from orchestrator.render.output import Output
-from orchestrator.render.secrets.needs import draw_needs
+from orchestrator.secrets.age import recipients
+from orchestrator.secrets.draw.needs import draw_needs
+from orchestrator.secrets.gather import read_files
+from orchestrator.secrets.model.need import Lack, Needs
+from orchestrator.secrets.model.rules import Rule, Rules
+from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.plan.needs import needs
+from orchestrator.secrets.rekey import rekey
 
 OPENSSH = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
 SSHD = ("/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ed25519_key")

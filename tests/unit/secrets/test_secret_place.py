@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.secrets.place import find
+from orchestrator.secrets.place import find
 
 MODULES = (
     "{ config, lib, ... }:\n{\n  sops.defaultSopsFile = ./x.yaml;\n}\n",

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.model.secrets.ciphertext import Ciphertext, FormatFault, Header, Stanza
-from orchestrator.model.secrets.finding import Severity
-from orchestrator.model.secrets.lock import LockEntry
-from orchestrator.model.secrets.recipient import Recipient, RecipientKind
-from orchestrator.model.secrets.rules import Rule, Rules
-from orchestrator.plan.secrets.evidence import Evidence
-from orchestrator.plan.secrets.overview import recipients, secrets
-from orchestrator.plan.secrets.rekey import check
+from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault, Header, Stanza
+from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.lock import LockEntry
+from orchestrator.secrets.model.recipient import Recipient, RecipientKind
+from orchestrator.secrets.model.rules import Rule, Rules
+from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.plan.overview import recipients, secrets
+from orchestrator.secrets.plan.rekey import check
 
 HOST = Recipient("ssh-ed25519 AAAAhost", RecipientKind.ED25519, b"host")
 ALICE = Recipient("ssh-rsa AAAAalice", RecipientKind.RSA, b"alic", "alice@desk")

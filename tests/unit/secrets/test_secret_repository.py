@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.secrets.repository import look, root_of
 from orchestrator.core.errors import StepError
-from orchestrator.model.secrets.repository import Repository
+from orchestrator.secrets.files.repository import look, root_of
+from orchestrator.secrets.model.repository import Repository
 
 
 def git(root: Path, *words: str) -> None:

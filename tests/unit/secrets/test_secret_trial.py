@@ -12,11 +12,11 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters.host.secrets import ask_identities, try_to_open
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
+from orchestrator.secrets.on_host import ask_identities, try_to_open
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 AGE = shutil.which("age")

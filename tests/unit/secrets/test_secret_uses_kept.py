@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state.secret_uses import keep, recall
 from orchestrator.core.store import OutPath
-from orchestrator.model.secrets.host import HostSecrets
-from orchestrator.model.secrets.use import SecretUse
+from orchestrator.secrets.model.host import HostSecrets
+from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.uses_kept import keep, recall
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OTHER = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from killer import When, run_and_kill
 
-from orchestrator.adapters.secrets import transaction
-from orchestrator.adapters.secrets.journal import FOLDER
-from orchestrator.adapters.secrets.transaction import pending, writing
 from orchestrator.core.errors import RefusedError, StepError, UsageError
+from orchestrator.secrets.files import transaction
+from orchestrator.secrets.files.journal import FOLDER
+from orchestrator.secrets.files.transaction import pending, writing
 
 OLD = {"a.age": b"old a" * 50, "deep/b.age": b"old b", "secrets.nix": b"{ }"}
 NEW = {

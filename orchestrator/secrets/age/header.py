@@ -1,0 +1,147 @@
+"""The header of an age file: who may open it, read without a key.
+
+Strict by C2SP age.md (https://age-encryption.org/v1), "ABNF definition of file header"::
+
+    header   = v1-line 1*stanza end
+    end      = "--- " 43base64char LF
+    stanza   = "-> " argument *(SP argument) LF  *(64base64char LF)  *63base64char LF
+    argument = 1*VCHAR
+
+One thing is refused that pyrage opens: a body without its last, shorter line, as rage wrote it
+before the format was settled. The ``age`` program, which hosts use, refuses it as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NoReturn
+
+from orchestrator.secrets.age import base64
+from orchestrator.secrets.age.disguise import INTRO, is_conflict, unmask
+from orchestrator.secrets.age.errors import AgeFormatError
+from orchestrator.secrets.model.ciphertext import FormatFault, Header, Stanza
+from orchestrator.secrets.model.matching import is_passphrase
+
+# Bytes and stanzas of a header that are read at the most: ours, the format has no bound. Whoever
+# decrypts pays with the square of either.
+MAX_SIZE = 64 * 1024
+MAX_STANZAS = 1024
+
+_V1 = INTRO + b"v1\n"
+_ARGUMENTS = re.compile(rb"-> [!-~]+(?: [!-~]+)*")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
+_COLUMNS = 64
+_MAC_SIZE = 32
+_TAGGED = frozenset({"ssh-ed25519", "ssh-rsa", "p256tag", "mlkem768p256tag", "piv-p256"})
+_TAG_SIZE = 4
+
+
+def parse(data: bytes) -> Header:
+    """Read the header of a binary age file.
+
+    Args:
+        data: The file, or its first ``MAX_SIZE`` bytes and more.
+
+    Raises:
+        AgeFormatError: It is no age file, its header is not sound, or is too large.
+    """
+    if not data.startswith(_V1):
+        raise unmask(data)
+    reader = _Lines(data, len(_V1))
+    stanzas: list[Stanza] = []
+    line = reader.next()
+    while line.startswith(b"->"):
+        if len(stanzas) == MAX_STANZAS:
+            text = f"has more than {MAX_STANZAS} recipients"
+            raise AgeFormatError(FormatFault.TOO_LARGE, text)
+        stanzas.append(_stanza(reader, line))
+        line = reader.next()
+    mac = _mac(reader, line)
+    if not stanzas:
+        reader.refuse(FormatFault.NO_STANZA, "its header names no recipient")
+    if len(stanzas) > 1 and any(map(is_passphrase, stanzas)):
+        reader.refuse(FormatFault.MIXED_SCRYPT, "a passphrase stands beside other recipients")
+    digest = hashlib.sha256(data[: reader.at]).hexdigest()
+    return Header(tuple(stanzas), mac, reader.at, digest)
+
+
+class _Lines:
+    """The lines of a header, one by one, with their numbers for what is said of them."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data = data
+        self.at = at
+        self._number = 1
+
+    def next(self) -> bytes:
+        """The next line, without its end."""
+        end = self._data.find(b"\n", self.at, MAX_SIZE)
+        self._number += 1
+        if end < 0:
+            if len(self._data) >= MAX_SIZE:
+                raise AgeFormatError(
+                    FormatFault.TOO_LARGE, f"has a header of more than {MAX_SIZE // 1024} KiB"
+                )
+            raise AgeFormatError(FormatFault.CUT_HEADER, "is cut off within its header")
+        line = self._data[self.at : end]
+        self.at = end + 1
+        if line.endswith(b"\r"):
+            self.refuse(FormatFault.CRLF, "its line ends were converted to CRLF")
+        if is_conflict(line):
+            self.refuse(FormatFault.CONFLICT, "the markers of a merge conflict")
+        return line
+
+    def refuse(self, fault: FormatFault, text: str) -> NoReturn:
+        """Say what is wrong with the line that was read last."""
+        raise AgeFormatError(fault, f"is no sound age file (header line {self._number}: {text})")
+
+
+def _stanza(reader: _Lines, line: bytes) -> Stanza:
+    if not _ARGUMENTS.fullmatch(line):
+        reader.refuse(FormatFault.ARGUMENT, "a recipient's arguments are malformed")
+    kind, *arguments = line[3:].decode("ascii").split(" ")
+    body = _body(reader)
+    return Stanza(kind, tuple(arguments), _tag(kind, arguments), body)
+
+
+def _body(reader: _Lines) -> bytes:
+    lines = []
+    while True:
+        line = reader.next()
+        if len(line) > _COLUMNS:
+            reader.refuse(FormatFault.BODY, f"a wrapped key's line is longer than {_COLUMNS}")
+        if line.startswith(b"-"):
+            reader.refuse(FormatFault.BODY, "a wrapped key lacks its last, shorter line")
+        if not _BASE64.fullmatch(line):
+            reader.refuse(FormatFault.BASE64, "a wrapped key is not unpadded base64")
+        lines.append(line)
+        if len(line) < _COLUMNS:
+            break
+    try:
+        return base64.decode(b"".join(lines))
+    except ValueError:
+        reader.refuse(FormatFault.BASE64, "a wrapped key is not canonical base64")
+
+
+def _mac(reader: _Lines, line: bytes) -> bytes:
+    if not line.startswith(b"---"):
+        reader.refuse(FormatFault.ARGUMENT, "neither a recipient nor the end of the header")
+    try:
+        mac = base64.decode(line.removeprefix(b"--- "))
+    except ValueError:
+        mac = b""
+    if len(mac) != _MAC_SIZE:
+        reader.refuse(FormatFault.MAC, "the authentication code is malformed")
+    return mac
+
+
+def _tag(kind: str, arguments: list[str]) -> bytes | None:
+    """The first argument of the kinds that say whom they are for."""
+    if kind not in _TAGGED or not arguments:
+        return None
+    try:
+        tag = base64.decode(arguments[0].encode())
+    except ValueError:
+        return None
+    return tag if len(tag) == _TAG_SIZE else None

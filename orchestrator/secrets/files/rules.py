@@ -1,0 +1,161 @@
+"""What a ``secrets.nix`` declares: evaluated once by Nix, restricted, and never parsed by us.
+
+It may be anybody's: Nix reads nothing outside the repository, fetches and builds nothing, and has
+a deadline and a memory limit. What Nix prints counts only where it exits with 0.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import posixpath
+import shlex
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core import process
+from orchestrator.core.errors import StepError
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.process import how_it_ended
+from orchestrator.nix.log import cause, ran_out_of_memory, readable
+from orchestrator.secrets.age import recipients
+from orchestrator.secrets.model.recipient import Recipient
+from orchestrator.secrets.model.rules import Rule, Rules
+
+DEADLINE = 30.0
+"""Seconds; a thousand rules take 21 ms."""
+
+MEMORY = 2**30
+"""Bytes of address space that Nix may have."""
+
+_RESTRICTED = (
+    *("--option", "restrict-eval", "true"),
+    *("--option", "allow-import-from-derivation", "false"),
+    # No store is needed, and none is asked.
+    *("--store", "dummy://", "--readonly-mode"),
+)
+
+
+_TYPES = {
+    "bool": "a boolean",
+    "float": "a float",
+    "int": "an integer",
+    "lambda": "a function",
+    "list": "a list",
+    "null": "null",
+    "path": "a path",
+    "set": "a set",
+    "string": "a string",
+}
+
+
+class RulesError(StepError):
+    """A ``secrets.nix`` that says nothing usable."""
+
+
+async def evaluate(
+    file: Path, root: Path, *, deadline: float = DEADLINE, memory: int = MEMORY
+) -> Rules:
+    """Read the rules of a ``secrets.nix``; the names in it are relative to its folder.
+
+    Args:
+        file: The ``secrets.nix``.
+        root: The repository: Nix reads nothing outside it.
+        deadline: Seconds after which Nix is stopped.
+        memory: Bytes of address space after which it is refused more.
+
+    Raises:
+        RulesError: It does not evaluate, not in time, or to something else than a set.
+    """
+    file, root = file.resolve(), root.resolve()
+    by_hand = shlex.join(("nix-instantiate", "--eval", "--strict", str(file)))
+    argv = (
+        *("nix-instantiate", "--eval", "--strict", "--json", *_RESTRICTED),
+        *("-I", f"repository={root}", "-E", _wrapper(), "--argstr", "file", str(file)),
+    )
+    limit = functools.partial(process.limit_memory, size=memory)
+    try:
+        done = await process.run(argv, deadline=deadline, cwd=str(root), on_start=limit)
+    except StepError as error:
+        raise RulesError(f"is not evaluated: {error.message}", command=by_hand) from error
+    if ran_out_of_memory(done.rc, done.err):
+        raise RulesError(f"its evaluation takes more than {memory >> 20} MiB", command=by_hand)
+    if done.rc != 0:
+        why = cause(done.err) or how_it_ended(done.rc)
+        raise RulesError(f"does not evaluate: {why}", command=by_hand, stderr=readable(done.err))
+    said = parse_json(done.stdout)
+    if "entries" not in said:
+        raise RulesError(f"is {_TYPES[said['type']]}, not a set of rules", command=by_hand)
+    folder = os.path.relpath(file.parent, root)
+    return Rules(
+        file=str(file),
+        root=str(root),
+        rules=tuple(_rule(folder, one["name"], one["said"]) for one in said["entries"]),
+    )
+
+
+@functools.cache
+def _wrapper() -> str:
+    return Path(__file__).with_name("wrap.nix").read_text()
+
+
+def _rule(folder: str, name: str, said: dict[str, Any] | None) -> Rule:
+    path = _path(folder, name)
+    if said is None:
+        return Rule(path, (), (), error="its entry throws an error")
+    found: list[Recipient] = []
+    unusable: list[tuple[str, str]] = []
+    for key in said["keys"]:
+        parsed = _recipient(key)
+        if isinstance(parsed, Recipient):
+            found.append(parsed)
+        else:
+            unusable.append(parsed)
+    return Rule(
+        path,
+        keys=tuple(key for key in said["keys"] if isinstance(key, str)),
+        recipients=tuple(found),
+        unusable=tuple(unusable),
+        armor=said["armor"] is True,
+        error=_wrong_shape(said),
+    )
+
+
+def _path(folder: str, name: str) -> str:
+    """A name as a path from the root; one that leads out stays as it is, for the check to see."""
+    if name.startswith("/") or ".." in name.split("/"):
+        return name
+    return posixpath.normpath(posixpath.join(folder, name))
+
+
+def _wrong_shape(said: dict[str, Any]) -> str | None:
+    if said["type"] != "set":
+        return f"its entry is {_TYPES[said['type']]}, not a set"
+    if said["keysType"] == "null":
+        return "its entry has no publicKeys"
+    if said["keysType"] != "list":
+        return f"its publicKeys is {_TYPES[said['keysType']]}, not a list"
+    if said["count"] > len(said["keys"]):
+        return f"its publicKeys has {said['count']} keys, more than are read"
+    if isinstance(said["armor"], dict):
+        return f"its armor is {_TYPES[said['armor']['type']]}, neither true nor false"
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(key: str) -> Recipient | str:
+    try:
+        return recipients.parse(key)
+    except ValueError as error:
+        return str(error)
+
+
+def _recipient(key: str | dict[str, Any]) -> Recipient | tuple[str, str]:
+    match key:
+        case str():
+            parsed = _parsed(key)
+            return parsed if isinstance(parsed, Recipient) else (key, parsed)
+        case {"length": int(length)}:
+            return "", f"has {length} characters, which no key has"
+        case _:
+            return "", f"is {_TYPES[key['type']]}, not a string"

@@ -1,0 +1,107 @@
+"""CFG-*: what hosts' configurations say of their secrets, held against the rules."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from orchestrator.secrets.model.finding import SecretFinding
+from orchestrator.secrets.model.rules import Rule
+from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.plan.severity import finding
+
+_OTHERS = 0o007
+"""The bits of those who are neither owner nor in the group: chmod(1)."""
+
+# A clause of a symbolic mode, chmod(1): of whom it speaks, and what it gives.
+_CLAUSE = re.compile(r"([ugoa]*)[+=]([rwxXst]*)")
+
+
+def check(evidence: Evidence) -> Iterator[SecretFinding]:
+    """Find what is wrong with hosts' configurations."""
+    rules = {rule.path: rule for rule in evidence.rules.rules}
+    keys: dict[str, list[str]] = defaultdict(list)
+    for key, hosts in evidence.hosts.items():
+        for host in hosts:
+            keys[host].append(key)
+    for use in evidence.uses:
+        if use.in_repo and use.exists:
+            yield from _rule(use, rules.get(use.file), keys[use.host])
+        else:
+            yield _file(use)
+        yield from _mode(use)
+        yield from _owner(use)
+    yield from _collisions(evidence.uses)
+
+
+def _file(use: SecretUse) -> SecretFinding:
+    if use.in_repo:
+        return _found("CFG-FILE", use, f"{_option(use)}.file is not there for Nix")
+    return _found("CFG-OUTSIDE", use, f"{_option(use)}.file is not in the repository")
+
+
+def _rule(use: SecretUse, rule: Rule | None, keys: Sequence[str]) -> Iterator[SecretFinding]:
+    if rule is None:
+        yield _found("CFG-NORULE", use, f"{_option(use)} names it, and secrets.nix does not")
+    elif rule.error is None and _is_left_out(use, rule, keys):
+        fact = f"{use.host} uses it, and its key is not in the rule"
+        fix = f"add {keys[0]} to its publicKeys; then: orchestrator secrets rekey PATH"
+        yield _found("CFG-HOST", use, fact, fix)
+
+
+def _is_left_out(use: SecretUse, rule: Rule, keys: Sequence[str]) -> bool:
+    """Whether none of a host's keys is in a rule, and it opens files with nothing else."""
+    if not keys or {one.text for one in rule.recipients} & set(keys):
+        return False
+    return uses_host_keys_only(use)
+
+
+def uses_host_keys_only(use: SecretUse) -> bool:
+    """Whether a host tries no other private keys than those of its SSH server."""
+    return all(posixpath.basename(path).startswith("ssh_host_") for path in use.identity_paths)
+
+
+def _mode(use: SecretUse) -> Iterator[SecretFinding]:
+    if others := _for_others(use.mode):
+        fact = f"{_option(use)}.mode is {use.mode}: everybody can {others} it"
+        yield _found("CFG-MODE", use, fact, f'age.secrets.{use.name}.mode = "0400"')
+
+
+def _for_others(mode: str) -> str:
+    """What a mode lets everybody do, in words; empty where nothing."""
+    if re.fullmatch("[0-7]+", mode):
+        bits = int(mode, 8) & _OTHERS
+        return " and ".join(["read"] * bool(bits & 4) + ["change"] * bool(bits & 2))
+    given = "".join(what for who, what in _CLAUSE.findall(mode) if {"o", "a"} & set(who))
+    return " and ".join(["read"] * ("r" in given) + ["change"] * ("w" in given))
+
+
+def _owner(use: SecretUse) -> Iterator[SecretFinding]:
+    for what, name, known, option in (
+        ("owner", use.owner, use.owner_known, "users.users"),
+        ("group", use.group, use.group_known, "users.groups"),
+    ):
+        if not known:
+            fact = f"{_option(use)}.{what} is {name}, and {option} has no such name"
+            yield _found("CFG-OWNER", use, fact, f"declare {option}.{name}, or set another {what}")
+
+
+def _collisions(uses: Iterable[SecretUse]) -> Iterator[SecretFinding]:
+    placed: dict[tuple[str, str], list[SecretUse]] = defaultdict(list)
+    for use in uses:
+        placed[use.host, posixpath.normpath(use.install_path)].append(use)
+    for (_, place), (first, *others) in placed.items():
+        for other in others:
+            fact = f"{_option(other)} is installed at {place}, as is age.secrets.{first.name}"
+            yield _found("CFG-COLLIDE", other, fact)
+
+
+def _option(use: SecretUse) -> str:
+    return f"{use.host}'s age.secrets.{use.name}"
+
+
+def _found(check: str, use: SecretUse, fact: str, fix: str | None = None) -> SecretFinding:
+    return finding(check, use.file, fact, host=use.host, fix=fix)
