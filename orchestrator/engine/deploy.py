@@ -185,7 +185,7 @@ def _merge_junit(report: Report, emit: Emit) -> None:
     """Put the hosts' JUnit files into one for the run: ``junit.xml`` in its folder."""
     folder = Path(report.run.folder)
     if any(folder.glob("junit-*.xml")):
-        from orchestrator.adapters.testinfra import junit
+        from orchestrator.verify import junit
 
         found = [folder / f"junit-{name}.xml" for name in report.hosts]
         try:

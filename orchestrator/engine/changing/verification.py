@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from orchestrator.adapters.testinfra import run
 from orchestrator.core.errors import UnreachableError
 from orchestrator.core.event import Phase
 from orchestrator.core.process import CommandResult
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.work import HostWork
+from orchestrator.verify import run
 
 
 async def verify(work: HostWork, line: Line) -> None:

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.adapters.testinfra import run
 from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host, Verify
 from orchestrator.core.interrupt import Interrupt
@@ -19,6 +18,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.engine.changing.line import Line
 from orchestrator.engine.changing.verification import verify
 from orchestrator.engine.work import HostWork
+from orchestrator.verify import run
 
 OnHost = Callable[[str], Awaitable[CommandResult]]
 

@@ -75,7 +75,7 @@ def test_drawing_loads_neither_rich_nor_pytest() -> None:
     """A run that draws no live board does not pay for what would draw it."""
     code = (
         "import sys, orchestrator.render.choose, orchestrator.render.errors\n"
-        "import orchestrator.adapters.testinfra.run\n"
+        "import orchestrator.verify.run\n"
         "heavy = {'rich', 'pytest', '_pytest', 'testinfra'} & set(sys.modules)\n"
         "sys.exit(f'{heavy}' if heavy else 0)\n"
     )

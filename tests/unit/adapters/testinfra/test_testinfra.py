@@ -11,12 +11,12 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from orchestrator.adapters.testinfra.result import Verification
-from orchestrator.adapters.testinfra.run import verify
 from orchestrator.core import process
 from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host, Verify
 from orchestrator.core.process import CommandResult
+from orchestrator.verify.result import Verification
+from orchestrator.verify.run import verify
 
 
 @dataclass

@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from orchestrator.adapters.testinfra import wire
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.process import CommandResult
+from orchestrator.verify import wire
 
 _LONGEST = 1 << 20
 """Bytes of one request: Linux takes no longer command."""

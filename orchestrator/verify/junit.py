@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-from orchestrator.adapters.testinfra.result import Check, CheckFailure
+from orchestrator.verify.result import Check, CheckFailure
 
 # XML 1.0 section 2.2 has no other characters.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

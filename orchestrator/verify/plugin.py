@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
-
-from orchestrator.adapters.testinfra.backend import Asked, DeploymentBackend
-from orchestrator.adapters.testinfra.spec import VARIABLE, Spec
-from orchestrator.core.lines import split_lines
 from testinfra.host import Host  # type: ignore[import-untyped]
+
+from orchestrator.core.lines import split_lines
+from orchestrator.verify.backend import Asked, DeploymentBackend
+from orchestrator.verify.spec import VARIABLE, Spec
 
 _LONGEST = 4000
 """Characters of why a check failed, in one line."""

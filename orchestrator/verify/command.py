@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.adapters.testinfra.spec import VARIABLE
+from orchestrator.verify.spec import VARIABLE
 
 _OPTIONS = (
     "--quiet",
@@ -23,7 +23,7 @@ _OPTIONS = (
     # One broken suite is a failure; the others still say what they see.
     "--continue-on-collection-errors",
     "-p",
-    "orchestrator.adapters.testinfra.plugin",
+    "orchestrator.verify.plugin",
 )
 
 # Parts of pytest that a suite does not need and that cost start-up time or write files.

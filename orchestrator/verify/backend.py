@@ -7,8 +7,9 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.adapters.testinfra import wire
 from testinfra.backend import base  # type: ignore[import-untyped]
+
+from orchestrator.verify import wire
 
 _KEPT = 4000
 """Bytes of a command's output that are kept for the record: the last ones tell the cause."""

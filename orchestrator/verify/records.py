@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.adapters.testinfra.result import Check, CheckFailure
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.lines import split_lines
+from orchestrator.verify.result import Check, CheckFailure
 
 _COMMANDS = 3
 """How many of a failed check's commands are told: the last one is nearly always the cause."""

@@ -11,18 +11,18 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.adapters.testinfra import junit as junit_xml
-from orchestrator.adapters.testinfra import records
-from orchestrator.adapters.testinfra.command import command
-from orchestrator.adapters.testinfra.result import Check, CheckFailure, Verification
-from orchestrator.adapters.testinfra.server import RunCommand, serve
-from orchestrator.adapters.testinfra.spec import Spec, facts
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.lines import split_lines
 from orchestrator.core.process import CommandResult, how_it_ended
+from orchestrator.verify import junit as junit_xml
+from orchestrator.verify import records
+from orchestrator.verify.command import command
+from orchestrator.verify.result import Check, CheckFailure, Verification
+from orchestrator.verify.server import RunCommand, serve
+from orchestrator.verify.spec import Spec, facts
 
 _WHOLE = "verification"
 """The name of a failure that is no single check's."""
