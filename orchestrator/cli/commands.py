@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("host.commands.status:status", "What runs where, and who deployed it."),
         "ping": ("host.commands.status:ping", "Which hosts answer."),
         "diff": ("cli.diff:diff", "What a deployment would change on a host."),
-        "history": ("cli.history:history", "Past runs from this machine."),
+        "history": ("runs.commands:history", "Past runs from this machine."),
         "why": ("changes.commands:why", "What a host's evaluation reads, and what changed."),
         "affected": ("changes.commands:affected", "Which hosts the fleet's changes touch."),
     },

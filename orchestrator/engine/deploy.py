@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters.state.history import History
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.learn_lock import stop_learning
 from orchestrator.changes.source import Source
@@ -31,6 +30,7 @@ from orchestrator.host.setup import Emit, Gates, Setup, warm_up
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
+from orchestrator.runs.history import History
 from orchestrator.secrets.of_run import SecretsOfRun
 
 

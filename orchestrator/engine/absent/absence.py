@@ -18,8 +18,8 @@ from orchestrator.engine.absent.waiting import UNTOUCHED, is_caught_up, pending_
 from orchestrator.engine.work import HostWork
 
 if TYPE_CHECKING:
-    from orchestrator.adapters.state.pending import PendingSystems
     from orchestrator.core.pending import Pending
+    from orchestrator.runs.pending import PendingSystems
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ async def _keep(work: HostWork, pending: PendingSystems, wanted: Evaluated) -> N
 
 
 def _last_seen(work: HostWork) -> str:
-    from orchestrator.adapters.state.history import History
+    from orchestrator.runs.history import History
 
     seen = History(work.session.setup.state / "history.db").last_reached(work.host.name)
     return f"; last seen {ago(seen, datetime.now(UTC))}" if seen else ""

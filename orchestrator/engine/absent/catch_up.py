@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core.event import Notice
 from orchestrator.core.host import Absent, BuildOn, Host
 from orchestrator.core.interrupt import Interrupt
@@ -19,6 +18,7 @@ from orchestrator.engine.deploy import deploy
 from orchestrator.host.setup import Emit, Setup
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
+from orchestrator.runs.pending import PendingSystems
 
 
 def waiting(setup: Setup, selectors: Sequence[str], emit: Emit) -> tuple[Pending, ...]:

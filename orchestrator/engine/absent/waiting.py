@@ -12,8 +12,8 @@ from orchestrator.core.words import ago
 from orchestrator.engine.work import HostWork
 
 if TYPE_CHECKING:
-    from orchestrator.adapters.state.pending import PendingSystems
     from orchestrator.core.pending import Pending
+    from orchestrator.runs.pending import PendingSystems
 
 UNTOUCHED = frozenset({"wait", "connect", "lock", "preflight", "copy"})
 """Steps whose failure may pass by itself: the network's, another deployer's, a full disk's."""
@@ -104,6 +104,6 @@ def is_caught_up(work: HostWork) -> bool:
 
 def pending_of(work: HostWork) -> PendingSystems:
     """The fleet's systems that wait; what is wrong with a file is told as a warning."""
-    from orchestrator.adapters.state.pending import PendingSystems
+    from orchestrator.runs.pending import PendingSystems
 
     return PendingSystems(work.session.setup.state, lambda text: work.notice(text, warning=True))

@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.interrupt import ended
@@ -25,6 +24,7 @@ from orchestrator.engine.work import HostWork
 from orchestrator.host import lock
 from orchestrator.host.lock import Answer, Claim, Told
 from orchestrator.host.lock_scripts import LONGEST_SECONDS
+from orchestrator.runs.run_files import RunFiles
 
 RENEWALS = 4.5
 """How often a lock is renewed within the time that it counts."""

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.adapters.state.history import History
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -32,6 +31,7 @@ from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.prove import in_words
 from orchestrator.plan.rollback import plan_back, target_of
+from orchestrator.runs.history import History
 
 Hosts = tuple[str, ...]
 """Selectors."""

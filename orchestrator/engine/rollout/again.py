@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.adapters.state.history import History
-from orchestrator.adapters.state.request_file import NoDeploymentError, kept
-from orchestrator.adapters.state.run_folders import RunFolders
 from orchestrator.core.errors import UsageError
 from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, Reboot
 from orchestrator.engine.rollout.order import Runs
 from orchestrator.host.setup import Setup
+from orchestrator.runs.history import History
+from orchestrator.runs.request_file import NoDeploymentError, kept
+from orchestrator.runs.run_folders import RunFolders
 
 _WELL = outcome_names(Unchanged, Deployed, Completed, Deferred)
 """How hosts ended that are not taken again."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.event import Notice, Paused
 from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
 from orchestrator.engine.rollout.lead import Lead
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.host.setup import Emit
+from orchestrator.runs.run_files import RunFiles
 
 POLL_SECONDS = 0.5
 """How soon a word is heard."""

@@ -6,10 +6,10 @@ import secrets
 import time
 from pathlib import Path
 
-from orchestrator.adapters.state.run_files import RunFiles
-from orchestrator.adapters.state.run_folders import RunFolders
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.rollout_status import Order, RolloutStatus, Word
+from orchestrator.runs.run_files import RunFiles
+from orchestrator.runs.run_folders import RunFolders
 
 ANSWER_SECONDS = 10.0
 """For a run to say that it has heard: it looks twice a second, and may be at something."""

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.adapters.state import request_file
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.event import Notice
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.interrupt import Interrupt
@@ -20,6 +18,8 @@ from orchestrator.engine.rollout.lead import Lead
 from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.host.setup import Emit
 from orchestrator.plan.waves import waves
+from orchestrator.runs import request_file
+from orchestrator.runs.run_files import RunFiles
 
 Bugs = list[Exception]
 

@@ -12,12 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state import request_file
-from orchestrator.adapters.state.history import History
 from orchestrator.adapters.state.links import Links
 from orchestrator.adapters.state.machines import Machines
-from orchestrator.adapters.state.pending import PendingSystems
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.copying import Sample
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.event import RunFinished, RunStarted
@@ -28,11 +24,15 @@ from orchestrator.core.rollout import Wave
 from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
 from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.render.history import draw_history
 from orchestrator.render.output import Output
 from orchestrator.render.pending import draw_pending
 from orchestrator.render.rollout import draw_rollout
 from orchestrator.render.runlog import RunLog
+from orchestrator.runs import request_file
+from orchestrator.runs.draw import draw_history
+from orchestrator.runs.history import History
+from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.run_files import RunFiles
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")

@@ -8,10 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.cli.main import main, orchestrator
 from orchestrator.cli.rollout_options import rollout_options
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.runs.run_files import RunFiles
 
 ALL = Amount(100, percent=True)
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost
 
-from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.goal import Goal
 from orchestrator.core.host import Absent, BuildOn, BuildSite
@@ -19,6 +18,7 @@ from orchestrator.core.outcome import Deferred, Deployed, Failed, RolledBack, Sk
 from orchestrator.core.pending import Pending
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.runs.pending import PendingSystems
 
 DEFER: dict[str, Any] = {"absent": Absent.DEFER}
 

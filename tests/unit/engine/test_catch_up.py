@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, Notice
 from orchestrator.core.goal import Goal
@@ -22,6 +21,7 @@ from orchestrator.engine.absent import catch_up as engine
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.runs.pending import PendingSystems
 from orchestrator.ssh.settings import SshSettings
 
 NOW = datetime.now(UTC)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state.history import History
 from orchestrator.core import git
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, HostFinished, RunFinished, RunStarted
@@ -20,6 +19,7 @@ from orchestrator.engine.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.runs.history import History
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

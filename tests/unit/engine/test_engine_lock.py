@@ -12,7 +12,6 @@ from typing import TypeVar, cast
 
 import pytest
 
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Connect, Deadlines, Host
@@ -27,6 +26,7 @@ from orchestrator.engine.names import Names
 from orchestrator.engine.work import HostWork
 from orchestrator.host import lock as adapter
 from orchestrator.host.lock import Answer, Claim, Told
+from orchestrator.runs.run_files import RunFiles
 
 T = TypeVar("T")
 NOW = datetime.now(UTC)

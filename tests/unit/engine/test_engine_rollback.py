@@ -10,7 +10,6 @@ import fake_host
 import pytest
 from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
 
-from orchestrator.adapters.state.history import History
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import PhaseStarted
 from orchestrator.core.generation import BeforeLast, BeforeRun, ToGeneration, ToSystem, WayBack
@@ -25,6 +24,7 @@ from orchestrator.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.runs.history import History
 from orchestrator.ssh.settings import SshSettings
 
 HERE = BuildSite(BuildOn.HERE)

@@ -14,7 +14,6 @@ from fake_host import EagerLoop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core import git
 from orchestrator.core.event import Event, HostFinished, Notice, Paused, WaveEnded, WaveStarted
 from orchestrator.core.goal import Goal
@@ -43,6 +42,7 @@ from orchestrator.engine.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.runs.run_files import RunFiles
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

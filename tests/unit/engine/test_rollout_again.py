@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state import request_file
-from orchestrator.adapters.state.history import History
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.cli.retry import RetryFailed, only_failed
 from orchestrator.core.errors import UsageError
 from orchestrator.core.generation import BeforeLast
@@ -32,6 +29,9 @@ from orchestrator.core.store import OutPath
 from orchestrator.engine.rollout.again import again, failed_in
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
+from orchestrator.runs import request_file
+from orchestrator.runs.history import History
+from orchestrator.runs.run_files import RunFiles
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError, UsageError
 from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import Connect, Fleet, Host
@@ -26,6 +25,7 @@ from orchestrator.engine.absent import watch as engine
 from orchestrator.engine.absent.watch import Watch, only_one
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
+from orchestrator.runs.pending import PendingSystems
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

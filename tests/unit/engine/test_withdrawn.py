@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state.pending import PendingSystems
 from orchestrator.core import git
 from orchestrator.core.event import Event, HostFinished
 from orchestrator.core.host import Connect, Fleet, Host
@@ -22,6 +21,7 @@ from orchestrator.engine.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.runs.pending import PendingSystems
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from io import StringIO
 
 from orchestrator.core.run import PastRun
-from orchestrator.render.history import draw_history
 from orchestrator.render.output import Output
+from orchestrator.runs.draw import draw_history
 
 RUN = PastRun(
     number=12,

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator.adapters.state.history_file import DamagedHistoryError, HistoryError, HistoryFile
-from orchestrator.adapters.state.run_folders import RunFolders, store_path
 from orchestrator.core.errors import UsageError
 from orchestrator.core.outcome import outcome_name
 from orchestrator.core.run import Before, HostResult, PastResult, PastRun, Report
 from orchestrator.core.store import OutPath
+from orchestrator.runs.history_file import DamagedHistoryError, HistoryError, HistoryFile
+from orchestrator.runs.run_folders import RunFolders, store_path
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.state.pending_file import NewerError, from_json, to_json
 from orchestrator.core.errors import StepError
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.pending import Pending
+from orchestrator.runs.pending_file import NewerError, from_json, to_json
 
 FOLDER = "pending"
 """In a fleet's state folder."""

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.state.run_files import RunFiles
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.run import Before, PastResult, PastRun
 from orchestrator.core.store import OutPath
+from orchestrator.runs.run_files import RunFiles
 
 _MODE = 0o700
 

@@ -16,11 +16,11 @@ def history(count: int, target: Target, as_json: bool) -> None:
 
     A run that could not be entered into the history's database is told by its folder, and marked.
     """
-    from orchestrator.adapters.state.history import History
     from orchestrator.cli.fleet import open_inventory
     from orchestrator.cli.output import results, words
     from orchestrator.host.setup import state_folder
-    from orchestrator.render.history import draw_history
+    from orchestrator.runs.draw import draw_history
+    from orchestrator.runs.history import History
 
     fleet = open_inventory(target).fleet
     past = History(state_folder(fleet) / "history.db").recent(count)
