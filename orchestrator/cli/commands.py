@@ -21,9 +21,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "host.commands.generations:generations",
             "Which systems a host may go back to.",
         ),
-        "resume": ("cli.rollout:resume_run", "Go on with a run that was cut off."),
+        "resume": ("rollout.commands:resume_run", "Go on with a run that was cut off."),
         "rollout": (
-            "cli.rollout:rollout",
+            "rollout.commands:rollout",
             "Pause, resume or abort a run that goes on.",
         ),
     },

@@ -44,7 +44,7 @@ def only_failed(setup: Setup, request: DeployRequest, which: RetryFailed) -> Dep
     Raises:
         UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
     """
-    from orchestrator.engine.rollout.again import failed_in
+    from orchestrator.rollout.again import failed_in
 
     if request.selectors:
         raise click.UsageError("--retry-failed says which hosts; leave the selectors out")

@@ -24,12 +24,12 @@ from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.host import deploy_host
-from orchestrator.engine.rollout.run import RolloutRun, divide
 from orchestrator.engine.work import HostWork, Session, step_name
 from orchestrator.host.setup import Emit, Gates, Setup, warm_up
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
+from orchestrator.rollout.run import RolloutRun, divide
 from orchestrator.runs.history import History
 from orchestrator.secrets.of_run import SecretsOfRun
 

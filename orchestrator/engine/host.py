@@ -18,13 +18,13 @@ from orchestrator.core.store import Evaluated
 from orchestrator.engine.absent.absence import Absence, defer, or_absent, or_lost
 from orchestrator.engine.absent.waiting import overtaken, settle
 from orchestrator.engine.identity import recognise
-from orchestrator.engine.rollout.rollout import HaltedError
 from orchestrator.engine.work import HostWork, problem_of
 from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.plan.attempts import untold
 from orchestrator.plan.decide import decide
 from orchestrator.plan.reasons import why_known
+from orchestrator.rollout.rollout import HaltedError
 
 Answer = tuple[Executor | None, HostState | None] | Absence
 """A host's: the way to it and its state, ``None`` where it is not asked."""

@@ -32,7 +32,7 @@ from orchestrator.secrets.of_run import SecretsOfRun
 
 if TYPE_CHECKING:
     from orchestrator.adapters.copy.closure import Lacking
-    from orchestrator.engine.rollout.rollout import Rollout
+    from orchestrator.rollout.rollout import Rollout
     from orchestrator.secrets.model.host import HostSecrets
 
 STDERR_LINES = 20

@@ -26,8 +26,8 @@ from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.render.output import Output
 from orchestrator.render.pending import draw_pending
-from orchestrator.render.rollout import draw_rollout
 from orchestrator.render.runlog import RunLog
+from orchestrator.rollout.draw import draw_rollout
 from orchestrator.runs import request_file
 from orchestrator.runs.draw import draw_history
 from orchestrator.runs.history import History

@@ -35,7 +35,6 @@ from orchestrator.engine.delivering.building import Builds
 from orchestrator.engine.delivering.copies import Copies
 from orchestrator.engine.delivering.pushes import Pushes
 from orchestrator.engine.host import deploy_host
-from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.work import HostWork, Session
 from orchestrator.host import lock_scripts, scripts
 from orchestrator.host.doors import MISSING
@@ -48,6 +47,7 @@ from orchestrator.nix import build as nix_build
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
+from orchestrator.rollout.rollout import Rollout
 from orchestrator.secrets.of_run import SecretsOfRun
 from orchestrator.ssh.settings import SshSettings
 

@@ -26,9 +26,9 @@ from orchestrator.core.rollout import Wave
 from orchestrator.core.rollout_status import RolloutStatus, Standing, WaveStatus
 from orchestrator.core.run import DeployRequest, HostResult, Reboot, Report, Run
 from orchestrator.core.store import OutPath
-from orchestrator.engine.rollout.again import again, failed_in
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
+from orchestrator.rollout.again import again, failed_in
 from orchestrator.runs import request_file
 from orchestrator.runs.history import History
 from orchestrator.runs.run_files import RunFiles

@@ -18,8 +18,8 @@ from orchestrator.render.event_json import to_json
 from orchestrator.render.output import Output
 from orchestrator.render.plain import PlainLines
 from orchestrator.render.report import ReportTable
-from orchestrator.render.rollout import draw_rollout
 from orchestrator.render.waves import described
+from orchestrator.rollout.draw import draw_rollout
 
 CANARY = Wave("canary", ("p620",), 60.0)
 REST = Wave("all hosts", ("razer", "samsung", "p510", "dex5550", "spare", "other"))

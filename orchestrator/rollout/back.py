@@ -17,9 +17,9 @@ from orchestrator.core.outcome import (
 )
 from orchestrator.core.store import OutPath
 from orchestrator.engine.absent.waiting import withdraw
-from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.engine.work import HostWork
 from orchestrator.host.setup import Emit
+from orchestrator.rollout.rollout import Rollout
 
 
 class Back:

@@ -9,8 +9,8 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, Reboot
-from orchestrator.engine.rollout.order import Runs
 from orchestrator.host.setup import Setup
+from orchestrator.rollout.order import Runs
 from orchestrator.runs.history import History
 from orchestrator.runs.request_file import NoDeploymentError, kept
 from orchestrator.runs.run_folders import RunFolders

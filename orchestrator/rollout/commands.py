@@ -19,7 +19,7 @@ from orchestrator.cli.options import (
 from orchestrator.core.rollout_status import Word
 
 if TYPE_CHECKING:
-    from orchestrator.engine.rollout.order import Runs
+    from orchestrator.rollout.order import Runs
 
 _RUN = click.argument("run", type=click.IntRange(1), metavar="RUN")
 
@@ -48,7 +48,7 @@ def rollout() -> None:
 def show(run: int | None, fleet: Path | None, as_json: bool) -> None:
     """Where RUN is, or was when it ended; the newest run, where none is named."""
     from orchestrator.cli.output import results, words
-    from orchestrator.render.rollout import draw_rollout
+    from orchestrator.rollout.draw import draw_rollout
 
     runs = _runs(fleet)
     status, alive = runs.status(runs.newest() if run is None else run)
@@ -87,8 +87,8 @@ def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
 
 def _runs(fleet: Path | None) -> Runs:
     from orchestrator.cli.fleet import open_fleet
-    from orchestrator.engine.rollout.order import Runs
     from orchestrator.host.setup import state_folder
+    from orchestrator.rollout.order import Runs
 
     return Runs(state_folder(open_fleet(Target(fleet))))
 
@@ -106,7 +106,7 @@ def resume_run(run: int, target: Target, as_json: bool, verbose: bool) -> int:
     """
     from orchestrator.cli.deploy import run_request
     from orchestrator.cli.fleet import open_setup
-    from orchestrator.engine.rollout.again import again
+    from orchestrator.rollout.again import again
 
     setup = open_setup(target)
     request, notices = again(setup, run)

@@ -8,9 +8,9 @@ from orchestrator.core.event import Notice, Paused, WaveEnded, WaveStarted
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Deferred, Failed, Outcome, RolledBack
 from orchestrator.core.rollout import RolloutPolicy, WhenSpent
-from orchestrator.engine.rollout.back import Back
-from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.host.setup import Emit
+from orchestrator.rollout.back import Back
+from orchestrator.rollout.rollout import Rollout
 
 
 class Lead:

@@ -6,9 +6,9 @@ import asyncio
 
 from orchestrator.core.event import Notice, Paused
 from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
-from orchestrator.engine.rollout.lead import Lead
-from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.host.setup import Emit
+from orchestrator.rollout.lead import Lead
+from orchestrator.rollout.rollout import Rollout
 from orchestrator.runs.run_files import RunFiles
 
 POLL_SECONDS = 0.5

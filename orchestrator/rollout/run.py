@@ -13,11 +13,11 @@ from orchestrator.core.host import Fleet, Host
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.rollout import RolloutPolicy, Wave
 from orchestrator.core.run import DeployRequest, HostResult, Run
-from orchestrator.engine.rollout.control import Control
-from orchestrator.engine.rollout.lead import Lead
-from orchestrator.engine.rollout.rollout import Rollout
 from orchestrator.host.setup import Emit
-from orchestrator.plan.waves import waves
+from orchestrator.rollout.control import Control
+from orchestrator.rollout.lead import Lead
+from orchestrator.rollout.rollout import Rollout
+from orchestrator.rollout.waves import waves
 from orchestrator.runs import request_file
 from orchestrator.runs.run_files import RunFiles
 
