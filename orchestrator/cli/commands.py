@@ -6,17 +6,17 @@ from __future__ import annotations
 # `--help` imports none of them.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Deploy": {
-        "plan": ("cli.deploy:plan", "Say what a deployment would do; touch nothing."),
-        "deploy": ("cli.deploy:deploy", "Bring hosts to what the fleet says."),
+        "plan": ("deploy.commands.deploy:plan", "Say what a deployment would do; touch nothing."),
+        "deploy": ("deploy.commands.deploy:deploy", "Bring hosts to what the fleet says."),
         "emergency-deploy": (
-            "cli.deploy:emergency_deploy",
+            "deploy.commands.deploy:emergency_deploy",
             "Deploy one host, without checks.",
         ),
-        "build": ("cli.deploy:build", "Build hosts' systems, contact no host."),
-        "ci": ("cli.deploy:ci", "Check everything and build every host; for CI."),
+        "build": ("deploy.commands.deploy:build", "Build hosts' systems, contact no host."),
+        "ci": ("deploy.commands.deploy:ci", "Check everything and build every host; for CI."),
     },
     "Go back, or go on": {
-        "rollback": ("cli.rollback:rollback", "Take hosts back to what they ran."),
+        "rollback": ("deploy.commands.rollback:rollback", "Take hosts back to what they ran."),
         "generations": (
             "host.commands.generations:generations",
             "Which systems a host may go back to.",
@@ -30,7 +30,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "status": ("host.commands.status:status", "What runs where, and who deployed it."),
         "ping": ("host.commands.status:ping", "Which hosts answer."),
-        "diff": ("cli.diff:diff", "What a deployment would change on a host."),
+        "diff": ("deploy.commands.diff:diff", "What a deployment would change on a host."),
         "history": ("runs.commands:history", "Past runs from this machine."),
         "why": ("changes.commands:why", "What a host's evaluation reads, and what changed."),
         "affected": ("changes.commands:affected", "Which hosts the fleet's changes touch."),

@@ -16,8 +16,8 @@ from orchestrator.core.outcome import (
     Unreached,
 )
 from orchestrator.core.store import OutPath
-from orchestrator.engine.absent.waiting import withdraw
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy.waiting import withdraw
+from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Emit
 from orchestrator.rollout.rollout import Rollout
 
@@ -75,7 +75,7 @@ class Back:
 
 async def _back(work: HostWork, out: OutPath, why: str) -> Outcome:
     # What goes back takes long to import; a run that goes well does without.
-    from orchestrator.engine.changing.rollback import roll_back
+    from orchestrator.deploy.changing.rollback import roll_back
 
     before = work.before.running if work.before else None
     if before is None:

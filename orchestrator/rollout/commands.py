@@ -104,8 +104,8 @@ def resume_run(run: int, target: Target, as_json: bool, verbose: bool) -> int:
     Hosts are asked first: those that it brought to their target are left alone. To pause a run
     that goes on, and to go on with that: orchestrator rollout.
     """
-    from orchestrator.cli.deploy import run_request
     from orchestrator.cli.fleet import open_setup
+    from orchestrator.deploy.commands.deploy import run_request
     from orchestrator.rollout.again import again
 
     setup = open_setup(target)

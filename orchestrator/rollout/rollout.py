@@ -11,7 +11,7 @@ from orchestrator.core.event import Phase
 from orchestrator.core.outcome import Deferred, Outcome, outcome_name
 from orchestrator.core.rollout import Wave
 from orchestrator.core.rollout_status import DEPLOYING, PREPARING, READY
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy.work import HostWork
 
 
 class HaltedError(StepError):

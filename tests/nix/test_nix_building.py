@@ -14,8 +14,8 @@ import pytest
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath, Evaluated
-from orchestrator.engine.delivering.batches import Member
-from orchestrator.engine.delivering.building import Builds
+from orchestrator.deploy.delivering.batches import Member
+from orchestrator.deploy.delivering.building import Builds
 from orchestrator.nix.derivation import output_of
 
 DEADLINE = 300.0

@@ -14,7 +14,7 @@ from orchestrator.core.pending import Pending
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.words import ago
-from orchestrator.engine.deploy import deploy
+from orchestrator.deploy.run import deploy
 from orchestrator.host.setup import Emit, Setup
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
@@ -65,7 +65,7 @@ async def catch_up(
         A report for each way in which hosts were to be deployed: nearly always one.
 
     Raises:
-        OrchestratorError: As :func:`~orchestrator.engine.deploy.deploy`.
+        OrchestratorError: As :func:`~orchestrator.deploy.run.deploy`.
     """
     reports = []
     for request in _requests(setup, entries, emit):

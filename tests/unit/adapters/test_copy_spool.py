@@ -13,11 +13,11 @@ import zstandard
 from copy_bench import fake_nix
 from test_export_format import HASH, exported, pieces
 
-from orchestrator.adapters.copy import spool as spool_module
-from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.copy.export_format import END
-from orchestrator.adapters.copy.spool import Spool, Wanted, batches
 from orchestrator.core.errors import StepError
+from orchestrator.deploy.copy import spool as spool_module
+from orchestrator.deploy.copy.codec import Codec
+from orchestrator.deploy.copy.export_format import END
+from orchestrator.deploy.copy.spool import Spool, Wanted, batches
 
 NAMES = [f"{HASH}-{letter}" for letter in "abc"]
 PATHS = [f"/nix/store/{name}" for name in NAMES]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.copy.export_format import END, MalformedExportError, split
+from orchestrator.deploy.copy.export_format import END, MalformedExportError, split
 
 Tree = bytes | str | Mapping[str, "Tree"] | tuple[bytes]
 """A file, a link's target, a folder; in a tuple, an executable file."""

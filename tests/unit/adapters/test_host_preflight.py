@@ -13,15 +13,15 @@ from typing import cast
 
 import pytest
 
-from orchestrator.adapters.copy.closure import understood
-from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.state.machines import Machines
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.preflight import BootFiles, Facts, Inhibitor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
+from orchestrator.deploy.copy.closure import understood
+from orchestrator.deploy.copy.codec import Codec
+from orchestrator.deploy.machines import Machines
 from orchestrator.host.preflight import Answer, ask_facts, parse_facts
 from orchestrator.host.switching import ask_standing
 

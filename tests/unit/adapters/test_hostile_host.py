@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.copy.between_hosts import _store_paths
-from orchestrator.adapters.copy.closure import understood
 from orchestrator.core.errors import StepError
 from orchestrator.core.lines import split_lines
 from orchestrator.core.store import DrvPath
-from orchestrator.engine.commands.diff import _closure
+from orchestrator.deploy.copy.between_hosts import _store_paths
+from orchestrator.deploy.copy.closure import understood
+from orchestrator.deploy.diff import _closure
 from orchestrator.host.guard.verbs import _LOG, _told
 from orchestrator.host.lock_lines import parse_hold, parse_lock, values_of
 from orchestrator.host.preflight import parse_facts

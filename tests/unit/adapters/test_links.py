@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state.links import KEPT, Links
 from orchestrator.core.copying import CopyMethod, Sample
+from orchestrator.deploy.copy.links import KEPT, Links
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 STREAM = Sample(NOW, CopyMethod.STREAM, 900, 400, 1.5, 0.02)

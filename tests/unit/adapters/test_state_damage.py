@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.state.links import Links
-from orchestrator.adapters.state.machines import Machines
 from orchestrator.core.copying import Sample
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.event import RunFinished, RunStarted
@@ -24,6 +22,8 @@ from orchestrator.core.rollout import Wave
 from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
 from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.deploy.copy.links import Links
+from orchestrator.deploy.machines import Machines
 from orchestrator.render.output import Output
 from orchestrator.render.pending import draw_pending
 from orchestrator.render.runlog import RunLog

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.copy.stream import Sent, take_in
 from orchestrator.core.bounds import MIB
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor, Stream
 from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
+from orchestrator.deploy.copy.codec import Codec
+from orchestrator.deploy.copy.stream import Sent, take_in
 from orchestrator.host.fetch import fetch
 
 OUT = OutPath(f"/nix/store/{'a' * 32}-nixos-system")

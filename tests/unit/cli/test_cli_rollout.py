@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli.main import main, orchestrator
-from orchestrator.cli.rollout_options import rollout_options
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.deploy.commands.rollout_options import rollout_options
 from orchestrator.runs.run_files import RunFiles
 
 ALL = Amount(100, percent=True)

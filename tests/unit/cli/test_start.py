@@ -111,13 +111,13 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
     assert not seen.imported(
         (
             *("rich", "yaml", "pytest", "testinfra", "zstandard", "importlib.metadata"),
-            *("orchestrator.inventory.load", "orchestrator.engine.changing.carry_out"),
+            *("orchestrator.inventory.load", "orchestrator.deploy.changing.carry_out"),
             *(
-                "orchestrator.engine.changing.verification",
-                "orchestrator.engine.changing.activation",
+                "orchestrator.deploy.changing.verification",
+                "orchestrator.deploy.changing.activation",
             ),
             *(
-                "orchestrator.engine.delivering.delivery",
+                "orchestrator.deploy.delivering.delivery",
                 "orchestrator.changes.learn",
                 "orchestrator.lab.lab",
             ),

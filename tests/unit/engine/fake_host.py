@@ -14,9 +14,6 @@ from typing import Any
 import pytest
 from fake_guard import FakeGuard
 
-from orchestrator.adapters.copy.closure import Lacking
-from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
@@ -28,14 +25,17 @@ from orchestrator.core.outcome import Outcome
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine import work
-from orchestrator.engine.changing import activation
-from orchestrator.engine.delivering import copying
-from orchestrator.engine.delivering.building import Builds
-from orchestrator.engine.delivering.copies import Copies
-from orchestrator.engine.delivering.pushes import Pushes
-from orchestrator.engine.host import deploy_host
-from orchestrator.engine.work import HostWork, Session
+from orchestrator.deploy import work
+from orchestrator.deploy.changing import activation
+from orchestrator.deploy.copy.closure import Lacking
+from orchestrator.deploy.copy.codec import Codec
+from orchestrator.deploy.copy.spool import Wanted
+from orchestrator.deploy.delivering import copying
+from orchestrator.deploy.delivering.building import Builds
+from orchestrator.deploy.delivering.copies import Copies
+from orchestrator.deploy.delivering.pushes import Pushes
+from orchestrator.deploy.host import deploy_host
+from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host import lock_scripts, scripts
 from orchestrator.host.doors import MISSING
 from orchestrator.host.guard import verbs

@@ -30,7 +30,7 @@ from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.plan import prove
+from orchestrator.deploy.plan import prove
 
 
 def runs_else(host: FakeHost) -> None:

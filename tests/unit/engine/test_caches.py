@@ -12,9 +12,9 @@ import pytest
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Cache, Connect, Fleet, Host
 from orchestrator.core.store import OutPath
-from orchestrator.engine.commands.caches import require_caches
-from orchestrator.engine.delivering.batches import Member
-from orchestrator.engine.delivering.pushes import Pushes
+from orchestrator.deploy.caches import require_caches
+from orchestrator.deploy.delivering.batches import Member
+from orchestrator.deploy.delivering.pushes import Pushes
 from orchestrator.host.setup import Setup
 from orchestrator.nix import binary_cache
 from orchestrator.nix import verbs as nix

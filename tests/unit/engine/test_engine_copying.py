@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import pytest
 from fake_host import Bench
 
-from orchestrator.adapters.copy.closure import Lacking
-from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.copy.spool import Wanted
-from orchestrator.adapters.copy.stream import Sent
 from orchestrator.core.copying import CopyMethod, Sample
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.event import LogLine
 from orchestrator.core.outcome import Deployed, Failed
-from orchestrator.engine.delivering import copying
+from orchestrator.deploy.copy.closure import Lacking
+from orchestrator.deploy.copy.codec import Codec
+from orchestrator.deploy.copy.spool import Wanted
+from orchestrator.deploy.copy.stream import Sent
+from orchestrator.deploy.delivering import copying
 
 MUCH = 100 << 20
 

@@ -14,8 +14,8 @@ from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.outcome import Failed, Outcome, Problem, Skipped, Unchanged
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.store import OutPath
-from orchestrator.engine import deploy as engine
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy import run as engine
+from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake

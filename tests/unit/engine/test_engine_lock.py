@@ -19,11 +19,11 @@ from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.lock import Hold, Lock
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.state import HostState
-from orchestrator.engine.changing import lock
-from orchestrator.engine.changing.line import Line
-from orchestrator.engine.changing.lock import Holding, held, refuse_if_taken
-from orchestrator.engine.names import Names
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy.changing import lock
+from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.lock import Holding, held, refuse_if_taken
+from orchestrator.deploy.names import Names
+from orchestrator.deploy.work import HostWork
 from orchestrator.host import lock as adapter
 from orchestrator.host.lock import Answer, Claim, Told
 from orchestrator.runs.run_files import RunFiles

@@ -8,10 +8,6 @@ from pathlib import Path
 import pytest
 from fake_host import ANSWER, NEW, OLD, Bench, FakeHost, loses_connection
 
-from orchestrator.adapters.copy import closure as closures
-from orchestrator.adapters.copy.closure import Lacking
-from orchestrator.adapters.copy.codec import Codec
-from orchestrator.adapters.copy.spool import Wanted
 from orchestrator.core.copying import CopyMethod
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted
@@ -20,8 +16,12 @@ from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, Prob
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import HostResult
 from orchestrator.core.store import OutPath
-from orchestrator.engine.changing import preflight
-from orchestrator.engine.delivering import copying
+from orchestrator.deploy.changing import preflight
+from orchestrator.deploy.copy import closure as closures
+from orchestrator.deploy.copy.closure import Lacking
+from orchestrator.deploy.copy.codec import Codec
+from orchestrator.deploy.copy.spool import Wanted
+from orchestrator.deploy.delivering import copying
 from orchestrator.render.event_json import result_to_json
 
 ALL_OLD = (OLD, OLD, OLD)

@@ -24,8 +24,8 @@ from orchestrator.core.outcome import Deployed, Failed, Unchanged
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import Reboot
 from orchestrator.core.store import OutPath
-from orchestrator.engine.changing import booting
-from orchestrator.engine.changing import reboot as engine
+from orchestrator.deploy.changing import booting
+from orchestrator.deploy.changing import reboot as engine
 
 NEW_KERNEL = b"booted.kernel=/nix/store/6.6\ntarget.kernel=/nix/store/6.12\nend=\n"
 

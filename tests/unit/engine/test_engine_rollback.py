@@ -17,9 +17,9 @@ from orchestrator.core.goal import Goal
 from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.core.run import Before, HostResult, Report, Run
-from orchestrator.engine.changing.rollback import before_run, roll_back
-from orchestrator.engine.host import deploy_host
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy.changing.rollback import before_run, roll_back
+from orchestrator.deploy.host import deploy_host
+from orchestrator.deploy.work import HostWork
 from orchestrator.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_THERE
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix

@@ -35,10 +35,10 @@ from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 from orchestrator.core.rollout_status import Order, Standing, Word
 from orchestrator.core.run import Before, DeployRequest, Report
 from orchestrator.core.store import OutPath
-from orchestrator.engine import deploy as engine
-from orchestrator.engine import host as host_module
-from orchestrator.engine.changing import rollback
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy import host as host_module
+from orchestrator.deploy import run as engine
+from orchestrator.deploy.changing import rollback
+from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake

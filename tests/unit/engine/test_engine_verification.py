@@ -15,9 +15,9 @@ from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host, Verify
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.process import CommandResult
-from orchestrator.engine.changing.line import Line
-from orchestrator.engine.changing.verification import verify
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.verification import verify
+from orchestrator.deploy.work import HostWork
 from orchestrator.verify import run
 
 OnHost = Callable[[str], Awaitable[CommandResult]]

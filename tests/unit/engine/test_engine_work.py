@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.core.errors import RefusedError, StepError
-from orchestrator.engine.work import problem_of
+from orchestrator.deploy.work import problem_of
 
 
 def test_a_problem_says_what_the_error_says() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import LogLine
 from orchestrator.core.host import Connect, Host
-from orchestrator.engine.work import LOG_SIZE, LONGEST_LINE, HostWork, problem_of
+from orchestrator.deploy.work import LOG_SIZE, LONGEST_LINE, HostWork, problem_of
 
 
 def worked() -> tuple[HostWork, list[LogLine]]:

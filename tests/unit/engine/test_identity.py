@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from fake_host import NEW, OLD, Bench, EagerLoop, FakeHost, left, system
 
-from orchestrator.adapters.state.machines import Machines
 from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import DeployRequest
-from orchestrator.engine.host import deploy_host
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy.host import deploy_host
+from orchestrator.deploy.machines import Machines
+from orchestrator.deploy.work import HostWork
 
 OTHERS = system("y")
 

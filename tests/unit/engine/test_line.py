@@ -14,8 +14,8 @@ from orchestrator.core.errors import SilentError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
-from orchestrator.engine.changing.line import Line
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.work import HostWork
 
 
 class Way:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.retry import RetryFailed, only_failed
 from orchestrator.core.errors import UsageError
 from orchestrator.core.generation import BeforeLast
 from orchestrator.core.goal import Goal
@@ -26,6 +25,7 @@ from orchestrator.core.rollout import Wave
 from orchestrator.core.rollout_status import RolloutStatus, Standing, WaveStatus
 from orchestrator.core.run import DeployRequest, HostResult, Reboot, Report, Run
 from orchestrator.core.store import OutPath
+from orchestrator.deploy.commands.retry import RetryFailed, only_failed
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.again import again, failed_in

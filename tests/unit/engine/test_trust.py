@@ -14,9 +14,9 @@ from orchestrator.core.host import BuildOn, BuildSite, Connect, Host, UnsignedBu
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.run import DeployRequest
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.delivering.trust import say_or_refuse
-from orchestrator.engine.work import HostWork
-from orchestrator.plan.decide import steps
+from orchestrator.deploy.delivering.trust import say_or_refuse
+from orchestrator.deploy.plan.decide import steps
+from orchestrator.deploy.work import HostWork
 
 OUT = OutPath(f"/nix/store/{'n' * 32}-nixos-system-web-1")
 BUILDER = BuildSite(BuildOn.BUILDER, "p620")

@@ -19,7 +19,7 @@ from fake_host import (
 from orchestrator.core.event import Notice
 from orchestrator.core.outcome import RolledBack, Unreached, outcome_name
 from orchestrator.core.run import exit_code
-from orchestrator.engine.changing import attempt
+from orchestrator.deploy.changing import attempt
 from orchestrator.render.event_json import _more
 from orchestrator.render.words import outcome_word
 from orchestrator.ssh import local

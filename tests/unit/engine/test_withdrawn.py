@@ -16,8 +16,8 @@ from orchestrator.core.pending import Pending
 from orchestrator.core.rollout import RolloutPolicy, WhenSpent
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine import deploy as engine
-from orchestrator.engine.work import HostWork
+from orchestrator.deploy import run as engine
+from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake

@@ -11,7 +11,7 @@ from orchestrator.core.goal import Goal
 from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.plan.attempts import (
+from orchestrator.deploy.plan.attempts import (
     ended_badly,
     goes_on,
     left_in_the_middle,

@@ -15,7 +15,7 @@ from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.state import BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.plan.decide import decide, steps
+from orchestrator.deploy.plan.decide import decide, steps
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 HOST = Host("p620", "p620", Connect("192.0.2.1"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.diff import Change
 from orchestrator.core.store import OutPath
-from orchestrator.plan.diff import diff
+from orchestrator.deploy.plan.diff import diff
 
 A, B = "a" * 32, "b" * 32
 

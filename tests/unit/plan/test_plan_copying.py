@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.copying import CopyMethod, Link, Load, Sample
-from orchestrator.plan.copying import (
+from orchestrator.deploy.plan.copying import (
     FRESH,
     USUAL_RATIO,
     choose,

@@ -22,9 +22,9 @@ from orchestrator.core.preflight import (
     Wanted,
     boot_name,
 )
-from orchestrator.plan.preflight import examine, skew
-from orchestrator.plan.room import BOOT_MARGIN, FILES_MARGIN, LEAST_FREE
-from orchestrator.plan.switching import inhibitors
+from orchestrator.deploy.plan.preflight import examine, skew
+from orchestrator.deploy.plan.room import BOOT_MARGIN, FILES_MARGIN, LEAST_FREE
+from orchestrator.deploy.plan.switching import inhibitors
 
 MIB = 2**20
 KERNEL, INITRD = "aaaa-linux-6.12-bzImage", "bbbb-initrd-linux-initrd"

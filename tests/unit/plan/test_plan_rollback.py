@@ -23,7 +23,7 @@ from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Step
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import Existing, OutPath
-from orchestrator.plan.rollback import plan_back, target_of
+from orchestrator.deploy.plan.rollback import plan_back, target_of
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 HOST = Host("p620", "p620", Connect("192.0.2.1"))

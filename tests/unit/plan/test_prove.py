@@ -12,7 +12,7 @@ from orchestrator.core.goal import Goal
 from orchestrator.core.guard import Attempt
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.plan import prove
+from orchestrator.deploy.plan import prove
 
 
 def _path(letter: str) -> OutPath:

@@ -12,7 +12,7 @@ from orchestrator.changes.tree.model import Tree
 from orchestrator.core.goal import Goal
 from orchestrator.core.state import BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.plan.reasons import why_changed, why_known, why_unchanged
+from orchestrator.deploy.plan.reasons import why_changed, why_known, why_unchanged
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 

@@ -1,0 +1,161 @@
+"""A host that does not answer: what should run there is built, kept, and waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.host import Absent, BuildOn
+from orchestrator.core.outcome import Deferred
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.store import Evaluated
+from orchestrator.core.words import ago
+from orchestrator.deploy.waiting import UNTOUCHED, is_caught_up, pending_of
+from orchestrator.deploy.work import HostWork
+
+if TYPE_CHECKING:
+    from orchestrator.core.pending import Pending
+    from orchestrator.runs.pending import PendingSystems
+
+T = TypeVar("T")
+
+_BEFORE_CHANGE = UNTOUCHED | {"build"}
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """No answer, from a host that is waited for."""
+
+    error: UnreachableError
+
+
+def defers(work: HostWork) -> bool:
+    """Whether a host that does not answer is waited for.
+
+    Not for goals that leave nothing behind, which somebody watches; nor in an emergency.
+    """
+    request = work.session.request
+    if request.emergency is not None or not request.goal.commits:
+        return False
+    return (request.absent or work.host.absent) is Absent.DEFER
+
+
+async def or_absent(work: HostWork, asking: Awaitable[T]) -> T | Absence:
+    """Await an answer, or find that there is none where that is no failure.
+
+    Raises:
+        UnreachableError: There is none, and the host should answer.
+        StepError: The host answered, and refused the login or showed another key.
+    """
+    try:
+        return await asking
+    except UnreachableError as error:
+        if not defers(work):
+            raise
+        return Absence(error)
+
+
+async def or_lost(work: HostWork, carrying: Awaitable[T]) -> T | Absence:
+    """Await a plan's being carried out, or find that the host is gone and was not changed.
+
+    What breaks then has many names, and a builder may be what is lost: so the host is asked once.
+
+    Raises:
+        StepError: A step failed, and the host answers; or it should have.
+    """
+    try:
+        return await carrying
+    except StepError as error:
+        gone = isinstance(error, UnreachableError) or error.step in UNTOUCHED
+        if not (gone and error.step in _BEFORE_CHANGE and defers(work)):
+            raise
+        try:
+            async with AsyncExitStack() as stack:
+                await work.connect(stack)
+        except UnreachableError as absent:
+            return Absence(absent)
+        raise
+
+
+async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
+    """Build what should run on an absent host, and have it wait.
+
+    Raises:
+        StepError: The build failed, or what waits could not be written down.
+    """
+    assert isinstance(plan.target, Evaluated)
+    reason = f"absent: {absence.error.message}{_last_seen(work)}"
+    if work.session.request.plan_only:
+        return Deferred(f"{reason}; its system would wait for it", plan.target.out)
+    if is_caught_up(work):
+        return _still_absent(work, reason, plan.target)
+    await _build(work, plan)
+    # What is not to be had by hosts of its wave yet, or never, is not delivered to it either.
+    await work.session.rollout.turn(work)
+    entry = _entry(work, plan.target, absence.error.message)
+    pending = pending_of(work)
+    pending.put(entry)
+    try:
+        await _keep(work, pending, plan.target)
+    except BaseException:  # an interruption too: what is not told to wait does not
+        pending.drop(entry)
+        raise
+    until = f"{entry.expires.astimezone():%Y-%m-%d %H:%M}"
+    return Deferred(f"{reason}; its system waits for it until {until}", plan.target.out)
+
+
+def _still_absent(work: HostWork, reason: str, wanted: Evaluated) -> Deferred:
+    pending = pending_of(work)
+    entry = pending.of(work.host.name)
+    if entry is None:
+        return Deferred(reason, wanted.out)
+    pending.change(entry, tries=entry.tries + 1, last_try=datetime.now(UTC))
+    until = f"{entry.expires.astimezone():%Y-%m-%d %H:%M}"
+    return Deferred(f"{reason}; its system of run {entry.run} waits until {until}", wanted.out)
+
+
+def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
+    from orchestrator.core.pending import Pending
+
+    run, request, now = work.session.run, work.session.request, datetime.now(UTC)
+    return Pending(
+        host=work.host.name,
+        system=wanted,
+        run=run.number,
+        who=run.who,
+        revision=run.revision,
+        reason=reason,
+        since=now,
+        expires=now + timedelta(seconds=work.host.absent_expiry),
+        goal=request.goal,
+        verify=request.verify,
+        skip_preflight=request.skip_preflight,
+        reboot=request.reboot,
+    )
+
+
+async def _build(work: HostWork, plan: HostPlan) -> None:
+    """Build, unless the absent host itself is where it is built."""
+    from orchestrator.deploy.delivering.delivery import build
+
+    site = work.session.request.build or work.host.build
+    if site.on is not BuildOn.TARGET:
+        await build(work, plan, None)
+
+
+async def _keep(work: HostWork, pending: PendingSystems, wanted: Evaluated) -> None:
+    """Keep what waits from garbage collection: the system, or what it is built from."""
+    builds, root = work.session.builds, pending.root(work.host.name)
+    if not await builds.keep(wanted, root):
+        await builds.keep_unbuilt(wanted, root)
+
+
+def _last_seen(work: HostWork) -> str:
+    from orchestrator.runs.history import History
+
+    seen = History(work.session.setup.state / "history.db").last_reached(work.host.name)
+    return f"; last seen {ago(seen, datetime.now(UTC))}" if seen else ""

@@ -1,0 +1,200 @@
+"""The dangerous part: activate, prove over a new connection, verify, commit, or go back.
+
+The guard on the host does it, so that neither a lost connection nor a killed deployer leaves it
+half done: it alone decides, and goes back by itself where nobody confirms. Here it gets its orders,
+and what it says that it did is proved by asking the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.host import NewlyFailed
+from orchestrator.core.interrupt import InterruptedStepError, ended
+from orchestrator.deploy.changing.lifeline import ForgottenError, Lifeline, NeverBeganError
+from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.verdict import Ended, Verdict
+from orchestrator.deploy.changing.verification import settle, verify
+from orchestrator.deploy.plan import prove
+from orchestrator.deploy.plan.switched import to_blame
+from orchestrator.deploy.work import HostWork, step_name
+
+
+class WentBackError(StepError):
+    """The guard went back, and it was not asked to."""
+
+
+class Activation:
+    """Brings one host from its recorded state to an attempt's target, or back.
+
+    Args:
+        work: The host's share of the run.
+        line: The way to the host.
+        attempt: What to do, and the state to return to.
+        checked: Whether the host's suites decide.
+    """
+
+    def __init__(self, work: HostWork, line: Line, attempt: Attempt, *, checked: bool) -> None:
+        self._work = work
+        self._lifeline = Lifeline(work, line, attempt)
+        self._verdict = Verdict(work, self._lifeline)
+        self._checked = checked
+        self._newly_failed: set[str] = set()
+
+    @property
+    def error(self) -> StepError | None:
+        """What kept the host from its target, where something did."""
+        return self._verdict.error
+
+    async def run(self) -> Ended:
+        """Begin, and bring it to an end. Whatever fails on the way becomes an outcome.
+
+        Raises:
+            StepError: It did not begin, and nothing was touched.
+        """
+        return await self._guarded(partial(self._forward, begin=True))
+
+    async def finish(self) -> Ended:
+        """Bring to its end what another deployer began."""
+        return await self._guarded(self._forward)
+
+    async def take_back(self, why: str) -> Ended:
+        """Undo what another deployer began, unless it is committed by then."""
+
+        async def refuse() -> None:
+            raise StepError(why)
+
+        return await self._guarded(refuse)
+
+    async def _guarded(self, way: Callable[[], Awaitable[None]]) -> Ended:
+        name = self._work.host.name
+        with self._work.session.interrupt.guarded(f"{name} is being changed"):
+            try:
+                return await self._there_or_back(way)
+            except asyncio.CancelledError:
+                return self._verdict.left_alone()
+
+    async def _there_or_back(self, way: Callable[[], Awaitable[None]]) -> Ended:
+        try:
+            await way()
+        except NeverBeganError:
+            raise
+        except StepError as error:
+            self._verdict.error = error
+            await self._back(error)
+        except Exception:
+            await self._back(StepError("a bug in the orchestrator"))
+            raise
+        return await self._verdict.told()
+
+    async def _forward(self, *, begin: bool = False) -> None:
+        attempt = self._lifeline.attempt
+        activates = attempt.goal.activates and attempt.state is not AttemptState.COMMITTING
+        with self._work.step(Phase.ACTIVATE if activates else Phase.COMMIT):
+            if begin:
+                await self._lifeline.start()
+            if not activates:
+                await self._committed()
+                return
+            await self._activated()
+        with self._work.step(Phase.PROVE):
+            await self._contact()
+            await self._look()
+        await self._verify()
+        self._work.session.interrupt.check()
+        with self._work.step(Phase.COMMIT):
+            await self._look()
+            self._verdict.confirmed = True
+            await self._lifeline.confirm()
+            await self._committed()
+
+    async def _activated(self) -> None:
+        for state in (AttemptState.RECORDED, AttemptState.ACTIVATING):
+            await self._work.session.interrupt.unless_wished(self._lifeline.past(state))
+        self._require(AttemptState.WAITING, AttemptState.CHECKING)
+        attempt = self._lifeline.attempt
+        if attempt.exit_code == prove.ACCEPTED_EXIT:
+            failed = to_blame(self._lifeline.said, attempt.before.failed_units)
+            # Units that failed before are not this deployment's.
+            if failed is None:
+                self._verdict.warn("activation ended with exit 4: units failed; the log names them")
+            elif failed:
+                self._verdict.warn(f"activation ended with exit 4: {', '.join(failed)} failed")
+
+    async def _contact(self) -> None:
+        self._work.doing(f"a new connection, within {self._lifeline.left:.0f} s")
+        try:
+            await self._work.session.interrupt.unless_wished(self._lifeline.contact())
+        except (InterruptedStepError, ForgottenError):
+            raise
+        except StepError as error:
+            error.message = f"nobody gets in after its activation: {error.message}"
+            error.hint = "see what the new system does to network, sshd, users and sudo"
+            raise
+        self._require(AttemptState.CHECKING)
+
+    async def _verify(self) -> None:
+        """Verify, for as long as the guard waits for it: a host may boot, a deadline pass."""
+        line = self._lifeline.line
+        checks = verify(self._work, line) if self._checked else settle(self._work)
+        verifying = asyncio.create_task(checks)
+        watching = asyncio.create_task(self._lifeline.watch())
+        try:
+            await asyncio.wait((verifying, watching), return_when=asyncio.FIRST_COMPLETED)
+            await (verifying if verifying.done() else watching)
+        finally:
+            await ended(verifying)
+            await ended(watching)
+        self._require(AttemptState.CHECKING)
+
+    async def _committed(self) -> None:
+        await self._lifeline.ended()
+        self._require(AttemptState.DONE)
+
+    async def _look(self) -> None:
+        """Ask the host whether it is as it should be before it is committed."""
+        now, attempt = await self._lifeline.state(), self._lifeline.attempt
+        if wrong := prove.runs(now, attempt.target):
+            raise StepError(f"the end state is wrong: {wrong}")
+        failed = set(prove.newly_failed(now, attempt.before)) - self._newly_failed
+        self._newly_failed |= failed
+        if not failed:
+            return
+        text = f"units that fail now and did not before: {', '.join(sorted(failed))}"
+        if self._work.host.guard.failed_units is NewlyFailed.ROLL_BACK:
+            raise StepError(text, hint="to keep such a system: `guard: {failed_units: report}`")
+        self._verdict.warn(text)
+
+    def _require(self, *states: AttemptState) -> None:
+        """Raise where the guard went another way than wanted."""
+        attempt = self._lifeline.attempt
+        if attempt.state in states:
+            return
+        raise WentBackError(
+            attempt.why or f"the guard there is {attempt.state.value}",
+            command=self._by_hand(),
+            stderr=self._lifeline.said,
+        )
+
+    async def _back(self, error: StepError) -> None:
+        """Have the guard go back; what came of it is asked afterwards."""
+        error.step = error.step or step_name(self._work.phase)
+        if self._lifeline.attempt.state.in_flight:
+            self._work.notice(f"{error.message}; going back to what it ran", warning=True)
+        with self._work.step(Phase.ROLL_BACK):
+            self._work.doing(f"its guard goes back within {self._lifeline.left:.0f} s")
+            try:
+                await self._lifeline.back(error.message)
+            except StepError as second:
+                self._work.log(second.message)
+
+    def _by_hand(self) -> str:
+        attempt = self._lifeline.attempt
+        action = "test" if attempt.goal.activates else "boot"
+        argv = (f"{attempt.target}/bin/switch-to-configuration", action)
+        return self._lifeline.line.executor.repeat(argv)

@@ -1,0 +1,168 @@
+"""Carry out what was decided for a host: deliver, then as far as the goal goes."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from orchestrator.core.errors import StepError
+from orchestrator.core.event import Phase
+from orchestrator.core.executor import Executor
+from orchestrator.core.outcome import Completed, Deployed, Outcome, Unchanged
+from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.run import Before
+from orchestrator.core.state import HostState
+from orchestrator.deploy.changing.activation import Activation
+from orchestrator.deploy.changing.attempt import attempt_of, require_return
+from orchestrator.deploy.changing.left_behind import take_up
+from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.lock import held, refuse_if_taken
+from orchestrator.deploy.changing.preflight import foresee, preflight
+from orchestrator.deploy.changing.reboot import reboot
+from orchestrator.deploy.changing.secrets import opens_them
+from orchestrator.deploy.changing.switching import live_or_booted, needing_boot, told
+from orchestrator.deploy.changing.verdict import Ended
+from orchestrator.deploy.delivering.delivery import build, deliver
+from orchestrator.deploy.delivering.doors import refuse_one_way
+from orchestrator.deploy.delivering.trust import say_or_refuse
+from orchestrator.deploy.identity import recognise, set_apart
+from orchestrator.deploy.plan.attempts import unsettled, untold
+from orchestrator.deploy.plan.decide import is_at
+from orchestrator.deploy.plan.reasons import why_unchanged
+from orchestrator.deploy.waiting import overtaken
+from orchestrator.deploy.work import HostWork
+from orchestrator.host.state import ask_state
+
+
+async def carry_out(
+    work: HostWork,
+    stack: AsyncExitStack,
+    plan: HostPlan,
+    executor: Executor | None,
+    state: HostState | None,
+) -> Outcome:
+    """Go the plan's steps.
+
+    Args:
+        work: The host's share of the run.
+        stack: Closes the connections that are opened on the way.
+        plan: What was decided.
+        executor: The way to the host; ``None`` where the goal does not contact it.
+        state: What the host said of itself; likewise.
+
+    Raises:
+        StepError: A step failed, and the host was not changed.
+    """
+    work.log(f"plan: {plan.reason}; {', '.join(step.value for step in plan.steps)}")
+    if state is not None and plan.goal.changes_host:
+        require_return(plan, state)
+        refuse_if_taken(work, state)
+    if work.session.request.plan_only:
+        say_or_refuse(work, plan)
+        foreseen = await foresee(work, plan, state, executor) if executor and state else ()
+        return _would_be(plan, foreseen)
+    await build(work, plan, executor)
+    if executor is None or state is None:
+        return await _complete(work, plan, executor)
+    await work.session.rollout.turn(work)
+    line = Line(work, executor, stack)
+    if not plan.goal.changes_host:
+        await preflight(work, plan, state, line)
+        await deliver(work, plan, line.executor)
+        return await _complete(work, plan, line.executor)
+    return await change(work, plan, state, line)
+
+
+async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -> Outcome:
+    """Change the host, with nobody else at it; nothing is built.
+
+    Raises:
+        StepError: A step failed, and the host was not changed.
+    """
+    async with held(work, line) as holding:
+        state = await _ask_again(work, line)
+        await set_apart(work, state)
+        if unsettled(state.attempt) or untold(state.attempt):
+            await holding.last_look()
+            if (ended := await take_up(work, line, plan, state)) is not None:
+                work.ended = ended
+                if isinstance(ended, Deployed):
+                    ended = await needing_boot(work, ended, plan, line)
+                return await _afterwards(work, ended, line)
+            state = await _ask_again(work, line)
+        if (unchanged := _reached(work, plan, state)) is not None:
+            return unchanged
+        warnings = await preflight(work, plan, state, line)
+        out = plan.target.out
+        warnings += await line.ask(lambda executor: refuse_one_way(work, out, executor))
+        await deliver(work, plan, line.executor)
+        warnings += await opens_them(work, line)
+        async with work.session.gates.activations:
+            state = await _ask_again(work, line)
+            going = await live_or_booted(work, plan, line)
+            work.before = Before(state.running, state.profile, state.boot_default)
+            attempt = attempt_of(work, going.plan, state)
+            await holding.last_look()
+            await set_apart(work, state)
+            checked = Step.VERIFY in going.plan.steps
+            activation = Activation(work, line, attempt, checked=checked)
+            work.ended = ended = await activation.run()
+        if isinstance(ended, Deployed):
+            warned = (*warnings, *ended.warnings)
+            work.ended = ended = replace(ended, warnings=warned, reboot_required=going.boots)
+        return await _afterwards(work, ended, line)
+
+
+async def _ask_again(work: HostWork, line: Line) -> HostState:
+    """Ask what is there now: since it was asked, a build or a copy may have taken an hour."""
+    with work.step(Phase.ASK):
+        state = await line.ask(lambda executor: ask_state(executor, work.host))
+        recognise(work, state)
+        return state
+
+
+def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | None:
+    """Find that somebody else has brought the host to its target meanwhile, or to a newer one."""
+    if (superseded := overtaken(work, state)) is not None:
+        return superseded
+    out = plan.target.out
+    if work.session.request.force or not is_at(plan.goal, state, out):
+        return None
+    return Unchanged(why_unchanged(plan.goal, state, out, datetime.now(UTC)), out)
+
+
+async def _afterwards(work: HostWork, ended: Ended, line: Line) -> Outcome:
+    if not isinstance(ended, Deployed):
+        return ended
+    outcome = await reboot(work, ended, line)
+    work.ended = told(outcome) if isinstance(outcome, Deployed) else outcome
+    return work.ended
+
+
+def _would_be(plan: HostPlan, foreseen: tuple[str, ...]) -> Outcome:
+    if plan.goal.changes_host:
+        return Deployed(plan.reason, plan.target.out, plan.goal, foreseen)
+    return Completed(plan.reason, plan.target.out, plan.goal)
+
+
+async def _complete(work: HostWork, plan: HostPlan, executor: Executor | None) -> Completed:
+    reason = plan.goal.achievement
+    if Step.DRY_ACTIVATE in plan.steps:
+        assert executor is not None
+        reason = await _dry_activate(work, plan, executor) or reason
+    return Completed(reason, plan.target.out, plan.goal)
+
+
+async def _dry_activate(work: HostWork, plan: HostPlan, executor: Executor) -> str:
+    argv = (f"{plan.target.out}/bin/switch-to-configuration", "dry-activate")
+    with work.step(Phase.ACTIVATE):
+        done = await executor.run(argv, deadline=work.host.deadlines.activate)
+        work.log(f"{done.out}\n{done.err}")
+        if done.rc != 0:
+            raise StepError(
+                f"dry activation failed (exit {done.rc})",
+                command=executor.repeat(argv),
+                stderr=done.err,
+            )
+    return "; ".join(f"{done.out}\n{done.err}".split("\n")).strip("; ")

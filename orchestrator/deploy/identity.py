@@ -1,0 +1,139 @@
+"""Each name is another machine: what answers under two names is found out, and is refused.
+
+The proof is the lock, which names run and host: who finds another host's lock of this run is at
+that host's machine. The ids of a machine only say where it is worth looking.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from orchestrator.core.check import Check
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.host import Host
+from orchestrator.core.state import HostState
+from orchestrator.core.token import host_of
+from orchestrator.deploy.machines import Machines
+from orchestrator.deploy.plan.identity import marks_of
+from orchestrator.deploy.work import HostWork
+from orchestrator.host.state import ask_state
+
+MOST_LOOKS = 8
+"""At how many machines with the same ids it is looked for a host's lock."""
+
+STEP = "connect"
+
+
+def recognise(work: HostWork, state: HostState) -> None:
+    """Refuse a machine that is another host.
+
+    Raises:
+        RefusedError: It is another host of this run; or it was deployed as another host, and nobody
+            said that it is this one now.
+    """
+    names, mine = work.session.names, work.host.name
+    names.answered(mine, state)
+    for token, did in marks_of(state, work.session.token):
+        if host_of(token) != mine:
+            raise one_machine(work, token, did)
+    if name := state.another_than(mine):
+        _refuse_or_tell(work, f"this machine was deployed as {name}", name)
+    elif not state.deployed_as and (twins := names.twins(mine)):
+        same = f"its machine-id and boot id are those of {', '.join(twins[:MOST_LOOKS])}"
+        work.notice(f"{same}: a clone, or one machine under two names", warning=True)
+
+
+def one_machine(work: HostWork, token: str, did: str = "is at it") -> RefusedError:
+    """Say that another host of this run was found at the machine; no check that is skipped helps.
+
+    Args:
+        work: The share of the run that found it.
+        token: What is on the machine. Where it is the other's very token the other is told too: no
+            machine can know it that does not have it.
+        did: What this run does there.
+    """
+    mine, other = work.host.name, host_of(token)
+    theirs = work.session.rollout.works.get(other)
+    if theirs is not None and theirs.token == token:
+        work.session.names.same(mine, other)
+    return _refusal(mine, other, f"this run {did} as {other}")
+
+
+async def set_apart(work: HostWork, state: HostState) -> None:
+    """Make sure, with the lock held, that no other host's address leads to this machine.
+
+    A machine that bears the host's name already needs no proof: whoever comes under another name
+    finds that there.
+
+    Raises:
+        RefusedError: Another host of this run does; or one that is known from before does, or may,
+            and nobody said that it is meant.
+    """
+    names, mine = work.session.names, work.host.name
+    if other := names.one_with(mine):
+        raise _refusal(mine, other, "each found the other's lock there")
+    if state.deployed_as == mine:
+        return
+    for name in names.twins(mine)[:MOST_LOOKS]:
+        await _look(work, name)
+    if Check.IDENTITY.value not in work.session.request.skip_preflight:
+        machines = Machines(work.session.setup.state / "machines")
+        for name in names.known_as(mine, machines)[:MOST_LOOKS]:
+            await _look(work, name)
+
+
+async def _look(work: HostWork, name: str) -> None:
+    """Look through another host's address whether this host's lock is there.
+
+    Raises:
+        RefusedError: It is; or that cannot be seen, and nobody said that they are two.
+    """
+    same_id = f"its machine-id is that of {name}"
+    other = work.session.setup.fleet.hosts.get(name)
+    if other is None:
+        _refuse_or_tell(work, f"{same_id}, which the fleet does not have any more", name)
+        return
+    try:
+        found = await _lock_at(work, other)
+    except StepError as error:
+        _refuse_or_tell(work, f"{same_id}, which does not tell more: {error.message}", name)
+        return
+    if not found:
+        work.session.names.apart(work.host.name, name)
+    elif name in work.session.rollout.works:
+        work.session.names.same(work.host.name, name)
+        raise _refusal(work.host.name, name, "each found the other's lock there")
+    else:
+        _refuse_or_tell(work, f"the address of {name} leads to this machine", name)
+
+
+async def _lock_at(work: HostWork, other: Host) -> bool:
+    async with AsyncExitStack() as stack:
+        executor = await HostWork(work.session, other).connect(stack)
+        state = await ask_state(executor, replace(other, machine_id=None))
+    return state.lock is not None and state.lock.token == work.token
+
+
+def _refuse_or_tell(work: HostWork, what: str, other: str) -> None:
+    check, mine = Check.IDENTITY.value, work.host.name
+    if check in work.session.request.skip_preflight:
+        work.notice(f"{what}; {check} is skipped: it is {mine} from now on", warning=True)
+        return
+    error = RefusedError(
+        f"{what}, and is not to become {mine} without a word",
+        hint=f"is an address wrong? Where {other} was renamed, or this is a clone of it, say so "
+        f"once, which is recorded: --skip-preflight {check}",
+        checks=(check,),
+    )
+    error.step = STEP
+    raise error
+
+
+def _refusal(mine: str, other: str, how: str) -> RefusedError:
+    error = RefusedError(
+        f"{mine} and {other} lead to one machine: {how}",
+        hint="one of the two addresses is wrong: see the inventory, ~/.ssh/config and DNS",
+    )
+    error.step = STEP
+    return error

@@ -1,0 +1,194 @@
+"""A run: every selected host at the same time, within limits, to one report."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.learn_lock import stop_learning
+from orchestrator.changes.source import Source
+from orchestrator.core import git
+from orchestrator.core.event import HostFinished, Notice, RunFinished, RunStarted
+from orchestrator.core.host import Host
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.outcome import Failed, Outcome, Problem
+from orchestrator.core.run import DeployRequest, HostResult, Report, Run
+from orchestrator.deploy.delivering.building import Builds
+from orchestrator.deploy.delivering.copies import Copies
+from orchestrator.deploy.delivering.pushes import Pushes
+from orchestrator.deploy.host import deploy_host
+from orchestrator.deploy.work import HostWork, Session, step_name
+from orchestrator.host.setup import Emit, Gates, Setup, warm_up
+from orchestrator.inventory.select import select
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.evaluation import Evaluations
+from orchestrator.rollout.run import RolloutRun, divide
+from orchestrator.runs.history import History
+from orchestrator.secrets.of_run import SecretsOfRun
+
+
+async def _begin(
+    setup: Setup, request: DeployRequest, known: KnownSystems
+) -> tuple[Run, str | None]:
+    """Give a run its number and its folder; and say what the history could not keep."""
+    if await known.all_known():
+        nix.require()
+    else:
+        stop_learning(setup.state)
+        await nix.version()
+    revision = request.revision
+    if not request.systems:
+        revision = await known.revision() or await git.revision(setup.fleet.root)
+    started = datetime.now(UTC)
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    history = History(setup.state / "history.db")
+    title = request.title or request.goal.value
+    if request.plan_only:
+        title = f"plan {title}"
+    begun = history.begin(who, revision, title, started)
+    return Run(begun.number, str(begun.folder), who, revision, started, title), begun.notice
+
+
+async def deploy(
+    setup: Setup, request: DeployRequest, emit: Emit, interrupt: Interrupt | None = None
+) -> Report:
+    """Bring every selected host to the goal.
+
+    Args:
+        setup: The fleet.
+        request: What is wanted.
+        emit: Takes what happens.
+        interrupt: The wish to stop, of whoever makes several runs; by default the run's own.
+
+    Returns:
+        The report; every selected host is in it, whatever happened.
+
+    Raises:
+        UsageError: A selector matches nothing; there is no Nix, or too old a one; or the
+            environment limits evaluations to what is no size.
+        OrchestratorError: There is no place for the run's folder.
+        Exception: A bug. Every host has come to its end, and the report was emitted, before it
+            is raised.
+    """
+    async with Source(setup.flake, cache=request.cache) as source:
+        return await _deploy(setup, request, emit, interrupt, source)
+
+
+async def _deploy(
+    setup: Setup,
+    request: DeployRequest,
+    emit: Emit,
+    interrupt: Interrupt | None,
+    source: Source,
+) -> Report:
+    began = time.monotonic()
+    hosts = select(setup.fleet, request.selectors)
+    policy, waves = divide(setup.fleet, hosts, request)
+    known = KnownSystems(setup, hosts, source, use=request.cache)
+    evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
+    if request.goal.contacts_host:
+        warm_up()
+    run, not_kept = await _begin(setup, request, known)
+    interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
+    token = f"{run.number}-{secrets.token_hex(4)}"
+    led = RolloutRun(run, token, request, policy, waves, interrupt, emit)
+    gates = Gates.of(setup.fleet.limits)
+    session = Session(
+        setup=setup,
+        request=request,
+        run=run,
+        gates=gates,
+        known=known,
+        evaluations=evaluations,
+        builds=Builds.of(setup, gates),
+        pushes=Pushes.of(setup),
+        interrupt=interrupt,
+        emit=emit,
+        token=token,
+        copies=Copies(setup.state),
+        rollout=led.rollout,
+        secrets=SecretsOfRun(setup),
+    )
+    names = tuple(host.name for host in hosts)
+    emit(RunStarted(run, request.goal, names, request.plan_only, waves))
+    if not_kept:
+        emit(Notice(not_kept, warning=True))
+    bugs: list[Exception] = []
+    try:
+        with interrupt.listening():
+            async with led.led(bugs):
+                results = await _all(session, hosts, bugs)
+    finally:
+        await session.copies.close()
+    report = Report(
+        run=run,
+        goal=request.goal,
+        plan_only=request.plan_only,
+        hosts=led.final(results),
+        seconds=time.monotonic() - began,
+        interrupted=interrupt.wished,
+        evaluated=known.evaluated,
+        waves=waves,
+    )
+    _remember(setup, report, emit)
+    if not interrupt.wished and (never := await known.keep(run.number)):
+        emit(Notice(never))
+    _merge_junit(report, emit)
+    emit(RunFinished(report))
+    if bugs:
+        raise bugs[0]
+    return report
+
+
+async def _all(
+    session: Session, hosts: Sequence[Host], bugs: list[Exception]
+) -> dict[str, HostResult]:
+    async with asyncio.TaskGroup() as group:
+        tasks = {
+            host.name: group.create_task(_one(session, host, bugs), name=host.name)
+            for host in hosts
+        }
+    return {name: task.result() for name, task in tasks.items()}
+
+
+async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResult:
+    """One host to its end. Its bug must not cut off siblings that are being changed."""
+    outcome: Outcome
+    work = HostWork(session, host)
+    session.rollout.joins(work)
+    try:
+        outcome = await deploy_host(work)
+    except Exception as bug:
+        bugs.append(bug)
+        message = f"a bug in the orchestrator: {type(bug).__name__}: {bug}"
+        outcome = Failed(message, Problem(step_name(work.phase), message))
+    work.seconds = time.monotonic() - work.began
+    session.emit(HostFinished(host.name, outcome, work.seconds))
+    session.rollout.finished(host.name, outcome)
+    return HostResult(outcome, work.seconds, work.before)
+
+
+def _remember(setup: Setup, report: Report, emit: Emit) -> None:
+    """Enter the run's end into the history; a full disk must not hide what happened."""
+    if not_kept := History(setup.state / "history.db").finish(report):
+        emit(Notice(not_kept, warning=True))
+
+
+def _merge_junit(report: Report, emit: Emit) -> None:
+    """Put the hosts' JUnit files into one for the run: ``junit.xml`` in its folder."""
+    folder = Path(report.run.folder)
+    if any(folder.glob("junit-*.xml")):
+        from orchestrator.verify import junit
+
+        found = [folder / f"junit-{name}.xml" for name in report.hosts]
+        try:
+            junit.merge(found, folder / "junit.xml")
+        except OSError as error:  # such as a full disk
+            emit(Notice(f"{folder}/junit.xml could not be written: {error.strerror}", warning=True))

@@ -1,0 +1,191 @@
+"""One host's share of a run: what it is at, and how that is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
+from orchestrator.core.executor import Executor
+from orchestrator.core.host import Host
+from orchestrator.core.interrupt import Interrupt
+from orchestrator.core.lines import split_lines
+from orchestrator.core.outcome import Outcome, Problem
+from orchestrator.core.run import Before, DeployRequest, Run
+from orchestrator.core.token import token_of
+from orchestrator.deploy.delivering.building import Builds
+from orchestrator.deploy.delivering.copies import Copies
+from orchestrator.deploy.delivering.pushes import Pushes
+from orchestrator.deploy.names import Names
+from orchestrator.deploy.place import Place
+from orchestrator.host.setup import Emit, Gates, Setup, reach
+from orchestrator.nix import log as nix_log
+from orchestrator.nix.evaluation import Evaluations
+from orchestrator.secrets.of_run import SecretsOfRun
+
+if TYPE_CHECKING:
+    from orchestrator.deploy.copy.closure import Lacking
+    from orchestrator.rollout.rollout import Rollout
+    from orchestrator.secrets.model.host import HostSecrets
+
+STDERR_LINES = 20
+"""How many of a command's last lines a person is shown; the log has them all."""
+
+LOG_SIZE = 32 << 20
+"""Characters of a host's log in one run: what an activation or a build prints may never end."""
+
+LONGEST_LINE = 10_000
+"""Characters of one line of it."""
+
+_LINE_COST = 100
+"""Characters that a line takes beside its own: an empty one is an event all the same."""
+
+_FULL = f"… the log of this host ends here: it is longer than {LOG_SIZE >> 20} MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all hosts of a run share.
+
+    Attributes:
+        token: Names the run on hosts; no two runs from any machine share it.
+    """
+
+    setup: Setup
+    request: DeployRequest
+    run: Run
+    gates: Gates
+    known: KnownSystems
+    evaluations: Evaluations
+    builds: Builds
+    pushes: Pushes
+    interrupt: Interrupt
+    emit: Emit
+    token: str
+    copies: Copies
+    rollout: Rollout
+    secrets: SecretsOfRun
+    names: Names = field(default_factory=Names)
+
+
+class HostWork:
+    """One host's share of a run.
+
+    Attributes:
+        phase: What the host is busy with.
+        began: When its turn came, by the monotonic clock.
+        before: What the host was before it began to be changed.
+        ended: The host's outcome, as soon as it was changed: no interruption makes that undone.
+        lacks: What is to be copied to it, once that was asked.
+        secrets: What its configuration says of them, once that was evaluated.
+        place: Among the hosts that are under way.
+        seconds: How long it took; 0 before its end.
+    """
+
+    def __init__(self, session: Session, host: Host) -> None:
+        self.session = session
+        self.host = host
+        self.phase = Phase.WAIT
+        self.began = time.monotonic()
+        self.before: Before | None = None
+        self.ended: Outcome | None = None
+        self.lacks: Lacking | None = None
+        self.secrets: HostSecrets | None = None
+        self.place = Place()
+        self._room = LOG_SIZE
+        self.seconds = 0.0
+        self._nonce = secrets.token_hex(4)
+
+    @property
+    def token(self) -> str:
+        """Names this share of the run on the host."""
+        return token_of(self.session.token, self.host.name, self._nonce)
+
+    @contextlib.contextmanager
+    def step(self, phase: Phase) -> Iterator[None]:
+        """Enter a phase; an error that leaves it bears its name."""
+        self.phase = phase
+        self.session.emit(PhaseStarted(self.host.name, phase))
+        try:
+            yield
+        except StepError as error:
+            error.step = error.step or _STEP[phase]
+            raise
+
+    @contextlib.asynccontextmanager
+    async def turn(self, phase: Phase, gate: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Wait for a turn at a scarce resource, then enter the phase."""
+        async with gate:
+            with self.step(phase):
+                yield
+
+    def log(self, text: str) -> None:
+        """Put lines into the host's log, as long as it is not so full that nobody reads it."""
+        for line in split_lines(text):
+            if self._room <= 0:
+                return
+            line = line[:LONGEST_LINE]
+            self._room -= len(line) + _LINE_COST
+            self.session.emit(LogLine(self.host.name, line if self._room > 0 else _FULL))
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Tell a person a sentence about this host now."""
+        self.session.emit(Notice(text, self.host.name, warning))
+
+    def doing(self, text: str) -> None:
+        """Show what the host is at within its phase."""
+        self.session.emit(Progress(self.host.name, text))
+
+    def on_nix_line(self, line: bytes) -> None:
+        """Log a line of Nix's, and show what it is at."""
+        if text := nix_log.text(line):
+            self.log(text)
+        if doing := nix_log.progress(line):
+            self.doing(doing)
+
+    async def connect(self, stack: contextlib.AsyncExitStack) -> Executor:
+        """Open a new way to the host; ``stack`` closes it."""
+        return await stack.enter_async_context(reach(self.session.setup, self.host))
+
+
+_STEP = {
+    Phase.WAIT: "wait",
+    Phase.EVALUATE: "evaluate",
+    Phase.ASK: "connect",
+    Phase.BUILD: "build",
+    Phase.PREFLIGHT: "preflight",
+    Phase.COPY: "copy",
+    Phase.ACTIVATE: "activate",
+    Phase.PROVE: "prove",
+    Phase.VERIFY: "verify",
+    Phase.COMMIT: "commit",
+    Phase.ROLL_BACK: "roll back",
+    Phase.REBOOT: "reboot",
+}
+
+
+def step_name(phase: Phase) -> str:
+    """What a report calls the step of a phase."""
+    return _STEP[phase]
+
+
+def problem_of(error: StepError, host_state: str | None = None) -> Problem:
+    """Put an error into the words of a report."""
+    return Problem(
+        step=error.step or "deploy",
+        message=error.message,
+        hint=error.hint,
+        command=error.command,
+        stderr=tuple(line[:LONGEST_LINE] for line in split_lines(error.stderr)[-STDERR_LINES:]),
+        host_state=host_state,
+        # What was touched before is told as failed: whoever refused then knew nothing of that.
+        refused=isinstance(error, RefusedError) and host_state is None,
+        checks=error.checks if isinstance(error, RefusedError) else (),
+    )
