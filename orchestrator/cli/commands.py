@@ -41,12 +41,12 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "release": ("host.commands.lock:release", "Lift the holds of hosts."),
     },
     "Hosts that are away": {
-        "pending": ("cli.pending:pending", "What waits for hosts that were absent."),
+        "pending": ("offline.commands:pending", "What waits for hosts that were absent."),
         "catch-up": (
-            "cli.pending:catch_up",
+            "offline.commands:catch_up",
             "Deliver what waits, where hosts answer.",
         ),
-        "watch": ("cli.pending:watch", "Deliver what waits as soon as hosts answer."),
+        "watch": ("offline.commands:watch", "Deliver what waits as soon as hosts answer."),
     },
     "The fleet's files": {
         "inventory": ("inventory.commands:inventory", "Show and check the inventory."),

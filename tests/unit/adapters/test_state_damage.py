@@ -24,8 +24,8 @@ from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy.copy.links import Links
 from orchestrator.deploy.machines import Machines
+from orchestrator.offline.draw import draw_pending
 from orchestrator.render.output import Output
-from orchestrator.render.pending import draw_pending
 from orchestrator.render.runlog import RunLog
 from orchestrator.rollout.draw import draw_rollout
 from orchestrator.runs import request_file

@@ -17,10 +17,10 @@ from orchestrator.core.host import Absent, BuildOn, BuildSite, Connect, Fleet, H
 from orchestrator.core.pending import Pending
 from orchestrator.core.run import DeployRequest, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.absent import catch_up as engine
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
+from orchestrator.offline import catch_up as engine
 from orchestrator.runs.pending import PendingSystems
 from orchestrator.ssh.settings import SshSettings
 

@@ -21,10 +21,10 @@ from orchestrator.core.lock import Hold, Lock
 from orchestrator.core.pending import Pending
 from orchestrator.core.state import HostState
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.engine.absent import watch as engine
-from orchestrator.engine.absent.watch import Watch, only_one
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
+from orchestrator.offline import watch as engine
+from orchestrator.offline.watch import Watch, only_one
 from orchestrator.runs.pending import PendingSystems
 from orchestrator.ssh.settings import SshSettings
 

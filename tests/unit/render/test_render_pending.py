@@ -12,8 +12,8 @@ from render_examples import OUT, stream
 from orchestrator.core.event import Notice
 from orchestrator.core.pending import Pending
 from orchestrator.core.store import DrvPath, Evaluated
+from orchestrator.offline.draw import WatchLines, draw_pending
 from orchestrator.render.output import Output
-from orchestrator.render.pending import WatchLines, draw_pending
 
 NOW = datetime.now(UTC)
 WAITS = Pending(

@@ -46,8 +46,8 @@ def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from orchestrator.cli.output import results, words
-    from orchestrator.engine.absent.catch_up import all_waiting
-    from orchestrator.render.pending import draw_pending
+    from orchestrator.offline.catch_up import all_waiting
+    from orchestrator.offline.draw import draw_pending
 
     entries = all_waiting(_state(fleet), _say)
     draw_pending(entries, results(), words(), as_json=as_json)
@@ -58,7 +58,7 @@ def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
 @fleet_option
 def drop(host: str, fleet: Path | None) -> None:
     """Drop what waits for HOST. The host itself is not touched."""
-    from orchestrator.engine.absent.catch_up import pending_systems
+    from orchestrator.offline.catch_up import pending_systems
 
     waiting = pending_systems(_state(fleet), _say)
     entry = waiting.of(host)
@@ -81,7 +81,7 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
     from orchestrator.cli.loop import run
     from orchestrator.cli.output import renderer
     from orchestrator.core.run import exit_code
-    from orchestrator.engine.absent import catch_up as engine
+    from orchestrator.offline import catch_up as engine
 
     setup = open_setup(target)
 
@@ -117,7 +117,7 @@ def watch(interval: float, target: Target, as_json: bool) -> None:
     """
     from orchestrator.cli.fleet import open_fleet, open_setup
     from orchestrator.cli.loop import run
-    from orchestrator.engine.absent.watch import Watch
+    from orchestrator.offline.watch import Watch
 
     first = open_setup(target)
 
@@ -133,9 +133,9 @@ def _watch_lines(*, as_json: bool) -> Renderer:
     from datetime import datetime
 
     from orchestrator.cli.output import results, words
+    from orchestrator.offline.draw import WatchLines
     from orchestrator.render.fanout import Fanout
     from orchestrator.render.jsonlines import JsonLines
-    from orchestrator.render.pending import WatchLines
     from orchestrator.render.runlog import RunLog
 
     lines: Renderer = JsonLines(results()) if as_json else WatchLines(words())
@@ -152,6 +152,6 @@ def _state(fleet: Path | None) -> Path:
 def _say(event: Event) -> None:
     """Tell a person what is wrong with what waits."""
     from orchestrator.cli.output import words
-    from orchestrator.render.pending import WatchLines
+    from orchestrator.offline.draw import WatchLines
 
     WatchLines(words()).handle(event)

@@ -13,15 +13,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
-from orchestrator.adapters.service_manager import notify, signs_of_life
 from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError
 from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt, InterruptedStepError
 from orchestrator.core.pending import Pending
-from orchestrator.engine.absent.catch_up import all_waiting, catch_up, pending_systems
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.host.state import ask_state
+from orchestrator.offline.catch_up import all_waiting, catch_up, pending_systems
+from orchestrator.offline.service_manager import notify, signs_of_life
 
 _FILE = "watch.lock"
 
