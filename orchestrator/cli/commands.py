@@ -51,13 +51,13 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "The fleet's files": {
         "inventory": ("inventory.commands:inventory", "Show and check the inventory."),
         "validate": (
-            "cli.check:validate",
+            "fleet.commands.check:validate",
             "Check inventory, syntax, evaluation, secrets.",
         ),
-        "check-syntax": ("cli.check:check_syntax", "Parse every Nix file."),
-        "format": ("cli.check:format_files", "Format every Nix file."),
+        "check-syntax": ("fleet.commands.check:check_syntax", "Parse every Nix file."),
+        "format": ("fleet.commands.check:format_files", "Format every Nix file."),
         "update": (
-            "cli.update:update",
+            "fleet.commands.update:update",
             "Move the flake's pins; commit what evaluates.",
         ),
         "learn": ("changes.commands:learn", "Find out what hosts' evaluations read."),
@@ -70,7 +70,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Hosts and this machine": {
         "host": ("host.commands.host:host", "Add a host; trust its key; log in."),
-        "doctor": ("cli.doctor:doctor", "Whether this machine has what it takes."),
+        "doctor": ("fleet.commands.doctor:doctor", "Whether this machine has what it takes."),
         "lab": ("cli.lab:lab", "Real hosts on this machine, for trying and tests."),
         "completion": ("cli.completion:completion", "Print a shell's completion."),
     },

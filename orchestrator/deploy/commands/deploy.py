@@ -169,8 +169,8 @@ def ci(target: Target, **options: Any) -> int:
 
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.commands.check import check_files
-    from orchestrator.render.check import draw_mistakes
+    from orchestrator.fleet.check import check_files
+    from orchestrator.fleet.draw_check import draw_mistakes
     from orchestrator.secrets.commands.fleet import check_fleet
 
     target = replace(target, frozen=True)

@@ -14,8 +14,8 @@ import pytest
 from secret_bench import Bench
 
 from orchestrator.core.errors import RefusedError, StepError, UsageError
-from orchestrator.engine.commands import update
-from orchestrator.engine.commands.format import format_tracked
+from orchestrator.fleet import update
+from orchestrator.fleet.format import format_tracked
 from orchestrator.inventory.add_host import draft, write
 from orchestrator.inventory.fleet_json import PATH, refresh
 from orchestrator.inventory.host_lines import NewHost

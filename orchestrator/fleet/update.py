@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.core import beneath, git
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.engine.commands.check import check_evaluation
+from orchestrator.fleet.check import check_evaluation
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 

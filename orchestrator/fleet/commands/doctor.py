@@ -20,8 +20,8 @@ def doctor(target: Target, as_json: bool) -> int:
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import results
     from orchestrator.core.finding import Grade
-    from orchestrator.engine.commands.doctor import examine
-    from orchestrator.render.doctor import draw_findings
+    from orchestrator.fleet.doctor import examine
+    from orchestrator.fleet.draw_doctor import draw_findings
 
     findings = asyncio.run(examine(open_setup(target)))
     draw_findings(findings, results(), as_json=as_json)

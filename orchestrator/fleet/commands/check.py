@@ -17,9 +17,9 @@ def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
     """Check inventory, syntax and secrets, evaluate every host. Exit 1 on any error."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.commands.check import check_evaluation, check_files
+    from orchestrator.fleet.check import check_evaluation, check_files
+    from orchestrator.fleet.draw_check import draw_mistakes
     from orchestrator.inventory.select import select
-    from orchestrator.render.check import draw_mistakes
     from orchestrator.secrets.commands.fleet import check_fleet
 
     setup = open_setup(target)
@@ -42,8 +42,8 @@ def check_syntax(target: Target) -> int:
     """Parse every Nix file that git tracks. Exit 1 where one does not parse."""
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.commands.check import check_files
-    from orchestrator.render.check import draw_mistakes
+    from orchestrator.fleet.check import check_files
+    from orchestrator.fleet.draw_check import draw_mistakes
 
     setup = open_setup(target)
     return int(draw_mistakes("syntax", asyncio.run(check_files(setup)), words()) > 0)
@@ -56,7 +56,7 @@ def format_files(check: bool, target: Target) -> int:
     """Format every Nix file that git tracks, with the formatter that is on the PATH."""
     from orchestrator.cli.fleet import open_inventory
     from orchestrator.cli.output import words
-    from orchestrator.engine.commands.format import format_tracked
+    from orchestrator.fleet.format import format_tracked
 
     fleet = open_inventory(target).fleet
     changed = asyncio.run(format_tracked(fleet.root, check=check))

@@ -20,7 +20,7 @@ def update(inputs: tuple[str, ...], target: Target) -> int:
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.output import words
-    from orchestrator.engine.commands.update import update_flake
+    from orchestrator.fleet.update import update_flake
 
     # Pins come from the internet, which a lab's network has not; and they are not the lab's.
     setup = open_setup(replace(target, lab=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.core import beneath, process
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.engine.commands.check import nix_files
+from orchestrator.fleet.check import nix_files
 
 FORMATTERS = ("nixfmt", "alejandra", "nixpkgs-fmt")
 """In the order of preference: nixfmt is the official one (RFC 166)."""
