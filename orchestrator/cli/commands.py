@@ -71,7 +71,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Hosts and this machine": {
         "host": ("host.commands.host:host", "Add a host; trust its key; log in."),
         "doctor": ("fleet.commands.doctor:doctor", "Whether this machine has what it takes."),
-        "lab": ("cli.lab:lab", "Real hosts on this machine, for trying and tests."),
+        "lab": ("lab.commands:lab", "Real hosts on this machine, for trying and tests."),
         "completion": ("cli.completion:completion", "Print a shell's completion."),
     },
 }
