@@ -1,1 +1,1 @@
-"""What hosts should run: evaluated where it must be, known where it can be."""
+"""What hosts should run: evaluated where it must be, known where nothing that it reads changed."""

@@ -1,1 +1,1 @@
-"""The command line: options become one request, the engine is called once, an exit code returns."""
+"""The root command, and what commands share."""

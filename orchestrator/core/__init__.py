@@ -1,1 +1,1 @@
-"""The values that every layer speaks in: frozen, slotted, no I/O."""
+"""What every room speaks in: frozen values, errors, and the few things that all I/O goes through."""

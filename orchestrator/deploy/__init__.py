@@ -1,1 +1,1 @@
-"""What happens: plans are carried out, events are emitted, every host ends at a proven state."""
+"""One run: every host is brought to a proven state, or left or rolled back to what it ran."""

@@ -24,6 +24,7 @@ from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.copies import Copies
 from orchestrator.deploy.delivering.pushes import Pushes
 from orchestrator.deploy.host import deploy_host
+from orchestrator.deploy.undo import UNDO
 from orchestrator.deploy.work import HostWork, Session, step_name
 from orchestrator.host.setup import Emit, Gates, Setup, warm_up
 from orchestrator.inventory.select import select
@@ -98,7 +99,7 @@ async def _deploy(
     run, not_kept = await _begin(setup, request, known)
     interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
     token = f"{run.number}-{secrets.token_hex(4)}"
-    led = RolloutRun(run, token, request, policy, waves, interrupt, emit)
+    led = RolloutRun(run, token, request, policy, waves, UNDO, interrupt, emit)
     gates = Gates.of(setup.fleet.limits)
     session = Session(
         setup=setup,

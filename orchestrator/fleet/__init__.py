@@ -1,1 +1,1 @@
-"""The commands that look, check and tidy; each file is one."""
+"""The fleet's own files and this machine: checked, formatted, updated."""

@@ -1,1 +1,1 @@
-"""Verbs on a host, over whichever way it is reached; scripts are constants, data are arguments."""
+"""What is asked and done on a host, over whichever way it is reached; its guard."""

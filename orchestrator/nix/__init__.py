@@ -1,1 +1,1 @@
-"""One file or folder for each outside system; each translates its failures once."""
+"""Nix's verbs: evaluate, build, store, logs, caches, closures."""

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
@@ -35,8 +35,8 @@ from orchestrator.nix.memory_plan import (
 )
 from orchestrator.nix.verbs import Flake, OutOfMemoryError
 
-if TYPE_CHECKING:
-    from orchestrator.secrets.model.host import HostSecrets
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 INTERVAL = 0.1
 """Seconds between two looks at what is taken."""
@@ -44,6 +44,22 @@ INTERVAL = 0.1
 ENVIRONMENT = "ORCHESTRATOR_EVALUATION_MEMORY"
 _HEAP = "GC_INITIAL_HEAP_SIZE"
 _PEAK = "evaluation-peak"
+
+
+class Question(Protocol[T_co]):
+    """What may be evaluated of a host's configuration: its secrets, its facts."""
+
+    def __call__(
+        self,
+        flake: Flake,
+        attr: str,
+        host: str,
+        *,
+        deadline: float,
+        env: Mapping[str, str | None],
+        on_start: Callable[[int], None],
+    ) -> Awaitable[T_co]:
+        """Evaluate it; see :func:`orchestrator.nix.verbs.evaluate` for what is given."""
 
 
 @dataclass(eq=False, slots=True)
@@ -145,17 +161,15 @@ class Evaluations:
         self._learn(job.peak)
         return evaluated
 
-    async def secrets(self, asker: Asker) -> HostSecrets:
-        """Evaluate what a host's configuration says of its secrets, when there is room.
+    async def ask(self, asker: Asker, question: Question[T]) -> T:
+        """Evaluate something else of a host's configuration, when there is room.
 
         Raises:
             StepError: The configuration does not evaluate, or not within the memory there is.
         """
-        from orchestrator.secrets import nix_secrets
-
         job, host = _Job(asker), asker.host
         async with self._place(job), self._watched(job):
-            return await nix_secrets.evaluate(
+            return await question(
                 await self._source.flake(),
                 host.attr,
                 host.name,

@@ -1,1 +1,1 @@
-"""Hosts that do not answer: what waits for them, and its delivery."""
+"""Hosts that did not answer: what waits for them is delivered."""

@@ -1,1 +1,1 @@
-"""Draws events: a live display, plain lines, JSON lines, a run's folder, the report."""
+"""What all rooms draw with: a live display, plain lines, JSON lines, tables, the report."""

@@ -9,7 +9,7 @@ from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Deferred, Failed, Outcome, RolledBack
 from orchestrator.core.rollout import RolloutPolicy, WhenSpent
 from orchestrator.host.setup import Emit
-from orchestrator.rollout.back import Back
+from orchestrator.rollout.back import Back, Undo
 from orchestrator.rollout.rollout import Rollout
 
 
@@ -19,6 +19,7 @@ class Lead:
     Args:
         rollout: Which hosts are in which wave, and where they are.
         policy: How many may fail, and what is done then.
+        undo: How a host's share of the run is undone.
         interrupt: The wish to stop: then no further wave begins and nothing is taken back.
         emit: Takes what happens.
 
@@ -28,12 +29,18 @@ class Lead:
     """
 
     def __init__(
-        self, rollout: Rollout, policy: RolloutPolicy, interrupt: Interrupt, emit: Emit
+        self,
+        rollout: Rollout,
+        policy: RolloutPolicy,
+        undo: Undo,
+        interrupt: Interrupt,
+        emit: Emit,
     ) -> None:
         self.until: datetime | None = None
         self.bugs: list[Exception] = []
         self._rollout = rollout
         self._policy = policy
+        self._undo = undo
         self._interrupt = interrupt
         self._emit = emit
         self._of = len(rollout.waves)
@@ -120,7 +127,7 @@ class Lead:
                 waves = self._rollout.waves[: number + 1]
             case WhenSpent.STOP:
                 return
-        back = Back(self._rollout, spent, self._emit, self.bugs)
+        back = Back(self._rollout, self._undo, spent, self._emit, self.bugs)
         await back.take(tuple(name for wave in waves for name in wave.hosts))
 
     def _say(self, event: WaveStarted | WaveEnded) -> None:

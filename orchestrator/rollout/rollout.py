@@ -4,18 +4,56 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Protocol
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
+from orchestrator.core.host import Host
 from orchestrator.core.outcome import Deferred, Outcome, outcome_name
 from orchestrator.core.rollout import Wave
 from orchestrator.core.rollout_status import DEPLOYING, PREPARING, READY
-from orchestrator.deploy.work import HostWork
 
 
 class HaltedError(StepError):
     """The rollout was stopped before the host's turn came."""
+
+
+class Slot(Protocol):
+    """A host's place among those that are under way."""
+
+    def given_up(self) -> AbstractAsyncContextManager[None]:
+        """Leave it to others meanwhile."""
+
+
+class Share(Protocol):
+    """A host's share of a run, as far as its rollout needs it."""
+
+    @property
+    def host(self) -> Host:
+        """The host."""
+
+    @property
+    def token(self) -> str:
+        """Names this share of the run on the host."""
+
+    @property
+    def place(self) -> Slot:
+        """Among the hosts that are under way."""
+
+    @property
+    def before(self) -> Any:
+        """What the host was before it began to be changed; ``None`` if it was not."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+    def step(self, phase: Phase) -> AbstractContextManager[None]:
+        """Enter a phase."""
+
+    def doing(self, text: str) -> None:
+        """Show what the host is at."""
 
 
 class Rollout:
@@ -40,7 +78,7 @@ class Rollout:
         self, waves: Sequence[Wave] = (), changed: Callable[[], None] = lambda: None
     ) -> None:
         self.waves = tuple(waves)
-        self.works: dict[str, HostWork] = {}
+        self.works: dict[str, Share] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.going = True
         self.halted: str | None = None
@@ -55,7 +93,7 @@ class Rollout:
         self._let_in: set[str] = set()
         self._news = asyncio.Event()
 
-    async def turn(self, work: HostWork) -> None:
+    async def turn(self, work: Share) -> None:
         """Wait for the host's wave.
 
         Raises:
@@ -75,7 +113,7 @@ class Rollout:
         self._let_in.add(name)
         self.tell()
 
-    def joins(self, work: HostWork) -> None:
+    def joins(self, work: Share) -> None:
         """Take note of a host; called in its own task."""
         task = asyncio.current_task()
         assert task is not None

@@ -14,6 +14,7 @@ from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.rollout import RolloutPolicy, Wave
 from orchestrator.core.run import DeployRequest, HostResult, Run
 from orchestrator.host.setup import Emit
+from orchestrator.rollout.back import Undo
 from orchestrator.rollout.control import Control
 from orchestrator.rollout.lead import Lead
 from orchestrator.rollout.rollout import Rollout
@@ -52,6 +53,7 @@ class RolloutRun:
         request: What is wanted. A plan has no turns: its hosts go on at once.
         policy: How many hosts may fail, and what is done then.
         divided: The waves.
+        undo: How a host's share of the run is undone.
         interrupt: The wish to stop.
         emit: Takes what happens.
 
@@ -66,6 +68,7 @@ class RolloutRun:
         request: DeployRequest,
         policy: RolloutPolicy,
         divided: tuple[Wave, ...],
+        undo: Undo,
         interrupt: Interrupt,
         emit: Emit,
     ) -> None:
@@ -79,7 +82,7 @@ class RolloutRun:
             self.rollout = Rollout()
         else:
             self.rollout = Rollout(divided, self._control.changed)
-        self._lead = Lead(self.rollout, policy, interrupt, emit)
+        self._lead = Lead(self.rollout, policy, undo, interrupt, emit)
         self._kept = replace(request, rollout=policy), divided
 
     @contextlib.asynccontextmanager

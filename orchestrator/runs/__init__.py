@@ -1,1 +1,1 @@
-"""What this machine keeps of a fleet: files and databases in its state folder."""
+"""What this machine keeps of runs: folders, the history, what waits."""

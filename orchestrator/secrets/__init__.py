@@ -1,1 +1,1 @@
-"""What is done with secrets: proved, listed, written."""
+"""Secrets that hosts decrypt with agenix: proved, listed, written."""

@@ -16,6 +16,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix.asker import Asker, Quiet
 from orchestrator.nix.evaluation import Evaluations
+from orchestrator.secrets import nix_secrets
 from orchestrator.secrets import uses_kept as secret_uses
 from orchestrator.secrets.model.host import HostSecrets
 
@@ -39,7 +40,7 @@ async def secrets_of(
         kept = secret_uses.recall(folder, asker.host.name, out)
         if kept is not None and _is_current(kept, setup.flake.folder):
             return kept
-    found = await evaluations.secrets(asker)
+    found = await evaluations.ask(asker, nix_secrets.evaluate)
     if out is not None:
         secret_uses.keep(folder, out, found)
     return found

@@ -1,1 +1,1 @@
-"""To be said."""
+"""``deploy``, ``plan``, ``build``, ``emergency-deploy``, ``ci``, ``rollback``, ``diff``."""

@@ -1,1 +1,1 @@
-"""To be said."""
+"""``validate``, ``check-syntax``, ``format``, ``update``, ``doctor``."""

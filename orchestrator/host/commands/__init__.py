@@ -1,1 +1,1 @@
-"""To be said."""
+"""``status``, ``ping``, ``lock``, ``hold``, ``release``, ``host``, ``generations``."""

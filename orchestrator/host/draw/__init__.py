@@ -1,1 +1,1 @@
-"""To be said."""
+"""What hosts answered, drawn."""
