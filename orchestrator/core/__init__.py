@@ -1,1 +1,1 @@
-"""What every room speaks in: frozen values, errors, and the few things that all I/O goes through."""
+"""What every room speaks in: frozen values, errors, and the few things that all I/O uses."""

@@ -147,7 +147,7 @@ def test_display_restores_the_cursor_on_interrupt(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import os, sys, time\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from render_examples import stream\n"
         "from orchestrator.render.choose import choose\n"
         "with choose(False, sys.stdout, sys.stderr, {'TERM': 'xterm'}, record=False) as all:\n"
@@ -257,7 +257,7 @@ def test_closed_pipe_does_not_change_the_exit_code() -> None:
     """Python's own flush at exit finds no broken pipe after we met one."""
     code = (
         "import sys\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from render_examples import stream\n"
         "from orchestrator.render.choose import choose\n"
         "sys.stdin.read()\n"

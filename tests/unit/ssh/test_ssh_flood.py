@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-from test_bounds import PEAK
+from peak import PEAK
 from test_ssh import Hub, play
 
 from orchestrator.core.bounds import ANSWER
