@@ -69,7 +69,7 @@ async def pump(source: Source, sink: Sink) -> None:
 
 
 class Executor(Protocol):
-    """An open way to one host; ``adapters/ssh`` and ``adapters/local`` are the two there are."""
+    """An open way to one host; ``ssh/executor.py`` and ``ssh/local.py`` are the two there are."""
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""

@@ -185,7 +185,7 @@ class Rollout:
         )
 
     def where(self, name: str) -> str:
-        """Where a host is, as ``model/rollout_status.py`` has it."""
+        """Where a host is, as ``core/rollout_status.py`` has it."""
         if (outcome := self.outcomes.get(name)) is not None:
             return outcome_name(outcome)
         if name in self._let_in:
