@@ -41,8 +41,9 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules), "started": start
 HEAVY = (
     *("asyncio", "asyncssh", "cryptography", "rich", "yaml", "pytest", "testinfra", "sqlite3"),
     *("ssl", "zstandard", "pyrage", "importlib.metadata", "pkg_resources"),
-    *("orchestrator.engine", "orchestrator.adapters", "orchestrator.lab", "orchestrator.render"),
-    "orchestrator.inventory",
+    *("orchestrator.nix", "orchestrator.ssh", "orchestrator.host", "orchestrator.inventory"),
+    *("orchestrator.changes", "orchestrator.secrets", "orchestrator.runs", "orchestrator.rollout"),
+    *("orchestrator.deploy.run", "orchestrator.lab", "orchestrator.render"),
 )
 
 
