@@ -32,7 +32,7 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.rollout.run import RolloutRun, divide
 from orchestrator.runs.history import History
-from orchestrator.secrets.of_run import SecretsOfRun
+from orchestrator.secrets.gather import SecretsOfRun
 
 
 async def _begin(

@@ -28,12 +28,12 @@ from orchestrator.deploy.place import Place
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.evaluation import Evaluations
-from orchestrator.secrets.of_run import SecretsOfRun
+from orchestrator.secrets.gather import SecretsOfRun
 
 if TYPE_CHECKING:
     from orchestrator.deploy.copy.closure import Lacking
     from orchestrator.rollout.rollout import Rollout
-    from orchestrator.secrets.model.host import HostSecrets
+    from orchestrator.secrets.model.repository import HostSecrets
 
 STDERR_LINES = 20
 """How many of a command's last lines a person is shown; the log has them all."""

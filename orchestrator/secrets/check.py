@@ -1,22 +1,190 @@
-"""``secrets check``: all that can be proved about a repository's secrets without a private key."""
+"""All checks, or those of some hosts' secrets; values looked for in the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.model import Known
+from orchestrator.changes.source import Source
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
+from orchestrator.core.store import DrvPath
+from orchestrator.host.setup import Setup
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.closure import recipes, regular_files
+from orchestrator.nix.evaluation import Evaluations
+from orchestrator.nix.path_info import path_infos
+from orchestrator.secrets.age import crypt
+from orchestrator.secrets.age.crypt import Keyring
+from orchestrator.secrets.files import files
 from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.files.transaction import pending
 from orchestrator.secrets.gather import Context, gather
-from orchestrator.secrets.leaks import known_values, leaked_in_repository
 from orchestrator.secrets.model.finding import SecretFinding, Severity
-from orchestrator.secrets.nix_files import nix_files
 from orchestrator.secrets.place import Place
-from orchestrator.secrets.plan import transaction
+from orchestrator.secrets.plan import checks as transaction
 from orchestrator.secrets.plan.checks import check
-from orchestrator.secrets.plan.severity import finding, in_order, quoted
-from orchestrator.secrets.plan.targets import concerning, secrets_of
-from orchestrator.secrets.store_leaks import leaked_in_store
+from orchestrator.secrets.plan.evidence import Evidence, finding, in_order, quoted
+from orchestrator.secrets.plan.hosts import concerning, secrets_of
+from orchestrator.secrets.plan.leaks import LONGEST, KnownValues, forms, standing
+
+_CIPHERTEXT = 2 * LONGEST
+"""Bytes of an encrypted file: of a larger one the value is too long to be looked for."""
+
+_TRACKED = 2**20
+"""Bytes of a tracked file; what is behind them is not looked at."""
+
+
+async def known_values(root: Path, evidence: Evidence, keyring: Keyring) -> KnownValues:
+    """Decrypt what was seen to open.
+
+    Raises:
+        StepError: A key needs the ``age`` program, and it is not there.
+    """
+    opens = [path for path, error in evidence.opened.items() if error is None]
+    values: dict[str, tuple[bytes, ...]] = {}
+    for path in opens:
+        content = files.read(str(root), path, _CIPHERTEXT)
+        if content is not None and content.whole:
+            values[path] = forms(await crypt.decrypt(content.data, keyring))
+    return KnownValues(values)
+
+
+def leaked_in_repository(
+    root: Path, evidence: Evidence, known: KnownValues
+) -> tuple[tuple[str, str], ...]:
+    """Look for values in all files that git tracks but the secrets' own.
+
+    Returns:
+        A tracked file and the secret whose value stands in it, for each that was found.
+    """
+    tracked = evidence.repository.tracked if evidence.repository else frozenset()
+    plain = {path: _read_values(str(root), path) for path in tracked - evidence.files.keys()}
+    return tuple(standing(known, plain))
+
+
+def _read_values(root: str, path: str) -> bytes:
+    try:
+        content = files.read(root, path, _TRACKED)
+    except files.FileReadError:
+        return b""
+    return content.data if content is not None else b""
+
+
+_SMALL = 2**20
+"""Bytes of all that is in a path. A host's configuration is many small paths; a program is none."""
+
+
+async def leaked_in_store(
+    drvs: Sequence[DrvPath], known: KnownValues
+) -> tuple[tuple[str, str], ...]:
+    """Look through all derivations of some systems, their sources, and what was built here.
+
+    Of sources and outputs only small ones are looked through, of outputs only what this machine
+    built: what it fetched from a cache no configuration of ours has made.
+
+    Args:
+        drvs: The systems' derivations, which are in the store here.
+        known: The values.
+
+    Returns:
+        A file and the secret whose value stands in it, for each that was found.
+
+    Raises:
+        StepError: Something cannot be read, or Nix does not tell what is in its store.
+    """
+    if not known:
+        return ()
+    try:
+        found, sources, outputs = _in_recipes(drvs, known)
+        infos = await path_infos(sources | outputs)
+        small = [path for path, info in infos.items() if info.size <= _SMALL]
+        made = [path for path in small if path in sources or infos[path].built_here]
+        return tuple(sorted({*found, *_in_files(made, known)}))
+    except OSError as error:
+        raise StepError(
+            f"the store could not be searched for values of secrets: {error}",
+            command="nix-store --verify",
+        ) from None
+
+
+def _in_recipes(
+    drvs: Iterable[DrvPath], known: KnownValues
+) -> tuple[list[tuple[str, str]], set[str], set[str]]:
+    """Search derivations; collect the sources and the outputs that they name."""
+    found: list[tuple[str, str]] = []
+    sources: set[str] = set()
+    outputs: set[str] = set()
+    for recipe in recipes(drvs):
+        found += [(recipe.path, secret) for secret in known.within(recipe.text)]
+        sources.update(recipe.sources)
+        outputs.update(recipe.outputs)
+    return found, sources, outputs
+
+
+def _in_files(paths: Iterable[str], known: KnownValues) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        for file in regular_files(path):
+            for secret in known.within(file.read_bytes()):
+                yield str(file), secret
+
+
+_MOST = 2**20
+"""Bytes of a file; a larger one was written by a program."""
+
+
+def nix_files(root: Path, evidence: Evidence) -> dict[str, str]:
+    """Read the Nix files that git tracks; what cannot be read is left out.
+
+    Args:
+        root: The repository.
+        evidence: Tells what is tracked.
+
+    Returns:
+        Path, relative to the repository → text.
+    """
+    tracked = evidence.repository.tracked if evidence.repository else frozenset()
+    found = {}
+    for path in tracked:
+        if path.endswith(".nix") and (text := _read(str(root), path)) is not None:
+            found[path] = text
+    return found
+
+
+def _read(root: str, path: str) -> str | None:
+    try:
+        content = files.read(root, path, _MOST)
+    except files.FileReadError:
+        return None
+    return content.data.decode(errors="replace") if content is not None else None
+
+
+async def systems_of_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, DrvPath | StepError]:
+    """Tell each host's system; one that does not evaluate is its own host's error."""
+    async with Source(setup.flake) as source:
+        known = KnownSystems(setup, hosts, source)
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
+
+        async def of(host: Host) -> DrvPath | StepError:
+            knowledge = await known.of(host)
+            # What is known may have been collected as garbage since.
+            if isinstance(knowledge, Known) and nix.is_here(
+                drv := knowledge.fingerprint.evaluated.drv
+            ):
+                return drv
+            try:
+                return (await evaluations.evaluate(Quiet(host))).drv
+            except StepError as error:
+                return error
+
+        async with asyncio.TaskGroup() as group:
+            tasks = {host.name: group.create_task(of(host)) for host in hosts}
+        return {name: task.result() for name, task in tasks.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +239,6 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
 
 
 def _no_rules(place: Place, error: RulesError) -> Iterable[SecretFinding]:
-    yield from transaction.check(pending(place.root))
+    yield from transaction.check_transaction(pending(place.root))
     fix = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
     yield finding("RULES-EVAL", place.name, error.message, fix=fix)

@@ -1,35 +1,133 @@
-"""Find out all that the checks of the secrets judge. No private key is needed, and no host."""
+"""Find out all that the checks judge."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.core.host import Fleet
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Fleet, Host
 from orchestrator.core.store import DrvPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
-from orchestrator.secrets.age import armor, examine
-from orchestrator.secrets.files import files, lock_file, repository, transaction
+from orchestrator.secrets.age import crypt
+from orchestrator.secrets.age import file as armor
+from orchestrator.secrets.age import header as examine
+from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age.crypt import Keyring
+from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedError
+from orchestrator.secrets.files import files, repository, transaction
+from orchestrator.secrets.files import files as lock_file
 from orchestrator.secrets.files import rules as rules_file
-from orchestrator.secrets.hosts import by_key, keys_of_hosts, usable
-from orchestrator.secrets.model.ciphertext import Ciphertext
-from orchestrator.secrets.model.repository import Repository
-from orchestrator.secrets.model.rules import Rules
-from orchestrator.secrets.model.use import SecretUse
-from orchestrator.secrets.place import Place
+from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient
+from orchestrator.secrets.model.repository import Repository, Rules, SecretUse
+from orchestrator.secrets.place import Place, seen_from
+from orchestrator.secrets.plan.checks import leads_out
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable
-from orchestrator.secrets.plan.rules import leads_out
-from orchestrator.secrets.recover import require_own_journal
-from orchestrator.secrets.seen_from import seen_from
+from orchestrator.secrets.sealing import require_own_journal
+from orchestrator.ssh.host_keys import known_keys
+from orchestrator.ssh.local import is_this_machine
 from orchestrator.ssh.settings import SshSettings
 
-if TYPE_CHECKING:
-    from orchestrator.secrets.age.keyring import Keyring
+OWN = Path("/etc/ssh")
+"""Where this machine's own host keys are."""
+
+
+async def keys_of_hosts(fleet: Fleet, settings: SshSettings) -> dict[str, tuple[str, ...]]:
+    """Look up the keys of every host; one of which nothing is known has none.
+
+    Returns:
+        Host → its keys, as :class:`Recipient` has their text.
+    """
+    return {host.name: await _keys(host, settings) for host in fleet.hosts.values()}
+
+
+async def _keys(host: Host, settings: SshSettings) -> tuple[str, ...]:
+    if is_this_machine(host) and (own := tuple(_own_keys())):
+        return own
+    try:
+        found = await known_keys(host, settings)
+    except StepError:
+        return ()
+    return tuple(one.text for one in usable(found))
+
+
+def _own_keys() -> Iterator[str]:
+    """Look up the keys of the machine that this runs on: sshd(8), FILES."""
+    for kind in ("ed25519", "rsa"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            text = (OWN / f"ssh_host_{kind}_key.pub").read_text()
+            yield from (one.text for one in usable([text.strip()]))
+
+
+def by_key(
+    keys: Mapping[str, Iterable[str]], declared: Iterable[Recipient]
+) -> dict[str, tuple[str, ...]]:
+    """Turn keys round: key → its hosts.
+
+    A host of which no key is known is taken for the owner of a declared key whose comment says so,
+    as ``ssh-keygen -A`` writes it: ``root@HOST``.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for host, texts in keys.items():
+        for text in texts:
+            found.setdefault(text, {})[host] = None
+    silent = {f"root@{host}": host for host, texts in keys.items() if not texts}
+    for one in declared:
+        owner = silent.get(one.comment.partition(".")[0])
+        if owner is not None:
+            found.setdefault(one.text, {})[owner] = None
+    return {text: tuple(hosts) for text, hosts in found.items()}
+
+
+def usable(keys: Iterable[str]) -> tuple[Recipient, ...]:
+    """Those of some keys that a secret could be encrypted to."""
+    found = []
+    for key in keys:
+        try:
+            found.append(recipients.parse(key))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+_MOST = 128 * 2**20
+"""Bytes of a file that is tried; a larger one is left untried."""
+
+
+async def try_to_open(
+    root: Path, found: Mapping[str, Ciphertext | Unreadable], keyring: Keyring
+) -> dict[str, str | None]:
+    """Decrypt each sound file that is for a key at hand.
+
+    Returns:
+        File → why it does not open, ``None`` where it does. Files that are for none of the keys
+        are left out.
+
+    Raises:
+        IdentityError: A passphrase was wrong too often.
+        StepError: A key needs the ``age`` program, and it is not there.
+    """
+    tried: dict[str, str | None] = {}
+    for path, file in found.items():
+        if isinstance(file, Unreadable) or file.fault is not None:
+            continue
+        content = files.read(str(root), path, _MOST)
+        if content is None or not content.whole:
+            continue
+        try:
+            await crypt.decrypt(content.data, keyring)
+        except (AgeFormatError, DamagedError) as error:
+            tried[path] = str(error)
+        except ClosedError:
+            continue
+        else:
+            tried[path] = None
+    return tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +202,6 @@ async def _opened(
     if keyring is None:
         return {}
     # Only now what decrypts, which takes long to import.
-    from orchestrator.secrets.trial import try_to_open
 
     return await try_to_open(place.root, found, keyring)
 
@@ -143,3 +240,40 @@ def _read_file(root: str, path: str) -> Ciphertext | Unreadable | None:
     if content is None:
         return None
     return examine.examine(path, content.data, content.size, content.last)
+
+
+class SecretsOfRun:
+    """One run's knowledge of secrets.
+
+    Args:
+        setup: The fleet.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._gathering = asyncio.Lock()
+        self._evidence: Evidence | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """The fleet's ``secrets.nix``; ``None`` where it has none."""
+        from orchestrator.secrets.place import find
+
+        return find(Path(self._setup.fleet.root))
+
+    async def evidence(self, file: Path) -> Evidence:
+        """All that is known without a host.
+
+        Raises:
+            RulesError: ``secrets.nix`` says nothing usable.
+            StepError: git refused.
+            UsageError: What was written down beside it cannot be used.
+        """
+        # What reads secrets takes long to import, and a run that changes nothing does without.
+        from orchestrator.secrets.place import place_of
+
+        async with self._gathering:
+            if self._evidence is None:
+                context = Context(self._setup.fleet, self._setup.ssh)
+                self._evidence = await gather(await place_of(file), context)
+        return self._evidence

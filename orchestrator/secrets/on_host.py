@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.host.scripts import script
-from orchestrator.secrets.age import recipients
-from orchestrator.secrets.model.host import Identity, Trial
-from orchestrator.secrets.model.recipient import Recipient
+from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.model.ciphertext import Recipient
+from orchestrator.secrets.model.repository import Identity, Trial
 
 _SECONDS = 120.0
 """An RSA key opens some eighty a second, and a host may have hundreds."""

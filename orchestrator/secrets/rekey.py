@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.errors import OrchestratorError, StepError
-from orchestrator.secrets.age.keyring import Keyring
-from orchestrator.secrets.files import lock_file
-from orchestrator.secrets.files.places import digest_of
-from orchestrator.secrets.model.lock import LockEntry
-from orchestrator.secrets.model.rules import Rule
+from orchestrator.secrets.age.crypt import Keyring
+from orchestrator.secrets.files import files as lock_file
+from orchestrator.secrets.files.files import digest_of
+from orchestrator.secrets.manage import unseal
+from orchestrator.secrets.model.repository import LockEntry, Rule
+from orchestrator.secrets.place import Vault
 from orchestrator.secrets.plan.readers import readers
 from orchestrator.secrets.sealing import Sealed, look, require_openable, seal, write
-from orchestrator.secrets.show import unseal
-from orchestrator.secrets.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)

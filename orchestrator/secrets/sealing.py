@@ -1,24 +1,134 @@
-"""Encrypt a secret as its rule says, prove it, and write it with what it is remembered by."""
+"""Encrypt, prove, write; bring an interrupted change to its end."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.core import beneath
+from orchestrator.core import beneath, git
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.secrets.age import crypt
-from orchestrator.secrets.age.errors import ClosedError
-from orchestrator.secrets.age.examine import examine
-from orchestrator.secrets.age.keyring import Keyring
-from orchestrator.secrets.files import lock_file
+from orchestrator.secrets.age.crypt import Keyring
+from orchestrator.secrets.age.file import ClosedError
+from orchestrator.secrets.age.header import examine
+from orchestrator.secrets.files import files, repository
+from orchestrator.secrets.files import files as lock_file
+from orchestrator.secrets.files.files import digest_of
+from orchestrator.secrets.files.journal import FOLDER
+from orchestrator.secrets.files.rules import sweep
 from orchestrator.secrets.files.transaction import writing
 from orchestrator.secrets.model.ciphertext import Ciphertext
-from orchestrator.secrets.model.lock import LockEntry
-from orchestrator.secrets.model.rules import Rule
+from orchestrator.secrets.model.repository import Journal, LockEntry, Rule
+from orchestrator.secrets.place import Place, Vault, require_usable
 from orchestrator.secrets.plan.readers import readers
-from orchestrator.secrets.recover import require_own_journal
-from orchestrator.secrets.vault import Vault, require_usable
+
+ATTRIBUTES = ".gitattributes"
+LINE = "*.age binary"
+_MOST = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """What git does not know.
+
+    Attributes:
+        untracked: Files that a flake does not see until they are added.
+        as_text: Files that git may take for text: a hook or a merge may damage them.
+    """
+
+    untracked: tuple[str, ...] = ()
+    as_text: tuple[str, ...] = ()
+
+
+async def untold(place: Place, paths: Sequence[str]) -> Untold:
+    """Ask what git does not know of files that were written.
+
+    Raises:
+        StepError: git refused.
+    """
+    if not place.in_git or not paths:
+        return Untold()
+    known = await repository.look(place.root, place.folder, paths)
+    return Untold(
+        tuple(path for path in paths if path not in known.tracked),
+        tuple(path for path in paths if path.endswith(".age") and path in known.not_binary),
+    )
+
+
+def mark_binary(place: Place) -> None:
+    """Add the line to ``.gitattributes`` that keeps git from changing encrypted files.
+
+    Raises:
+        RefusedError: Somebody else changed it meanwhile.
+        StepError: It cannot be read or written.
+    """
+    try:
+        content = files.read(str(place.root), ATTRIBUTES, _MOST)
+    except files.FileReadError as error:
+        raise StepError(f"{ATTRIBUTES} {error}") from None
+    old = content.data if content else b""
+    if content is not None and not content.whole:
+        raise StepError(f"{ATTRIBUTES} has more than {_MOST >> 20} MiB")
+    gap = b"\n" if old and not old.endswith(b"\n") else b""
+    new = old + gap + f"{LINE}\n".encode()
+    with writing(place.root) as writer:
+        was = digest_of(old) if content else None
+        writer.commit("edit", {ATTRIBUTES: new}, {ATTRIBUTES: was})
+
+
+async def recover(place: Place) -> Journal | None:
+    """End an interrupted change: forward where it was committed, else back.
+
+    Args:
+        place: The repository.
+
+    Returns:
+        What it was; ``None`` where nothing was interrupted.
+
+    Raises:
+        RefusedError: A file is neither what it was nor what it should become, or git tracks the
+            journal.
+        StepError: A file could not be written.
+    """
+    await require_own_journal(place)
+    with writing(place.root, recovering=True) as writer:
+        return writer.recover()
+
+
+async def require_own_journal(place: Place) -> None:
+    """Refuse a journal that came with the repository: somebody else wrote down what it says.
+
+    Raises:
+        RefusedError: git tracks it, or a file beside it.
+        StepError: git refused.
+    """
+    if place.in_git and os.path.lexists(place.root / FOLDER):
+        found = await git.tracked(str(place.root), f":(icase){FOLDER}")
+        if found:
+            raise RefusedError(
+                f"git tracks {found[0]}: the journal of an interrupted change is never committed, "
+                "and this one is not believed. Nothing was touched",
+                hint=f"if nobody here meant it, look who committed it: git log -- {FOLDER}\n"
+                f"then take it out: git rm -r --cached {FOLDER} && rm -r {FOLDER}",
+            )
+
+
+def remove_leftovers(place: Place) -> tuple[str, ...]:
+    """Remove what a killed ``create`` left beside ``secrets.nix``; one at work keeps its own.
+
+    Returns:
+        The paths of what was removed, relative to the root.
+
+    Raises:
+        StepError: A file could not be removed.
+    """
+    try:
+        return tuple(str(path.relative_to(place.root)) for path in sweep(place.file.parent))
+    except OSError as error:
+        raise StepError(
+            f"what a killed `create` left cannot be removed: {error.strerror} ({error.filename})"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,22 @@
-"""``secrets status``: each secret, who can read it, and what is wrong with it."""
+"""Who can read each secret, what each recipient reads, what a host lacks."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.core.errors import StepError
+from orchestrator.host.setup import Setup
 from orchestrator.secrets.files import repository
 from orchestrator.secrets.gather import Context, gather
-from orchestrator.secrets.model.status import SecretStatus
+from orchestrator.secrets.model.finding import RecipientStatus, SecretStatus
+from orchestrator.secrets.model.repository import Needs
 from orchestrator.secrets.place import Place
-from orchestrator.secrets.plan import overview
+from orchestrator.secrets.plan import readers as overview
 from orchestrator.secrets.plan.checks import check
-from orchestrator.secrets.plan.targets import secrets_of
+from orchestrator.secrets.plan.hosts import needs, secrets_of
+from orchestrator.secrets.uses import with_configurations
 
 
 async def status(place: Place, context: Context) -> tuple[SecretStatus, ...]:
@@ -33,3 +38,40 @@ async def status(place: Place, context: Context) -> tuple[SecretStatus, ...]:
 
 async def _never() -> dict[str, datetime]:
     return {}
+
+
+async def recipients(place: Place, context: Context) -> tuple[RecipientStatus, ...]:
+    """List the recipients of a repository's secrets.
+
+    Raises:
+        UsageError: As :func:`gather`.
+        RulesError: ``secrets.nix`` says nothing usable.
+        StepError: git refused.
+    """
+    return overview.recipients(await gather(place, context))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNeeds:
+    """What a host needs.
+
+    Attributes:
+        needs: As far as it is known.
+        failed: Why it is not known what its configuration uses.
+    """
+
+    needs: Needs
+    failed: StepError | None = None
+
+
+async def needs_of(place: Place, setup: Setup, host: str) -> FoundNeeds:
+    """Find out what a host needs; its configuration is evaluated where it is not known already.
+
+    Raises:
+        UsageError: As :func:`gather`.
+        RulesError: ``secrets.nix`` says nothing usable.
+        StepError: git refused.
+    """
+    context = Context(setup.fleet, setup.ssh, (host,), setup=setup)
+    asked, failed = await with_configurations(context)
+    return FoundNeeds(needs(await gather(place, asked), host), failed.get(host))

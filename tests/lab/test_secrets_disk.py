@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.errors import StepError
-from orchestrator.secrets.create import Plan, create
-from orchestrator.secrets.recover import recover
+from orchestrator.secrets.manage import Plan, create
+from orchestrator.secrets.sealing import recover
 from tests.unit.secrets.killer import When, run_and_kill
 from tests.unit.secrets.secret_bench import VALUES, Bench, run
 
@@ -23,7 +23,7 @@ EDIT = """
 import asyncio, os, sys
 from pathlib import Path
 from orchestrator.secrets.files.editor import edit as in_editor
-from orchestrator.secrets.edit import edit
+from orchestrator.secrets.manage import edit
 from tests.unit.secrets.secret_bench import keys_of, rule, vault
 folder, me, host = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 secret = rule("a.age", me, host)

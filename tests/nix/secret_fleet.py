@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.secrets.age import header, recipients
-from orchestrator.secrets.files import lock_file
-from orchestrator.secrets.model.lock import LockEntry
+from orchestrator.secrets.age import header
+from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.files import files as lock_file
+from orchestrator.secrets.model.repository import LockEntry
 from orchestrator.ssh.settings import SshSettings
 
 HOSTS = 8

@@ -17,8 +17,7 @@ from orchestrator.secrets.check import Checked, check_secrets
 from orchestrator.secrets.files import journal
 from orchestrator.secrets.gather import Context
 from orchestrator.secrets.model.finding import Severity
-from orchestrator.secrets.model.journal import Journal
-from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.model.repository import Journal, SecretUse
 from orchestrator.secrets.place import place_of
 
 pytestmark = pytest.mark.usefixtures("nix")

@@ -11,7 +11,7 @@ import pyrage
 import pytest
 
 from orchestrator.lab.keys import generate
-from orchestrator.secrets.age import keyring
+from orchestrator.secrets.age import crypt as keyring
 from orchestrator.secrets.check import check_secrets
 from orchestrator.secrets.gather import Context
 from orchestrator.secrets.place import place_of

@@ -26,7 +26,7 @@ from orchestrator.lab.keys import generate
 from orchestrator.nix.closure import Recipe
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
-from orchestrator.secrets.systems import systems_of_hosts
+from orchestrator.secrets.check import systems_of_hosts
 from orchestrator.ssh.settings import SshSettings
 
 pytestmark = pytest.mark.usefixtures("nix")

@@ -11,7 +11,7 @@ import pytest
 from secret_fleet import ed25519_key
 
 from orchestrator.secrets.files.rules import RulesError, evaluate
-from orchestrator.secrets.model.rules import Rule
+from orchestrator.secrets.model.repository import Rule
 
 pytestmark = pytest.mark.usefixtures("nix")
 KEY = ed25519_key()

@@ -48,7 +48,7 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.rollout import Rollout
-from orchestrator.secrets.of_run import SecretsOfRun
+from orchestrator.secrets.gather import SecretsOfRun
 from orchestrator.ssh.settings import SshSettings
 
 NAMES = {scripts.STATE: "state"}

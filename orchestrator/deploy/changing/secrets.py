@@ -15,12 +15,11 @@ from orchestrator.core.store import Existing
 from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.work import HostWork
 from orchestrator.secrets.files.rules import RulesError
-from orchestrator.secrets.model.host import HostSecrets
+from orchestrator.secrets.model.repository import HostSecrets
 from orchestrator.secrets.on_host import ask_identities, try_to_open
-from orchestrator.secrets.plan.deploying import before_the_copy, shortfalls
-from orchestrator.secrets.plan.host import opened
-from orchestrator.secrets.plan.severity import finding
-from orchestrator.secrets.seen_from import seen_from
+from orchestrator.secrets.place import seen_from
+from orchestrator.secrets.plan.evidence import finding
+from orchestrator.secrets.plan.hosts import before_the_copy, opened, shortfalls
 from orchestrator.secrets.uses import secrets_of
 
 

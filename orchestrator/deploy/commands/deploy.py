@@ -171,7 +171,7 @@ def ci(target: Target, **options: Any) -> int:
     from orchestrator.cli.output import words
     from orchestrator.fleet.check import check_files
     from orchestrator.fleet.draw_check import draw_mistakes
-    from orchestrator.secrets.commands.fleet import check_fleet
+    from orchestrator.secrets.commands.check import check_fleet
 
     target = replace(target, frozen=True)
     setup = open_setup(target)

@@ -20,7 +20,7 @@ def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
     from orchestrator.fleet.check import check_evaluation, check_files
     from orchestrator.fleet.draw_check import draw_mistakes
     from orchestrator.inventory.select import select
-    from orchestrator.secrets.commands.fleet import check_fleet
+    from orchestrator.secrets.commands.check import check_fleet
 
     setup = open_setup(target)
     hosts = select(setup.fleet, selectors)

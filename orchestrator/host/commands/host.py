@@ -70,7 +70,7 @@ def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
     """Trust a new host's key where somebody can vouch for it; a host that is off may come later."""
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.core.errors import UnreachableError
-    from orchestrator.secrets.commands.needs import tell_needs
+    from orchestrator.secrets.commands.check import tell_needs
 
     later = f"next: orchestrator host trust {name}"
     if fingerprint is None and not sys.stdin.isatty():
@@ -101,7 +101,7 @@ def trust(host: str, fingerprint: str | None, target: Target) -> None:
     key, what to add to secrets.nix, and which rekey that takes.
     """
     from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.secrets.commands.needs import tell_needs
+    from orchestrator.secrets.commands.check import tell_needs
 
     setup = open_setup(target)
     found = one_host(setup.fleet, host)

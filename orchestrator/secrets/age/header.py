@@ -1,15 +1,4 @@
-"""The header of an age file: who may open it, read without a key.
-
-Strict by C2SP age.md (https://age-encryption.org/v1), "ABNF definition of file header"::
-
-    header   = v1-line 1*stanza end
-    end      = "--- " 43base64char LF
-    stanza   = "-> " argument *(SP argument) LF  *(64base64char LF)  *63base64char LF
-    argument = 1*VCHAR
-
-One thing is refused that pyrage opens: a body without its last, shorter line, as rage wrote it
-before the format was settled. The ``age`` program, which hosts use, refuses it as well.
-"""
+"""The header of an age file: its stanzas, and whether the file is sound, without a key."""
 
 from __future__ import annotations
 
@@ -17,11 +6,17 @@ import hashlib
 import re
 from typing import NoReturn
 
-from orchestrator.secrets.age import base64
-from orchestrator.secrets.age.disguise import INTRO, is_conflict, unmask
-from orchestrator.secrets.age.errors import AgeFormatError
-from orchestrator.secrets.model.ciphertext import FormatFault, Header, Stanza
-from orchestrator.secrets.model.matching import is_passphrase
+from orchestrator.secrets.age import file as armor
+from orchestrator.secrets.age import file as base64
+from orchestrator.secrets.age import file as payload
+from orchestrator.secrets.age.file import INTRO, AgeFormatError, is_conflict, unmask
+from orchestrator.secrets.model.ciphertext import (
+    Ciphertext,
+    FormatFault,
+    Header,
+    Stanza,
+    is_passphrase,
+)
 
 # Bytes and stanzas of a header that are read at the most: ours, the format has no bound. Whoever
 # decrypts pays with the square of either.
@@ -119,7 +114,7 @@ def _body(reader: _Lines) -> bytes:
         if len(line) < _COLUMNS:
             break
     try:
-        return base64.decode(b"".join(lines))
+        return base64.base64_decode(b"".join(lines))
     except ValueError:
         reader.refuse(FormatFault.BASE64, "a wrapped key is not canonical base64")
 
@@ -128,7 +123,7 @@ def _mac(reader: _Lines, line: bytes) -> bytes:
     if not line.startswith(b"---"):
         reader.refuse(FormatFault.ARGUMENT, "neither a recipient nor the end of the header")
     try:
-        mac = base64.decode(line.removeprefix(b"--- "))
+        mac = base64.base64_decode(line.removeprefix(b"--- "))
     except ValueError:
         mac = b""
     if len(mac) != _MAC_SIZE:
@@ -141,7 +136,58 @@ def _tag(kind: str, arguments: list[str]) -> bytes | None:
     if kind not in _TAGGED or not arguments:
         return None
     try:
-        tag = base64.decode(arguments[0].encode())
+        tag = base64.base64_decode(arguments[0].encode())
     except ValueError:
         return None
     return tag if len(tag) == _TAG_SIZE else None
+
+
+# Bytes to read of a file at the most: of a binary one, and of an armored one.
+BINARY_PART = MAX_SIZE
+ARMORED_PART = 16 * 2**20
+
+
+def examine(path: str, data: bytes, size: int, last: bytes) -> Ciphertext:
+    """Examine a file. What is wrong with it is part of the answer, never an exception.
+
+    Args:
+        path: What the answer calls it.
+        data: Its beginning: ``BINARY_PART`` bytes, or, where ``armor.is_armored`` says so of them,
+            ``ARMORED_PART``; all of it where it is shorter.
+        size: Bytes of the whole file.
+        last: Its last byte; empty where it has none.
+    """
+    if armor.is_armored(data):
+        return _armored(path, data, size)
+    newline = last == b"\n"
+    try:
+        head = parse(data)
+    except AgeFormatError as error:
+        return _faulty(path, None, error, armored=False, newline=newline)
+    return _sized(path, head, size - head.size, armored=False, newline=newline)
+
+
+def _armored(path: str, data: bytes, size: int) -> Ciphertext:
+    try:
+        if len(data) < size:
+            text = f"is an armored file of more than {ARMORED_PART // 2**20} MiB"
+            raise AgeFormatError(FormatFault.TOO_LARGE, text)
+        binary = armor.decode(data)
+        head = parse(binary)
+    except AgeFormatError as error:
+        return _faulty(path, None, error, armored=True, newline=False)
+    return _sized(path, head, len(binary) - head.size, armored=True, newline=False)
+
+
+def _sized(path: str, head: Header, rest: int, *, armored: bool, newline: bool) -> Ciphertext:
+    try:
+        plaintext = payload.plaintext_size(rest)
+    except AgeFormatError as error:
+        return _faulty(path, head, error, armored=armored, newline=newline)
+    return Ciphertext(path, head, None, armored, plaintext, newline)
+
+
+def _faulty(
+    path: str, head: Header | None, error: AgeFormatError, *, armored: bool, newline: bool
+) -> Ciphertext:
+    return Ciphertext(path, head, error.fault, armored, None, newline, error.text)

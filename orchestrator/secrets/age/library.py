@@ -12,7 +12,7 @@ from typing import NewType, assert_never
 import pyrage  # type: ignore[import-untyped]
 
 from orchestrator.core.errors import StepError
-from orchestrator.secrets.model.recipient import Recipient, RecipientKind
+from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind
 
 Key = NewType("Key", object)
 """A private key as pyrage holds it; what it prints of itself is not the key."""

@@ -1,4 +1,4 @@
-"""``secrets check`` and ``secrets explain``."""
+"""``secrets check``, ``explain``, ``status``, ``recipients``; the checks within other commands."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.secrets.commands.place import open_rules, rules_option
+from orchestrator.core.host import Host
+from orchestrator.host.setup import Setup
+from orchestrator.render.text import clean
+from orchestrator.secrets.commands.repository import open_rules, rules_option
+
+if TYPE_CHECKING:
+    from orchestrator.secrets.model.finding import RecipientStatus, SecretStatus
 
 
 @click.command()
@@ -52,10 +59,10 @@ def check(
     from orchestrator.cli.output import results, words
     from orchestrator.render.errors import draw_step_error
     from orchestrator.secrets.check import Checked, check_secrets
-    from orchestrator.secrets.commands.keys import open_keyring
-    from orchestrator.secrets.configurations import with_configurations
-    from orchestrator.secrets.draw.findings import draw_findings
+    from orchestrator.secrets.commands.repository import open_keyring
+    from orchestrator.secrets.draw import draw_findings
     from orchestrator.secrets.place import place_of
+    from orchestrator.secrets.uses import with_configurations
 
     file, context = open_rules(rules, target, selectors)
     if identity:
@@ -89,7 +96,7 @@ def _require_known(strangers: Sequence[str]) -> None:
 def explain(check_id: str | None) -> None:
     """Tell what a finding's ID means and how to cure it; without an ID, of all of them."""
     from orchestrator.cli.output import results
-    from orchestrator.secrets.draw.findings import draw_explanation
+    from orchestrator.secrets.draw import draw_explanation
     from orchestrator.secrets.plan.explain import EXPLANATIONS
 
     if check_id is not None and check_id.upper() not in EXPLANATIONS:
@@ -97,3 +104,120 @@ def explain(check_id: str | None) -> None:
     for name, one in EXPLANATIONS.items():
         if check_id is None or name == check_id.upper():
             draw_explanation(name, one.severity, one.verifies, one.effect, one.cure, results())
+
+
+async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configurations: bool) -> bool:
+    """Check a fleet's secrets and draw what is wrong; without a ``secrets.nix`` there is nothing.
+
+    A configuration that does not evaluate is left out: whoever evaluates the hosts tells of it.
+
+    Args:
+        setup: The fleet.
+        hosts: Whose secrets; none means every one.
+        configurations: Whether to ask the hosts' configurations, too.
+
+    Returns:
+        Whether an error was found.
+
+    Raises:
+        UsageError: There is no Nix, or ``secrets.lock.json`` cannot be used.
+        StepError: git refused.
+    """
+    from orchestrator.secrets.place import find
+
+    file = find(Path(setup.fleet.root))
+    if file is None:
+        return False
+    from orchestrator.cli.output import words
+    from orchestrator.secrets.check import check_secrets
+    from orchestrator.secrets.draw import draw_findings
+    from orchestrator.secrets.gather import Context
+    from orchestrator.secrets.place import place_of
+    from orchestrator.secrets.uses import with_configurations
+
+    names = tuple(host.name for host in hosts)
+    context = Context(setup.fleet, setup.ssh, names, setup=setup)
+    if configurations:
+        context, _ = await with_configurations(context)
+    found = await check_secrets(await place_of(file), context)
+    draw_findings(found.findings, found.count, words(), as_json=False)
+    return found.failed
+
+
+@click.command()
+@selectors_argument()
+@rules_option
+@json_option
+@target_options
+def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target: Target) -> None:
+    """Each secret, or those of some hosts: who can read it, its size, and what is wrong.
+
+    Who can read it is what the file says, and not what secrets.nix declares. A name with a
+    question mark is declared, and the file does not tell. The size is that of the plaintext.
+    """
+    from orchestrator.cli.output import results
+    from orchestrator.secrets.draw import draw_status
+    from orchestrator.secrets.place import place_of
+    from orchestrator.secrets.status import status as look
+
+    file, context = open_rules(rules, target, selectors)
+
+    async def work() -> tuple[SecretStatus, ...]:
+        return await look(await place_of(file), context)
+
+    draw_status(asyncio.run(work()), results(), as_json=as_json)
+
+
+@click.command()
+@rules_option
+@json_option
+@target_options
+def recipients(rules: Path | None, as_json: bool, target: Target) -> None:
+    """Each key that secrets are encrypted to: whose it is, and how many secrets it reads."""
+    from orchestrator.cli.output import results
+    from orchestrator.secrets.draw import draw_recipients
+    from orchestrator.secrets.place import place_of
+    from orchestrator.secrets.status import recipients as look
+
+    file, context = open_rules(rules, target)
+
+    async def work() -> tuple[RecipientStatus, ...]:
+        return await look(await place_of(file), context)
+
+    draw_recipients(asyncio.run(work()), results(), as_json=as_json)
+
+
+def tell_needs(setup: Setup, host: str) -> None:
+    """Tell what a host needs of the fleet's secrets; without a ``secrets.nix`` there is nothing.
+
+    It comes after what was asked for, so what cannot be found out is told and is no failure.
+    """
+    from orchestrator.secrets.place import find
+
+    file = find(Path(setup.fleet.root))
+    if file is None:
+        return
+    from orchestrator.core.errors import OrchestratorError
+
+    click.echo("looking at which secrets it needs …", err=True)
+    try:
+        _find_and_draw(setup, host, file)
+    except OrchestratorError as error:
+        click.echo(f"which secrets {host} needs is not known: {clean(error.message)}", err=True)
+        click.echo(f"hint: once that is cured: orchestrator host trust {host}", err=True)
+
+
+def _find_and_draw(setup: Setup, host: str, file: Path) -> None:
+    from orchestrator.cli.output import words
+    from orchestrator.secrets.draw import draw_needs, draw_unevaluated
+    from orchestrator.secrets.place import place_of
+    from orchestrator.secrets.status import FoundNeeds, needs_of
+
+    async def work() -> tuple[str, FoundNeeds]:
+        place = await place_of(file)
+        return place.name, await needs_of(place, setup, host)
+
+    rules, found = asyncio.run(work())
+    if found.failed is not None:
+        draw_unevaluated(host, found.failed.message, words())
+    draw_needs(found.needs, rules, words())

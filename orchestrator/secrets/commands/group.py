@@ -26,11 +26,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Bring an interrupted change to its end.",
     ),
     "status": (
-        "secrets.commands.look:status",
+        "secrets.commands.check:status",
         "Each secret: who can read it, and what is wrong.",
     ),
     "recipients": (
-        "secrets.commands.look:recipients",
+        "secrets.commands.check:recipients",
         "Each key that secrets are encrypted to.",
     ),
     "check": (

@@ -1,18 +1,105 @@
-"""``secrets create``, ``edit``, ``show``, ``rekey`` and ``recover``."""
+"""``secrets create``, ``edit``, ``show``, ``rekey``, ``recover``."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import fleet_option, json_option
-from orchestrator.secrets.commands.keys import identity_option, open_keyring, without_me_option
-from orchestrator.secrets.commands.place import rules_option
-from orchestrator.secrets.commands.rules_file import rules_file
-from orchestrator.secrets.commands.source import source
+from orchestrator.secrets.commands.repository import (
+    identity_option,
+    open_keyring,
+    rules_file,
+    rules_option,
+    without_me_option,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.secrets.place import Place
+
+
+def say(text: str) -> None:
+    """Write a line to standard error, made fit for a terminal: names are anybody's."""
+    from orchestrator.render.text import clean
+
+    click.echo(clean(text), err=True)
+
+
+async def tell_git(place: Place, paths: Sequence[str]) -> None:
+    """Say which files a flake does not see yet, and offer to keep git from changing them.
+
+    Raises:
+        StepError: git refused, or ``.gitattributes`` cannot be written.
+    """
+    from orchestrator.secrets.sealing import ATTRIBUTES, LINE, mark_binary, untold
+
+    unknown = await untold(place, paths)
+    added = list(unknown.untracked)
+    if unknown.as_text:
+        said = f"git may take encrypted files for text, and damage them: {LINE} in {ATTRIBUTES}"
+        if _is_answered() and _agrees(f"{said} keeps it from that. Add it?"):
+            mark_binary(place)
+            added.append(ATTRIBUTES)
+        else:
+            by_hand = f"echo '{LINE}' >>{shlex.quote(str(place.root / ATTRIBUTES))}"
+            say(f"hint: {said} keeps it from that: {by_hand}")
+    if added:
+        argv = ("git", "-C", str(place.root), "add", "--", *added)
+        say(f"hint: a flake does not see new files before: {shlex.join(argv)}")
+
+
+def _agrees(question: str) -> bool:
+    """Ask; what was written is written, so that Ctrl-C is a no."""
+    from orchestrator.secrets.commands.repository import interruptible
+
+    try:
+        with interruptible():
+            return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
+
+
+def _is_answered() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def source(name: str) -> Callable[[bytes], bytes]:
+    """Give what makes a new plaintext of the old one.
+
+    Raises:
+        UsageError: It is to be an editor, and there is none.
+    """
+    from orchestrator.secrets.files.editor import edit, editor_of
+
+    if not sys.stdin.isatty():
+        return lambda _: _read(name)
+    editor_of(os.environ)
+    return lambda old: edit(old, name, os.environ, warn=_warn)
+
+
+def _read(name: str) -> bytes:
+    from orchestrator.core.errors import UsageError
+    from orchestrator.secrets.commands.repository import interruptible
+    from orchestrator.secrets.files.editor import MOST
+
+    with interruptible():
+        content = sys.stdin.buffer.read(MOST + 1)
+    if len(content) > MOST:
+        raise UsageError(f"{name}: more than {MOST >> 20} MiB on standard input")
+    return content
+
+
+def _warn(text: str) -> None:
+
+    say(f"warning: {text}")
 
 
 @click.command()
@@ -46,11 +133,9 @@ def create(
       pwgen 32 1 | orchestrator secrets create db-password --recipient "ssh-ed25519 AAAA…"
     """  # noqa: D301 (click reads the mark)
     from orchestrator.core.errors import UsageError
-    from orchestrator.secrets.commands.told import say, tell_git
-    from orchestrator.secrets.create import Created, plan_rule
-    from orchestrator.secrets.create import create as make
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.vault import open_vault
+    from orchestrator.secrets.manage import Created, plan_rule
+    from orchestrator.secrets.manage import create as make
+    from orchestrator.secrets.place import open_vault, place_of
 
     if keys and like:
         raise UsageError("--recipient and --like are two ways to say the same", hint="give one")
@@ -92,10 +177,8 @@ def edit(
       orchestrator secrets edit db-password
       pwgen 32 1 | orchestrator secrets edit db-password --identity ~/.ssh/id_work
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.secrets.commands.told import say, tell_git
-    from orchestrator.secrets.edit import edit as change_secret
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.vault import open_vault
+    from orchestrator.secrets.manage import edit as change_secret
+    from orchestrator.secrets.place import open_vault, place_of
 
     keyring, change = open_keyring(identity), source(name)
 
@@ -119,9 +202,8 @@ def edit(
 def show(name: str, identity: tuple[str, ...], rules: Path | None, fleet: Path | None) -> int:
     """Decrypt a secret to standard output, byte for byte."""
     from orchestrator.render.output import silence
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.show import show as decrypt
-    from orchestrator.secrets.vault import open_vault
+    from orchestrator.secrets.manage import show as decrypt
+    from orchestrator.secrets.place import open_vault, place_of
 
     keyring = open_keyring(identity)
 
@@ -165,12 +247,10 @@ def rekey(
       orchestrator secrets rekey db-password api-token --all
     """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.output import results, words
-    from orchestrator.secrets.commands.told import tell_git
-    from orchestrator.secrets.draw.management import draw_rekeyed
-    from orchestrator.secrets.place import place_of
+    from orchestrator.secrets.draw import draw_rekeyed
+    from orchestrator.secrets.place import open_vault, place_of
     from orchestrator.secrets.rekey import Rekeyed
     from orchestrator.secrets.rekey import rekey as encrypt_anew
-    from orchestrator.secrets.vault import open_vault
 
     keyring = open_keyring(identity)
 
@@ -194,11 +274,11 @@ def rekey(
 def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
     """Bring an interrupted change to its end: forward where it was committed, else back."""
     from orchestrator.cli.output import results, words
-    from orchestrator.secrets.draw.management import draw_recovered
-    from orchestrator.secrets.model.journal import Journal
+    from orchestrator.secrets.draw import draw_recovered
+    from orchestrator.secrets.model.repository import Journal
     from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.recover import recover as end
-    from orchestrator.secrets.recover import remove_leftovers
+    from orchestrator.secrets.sealing import recover as end
+    from orchestrator.secrets.sealing import remove_leftovers
 
     async def work() -> tuple[Journal | None, tuple[str, ...]]:
         place = await place_of(rules_file(rules, fleet))

@@ -1,17 +1,221 @@
-"""A person's editor on a plaintext, in a private folder, without traces anywhere else."""
+"""A person's editor on a plaintext, in a folder in memory that nobody else sees."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
+import fcntl
 import os
+import resource
 import shlex
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.lines import split_lines
 from orchestrator.core.process import how_it_ended
-from orchestrator.secrets.files.plaintext import private_folder
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_MS_NOSUID = 0x2
+_MS_NODEV = 0x4
+_MS_REC = 0x4000
+_MS_PRIVATE = 1 << 18
+_MNT_DETACH = 2
+_ATTEMPTS = 20
+
+
+def private_mounts() -> None:
+    """Give this process mounts of its own, for the rest of its life.
+
+    Who is not root gets a user namespace with it, in which they are who they are.
+
+    Raises:
+        OSError: The kernel does not allow it.
+    """
+    if os.geteuid() == 0:
+        _call("unshare", _CLONE_NEWNS)
+    else:
+        _private_user()
+    _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+
+
+def mount_memory(folder: Path) -> bool:
+    """Mount an empty file system over a folder: in memory, ours alone.
+
+    Returns:
+        Whether it is certain that it is never swapped (``noswap``, tmpfs(5), Linux 6.4).
+
+    Raises:
+        OSError: The kernel does not allow it.
+    """
+    try:
+        _mount(folder, "mode=0700,size=64m,noswap")
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+        _mount(folder, "mode=0700,size=64m")
+        return False
+    return True
+
+
+def unmount(folder: Path) -> None:
+    """Take a mount away; what is in it goes as soon as nobody has it open.
+
+    Raises:
+        OSError: It is none.
+    """
+    _call("umount2", os.fsencode(folder), _MNT_DETACH)
+
+
+def _mount(folder: Path, options: str) -> None:
+    flags = _MS_NOSUID | _MS_NODEV
+    _call("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", flags, options.encode())
+
+
+def _private_user() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    for attempt in range(_ATTEMPTS):
+        try:
+            _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
+            break
+        except OSError as error:
+            # A thread that waited for a child may be about to end: EINVAL while there are two.
+            if error.errno != errno.EINVAL or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.01)
+    # user_namespaces(7): an id may be mapped to itself, a group only after this word.
+    with contextlib.suppress(FileNotFoundError):
+        Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+
+
+def _call(name: str, *arguments: object) -> None:
+    function = getattr(ctypes.CDLL(None, use_errno=True), name)
+    if function(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
+
+
+_PREFIX = "orchestrator-plaintext-"
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (that it is in memory is checked)
+_IN_MEMORY = ("tmpfs", "ramfs")
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFolder:
+    """Where a plaintext may lie.
+
+    Attributes:
+        path: The folder; empty.
+        warnings: What a person should know of it: who else can look in, and swap.
+    """
+
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def private_folder(env: Mapping[str, str], *, shared: bool = False) -> Iterator[PrivateFolder]:
+    """Have a folder in memory, for as long as the context lasts.
+
+    This process may be in namespaces of its own afterwards; it should end soon.
+
+    Args:
+        env: The environment: ``XDG_RUNTIME_DIR``.
+        shared: Whether a process that we did not start has to see it: an editor's server.
+
+    Raises:
+        UsageError: There is no file system in memory.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    base = _base(env)
+    _sweep(base)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        with _mounted(folder, shared) as private:
+            yield private
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(claim)
+
+
+@contextlib.contextmanager
+def _mounted(folder: Path, shared: bool) -> Iterator[PrivateFolder]:
+    if shared:
+        yield PrivateFolder(
+            folder, (_open_to_others(folder, "this editor asks a server"), *_swap())
+        )
+        return
+    try:
+        private_mounts()
+        never_swapped = mount_memory(folder)
+    except OSError as error:
+        why = f"the kernel allows no private mount here: {error.strerror}"
+        yield PrivateFolder(folder, (_open_to_others(folder, why), *_swap()))
+        return
+    try:
+        yield PrivateFolder(folder, () if never_swapped else _swap())
+    finally:
+        unmount(folder)
+
+
+def _base(env: Mapping[str, str]) -> Path:
+    """Find a folder in memory, the person's own first."""
+    for text in (env.get("XDG_RUNTIME_DIR"), str(_SHARED_MEMORY)):
+        if text and os.access(text, os.W_OK | os.X_OK) and _file_system(Path(text)) in _IN_MEMORY:
+            return Path(text)
+    raise UsageError(
+        "there is no file system in memory here (/dev/shm), and a plaintext goes on no disk",
+        hint="give the secret on standard input instead of in an editor",
+    )
+
+
+def _file_system(folder: Path) -> str:
+    """Say of which kind the file system of a folder is: proc_pid_mountinfo(5)."""
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in split_lines(Path("/proc/self/mountinfo").read_text(errors="replace")):
+        mount, _, kind = line.partition(" - ")
+        if mount.split()[2] == number:
+            return kind.split()[0]
+    return ""
+
+
+def _sweep(base: Path) -> None:
+    """Remove what killed processes of ours left: nobody holds its folder any more."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid != os.geteuid():
+                continue
+            claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(claim)
+
+
+def _open_to_others(folder: Path, why: str) -> str:
+    return f"{why}: while you edit, other processes of yours can read the plaintext in {folder}"
+
+
+def _swap() -> tuple[str, ...]:
+    """Say where memory may be written to a disk: proc_swaps(5)."""
+    with contextlib.suppress(OSError):
+        if len(split_lines(Path("/proc/swaps").read_text())) > 1:
+            return ("swap is on: while you edit, the plaintext may be written to it",)
+    return ()
+
 
 MOST = 64 * 2**20
 """Bytes that a secret may have."""

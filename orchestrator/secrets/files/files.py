@@ -1,18 +1,19 @@
-"""Read a repository's file without being led out of it, held up, or filled up.
-
-A secret's path may name anything: a FIFO that blocks, a device without end, a link to elsewhere, a
-sparse file of gigabytes. Only a regular file within the repository is read, and no more of it than
-is asked for.
-"""
+"""Files of a repository, read without harm: no link leads out, none holds us up."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
+from orchestrator.core.errors import UsageError
+from orchestrator.core.json_text import parse_json
+from orchestrator.secrets.model.repository import LockEntry
 
 _KINDS = (
     (stat.S_ISDIR, "is a folder"),
@@ -96,3 +97,121 @@ def _why(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
     return "cannot be read (its name is no file name)"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file that is there, or may be made.
+
+    Attributes:
+        path: Relative to the root.
+        file: In the file system.
+        missing_folders: Those above it that are not there, the outermost first; relative.
+    """
+
+    path: str
+    file: Path
+    missing_folders: tuple[str, ...]
+
+    def beside(self, name: str) -> str:
+        """The path, relative to the root, of a file in the same folder."""
+        return str(PurePosixPath(self.path).parent / name)
+
+
+def place(root: Path, path: str) -> Place:
+    """Find the place of a file in a repository.
+
+    Raises:
+        UsageError: It leads out of the repository, or is no regular file.
+    """
+    if not is_inside(path):
+        raise UsageError(f"{path!r} is no path within {root}")
+    parts = PurePosixPath(path).parts
+    file = root.joinpath(*parts)
+    try:
+        with beneath.parent(root, str(PurePosixPath(path))):
+            pass
+    except beneath.OutsideError:
+        raise UsageError(f"{path} leads out of {root} by a symbolic link") from None
+    except OSError:
+        pass  # folders that are missing are made; what else is wrong is said by who writes
+    _check_kind(path, file)
+    above = [PurePosixPath(*parts[:depth]) for depth in range(1, len(parts))]
+    missing = tuple(str(folder) for folder in above if not (root / folder).is_dir())
+    return Place(str(PurePosixPath(path)), file, missing)
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path leads into a repository, and not into what git keeps there for itself."""
+    parts = PurePosixPath(path).parts
+    named = parts and not PurePosixPath(path).is_absolute() and "\0" not in path
+    return bool(named) and not any(part == ".." or part.lower() == ".git" for part in parts)
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 of a content, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_kind(path: str, file: Path) -> None:
+    try:
+        mode = file.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISLNK(mode):
+        raise UsageError(
+            f"{path} is a symbolic link", hint="name the file that it leads to, in secrets.nix too"
+        )
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path} is no regular file")
+
+
+NAME = "secrets.lock.json"
+_VERSION = 1
+_MOST = 64 * 2**20
+_NOT_OURS = (FileReadError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def read_lock(root: str, path: str) -> dict[str, LockEntry]:
+    """Read the entries, by the secrets' paths relative to the root; none where there is no file.
+
+    Args:
+        root: The repository's real path.
+        path: The file, relative to it.
+
+    Raises:
+        UsageError: It is not what we write.
+    """
+    try:
+        content = read(root, path, _MOST)
+        return parse(content.data) if content else {}
+    except _NOT_OURS as error:
+        raise UsageError(
+            f"{path} cannot be used: {error}",
+            hint="take it from git again, or remove it and run: orchestrator secrets rekey --all",
+        ) from None
+
+
+def parse(data: bytes) -> dict[str, LockEntry]:
+    """Read entries; :func:`form` is the other way.
+
+    Raises:
+        ValueError: It is no JSON, or of another version.
+        KeyError: It lacks a part.
+    """
+    said = parse_json(data)
+    if said["version"] != _VERSION:
+        raise ValueError(f"it is of version {said['version']}, not {_VERSION}")
+    return {
+        path: LockEntry(str(one["header"]), frozenset(map(str, one["recipients"])))
+        for path, one in said["secrets"].items()
+    }
+
+
+def form(entries: Mapping[str, LockEntry]) -> bytes:
+    """Write entries, sorted, a line to each value: so that git shows and merges what changed."""
+    secrets = {
+        path: {"header": entry.header, "recipients": sorted(entry.recipients)}
+        for path, entry in sorted(entries.items())
+    }
+    return (json.dumps({"version": _VERSION, "secrets": secrets}, indent=2) + "\n").encode()

@@ -19,9 +19,9 @@ from pathlib import Path, PurePosixPath
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.secrets.files import journal as files
-from orchestrator.secrets.files.places import Place, digest_of, place
-from orchestrator.secrets.files.writer_lock import WAIT, exclusive, wait_for_writer
-from orchestrator.secrets.model.journal import Journal, Replacement
+from orchestrator.secrets.files.files import Place, digest_of, place
+from orchestrator.secrets.files.journal import WAIT, exclusive, wait_for_writer
+from orchestrator.secrets.model.repository import Journal, Replacement
 
 RECOVER = "orchestrator secrets recover"
 

@@ -1,9 +1,46 @@
-"""An encrypted file, as far as it can be known without a key."""
+"""An encrypted file: its header, its stanzas, whom they are for."""
 
 from __future__ import annotations
 
+import binascii
+import hmac
 from dataclasses import dataclass
 from enum import Enum
+from typing import assert_never
+
+
+class RecipientKind(Enum):
+    """What sort of key a recipient is; the value is the stanza that age writes for it.
+
+    ``PLUGIN`` is any other ``age1NAME1…``: its plugin decides what stanza it writes.
+    """
+
+    ED25519 = "ssh-ed25519"
+    RSA = "ssh-rsa"
+    X25519 = "X25519"
+    P256TAG = "p256tag"
+    MLKEM_P256TAG = "mlkem768p256tag"
+    PIV = "piv-p256"
+    MLKEM = "mlkem768x25519"
+    PLUGIN = "plugin"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A public key that a secret can be encrypted to.
+
+    Attributes:
+        text: The key without its comment, as age takes it: equal for equal keys.
+        kind: What sort of key it is.
+        tag: What stanzas tell of the key: the first 4 bytes of the SHA-256 of its wire form (SSH)
+            or of its point (P-256). ``None`` where a stanza tells nothing of whom it is for.
+        comment: What followed the key, such as ``root@p620``.
+    """
+
+    text: str
+    kind: RecipientKind
+    tag: bytes | None
+    comment: str = ""
 
 
 class FormatFault(Enum):
@@ -91,3 +128,75 @@ class Ciphertext:
     plaintext_size: int | None
     extra_newline: bool
     detail: str = ""
+
+
+_NATIVE = frozenset(kind.value for kind in RecipientKind if kind is not RecipientKind.PLUGIN)
+_COMMON = frozenset({"ssh-ed25519", "ssh-rsa", "X25519"})
+_GREASE = "-grease"
+_SCRYPT = "scrypt"
+
+
+def is_grease(stanza: Stanza) -> bool:
+    """Whether it is noise, by which rage keeps readers used to kinds that they do not know."""
+    return stanza.kind.endswith(_GREASE)
+
+
+def is_passphrase(stanza: Stanza) -> bool:
+    """Whether a passphrase opens it, which no host can type."""
+    return stanza.kind == _SCRYPT
+
+
+def is_foreign(stanza: Stanza) -> bool:
+    """Whether only a plugin, or a program later than the library, may open it."""
+    return stanza.kind not in _COMMON and not is_grease(stanza) and not is_passphrase(stanza)
+
+
+def is_for(stanza: Stanza, recipient: Recipient) -> bool | None:
+    """Tell whether a stanza is for a recipient.
+
+    A tag is a hint of 32 bits: only decrypting proves.
+
+    Args:
+        stanza: A stanza of a header.
+        recipient: A public key.
+
+    Returns:
+        ``None`` where stanzas of this kind do not tell.
+    """
+    match recipient.kind:
+        case RecipientKind.X25519 | RecipientKind.MLKEM:
+            return None if stanza.kind == recipient.kind.value else False
+        case RecipientKind.PLUGIN:
+            known = stanza.kind in _NATIVE or is_grease(stanza) or is_passphrase(stanza)
+            return False if known else None
+        case RecipientKind.ED25519 | RecipientKind.RSA:
+            return stanza.kind == recipient.kind.value and _same(stanza.tag, recipient.tag)
+        case RecipientKind.P256TAG | RecipientKind.MLKEM_P256TAG:
+            return stanza.kind == recipient.kind.value and _bound(stanza, recipient.tag)
+        case RecipientKind.PIV:
+            if stanza.kind == RecipientKind.P256TAG.value:
+                return _bound(stanza, recipient.tag)
+            return stanza.kind == recipient.kind.value and _same(stanza.tag, recipient.tag)
+        case _:
+            assert_never(recipient.kind)
+
+
+def _same(tag: bytes | None, other: bytes | None) -> bool:
+    return tag is not None and tag == other
+
+
+def _bound(stanza: Stanza, tag: bytes | None) -> bool:
+    """Whether a tag is bound to the stanza's own key.
+
+    ``HKDF-Extract(salt = "age-encryption.org/KIND", ikm = enc || tag)[:4]``, C2SP age.md, "p256tag
+    recipient stanza".
+    """
+    if tag is None or len(stanza.arguments) != 2:
+        return False
+    text = stanza.arguments[1]
+    try:
+        enc = binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError:
+        return False
+    salt = f"age-encryption.org/{stanza.kind}".encode()
+    return _same(stanza.tag, hmac.digest(salt, enc + tag, "sha256")[:4])

@@ -1,9 +1,12 @@
-"""What a check of the secrets found."""
+"""What a check found; secrets and recipients, for a person to look at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
+
+from orchestrator.secrets.model.ciphertext import RecipientKind
 
 
 class Severity(Enum):
@@ -52,3 +55,51 @@ class SecretFinding:
             "message": self.message,
             "fix": self.fix,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SecretStatus:
+    """One secret.
+
+    Attributes:
+        path: Relative to the repository.
+        hosts: The hosts that can read it.
+        others: What the other keys that can read it are called.
+        unproved: Of those, they that are declared and not proved.
+        unknown: How many more keys can read it that nobody here has.
+        size: Bytes of its plaintext; ``None`` where that is not known.
+        changed: When it was committed last; ``None`` where it never was.
+        findings: What is wrong with it, the worst first.
+    """
+
+    path: str
+    hosts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    unproved: tuple[str, ...] = ()
+    unknown: int = 0
+    size: int | None = None
+    changed: datetime | None = None
+    findings: tuple[SecretFinding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientStatus:
+    """One recipient.
+
+    Attributes:
+        name: What it is called: a host, a person, a comment, or the key's end.
+        kind: What sort of key it is.
+        key: The key, without its comment.
+        declared: How many secrets name it.
+        lacking: Those of them that it cannot read.
+        extra: Secrets that it can read and that do not name it.
+        is_host: Whether it is a host of the fleet.
+    """
+
+    name: str
+    kind: RecipientKind
+    key: str
+    declared: int
+    lacking: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    is_host: bool = False

@@ -8,10 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.secrets.model.finding import SecretFinding
-from orchestrator.secrets.model.rules import Rule
-from orchestrator.secrets.model.use import SecretUse
-from orchestrator.secrets.plan.evidence import Evidence
-from orchestrator.secrets.plan.severity import finding
+from orchestrator.secrets.model.repository import Rule, SecretUse
+from orchestrator.secrets.plan.evidence import Evidence, finding
 
 _OTHERS = 0o007
 """The bits of those who are neither owner nor in the group: chmod(1)."""

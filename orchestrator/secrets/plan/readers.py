@@ -1,20 +1,23 @@
-"""Who can read a file, found without a private key.
-
-A header names its SSH and P-256 recipients by a tag. Of others it tells only how many there are;
-``secrets.lock.json`` tells who, as long as the header is the one that it was written for.
-"""
+"""Who can read a file, and what readers are called."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from orchestrator.secrets.model.ciphertext import Ciphertext, Header, Stanza
-from orchestrator.secrets.model.lock import LockEntry, fingerprint
-from orchestrator.secrets.model.matching import is_for, is_grease, is_passphrase
-from orchestrator.secrets.model.recipient import Recipient
-from orchestrator.secrets.model.rules import Rule
-from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.model.ciphertext import (
+    Ciphertext,
+    Header,
+    Recipient,
+    Stanza,
+    is_for,
+    is_grease,
+    is_passphrase,
+)
+from orchestrator.secrets.model.finding import RecipientStatus, SecretFinding, SecretStatus
+from orchestrator.secrets.model.repository import LockEntry, Rule, fingerprint
+from orchestrator.secrets.plan.evidence import Evidence, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +130,118 @@ def _owner(stanza: Stanza, known: Sequence[Recipient]) -> Recipient | None:
 
 def _once(recipients: Sequence[Recipient]) -> list[Recipient]:
     return list({one.text: one for one in recipients}.values())
+
+
+class Names:
+    """The names of all keys that are known.
+
+    Args:
+        evidence: Tells whose keys the hosts' and the users' are, and what the rules call others.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        declared = (one for rule in evidence.rules.rules for one in rule.recipients)
+        self._comments: dict[str, str] = {}
+        for one in (*evidence.known, *declared):
+            if one.comment:
+                self._comments.setdefault(one.text, one.comment)
+        self._hosts = evidence.hosts
+
+    def hosts(self, one: Recipient) -> tuple[str, ...]:
+        """The hosts whose key it is."""
+        return self._hosts.get(one.text, ())
+
+    def short(self, one: Recipient) -> str:
+        """The name alone, where there is one."""
+        return "/".join(self.hosts(one)) or self._comments.get(one.text) or shortened(one.text)
+
+    def full(self, one: Recipient) -> str:
+        """The name, and which key it is."""
+        name, key = self.short(one), shortened(one.text)
+        return key if name == key else f"{name} ({key})"
+
+
+def secrets(
+    evidence: Evidence, findings: Iterable[SecretFinding], changed: Mapping[str, datetime]
+) -> tuple[SecretStatus, ...]:
+    """Tell of each secret who can read it, and what is wrong.
+
+    Args:
+        evidence: What was found out.
+        findings: What is wrong, the worst first.
+        changed: When files were committed last.
+    """
+    names, known = Names(evidence), known_recipients(evidence)
+    wrong: dict[str, list[SecretFinding]] = {}
+    for one in findings:
+        wrong.setdefault(one.path, []).append(one)
+    return tuple(
+        _secret(evidence, rule, _readers(evidence, rule, known), names, wrong, changed)
+        for rule in evidence.rules.rules
+    )
+
+
+def _readers(evidence: Evidence, rule: Rule, known: tuple[Recipient, ...]) -> Readers | None:
+    file = evidence.ciphertext(rule.path)
+    header = judged(rule, file) if file else None
+    if header is None:
+        return None
+    return readers(rule, header, evidence.lock.get(rule.path), known)
+
+
+def _secret(
+    evidence: Evidence,
+    rule: Rule,
+    found: Readers | None,
+    names: Names,
+    wrong: Mapping[str, list[SecretFinding]],
+    changed: Mapping[str, datetime],
+) -> SecretStatus:
+    file = evidence.ciphertext(rule.path)
+    able = (*_able(rule, found), *found.extra) if found else ()
+    people = [one for one in able if not names.hosts(one)]
+    silent = [one for one in people if one.tag is None] if found and not found.proved else []
+    return SecretStatus(
+        path=rule.path,
+        hosts=tuple(dict.fromkeys(host for one in able for host in names.hosts(one))),
+        others=tuple(dict.fromkeys(names.short(one) for one in people)),
+        unproved=tuple(dict.fromkeys(names.short(one) for one in silent)),
+        unknown=found.unknown if found else 0,
+        size=file.plaintext_size if file else None,
+        changed=changed.get(rule.path),
+        findings=tuple(wrong.get(rule.path, ())),
+    )
+
+
+def _able(rule: Rule, found: Readers) -> list[Recipient]:
+    return [one for one in rule.recipients if one not in found.missing]
+
+
+def recipients(evidence: Evidence) -> tuple[RecipientStatus, ...]:
+    """Tell of each recipient what it is called, and which secrets it reads; hosts come first."""
+    names, known = Names(evidence), known_recipients(evidence)
+    declared: dict[str, list[str]] = {}
+    lacking: dict[str, list[str]] = {}
+    extra: dict[str, list[str]] = {}
+    for rule in evidence.rules.rules:
+        for text in {one.text for one in rule.recipients}:
+            declared.setdefault(text, []).append(rule.path)
+        if found := _readers(evidence, rule, known):
+            for one in found.missing:
+                lacking.setdefault(one.text, []).append(rule.path)
+            for one in found.extra:
+                extra.setdefault(one.text, []).append(rule.path)
+    rows = [
+        RecipientStatus(
+            name=names.short(one),
+            kind=one.kind,
+            key=one.text,
+            declared=len(declared.get(one.text, ())),
+            lacking=tuple(lacking.get(one.text, ())),
+            extra=tuple(extra.get(one.text, ())),
+            is_host=bool(names.hosts(one)),
+        )
+        for one in known
+        if one.text in declared or one.text in extra
+    ]
+    return tuple(sorted(rows, key=lambda row: (not row.is_host, row.name)))

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from orchestrator.secrets.age import base64, bech32
+from orchestrator.secrets.age import file as base64
+from orchestrator.secrets.age import keys as bech32
 
 FILE_KEY = bytes(range(16))
 PLAINTEXT = b"a value that nobody may see"
@@ -37,14 +38,14 @@ def own_stanza() -> bytes:
     shared = secret.exchange(x25519.X25519PublicKey.from_public_bytes(recipient))
     key = derived(shared, share + recipient, b"age-encryption.org/v1/X25519")
     body = ChaCha20Poly1305(key).encrypt(bytes(12), FILE_KEY, None)
-    return b"-> X25519 %s\n%s\n" % (base64.encode(share), base64.encode(body))
+    return b"-> X25519 %s\n%s\n" % (base64.base64_encode(share), base64.base64_encode(body))
 
 
 def mac(header: bytes) -> bytes:
     """The authentication code of a header up to and with its three dashes."""
     code = hmac.HMAC(derived(FILE_KEY, b"", b"header"), hashes.SHA256())
     code.update(header)
-    return base64.encode(code.finalize())
+    return base64.base64_encode(code.finalize())
 
 
 def payload(plaintext: bytes = PLAINTEXT) -> bytes:
@@ -67,7 +68,7 @@ def by_passphrase(passphrase: str, plaintext: bytes, work: int = 10) -> bytes:
     rounds = 2 ** min(work, 10)
     kdf = Scrypt(b"age-encryption.org/v1/scrypt" + salt, 32, rounds, 8, 1)
     body = ChaCha20Poly1305(kdf.derive(passphrase.encode())).encrypt(bytes(12), FILE_KEY, None)
-    words = (base64.encode(salt), str(work).encode(), base64.encode(body))
+    words = (base64.base64_encode(salt), str(work).encode(), base64.base64_encode(body))
     return written(b"-> scrypt %s %s\n%s\n" % words, plaintext=plaintext)
 
 

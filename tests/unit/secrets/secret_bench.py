@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 import pyrage
 
 from orchestrator.core import beneath
-from orchestrator.secrets.age import keyring, recipients
-from orchestrator.secrets.age.keyring import Keyring
-from orchestrator.secrets.create import Plan, create
-from orchestrator.secrets.model.rules import Rule, Rules
-from orchestrator.secrets.place import Place
+from orchestrator.secrets.age import crypt as keyring
+from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age.crypt import Keyring
+from orchestrator.secrets.manage import Plan, create, show
+from orchestrator.secrets.model.repository import Rule, Rules
+from orchestrator.secrets.place import Place, Vault
 from orchestrator.secrets.rekey import Rekeyed, rekey
-from orchestrator.secrets.show import show
-from orchestrator.secrets.vault import Vault
 
 T = TypeVar("T")
 VALUES = {"a.age": b"VALUE-a\n", "deep/b.age": b"VALUE-b", "c.age": b"\x00VALUE\xff" * 30_000}

@@ -8,9 +8,8 @@ from age_writer import IDENTITY, PLAINTEXT, V1, own_stanza, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.secrets.age.errors import AgeFormatError
-from orchestrator.secrets.age.examine import ARMORED_PART, examine
-from orchestrator.secrets.age.payload import plaintext_size
+from orchestrator.secrets.age.file import AgeFormatError, plaintext_size
+from orchestrator.secrets.age.header import ARMORED_PART, examine
 from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault
 
 GENUINE = written(own_stanza())

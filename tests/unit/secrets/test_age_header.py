@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.secrets.age import header
-from orchestrator.secrets.age.errors import AgeFormatError
-from orchestrator.secrets.age.examine import BINARY_PART, examine
+from orchestrator.secrets.age.file import AgeFormatError
+from orchestrator.secrets.age.header import BINARY_PART, examine
 from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault
 
 FULL = b"A" * 64 + b"\n"

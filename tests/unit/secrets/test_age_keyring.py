@@ -27,13 +27,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.secrets.age import armor as textual
-from orchestrator.secrets.age import base64 as unpadded
-from orchestrator.secrets.age import crypt, header, identity_file, keyring, library
-from orchestrator.secrets.age.errors import AgeFormatError, ClosedError, DamagedError, IdentityError
-from orchestrator.secrets.age.keyring import Ask, Keyring
-from orchestrator.secrets.age.recipients import parse
-from orchestrator.secrets.model.matching import is_for
+from orchestrator.secrets.age import crypt, header, library
+from orchestrator.secrets.age import crypt as keyring
+from orchestrator.secrets.age import file as textual
+from orchestrator.secrets.age import file as unpadded
+from orchestrator.secrets.age import identities as identity_file
+from orchestrator.secrets.age.crypt import Ask, Keyring
+from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedError, IdentityError
+from orchestrator.secrets.age.keys import parse
+from orchestrator.secrets.model.ciphertext import is_for
 
 SECRET = b"a value that nobody may see\n"
 PASSPHRASE = "correct horse"
@@ -150,7 +152,7 @@ def test_a_file_of_age_keys_behind_a_passphrase_opens(tmp_path: Path, armored: b
     if armored:
         text = base64.encodebytes(data).replace(b"\n", b"")
         lines = (text[at : at + 64] for at in range(0, len(text), 64))
-        data = b"\n".join([textual.BEGIN, *lines, textual.END, b""])
+        data = b"\n".join([textual.ARMOR, *lines, textual.END, b""])
     person = Person("wrong", "\udcff", PASSPHRASE)
     keys = ring(kept(tmp_path, "keys.age", data), ask=person)
     assert opened(closed(str(X25519.to_public())), keys) == SECRET
@@ -321,9 +323,9 @@ def test_a_forged_stanza_for_one_key_does_not_hide_the_others(tmp_path: Path) ->
     tag = parse(public(ED25519)).tag
     assert tag is not None
     forged = b"-> ssh-ed25519 %s %s\n%s\n" % (
-        unpadded.encode(tag),
-        unpadded.encode(bytes([9] + [0] * 31)),
-        unpadded.encode(bytes(32)),
+        unpadded.base64_encode(tag),
+        unpadded.base64_encode(bytes([9] + [0] * 31)),
+        unpadded.base64_encode(bytes(32)),
     )
     keys = ring(kept(tmp_path, "a", private(ED25519)), kept(tmp_path, "c", str(IDENTITY).encode()))
     assert opened(written(forged + own_stanza()), keys) == PLAINTEXT
@@ -435,7 +437,7 @@ def test_what_only_age_can_use_behind_a_passphrase_is_said(tmp_path: Path) -> No
     """It is not called altered, and no private key is written to a file for it."""
     path = kept(tmp_path, "key", private(LARGE_RSA, PASSPHRASE.encode()))
     keys = ring(path, ask=Person(PASSPHRASE))
-    stanza = b"-> ssh-rsa %s\n\n" % unpadded.encode(parse(public(LARGE_RSA)).tag or b"")
+    stanza = b"-> ssh-rsa %s\n\n" % unpadded.base64_encode(parse(public(LARGE_RSA)).tag or b"")
     with pytest.raises(IdentityError, match="only the age program"):
         opened(written(stanza), keys)
 

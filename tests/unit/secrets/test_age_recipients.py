@@ -17,11 +17,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.secrets.age import bech32, curves, header
-from orchestrator.secrets.age.recipients import parse
-from orchestrator.secrets.model.ciphertext import Stanza
-from orchestrator.secrets.model.matching import is_for, is_grease
-from orchestrator.secrets.model.recipient import Recipient, RecipientKind
+from orchestrator.secrets.age import header
+from orchestrator.secrets.age import keys as bech32
+from orchestrator.secrets.age import keys as curves
+from orchestrator.secrets.age.keys import parse
+from orchestrator.secrets.model.ciphertext import (
+    Recipient,
+    RecipientKind,
+    Stanza,
+    is_for,
+    is_grease,
+)
 
 ED25519 = public(ed25519.Ed25519PrivateKey.generate(), "root@p620")
 RSA = public(rsa.generate_private_key(65537, 2048), "olaf")

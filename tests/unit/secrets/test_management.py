@@ -13,13 +13,11 @@ from killer import When, run_and_kill
 from secret_bench import VALUES, Bench, keys_of, rule, run, vault
 
 from orchestrator.core.errors import RefusedError, StepError, UsageError
-from orchestrator.secrets.create import Plan, create
-from orchestrator.secrets.edit import edit
-from orchestrator.secrets.files.lock_file import NAME, parse
-from orchestrator.secrets.model.lock import fingerprint
-from orchestrator.secrets.model.rules import Rule
-from orchestrator.secrets.recover import recover
+from orchestrator.secrets.files.files import NAME, parse
+from orchestrator.secrets.manage import Plan, create, edit
+from orchestrator.secrets.model.repository import Rule, fingerprint
 from orchestrator.secrets.rekey import Rekeyed, rekey
+from orchestrator.secrets.sealing import recover
 
 
 @pytest.fixture

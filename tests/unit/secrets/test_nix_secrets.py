@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.nix.verbs import Flake
-from orchestrator.secrets.model.host import HostSecrets
-from orchestrator.secrets.model.use import SecretUse
-from orchestrator.secrets.nix_secrets import Origin, parse
+from orchestrator.secrets.model.repository import HostSecrets, SecretUse
+from orchestrator.secrets.uses import Origin, parse
 
 WIFI = {
     "file": "/nix/store/s-source/secrets/wifi.age",

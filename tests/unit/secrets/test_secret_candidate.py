@@ -10,8 +10,8 @@ import pytest
 from secret_bench import Bench
 
 from orchestrator.core.errors import StepError
-from orchestrator.secrets.files.candidate import candidate, sweep
-from orchestrator.secrets.recover import remove_leftovers
+from orchestrator.secrets.files.rules import candidate, sweep
+from orchestrator.secrets.sealing import remove_leftovers
 
 
 def _killed_while_trying(file: Path) -> None:

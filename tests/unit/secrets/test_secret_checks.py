@@ -7,16 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault, Header, Stanza
+from orchestrator.secrets.model.ciphertext import (
+    Ciphertext,
+    FormatFault,
+    Header,
+    Recipient,
+    RecipientKind,
+    Stanza,
+)
 from orchestrator.secrets.model.finding import SecretFinding, Severity
-from orchestrator.secrets.model.journal import Journal
-from orchestrator.secrets.model.recipient import Recipient, RecipientKind
-from orchestrator.secrets.model.repository import Repository
-from orchestrator.secrets.model.rules import Rule, Rules
-from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.model.repository import Journal, Repository, Rule, Rules, SecretUse
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable
-from orchestrator.secrets.plan.targets import concerning, secrets_of
+from orchestrator.secrets.plan.hosts import concerning, secrets_of
 
 KEY = Recipient("ssh-ed25519 AAAAhost", RecipientKind.ED25519, b"host")
 RULE = Rule("a.age", (KEY.text,), (KEY,))

@@ -6,15 +6,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.core.check import Check
-from orchestrator.secrets.model.ciphertext import Ciphertext, Header, Stanza
+from orchestrator.secrets.model.ciphertext import (
+    Ciphertext,
+    Header,
+    Recipient,
+    RecipientKind,
+    Stanza,
+)
 from orchestrator.secrets.model.finding import SecretFinding, Severity
-from orchestrator.secrets.model.host import HostSecrets, Identity
-from orchestrator.secrets.model.recipient import Recipient, RecipientKind
-from orchestrator.secrets.model.repository import Repository
-from orchestrator.secrets.model.rules import Rule, Rules
-from orchestrator.secrets.model.use import SecretUse
-from orchestrator.secrets.plan.deploying import before_the_copy, shortfalls
+from orchestrator.secrets.model.repository import (
+    HostSecrets,
+    Identity,
+    Repository,
+    Rule,
+    Rules,
+    SecretUse,
+)
 from orchestrator.secrets.plan.evidence import Evidence
+from orchestrator.secrets.plan.hosts import before_the_copy, shortfalls
 
 PATH = "/etc/ssh/ssh_host_ed25519_key"
 MINE = Recipient("ssh-ed25519 AAAAmine", RecipientKind.ED25519, b"mine")

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.secrets.model.ciphertext import Ciphertext, Header, Stanza
-from orchestrator.secrets.model.host import HostSecrets, Identity, Trial
-from orchestrator.secrets.model.recipient import Recipient, RecipientKind
-from orchestrator.secrets.model.rules import Rule, Rules
-from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.model.ciphertext import (
+    Ciphertext,
+    Header,
+    Recipient,
+    RecipientKind,
+    Stanza,
+)
+from orchestrator.secrets.model.repository import (
+    HostSecrets,
+    Identity,
+    Rule,
+    Rules,
+    SecretUse,
+    Trial,
+)
 from orchestrator.secrets.plan.evidence import Evidence
-from orchestrator.secrets.plan.host import has_keys, opened
+from orchestrator.secrets.plan.hosts import has_keys, opened
 
 PATH = "/etc/ssh/ssh_host_ed25519_key"
 FILE = "secrets/wifi.age"

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.secrets import hosts
-from orchestrator.secrets.age import recipients
+from orchestrator.secrets import gather as hosts
+from orchestrator.secrets.age import keys as recipients
 from orchestrator.ssh.settings import SshSettings
 
 

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.secrets.model.finding import Severity
-from orchestrator.secrets.model.rules import Rules
+from orchestrator.secrets.model.repository import Rules
 from orchestrator.secrets.plan.evidence import Evidence
-from orchestrator.secrets.plan.known_values import LONGEST, SHORTEST, KnownValues, forms, standing
-from orchestrator.secrets.plan.leaks import check
+from orchestrator.secrets.plan.leaks import LONGEST, SHORTEST, KnownValues, check, forms, standing
 
 VALUE = 'p/ss "wörd"\n+ line two\\'
 PLAINTEXT = VALUE.encode() + b"\n"

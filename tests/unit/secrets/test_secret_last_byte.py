@@ -6,7 +6,8 @@ import asyncio
 
 import pyrage
 
-from orchestrator.secrets.age import crypt, recipients
+from orchestrator.secrets.age import crypt
+from orchestrator.secrets.age import keys as recipients
 
 
 def test_a_binary_file_never_ends_with_a_newline() -> None:

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.secrets.model.finding import SecretFinding, Severity
-from orchestrator.secrets.model.rules import Rules
+from orchestrator.secrets.model.repository import Rules
 from orchestrator.secrets.plan.evidence import Evidence
-from orchestrator.secrets.plan.leaks import check
-from orchestrator.secrets.plan.nix_text import Kind, words
+from orchestrator.secrets.plan.leaks import Kind, check, words
 
 VALUE = "hunter22"
 GITHUB = "ghp_" + "a1" * 18

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.errors import UsageError
-from orchestrator.secrets.files.lock_file import form, parse, read_lock
-from orchestrator.secrets.model.lock import LockEntry, fingerprint
-from orchestrator.secrets.model.recipient import Recipient, RecipientKind
+from orchestrator.secrets.files.files import form, parse, read_lock
+from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind
+from orchestrator.secrets.model.repository import LockEntry, fingerprint
 
 ONE = Recipient("age1one", RecipientKind.X25519, None, "a comment")
 TWO = Recipient("age1two", RecipientKind.X25519, None)

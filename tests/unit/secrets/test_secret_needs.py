@@ -13,14 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from secret_bench import keys_of, make_key, rule, run, vault
 
 from orchestrator.render.output import Output
-from orchestrator.secrets.age import recipients
-from orchestrator.secrets.draw.needs import draw_needs
+from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.draw import draw_needs
 from orchestrator.secrets.gather import read_files
-from orchestrator.secrets.model.need import Lack, Needs
-from orchestrator.secrets.model.rules import Rule, Rules
-from orchestrator.secrets.model.use import SecretUse
+from orchestrator.secrets.model.repository import Lack, Needs, Rule, Rules, SecretUse
 from orchestrator.secrets.plan.evidence import Evidence
-from orchestrator.secrets.plan.needs import needs
+from orchestrator.secrets.plan.hosts import needs
 from orchestrator.secrets.rekey import rekey
 
 OPENSSH = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH

@@ -6,14 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault, Header, Stanza
+from orchestrator.secrets.model.ciphertext import (
+    Ciphertext,
+    FormatFault,
+    Header,
+    Recipient,
+    RecipientKind,
+    Stanza,
+)
 from orchestrator.secrets.model.finding import Severity
-from orchestrator.secrets.model.lock import LockEntry
-from orchestrator.secrets.model.recipient import Recipient, RecipientKind
-from orchestrator.secrets.model.rules import Rule, Rules
+from orchestrator.secrets.model.repository import LockEntry, Rule, Rules
+from orchestrator.secrets.plan.checks import check_rekey
 from orchestrator.secrets.plan.evidence import Evidence
-from orchestrator.secrets.plan.overview import recipients, secrets
-from orchestrator.secrets.plan.rekey import check
+from orchestrator.secrets.plan.readers import recipients, secrets
 
 HOST = Recipient("ssh-ed25519 AAAAhost", RecipientKind.ED25519, b"host")
 ALICE = Recipient("ssh-rsa AAAAalice", RecipientKind.RSA, b"alic", "alice@desk")
@@ -55,7 +60,7 @@ def evidence(
 
 def found(made: Evidence) -> dict[str, str]:
     """Id → fact."""
-    findings = list(check(made))
+    findings = list(check_rekey(made))
     assert len({one.id for one in findings}) == len(findings), findings
     return {one.id: one.fact for one in findings}
 
@@ -70,9 +75,9 @@ def test_those_who_should_and_nobody_else(more: tuple[Recipient | Stanza, ...]) 
 def test_a_host_is_an_error_where_it_is_a_target_only() -> None:
     """Another host's deployment is not stopped by it."""
     made = evidence((HOST, ALICE), (ALICE,))
-    (one,) = check(made)
+    (one,) = check_rekey(made)
     assert (one.id, one.host, one.severity) == ("REKEY-NEEDED", "p620", Severity.ERROR)
-    (one,) = check(replace(made, targets=frozenset()))
+    (one,) = check_rekey(replace(made, targets=frozenset()))
     assert (one.host, one.severity) == ("p620", Severity.WARNING)
 
 
@@ -80,7 +85,7 @@ def test_a_host_that_can_read_it_by_another_of_its_keys_is_no_error() -> None:
     """It is told that the one key cannot; the host is not stopped."""
     rsa = Recipient("ssh-rsa AAAAhostrsa", RecipientKind.RSA, b"hrsa")
     made = evidence((HOST, rsa), (HOST,), hosts={HOST.text: ("p620",), rsa.text: ("p620",)})
-    (one,) = check(made)
+    (one,) = check_rekey(made)
     assert (one.id, one.host, one.severity) == ("REKEY-NEEDED", None, Severity.WARNING)
     assert one.fact == "declared and cannot read it: p620 (ssh-rsa AAAAhostrsa)"
 
@@ -168,7 +173,7 @@ def test_a_key_that_is_not_understood_may_be_the_strangers() -> None:
 def test_the_overview_shows_who_can_read_and_not_who_should() -> None:
     """A host that is missing is left out, a key that is extra is there, the unproved is marked."""
     made = evidence((HOST, ALICE, BOB), (ALICE, BOB, OLD, STRANGER))
-    (one,) = secrets(made, check(made), {})
+    (one,) = secrets(made, check_rekey(made), {})
     assert one.hosts == ()
     assert one.others == ("alice@desk", "bob", "old laptop")
     assert one.unproved == ("bob",)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.secrets.model.use import SecretUse
-from orchestrator.secrets.seen_from import seen_from
+from orchestrator.secrets.model.repository import SecretUse
+from orchestrator.secrets.place import seen_from
 
 USE = SecretUse(
     *("p620", "wifi", "secrets/wifi.age", True, True, "0400", "0", "0", "/run/agenix/wifi"),

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.store import OutPath
-from orchestrator.secrets.model.host import HostSecrets
-from orchestrator.secrets.model.use import SecretUse
-from orchestrator.secrets.uses_kept import keep, recall
+from orchestrator.secrets.model.repository import HostSecrets, SecretUse
+from orchestrator.secrets.uses import keep, recall
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OTHER = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

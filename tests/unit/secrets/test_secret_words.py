@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.secrets.age import keyring
-from orchestrator.secrets.commands import keys, told
+from orchestrator.secrets.age import crypt as keyring
+from orchestrator.secrets.commands import manage as told
+from orchestrator.secrets.commands import repository as keys
 
 _LIMITS = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CORE, (4096, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-from orchestrator.secrets.commands.keys import open_keyring
+from orchestrator.secrets.commands.repository import open_keyring
 open_keyring((sys.argv[1],))
 print(*resource.getrlimit(resource.RLIMIT_CORE))
 """

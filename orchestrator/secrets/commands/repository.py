@@ -1,0 +1,183 @@
+"""Which repository, which rules and which private keys a person means."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator.cli.options import Target
+
+if TYPE_CHECKING:
+    from orchestrator.secrets.age.crypt import Keyring
+    from orchestrator.secrets.gather import Context
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end at once what waits without asyncio, which would keep it until that is done.
+
+    What standard input gave until then would be taken for all of it, and written.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):  # ignored, as in the background
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def lone_rules(fleet: Path | None) -> Path | None:
+    """Find the nearest ``secrets.nix`` where no fleet is named, and none is above this folder.
+
+    Args:
+        fleet: The folder of ``--fleet``.
+    """
+    from orchestrator.core.errors import UsageError
+    from orchestrator.inventory.root import VARIABLE, find_root
+    from orchestrator.secrets.place import find
+
+    here = Path.cwd()
+    try:
+        find_root(here, fleet)
+    except UsageError:
+        if fleet is not None or os.environ.get(VARIABLE):
+            return None
+        return next(filter(None, map(find, (here, *here.parents))), None)
+    return None
+
+
+def rules_file(rules: Path | None, fleet: Path | None) -> Path:
+    """Find the ``secrets.nix``.
+
+    Args:
+        rules: The file of ``--rules``.
+        fleet: The folder of ``--fleet``.
+
+    Raises:
+        UsageError: There is neither a fleet nor a file.
+    """
+    from orchestrator.inventory.root import find_root
+    from orchestrator.secrets.place import USUAL, find
+
+    if found := rules or lone_rules(fleet):
+        return found
+    root = find_root(Path.cwd(), fleet)
+    return find(root) or root / USUAL[0]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TERMINAL = Path("/dev/tty")
+
+
+def identity_option(command: F) -> F:
+    """``--identity FILE``, as often as wanted, given as one tuple ``identity``."""
+    return click.option(
+        "-i",
+        "--identity",
+        multiple=True,
+        type=click.Path(path_type=str),
+        metavar="FILE",
+        help="A private key, of SSH or age (default: ~/.ssh/id_ed25519 and id_rsa, then this "
+        "machine's own). May be repeated.",
+    )(command)
+
+
+def without_me_option(command: F) -> F:
+    """``--without-me``: secrets may end unreadable for who changes them."""
+    return click.option(
+        "--without-me",
+        is_flag=True,
+        help="Write it although none of these private keys could open it afterwards.",
+    )(command)
+
+
+def open_keyring(identity: tuple[str, ...]) -> Keyring:
+    """Read the private keys that were named, else those that are tried by default.
+
+    A crash of this process leaves no core from here on: neither they nor a plaintext go to a disk.
+
+    Raises:
+        UsageError: One that was named cannot be used.
+    """
+    import resource
+
+    from orchestrator.secrets.age import crypt as keyring
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if identity:
+        return keyring.read(identity, ask_passphrase)
+    return keyring.read_defaults(str(Path.home()), ask_passphrase)
+
+
+def ask_passphrase(path: str, again: bool) -> str | None:
+    """Ask on the terminal, whatever standard input is; ``None`` where there is no terminal."""
+    import getpass
+
+    from orchestrator.render.text import clean
+
+    try:
+        with _TERMINAL.open("r+b", buffering=0):
+            pass
+    except OSError:
+        return None
+    wrong = "that was wrong; " if again else ""
+    try:
+        with interruptible():
+            return getpass.getpass(f"{wrong}passphrase of {clean(path)}: ")
+    except EOFError:
+        return None
+
+
+def rules_option(command: F) -> F:
+    """``--rules FILE``: another ``secrets.nix``, with or without a fleet."""
+    return click.option(
+        "--rules",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="This secrets.nix, of any repository; without --fleet, of no fleet. Where there is no "
+        "fleet, the nearest one is taken.",
+    )(command)
+
+
+def open_rules(
+    rules: Path | None, target: Target, selectors: tuple[str, ...] = ()
+) -> tuple[Path, Context]:
+    """Find the ``secrets.nix``, and what is known beside it.
+
+    Args:
+        rules: The file of ``--rules``.
+        target: Which fleet.
+        selectors: Hosts whose secrets matter; none means every one.
+
+    Raises:
+        UsageError: There is neither a fleet nor a file; or hosts are named and there is no fleet.
+    """
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.core.errors import UsageError
+    from orchestrator.inventory.select import select
+    from orchestrator.secrets.gather import Context
+    from orchestrator.secrets.place import USUAL, find
+
+    alone = lone_rules(target.fleet) if rules is None else rules
+    if alone is not None and target.fleet is None:
+        if selectors:
+            raise UsageError("no fleet: there are no hosts to select", hint="add --fleet DIR")
+        return alone, Context()
+    setup = open_setup(target)
+    root = Path(setup.fleet.root)
+    hosts = tuple(host.name for host in select(setup.fleet, selectors)) if selectors else ()
+    context = Context(setup.fleet, setup.ssh, hosts, setup=setup)
+    return rules or find(root) or root / USUAL[0], context

@@ -1,1 +1,0 @@
-"""Secrets, drawn: what is wrong with them, who reads them."""
