@@ -40,7 +40,7 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
     from orchestrator.changes.learn import Lesson
     from orchestrator.changes.learn import learn as learn_hosts
     from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.output import words
+    from orchestrator.cli.run import words
     from orchestrator.inventory.select import select
 
     if background:
@@ -66,7 +66,7 @@ def why(host: str, target: Target, as_json: bool) -> int:
     from orchestrator.changes.draw import draw_why
     from orchestrator.changes.knowledge import KnownSystems
     from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
 
     setup = open_setup(target)
     one = one_host(setup.fleet, host)
@@ -91,10 +91,10 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
 
     A host that nothing is known of is touched: learn it first.
     """
-    from orchestrator.changes.affected import affected as touched
     from orchestrator.changes.draw import draw_affected
+    from orchestrator.changes.learn import affected as touched
     from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
     from orchestrator.inventory.select import select
 
     setup = open_setup(target)

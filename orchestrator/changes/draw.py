@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from orchestrator.changes.model import Asked, Fingerprint, Knowledge, Known, Read
-from orchestrator.render.output import Output
+from orchestrator.render.output import Output, clean
 from orchestrator.render.tables import Column, ago, print_json, print_table
-from orchestrator.render.text import clean
 
 _COLUMNS = (Column("asked"), Column("path", flexible=True), Column("changed"))
 

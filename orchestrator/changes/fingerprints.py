@@ -1,25 +1,76 @@
-"""What was learned of hosts' evaluations, in SQLite. A cache: losing it costs time and no more.
-
-A file of its own beside the history, so that it can be thrown away, or carried from one CI run to
-the next. Trees and sets of reads are kept once, however many hosts share them, and are loaded only
-where something changed. Every row is checked against a digest: damage is never believed.
-"""
+"""The database of what evaluations read."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
-from orchestrator.changes.model import Fingerprint
-from orchestrator.changes.packed import LazyReads, pack_reads, pack_tree, unpack_tree
-from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.model import Asked, Fingerprint, Read, Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+
+
+def pack_tree(tree: Tree) -> bytes:
+    """Make bytes of a tree: its digest on a line, what is not its files, its files."""
+    facts = [tree.root, tree.head, tree.dirty, tree.flake, tree.indivisible]
+    lines = (tree.digest, json.dumps(facts), json.dumps(dict(tree.entries)))
+    return zlib.compress("\n".join(lines).encode(), level=1)
+
+
+def unpack_tree(packed: bytes, now: Tree) -> Tree:
+    """Make a tree of bytes.
+
+    Args:
+        packed: What :func:`pack_tree` made.
+        now: Where its files are these, they are taken from here.
+
+    Raises:
+        ValueError: The bytes are damaged.
+        zlib.error: Likewise.
+    """
+    digest, facts, files = zlib.decompress(packed).decode().split("\n")
+    root, head, dirty, flake, indivisible = json.loads(facts)
+    entries = now.entries if digest == now.digest else json.loads(files)
+    return Tree(root, entries, head, dirty, flake, indivisible)
+
+
+def pack_reads(reads: Collection[Read]) -> bytes:
+    """Make bytes of a set of reads; equal sets give equal bytes."""
+    lines = sorted(map(_line, reads))
+    return zlib.compress(json.dumps(lines).encode(), level=1)
+
+
+class LazyReads(Collection[Read]):
+    """A set of reads that is unpacked when it is looked into; mostly it is not."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+
+    @cached_property
+    def _lines(self) -> frozenset[str]:
+        return frozenset(json.loads(zlib.decompress(self._packed)))
+
+    def __contains__(self, read: object) -> bool:
+        return isinstance(read, Read) and _line(read) in self._lines
+
+    def __iter__(self) -> Iterator[Read]:
+        pairs = (line.split(" ", 1) for line in self._lines)
+        return (Read(Asked(asked), path) for asked, path in pairs)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
+def _line(read: Read) -> str:
+    return f"{read.asked.value} {read.path}"
+
 
 VERSION = 1
 """``PRAGMA user_version``: a database of another version is begun anew."""

@@ -1,27 +1,71 @@
-"""What is known of hosts' systems without an evaluation, and keeping what an evaluation taught.
-
-All of it may fail without harm: what is not known is evaluated.
-"""
+"""What is known of hosts' systems without an evaluation."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.changes.fingerprints import Fingerprints
-from orchestrator.changes.model import Fingerprint, Knowledge, Known, Unknown
+from orchestrator.changes.model import Fingerprint, Knowledge, Known, Tree, Unknown
 from orchestrator.changes.plan import Comparison
 from orchestrator.changes.source import Ground, Source, snapshot_of
-from orchestrator.changes.tree.model import Tree
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
-from orchestrator.core.words import listing
+from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix.context import context
 from orchestrator.nix.flake import Flake
+
+_FILE = "learn.lock"
+
+
+class BusyError(OrchestratorError):
+    """Somebody is learning this fleet already."""
+
+
+@contextlib.contextmanager
+def learning(state: Path) -> Iterator[None]:
+    """Hold the fleet's lock on learning; it names this process.
+
+    Raises:
+        BusyError: Another process holds it.
+    """
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (state / _FILE).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BusyError("another process is learning this fleet") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def stop_learning(state: Path) -> None:
+    """End whoever learns this fleet: a deployment goes first. What it has learned is kept."""
+    try:
+        with (state / _FILE).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # Held: so the process that it names is the one that wrote it.
+                pid = file.read()
+                if pid.isdecimal():
+                    os.kill(int(pid), signal.SIGTERM)
+    except (OSError, ValueError):
+        return  # nobody ever learned here, or just now came to the end
+
 
 NOT_LEARNED = "what it reads is not learned yet"
 """Why a fingerprint is of the whole tree that was taken in passing."""

@@ -1,28 +1,86 @@
-"""Find out what hosts' evaluations read: one more evaluation each, of a twin, and watched.
-
-The twin is the same tree with one file more and, for Nix, another revision. Where it gives the same
-derivation, the host depends on what was read and on nothing else of the tree. Where it does not,
-the host's evaluation looks at the tree as a whole, and so must we.
-"""
+"""Find out what evaluations read; which hosts a change of files touches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.changes.knowledge import NOT_LEARNED, fingerprints_of, still_in
-from orchestrator.changes.learn_lock import learning
-from orchestrator.changes.model import Fingerprint, Read
+from orchestrator.changes.knowledge import (
+    NOT_LEARNED,
+    KnownSystems,
+    fingerprints_of,
+    learning,
+    still_in,
+)
+from orchestrator.changes.model import Fingerprint, Known, Read
 from orchestrator.changes.plan import Comparison, files_of, reads_of
-from orchestrator.changes.source import Ground, Source
+from orchestrator.changes.source import Ground, Source, snapshot_of
 from orchestrator.changes.tracing.choose import find
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace
+from orchestrator.changes.tree.snapshot import at_revision
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
+from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.context import context
+
+
+async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Mapping[str, str]:
+    """Name the hosts whose system may be another one now, each with the reason.
+
+    A host is left out only where its system is known at both ends and is the same: what is not
+    known is affected.
+
+    Args:
+        setup: The fleet.
+        hosts: The hosts to look at.
+        since: A revision of git's; without one, each host's last evaluation.
+
+    Raises:
+        StepError: There is no such revision, or the fleet's tree cannot be told.
+    """
+    if since is None:
+        known = KnownSystems(setup, hosts)
+        found = {host.name: await known.of(host) for host in hosts}
+        return {name: one.reason for name, one in found.items() if not isinstance(one, Known)}
+    now = Comparison(await snapshot_of(setup.flake))
+    then = Comparison(await at_revision(setup.flake.folder, since))
+    before, after = (_best(setup, hosts, held) for held in (then, now))
+    return {
+        host.name: _reason(before.get(host.attr), after.get(host.attr), then, now)
+        for host in hosts
+        if not _is_same(before.get(host.attr), after.get(host.attr), then, now)
+    }
+
+
+def _best(setup: Setup, hosts: Sequence[Host], held: Comparison) -> Mapping[str, Fingerprint]:
+    attrs = [host.attr for host in hosts]
+    store = fingerprints_of(setup.state)
+    return store.find(attrs, context(setup.flake), held.tree, lambda known: not held.changes(known))
+
+
+def _is_same(
+    before: Fingerprint | None, after: Fingerprint | None, then: Comparison, now: Comparison
+) -> bool:
+    if before is None or after is None or then.changes(before) or now.changes(after):
+        return False
+    return before.evaluated == after.evaluated
+
+
+def _reason(
+    before: Fingerprint | None, after: Fingerprint | None, then: Comparison, now: Comparison
+) -> str:
+    if before is None or after is None:
+        return "it was not evaluated before"
+    if moved := now.changes(after) or now.changes(before):
+        return f"{listing(moved)} changed"
+    if then.changes(before):
+        return "its system at that revision is not known"
+    return "its system is another one"
+
 
 WHOLE_TREE = "its evaluation looks at the tree as a whole"
 

@@ -1,15 +1,12 @@
-"""Whether a change to the fleet's files can reach a host's evaluation.
-
-An evaluation asks a tree three things: a file's content, a folder's list, a path's type. Where no
-answer that it was given differs, Nix, which is deterministic, gives the same derivation.
-"""
+"""Whether a change reaches an evaluation; whether inputs may change unseen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from orchestrator.changes.model import Access, Asked, Fingerprint, Read
-from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.model import Access, Asked, Fingerprint, Read, Tree
+from orchestrator.core.foreign import parse_json
 
 
 def reads_of(accesses: Iterable[Access], tree: Tree) -> frozenset[Read]:
@@ -112,3 +109,45 @@ def _whole(old: Tree, new: Tree) -> tuple[str, ...]:
 def files_of(reads: Iterable[Read], tree: Tree) -> int:
     """How many of a tree's files were read."""
     return sum(1 for asked, path in reads if asked is Asked.CONTENT and path in tree.entries)
+
+
+# Types whose `rev` names a content for ever: nix3-flake(1) "Types".
+_REVISIONED = ("github", "gitlab", "sourcehut", "git", "hg")
+_HASHED = ("tarball", "file", *_REVISIONED)
+
+
+def floating(metadata: str, lock: str, overrides: Collection[tuple[str, str]]) -> tuple[str, ...]:
+    """Name the inputs whose content may change although no file of the flake does.
+
+    Args:
+        metadata: What ``nix flake metadata --json`` says with the overrides in place.
+        lock: The text of ``flake.lock``; empty where there is none.
+        overrides: Pairs of an input's name and the URL that is used in its place. What is behind
+            those is somebody else's to watch.
+
+    Raises:
+        ValueError: The texts are not of that form.
+    """
+    pinned = [node.get("locked") for _, node in _nodes(parse_json(lock))] if lock else []
+    watched = {url.removeprefix("path:") for _, url in overrides}
+    return tuple(
+        name
+        for name, node in _nodes(parse_json(metadata)["locks"])
+        if not _stays(node.get("locked", {}), pinned, watched)
+    )
+
+
+def _nodes(locks: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The inputs, without the flake itself."""
+    root = locks.get("root", "root")
+    return ((name, node) for name, node in locks["nodes"].items() if name != root)
+
+
+def _stays(locked: Mapping[str, Any], pinned: Collection[object], watched: Collection[str]) -> bool:
+    kind, path = locked.get("type"), str(locked.get("path", ""))
+    if kind == "path":
+        inside = bool(path) and not path.startswith("/")
+        return inside or path.startswith("/nix/store/") or path in watched
+    if locked not in pinned:
+        return False  # resolved anew each time
+    return (kind in _REVISIONED and "rev" in locked) or (kind in _HASHED and "narHash" in locked)

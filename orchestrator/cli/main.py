@@ -1,4 +1,4 @@
-"""The command ``orchestrator``: a group that imports a command only when it is called."""
+"""The command ``orchestrator``: the one place where an error becomes text and an exit code."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import get_completion_class
 
-from orchestrator.cli.commands import SECTIONS
-from orchestrator.cli.lazy import LazyGroup
+from orchestrator.cli.commands import SECTIONS, LazyGroup
 from orchestrator.core.errors import OrchestratorError
 
 HELP = """Declarative deployments for NixOS fleets.
@@ -54,11 +54,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OrchestratorError as error:
         if "--debug" in arguments:
             raise
-        from orchestrator.render.errors import draw_error
         from orchestrator.render.output import Output
+        from orchestrator.render.tables import draw_error
 
         draw_error(error, Output.of(sys.stderr, os.environ))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion of SHELL. In bash: eval "$(orchestrator completion bash)"."""
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(orchestrator, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").source())

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from orchestrator.core.check import Check
+from orchestrator.core.checks import Check
 from orchestrator.core.run import Reboot
 
 F = TypeVar("F", bound=Callable[..., Any])

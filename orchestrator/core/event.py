@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Outcome
+from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import Report, Run
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.core.guard import Attempt
-from orchestrator.core.state import HostState
+from orchestrator.core.state import Attempt, HostState
 from orchestrator.core.store import OutPath
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.core.goal import Goal
+from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath
 
 

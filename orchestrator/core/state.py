@@ -1,18 +1,102 @@
-"""What a host says of itself."""
+"""What a host says of itself: what it runs and boots, its lock, its guard's attempt."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING
 
-from orchestrator.core.lock import Hold, Lock
+from orchestrator.core.foreign import whole_number
+from orchestrator.core.host import LastResort, is_host_name
+from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath
-from orchestrator.core.token import host_of
+from orchestrator.core.units import ago
 
-if TYPE_CHECKING:
-    from orchestrator.core.guard import Attempt
+UNREADABLE = "unreadable"
+"""The id of a hold whose file says none: it is a person's word all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A deployment's claim on a host, in ``/run/orchestrator/lock`` there.
+
+    Attributes:
+        token: Names the run; no two runs from any machine share it.
+        who: ``user@machine`` of the deployer.
+        run: The run's number on that machine; ``None`` for a person who took the lock away.
+        reason: What it is for.
+        since: When it was taken, by the deployer's clock; ``None`` where the file does not say.
+        expires_in: Seconds, from the host's answer, after which it counts no more; not positive
+            where that is past.
+    """
+
+    token: str
+    who: str
+    run: int | None
+    reason: str
+    since: datetime | None
+    expires_in: float
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it still counts."""
+        return self.expires_in > 0
+
+    def in_words(self, now: datetime) -> str:
+        """Say whose it is: ``by ada@desk, 3 min ago (run 7: switch)``."""
+        when = f", {ago(self.since, now)}" if self.since else ""
+        run = "" if self.run is None else f"run {self.run}: "
+        return f"by {self.who}{when} ({run}{self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person's word that nobody deploys there, in ``/var/lib/orchestrator/hold`` on the host.
+
+    Attributes:
+        id: What a deployment that goes past it must name.
+        who: ``user@machine`` of the person.
+        reason: Why.
+        since: When it was placed, by that person's clock; ``None`` where the file does not say.
+    """
+
+    id: str
+    who: str
+    reason: str
+    since: datetime | None
+
+    def in_words(self, now: datetime) -> str:
+        """Say by whom, since when and why: ``by ada@desk, 3 h ago: "disk swap"``."""
+        when = f", {ago(self.since, now)}" if self.since else ""
+        return f'by {self.who}{when}: "{self.reason}"'
+
+
+BACK = "-back"
+"""Ends the name of a run where it takes back what it deployed."""
+
+
+def token_of(run: str, host: str, nonce: str) -> str:
+    """Name a host's share of a run.
+
+    Args:
+        run: Names the run; no two runs from any machine share it, and it has no dot.
+        host: The host.
+        nonce: What no other host can guess: a machine that has the token is the one that was given
+            it.
+    """
+    return f"{run}.{host}.{nonce}"
+
+
+def host_of(token: str) -> str:
+    """The host that a token names; empty where it names none: such were written once."""
+    host = [*token.split("."), ""][1]
+    return host if is_host_name(host) else ""
+
+
+def run_of(token: str) -> str:
+    """What names the run, on its way forth and back."""
+    run, _, _ = token.partition(".")
+    return run.removesuffix(BACK)
 
 
 class BootSource(Enum):
@@ -106,3 +190,131 @@ class HostState:
     def is_at(self, wanted: OutPath) -> bool:
         """Whether running system, profile and boot default all are ``wanted``."""
         return self.running == self.profile == self.boot_default == wanted
+
+
+class AttemptState(Enum):
+    """How far the guard has come with an attempt."""
+
+    RECORDED = "recorded"
+    """Written down; nothing was touched."""
+    ACTIVATING = "activating"
+    WAITING = "waiting"
+    """Activated; waits for the deployer's new connection."""
+    CHECKING = "checking"
+    """The deployer was there; waits for its word that all is well."""
+    COMMITTING = "committing"
+    DONE = "done"
+    """Carried out, and proved by the guard."""
+    RETURNING = "returning"
+    RETURNED = "returned"
+    """Back at what was recorded, and proved by the guard."""
+    STUCK = "stuck"
+    """Going back failed, or nobody gets in; the boot default was brought back first."""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the guard is not done with it."""
+        return self not in _ENDS
+
+
+_ENDS = frozenset({AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to change a host, in ``/run`` and ``/var/lib/orchestrator/attempt`` there.
+
+    Attributes:
+        token: Names run and host; no two attempts from any machine share it.
+        goal: ``test``, ``switch`` or ``boot``.
+        target: The system that the host is to have.
+        before: What the host was: what going back leads to. Of an attempt that was read back, its
+            machine, boot, paths and failed units are known, and nothing else.
+        run: The run's number on the machine that deployed.
+        who: ``user@machine`` of the deployer.
+        revision: The fleet's git revision, with ``-dirty`` where it was; ``None`` outside git.
+        began: By the deployer's clock.
+        emergency: The reason given, where it is an emergency deployment.
+        skipped: The ids of preflight checks that were skipped.
+        activate_seconds: How long ``switch-to-configuration`` may take, each time.
+        confirm_seconds: From the end of activation to the deployer's new connection.
+        health_seconds: From that connection to its word that all is well.
+        over_ssh: Whether the deployer comes over SSH: then only a new connection shows that the
+            host is back.
+        last_resort: What becomes of a host that nobody gets into any more.
+        state: How far it has come.
+        turned: The state from which it went back; ``None`` where it did not.
+        why: Why it went back; or what is not as it should be although it is done.
+        activation: How ``switch-to-configuration test`` ended: an exit code, ``timeout``,
+            ``killed``, or ``locked`` where it could not begin; empty where it did not end.
+        seconds_left: Until the guard goes back by itself, where it waits for the deployer.
+        ended: When, by the host's clock.
+        seen: Whether a deployer has been told of its end.
+        reached: Whether one got in after it went back; ``None`` where nobody has to.
+        guard_gone: Whether systemd says that its guard is not at work, though it is not at its end.
+    """
+
+    token: str
+    goal: Goal
+    target: OutPath
+    before: HostState
+    run: int
+    who: str
+    revision: str | None
+    began: datetime
+    emergency: str | None = None
+    skipped: tuple[str, ...] = ()
+    activate_seconds: int = 600
+    confirm_seconds: int = 180
+    health_seconds: int = 600
+    over_ssh: bool = True
+    last_resort: LastResort = LastResort.NONE
+    state: AttemptState = AttemptState.RECORDED
+    turned: AttemptState | None = None
+    why: str = ""
+    activation: str = ""
+    seconds_left: int | None = None
+    ended: datetime | None = None
+    seen: bool = False
+    reached: bool | None = None
+    guard_gone: bool = False
+
+    @property
+    def unreached(self) -> bool:
+        """Whether the host went back and nobody has got in since."""
+        return self.state is AttemptState.RETURNED and self.reached is False
+
+    def stands(self, boot_id: str) -> bool:
+        """Whether it says which host its machine is: not where it was undone, or tried till a boot.
+
+        Args:
+            boot_id: The machine's present boot.
+        """
+        if self.state is AttemptState.DONE and not self.goal.commits:
+            return self.before.boot_id == boot_id
+        return self.state is not AttemptState.RETURNED
+
+    def as_told(self, told: Attempt) -> Attempt:
+        """This attempt, as far as its host says it has come; what was wanted stays what it was."""
+        return replace(
+            self,
+            state=told.state,
+            turned=told.turned,
+            why=told.why,
+            activation=told.activation,
+            seconds_left=told.seconds_left,
+            ended=told.ended,
+            seen=told.seen,
+            reached=told.reached,
+            guard_gone=told.guard_gone,
+        )
+
+    @property
+    def unit(self) -> str:
+        """The guard's unit on the host."""
+        return f"orchestrator-guard-{self.token}.service"
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the activation; ``None`` where it was ended, or has not ended."""
+        return whole_number(self.activation)

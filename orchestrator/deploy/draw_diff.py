@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.core.diff import Change, HostDiff
+from orchestrator.deploy.diff import Change, HostDiff
 from orchestrator.render.output import Output
 from orchestrator.render.tables import Column, print_json, print_table
 

@@ -15,12 +15,10 @@ from orchestrator.core.outcome import Failed, Outcome, Skipped, Unchanged
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
-from orchestrator.deploy.absence import Absence, defer, or_absent, or_lost
+from orchestrator.deploy.absence import Absence, defer, or_absent, or_lost, overtaken, settle
 from orchestrator.deploy.identity import recognise
 from orchestrator.deploy.plan.attempts import untold
-from orchestrator.deploy.plan.decide import decide
-from orchestrator.deploy.plan.reasons import why_known
-from orchestrator.deploy.waiting import overtaken, settle
+from orchestrator.deploy.plan.decide import decide, why_known
 from orchestrator.deploy.work import HostWork, problem_of
 from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
@@ -94,7 +92,7 @@ async def _unchanged(
     if executor is None or state is None:
         return unchanged
     if untold(state.attempt):
-        from orchestrator.deploy.changing.left_behind import tell
+        from orchestrator.deploy.changing.carry_out import tell
 
         await tell(work, executor, state)
     if work.session.request.reboots:

@@ -1,23 +1,49 @@
-"""Each name is another machine: what answers under two names is found out, and is refused.
-
-The proof is the lock, which names run and host: who finds another host's lock of this run is at
-that host's machine. The ids of a machine only say where it is worth looking.
-"""
+"""Whether the machine that answers is the one that is meant."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from orchestrator.core.check import Check
+from orchestrator.core.checks import Check
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Host
-from orchestrator.core.state import HostState
-from orchestrator.core.token import host_of
-from orchestrator.deploy.machines import Machines
-from orchestrator.deploy.plan.identity import marks_of
+from orchestrator.core.state import Attempt, AttemptState, HostState, host_of, run_of
+from orchestrator.deploy.names import Machines
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.state import ask_state
+
+
+def marks_of(state: HostState, run: str) -> tuple[tuple[str, str], ...]:
+    """What one run has left on a machine: tokens that name a host, and what is done there by each.
+
+    Args:
+        state: The machine's answer.
+        run: Names the run.
+    """
+    found: dict[str, str] = {}
+    if state.record is not None:
+        found[state.record.token] = "deployed it"
+    if state.attempt is not None:
+        found[state.attempt.token] = _did(state.attempt)
+    if state.lock is not None:
+        found.setdefault(state.lock.token, "is at it")
+    return tuple(
+        (token, did) for token, did in found.items() if run_of(token) == run and host_of(token)
+    )
+
+
+def _did(attempt: Attempt) -> str:
+    match attempt.state:
+        case AttemptState.DONE:
+            return "deployed it"
+        case AttemptState.RETURNED:
+            return "tried to deploy it, and took that back"
+        case AttemptState.STUCK:
+            return "tried to deploy it, and could not take that back"
+        case _:
+            return "is deploying it"
+
 
 MOST_LOOKS = 8
 """At how many machines with the same ids it is looked for a host's lock."""

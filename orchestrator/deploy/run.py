@@ -1,4 +1,4 @@
-"""A run: every selected host at the same time, within limits, to one report."""
+"""A run over all hosts, to one report."""
 
 from __future__ import annotations
 
@@ -11,28 +11,67 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.changes.knowledge import KnownSystems
-from orchestrator.changes.learn_lock import stop_learning
+from orchestrator.changes.knowledge import KnownSystems, stop_learning
 from orchestrator.changes.source import Source
 from orchestrator.core import git
 from orchestrator.core.event import HostFinished, Notice, RunFinished, RunStarted
 from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt
-from orchestrator.core.outcome import Failed, Outcome, Problem
+from orchestrator.core.outcome import (
+    Deployed,
+    Failed,
+    Outcome,
+    Problem,
+    RolledBack,
+    Unchanged,
+    Unreached,
+)
 from orchestrator.core.run import DeployRequest, HostResult, Report, Run
+from orchestrator.core.store import OutPath
+from orchestrator.deploy.absence import withdraw
+from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
-from orchestrator.deploy.delivering.copies import Copies
-from orchestrator.deploy.delivering.pushes import Pushes
+from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.host import deploy_host
-from orchestrator.deploy.undo import UNDO
 from orchestrator.deploy.work import HostWork, Session, step_name
 from orchestrator.host.setup import Emit, Gates, Setup, warm_up
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
+from orchestrator.rollout.lead import Undo
 from orchestrator.rollout.run import RolloutRun, divide
 from orchestrator.runs.history import History
 from orchestrator.secrets.gather import SecretsOfRun
+
+
+async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:
+    # What goes back takes long to import; a run that goes well does without.
+    from orchestrator.deploy.changing.rollback import roll_back
+
+    before = work.before.running if work.before else None
+    if before is None:
+        message = f"to be taken back, but what it ran before is not known ({why})"
+        problem = Problem("roll back", message, host_state=f"it runs {out.short}, deployed")
+        return Failed(message, problem, out)
+    outcome = await roll_back(work, out, before, why)
+    match outcome:
+        case Deployed() | Unchanged():
+            problem = Problem(
+                step="rollout",
+                message=f"it was deployed, and taken back with others: {why}",
+                hint=f"orchestrator deploy --retry-failed={work.session.run.number}",
+                host_state=f"it runs {before.short} again, as before the run",
+            )
+            return RolledBack(f"taken back to {before.short}: {why}", before, problem)
+        case (
+            RolledBack(reason=reason, problem=problem) | Unreached(reason=reason, problem=problem)
+        ):  # from the way back: it runs `out` again
+            return Failed(f"not taken back: {reason}", problem, out)
+        case _:
+            return outcome
+
+
+UNDO = Undo(withdraw, _roll_back)
 
 
 async def _begin(
@@ -186,7 +225,7 @@ def _merge_junit(report: Report, emit: Emit) -> None:
     """Put the hosts' JUnit files into one for the run: ``junit.xml`` in its folder."""
     folder = Path(report.run.folder)
     if any(folder.glob("junit-*.xml")):
-        from orchestrator.verify import junit
+        from orchestrator.verify import result as junit
 
         found = [folder / f"junit-{name}.xml" for name in report.hosts]
         try:

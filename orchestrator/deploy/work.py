@@ -1,4 +1,4 @@
-"""One host's share of a run: what it is at, and how that is told."""
+"""One host's share of a run: its phase, its log, its place among those under way."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.core.executor import Executor
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt
-from orchestrator.core.lines import split_lines
 from orchestrator.core.outcome import Outcome, Problem
 from orchestrator.core.run import Before, DeployRequest, Run
-from orchestrator.core.token import token_of
+from orchestrator.core.state import token_of
+from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
-from orchestrator.deploy.delivering.copies import Copies
-from orchestrator.deploy.delivering.pushes import Pushes
+from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.names import Names
-from orchestrator.deploy.place import Place
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.evaluation import Evaluations
@@ -34,6 +33,39 @@ if TYPE_CHECKING:
     from orchestrator.deploy.copy.closure import Lacking
     from orchestrator.rollout.rollout import Rollout
     from orchestrator.secrets.model.repository import HostSecrets
+
+
+class Place:
+    """A place that can be given up for a while."""
+
+    def __init__(self) -> None:
+        self._places: asyncio.Semaphore | None = None
+
+    @contextlib.asynccontextmanager
+    async def among(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Have one of the places while the context is open."""
+        await places.acquire()
+        self._places = places
+        try:
+            yield
+        finally:
+            self._give_up()
+
+    @contextlib.asynccontextmanager
+    async def given_up(self) -> AsyncIterator[None]:
+        """Give it to others meanwhile: who waits for others must not be in their way."""
+        places = self._places
+        self._give_up()
+        yield
+        if places is not None:
+            await places.acquire()
+            self._places = places
+
+    def _give_up(self) -> None:
+        places, self._places = self._places, None
+        if places is not None:
+            places.release()
+
 
 STDERR_LINES = 20
 """How many of a command's last lines a person is shown; the log has them all."""

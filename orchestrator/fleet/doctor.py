@@ -12,8 +12,8 @@ from orchestrator.changes.model import Knowledge, Known
 from orchestrator.changes.source import floating_inputs, snapshot_of
 from orchestrator.changes.tracing.choose import choose
 from orchestrator.core import process
+from orchestrator.core.checks import Finding, Grade
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.finding import Finding, Grade
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
+from orchestrator.core.foreign import split_lines, whole_number
 from orchestrator.core.generation import Generation, HostSystems
-from orchestrator.core.lines import split_lines, whole_number
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard.parse import parse_attempt
+from orchestrator.host.guard.orders import parse_attempt
 from orchestrator.host.scripts import script
 
 # Print `generation=NUMBER SECONDS SYSTEM VERSION` of each, the lines of the last attempt that was

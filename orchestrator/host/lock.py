@@ -9,9 +9,18 @@ from enum import Enum
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
-from orchestrator.core.lock import Hold, Lock
-from orchestrator.host.lock_lines import parse_hold, parse_lock, values_of
-from orchestrator.host.lock_scripts import HOLD, LIFT, RELEASE, RENEW, STEAL, TAKE
+from orchestrator.core.state import Hold, Lock
+from orchestrator.host.lock_scripts import (
+    HOLD,
+    LIFT,
+    RELEASE,
+    RENEW,
+    STEAL,
+    TAKE,
+    parse_hold,
+    parse_lock,
+    values_of,
+)
 from orchestrator.host.scripts import script
 
 DEADLINE = 30.0

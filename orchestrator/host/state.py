@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.host import Host
-from orchestrator.core.lines import split_lines
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host import scripts
-from orchestrator.host.guard.parse import parse_attempt, parse_record
-from orchestrator.host.lock_lines import parse_hold, parse_lock
+from orchestrator.host.guard.orders import parse_attempt, parse_record
+from orchestrator.host.lock_scripts import parse_hold, parse_lock
 
 _MOST_UNITS = 1000
 _MOST_NAMES = 100_000

@@ -1,11 +1,9 @@
-"""The inventory with one more host: lines put into a file, which keeps every comment it has.
-
-Where the lines belong is a guess, and it counts only if the inventory is then read as exactly what
-it was, and the host.
-"""
+"""One more host in a file's text, believed once it is read back."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +12,90 @@ from typing import Any, assert_never
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.core.host import Fleet
-from orchestrator.inventory.compose import compose
-from orchestrator.inventory.files import MAX_BYTES
+from orchestrator.inventory.compose import Mapping, Node, Scalar, Sequence, compose, resolve
 from orchestrator.inventory.folder import FOLDER, inventory_names
-from orchestrator.inventory.host_lines import NewHost, insertions
 from orchestrator.inventory.load import Inventory, load
-from orchestrator.inventory.mistake import InventoryError, Mistakes
-from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence
+from orchestrator.inventory.sections import MAX_BYTES
+from orchestrator.inventory.tree import InventoryError, Mistakes
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SECTION = re.compile(r"^hosts:[ \t]*(?:#[^\n]*)?\r?\n", re.MULTILINE)
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+@dataclass(frozen=True, slots=True)
+class NewHost:
+    """What is said of a host that is to be added.
+
+    Attributes:
+        profiles: Beside those of its template.
+    """
+
+    name: str
+    address: str | None = None
+    template: str | None = None
+    profiles: tuple[str, ...] = ()
+    user: str | None = None
+    port: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Give what its entry says, as YAML has it."""
+        connect = {"user": self.user, "port": self.port}
+        values = {
+            "address": self.address,
+            "template": self.template,
+            "profiles": list(self.profiles),
+            "connect": {key: said for key, said in connect.items() if said is not None},
+        }
+        return {key: said for key, said in values.items() if said}
+
+    def lines(self, indent: str = "  ") -> list[str]:
+        """Write it as it stands below ``hosts:``."""
+        below = [f"{indent * 2}{key}: {_written(said)}" for key, said in self.values().items()]
+        return [f"{indent}{_written(self.name)}:", *below]
+
+
+def insertions(text: str, host: NewHost) -> Iterator[str]:
+    """Put a host at the end of each section ``hosts`` that looks like one, in turn."""
+    for section in _SECTION.finditer(text):
+        yield _insert(text, section.end(), host)
+
+
+def _insert(text: str, start: int, host: NewHost) -> str:
+    """Put a host's lines after the last line of a section that begins at ``start``."""
+    newline = "\r\n" if text[:start].endswith("\r\n") else "\n"
+    lines = _LINE.findall(text, start)
+    length = next((n for n, line in enumerate(lines) if _begins_section(line)), len(lines))
+    used = [n for n in range(length) if lines[n].strip() and lines[n][0] in " \t"]
+    if used and not lines[used[-1]].endswith("\n"):
+        lines[used[-1]] += newline
+    entries = [n for n in used if not lines[n].lstrip().startswith("#")]
+    indent = _indent(lines[entries[0]]) if entries else "  "
+    heads = [n for n in entries if _indent(lines[n]) == indent]
+    spaced = len(heads) > 1 and any(not line.strip() for line in lines[heads[-2] : heads[-1]])
+    added = [*([""] if spaced else []), *host.lines(indent)]
+    at = used[-1] + 1 if used else 0
+    lines[at:at] = [line + newline for line in added]
+    return text[:start] + "".join(lines)
+
+
+def _begins_section(line: str) -> bool:
+    return bool(line.strip()) and line[0] not in " \t#"
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" "))]
+
+
+def _written(said: object) -> str:
+    """Write a value so that YAML reads it as what it is."""
+    if isinstance(said, dict):
+        return f"{{{', '.join(f'{key}: {_written(one)}' for key, one in said.items())}}}"
+    if isinstance(said, list):
+        return f"[{', '.join(map(_written, said))}]"
+    if isinstance(said, str) and _PLAIN.fullmatch(said) and resolve(said) == said:
+        return said
+    return json.dumps(said, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def show(host: str, as_json: bool, fleet: Path | None) -> None:
 @inventory.command()
 def schema() -> None:
     """Print JSON Schema of an inventory file, for editors."""
-    from orchestrator.inventory.schema import json_schema
+    from orchestrator.inventory.fleet_json import json_schema
 
     _print_json(json_schema())
 

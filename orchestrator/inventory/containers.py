@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.inventory.compose import Mapping, Node, Scalar, Sequence
 from orchestrator.inventory.kinds import JsonSchema, Kind, Reading, Text
-from orchestrator.inventory.mistake import one_of, quoted
-from orchestrator.inventory.node import Mapping, Node, Scalar, Sequence
-from orchestrator.inventory.tree import Fields, Items, Leaf, Tree
+from orchestrator.inventory.tree import Fields, Items, Leaf, Tree, one_of, quoted
 
 MAX_ITEMS = 256
 

@@ -1,4 +1,4 @@
-"""``inventory/fleet.json``: what the templates need of the inventory. Nix reads no YAML."""
+"""What Nix and editors get of an inventory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from pathlib import Path
 from orchestrator.core import beneath
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Host, User
+from orchestrator.inventory.declaration import DOCUMENT
+from orchestrator.inventory.kinds import JsonSchema
 from orchestrator.inventory.load import Inventory
+
+
+def json_schema() -> JsonSchema:
+    """The declaration as JSON Schema, draft 2020-12 (https://json-schema.org/draft/2020-12)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An inventory file of orchestrator",
+    } | DOCUMENT.schema()
+
 
 PATH = "inventory/fleet.json"
 FORMAT = 1

@@ -7,11 +7,20 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestrator.core.memory import SIZE, parse_size
 from orchestrator.core.rollout import AMOUNT, Amount
-from orchestrator.inventory.mistake import Mistakes, Place, printable, quoted
-from orchestrator.inventory.node import Ambiguous, Mapping, Node, Scalar, Sequence, describe
-from orchestrator.inventory.tree import Fields, Items, Leaf, Origin, Tree
+from orchestrator.core.units import SIZE, parse_size
+from orchestrator.inventory.compose import Ambiguous, Mapping, Node, Scalar, Sequence, describe
+from orchestrator.inventory.tree import (
+    Fields,
+    Items,
+    Leaf,
+    Mistakes,
+    Origin,
+    Place,
+    Tree,
+    printable,
+    quoted,
+)
 
 JsonSchema = dict[str, Any]
 

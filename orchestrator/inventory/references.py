@@ -1,13 +1,134 @@
-"""Check what needs the whole inventory: that names are declared, and that none extends itself."""
+"""Names that refer to something: hosts, templates, suites, addresses."""
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+import re
+import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
+from orchestrator.inventory.folder import SUITES as FOLDER
+from orchestrator.inventory.folder import own_suites, shared_suites
 from orchestrator.inventory.kinds import Reading, Reference
-from orchestrator.inventory.mistake import Mistakes, one_of, quoted
-from orchestrator.inventory.suites import SECTION as SUITES
-from orchestrator.inventory.tree import Fields, Leaf
+from orchestrator.inventory.tree import Fields, Items, Leaf, Mistakes, Origin, Place, one_of, quoted
+
+# What kinds.Reference calls a suite: no section declares one, the disk does.
+SECTION = "suites"
+_LAYER = "convention"
+
+
+@dataclass(frozen=True, slots=True)
+class Suites:
+    """The suites that exist on disk, relative to the fleet's root.
+
+    Attributes:
+        shared: Paths below ``tests/verify``.
+        own: By host, those in ``hosts/NAME/``.
+    """
+
+    shared: frozenset[str]
+    own: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def find(cls, root: Path) -> Suites:
+        """Look once which suites there are."""
+        return cls(frozenset(shared_suites(root)), own_suites(root))
+
+    def layer(
+        self, host: str, templates: list[str], profiles: list[str], features: list[str]
+    ) -> Fields:
+        """The suites of a host as a layer, from what every host has to what is its own."""
+        names = [
+            "test_every_host",
+            *(f"templates/test_{name}" for name in templates),
+            *(f"profiles/test_{name}" for name in profiles),
+            *(f"features/test_{name}" for name in features),
+        ]
+        paths = [f"{FOLDER}/{name.replace('-', '_').replace('.', '_')}.py" for name in names]
+        found = [path for path in paths if path in self.shared] + list(self.own.get(host, ()))
+        leaves = tuple(Leaf(path, Origin(Place(path), _LAYER)) for path in found)
+        return Fields({"verify": Fields({"suites": Items(leaves)})}) if leaves else Fields()
+
+
+def check_suites(root: Path, reading: Reading) -> None:
+    """Note suites that are named and do not exist."""
+    named = [reference for reference in reading.references if reference.section == SECTION]
+    missing = [reference for reference in named if not (root / reference.name).exists()]
+    there = Suites.find(root).shared if missing else frozenset()
+    for reference in missing:
+        found = f"the suite {quoted(reference.name)}, which does not exist"
+        expected = "a file or folder, relative to the fleet's root"
+        reading.mistakes.add(reference.place, found, expected, meant=(reference.name, there))
+
+
+_PORT = 22
+# What inet_aton(3) takes for an IPv4 address, as ssh does: 10.0.0.1, 10.1, 0x0a000001.
+_NUMBERS = re.compile(r"(?:0x[0-9a-f]+|[0-9]+)(?:\.(?:0x[0-9a-f]+|[0-9]+)){0,3}")
+_HOP = re.compile(r"(?:[^@]*@)?(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>[0-9]+))?")
+
+Way = tuple[str, int, tuple[tuple[str, int], ...]]
+"""An address, a port, and the jump hosts before it."""
+
+
+def check_addresses(hosts: Fields, resolved: Mapping[str, Fields], mistakes: Mistakes) -> None:
+    """Note each host whose address, port and jump hosts are another's.
+
+    Args:
+        hosts: The section, for the places of the names.
+        resolved: Each host's values.
+        mistakes: Takes them.
+    """
+    seen: dict[Way, str] = {}
+    for name, tree in resolved.items():
+        first = seen.setdefault(way_of(tree), name)
+        if first != name:
+            mistakes.add(
+                _place(hosts, name, tree),
+                f"the host {quoted(name)} at the address of {quoted(first)}",
+                "another machine under each name: another address, or else another port",
+                also=_place(hosts, first, resolved[first]),
+            )
+
+
+def way_of(tree: Fields) -> Way:
+    """The way to a host, in one spelling; what ``~/.ssh/config`` says is not known here."""
+    connect = tree.get("connect")
+    port, jump = connect.leaf("port"), connect.leaf("jump")
+    address = tree.leaf("address")
+    assert address is not None
+    hops = str(jump.value).split(",") if jump else []
+    number = port.value if port else _PORT
+    assert isinstance(number, int)
+    return spelled(str(address.value)), number, tuple(_hop(hop) for hop in hops)
+
+
+def spelled(address: str) -> str:
+    """An address in one spelling: case, a closing dot, the forms of IPv4 and IPv6."""
+    text = address.lower().rstrip(".")
+    if _NUMBERS.fullmatch(text):
+        with contextlib.suppress(OSError):
+            return str(ipaddress.IPv4Address(socket.inet_aton(text)))
+    try:
+        found = ipaddress.IPv6Address(text)
+    except ValueError:
+        return text
+    return str(found.ipv4_mapped or found)
+
+
+def _hop(text: str) -> tuple[str, int]:
+    found = _HOP.fullmatch(text)
+    assert found is not None
+    return spelled(found["v6"] or found["name"] or ""), int(found["port"] or _PORT)
+
+
+def _place(hosts: Fields, name: str, tree: Fields) -> Place:
+    address = tree.leaf("address")
+    place = address.origin.place if address else None
+    return place or hosts.keys[name]
+
 
 # A longer chain is no inheritance that anyone could follow.
 MAX_CHAIN = 16
@@ -16,7 +137,7 @@ MAX_CHAIN = 16
 def check_references(sections: Fields, reading: Reading) -> None:
     """Note names that no section declares."""
     for reference in reading.references:
-        if reference.section == SUITES:
+        if reference.section == SECTION:
             continue
         declared = sections.get(reference.section).keys
         if not reference.name:

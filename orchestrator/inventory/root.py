@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.inventory.folder import FOLDER, has_files
 
 VARIABLE = "ORCHESTRATOR_FLEET"

@@ -1,18 +1,93 @@
-"""Read every file and join their sections into one document."""
+"""The files of an inventory, bounded, and joined."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-from orchestrator.core.lines import split_lines
-from orchestrator.inventory import files
+from orchestrator.core.foreign import split_lines
 from orchestrator.inventory.compose import compose
 from orchestrator.inventory.declaration import DOCUMENT, SINGLE
-from orchestrator.inventory.folder import FOLDER
+from orchestrator.inventory.folder import FOLDER, inventory_names
 from orchestrator.inventory.kinds import Reading
-from orchestrator.inventory.mistake import Mistakes, Place, quoted
-from orchestrator.inventory.tree import Fields
+from orchestrator.inventory.tree import Fields, Mistakes, Place, quoted
+
+MAX_BYTES = 1 << 20
+# What https://yaml.org/spec/1.2.2/#51-character-set leaves out, without what ends a line: named,
+# not "all but", which takes long to compile.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def texts(root: Path, mistakes: Mistakes) -> Iterator[tuple[str, str | None]]:
+    """Each file's name relative to ``root`` and its text, or ``None`` where it cannot be read."""
+    try:
+        names = inventory_names(root)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        found = f"unreadable ({error.strerror})"
+        mistakes.add(Place(f"{FOLDER}/"), found, "a folder with YAML files")
+        return
+    for name in names:
+        file = f"{FOLDER}/{name}"
+        content = _content(root, file, mistakes)
+        yield file, None if content is None else _text(content, file, mistakes)
+
+
+def _content(root: Path, file: str, mistakes: Mistakes) -> bytes | None:
+    """Read a file without ever waiting for one that is no file."""
+    path = root / file
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            mistakes.add(Place(file), "a link out of the fleet", "a regular file")
+            return None
+        with open(path, "rb", opener=_open) as stream:
+            return _bounded(stream, file, mistakes)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a loop of links"
+        mistakes.add(Place(file), f"unreadable ({reason})", "a readable regular file")
+        return None
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _bounded(stream: BinaryIO, file: str, mistakes: Mistakes) -> bytes | None:
+    status = os.fstat(stream.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        mistakes.add(Place(file), "no regular file", "a regular file")
+        return None
+    # The size may lie (the file grows, or is a kernel's), so the read is bounded too.
+    content = stream.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
+    size = max(status.st_size, len(content))
+    if size > MAX_BYTES:
+        expected = "at most 1 MiB: split it, any number of files is read"
+        mistakes.add(Place(file), f"a file of {size} bytes", expected)
+        return None
+    return content
+
+
+def _text(content: bytes, file: str, mistakes: Mistakes) -> str | None:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{content[error.start]:02x}, which is not UTF-8"
+        mistakes.add(Place(file, line), found, "a text file in UTF-8")
+        return None
+    if match := _CONTROL.search(text):
+        line = text.count("\n", 0, match.start()) + 1
+        column = match.start() - text.rfind("\n", 0, match.start())
+        found = f"the control character U+{ord(match.group()):04X}"
+        mistakes.add(Place(file, line, column), found, "a text file")
+        return None
+    return text
+
 
 EXAMPLE = "hosts:\n  web1:\n    address: 10.0.0.5\n"
 
@@ -25,7 +100,7 @@ def read_sections(root: Path, reading: Reading, drafts: Mapping[str, str]) -> tu
     """
     joined = Fields()
     complete = True
-    for file, found in files.texts(root, reading.mistakes):
+    for file, found in texts(root, reading.mistakes):
         text = drafts.get(file, found)
         node = compose(text, file, reading.mistakes) if text is not None else None
         tree = DOCUMENT.read(node, reading) if node is not None else None

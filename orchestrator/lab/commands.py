@@ -14,8 +14,8 @@ from orchestrator.cli.options import fleet_option
 from orchestrator.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.lab.host import LabStatus
     from orchestrator.lab.lab import Lab
-    from orchestrator.lab.status import LabStatus
 
 
 def fleet_root(explicit: Path | None) -> Path:
@@ -97,7 +97,7 @@ def status(as_json: bool, fleet: Path | None) -> None:
 @fleet_option
 def ssh(host: str, command: tuple[str, ...], fleet: Path | None) -> None:
     """Open a shell on HOST, or run COMMAND there."""
-    from orchestrator.lab.namespaces import enter_network
+    from orchestrator.lab.places import enter_network
 
     it = _lab(fleet)
     it.host(host)

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.lab.cgroup import Cgroup, possible_groups
-from orchestrator.lab.errors import LabError, LabRequirementError
-from orchestrator.lab.places import LabPlaces
-from orchestrator.lab.record import LabRecord, load
+from orchestrator.lab.places import LabError, LabPlaces, LabRecord, LabRequirementError, load
 
 SSH_PORT = 22
 
@@ -101,7 +99,8 @@ def enter(active: ActiveLab) -> None:
     Raises:
         LabRequirementError: This user may not.
     """
-    from orchestrator.lab import deployer_nix, namespaces
+    from orchestrator.lab import places as namespaces
+    from orchestrator.lab import seed as deployer_nix
     from orchestrator.lab.image import Image
 
     if os.geteuid() != 0:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.lab import cable, disk, memory
-from orchestrator.lab.errors import LabError
+from orchestrator.lab import disk
+from orchestrator.lab import disk as memory
+from orchestrator.lab import network as cable
 from orchestrator.lab.host import LabHost
 from orchestrator.lab.image import Image
 from orchestrator.lab.network import Network
+from orchestrator.lab.places import LabError
 
 _LOSS = 5.0
 

@@ -1,4 +1,4 @@
-"""One host: its folder, and its life from power on to power off."""
+"""One host of a lab, and what it is at."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.lab import keys
 from orchestrator.lab.cgroup import Cgroup
-from orchestrator.lab.errors import LabError
 from orchestrator.lab.image import Image
-from orchestrator.lab.places import package_data
-from orchestrator.lab.record import PREFIX, HostRecord
+from orchestrator.lab.places import PREFIX, HostRecord, LabError, package_data
 from orchestrator.lab.shell import run, start
 
 _DEPLOY_ID = 1000
@@ -163,3 +161,32 @@ def furnish(host: LabHost, authorized_key: str, host_key: keys.KeyPair) -> None:
         folder.chmod(0o700)
         for path in (folder.parent, folder, folder / "authorized_keys"):
             shutil.chown(path, owner, owner)
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """One host. ``state`` is off, up, frozen, or silent (it runs and no SSH server answers)."""
+
+    name: str
+    address: str
+    machine_id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """One lab."""
+
+    id: str
+    folder: Path
+    up: bool
+    hosts: list[HostStatus]
+
+    def to_json(self) -> dict[str, object]:
+        """Return what ``orchestrator lab status --json`` prints."""
+        return {
+            "id": self.id,
+            "folder": str(self.folder),
+            "up": self.up,
+            "hosts": {host.name: asdict(host) for host in self.hosts},
+        }

@@ -1,22 +1,169 @@
-"""The base image: the lower layer of every host, with the tools that are taken out of it.
-
-Made once for each recipe, into a temporary folder that is renamed when it is whole.
-"""
+"""The base image of a lab's hosts."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab import debian, relocate
-from orchestrator.lab.lock import locked
-from orchestrator.lab.places import cache_directory, package_data
+from orchestrator.lab.places import LabError, cache_directory, locked, package_data
 from orchestrator.lab.shell import run
+
+SUITE = "trixie"
+"""The Debian release of the hosts, for its Nix ≥ 2.18."""
+
+MIRROR = "ORCHESTRATOR_DEBIAN_MIRROR"
+"""Names another mirror: its URL, or a whole line as in sources.list."""
+
+ATTEMPTS = 3
+
+_DEADLINE = 900
+_PAUSE = 5.0
+_LEAVE_OUT = ("doc", "man", "locale", "info")
+_GONE = re.compile(
+    r"^E: (?:Unable to locate package|Package) '?([a-z0-9][a-z0-9.+-]*)", re.MULTILINE
+)
+_WORDS = re.compile(r"^E: (.*)$", re.MULTILINE)
+
+
+def make_tree(
+    packages: Sequence[str],
+    rootfs: Path,
+    on_progress: Callable[[str], None],
+    *,
+    pause: float = _PAUSE,
+) -> None:
+    """Make a tree with these packages, trying again where a mirror fails.
+
+    Args:
+        packages: Debian packages, beside those that every system has.
+        rootfs: The folder to make.
+        on_progress: Is told of another attempt.
+        pause: Seconds before it.
+
+    Raises:
+        LabError: A package is gone from the release, or the mirror fails for good.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            run(*_mmdebstrap(packages, rootfs), deadline=_DEADLINE, what="mmdebstrap")
+        except LabError as error:
+            if gone := sorted({*_GONE.findall(str(error))} & {*packages}):
+                raise _gone(gone) from error
+            if attempt == ATTEMPTS:
+                raise _failed(error) from error
+            on_progress(f"{_last_words(error)}; trying again")
+            shutil.rmtree(rootfs, ignore_errors=True)
+            time.sleep(pause)
+        else:
+            return
+
+
+def installed(rootfs: Path) -> str:
+    """Return what is installed in a tree, a package and its version a line, sorted."""
+    listing = run("chroot", rootfs, "dpkg-query", "--show")
+    return "".join(f"{line}\n" for line in sorted(listing.split("\n")))
+
+
+def _mmdebstrap(packages: Sequence[str], rootfs: Path) -> list[str]:
+    # In its own namespaces: however it ends, no mount and no child of it is left.
+    return [
+        *("unshare", "--mount", "--propagation", "private", "--mount-proc"),
+        *("--pid", "--fork", "--kill-child", "--"),
+        *("mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io"),
+        '--aptopt=Acquire::Retries "2"',
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEAVE_OUT),
+        f"--include={','.join(packages)}",
+        *(SUITE, str(rootfs)),
+        *filter(None, (os.environ.get(MIRROR),)),
+    ]
+
+
+def _gone(packages: Sequence[str]) -> LabError:
+    one = len(packages) == 1
+    return LabError(
+        f"Debian {SUITE} has no package{'' if one else 's'} {', '.join(packages)}, which the lab's "
+        f"hosts need: renamed or removed there, or this mirror has a part of Debian only",
+        hint=f"{MIRROR}=URL names another mirror; a newer version of this tool may know a new name "
+        "(orchestrator/lab/base/recipe/packages)",
+    )
+
+
+def _failed(error: LabError) -> LabError:
+    return LabError(
+        f"making the base image failed, {ATTEMPTS} times: {error}",
+        hint=f"{MIRROR}=URL names another mirror of Debian that has {SUITE}; {error.hint}",
+    )
+
+
+def _last_words(error: LabError) -> str:
+    found = _WORDS.findall(str(error))
+    return found[-1] if found else str(error).split("\n", 1)[0]
+
+
+_LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
+_NIX_NAMES = (
+    "nix-build",
+    "nix-collect-garbage",
+    "nix-copy-closure",
+    "nix-daemon",
+    "nix-env",
+    "nix-hash",
+    "nix-instantiate",
+    "nix-shell",
+    "nix-store",
+)
+
+
+def tools(rootfs: Path, into: Path, final: Path) -> None:
+    """Take Nix, systemd-nspawn, a static busybox and the hosts' age out of a tree.
+
+    Args:
+        rootfs: The Debian tree.
+        into: The folder to make.
+        final: Where that folder will be when the programs run.
+    """
+    for folder in ("bin", "lib", "libexec"):
+        (into / folder).mkdir(parents=True)
+    _program(rootfs, "/usr/bin/nix", into / "bin/nix", into / "lib", final / "lib")
+    for name in _NIX_NAMES:
+        (into / "bin" / name).symlink_to("nix")
+    nspawn = into / "libexec/systemd-nspawn"
+    _program(rootfs, "/usr/bin/systemd-nspawn", nspawn, into / "lib", final / "lib")
+    for name in ("busybox", "age"):
+        shutil.copy2(_found(rootfs, f"/usr/bin/{name}"), into / "libexec" / name)
+
+
+def _found(rootfs: Path, name: str) -> Path:
+    path = rootfs / name.lstrip("/")
+    if not path.exists():
+        raise LabError(
+            f"the Debian tree has no {name}: the package that brought it has changed",
+            hint="a newer version of this tool may know where it is (orchestrator/lab/relocate.py)",
+        )
+    return path
+
+
+def _program(rootfs: Path, name: str, target: Path, lib: Path, final_lib: Path) -> None:
+    source = _found(rootfs, name)
+    listing = run("chroot", rootfs, "ldd", name)
+    for library in _LIBRARY.findall(listing):
+        shutil.copy2((rootfs / library.lstrip("/")), lib / Path(library).name)
+    shutil.copy2(source, target)
+    # An interpreter of its own, since libc and its loader must be of one version. Running through
+    # the loader instead would break Nix's build hook, which starts itself again.
+    interpreter = Path(run("patchelf", "--print-interpreter", target)).name
+    run(
+        *("patchelf", "--set-interpreter", final_lib / interpreter),
+        *("--force-rpath", "--set-rpath", final_lib, target),
+    )
+
 
 Progress = Callable[[str], None]
 
@@ -32,7 +179,7 @@ class Image:
         """Return the image that the recipe in this version asks for."""
         # The tools hold absolute paths: elsewhere it is another image.
         cache = cache_directory()
-        key = f"{cache}\n{debian.SUITE}\n{tree_hash(package_data('base/recipe'))}"
+        key = f"{cache}\n{SUITE}\n{tree_hash(package_data('base/recipe'))}"
         return cls(cache / f"base-{hashlib.sha256(key.encode()).hexdigest()[:12]}")
 
     @property
@@ -123,11 +270,11 @@ def _sweep(cache: Path) -> None:
 
 def _build(temporary: Image, final: Image, on_progress: Progress) -> None:
     recipe = package_data("base/recipe")
-    on_progress(f"making the base image from Debian {debian.SUITE}, once (about 25 s)")
-    debian.make_tree(_packages(recipe), temporary.rootfs, on_progress)
-    temporary.manifest.write_text(debian.installed(temporary.rootfs))
+    on_progress(f"making the base image from Debian {SUITE}, once (about 25 s)")
+    make_tree(_packages(recipe), temporary.rootfs, on_progress)
+    temporary.manifest.write_text(installed(temporary.rootfs))
     run("sh", recipe / "customize", recipe, temporary.rootfs)
-    relocate.tools(temporary.rootfs, temporary.path / "nix", final.path / "nix")
+    tools(temporary.rootfs, temporary.path / "nix", final.path / "nix")
     conf = temporary.nix_conf / "nix.conf"
     conf.parent.mkdir()
     conf.write_text(_nix_conf(final.busybox))

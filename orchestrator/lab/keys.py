@@ -1,9 +1,11 @@
-"""SSH keys of a lab: the deployer's and the hosts', known to each other before the first boot."""
+"""Keys and ssh files of a lab."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from orchestrator.lab.places import LabPlaces, LabRecord, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,22 @@ def write_private(path: Path, text: str) -> None:
     path.touch(0o600)
     path.chmod(0o600)
     path.write_text(text)
+
+
+def write(places: LabPlaces, lab: LabRecord) -> None:
+    """Write ``known_hosts`` (sshd(8)) and ``ssh_config`` (ssh_config(5))."""
+    known = [f"{name},{host.address} {host.host_key}\n" for name, host in lab.hosts.items()]
+    write_atomically(places.known_hosts, "".join(known))
+    blocks = [f"Host {name}\n  HostName {host.address}\n" for name, host in lab.hosts.items()]
+    common = (
+        "Host *\n"
+        "  User root\n"
+        f"  IdentityFile {places.identity}\n"
+        "  IdentitiesOnly yes\n"
+        f"  UserKnownHostsFile {places.known_hosts}\n"
+        "  GlobalKnownHostsFile /dev/null\n"
+        "  StrictHostKeyChecking yes\n"
+        "  BatchMode yes\n"
+        "  ConnectTimeout 10\n"
+    )
+    write_atomically(places.ssh_config, "\n".join([*blocks, common]))

@@ -8,27 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.lab import (
-    deployer_nix,
-    disk,
-    faults,
-    image,
-    keys,
-    memory,
-    record,
-    requirements,
-    seed,
-    ssh_files,
-)
+from orchestrator.lab import cgroup as requirements
+from orchestrator.lab import disk, faults, image, keys, seed
+from orchestrator.lab import disk as memory
+from orchestrator.lab import keys as ssh_files
+from orchestrator.lab import places as record
+from orchestrator.lab import seed as deployer_nix
 from orchestrator.lab.cgroup import Cgroup, cgroup2_root, lab_group
-from orchestrator.lab.errors import LabError
-from orchestrator.lab.host import LabHost, furnish
+from orchestrator.lab.host import HostStatus, LabHost, LabStatus, furnish
 from orchestrator.lab.image import Image, Progress
-from orchestrator.lab.lock import locked
 from orchestrator.lab.network import Network
-from orchestrator.lab.places import LabPlaces
-from orchestrator.lab.record import HostRecord, LabRecord
-from orchestrator.lab.status import HostStatus, LabStatus
+from orchestrator.lab.places import HostRecord, LabError, LabPlaces, LabRecord, locked
 
 BOOT_DEADLINE = 60.0
 """Seconds from power on to an SSH banner."""

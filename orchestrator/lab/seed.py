@@ -1,18 +1,87 @@
-"""The first generation: each host starts as a freshly installed NixOS."""
+"""The deployer's Nix, and what hosts begin with."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab import deployer_nix
 from orchestrator.lab.image import Image, Progress, replacing, tree_hash
-from orchestrator.lab.lock import locked
-from orchestrator.lab.places import cache_directory, package_data
+from orchestrator.lab.places import bind, cache_directory, locked, package_data, private_mounts
 from orchestrator.lab.shell import run
+
+MOUNT_POINT = Path("/nix")
+MINIMUM = (2, 18)
+
+
+def machine_has_nix() -> bool:
+    """Whether a Nix on the ``PATH`` is new enough to be used as it is."""
+    if (nix := shutil.which("nix")) is None:
+        return False
+    done = subprocess.run([nix, "--version"], check=False, capture_output=True, text=True)
+    found = re.search(r"(\d+)\.(\d+)", done.stdout)
+    return found is not None and (int(found[1]), int(found[2])) >= MINIMUM
+
+
+def environment(image: Image) -> dict[str, str]:
+    """Return the variables that select the lab's Nix and its settings."""
+    return {
+        "PATH": f"{image.nix_bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "NIX_CONF_DIR": str(image.nix_conf),
+        # A person's own nix.conf may name caches that cannot be reached from the lab's network.
+        "NIX_USER_CONF_FILES": "",
+        "NIX_REMOTE": "local",
+    }
+
+
+def prepare() -> Path:
+    """Make the store's folder and, where it is missing, the mount point; return the folder."""
+    store = cache_directory() / "deployer-nix"
+    store.mkdir(parents=True, exist_ok=True)
+    if not MOUNT_POINT.exists():
+        _mark().touch()
+        MOUNT_POINT.mkdir(exist_ok=True)
+    return store
+
+
+def use(image: Image) -> None:
+    """Give this process, still single-threaded, and its children the lab's Nix and its store."""
+    private_mounts()
+    for attempt in range(3):
+        try:
+            bind(prepare(), MOUNT_POINT)
+            break
+        except FileNotFoundError:
+            # A lab that goes down may remove the mount point just after we made it.
+            if attempt == 2:
+                raise
+    os.environ.update(environment(image))
+
+
+def remove_mount_point() -> None:
+    """Remove ``/nix`` if a lab made it, it is empty, and no process has something mounted there."""
+    if _mark().exists() and not _in_use():
+        with contextlib.suppress(OSError):
+            MOUNT_POINT.rmdir()
+            _mark().unlink()
+
+
+def _mark() -> Path:
+    return cache_directory() / "made-mount-point"
+
+
+def _in_use() -> bool:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f" {MOUNT_POINT} " in (process / "mountinfo").read_text():
+                return True
+    return False
+
 
 _SYSTEM_OF = {"x86_64": "x86_64-linux", "aarch64": "aarch64-linux"}
 _GCROOTS = {
@@ -85,8 +154,8 @@ def nix(image: Image, *arguments: str) -> str:
     script = 'mount --bind "$1" /nix && shift && exec nix "$@"'
     return run(
         *("unshare", "--mount", "--propagation", "private", "--"),
-        *("sh", "-c", script, "sh", str(deployer_nix.prepare()), *arguments),
-        env=deployer_nix.environment(image),
+        *("sh", "-c", script, "sh", str(prepare()), *arguments),
+        env=environment(image),
         deadline=300,
         what=f"nix {arguments[0]} of the first generation",
     )

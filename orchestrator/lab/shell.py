@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.core.lines import split_lines
-from orchestrator.lab.errors import LabError
+from orchestrator.core.foreign import split_lines
+from orchestrator.lab.places import LabError
 
 _TAIL = 20
 

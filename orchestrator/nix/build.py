@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, OutPath
 from orchestrator.nix.verbs import OnLine, by_hand, failed, nix_argv

@@ -1,18 +1,64 @@
-"""What a system is made from, as this machine's store has it: recipes, sources, small outputs.
-
-A recipe is a derivation's file, a Nix ATerm; no process is started to read it. See
-https://nix.dev/manual/nix/latest/protocols/derivation-aterm
-"""
+"""A derivation's closure, what Nix knows of paths, and caches that are filled with them."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from orchestrator.core.store import DrvPath
+from orchestrator.core import process
+from orchestrator.core.bounds import BUILD_LOG
+from orchestrator.core.foreign import parse_json
+from orchestrator.core.host import Cache
+from orchestrator.core.store import DrvPath, OutPath
+from orchestrator.nix.verbs import OnLine, failed, nix_argv
+
+_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class PathInfo:
+    """A valid path.
+
+    Attributes:
+        size: Of all that is in it, in bytes, as an archive.
+        built_here: Whether this machine built it: it came from no cache and no other builder.
+    """
+
+    size: int
+    built_here: bool
+
+
+async def path_infos(paths: Collection[str]) -> dict[str, PathInfo]:
+    """Ask Nix for some paths; one that is not valid is left out.
+
+    Raises:
+        StepError: Nix does not tell.
+    """
+    if not paths:
+        return {}
+    argv = (*nix_argv("path-info", "--offline", "--json"), "--stdin")
+    given = "".join(f"{path}\n" for path in sorted(paths)).encode()
+    done = await process.run(argv, deadline=_SECONDS, stdin=given)
+    if done.rc != 0:
+        raise failed(done, argv, "the store does not say what it has")
+    return parse(parse_json(done.stdout))
+
+
+def parse(said: Any) -> dict[str, PathInfo]:
+    """Read what ``nix path-info --json`` says: a list, and since Nix 2.19 a set by path."""
+    entries: Iterable[tuple[str, Mapping[str, Any] | None]]
+    entries = said.items() if isinstance(said, dict) else ((one["path"], one) for one in said)
+    return {
+        path: PathInfo(one["narSize"], one.get("ultimate", False))
+        for path, one in entries
+        if one is not None and "narSize" in one
+    }
+
 
 # Outputs, inputs and sources come first. A path, a name or a hash has no character that would be
 # escaped, so that a quotation mark ends each.
@@ -98,3 +144,47 @@ def regular_files(path: str) -> Iterator[Path]:
             file = Path(folder, name)
             if file.is_file() and not file.is_symlink():
                 yield file
+
+
+async def sign(outs: Sequence[OutPath], cache: Cache) -> None:
+    """Sign closures in the store here; Nix reads the key from the cache's file.
+
+    Raises:
+        StepError: There is no such file or no key in it, or the store lets nobody sign.
+    """
+    assert cache.secret_key is not None
+    verb = nix_argv("store", "sign", "--recursive", "--key-file", cache.secret_key)
+    argv = (*verb, *(out.path for out in outs))
+    done = await process.run(argv, deadline=math.inf)
+    if done.rc != 0:
+        error = failed(done, argv, f"the cache {cache.name!r}: signing failed")
+        error.hint = (
+            "is the file of `secret_key` yours to read, and are you one of Nix's trusted-users?"
+        )
+        raise error
+
+
+async def push(
+    outs: Sequence[OutPath],
+    cache: Cache,
+    *,
+    env: Mapping[str, str | None] | None = None,
+    on_stderr: OnLine | None = None,
+) -> None:
+    """Copy closures to a cache; what it has already is not sent.
+
+    ``--refresh``: what Nix remembers of a cache may be a month old.
+
+    Raises:
+        StepError: It does not answer, or does not take them.
+    """
+    assert cache.push is not None
+    argv = (
+        *nix_argv("copy", "--log-format", "internal-json", "-v", "--no-check-sigs", "--refresh"),
+        *("--to", cache.push, *(out.path for out in outs)),
+    )
+    done = await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr, bound=BUILD_LOG)
+    if done.rc != 0:
+        error = failed(done, argv, f"the cache {cache.name!r} was not filled")
+        error.hint = f"is {cache.push} up, and may you write there?"
+        raise error

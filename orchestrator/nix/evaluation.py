@@ -1,7 +1,4 @@
-"""A run's evaluations: as many at once as the memory that is measured has room for.
-
-One process of Nix's a host, so that one host's error, and one host's memory, are its own.
-"""
+"""A run's evaluations: as many at once as the memory that is measured has room for."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -17,13 +15,13 @@ from typing import Protocol, TypeVar
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import Phase
-from orchestrator.core.host import Limits
-from orchestrator.core.memory import Room, parse_size, size_text
+from orchestrator.core.host import Host, Limits
 from orchestrator.core.store import Evaluated
-from orchestrator.nix import memory, peak_file
+from orchestrator.core.units import Room, parse_size, size_text
+from orchestrator.nix import memory
+from orchestrator.nix import memory as peak_file
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.asker import Asker
-from orchestrator.nix.memory_plan import (
+from orchestrator.nix.memory import (
     LEAST,
     SMALLEST_HEAP,
     Worker,
@@ -34,6 +32,47 @@ from orchestrator.nix.memory_plan import (
     to_stop,
 )
 from orchestrator.nix.verbs import Flake, OutOfMemoryError
+
+
+class Asker(Protocol):
+    """A host's share of a run, or whoever else asks."""
+
+    @property
+    def host(self) -> Host:
+        """The host."""
+
+    def step(self, phase: Phase, /) -> AbstractContextManager[None]:
+        """Enter a phase."""
+
+    def doing(self, text: str) -> None:
+        """Show what is being done."""
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Tell a person."""
+
+    def on_nix_line(self, line: bytes) -> None:
+        """Take a line of Nix's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Wants a host evaluated, and nothing told but the result."""
+
+    host: Host
+
+    def step(self, _phase: Phase, /) -> AbstractContextManager[None]:
+        """Enter no phase."""
+        return contextlib.nullcontext()
+
+    def doing(self, text: str) -> None:
+        """Show nothing."""
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Tell nobody."""
+
+    def on_nix_line(self, line: bytes) -> None:
+        """Drop it: an error has all that Nix said."""
+
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -10,15 +10,14 @@ from pathlib import Path
 from orchestrator.core.event import Notice
 from orchestrator.core.host import Absent, BuildOn, Host
 from orchestrator.core.interrupt import Interrupt
-from orchestrator.core.pending import Pending
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import DeployRequest, Report
-from orchestrator.core.words import ago
+from orchestrator.core.units import ago
 from orchestrator.deploy.run import deploy
 from orchestrator.host.setup import Emit, Setup
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
-from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.pending import Pending, PendingSystems
 
 
 def waiting(setup: Setup, selectors: Sequence[str], emit: Emit) -> tuple[Pending, ...]:

@@ -45,7 +45,7 @@ def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
     from orchestrator.offline.catch_up import all_waiting
     from orchestrator.offline.draw import draw_pending
 
@@ -78,8 +78,7 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
     Exit codes as those of deploy: 3 where hosts are absent still.
     """
     from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.loop import run
-    from orchestrator.cli.output import renderer
+    from orchestrator.cli.run import renderer, run
     from orchestrator.core.run import exit_code
     from orchestrator.offline import catch_up as engine
 
@@ -116,7 +115,7 @@ def watch(interval: float, target: Target, as_json: bool) -> None:
     is being changed is brought to a proven state first.
     """
     from orchestrator.cli.fleet import open_fleet, open_setup
-    from orchestrator.cli.loop import run
+    from orchestrator.cli.run import run
     from orchestrator.offline.watch import Watch
 
     first = open_setup(target)
@@ -132,10 +131,10 @@ def watch(interval: float, target: Target, as_json: bool) -> None:
 def _watch_lines(*, as_json: bool) -> Renderer:
     from datetime import datetime
 
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
     from orchestrator.offline.draw import WatchLines
-    from orchestrator.render.fanout import Fanout
-    from orchestrator.render.jsonlines import JsonLines
+    from orchestrator.render.event_json import JsonLines
+    from orchestrator.render.renderer import Fanout
     from orchestrator.render.runlog import RunLog
 
     lines: Renderer = JsonLines(results()) if as_json else WatchLines(words())
@@ -151,7 +150,7 @@ def _state(fleet: Path | None) -> Path:
 
 def _say(event: Event) -> None:
     """Tell a person what is wrong with what waits."""
-    from orchestrator.cli.output import words
+    from orchestrator.cli.run import words
     from orchestrator.offline.draw import WatchLines
 
     WatchLines(words()).handle(event)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestrator.core.event import Event, HostFinished, Notice, RunStarted
-from orchestrator.core.pending import Pending
-from orchestrator.render.output import Colour, Output
+from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.plain import finished, notice
 from orchestrator.render.renderer import Renderer
 from orchestrator.render.tables import Cell, Column, ago, print_json, print_table
-from orchestrator.render.text import clean
+from orchestrator.runs.pending import Pending
 
 _COLUMNS = (
     Column("host"),

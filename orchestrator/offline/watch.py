@@ -1,4 +1,4 @@
-"""Deliver what waits for absent hosts as soon as they answer, over and over until stopped."""
+"""Deliver what waits for as long as the service runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +18,51 @@ from orchestrator.core.errors import OrchestratorError, StepError, UnreachableEr
 from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt, InterruptedStepError
-from orchestrator.core.pending import Pending
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.host.state import ask_state
 from orchestrator.offline.catch_up import all_waiting, catch_up, pending_systems
-from orchestrator.offline.service_manager import notify, signs_of_life
+from orchestrator.runs.pending import Pending
+
+
+def notify(*lines: str) -> None:
+    """Tell, such as ``READY=1``; where nobody asked, or nobody listens, nothing happens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    # A name that begins with @ is in the abstract namespace: unix(7).
+    name = f"\0{address[1:]}" if address.startswith("@") else address
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end,
+    ):
+        end.sendto("\n".join(lines).encode(), name)
+
+
+def watchdog_seconds() -> float | None:
+    """How often a sign of life is wanted at the least; ``None`` where none is."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    text = os.environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1e6 if text.isdecimal() and int(text) else None
+
+
+@contextlib.asynccontextmanager
+async def signs_of_life() -> AsyncIterator[None]:
+    """Tell that this process is well, as often as it is wanted, while the context is open."""
+    seconds = watchdog_seconds()
+    task = None if seconds is None else asyncio.create_task(_beat(seconds / 2))
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+
+
+async def _beat(seconds: float) -> None:
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(seconds)
+
 
 _FILE = "watch.lock"
 

@@ -1,7 +1,8 @@
-"""Events as JSON: one object an event, as ``docs/output.md`` promises them."""
+"""Events as JSON, and as lines on standard output."""
 
 from __future__ import annotations
 
+import json
 from typing import assert_never
 
 from orchestrator.core.event import (
@@ -33,7 +34,9 @@ from orchestrator.core.outcome import (
 )
 from orchestrator.core.run import Before, HostResult, Report
 from orchestrator.core.store import OutPath
-from orchestrator.render.waves import waves_to_json
+from orchestrator.render.output import Output
+from orchestrator.render.plain import waves_to_json
+from orchestrator.render.renderer import Renderer
 
 Json = dict[str, object]
 
@@ -171,3 +174,25 @@ def _problem(problem: Problem) -> Json:
         "lost": problem.lost,
         "checks": list(problem.checks),
     }
+
+
+class JsonLines(Renderer):
+    """Writes one event a line; the last one is the report.
+
+    Args:
+        output: Where to. Nothing else may write there.
+        verbose: Whether the hosts' log lines are written too.
+    """
+
+    def __init__(self, output: Output, *, verbose: bool = False) -> None:
+        self._output = output
+        self._verbose = verbose
+
+    def handle(self, event: Event) -> None:
+        """Write an event."""
+        if self._verbose or not isinstance(event, LogLine):
+            # All in ASCII: a control character in a host's text is escaped by JSON itself.
+            self._output.line(json.dumps(to_json(event)))
+
+    def close(self) -> None:
+        """Nothing is held open."""

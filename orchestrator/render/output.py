@@ -1,14 +1,92 @@
-"""A stream to write lines to: one that may be closed at any moment, or know no Unicode."""
+"""A stream that may break; foreign text made harmless; wording."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
+import unicodedata
 from collections.abc import Mapping
 from enum import Enum
-from typing import TextIO
+from typing import TextIO, assert_never
 
-from orchestrator.render.text import harmless
+from orchestrator.core.outcome import (
+    Completed,
+    Deferred,
+    Deployed,
+    Failed,
+    Outcome,
+    Problem,
+    RolledBack,
+    Skipped,
+    Unchanged,
+    Unreached,
+    outcome_name,
+)
+
+# ECMA-48: a control sequence; a string, which ST or BEL ends; any other escape; the 8-bit forms.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*+(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+
+# Control, format (such as the bidirectional overrides), surrogate, line and paragraph separators.
+_UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+# Controls but for tab and newline, and what turns the direction of the text; not our own colours.
+_CONTROLS = re.compile(
+    "(?!\x1b\\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def harmless(text: str) -> str:
+    """Take out of whole lines what controls a terminal: the last net below ``clean``."""
+    return text if text.isascii() and text.isprintable() else _CONTROLS.sub("", text)
+
+
+def clean(text: str) -> str:
+    """Make one line of text that comes from a host or from Nix harmless to print."""
+    text = _ESCAPES.sub("", text)
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.replace("\t", "    ").rstrip("\r\n")
+    return "".join(_fit(character) for character in text)
+
+
+def _fit(character: str) -> str:
+    if character in "\r\n\v\f\u2028\u2029":
+        return " "
+    return "" if unicodedata.category(character) in _UNFIT else character
+
+
+def width(text: str) -> int:
+    """Count the terminal cells that a line takes."""
+    return len(text) if text.isascii() else sum(_cells(character) for character in text)
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, cells: int) -> str:
+    """Shorten a line to so many cells, with an ellipsis at its end."""
+    if width(text) <= cells:
+        return text
+    kept, used = "", 1
+    for character in text:
+        used += _cells(character)
+        if used > cells:
+            break
+        kept += character
+    return kept + "…" if cells > 0 else ""
+
+
+def pad(text: str, cells: int) -> str:
+    """Fill a line with spaces to so many cells."""
+    return text + " " * (cells - width(text))
 
 
 class Colour(Enum):
@@ -92,3 +170,50 @@ def _write(stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "ascii"
         stream.write(text.encode(encoding, errors="replace").decode(encoding))
     stream.flush()
+
+
+def outcome_word(outcome: Outcome, *, plan: bool = False) -> str:
+    """Name an outcome, such as ``rolled back``; in a plan, what would come of the host."""
+    if plan and isinstance(outcome, Deployed):
+        return f"would {outcome.goal.value}"
+    if plan and isinstance(outcome, Completed):
+        return f"would {outcome.goal.value}"
+    if isinstance(outcome, Unreached):
+        return "rolled back, not yet reached"
+    return outcome_name(outcome).replace("_", " ")
+
+
+def colour(outcome: Outcome) -> Colour:
+    """Choose an outcome's colour."""
+    match outcome:
+        case Deployed() | Completed():
+            return Colour.GOOD
+        case Unchanged():
+            return Colour.FAINT
+        case Deferred() | Skipped():
+            return Colour.WARN
+        case Failed() | RolledBack():
+            return Colour.BAD
+        case _:
+            assert_never(outcome)
+
+
+def problem_of(outcome: Outcome) -> Problem | None:
+    """Find why an outcome is a failure; ``None`` where it is none."""
+    return outcome.problem if isinstance(outcome, Failed | RolledBack) else None
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in few characters: ``0.2 s``, ``12 s``, ``3:07``, ``1:02:07``."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return stopwatch(seconds)
+
+
+def stopwatch(seconds: float) -> str:
+    """Say a running time so that it keeps its width: ``0:07``, ``3:07``, ``1:02:07``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

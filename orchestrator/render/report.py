@@ -1,20 +1,32 @@
-"""The end of a run: a table on standard output, then what failed on standard error."""
+"""The end of a run; which renderers a command gets."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import PurePath
+from typing import TextIO
 
 from orchestrator.core.event import Event, RunFinished
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import HostResult, Report
-from orchestrator.render.errors import draw_problem
-from orchestrator.render.output import Output
-from orchestrator.render.renderer import Renderer
-from orchestrator.render.tables import Cell, Column, print_table
-from orchestrator.render.text import clean
-from orchestrator.render.waves import described
-from orchestrator.render.words import colour, duration, outcome_word, problem_of
+from orchestrator.render.event_json import JsonLines
+from orchestrator.render.output import (
+    Output,
+    clean,
+    colour,
+    duration,
+    is_terminal,
+    outcome_word,
+    problem_of,
+)
+from orchestrator.render.plain import PlainLines, described
+from orchestrator.render.renderer import Fanout, Renderer
+from orchestrator.render.runlog import RunLog
+from orchestrator.render.tables import Cell, Column, draw_problem, print_table
+from orchestrator.render.terminal import Terminal
 
 _COLUMNS = (
     Column("host"),
@@ -101,3 +113,39 @@ def _row(report: Report, name: str, result: HostResult) -> tuple[str | Cell, ...
     outcome = result.outcome
     word = Cell(outcome_word(outcome, plan=report.plan_only), colour(outcome))
     return name, word, outcome.reason, duration(result.seconds)
+
+
+def choose(
+    json: bool,
+    stdout: TextIO,
+    stderr: TextIO,
+    env: Mapping[str, str],
+    verbose: bool = False,
+    *,
+    record: bool = True,
+) -> Fanout:
+    """Put a command's renderers together.
+
+    Args:
+        json: Whether standard output has JSON lines, and nothing else.
+        stdout: Takes results.
+        stderr: Takes words for a person.
+        env: ``NO_COLOR`` and ``TERM`` are looked at.
+        verbose: Whether the hosts' log lines are shown.
+        record: Whether the run's folder is written.
+
+    Returns:
+        A renderer that survives the failure of each of its parts.
+    """
+    results, words = Output.of(stdout, env), Output.of(stderr, env)
+    renderers: list[Renderer] = [RunLog(lambda: datetime.now().astimezone())] if record else []
+    renderers.append(_progress(words, env, verbose))
+    renderers.append(JsonLines(results, verbose=verbose) if json else ReportTable(results, words))
+    return Fanout(renderers, words)
+
+
+def _progress(words: Output, env: Mapping[str, str], verbose: bool) -> Renderer:
+    live = is_terminal(words.stream) and env.get("TERM", "dumb") != "dumb"
+    if live:
+        return Terminal(words, time.monotonic, verbose=verbose)
+    return PlainLines(words, time.monotonic, verbose=verbose)

@@ -23,13 +23,12 @@ from orchestrator.core.event import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.outcome import Problem
 from orchestrator.core.run import Report
 from orchestrator.render.event_json import to_json
+from orchestrator.render.output import clean, duration, outcome_word, problem_of
 from orchestrator.render.renderer import Renderer, WallClock
-from orchestrator.render.text import clean
-from orchestrator.render.words import duration, outcome_word, problem_of
 
 OPEN = 64
 """Files that are open at a time: a thousand hosts have a thousand logs."""

@@ -16,7 +16,7 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
-from orchestrator.core.rollout_status import Word
+from orchestrator.core.rollout import Word
 
 if TYPE_CHECKING:
     from orchestrator.rollout.order import Runs
@@ -47,7 +47,7 @@ def rollout() -> None:
 @json_option
 def show(run: int | None, fleet: Path | None, as_json: bool) -> None:
     """Where RUN is, or was when it ended; the newest run, where none is named."""
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
     from orchestrator.rollout.draw import draw_rollout
 
     runs = _runs(fleet)
@@ -106,7 +106,7 @@ def resume_run(run: int, target: Target, as_json: bool, verbose: bool) -> int:
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.deploy.commands.deploy import run_request
-    from orchestrator.rollout.again import again
+    from orchestrator.rollout.order import again
 
     setup = open_setup(target)
     request, notices = again(setup, run)

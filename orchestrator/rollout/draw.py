@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.core.rollout_status import RolloutStatus
-from orchestrator.render.output import Colour, Output
+from orchestrator.core.rollout import RolloutStatus
+from orchestrator.render.output import Colour, Output, stopwatch
 from orchestrator.render.tables import Cell, Column, print_json, print_table
-from orchestrator.render.words import stopwatch
 
 _COLUMNS = (Column("wave"), Column("host"), Column("where"))
 

@@ -1,15 +1,21 @@
-"""Runs of a fleet on this machine, as another terminal sees and orders them."""
+"""What a person wants of a rollout: pause, resume, abort, go on, retry."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.rollout_status import Order, RolloutStatus, Word
-from orchestrator.runs.run_files import RunFiles
-from orchestrator.runs.run_folders import RunFolders
+from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
+from orchestrator.core.rollout import Order, RolloutStatus, Wave, Word
+from orchestrator.core.run import DeployRequest, Reboot
+from orchestrator.host.setup import Setup
+from orchestrator.runs.files import RunFiles, RunFolders
+from orchestrator.runs.history import History
+from orchestrator.runs.request_file import NoDeploymentError, kept
 
 ANSWER_SECONDS = 10.0
 """For a run to say that it has heard: it looks twice a second, and may be at something."""
@@ -99,3 +105,90 @@ _WHICH = "orchestrator history lists the runs that there are"
 def _has_heard(files: RunFiles, order: Order) -> bool:
     status = files.status()
     return status is not None and status.answered == order.id
+
+
+_WELL = outcome_names(Unchanged, Deployed, Completed, Deferred)
+"""How hosts ended that are not taken again."""
+
+_DONE = outcome_names(Unchanged, Deployed, Completed)
+
+
+def again(setup: Setup, number: int) -> tuple[DeployRequest, tuple[str, ...]]:
+    """Find what a run was asked for, so that it goes on where it was.
+
+    Returns:
+        The request, with that run's waves; and what a person should know first.
+
+    Raises:
+        UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
+    """
+    files = Runs(setup.state).files(number)
+    if files.is_alive():
+        raise UsageError(
+            f"run {number} goes on still: it needs no second one",
+            hint=f"orchestrator rollout show {number}; after a pause: orchestrator rollout "
+            f"resume {number}",
+        )
+    found = kept(files.folder)
+    request, notices = found.request, []
+    gone = [name for wave in request.waves for name in wave.hosts if name not in setup.fleet.hosts]
+    if gone:
+        notices.append(f"left out, as the fleet does not have them any more: {', '.join(gone)}")
+    status = files.status()
+    if status and status.until and status.until > datetime.now(UTC):
+        until = f"{status.until.astimezone():%H:%M:%S}"
+        notices.append(f"the pause that it was in, until {until}, is not waited for")
+    # What is done although a host is at its target is not done a second time.
+    anew = request.force or request.reboot is Reboot.ALWAYS
+    done = {name for name, at in status.hosts.items() if at in _DONE} if status and anew else set()
+    waves = _without(request.waves, {*gone, *done})
+    if not waves:
+        raise UsageError(f"run {number} has no host left to be gone on with")
+    title = f"{request.goal.value}, going on with run {number}"
+    names = tuple(name for wave in waves for name in wave.hosts)
+    return replace(request, selectors=names, waves=waves, title=title), tuple(notices)
+
+
+def failed_in(setup: Setup, number: int | None) -> tuple[int, tuple[str, ...]]:
+    """Find the hosts that failed, were rolled back or skipped in a run.
+
+    Args:
+        setup: The fleet.
+        number: The run's; ``None`` is the last deployment.
+
+    Returns:
+        The run's number, and those of its hosts; the fleet may not have all of them any more.
+
+    Raises:
+        UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
+    """
+    number = _last_deployment(setup) if number is None else number
+    files = Runs(setup.state).files(number)
+    if files.is_alive():
+        raise UsageError(f"run {number} goes on still", hint=f"orchestrator rollout show {number}")
+    asked = kept(files.folder).request
+    results = History(setup.state / "history.db").results(number)
+    ended = {name: result.outcome for name, result in results.items()}
+    if not ended and (status := files.status()) is not None:
+        ended = status.hosts
+    names = (name for wave in asked.waves for name in wave.hosts)
+    return number, tuple(name for name in names if ended.get(name) not in _WELL)
+
+
+def _last_deployment(setup: Setup) -> int:
+    runs = Runs(setup.state)
+    for number in RunFolders(setup.state / "runs").numbers():
+        try:
+            if kept(runs.files(number).folder).request.goal.changes_host:
+                return number
+        except NoDeploymentError:
+            continue
+    raise UsageError("there was no deployment of this fleet on this machine yet")
+
+
+def _without(waves: tuple[Wave, ...], names: set[str]) -> tuple[Wave, ...]:
+    left = (
+        replace(wave, hosts=tuple(name for name in wave.hosts if name not in names))
+        for wave in waves
+    )
+    return tuple(wave for wave in left if wave.hosts)

@@ -11,8 +11,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.host import Host
 from orchestrator.core.outcome import Deferred, Outcome, outcome_name
-from orchestrator.core.rollout import Wave
-from orchestrator.core.rollout_status import DEPLOYING, PREPARING, READY
+from orchestrator.core.rollout import DEPLOYING, PREPARING, READY, Wave
 
 
 class HaltedError(StepError):

@@ -17,7 +17,7 @@ def history(count: int, target: Target, as_json: bool) -> None:
     A run that could not be entered into the history's database is told by its folder, and marked.
     """
     from orchestrator.cli.fleet import open_inventory
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
     from orchestrator.host.setup import state_folder
     from orchestrator.runs.draw import draw_history
     from orchestrator.runs.history import History

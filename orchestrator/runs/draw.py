@@ -8,9 +8,8 @@ from dataclasses import asdict
 from datetime import datetime
 
 from orchestrator.core.run import PastRun
-from orchestrator.render.output import Output
+from orchestrator.render.output import Output, clean
 from orchestrator.render.tables import Column, duration, print_json, print_table
-from orchestrator.render.text import clean
 
 _COLUMNS = (
     Column("run", right=True),

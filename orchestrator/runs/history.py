@@ -18,8 +18,8 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.outcome import outcome_name
 from orchestrator.core.run import Before, HostResult, PastResult, PastRun, Report
 from orchestrator.core.store import OutPath
+from orchestrator.runs.files import RunFolders, store_path
 from orchestrator.runs.history_file import DamagedHistoryError, HistoryError, HistoryFile
-from orchestrator.runs.run_folders import RunFolders, store_path
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""The systems that wait for absent hosts: a JSON file for each, and what keeps it in the store."""
+"""What waits for hosts that did not answer."""
 
 from __future__ import annotations
 
@@ -7,15 +7,170 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.json_text import parse_json
-from orchestrator.core.pending import Pending
-from orchestrator.runs.pending_file import NewerError, from_json, to_json
+from orchestrator.core.foreign import parse_json
+from orchestrator.core.host import is_host_name
+from orchestrator.core.plan import Goal
+from orchestrator.core.run import DeployRequest, Reboot, Run
+from orchestrator.core.state import HostState
+from orchestrator.core.store import DrvPath, Evaluated, OutPath
+
+LONGEST_PAUSE = timedelta(minutes=15)
+"""Between two tries of ``watch``: how long a host that came back waits at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is to be brought to a host once it answers, and how.
+
+    Attributes:
+        system: What was evaluated for it, and built.
+        run: The run that met the host absent.
+        who: ``user@machine`` of that run.
+        reason: Why the host was not reached, in words.
+        since: When the system began to wait.
+        expires: From when on nobody wants it any more.
+        goal: How far the deployment was to go.
+        verify: Whether it was to be verified.
+        skip_preflight: The ids of checks that did not count.
+        reboot: Whether the host was to be booted anew.
+        tries: How often ``catch-up`` or ``watch`` met the host absent.
+        last_try: When that was last.
+        problem: Why a delivery failed although the host answered: ``watch`` then leaves it alone.
+    """
+
+    host: str
+    system: Evaluated
+    run: int
+    who: str
+    revision: str | None
+    reason: str
+    since: datetime
+    expires: datetime
+    goal: Goal = Goal.SWITCH
+    verify: bool = True
+    skip_preflight: tuple[str, ...] = ()
+    reboot: Reboot = Reboot.NEVER
+    tries: int = 0
+    last_try: datetime | None = None
+    problem: str | None = None
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether its time is up."""
+        return now >= self.expires
+
+    def due(self, interval: timedelta) -> datetime | None:
+        """When ``watch`` tries again: each pause is twice the one before, up to a longest.
+
+        Args:
+            interval: The first pause.
+
+        Returns:
+            ``None`` where a person has to look first.
+        """
+        if self.problem is not None:
+            return None
+        if self.last_try is None:
+            return self.since
+        doubled = interval * (1 << min(max(self.tries - 1, 0), 20))
+        return self.last_try + min(doubled, max(interval, LONGEST_PAUSE))
+
+    def is_overtaken(self, state: HostState) -> bool:
+        """Whether the host was deployed otherwise after this system began to wait."""
+        record = state.record
+        if record is None or record.out_path == self.system.out:
+            return False
+        # Deployers' clocks are compared: the host's own may be wrong.
+        return (record.began or record.at) > self.since
+
+    def is_superseded_by(self, run: Run, request: DeployRequest, out: OutPath) -> bool:
+        """Whether a run that brought the host to ``out`` leaves nothing to wait for.
+
+        A catch-up brings what waited: a newer system, which began to wait meanwhile, still does.
+        """
+        if request.catch_up and self.host in request.systems:
+            return self.system.out == out
+        return self.run <= run.number
+
+
+FORMAT = 1
+"""Of a file: one of a newer format is left alone."""
+
+
+class NewerError(Exception):
+    """Written by a newer orchestrator."""
+
+
+def to_json(pending: Pending) -> dict[str, object]:
+    """What the file has."""
+    return {
+        "format": FORMAT,
+        "host": pending.host,
+        "drv": pending.system.drv.path,
+        "out": pending.system.out.path,
+        "goal": pending.goal.value,
+        "run": pending.run,
+        "who": pending.who,
+        "revision": pending.revision,
+        "reason": pending.reason,
+        "since": pending.since.isoformat(),
+        "expires": pending.expires.isoformat(),
+        "verify": pending.verify,
+        "skip_preflight": list(pending.skip_preflight),
+        "reboot": pending.reboot.value,
+        "tries": pending.tries,
+        "last_try": pending.last_try.isoformat() if pending.last_try else None,
+        "problem": pending.problem,
+    }
+
+
+def from_json(entry: dict[str, Any], host: str) -> Pending:
+    """Read a file of the host.
+
+    Raises:
+        NewerError: It is of a newer format.
+        ValueError, OverflowError, KeyError, TypeError, AttributeError: It is damaged.
+    """
+    if int(entry["format"]) > FORMAT:
+        raise NewerError(f"its format {entry['format']} is of a newer orchestrator")
+    if entry["host"] != host or not is_host_name(host):
+        raise ValueError(f"it is of {entry['host']!r}")
+    last = entry["last_try"]
+    return Pending(
+        host=host,
+        system=Evaluated(DrvPath(entry["drv"]), OutPath(entry["out"])),
+        run=int(entry["run"]),
+        who=str(entry["who"]),
+        revision=_text(entry["revision"]),
+        reason=str(entry["reason"]),
+        since=_time(entry["since"]),
+        expires=_time(entry["expires"]),
+        goal=Goal(entry["goal"]),
+        verify=bool(entry["verify"]),
+        skip_preflight=tuple(str(check) for check in entry["skip_preflight"]),
+        reboot=Reboot(entry["reboot"]),
+        tries=int(entry["tries"]),
+        last_try=_time(last) if last else None,
+        problem=_text(entry["problem"]),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _time(text: str) -> datetime:
+    """A time with its zone: one without is damage, as it could be compared with nothing."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return found.astimezone(UTC)
+
 
 FOLDER = "pending"
 """In a fleet's state folder."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.copying import CopyMethod
 from orchestrator.core.errors import UsageError
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Amount, RolloutPolicy, Wave, WhenSpent
-from orchestrator.core.run import DeployRequest, Reboot, Run
-from orchestrator.runs.run_files import FORMAT, RunFiles
+from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Run
+from orchestrator.runs.files import FORMAT, RunFiles
 
 _FILE = "request.json"
 _DEPLOYMENT = "deployment"

@@ -15,10 +15,8 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.asker import Quiet
-from orchestrator.nix.closure import recipes, regular_files
-from orchestrator.nix.evaluation import Evaluations
-from orchestrator.nix.path_info import path_infos
+from orchestrator.nix.closure import path_infos, recipes, regular_files
+from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.secrets.age import crypt
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.files import files

@@ -9,10 +9,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Protocol
 
-from orchestrator.core.words import listing
-from orchestrator.render.output import Colour, Output
+from orchestrator.core.units import listing
+from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.tables import Cell, Column, ago, print_json, print_table
-from orchestrator.render.text import clean
 from orchestrator.secrets.model.finding import (
     RecipientStatus,
     SecretFinding,

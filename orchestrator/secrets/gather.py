@@ -29,9 +29,9 @@ from orchestrator.secrets.place import Place, seen_from
 from orchestrator.secrets.plan.checks import leads_out
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable
 from orchestrator.secrets.sealing import require_own_journal
-from orchestrator.ssh.host_keys import known_keys
 from orchestrator.ssh.local import is_this_machine
 from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.verified import known_keys
 
 OWN = Path("/etc/ssh")
 """Where this machine's own host keys are."""

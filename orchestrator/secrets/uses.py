@@ -18,12 +18,11 @@ from orchestrator.changes.source import Source
 from orchestrator.changes.tree.place import flake_folder, repository
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
+from orchestrator.core.foreign import parse_json
 from orchestrator.core.host import Host
-from orchestrator.core.json_text import parse_json
 from orchestrator.core.store import OutPath
 from orchestrator.host.setup import Setup
-from orchestrator.nix.asker import Asker, Quiet
-from orchestrator.nix.evaluation import Evaluations
+from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
 from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
 from orchestrator.secrets.check import systems_of_hosts
 from orchestrator.secrets.gather import Context

@@ -14,11 +14,9 @@ from orchestrator.core.errors import SilentError, StepError, UnreachableError, U
 from orchestrator.core.host import Connect, Host
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.options import connect_arguments, shared_options
-from orchestrator.ssh.proxy import proxy_command
-from orchestrator.ssh.said import Said, said_of
-from orchestrator.ssh.sense import why
+from orchestrator.ssh.said import Said, proxy_command, said_of
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.ssh.verified import judged_by, trust_in
+from orchestrator.ssh.verified import judged_by, trust_in, why
 from orchestrator.ssh.verify import UntrustedError
 
 

@@ -1,8 +1,4 @@
-"""``known_hosts`` files, read once for all hosts, as OpenSSH reads them: sshd(8), hostfile.c.
-
-A name is looked up as it is given: never the address that it led to. Of a thousand hosts' lines
-those are interpreted that speak of the one that is asked for.
-"""
+"""``known_hosts`` and ``RevokedHostKeys``, read as OpenSSH reads them."""
 
 from __future__ import annotations
 
@@ -12,12 +8,13 @@ import functools
 import hmac
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.core.errors import StepError
+from orchestrator.ssh.keys import MAGIC, KeyFormatError, WireKey, is_known_kind, read_key, read_krl
 from orchestrator.ssh.settings import look_again, moment
-from orchestrator.ssh.wire_key import KeyFormatError, is_known_kind, read_key
 
 AUTHORITY = b"@cert-authority"
 REVOKED = b"@revoked"
@@ -245,3 +242,59 @@ def _read(files: tuple[tuple[str, int, int, int], ...]) -> KnownHosts:
 def _lines(files: Iterable[str]) -> Iterator[bytes]:
     for file in files:
         yield from Path(file).read_bytes().split(b"\n")
+
+
+Revokes = Callable[[WireKey], bool]
+"""Whether a list revokes a key, or the authority that certified it."""
+
+
+def read_revoked(files: Iterable[str]) -> tuple[Revokes, ...]:
+    """Read the lists.
+
+    Raises:
+        StepError: One cannot be read. As with ssh nobody is trusted then: it may revoke any key.
+    """
+    return tuple(_revokes(file) for file in files)
+
+
+def _revokes(file: str) -> Revokes:
+    try:
+        now = Path(file).stat()
+        return _read_revoked(file, (now.st_ino, now.st_size, now.st_mtime_ns))
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise StepError(
+            f"RevokedHostKeys {file} cannot be read: {cause}",
+            hint="no host key is trusted without it, by ssh neither: make the file, "
+            "name it by its whole path, or take the option out of ssh_config",
+        ) from error
+
+
+@functools.lru_cache(maxsize=16)
+def _read_revoked(file: str, _state: tuple[int, int, int]) -> Revokes:
+    data = Path(file).read_bytes()
+    if data.startswith(MAGIC):
+        return read_krl(data).revokes
+    keys = _keys(data)
+
+    def revokes(key: WireKey) -> bool:
+        named = {key.public}
+        if key.certificate is not None:
+            named.add(key.certificate.authority.public)
+        return not named.isdisjoint(keys)
+
+    return revokes
+
+
+def _keys(data: bytes) -> frozenset[bytes]:
+    """The keys of a list in text, one in a line; a line that is none spoils all, as with ssh."""
+    keys = set()
+    for number, line in enumerate(data.split(b"\n"), 1):
+        text = line.split(b"\0", 1)[0].lstrip(b" \t")
+        if not text or text.startswith(b"#"):
+            continue
+        entry = read_public_line(text)
+        if entry is None or not is_known_kind(entry.kind):
+            raise ValueError(f"line {number} is no key")
+        keys.add(entry.public)
+    return frozenset(keys)

@@ -1,14 +1,196 @@
-"""How a connection is made: what the inventory and ``ssh_config`` say, and what is fastest."""
+"""What the inventory and ssh say of a connection, in asyncssh's words."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable
+import os
+import pwd
+import socket
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 
 from orchestrator.core.errors import StepError
-from orchestrator.ssh.given import Keys, given_by
-from orchestrator.ssh.lean import asyncssh
-from orchestrator.ssh.said import Said
+from orchestrator.ssh.config import LOCALE
+from orchestrator.ssh.lean import asyncssh, get_encryption_algs, get_kex_algs, get_mac_algs
+from orchestrator.ssh.said import Answer, Said, expanded, tokens_of
+
+
+class Keys(list[object]):
+    """A list that is one even where it is empty: asyncssh would look for keys by itself else."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+_SWITCHES = {
+    "gssapiauthentication": "gss_auth",
+    "hostbasedauthentication": "host_based_auth",
+    "kbdinteractiveauthentication": "kbdint_auth",
+    "passwordauthentication": "password_auth",
+    "pubkeyauthentication": "public_key_auth",
+    "tcpkeepalive": "tcp_keepalive",
+}
+_ALGORITHMS: dict[str, tuple[str, Callable[[], list[bytes]]]] = {
+    "ciphers": ("encryption_algs", get_encryption_algs),
+    "kexalgorithms": ("kex_algs", get_kex_algs),
+    "macs": ("mac_algs", get_mac_algs),
+}
+_FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+
+
+def given_by(said: Said) -> dict[str, object]:
+    """The options of asyncssh that what was said comes to.
+
+    Raises:
+        StepError: It has what asyncssh cannot do.
+        ValueError: A number is none.
+    """
+    answer = said.answer
+    if answer.one("bindinterface"):
+        raise StepError(
+            f"ssh_config has BindInterface for {said.target.address}, which is not supported",
+            hint="name the interface's address instead: BindAddress",
+        )
+    return {
+        **_switches(answer),
+        **_algorithms(said),
+        **_place(answer),
+        **_limits(answer),
+        **_environment(answer),
+        **_identity(said),
+    }
+
+
+def _switches(answer: Answer) -> dict[str, object]:
+    return {
+        ours: answer.words[word][0] not in ("no", "false")
+        for word, ours in _SWITCHES.items()
+        if word in answer.words
+    }
+
+
+def _algorithms(said: Said) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for word, (ours, available) in _ALGORITHMS.items():
+        values = said.answer.changed(word)
+        if values is None:
+            continue
+        known = {name.decode() for name in available()}
+        wanted = [name for name in values[0].split(",") if name in known]
+        if not wanted:
+            raise ValueError(f"none of {word} {values[0]} is supported here")
+        found[ours] = wanted
+    return found
+
+
+def family_of(answer: Answer) -> socket.AddressFamily:
+    """``AddressFamily``: an address of another one is a name like any other."""
+    return _FAMILIES.get(answer.one("addressfamily"), socket.AF_UNSPEC)
+
+
+def _place(answer: Answer) -> dict[str, object]:
+    family = family_of(answer)
+    bound = answer.one("bindaddress")
+    return {
+        **({"family": family} if family else {}),
+        **({"local_addr": (bound, 0)} if bound else {}),
+    }
+
+
+def _limits(answer: Answer) -> dict[str, object]:
+    size, _, seconds = answer.one("rekeylimit").partition(" ")
+    wait = answer.one("connecttimeout")
+    return {
+        **({"rekey_bytes": int(size)} if size.strip("0") else {}),
+        **({"rekey_seconds": int(seconds)} if seconds.strip("0") else {}),
+        **({"connect_timeout": int(wait)} if wait.strip("0") else {}),
+    }
+
+
+def _environment(answer: Answer) -> dict[str, object]:
+    sent = [name for name in answer.words.get("sendenv", ()) if name not in LOCALE]
+    set_ = answer.words.get("setenv")
+    return {
+        **({"send_env": sent} if sent else {}),
+        **({"env": list(set_)} if set_ else {}),
+    }
+
+
+def _identity(said: Said) -> dict[str, object]:
+    answer = said.answer
+    found: dict[str, object] = {}
+    if methods := answer.one("preferredauthentications"):
+        found["preferred_auth"] = methods
+    if provider := answer.one("pkcs11provider"):
+        found["pkcs11_provider"] = provider
+    if answer.one("enablesshkeysign") == "yes":
+        found["client_host_keysign"] = True
+    if agent := answer.changed("identityagent"):
+        found["agent_path"] = _agent(said, agent[0])
+    if certificates := answer.words.get("certificatefile"):
+        found["client_certs"] = _readable(_paths(said, "CertificateFile", certificates))
+    only = answer.one("identitiesonly") == "yes"
+    if said.target.identity:
+        found["client_keys"] = [said.target.identity]
+    elif (named := answer.changed("identityfile")) or only:
+        paths = _paths(said, "IdentityFile", named or answer.words.get("identityfile", ()))
+        found["client_keys"] = Keys(_readable(paths))
+        found["ignore_encrypted"] = True
+    if only:
+        found["agent_identities"] = _publics(_all_keys(said))
+    return found
+
+
+def _all_keys(said: Said) -> list[str]:
+    """With ``IdentitiesOnly`` those that the agent may be asked for."""
+    if said.target.identity:
+        return [said.target.identity]
+    return _paths(said, "IdentityFile", said.answer.words.get("identityfile", ()))
+
+
+def _publics(paths: Sequence[str]) -> Keys:
+    found = Keys()
+    for path in paths:
+        for file in (path, f"{path}.pub"):
+            try:
+                found.append(asyncssh.read_public_key(file).public_data)
+                break
+            except (OSError, asyncssh.KeyImportError):
+                continue
+    return found
+
+
+def _agent(said: Said, value: str) -> str | None:
+    if value.lower() == "none":
+        return None
+    if value == "SSH_AUTH_SOCK":
+        return os.environ.get("SSH_AUTH_SOCK", "")
+    if value.startswith("$"):
+        return os.environ.get(value.strip("${}"), "")
+    return _paths(said, "IdentityAgent", (value,))[0]
+
+
+def _paths(said: Said, option: str, values: Sequence[str]) -> list[str]:
+    """The files that an option names, its tokens expanded."""
+    tokens = {
+        **tokens_of(said, said.answer.one("hostkeyalias")),
+        "d": str(Path.home()),
+        "i": str(os.getuid()),
+        "l": socket.gethostname(),
+        "L": socket.gethostname().partition(".")[0],
+        "u": pwd.getpwuid(os.getuid()).pw_name,
+    }
+    return [
+        str(Path(os.path.expandvars(expanded(said, option, value, tokens))).expanduser())
+        for value in values
+        if value.lower() != "none"
+    ]
+
+
+def _readable(paths: Sequence[str]) -> list[str]:
+    """Those that are there: ssh passes over the others with a warning at most."""
+    return [path for path in paths if os.access(path, os.R_OK)]
+
 
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3

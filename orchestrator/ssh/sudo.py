@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.core.check import Check
+from orchestrator.core.checks import Check
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult

@@ -13,12 +13,10 @@ from orchestrator.core.host import Host
 from orchestrator.ssh.connect import open_jumps
 from orchestrator.ssh.known_hosts import read_again
 from orchestrator.ssh.lean import asyncssh
-from orchestrator.ssh.proxy import proxy_command
 from orchestrator.ssh.rules import CERTIFIED
-from orchestrator.ssh.said import said_of
-from orchestrator.ssh.sense import why
+from orchestrator.ssh.said import proxy_command, said_of
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.ssh.verified import no_algorithms, trust_in
+from orchestrator.ssh.verified import no_algorithms, trust_in, why
 from orchestrator.ssh.verify import HostTrust, UntrustedError
 
 

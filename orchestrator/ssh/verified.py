@@ -1,21 +1,51 @@
-"""A connection whose host key is ours to judge, and not asyncssh's."""
+"""A connection that asks whether the host's key is the one that it must be."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.core.errors import StepError
-from orchestrator.ssh.given import family_of
-from orchestrator.ssh.known_hosts import read_known_hosts
+from orchestrator.core.host import Host
+from orchestrator.ssh.known_hosts import read_known_hosts, read_revoked
 from orchestrator.ssh.lean import SSHPacket, asyncssh
-from orchestrator.ssh.revoked import read_revoked
+from orchestrator.ssh.options import family_of
 from orchestrator.ssh.rules import plain_name, rules_of
-from orchestrator.ssh.said import Said
-from orchestrator.ssh.sense import foresee_all
+from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verify import HostTrust, UntrustedError
+
+
+def why(error: BaseException) -> str:
+    """What an error says; of one that asyncssh did not foresee, whose fault it is."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError | asyncssh.Error):
+        return text
+    if isinstance(error, UnicodeError) and not isinstance(error, UnicodeDecodeError):
+        return f"it is no host's name ({text})"  # of the address, before anybody is asked
+    return f"it speaks no proper SSH ({text})"
+
+
+def foresee_all(connection: asyncssh.SSHClientConnection) -> None:
+    """Have whatever ends a connection be an error of the connection.
+
+    asyncssh raises a ``ValueError`` and the like of a packet that is malformed, before the login
+    and after it, in whoever waits for the host.
+    """
+    end = connection.internal_error
+
+    def internal_error(exc_info: object = None, error_logger: object = None) -> None:
+        error = (exc_info if isinstance(exc_info, tuple) else sys.exc_info())[1]
+        if isinstance(error, Exception) and not isinstance(error, OSError | asyncssh.Error):
+            told = asyncssh.ProtocolError(why(error))
+            told.__cause__ = error
+            exc_info = (type(told), told, error.__traceback__)
+        end(exc_info, error_logger)  # type: ignore[arg-type]
+
+    connection.internal_error = internal_error  # type: ignore[method-assign]
+
 
 _BEFORE_THE_LISTS = 17
 """Bytes of a KEXINIT: its type, and a cookie of 16."""
@@ -141,3 +171,14 @@ def _agreed_on(conn: asyncssh.SSHClientConnection) -> str:
         if algorithm in theirs:
             return algorithm.decode()
     raise asyncssh.KeyExchangeFailed("it has no host key of a kind that was asked for")
+
+
+async def known_keys(host: Host, settings: SshSettings) -> tuple[str, ...]:
+    """Look up a host's keys, each as its kind and its base64, without a comment.
+
+    Raises:
+        StepError: What the inventory and ``ssh_config`` say of the connection cannot be used.
+    """
+    target = settings.connect_for(host.name, host.connect)
+    trust = trust_in(await said_of(target, settings), settings)
+    return tuple(key.text for key in trust.trusted_keys())

@@ -11,11 +11,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.ssh.known_hosts import AUTHORITY, REVOKED, Entry, KnownHosts
+from orchestrator.ssh.keys import Certificate, KeyFormatError, WireKey, read_key, rsa_bits
+from orchestrator.ssh.known_hosts import AUTHORITY, REVOKED, Entry, KnownHosts, Revokes
 from orchestrator.ssh.lean import asyncssh, get_certificate_algs, get_public_key_algs
-from orchestrator.ssh.revoked import Revokes
 from orchestrator.ssh.rules import CERTIFIED, Rules, certified
-from orchestrator.ssh.wire_key import Certificate, KeyFormatError, WireKey, read_key, rsa_bits
 
 _RSA = "ssh-rsa"
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256", _RSA)

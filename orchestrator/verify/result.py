@@ -1,12 +1,17 @@
-"""What verification found on a host."""
+"""What suites found: results, their records, JUnit XML."""
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import parse_json, split_lines
 
 # A report shows the last twenty lines: the first failure in full, and what else failed.
 _ACCOUNT = 12
@@ -125,3 +130,160 @@ def _account(failure: CheckFailure) -> list[str]:
     # A traceback's end tells the cause.
     told = split_lines(failure.output.rstrip())[-_ACCOUNT:]
     return [f"FAILED {failure}", *(f"  {line}" for line in told)]
+
+
+_COMMANDS = 3
+"""How many of a failed check's commands are told: the last one is nearly always the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of pytest.
+
+    Attributes:
+        checks: Those that ended, in their order.
+        unreadable: Suites that could not be collected.
+        collected: How many checks there were to run; ``None`` where pytest did not get so far.
+        running: The check that had begun and did not end.
+        ended: Whether pytest came to its end by itself.
+    """
+
+    checks: tuple[Check, ...] = ()
+    unreadable: tuple[CheckFailure, ...] = ()
+    collected: int | None = None
+    running: str | None = None
+    ended: bool = False
+
+
+def read(text: str) -> Attempt:
+    """Read the recorded JSON lines; the last line may be cut off where pytest was killed."""
+    records = list(_records(text.split("\n")))
+    checks = tuple(_check(r) for r in records if r["kind"] == "check")
+    begun = [r["check"] for r in records if r["kind"] == "start"]
+    return Attempt(
+        checks=checks,
+        unreadable=tuple(_unreadable(r) for r in records if r["kind"] == "unreadable"),
+        collected=next((r["count"] for r in records if r["kind"] == "collected"), None),
+        running=begun[-1] if len(begun) > len(checks) else None,
+        ended=any(r["kind"] == "end" for r in records),
+    )
+
+
+def _records(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
+    for line in lines:
+        try:
+            yield parse_json(line)
+        except ValueError:
+            continue
+
+
+def _check(record: dict[str, Any]) -> Check:
+    commands = record["commands"]
+    return Check(
+        name=record["check"],
+        outcome=record["outcome"],
+        seconds=record["seconds"],
+        message=record["message"],
+        output=record["output"],
+        command=commands[-1]["command"] if commands else None,
+        said=tuple(line for command in commands[-_COMMANDS:] for line in _said(command)),
+    )
+
+
+def _said(command: dict[str, Any]) -> Iterable[str]:
+    yield f"$ {command['command']}  (exit {command['rc']})"
+    yield from split_lines(command["stdout"])
+    yield from split_lines(command["stderr"])
+
+
+def _unreadable(record: dict[str, Any]) -> CheckFailure:
+    return CheckFailure(
+        check=record["check"] or "verification",
+        message=f"the suite could not be read: {record['message']}",
+        output=record["output"],
+    )
+
+
+# XML 1.0 section 2.2 has no other characters.
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def suite(host: str, checks: Sequence[Check], failures: Sequence[CheckFailure]) -> Xml.Element:
+    """Build a host's test suite.
+
+    Args:
+        host: Its name.
+        checks: Every check that ended.
+        failures: Everything that failed; those that are no check (a suite that could not be read,
+            a deadline) become test cases of their own, in error.
+    """
+    names = {check.name for check in checks}
+    others = [failure for failure in failures if failure.check not in names]
+    element = Xml.Element(
+        "testsuite",
+        name=host,
+        tests=str(len(checks) + len(others)),
+        failures=str(sum(check.outcome == "failed" for check in checks)),
+        errors=str(len(others)),
+        skipped=str(sum(check.outcome == "skipped" for check in checks)),
+        time=f"{sum(check.seconds for check in checks):.3f}",
+    )
+    for check in checks:
+        _add_check(element, host, check)
+    for failure in others:
+        _add_error(element, host, failure)
+    return element
+
+
+def write(path: Path, suites: Iterable[Xml.Element]) -> None:
+    """Write a document of test suites, whole or not at all.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    root = Xml.Element("testsuites", name="orchestrator verify")
+    root.extend(suites)
+    Xml.indent(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}")
+    try:
+        Xml.ElementTree(root).write(new, encoding="utf-8", xml_declaration=True)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def merge(paths: Iterable[Path], into: Path) -> None:
+    """Put the hosts' documents into one for the run; a host that has none is left out."""
+    # Only ever reads what ``write`` wrote.
+    trees = [Xml.parse(path) for path in paths if path.exists()]  # noqa: S314
+    write(into, [suite for tree in trees for suite in tree.getroot().findall("testsuite")])
+
+
+def _add_check(parent: Xml.Element, host: str, check: Check) -> None:
+    file, _, name = check.name.partition("::")
+    case = Xml.SubElement(
+        parent,
+        "testcase",
+        classname=_legal(f"{host}.{file}"),
+        name=_legal(name or file),
+        time=f"{check.seconds:.3f}",
+    )
+    if check.outcome == "failed":
+        failure = Xml.SubElement(case, "failure", message=_legal(check.message))
+        failure.text = _legal("\n".join([*check.said, check.output]))
+    elif check.outcome == "skipped":
+        Xml.SubElement(case, "skipped", message=_legal(check.message))
+
+
+def _add_error(parent: Xml.Element, host: str, failure: CheckFailure) -> None:
+    case = Xml.SubElement(
+        parent, "testcase", classname=host, name=_legal(failure.check), time="0.000"
+    )
+    error = Xml.SubElement(case, "error", message=_legal(failure.message))
+    error.text = _legal(failure.output)
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("�", text)

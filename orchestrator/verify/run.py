@@ -14,14 +14,13 @@ from pathlib import Path
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT
 from orchestrator.core.errors import StepError
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.host import Host
-from orchestrator.core.lines import split_lines
 from orchestrator.core.process import CommandResult, how_it_ended
-from orchestrator.verify import junit as junit_xml
-from orchestrator.verify import records
-from orchestrator.verify.command import command
+from orchestrator.verify import result as junit_xml
+from orchestrator.verify import result as records
 from orchestrator.verify.result import Check, CheckFailure, Verification
-from orchestrator.verify.server import RunCommand, serve
+from orchestrator.verify.server import RunCommand, command, serve
 from orchestrator.verify.spec import Spec, facts
 
 _WHOLE = "verification"

@@ -1,13 +1,44 @@
-"""What the suite's process is told, in a file of the private folder."""
+"""What a suite's process is given, and how it asks."""
 
 from __future__ import annotations
 
 import json
+import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from orchestrator.core.foreign import parse_json
 from orchestrator.core.host import Host
+from orchestrator.core.process import CommandResult
+
+HEADER = struct.Struct(">I")
+
+
+def pack(message: Mapping[str, object]) -> bytes:
+    """Put a message into one frame."""
+    body = json.dumps(message).encode()
+    return HEADER.pack(len(body)) + body
+
+
+def unpack(body: bytes) -> dict[str, object]:
+    """Read a frame's body.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    message = parse_json(body)
+    if not isinstance(message, dict):
+        raise ValueError("a frame holds a JSON object")
+    return message
+
+
+def from_result(result: CommandResult) -> tuple[bytes, bytes, bytes]:
+    """Say a command's result: the parts of an answer, none of them copied."""
+    head = {"rc": result.rc, "stdout": len(result.stdout), "stderr": len(result.stderr)}
+    return pack(head), result.stdout, result.stderr
+
 
 VARIABLE = "ORCHESTRATOR_VERIFY"
 """The environment variable that holds the file's path."""

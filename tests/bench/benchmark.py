@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab import deployer_nix
+from orchestrator.lab import seed as deployer_nix
 from tests.bench import peers
 from tests.bench.machine import describe
 from tests.bench.table import Table

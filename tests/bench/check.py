@@ -16,8 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from orchestrator.changes.knowledge import KnownSystems, fingerprints_of
-from orchestrator.changes.model import Asked, Fingerprint, Known, Read
-from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.model import Asked, Fingerprint, Known, Read, Tree
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath

@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.core.copying import CopyMethod, Load
 from orchestrator.core.host import Connect, Host
+from orchestrator.core.run import CopyMethod, Load
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.copy import nix_protocol
-from orchestrator.deploy.copy.closure import lacking
-from orchestrator.deploy.copy.probe import probe
+from orchestrator.deploy.copy import stream as nix_protocol
+from orchestrator.deploy.copy.closure import lacking, probe
 from orchestrator.deploy.copy.spool import Spool
 from orchestrator.deploy.copy.stream import stream
 from orchestrator.deploy.plan.copying import Choice, choose, link_of, ratio_of
-from orchestrator.lab.namespaces import inside_network
+from orchestrator.lab.places import inside_network
 from orchestrator.ssh.executor import SshExecutor, open_ssh
 from orchestrator.ssh.settings import SshSettings
 from tests.bench.bench_lab import BenchLab, bench_lab

@@ -22,10 +22,9 @@ from pathlib import Path
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
-from orchestrator.core.memory import parse_size, size_text
+from orchestrator.core.units import parse_size, size_text
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.asker import Quiet
-from orchestrator.nix.evaluation import Evaluations
+from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.verbs import Flake
 from tests.bench.table import Table, seconds
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from campaign import campaigns
 from repository import KINDS, nix
 
-from orchestrator.changes.tracing import choose, shim, strace
+from orchestrator.changes.tracing import choose
+from orchestrator.changes.tracing import ways as shim
+from orchestrator.changes.tracing import ways as strace
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.nix.verbs import version as nix_version
 

@@ -15,13 +15,12 @@ from random import Random
 from edits import edit
 from repository import KINDS, Repository
 
-from orchestrator.changes.model import Fingerprint
+from orchestrator.changes.model import Fingerprint, Tree
 from orchestrator.changes.plan import changes, files_of, reads_of
 from orchestrator.changes.source import Source, floating_inputs
 from orchestrator.changes.tracing.evaluation import Trace
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace_fragment
-from orchestrator.changes.tree.model import Tree
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core import process
 from orchestrator.core.errors import StepError

@@ -29,8 +29,7 @@ from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host, Limits
 from orchestrator.host.setup import Setup
-from orchestrator.nix.asker import Quiet
-from orchestrator.nix.evaluation import Evaluable, Evaluations
+from orchestrator.nix.evaluation import Evaluable, Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 from orchestrator.ssh.settings import SshSettings
 

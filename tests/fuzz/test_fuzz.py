@@ -10,7 +10,7 @@ from campaign import Campaign
 from repository import KINDS
 
 from orchestrator.changes.tracing import choose
-from orchestrator.lab import deployer_nix
+from orchestrator.lab import seed as deployer_nix
 from orchestrator.nix.verbs import version
 
 pytestmark = [pytest.mark.nix, pytest.mark.timeout(900)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from moving import READS, Moving, of_their_own
 
-from orchestrator.lab import deployer_nix
+from orchestrator.lab import seed as deployer_nix
 
 pytestmark = [pytest.mark.nix, pytest.mark.timeout(900)]
 

@@ -9,9 +9,10 @@ import mirror_bench
 import pytest
 from mirror_bench import Mirror
 
-from orchestrator.lab import debian, relocate
-from orchestrator.lab.errors import LabError
+from orchestrator.lab import image as debian
+from orchestrator.lab import image as relocate
 from orchestrator.lab.image import Image, ensure
+from orchestrator.lab.places import LabError
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fleet_bench import Bench, until
 
-from orchestrator.lab.record import DEPLOYER_ADDRESS
+from orchestrator.lab.places import DEPLOYER_ADDRESS
 
 PORT = 8080
 URL = f"http://{DEPLOYER_ADDRESS}:{PORT}"
@@ -23,7 +23,7 @@ _SERVE = """
 import http.server, os, sys
 from functools import partial
 from pathlib import Path
-from orchestrator.lab import namespaces
+from orchestrator.lab import places as namespaces
 from orchestrator.lab.enter import find_active
 
 root, folder, port = sys.argv[1:]

@@ -11,14 +11,13 @@ from itertools import count
 from typing import Any, TypeVar
 
 from orchestrator.core import process
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.host import Connect, Host
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
-from orchestrator.core.state import HostState
+from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard import verbs
-from orchestrator.host.guard.verbs import Told
+from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard.orders import Told
 from orchestrator.host.state import ask_state
 from orchestrator.lab.faults import FaultOptions
 from orchestrator.lab.lab import Lab

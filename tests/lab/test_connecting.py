@@ -239,7 +239,8 @@ def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
     (fleet.root / "flake.nix").write_text(pinned)
     find = (
         "import sys; from pathlib import Path; from orchestrator.lab.lab import Lab;"
-        "from orchestrator.lab import deployer_nix; from orchestrator.lab.image import Image;"
+        "from orchestrator.lab import seed as deployer_nix;"
+        "from orchestrator.lab.image import Image;"
         "lab = Lab.of(Path(sys.argv[1])); print(lab.host(sys.argv[2]).leader);"
         "base = __import__('json').loads(lab.places.record.read_text())['base'];"
         "own = deployer_nix.machine_has_nix();"

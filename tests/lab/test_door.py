@@ -11,7 +11,7 @@ import pytest
 from guard_bench import NAME, GuardHost
 
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard.program import program
+from orchestrator.host.guard.orders import program
 from orchestrator.lab.lab import Lab
 
 pytestmark = pytest.mark.lab

@@ -10,10 +10,10 @@ from fleet_bench import until
 from guard_bench import LEFT, NAME, GuardHost
 
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import AttemptState
+from orchestrator.core.plan import Goal
+from orchestrator.core.state import AttemptState
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard import verbs
+from orchestrator.host.guard import orders as verbs
 from orchestrator.lab.lab import Lab
 
 RESUME = "orchestrator-guard-resume.service"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from nix_bench import Fleet, Modules, example_fleet
 
-from orchestrator.lab import deployer_nix, image, seed
+from orchestrator.lab import image, seed
+from orchestrator.lab import seed as deployer_nix
 
 HERE = Path(__file__).parent
 

@@ -17,10 +17,10 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated
-from orchestrator.nix import derivation, peak_file
-from orchestrator.nix.asker import Quiet
-from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations
-from orchestrator.nix.memory_plan import GIB, MIB
+from orchestrator.nix import flake as derivation
+from orchestrator.nix import memory as peak_file
+from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations, Quiet
+from orchestrator.nix.memory import GIB, MIB
 from orchestrator.nix.verbs import Flake
 
 # Takes about 1.5 GB, and holds it to the end.

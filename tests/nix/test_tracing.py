@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes.tracing import choose, self_test, shim, strace
+from orchestrator.changes.tracing import choose
+from orchestrator.changes.tracing import choose as self_test
+from orchestrator.changes.tracing import ways as shim
+from orchestrator.changes.tracing import ways as strace
 from orchestrator.changes.tracing.evaluation import Trace
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace, trace_fragment

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard import verbs
+from orchestrator.host.guard import orders as verbs
 
 if TYPE_CHECKING:
     from fake_host import FakeHost

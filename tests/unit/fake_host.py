@@ -18,31 +18,28 @@ from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.event import Event
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Connect, Deadlines, Fleet, Guard, Host, Limits, Preflight
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Outcome
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy import work
 from orchestrator.deploy.changing import activation
 from orchestrator.deploy.copy.closure import Lacking
-from orchestrator.deploy.copy.codec import Codec
-from orchestrator.deploy.copy.spool import Wanted
+from orchestrator.deploy.copy.links import Copies
+from orchestrator.deploy.copy.spool import Codec, Wanted
 from orchestrator.deploy.delivering import copying
 from orchestrator.deploy.delivering.building import Builds
-from orchestrator.deploy.delivering.copies import Copies
-from orchestrator.deploy.delivering.pushes import Pushes
+from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host import lock_scripts, scripts
-from orchestrator.host.doors import MISSING
-from orchestrator.host.guard import verbs
-from orchestrator.host.preflight_script import PREFLIGHT
-from orchestrator.host.reboot import BOOT_FAILURES, BOOT_PARTS, REBOOT, SETTLED
+from orchestrator.host.boot import BOOT_FAILURES, BOOT_PARTS, MISSING, REBOOT, SETTLED, SWITCHING
+from orchestrator.host.guard import orders as verbs
+from orchestrator.host.preflight import PREFLIGHT
 from orchestrator.host.setup import Gates, Setup
-from orchestrator.host.switching import SWITCHING
 from orchestrator.nix import build as nix_build
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations

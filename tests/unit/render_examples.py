@@ -16,7 +16,6 @@ from orchestrator.core.event import (
     RunFinished,
     RunStarted,
 )
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import (
     Completed,
     Deferred,
@@ -28,6 +27,7 @@ from orchestrator.core.outcome import (
     Skipped,
     Unchanged,
 )
+from orchestrator.core.plan import Goal
 from orchestrator.core.run import HostResult, Report, Run
 from orchestrator.core.store import OutPath
 

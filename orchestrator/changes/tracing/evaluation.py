@@ -1,24 +1,53 @@
-"""One evaluation of a twin, and what was seen of it."""
+"""One evaluation, watched."""
 
 from __future__ import annotations
 
+import posixpath
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
-from orchestrator.changes.model import Access
-from orchestrator.changes.tracing import relative_inputs
-from orchestrator.changes.tracing.paths import accesses
-from orchestrator.changes.tracing.tracer import Tracer
-from orchestrator.changes.tree.model import GITLINK, Tree
+from orchestrator.changes.model import GITLINK, Access, Tree
+from orchestrator.changes.tracing.tracer import Tracer, accesses
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
+from orchestrator.core.foreign import parse_json
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath
 from orchestrator.nix.log import cause, readable
 from orchestrator.nix.verbs import Flake
+
+
+def input_accesses(metadata: str, tree: Tree) -> frozenset[Access]:
+    """All of the folders that are inputs: Nix may copy them before it reads them elsewhere.
+
+    Args:
+        metadata: What ``nix flake metadata --json`` says.
+        tree: The tree.
+    """
+    nodes: Mapping[str, Any] = parse_json(metadata)["locks"]["nodes"]
+    folders = set(_folders(nodes, tree.flake))
+    return frozenset(
+        ("open", path)
+        for path in (*tree.entries, *tree.folders)
+        if any(folder in ("", path) or path.startswith(f"{folder}/") for folder in folders)
+    )
+
+
+def _folders(nodes: Mapping[str, Any], flake: str) -> Iterator[str]:
+    """Where they are; what one is relative to varies: each place that it may be is taken."""
+    paths = [str(node.get("locked", {}).get("path", "/")) for node in nodes.values()]
+    relative = [path for path in paths if not path.startswith("/")]
+    bases = ("", flake, *relative, *(posixpath.join(flake, path) for path in relative))
+    for base in bases:
+        for path in relative:
+            folder = posixpath.normpath(posixpath.join(base, path))
+            if not folder.startswith(".."):
+                yield "" if folder == "." else folder
+
 
 _NIX = ("nice", "-n", "19", "nix", "--extra-experimental-features", "nix-command flakes")
 # What an imported derivation reads, its builder does, and nobody sees it.
@@ -87,7 +116,7 @@ class Evaluation:
             raise _failed(done)
         if touched := _submodule(found, self.tree):
             return Trace(None, found, f"it looks into the submodule {touched}")
-        found |= relative_inputs.accesses(metadata.out, self.tree)
+        found |= input_accesses(metadata.out, self.tree)
         return Trace(DrvPath.parse(done.out), found)
 
     async def of_repository(self, folder: Path) -> DrvPath | None:

@@ -14,9 +14,15 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from orchestrator.changes.tree.conversions import SETTINGS, conversions
-from orchestrator.changes.tree.index import Status, fields, parse_index, parse_status
-from orchestrator.changes.tree.model import ABSENT, GITLINK, Tree
+from orchestrator.changes.model import ABSENT, GITLINK, Tree
+from orchestrator.changes.tree.index import (
+    SETTINGS,
+    Status,
+    conversions,
+    fields,
+    parse_index,
+    parse_status,
+)
 from orchestrator.changes.tree.place import flake_folder, git_folder, repository
 from orchestrator.core import process
 from orchestrator.core.errors import StepError

@@ -1,28 +1,150 @@
-"""The dangerous part: activate, prove over a new connection, verify, commit, or go back.
-
-The guard on the host does it, so that neither a lost connection nor a killed deployer leaves it
-half done: it alone decides, and goes back by itself where nobody confirms. Here it gets its orders,
-and what it says that it did is proved by asking the host.
-"""
+"""Activate under the guard, prove, verify, commit."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.event import Phase
-from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.host import NewlyFailed
 from orchestrator.core.interrupt import InterruptedStepError, ended
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.process import CommandResult
+from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.deploy.changing.lifeline import ForgottenError, Lifeline, NeverBeganError
 from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.changing.verdict import Ended, Verdict
-from orchestrator.deploy.changing.verification import settle, verify
-from orchestrator.deploy.plan import prove
-from orchestrator.deploy.plan.switched import to_blame
+from orchestrator.deploy.plan import attempts as prove
+from orchestrator.deploy.plan.decide import to_blame
 from orchestrator.deploy.work import HostWork, step_name
+from orchestrator.ssh.local import is_this_machine
+from orchestrator.verify import run
+
+
+def require_return(plan: HostPlan, before: HostState) -> None:
+    """Refuse to change a host that has nothing to go back to.
+
+    Raises:
+        RefusedError: The host runs no NixOS system, or has no system profile or boot default.
+    """
+    missing = [
+        what
+        for what, path, needed in (
+            ("a running NixOS system", before.running, True),
+            ("a system profile", before.profile, plan.goal.commits),
+            ("a boot default", before.boot_default, plan.goal.commits),
+        )
+        if needed and path is None
+    ]
+    if missing:
+        repair = (
+            "make what it runs its profile again: "
+            "nix-env -p /nix/var/nix/profiles/system --set $(readlink -f /run/current-system)"
+        )
+        raise RefusedError(
+            f"there is nothing to go back to: it has not {' nor '.join(missing)}",
+            hint=repair if before.running else "install NixOS on it (nixos-install), then deploy",
+        )
+
+
+def attempt_of(work: HostWork, plan: HostPlan, before: HostState) -> Attempt:
+    """Put a plan into the guard's words.
+
+    Args:
+        work: The host's share of the run.
+        plan: What to do; its goal changes the host.
+        before: The state to return to.
+
+    Raises:
+        RefusedError: As :func:`require_return`.
+    """
+    require_return(plan, before)
+    session, host = work.session, work.host
+    return Attempt(
+        token=work.token,
+        goal=plan.goal,
+        target=plan.target.out,
+        before=before,
+        run=session.run.number,
+        who=session.run.who,
+        revision=session.run.revision,
+        began=datetime.now(UTC),
+        emergency=session.request.emergency,
+        skipped=session.request.skip_preflight,
+        activate_seconds=_seconds(host.deadlines.activate),
+        confirm_seconds=_seconds(host.guard.confirm),
+        health_seconds=_seconds(host.guard.health),
+        over_ssh=not is_this_machine(host),
+        last_resort=host.guard.last_resort,
+    )
+
+
+def _seconds(seconds: float) -> int:
+    """What a host's shell can count with."""
+    return max(1, math.ceil(seconds))
+
+
+async def verify(work: HostWork, line: Line) -> None:
+    """Run a host's suites; a person's wish to stop ends them.
+
+    Raises:
+        StepError: A check failed, or none ran.
+        InterruptedStepError: A person asked to stop.
+    """
+    host, session = work.host, work.session
+    if not host.verify.suites:
+        work.notice("not verified: the inventory names no suite for it", warning=True)
+        await settle(work)
+        return
+
+    async def on_host(command: str) -> CommandResult:
+        seconds = host.deadlines.verify
+        # sshd ends no command when its session is closed: it is given an end of its own there.
+        argv = ("timeout", "--kill-after=5", f"{seconds:.0f}", "/bin/sh", "-c", command)
+        executor = line.executor
+        try:
+            return await executor.run(argv, deadline=seconds)
+        except UnreachableError:
+            # A check that is tried again finds a connection.
+            await line.replace(executor, host.deadlines.connect)
+            raise
+
+    root = Path(session.setup.fleet.root)
+    folder = Path(session.run.folder)
+    async with work.turn(Phase.VERIFY, session.gates.verifications):
+        result = await session.interrupt.unless_wished(
+            run.verify(
+                host,
+                [root / suite for suite in host.verify.suites],
+                on_host,
+                folder=folder,
+                junit=folder / f"junit-{host.name}.xml",
+                log=work.log,
+                root=root,
+            )
+        )
+        if not result.ok:
+            error = result.error()
+            error.message = f"verification failed: {error.message}"
+            raise error
+        for check in result.flapped:
+            work.notice(f"{check} passed only when it was tried again", warning=True)
+        work.log(f"verified: {result.summary}")
+
+
+async def settle(work: HostWork) -> None:
+    """Give a host that is not verified the time in which its units may come to fail.
+
+    Raises:
+        InterruptedStepError: A person asked to stop.
+    """
+    with work.step(Phase.PROVE):
+        await work.session.interrupt.unless_wished(asyncio.sleep(work.host.verify.settle))
 
 
 class WentBackError(StepError):

@@ -1,38 +1,104 @@
-"""Carry out what was decided for a host: deliver, then as far as the goal goes."""
+"""A plan's steps, in their order; what a deployer that is gone left on a host."""
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import assert_never
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
-from orchestrator.core.outcome import Completed, Deployed, Outcome, Unchanged
+from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, RolledBack, Unchanged
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.run import Before
-from orchestrator.core.state import HostState
-from orchestrator.deploy.changing.activation import Activation
-from orchestrator.deploy.changing.attempt import attempt_of, require_return
-from orchestrator.deploy.changing.left_behind import take_up
+from orchestrator.core.state import AttemptState, HostState, host_of
+from orchestrator.deploy.absence import overtaken
+from orchestrator.deploy.changing.activation import (
+    Activation,
+    WentBackError,
+    attempt_of,
+    require_return,
+)
 from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
-from orchestrator.deploy.changing.preflight import foresee, preflight
+from orchestrator.deploy.changing.preflight import (
+    foresee,
+    live_or_booted,
+    needing_boot,
+    opens_them,
+    preflight,
+    told,
+)
 from orchestrator.deploy.changing.reboot import reboot
-from orchestrator.deploy.changing.secrets import opens_them
-from orchestrator.deploy.changing.switching import live_or_booted, needing_boot, told
 from orchestrator.deploy.changing.verdict import Ended
-from orchestrator.deploy.delivering.delivery import build, deliver
-from orchestrator.deploy.delivering.doors import refuse_one_way
-from orchestrator.deploy.delivering.trust import say_or_refuse
+from orchestrator.deploy.delivering.delivery import build, deliver, refuse_one_way, say_or_refuse
 from orchestrator.deploy.identity import recognise, set_apart
-from orchestrator.deploy.plan.attempts import unsettled, untold
-from orchestrator.deploy.plan.decide import is_at
-from orchestrator.deploy.plan.reasons import why_unchanged
-from orchestrator.deploy.waiting import overtaken
+from orchestrator.deploy.plan.attempts import ended_badly, unsettled, untold, whose
+from orchestrator.deploy.plan.decide import is_at, why_unchanged
 from orchestrator.deploy.work import HostWork
+from orchestrator.host.guard import orders as verbs
 from orchestrator.host.state import ask_state
+
+_DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})
+"""The guard is at the end already: it is waited for."""
+
+
+async def take_up(work: HostWork, line: Line, plan: HostPlan, state: HostState) -> Ended | None:
+    """Bring what is left to its end, while the host's lock is held.
+
+    An attempt that goes on is finished where its target is wanted now, else undone. One that went
+    wrong is told.
+
+    Returns:
+        The host's outcome where nothing more is to be done, or can be; ``None`` where the host is
+        to be asked and decided again.
+
+    Raises:
+        InterruptedStepError: A person asked to stop meanwhile: nothing more is begun there.
+    """
+    attempt = state.attempt
+    if attempt is None or not attempt.state.in_flight:
+        await tell(work, line.executor, state)
+        return None
+    who = whose(attempt, datetime.now(UTC))
+    work.notice(f"{who}, left it {attempt.state.value}; that is seen to first", warning=True)
+    activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
+    ours = host_of(attempt.token) in ("", work.host.name)
+    wanted = ours and attempt.target == plan.target.out and attempt.goal is plan.goal
+    if wanted or attempt.state in _DECIDED:
+        ended = await activation.finish()
+    else:
+        ended = await activation.take_back("another deployer wants something else there")
+    match ended:
+        case Deployed(reason=reason) if wanted:
+            before = attempt.before
+            work.before = Before(before.running, before.profile, before.boot_default)
+            return replace(ended, reason=f"{reason}, which was begun by {who}")
+        case RolledBack() if wanted and not isinstance(activation.error, WentBackError):
+            return ended
+        case Deployed() | RolledBack():
+            work.session.interrupt.check()
+            return None
+        case Failed():
+            return ended
+        case _:
+            assert_never(ended)
+
+
+async def tell(work: HostWork, executor: Executor, state: HostState) -> None:
+    """Tell once of an attempt that went wrong while nobody was there to be told."""
+    attempt = state.attempt
+    if attempt is None or not untold(attempt):
+        return
+    work.notice(ended_badly(attempt, datetime.now(UTC)), warning=True)
+    if not work.session.request.plan_only:
+        with contextlib.suppress(StepError):
+            if attempt.unreached:
+                await verbs.reached(executor, attempt.token, anew=True)
+            await verbs.seen(executor, attempt.token)
 
 
 async def carry_out(

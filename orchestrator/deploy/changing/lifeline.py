@@ -10,14 +10,13 @@ from typing import TypeVar
 
 from orchestrator.core.errors import FloodError, RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
-from orchestrator.core.guard import Attempt, AttemptState
-from orchestrator.core.state import HostState
+from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.deploy.changing import line
 from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.plan.attempts import SILENT_MARGIN, returns_within, turns_within
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.guard import verbs
-from orchestrator.host.guard.verbs import Told
+from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard.orders import Told
 from orchestrator.host.state import ask_state
 
 T = TypeVar("T")

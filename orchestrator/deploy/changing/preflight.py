@@ -1,26 +1,166 @@
-"""Before anything is copied to a host: does it have what a deployment takes?"""
+"""Has the host what it takes, can it open its secrets, may it go live."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.core.check import Check
-from orchestrator.core.copying import Load
-from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.checks import BootFiles, Check, Shortfall, Wanted, boot_name
+from orchestrator.core.errors import OrchestratorError, RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
-from orchestrator.core.plan import HostPlan
-from orchestrator.core.preflight import BootFiles, Shortfall, Wanted, boot_name
+from orchestrator.core.outcome import Deployed
+from orchestrator.core.plan import Goal, HostPlan
+from orchestrator.core.run import Load
 from orchestrator.core.state import HostState
-from orchestrator.core.store import OutPath
-from orchestrator.deploy.changing.line import Line
-from orchestrator.deploy.changing.secrets import wanting
+from orchestrator.core.store import Existing, OutPath
+from orchestrator.deploy.changing.line import SHORT_SECONDS, Line
 from orchestrator.deploy.copy import closure as closures
-from orchestrator.deploy.machines import Machines
+from orchestrator.deploy.names import Machines
+from orchestrator.deploy.plan.decide import PARTS, inhibitors, needs_boot, steps
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.deploy.work import HostWork
+from orchestrator.host.boot import Standing, ask_standing
 from orchestrator.host.preflight import Answer, ask_facts
+from orchestrator.secrets.files.rules import RulesError
+from orchestrator.secrets.model.repository import HostSecrets
+from orchestrator.secrets.on_host import ask_identities, try_to_open
+from orchestrator.secrets.place import seen_from
+from orchestrator.secrets.plan.evidence import finding
+from orchestrator.secrets.plan.hosts import before_the_copy, opened, shortfalls
+from orchestrator.secrets.uses import secrets_of
+
+
+async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
+    """Find what is wrong with a host's secrets; a fleet without ``secrets.nix`` has none.
+
+    The configuration of today says nothing of a system that was given, or that a host goes back
+    to: nothing is told of one.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not answer to the end.
+    """
+    session, file = work.session, work.session.secrets.file
+    given = work.host.name in session.request.systems or isinstance(plan.target, Existing)
+    if file is None or given:
+        return ()
+    try:
+        secrets = await secrets_of(session.setup, session.evaluations, work, plan.target.out)
+        if not secrets.uses:
+            return ()
+        work.secrets = secrets
+        evidence = await session.secrets.evidence(file)
+    except RulesError as error:
+        return tuple(shortfalls([finding("RULES-EVAL", file.name, error.message)]))
+    except OrchestratorError as error:
+        text = f"its secrets were not checked: {error.message}"
+        return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
+    root, flake = Path(evidence.rules.root), session.setup.flake.folder
+    secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
+    identities = await ask_identities(executor, secrets.identity_paths)
+    return tuple(shortfalls(tuple(before_the_copy(evidence, secrets, identities))))
+
+
+async def opens_them(work: HostWork, line: Line) -> tuple[str, ...]:
+    """Have a host that has its new system open the secrets of it, for nothing.
+
+    Returns:
+        What a person should know nevertheless.
+
+    Raises:
+        RefusedError: It cannot, and nobody said that it does not matter.
+        StepError: The host did not answer to the end.
+    """
+    secrets = work.secrets
+    if secrets is None or secrets.program is None or not any(secrets.sources):
+        return ()
+    with work.step(Phase.PREFLIGHT):
+        work.doing("its secrets are opened for trial")
+        found = await line.ask(lambda executor: _try(executor, secrets))
+        past = Check.SECRETS.value in work.session.request.skip_preflight
+        if found and not past and work.session.request.emergency is None:
+            raise _secrets_refusal(found)
+    warnings = tuple(f"preflight: {one.check.value}: {one.text}" for one in found)
+    for text in warnings:
+        work.notice(text, warning=True)
+    return warnings
+
+
+async def _try(executor: Executor, secrets: HostSecrets) -> tuple[Shortfall, ...]:
+    assert secrets.program is not None
+    files = [source for source in secrets.sources if source is not None]
+    trials = await try_to_open(executor, secrets.program, secrets.identity_paths, files)
+    return tuple(shortfalls(tuple(opened(secrets, trials))))
+
+
+def _secrets_refusal(found: tuple[Shortfall, ...]) -> StepError:
+    past = f"to deploy nevertheless, which is recorded: --skip-preflight {Check.SECRETS.value}"
+    return RefusedError(
+        "; ".join(f"{one.check.value}: {one.text}" for one in found),
+        hint="\n".join((*(one.remedy for one in found), past)),
+        checks=(Check.SECRETS.value,),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """How a host comes to its target.
+
+    Attributes:
+        plan: As it can be carried out: a switch that NixOS would refuse is a ``boot``.
+        boots: What takes effect at the next boot only, in words.
+    """
+
+    plan: HostPlan
+    boots: tuple[str, ...]
+
+
+async def live_or_booted(work: HostWork, plan: HostPlan, line: Line) -> Going:
+    """Find whether NixOS lets a host switch live, once it has the target.
+
+    Raises:
+        RefusedError: It does not, and the goal is ``test``, which knows no boot.
+        StepError: The host did not say.
+    """
+    with work.step(Phase.PREFLIGHT):
+        found = await _ask(line, plan)
+        changed = inhibitors(found.running, found.target) if plan.goal.activates else ()
+        if changed and not plan.goal.commits:
+            raise RefusedError(
+                f"NixOS does not switch to it live: {'; '.join(changed)}",
+                hint="make it the boot default, then boot it: --goal boot --reboot",
+            )
+    parts = needs_boot(found.booted, found.wanted)
+    if not changed:
+        return Going(plan, parts)
+    work.notice(f"not switched to live, but registered for the next boot: {'; '.join(changed)}")
+    booted = replace(plan, goal=Goal.BOOT, steps=steps(Goal.BOOT), return_to=None)
+    return Going(booted, (*changed, *parts))
+
+
+async def needing_boot(work: HostWork, ended: Deployed, plan: HostPlan, line: Line) -> Deployed:
+    """Find what of a system that is there already takes effect at the next boot only."""
+    try:
+        found = await _ask(line, plan)
+    except StepError as error:
+        work.notice(f"whether it is to be booted is not known: {error.message}", warning=True)
+        return ended
+    return replace(ended, reboot_required=needs_boot(found.booted, found.wanted))
+
+
+async def _ask(line: Line, plan: HostPlan) -> Standing:
+    out = plan.target.out
+    return await line.ask(lambda executor: ask_standing(executor, out, PARTS, SHORT_SECONDS))
+
+
+def told(outcome: Deployed) -> Deployed:
+    """Warn of what takes effect at the next boot only, where the host was not booted since."""
+    if not outcome.reboot_required:
+        return outcome
+    what = ", ".join(outcome.reboot_required)
+    return replace(outcome, warnings=(*outcome.warnings, f"reboot required: {what}"))
 
 
 async def preflight(

@@ -14,22 +14,21 @@ from orchestrator.core.generation import BeforeRun, WayBack
 from orchestrator.core.host import BuildOn, BuildSite
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.core.run import PastRun
-from orchestrator.core.state import HostState
+from orchestrator.core.state import BACK, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.core.token import BACK
-from orchestrator.deploy.changing.attempt import require_return
+from orchestrator.deploy.changing.activation import require_return
 from orchestrator.deploy.changing.carry_out import carry_out, change
 from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.changing.lock import refuse_if_taken
 from orchestrator.deploy.changing.reboot import reboot_unchanged
 from orchestrator.deploy.identity import recognise
-from orchestrator.deploy.plan.prove import in_words
+from orchestrator.deploy.plan.attempts import in_words
 from orchestrator.deploy.plan.rollback import plan_back, target_of
 from orchestrator.deploy.work import HostWork, problem_of
-from orchestrator.host.ask_generations import ask_both
 from orchestrator.host.generations import is_there
 from orchestrator.host.setup import Setup
 from orchestrator.host.state import ask_state
+from orchestrator.host.status import ask_both
 from orchestrator.nix import verbs as nix
 from orchestrator.runs.history import History
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.outcome import Deployed, Failed, RolledBack, Unreached
-from orchestrator.core.state import HostState
+from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.deploy.changing.lifeline import Lifeline
-from orchestrator.deploy.plan import prove
+from orchestrator.deploy.plan import attempts as prove
 from orchestrator.deploy.plan.attempts import goes_on, whose
 from orchestrator.deploy.work import HostWork, problem_of, step_name
 

@@ -1,7 +1,8 @@
-"""``deploy`` and its kin: one request to the engine, one exit code."""
+"""``deploy``, ``plan``, ``build``, ``emergency-deploy``, ``ci``, ``diff``."""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,18 +21,20 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
-from orchestrator.core.copying import CopyMethod
 from orchestrator.core.errors import UsageError
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Absent, BuildOn, BuildSite, Fleet
+from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy
-from orchestrator.core.run import DeployRequest, Reboot
-from orchestrator.deploy.commands.retry import RetryFailed, only_failed, retry_failed_option
-from orchestrator.deploy.commands.rollout_options import rollout_options
+from orchestrator.core.run import CopyMethod, DeployRequest, Reboot
+from orchestrator.deploy.commands.options import (
+    RetryFailed,
+    only_failed,
+    retry_failed_option,
+    rollout_options,
+)
 
 if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -168,9 +171,9 @@ def ci(target: Target, **options: Any) -> int:
     import asyncio
 
     from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.output import words
-    from orchestrator.fleet.check import check_files
-    from orchestrator.fleet.draw_check import draw_mistakes
+    from orchestrator.cli.run import words
+    from orchestrator.fleet.draw import draw_mistakes
+    from orchestrator.fleet.files import check_files
     from orchestrator.secrets.commands.check import check_fleet
 
     target = replace(target, frozen=True)
@@ -243,13 +246,12 @@ def run_request(
     check_caches: bool = False,
 ) -> int:
     """Run the engine once, draw what happens, and give the exit code."""
-    from orchestrator.cli.loop import run
-    from orchestrator.cli.output import renderer
+    from orchestrator.cli.run import renderer, run
     from orchestrator.deploy.run import deploy
 
     async def work() -> int:
         if check_caches:
-            from orchestrator.deploy.caches import require_caches
+            from orchestrator.deploy.delivering.caches import require_caches
 
             await require_caches(setup, request.selectors)
         with renderer(as_json=as_json, verbose=verbose) as drawn:
@@ -278,3 +280,19 @@ def _site(fleet: Fleet, text: str) -> BuildSite:
             hint=f"here, target, or one of {', '.join(fleet.hosts)}",
         )
     return BuildSite(BuildOn.BUILDER, text)
+
+
+@click.command()
+@host_argument
+@target_options
+@json_option
+def diff(host: str, target: Target, as_json: bool) -> None:
+    """Packages that a deployment would add, remove or change, against what HOST runs now."""
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.cli.run import results, words
+    from orchestrator.deploy.diff import diff_host
+    from orchestrator.deploy.draw_diff import draw_diff
+
+    setup = open_setup(target)
+    found = asyncio.run(diff_host(setup, one_host(setup.fleet, host)))
+    draw_diff(found, results(), words(), as_json=as_json)

@@ -119,8 +119,7 @@ def _way(
 
 
 def _run(setup: Setup, request: DeployRequest, *, as_json: bool, verbose: bool) -> int:
-    from orchestrator.cli.loop import run
-    from orchestrator.cli.output import renderer
+    from orchestrator.cli.run import renderer, run
     from orchestrator.deploy.run import deploy
 
     async def work() -> int:

@@ -1,4 +1,4 @@
-"""What was measured of the ways to hosts, kept between runs in a small JSON file."""
+"""How fast links were, and what the copies of a run share."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.copying import CopyMethod, Sample
-from orchestrator.core.json_text import parse_json
+from orchestrator.core.foreign import parse_json
+from orchestrator.core.run import CopyMethod, Sample
+
+if TYPE_CHECKING:
+    from orchestrator.deploy.copy.spool import Codec, Spool
 
 KEPT = 8
 """Samples kept for each host, the newest."""
@@ -88,3 +91,30 @@ def _sample(entry: dict[str, Any]) -> Sample:
         float(entry["seconds"]),
         float(entry["round_trip"]),
     )
+
+
+class Copies:
+    """One run's. Close it when all hosts have come to their end.
+
+    Attributes:
+        links: What was measured of the ways to hosts.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.links = Links(state / "links.json")
+        self._state = state
+        self._spools: dict[Codec, Spool] = {}
+
+    def spool(self, codec: Codec) -> Spool:
+        """What is sent compressed, whatever host it is for."""
+        from orchestrator.deploy.copy.spool import Spool
+
+        if codec not in self._spools:
+            self._spools[codec] = Spool(self._state, codec)
+        return self._spools[codec]
+
+    async def close(self) -> None:
+        """Keep what was measured, and give the disk's room back."""
+        self.links.save()
+        for spool in self._spools.values():
+            await spool.close()

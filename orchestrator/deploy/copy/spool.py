@@ -1,23 +1,123 @@
-"""What hosts are sent, read from the store and compressed once, however many want it.
-
-The file has no name: the kernel takes it back when this process ends, however it ends.
-"""
+"""What is streamed: read and compressed once for all hosts of a run."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import os
 import tempfile
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Protocol, assert_never
 
+from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.deploy.copy.codec import Codec
-from orchestrator.deploy.copy.export import export
 from orchestrator.deploy.copy.export_format import END, MalformedExportError, split
+
+
+class Frame(Protocol):
+    """One frame under way."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take bytes in, give compressed ones out."""
+
+    def flush(self) -> bytes:
+        """End the frame."""
+
+
+class Codec(Enum):
+    """How a stream is compressed; the value is the program that undoes it."""
+
+    ZSTD = "zstd"
+    GZIP = "gzip"
+
+    def frame(self) -> Frame:
+        """Begin a frame, at the level that costs the least."""
+        match self:
+            case Codec.ZSTD:
+                import zstandard
+
+                return zstandard.ZstdCompressor(level=1).compressobj()
+            case Codec.GZIP:
+                return zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+            case _:
+                assert_never(self)
+
+    def whole(self, data: bytes) -> bytes:
+        """One frame that holds just these bytes."""
+        frame = self.frame()
+        return frame.compress(data) + frame.flush()
+
+
+async def export(paths: Sequence[str], take: Callable[[BinaryIO], None]) -> None:
+    """Export paths of this machine's store.
+
+    Args:
+        paths: Fewer than a command line holds.
+        take: Reads the output to its end, in a thread.
+
+    Raises:
+        StepError: Nix failed, or what it wrote could not be taken in.
+    """
+    argv = ("nix-store", "--export", *paths)
+    read_end, write_end = os.pipe()
+    output = os.fdopen(read_end, "rb", buffering=1 << 20)
+
+    def read() -> None:
+        # Nix ends once nobody reads; this thread ends once Nix has.
+        with output:
+            take(output)
+
+    reading: asyncio.Task[None] | None = None
+    try:
+        async with AsyncExitStack() as stack:
+            try:
+                child = await stack.enter_async_context(process.started(argv, stdout=write_end))
+            finally:
+                os.close(write_end)
+            reading = asyncio.create_task(asyncio.to_thread(read))
+            assert child.stdin is not None
+            assert child.stderr is not None
+            child.stdin.close()
+            said = await child.stderr.read()
+            rc = await child.wait()
+    finally:
+        if reading is None:
+            output.close()
+        else:
+            await asyncio.wait((reading,))
+    _judge(reading.exception(), rc, said.decode(errors="replace").strip())
+
+
+def _judge(error: BaseException | None, rc: int, said: str) -> None:
+    """Raise what explains best why an export failed."""
+    command = "nix-store --verify --check-contents"
+    match error:
+        case None if rc == 0:
+            return
+        case OSError():
+            raise StepError(
+                f"what is to be copied could not be set aside: {error.strerror}",
+                hint="is the disk full that holds the state folder? --copy connection needs none"
+                if error.errno == errno.ENOSPC
+                else None,
+            ) from error
+        case None | MalformedExportError():
+            because = f": {error}" if error is not None and not said else ""
+            raise StepError(
+                f"nix-store --export failed ({process.how_it_ended(rc)}){because}",
+                hint="is a path of the system damaged here? the command below finds it",
+                command=command,
+                stderr=said,
+            ) from error
+        case _:
+            raise error
+
 
 BATCH = 5000
 """Paths in one export: a command line holds about 20,000."""

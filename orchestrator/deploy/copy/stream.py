@@ -1,4 +1,4 @@
-"""The missing paths as one compressed stream over the open connection."""
+"""The ways of copying: one compressed stream, Nix's own protocol, from a builder through here."""
 
 from __future__ import annotations
 
@@ -9,12 +9,66 @@ from dataclasses import dataclass
 
 from orchestrator.core.bounds import ANSWER, Intake, TooMuchError
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.executor import Executor, Sink, Source
-from orchestrator.core.lines import split_lines
+from orchestrator.core.executor import Executor, Sink, Source, Stream
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.process import how_it_ended
-from orchestrator.deploy.copy.codec import Codec
-from orchestrator.deploy.copy.spool import Spool, Wanted
+from orchestrator.core.store import OutPath, StorePath
+from orchestrator.deploy.copy.closure import ask
+from orchestrator.deploy.copy.spool import Codec, Spool, Wanted
 from orchestrator.host import scripts
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.verbs import OnLine
+
+
+async def over_connection(
+    executor: Executor, out: OutPath, *, deadline: float, by_hand: str, on_stderr: OnLine
+) -> None:
+    """Copy a closure over the open connection.
+
+    Args:
+        executor: The way to the host.
+        out: The closure's root.
+        deadline: Seconds.
+        by_hand: A store URL for the command that a person repeats it by: ours is gone by then.
+        on_stderr: Called with each line of Nix's.
+
+    Raises:
+        StepError: The copy failed.
+    """
+    async with executor.nix_store() as store:
+        try:
+            await nix.copy(out, to=store, deadline=deadline, on_stderr=on_stderr)
+        except StepError as error:
+            _explain(error)
+            error.command = (error.command or "").replace(store, by_hand)
+            raise
+
+
+async def over_ssh_ng(
+    executor: Executor, out: OutPath, *, deadline: float, by_hand: str, on_stderr: OnLine
+) -> None:
+    """Copy a closure over an ssh that Nix starts; see :func:`over_connection`.
+
+    Raises:
+        StepError: The copy failed, or Nix's ssh could not be root there.
+    """
+    async with executor.ssh_ng() as way:
+        env = {"NIX_SSHOPTS": way.options}
+        try:
+            await nix.copy(out, to=way.url, deadline=deadline, env=env, on_stderr=on_stderr)
+        except StepError as error:
+            _explain(error)
+            error.command = (error.command or "").replace(way.url, by_hand)
+            raise
+
+
+def _explain(error: StepError) -> None:
+    if "protocol mismatch" in error.stderr:
+        error.hint = (
+            "the login shell prints text where Nix is to speak: "
+            "have its start-up files print for interactive shells only"
+        )
+
 
 _SAID = 1 << 16
 """Bytes kept of what the host says."""
@@ -151,3 +205,64 @@ def _judge(executor: Executor, rc: int | None, said: str) -> None:
 def _cause(said: str) -> str | None:
     errors = [line for line in split_lines(said) if line.startswith("error:")]
     return errors[-1].removeprefix("error:").strip() if errors else None
+
+
+BATCH = 500
+"""Paths in one stream: a command line holds about 1,500."""
+
+
+async def between_hosts(
+    source: Executor, target: Executor, out: OutPath, on_progress: OnProgress
+) -> Sent:
+    """Copy a closure; paths that are valid at the target are not sent.
+
+    Raises:
+        StepError: Either side failed.
+        UnreachableError: A connection was lost.
+    """
+    argv = ("nix-store", "--query", "--requisites", out.path)
+    closure = await source.run(argv, deadline=300)
+    if closure.rc != 0:
+        raise StepError(
+            "the builder does not have what it built",
+            command=source.repeat(argv),
+            stderr=closure.err,
+        )
+    paths, undoes = await ask(target, out.path, _store_paths(closure.out))
+    _, does = await ask(source, out.path, ())
+    codec = next((codec for codec in undoes if codec in does), None)
+    if codec is None:
+        raise StepError("the builder and the host have neither zstd nor gzip in common")
+    sent = Sent()
+    for begin in range(0, len(paths), BATCH):
+        await _send_between(source, target, codec, paths[begin : begin + BATCH], sent, on_progress)
+    return sent
+
+
+def _store_paths(text: str) -> list[str]:
+    """Read a builder's word: what is no path of the store could be an option at the target."""
+    try:
+        return [StorePath.parse(line).path for line in split_lines(text)]
+    except ValueError as error:
+        raise StepError(f"the builder named what is in no store: {error}") from None
+
+
+async def _send_between(
+    source: Executor,
+    target: Executor,
+    codec: Codec,
+    paths: Sequence[str],
+    sent: Sent,
+    on_progress: OnProgress,
+) -> None:
+    async with source.open(scripts.script(scripts.GIVE_OUT, codec.value, *paths)) as given:
+        frames = _frames_between(given, source.repeat(("nix-store", "--verify-path", *paths[:1])))
+        await take_in(target, codec, frames, sent, on_progress)
+    sent.paths += len(paths)
+
+
+async def _frames_between(given: Stream, command: str) -> AsyncIterator[bytes]:
+    while data := await given.stdout.read(1 << 18):
+        yield data
+    if (rc := await given.wait()) != 0:
+        raise StepError(f"the builder did not give the paths out (exit {rc})", command=command)

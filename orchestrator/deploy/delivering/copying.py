@@ -9,16 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import assert_never
 
-from orchestrator.core.copying import CopyMethod, Link, Load, Sample
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
+from orchestrator.core.run import CopyMethod, Link, Load, Sample
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.copy import nix_protocol
-from orchestrator.deploy.copy.between_hosts import between_hosts
-from orchestrator.deploy.copy.closure import Lacking, lacking
-from orchestrator.deploy.copy.probe import probe
-from orchestrator.deploy.copy.stream import Sent, stream
+from orchestrator.deploy.copy import stream as nix_protocol
+from orchestrator.deploy.copy.closure import Lacking, lacking, probe
+from orchestrator.deploy.copy.stream import Sent, between_hosts, stream
 from orchestrator.deploy.plan.copying import (
     PROBE_SHARE,
     PROBE_WORTH,

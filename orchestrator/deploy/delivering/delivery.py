@@ -1,24 +1,75 @@
-"""Build a host's system where the inventory says, and bring it to the host."""
+"""Build here, there or elsewhere; bring it to the host."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from orchestrator.core.checks import Check
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
-from orchestrator.core.host import BuildOn, BuildSite
+from orchestrator.core.host import BuildOn, BuildSite, Cache, UnsignedBuilds
 from orchestrator.core.plan import HostPlan, Step
-from orchestrator.core.store import Evaluated
-from orchestrator.deploy.delivering.batches import Member
+from orchestrator.core.store import Evaluated, OutPath
+from orchestrator.deploy.delivering.building import Member
+from orchestrator.deploy.delivering.caches import in_time
 from orchestrator.deploy.delivering.copying import copy, copy_from
-from orchestrator.deploy.delivering.substitution import substitute
-from orchestrator.deploy.delivering.trust import fetches, say_or_refuse, site_of
 from orchestrator.deploy.work import HostWork
+from orchestrator.host import boot as doors
+from orchestrator.host.fetch import fetch, is_valid
 from orchestrator.host.setup import reach
 from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
+
+
+def site_of(work: HostWork) -> BuildSite:
+    """Where a host's system is built."""
+    return work.session.request.build or work.host.build
+
+
+def fetches(work: HostWork) -> bool:
+    """Whether a host fetches its system, signed; a person who names a way has it copied."""
+    substitutes = work.host.substitute is not None and work.session.request.copy is None
+    return substitutes and site_of(work).on is not BuildOn.TARGET
+
+
+def say_or_refuse(work: HostWork, plan: HostPlan) -> None:
+    """Tell whose word a host's system is taken for.
+
+    Raises:
+        RefusedError: The host accepts nothing that another machine built, unless it is signed.
+    """
+    if not {Step.BUILD, Step.COPY} <= set(plan.steps) or not (builder := _unsigned(work)):
+        return
+    text = f"built on {builder} and not signed: whoever is root there decides what runs here"
+    if work.host.unsigned_builds is UnsignedBuilds.REFUSE:
+        error = RefusedError(
+            f"to be {text}, which `unsigned_builds: refuse` forbids",
+            hint="build it here (--build-on here), or have it fetched from a cache that the "
+            "builder fills and signs for (docs/caches.md)",
+        )
+        error.step = "build"
+        raise error
+    if site_of(work).on is BuildOn.BUILDER:
+        work.notice(text, warning=True)
+
+
+def _unsigned(work: HostWork) -> str:
+    """Another machine whose builds reach the host without a signature; empty where there is none.
+
+    What Nix's own builders give back is in the store here as if it had been built here.
+    """
+    site = site_of(work)
+    match site.on:
+        case BuildOn.TARGET:
+            return ""
+        case BuildOn.BUILDER:
+            foreign = site.builder != work.host.name and not fetches(work)
+            return str(site) if foreign else ""
+        case BuildOn.HERE:
+            builders = work.session.setup.fleet.builders
+            return " or ".join(line.partition(" ")[0] for line in builders)
 
 
 async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> None:
@@ -120,3 +171,88 @@ async def _builder(work: HostWork, site: BuildSite, stack: AsyncExitStack) -> Ex
                 hint="is its address wrong? Where it was renamed, deploy it first",
             )
         return executor
+
+
+async def refuse_one_way(work: HostWork, out: OutPath, executor: Executor) -> tuple[str, ...]:
+    """Look at a system where it was built, before the host gets it.
+
+    Returns:
+        What a person should know nevertheless.
+
+    Raises:
+        RefusedError: Nothing could change it: it has no ``switch-to-configuration``, or no Nix.
+        StepError: Who has it did not say.
+    """
+    with work.step(Phase.PREFLIGHT):
+        missing = await _missing(work, out, executor)
+        if doors.SWITCH in missing:
+            raise RefusedError(
+                f"{out.short} could never be changed again, nor taken back: it has no "
+                f"{doors.SWITCH}",
+                hint="set `system.switch.enable = true` in its configuration",
+                checks=(Check.WAY_BACK.value,),
+            )
+        if doors.NIX not in missing:
+            return ()
+        text = f"{out.short} could never be changed again by a deployment: it has no Nix"
+        if Check.WAY_BACK.value in work.session.request.skip_preflight:
+            warning = f"preflight: {Check.WAY_BACK.value} was skipped: {text}"
+            work.notice(warning, warning=True)
+            return (warning,)
+        raise RefusedError(
+            f"{Check.WAY_BACK.value}: {text}",
+            hint="set `nix.enable = true` in its configuration\nto deploy nevertheless, which is "
+            f"recorded: --skip-preflight {Check.WAY_BACK.value}",
+            checks=(Check.WAY_BACK.value,),
+        )
+
+
+async def _missing(work: HostWork, out: OutPath, executor: Executor) -> frozenset[str]:
+    """Ask this machine, then the host, then the builder; the first that has the system tells."""
+    seconds = work.host.deadlines.connect
+    missing = doors.missing_here(out)
+    if missing is None:
+        missing = await doors.missing_there(executor, out, seconds)
+    if missing is None:
+        async with AsyncExitStack() as stack:
+            if (builder := await builder_of(work, stack)) is not None:
+                missing = await doors.missing_there(builder, out, seconds)
+    return missing or frozenset()
+
+
+async def substitute(
+    work: HostWork, out: OutPath, executor: Executor, cache: Cache, *, here: bool
+) -> None:
+    """Have a host fetch its system from a cache, which is filled first where that is ours to do.
+
+    Args:
+        work: The host's share of the run.
+        out: The system.
+        executor: The way to the host.
+        cache: Where it comes from.
+        here: Whether the system is in the store of this machine.
+
+    Raises:
+        RefusedError: The cache is filled from here, and the system is not.
+        StepError: The cache could not be filled, or the host not fetch.
+    """
+    deadline = work.host.deadlines.copy
+    with work.step(Phase.COPY):
+        if await is_valid(executor, out):
+            work.log("nothing to fetch: the system is valid on the host")
+            return
+        if cache.push is not None:
+            _require_here(cache, here=here)
+            member = Member(work.host.name, work.log, work.doing)
+            await work.session.pushes.push(cache, out, deadline=deadline, member=member)
+        work.doing(f"fetching from the cache {cache.name}")
+        async with in_time(cache, "fetching from", deadline):
+            await fetch(executor, out, cache, work.on_nix_line)
+
+
+def _require_here(cache: Cache, *, here: bool) -> None:
+    if not here:
+        raise RefusedError(
+            f"the cache {cache.name!r} is filled from this machine, and another one built",
+            hint="build here; or, where the builder fills the cache itself, leave `push` out",
+        )

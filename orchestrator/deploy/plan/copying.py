@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestrator.core.copying import CopyMethod, Link, Load, Sample
+from orchestrator.core.run import CopyMethod, Link, Load, Sample
 
 FRESH = timedelta(hours=1)
 """How long a measurement is believed where there is much to copy: a laptop moves about."""

@@ -1,18 +1,152 @@
-"""Decide what to do with a host: what should run there against what does."""
+"""``Unchanged``, or the steps to the goal, and why."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from orchestrator.changes.model import Knowledge
-from orchestrator.core.goal import Goal
+from orchestrator.changes.model import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.core.host import Host
 from orchestrator.core.outcome import Unchanged
-from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath, Target
-from orchestrator.deploy.plan.attempts import unsettled
-from orchestrator.deploy.plan.reasons import why_changed, why_unchanged
+from orchestrator.core.units import ago, listing
+from orchestrator.deploy.plan.attempts import left_in_the_middle, unsettled
+
+_UNITS = re.compile(r"^warning: the following units failed: (.+)$", re.MULTILINE)
+_JOB = re.compile(
+    r"^(?:Failed to (?:start|restart|reload|stop) (?!user unit )|Job for )(\S+\.[a-z]+)\b",
+    re.MULTILINE,
+)
+_USER = re.compile(r"^warning: (user activation for \S+) failed$", re.MULTILINE)
+
+
+def to_blame(said: str, before: Iterable[str]) -> tuple[str, ...] | None:
+    """Find what failed that did not fail before: a unit, a job, a user's activation.
+
+    Args:
+        said: What ``switch-to-configuration`` said.
+        before: Units that were failed before it began.
+
+    Returns:
+        Their names; none where all that failed is old; ``None`` where it did not say what failed.
+    """
+    units = {name.strip() for line in _UNITS.findall(said) for name in line.split(",")}
+    named = units | set(_JOB.findall(said)) | set(_USER.findall(said))
+    return tuple(sorted(named - set(before))) if named else None
+
+
+def inhibitors(running: Mapping[str, str], target: Mapping[str, str]) -> tuple[str, ...]:
+    """Find what keeps ``switch-to-configuration`` from switching live.
+
+    As NixOS compares ``system.switch.inhibitors`` of both systems: a component that only one of
+    them names is no reason.
+
+    Args:
+        running: A version or the like of each component, of the system that runs.
+        target: Likewise of the system to switch to.
+
+    Returns:
+        Each with both versions, such as ``dbus-implementation: dbus -> broker``.
+    """
+    return tuple(
+        f"{name}: {old} -> {target[name]}"
+        for name, old in running.items()
+        if name in target and target[name] != old
+    )
+
+
+PARTS = ("kernel", "initrd", "kernel-modules", "kernel-params", "systemd")
+"""What of a system counts from its boot on, by its names in the toplevel."""
+
+
+def needs_boot(booted: Mapping[str, str], target: Mapping[str, str]) -> tuple[str, ...]:
+    """Find the parts that take effect at the next boot only.
+
+    Args:
+        booted: Of the system that the host booted: a path or a text for each of ``PARTS``; what it
+            does not have is left out.
+        target: Of the system that it is to run.
+
+    Returns:
+        Names of parts; none where a boot would change nothing.
+    """
+    return tuple(part for part in PARTS if booted.get(part) != target.get(part))
+
+
+def why_unchanged(
+    goal: Goal, state: HostState, wanted: OutPath, now: datetime, known: Knowledge | None = None
+) -> str:
+    """Say why there is nothing to do."""
+    verb = "boots" if goal is Goal.BOOT else "runs"
+    match known:
+        case Known(fingerprint):
+            reason = f"{why_known(fingerprint, now)}; it {verb} that system"
+        case Unknown(changed=(_, *_) as paths):
+            already = _already(verb, state, wanted, now)
+            reason = f"{listing(paths)} changed, its system did not: {already}"
+        case _:
+            reason = _already(verb, state, wanted, now)
+    if not state.boot_source.is_boot_loader:
+        reason += " (no boot loader's default could be read: the profile stands for it)"
+    return reason
+
+
+def why_known(fingerprint: Fingerprint, now: datetime) -> str:
+    """Say why no evaluation is needed."""
+    since = (
+        f"run {fingerprint.run}"
+        if fingerprint.run
+        else f"it was learned {ago(fingerprint.at, now)}"
+    )
+    if fingerprint.reads is None:
+        return f"no file changed since {since}"
+    return f"none of the {fingerprint.files} files that it reads changed since {since}"
+
+
+def why_changed(
+    goal: Goal,
+    state: HostState | None,
+    wanted: OutPath,
+    now: datetime,
+    known: Knowledge | None = None,
+) -> str:
+    """Say why there is something to do."""
+    if state is not None and state.attempt is not None and unsettled(state.attempt):
+        return left_in_the_middle(state.attempt, now)
+    reason = _compared(goal, state, wanted)
+    match known:
+        case Unknown(changed=(_, *_) as paths):
+            return f"{listing(paths)} changed: {reason}"
+        case _:
+            return reason
+
+
+def _already(verb: str, state: HostState, wanted: OutPath, now: datetime) -> str:
+    reason = f"already {verb} {wanted.short}"
+    if state.record is not None and state.record.out_path == wanted:
+        reason += f", deployed {ago(state.record.at, now)} by run {state.record.run}"
+    return reason
+
+
+def _compared(goal: Goal, state: HostState | None, wanted: OutPath) -> str:
+    if state is None:
+        return f"{wanted.name} is wanted"
+    if state.running is None:
+        return "it runs no NixOS system"
+    if goal is not Goal.BOOT and state.running != wanted:
+        return f"it runs {state.running.short}, wanted is {wanted.short}"
+    if state.profile != wanted:
+        return f"its profile is {_short(state.profile)}, wanted is {wanted.short}"
+    if state.boot_default != wanted:
+        return f"it boots {_short(state.boot_default)}, wanted is {wanted.short}"
+    return "it is at its target, and the deployment is forced"
+
+
+def _short(path: OutPath | None) -> str:
+    return path.short if path is not None else "none"
 
 
 def decide(

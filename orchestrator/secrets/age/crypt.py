@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.secrets.age import file as textual
 from orchestrator.secrets.age import header, library
 from orchestrator.secrets.age import identities as identity_file

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.secrets.age import file as armor
 from orchestrator.secrets.age import keys as recipients
 from orchestrator.secrets.age import keys as ssh_key

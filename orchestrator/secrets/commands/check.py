@@ -14,7 +14,7 @@ from orchestrator.cli.options import Target, json_option, selectors_argument, ta
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Host
 from orchestrator.host.setup import Setup
-from orchestrator.render.text import clean
+from orchestrator.render.output import clean
 from orchestrator.secrets.commands.repository import open_rules, rules_option
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def check(
       orchestrator secrets check p620 --strict
       orchestrator secrets check --rules ~/dotfiles/secrets/secrets.nix
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.cli.output import results, words
-    from orchestrator.render.errors import draw_step_error
+    from orchestrator.cli.run import results, words
+    from orchestrator.render.tables import draw_step_error
     from orchestrator.secrets.check import Checked, check_secrets
     from orchestrator.secrets.commands.repository import open_keyring
     from orchestrator.secrets.draw import draw_findings
@@ -95,7 +95,7 @@ def _require_known(strangers: Sequence[str]) -> None:
 @click.argument("check_id", metavar="[ID]", required=False)
 def explain(check_id: str | None) -> None:
     """Tell what a finding's ID means and how to cure it; without an ID, of all of them."""
-    from orchestrator.cli.output import results
+    from orchestrator.cli.run import results
     from orchestrator.secrets.draw import draw_explanation
     from orchestrator.secrets.plan.explain import EXPLANATIONS
 
@@ -128,7 +128,7 @@ async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configuration
     file = find(Path(setup.fleet.root))
     if file is None:
         return False
-    from orchestrator.cli.output import words
+    from orchestrator.cli.run import words
     from orchestrator.secrets.check import check_secrets
     from orchestrator.secrets.draw import draw_findings
     from orchestrator.secrets.gather import Context
@@ -155,7 +155,7 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
     Who can read it is what the file says, and not what secrets.nix declares. A name with a
     question mark is declared, and the file does not tell. The size is that of the plaintext.
     """
-    from orchestrator.cli.output import results
+    from orchestrator.cli.run import results
     from orchestrator.secrets.draw import draw_status
     from orchestrator.secrets.place import place_of
     from orchestrator.secrets.status import status as look
@@ -174,7 +174,7 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
 @target_options
 def recipients(rules: Path | None, as_json: bool, target: Target) -> None:
     """Each key that secrets are encrypted to: whose it is, and how many secrets it reads."""
-    from orchestrator.cli.output import results
+    from orchestrator.cli.run import results
     from orchestrator.secrets.draw import draw_recipients
     from orchestrator.secrets.place import place_of
     from orchestrator.secrets.status import recipients as look
@@ -208,7 +208,7 @@ def tell_needs(setup: Setup, host: str) -> None:
 
 
 def _find_and_draw(setup: Setup, host: str, file: Path) -> None:
-    from orchestrator.cli.output import words
+    from orchestrator.cli.run import words
     from orchestrator.secrets.draw import draw_needs, draw_unevaluated
     from orchestrator.secrets.place import place_of
     from orchestrator.secrets.status import FoundNeeds, needs_of

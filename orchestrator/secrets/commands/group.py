@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli.lazy import LazyGroup
+from orchestrator.cli.commands import LazyGroup
 
 # Command → its module and object, and the line that `--help` shows.
 COMMANDS: dict[str, tuple[str, str]] = {

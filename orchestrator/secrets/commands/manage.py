@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """Write a line to standard error, made fit for a terminal: names are anybody's."""
-    from orchestrator.render.text import clean
+    from orchestrator.render.output import clean
 
     click.echo(clean(text), err=True)
 
@@ -246,7 +246,7 @@ def rekey(
       orchestrator secrets rekey
       orchestrator secrets rekey db-password api-token --all
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
     from orchestrator.secrets.draw import draw_rekeyed
     from orchestrator.secrets.place import open_vault, place_of
     from orchestrator.secrets.rekey import Rekeyed
@@ -273,7 +273,7 @@ def rekey(
 @fleet_option
 def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
     """Bring an interrupted change to its end: forward where it was committed, else back."""
-    from orchestrator.cli.output import results, words
+    from orchestrator.cli.run import results, words
     from orchestrator.secrets.draw import draw_recovered
     from orchestrator.secrets.model.repository import Journal
     from orchestrator.secrets.place import place_of

@@ -126,7 +126,7 @@ def ask_passphrase(path: str, again: bool) -> str | None:
     """Ask on the terminal, whatever standard input is; ``None`` where there is no terminal."""
     import getpass
 
-    from orchestrator.render.text import clean
+    from orchestrator.render.output import clean
 
     try:
         with _TERMINAL.open("r+b", buffering=0):

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.process import how_it_ended
 
 _CLONE_NEWNS = 0x00020000

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.core.json_text import parse_json
+from orchestrator.core.foreign import parse_json
 from orchestrator.core.process import how_it_ended
 from orchestrator.nix.log import cause, ran_out_of_memory, readable
 from orchestrator.secrets.age import keys as recipients

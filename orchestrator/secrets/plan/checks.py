@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.core.words import listing
+from orchestrator.core.units import listing
 from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient, is_passphrase
 from orchestrator.secrets.model.finding import SecretFinding, Severity
 from orchestrator.secrets.model.repository import Journal, Repository, Rule

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from orchestrator.core.check import Check
-from orchestrator.core.preflight import Shortfall
-from orchestrator.core.words import listing
+from orchestrator.core.checks import Check, Shortfall
+from orchestrator.core.units import listing
 from orchestrator.secrets.model.ciphertext import Header, Recipient, RecipientKind, is_for
 from orchestrator.secrets.model.finding import SecretFinding, Severity
 from orchestrator.secrets.model.repository import (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab import cable
+from orchestrator.lab import network as cable
 from orchestrator.lab.faults import FaultOptions
 from orchestrator.lab.lab import Lab
 from tests.lab.faults.inside import Inside

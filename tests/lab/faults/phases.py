@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.host.preflight_script import PREFLIGHT
+from orchestrator.host.preflight import PREFLIGHT
 from orchestrator.host.scripts import LACKING
 from tests.lab.faults.deployment import Deployment
 from tests.lab.faults.ground import HOLDS, Ground, until

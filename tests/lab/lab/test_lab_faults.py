@@ -10,9 +10,8 @@ from collections.abc import Callable
 import pytest
 from lab_bench import Bench
 
-from orchestrator.lab.errors import LabError
 from orchestrator.lab.faults import FaultOptions
-from orchestrator.lab.namespaces import inside_network
+from orchestrator.lab.places import LabError, inside_network
 
 pytestmark = pytest.mark.lab
 

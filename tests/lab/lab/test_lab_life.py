@@ -14,7 +14,7 @@ from lab_bench import COMMAND, Bench
 
 from orchestrator.lab.cgroup import Cgroup
 from orchestrator.lab.enter import find_active
-from orchestrator.lab.errors import LabError
+from orchestrator.lab.places import LabError
 
 pytestmark = pytest.mark.lab
 
@@ -158,7 +158,7 @@ def test_who_is_not_root_is_told_and_nothing_is_done(
     script = (
         "import os, sys\n"
         "from orchestrator.core.errors import OrchestratorError\n"
-        "from orchestrator.lab.requirements import check_root\n"
+        "from orchestrator.lab.cgroup import check_root\n"
         "os.setuid(65534)\n"
         "try: check_root()\n"
         "except OrchestratorError as e: print(e.message); sys.exit(e.exit_code)\n"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.changes.model import Asked, Fingerprint, Read
-from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.model import Asked, Fingerprint, Read, Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 AT = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)

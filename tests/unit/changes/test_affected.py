@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
-from orchestrator.changes.affected import affected
+from orchestrator.changes.learn import affected
 from orchestrator.core.errors import StepError
 
 

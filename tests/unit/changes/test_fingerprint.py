@@ -10,9 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.changes.model import Access, Asked, Fingerprint, Read
+from orchestrator.changes.model import ABSENT, Access, Asked, Fingerprint, Read, Tree
 from orchestrator.changes.plan import changes, difference, files_of, reads_of
-from orchestrator.changes.tree.model import ABSENT, Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 FILE, PROGRAM, LINK = "100644", "100755", "120000"

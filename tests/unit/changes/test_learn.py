@@ -16,8 +16,7 @@ import pytest
 from known_fleet import HOSTS, KnownFleet, found_tracer, system
 
 from orchestrator.changes import learn as engine
-from orchestrator.changes.knowledge import NOT_LEARNED
-from orchestrator.changes.learn_lock import BusyError, learning, stop_learning
+from orchestrator.changes.knowledge import NOT_LEARNED, BusyError, learning, stop_learning
 from orchestrator.changes.model import Asked, Known, Read, Unknown
 from orchestrator.changes.tracing.twin import Trace
 from orchestrator.core.errors import StepError
@@ -202,7 +201,7 @@ def test_a_flake_elsewhere_cannot_be_learned(fleet: KnownFleet) -> None:
 HOLD = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from orchestrator.changes.learn_lock import learning\n"
+    "from orchestrator.changes.knowledge import learning\n"
     "with learning(Path(sys.argv[1])):\n"
     "    print('learning', flush=True)\n"
     "    time.sleep(600)\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.changes.locks import floating
+from orchestrator.changes.plan import floating
 
 HASH = "sha256-0123456789abcdefghijklmnopqrstuvwxyzABCDEFG="
 GITHUB = {

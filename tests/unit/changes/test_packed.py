@@ -9,9 +9,8 @@ from fingerprint_examples import READS, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.changes.model import Asked, Read
-from orchestrator.changes.packed import LazyReads, pack_reads, pack_tree, unpack_tree
-from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.fingerprints import LazyReads, pack_reads, pack_tree, unpack_tree
+from orchestrator.changes.model import Asked, Read, Tree
 
 # Names as os.fsdecode gives them: bytes that are no UTF-8 are lone surrogates.
 names = st.text(

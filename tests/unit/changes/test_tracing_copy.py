@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes.tracing.copy import copy
-from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.model import Tree
+from orchestrator.changes.tracing.twin import copy
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.errors import StepError
 

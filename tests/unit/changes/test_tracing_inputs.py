@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.changes.tracing.relative_inputs import accesses
-from orchestrator.changes.tree.model import Tree
+from orchestrator.changes.model import Tree
+from orchestrator.changes.tracing.evaluation import input_accesses
 
 TREE = Tree(
     "/fleet", dict.fromkeys(("flake.nix", "sub/a", "sub/deep/b", "subother", "nix/lib/c"), "")
@@ -20,18 +20,18 @@ def metadata(*paths: str) -> str:
 
 def test_all_of_such_an_input_counts() -> None:
     """Its files and folders, and no neighbour's; an input from elsewhere counts nothing."""
-    found = accesses(metadata("./sub", "/nix/store/abc-source"), TREE)
+    found = input_accesses(metadata("./sub", "/nix/store/abc-source"), TREE)
     assert {path for _, path in found} == {"sub", "sub/a", "sub/deep", "sub/deep/b"}
-    assert accesses(metadata("/nix/store/abc-source"), TREE) == set()
+    assert input_accesses(metadata("/nix/store/abc-source"), TREE) == set()
 
 
 def test_a_path_counts_from_the_flakes_folder_too() -> None:
     """Versions of Nix differ in what it is relative to."""
     tree = Tree("/fleet", TREE.entries, flake="nix")
-    assert ("open", "nix/lib/c") in accesses(metadata("./lib"), tree)
-    assert ("open", "sub/a") in accesses(metadata("../sub"), tree)
+    assert ("open", "nix/lib/c") in input_accesses(metadata("./lib"), tree)
+    assert ("open", "sub/a") in input_accesses(metadata("../sub"), tree)
 
 
 def test_an_input_of_an_input_is_found() -> None:
     """Relative to the input that names it."""
-    assert ("open", "sub/deep/b") in accesses(metadata("./sub", "./deep"), TREE)
+    assert ("open", "sub/deep/b") in input_accesses(metadata("./sub", "./deep"), TREE)

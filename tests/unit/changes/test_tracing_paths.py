@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.changes.tracing.paths import accesses
+from orchestrator.changes.tracing.tracer import accesses
 
 FOLDER = "abc-source"
 LINKS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes.tracing.strace import Strace
+from orchestrator.changes.tracing.ways import Strace
 from orchestrator.core.errors import StepError
 
 FOLDER = "abc-source"

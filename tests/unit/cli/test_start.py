@@ -114,7 +114,7 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
             *("rich", "yaml", "pytest", "testinfra", "zstandard", "importlib.metadata"),
             *("orchestrator.inventory.load", "orchestrator.deploy.changing.carry_out"),
             *(
-                "orchestrator.deploy.changing.verification",
+                "orchestrator.deploy.changing.activation",
                 "orchestrator.deploy.changing.activation",
             ),
             *(

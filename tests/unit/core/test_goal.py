@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.goal import Goal
+from orchestrator.core.plan import Goal
 
 QUESTIONS = (
     "contacts_host",

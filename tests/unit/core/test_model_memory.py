@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.memory import parse_size, size_text
+from orchestrator.core.units import parse_size, size_text
 
 
 @pytest.mark.parametrize(

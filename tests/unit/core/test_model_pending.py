@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from orchestrator.core.pending import LONGEST_PAUSE, Pending
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.state import HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.runs.pending import LONGEST_PAUSE, Pending
 
 SINCE = datetime(2024, 5, 6, tzinfo=UTC)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

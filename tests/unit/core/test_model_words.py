@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.words import ago
+from orchestrator.core.units import ago
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 

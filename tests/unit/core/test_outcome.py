@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import (
     NAMES,
     Completed,
@@ -26,6 +25,7 @@ from orchestrator.core.outcome import (
     Unreached,
     outcome_name,
 )
+from orchestrator.core.plan import Goal
 from orchestrator.core.run import HostResult, Report, Run, exit_code
 from orchestrator.core.store import OutPath
 

@@ -12,13 +12,12 @@ import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost
 
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Absent, BuildOn, BuildSite
 from orchestrator.core.outcome import Deferred, Deployed, Failed, RolledBack, Skipped, Unchanged
-from orchestrator.core.pending import Pending
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.pending import Pending, PendingSystems
 
 DEFER: dict[str, Any] = {"absent": Absent.DEFER}
 

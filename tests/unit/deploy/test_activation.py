@@ -27,9 +27,9 @@ from fake_host import (
 
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Guard, NewlyFailed
 from orchestrator.core.outcome import Completed, Deployed, Failed, RolledBack, Skipped, Unchanged
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 
 ALL_OLD, ALL_NEW = (OLD, OLD, OLD), (NEW, NEW, NEW)

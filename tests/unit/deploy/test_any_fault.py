@@ -26,11 +26,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.core.plan import Goal
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.plan import prove
+from orchestrator.deploy.plan import attempts as prove
 
 
 def runs_else(host: FakeHost) -> None:

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt, AttemptState
-from orchestrator.core.state import HostState
+from orchestrator.core.plan import Goal
+from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.plan.attempts import (
     ended_badly,

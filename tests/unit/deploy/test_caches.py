@@ -12,11 +12,10 @@ import pytest
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Cache, Connect, Fleet, Host
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.caches import require_caches
-from orchestrator.deploy.delivering.batches import Member
-from orchestrator.deploy.delivering.pushes import Pushes
+from orchestrator.deploy.delivering.building import Member
+from orchestrator.deploy.delivering.caches import Pushes, require_caches
 from orchestrator.host.setup import Setup
-from orchestrator.nix import binary_cache
+from orchestrator.nix import closure as binary_cache
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings

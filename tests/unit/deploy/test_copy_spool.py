@@ -15,9 +15,8 @@ from test_export_format import HASH, exported, pieces
 
 from orchestrator.core.errors import StepError
 from orchestrator.deploy.copy import spool as spool_module
-from orchestrator.deploy.copy.codec import Codec
 from orchestrator.deploy.copy.export_format import END
-from orchestrator.deploy.copy.spool import Spool, Wanted, batches
+from orchestrator.deploy.copy.spool import Codec, Spool, Wanted, batches
 
 NAMES = [f"{HASH}-{letter}" for letter in "abc"]
 PATHS = [f"/nix/store/{name}" for name in NAMES]

@@ -9,15 +9,12 @@ import pytest
 from copy_bench import FolderHost, fake_nix
 from test_export_format import HASH, exported, pieces
 
-from orchestrator.core.copying import Load
 from orchestrator.core.errors import StepError
+from orchestrator.core.run import Load
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.copy.between_hosts import between_hosts
-from orchestrator.deploy.copy.closure import Lacking, lacking
-from orchestrator.deploy.copy.codec import Codec
-from orchestrator.deploy.copy.probe import SMALLEST, probe
-from orchestrator.deploy.copy.spool import Spool, Wanted
-from orchestrator.deploy.copy.stream import Sent, stream
+from orchestrator.deploy.copy.closure import SMALLEST, Lacking, lacking, probe
+from orchestrator.deploy.copy.spool import Codec, Spool, Wanted
+from orchestrator.deploy.copy.stream import Sent, between_hosts, stream
 
 NAMES = [f"{HASH}-{letter}" for letter in "abc"]
 PATHS = [f"/nix/store/{name}" for name in NAMES]

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.outcome import Unchanged
-from orchestrator.core.plan import HostPlan, Step
+from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.state import BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy.plan.decide import decide, steps

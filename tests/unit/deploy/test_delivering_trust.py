@@ -7,14 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.core.copying import CopyMethod
 from orchestrator.core.errors import RefusedError
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import BuildOn, BuildSite, Connect, Host, UnsignedBuilds
-from orchestrator.core.plan import HostPlan, Step
-from orchestrator.core.run import DeployRequest
+from orchestrator.core.plan import Goal, HostPlan, Step
+from orchestrator.core.run import CopyMethod, DeployRequest
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.deploy.delivering.trust import say_or_refuse
+from orchestrator.deploy.delivering.delivery import say_or_refuse
 from orchestrator.deploy.plan.decide import steps
 from orchestrator.deploy.work import HostWork
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from fake_host import NEW, OLD, Bench, EagerLoop, FakeHost, left, system
 
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import DeployRequest
 from orchestrator.deploy.host import deploy_host
-from orchestrator.deploy.machines import Machines
+from orchestrator.deploy.names import Machines
 from orchestrator.deploy.work import HostWork
 
 OTHERS = system("y")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.diff import Change
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.plan.diff import diff
+from orchestrator.deploy.diff import Change, diff
 
 A, B = "a" * 32, "b" * 32
 

@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 import pytest
 from fake_host import Bench
 
-from orchestrator.core.copying import CopyMethod, Sample
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.event import LogLine
 from orchestrator.core.outcome import Deployed, Failed
+from orchestrator.core.run import CopyMethod, Sample
 from orchestrator.deploy.copy.closure import Lacking
-from orchestrator.deploy.copy.codec import Codec
-from orchestrator.deploy.copy.spool import Wanted
+from orchestrator.deploy.copy.spool import Codec, Wanted
 from orchestrator.deploy.copy.stream import Sent
 from orchestrator.deploy.delivering import copying
 

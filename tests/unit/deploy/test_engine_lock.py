@@ -16,9 +16,8 @@ from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.core.interrupt import Interrupt
-from orchestrator.core.lock import Hold, Lock
 from orchestrator.core.run import DeployRequest, Run
-from orchestrator.core.state import HostState
+from orchestrator.core.state import Hold, HostState, Lock
 from orchestrator.deploy.changing import lock
 from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.changing.lock import Holding, held, refuse_if_taken
@@ -26,7 +25,7 @@ from orchestrator.deploy.names import Names
 from orchestrator.deploy.work import HostWork
 from orchestrator.host import lock as adapter
 from orchestrator.host.lock import Answer, Claim, Told
-from orchestrator.runs.run_files import RunFiles
+from orchestrator.runs.files import RunFiles
 
 T = TypeVar("T")
 NOW = datetime.now(UTC)

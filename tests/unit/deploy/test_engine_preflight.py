@@ -8,19 +8,17 @@ from pathlib import Path
 import pytest
 from fake_host import ANSWER, NEW, OLD, Bench, FakeHost, loses_connection
 
-from orchestrator.core.copying import CopyMethod
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, Problem
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
-from orchestrator.core.run import HostResult
+from orchestrator.core.run import CopyMethod, HostResult
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing import preflight
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.copy.closure import Lacking
-from orchestrator.deploy.copy.codec import Codec
-from orchestrator.deploy.copy.spool import Wanted
+from orchestrator.deploy.copy.spool import Codec, Wanted
 from orchestrator.deploy.delivering import copying
 from orchestrator.render.event_json import result_to_json
 

@@ -18,13 +18,13 @@ from fake_host import (
 )
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Deadlines
 from orchestrator.core.outcome import Deployed, Failed, Unchanged
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import Reboot
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.changing import booting
+from orchestrator.deploy.changing import reboot as booting
 from orchestrator.deploy.changing import reboot as engine
 
 NEW_KERNEL = b"booted.kernel=/nix/store/6.6\ntarget.kernel=/nix/store/6.12\nend=\n"

@@ -13,9 +13,9 @@ from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import PhaseStarted
 from orchestrator.core.generation import BeforeLast, BeforeRun, ToGeneration, ToSystem, WayBack
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
+from orchestrator.core.plan import Goal
 from orchestrator.core.run import Before, HostResult, Report, Run
 from orchestrator.deploy.changing.rollback import before_run, roll_back
 from orchestrator.deploy.host import deploy_host

@@ -15,8 +15,8 @@ from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host, Verify
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.process import CommandResult
+from orchestrator.deploy.changing.activation import verify
 from orchestrator.deploy.changing.line import Line
-from orchestrator.deploy.changing.verification import verify
 from orchestrator.deploy.work import HostWork
 from orchestrator.verify import run
 

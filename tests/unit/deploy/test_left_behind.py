@@ -7,8 +7,8 @@ from fake_host import ELSE, NEW, OLD, Bench, exits, left, turns
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Notice
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed, Failed, RolledBack, Unchanged
+from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath
 
 WHO = "run 6 of bob@sofa"

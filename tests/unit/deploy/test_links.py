@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.copying import CopyMethod, Sample
+from orchestrator.core.run import CopyMethod, Sample
 from orchestrator.deploy.copy.links import KEPT, Links
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)

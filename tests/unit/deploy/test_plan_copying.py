@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.copying import CopyMethod, Link, Load, Sample
+from orchestrator.core.run import CopyMethod, Link, Load, Sample
 from orchestrator.deploy.plan.copying import (
     FRESH,
     USUAL_RATIO,

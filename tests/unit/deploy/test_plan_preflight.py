@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.check import Check
-from orchestrator.core.copying import Load
-from orchestrator.core.preflight import (
+from orchestrator.core.checks import (
     BootFiles,
     BootRoom,
+    Check,
     Facts,
     Inhibitor,
     Room,
@@ -22,9 +21,9 @@ from orchestrator.core.preflight import (
     Wanted,
     boot_name,
 )
-from orchestrator.deploy.plan.preflight import examine, skew
-from orchestrator.deploy.plan.room import BOOT_MARGIN, FILES_MARGIN, LEAST_FREE
-from orchestrator.deploy.plan.switching import inhibitors
+from orchestrator.core.run import Load
+from orchestrator.deploy.plan.decide import inhibitors
+from orchestrator.deploy.plan.preflight import BOOT_MARGIN, FILES_MARGIN, LEAST_FREE, examine, skew
 
 MIB = 2**20
 KERNEL, INITRD = "aaaa-linux-6.12-bzImage", "bbbb-initrd-linux-initrd"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.deploy.plan.reboot import PARTS, needs_boot
+from orchestrator.deploy.plan.decide import PARTS, needs_boot
 
 BOOTED = {part: f"/nix/store/old/{part}" for part in PARTS}
 

@@ -16,12 +16,10 @@ from orchestrator.core.generation import (
     ToGeneration,
     ToSystem,
 )
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.outcome import Unchanged
-from orchestrator.core.plan import Step
-from orchestrator.core.state import BootSource, HostState
+from orchestrator.core.plan import Goal, Step
+from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import Existing, OutPath
 from orchestrator.deploy.plan.rollback import plan_back, target_of
 

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt
-from orchestrator.core.state import BootSource, HostState
+from orchestrator.core.plan import Goal
+from orchestrator.core.state import Attempt, BootSource, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.plan import prove
+from orchestrator.deploy.plan import attempts as prove
 
 
 def _path(letter: str) -> OutPath:

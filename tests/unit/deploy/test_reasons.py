@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.changes.model import Fingerprint, Known, Unknown
-from orchestrator.changes.tree.model import Tree
-from orchestrator.core.goal import Goal
+from orchestrator.changes.model import Fingerprint, Known, Tree, Unknown
+from orchestrator.core.plan import Goal
 from orchestrator.core.state import BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.deploy.plan.reasons import why_changed, why_known, why_unchanged
+from orchestrator.deploy.plan.decide import why_changed, why_known, why_unchanged
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor, Stream
 from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.copy.codec import Codec
+from orchestrator.deploy.copy.spool import Codec
 from orchestrator.deploy.copy.stream import Sent, take_in
 from orchestrator.host.fetch import fetch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.deploy.plan.switched import to_blame
+from orchestrator.deploy.plan.decide import to_blame
 
 OLD = ("backup.service",)
 

@@ -19,9 +19,9 @@ from fake_host import (
 from orchestrator.core.event import Notice
 from orchestrator.core.outcome import RolledBack, Unreached, outcome_name
 from orchestrator.core.run import exit_code
-from orchestrator.deploy.changing import attempt
+from orchestrator.deploy.changing import activation as attempt
 from orchestrator.render.event_json import _more
-from orchestrator.render.words import outcome_word
+from orchestrator.render.output import outcome_word
 from orchestrator.ssh import local
 
 ALL_OLD = (OLD, OLD, OLD)

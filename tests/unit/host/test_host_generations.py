@@ -17,13 +17,12 @@ from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.generation import Generation, HostSystems
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
-from orchestrator.core.state import HostState
+from orchestrator.core.state import Attempt, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host.generations import ask_systems, is_there, parse_systems
-from orchestrator.host.guard.parse import lines_of
+from orchestrator.host.guard.orders import lines_of
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 PLACES = ("/nix/var/", "/run/", "/var/lib/")

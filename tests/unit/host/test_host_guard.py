@@ -21,14 +21,13 @@ import pytest
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt, AttemptState
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
-from orchestrator.core.state import BootSource, HostState
+from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host import scripts
-from orchestrator.host.guard import verbs
-from orchestrator.host.guard.verbs import Told
+from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard.orders import Told
 from orchestrator.host.state import parse_state
 
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

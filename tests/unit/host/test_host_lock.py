@@ -15,8 +15,8 @@ import pytest
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
-from orchestrator.core.lock import UNREADABLE, Hold, Lock
 from orchestrator.core.process import CommandResult
+from orchestrator.core.state import UNREADABLE, Hold, Lock
 from orchestrator.host import lock
 from orchestrator.host.lock import Answer, Claim, Told
 

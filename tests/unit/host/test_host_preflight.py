@@ -14,16 +14,16 @@ from typing import cast
 import pytest
 
 from orchestrator.core import process
+from orchestrator.core.checks import BootFiles, Facts, Inhibitor
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
-from orchestrator.core.preflight import BootFiles, Facts, Inhibitor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.copy.closure import understood
-from orchestrator.deploy.copy.codec import Codec
-from orchestrator.deploy.machines import Machines
+from orchestrator.deploy.copy.spool import Codec
+from orchestrator.deploy.names import Machines
+from orchestrator.host.boot import ask_standing
 from orchestrator.host.preflight import Answer, ask_facts, parse_facts
-from orchestrator.host.switching import ask_standing
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 # The store is a place where it is looked at, and data where it is part of a name.

@@ -17,7 +17,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
-from orchestrator.host.reboot import ask_parts, reboot, settled
+from orchestrator.host.boot import ask_parts, reboot, settled
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 PARTS = ("kernel", "kernel-params", "systemd", "not there")

@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.errors import RefusedError, StepError
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.host import Connect, Host
+from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
-from orchestrator.core.state import BootSource, Record
+from orchestrator.core.state import Attempt, AttemptState, BootSource, Record
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard.parse import lines_of
+from orchestrator.host.guard.orders import lines_of
 from orchestrator.host.state import ask_state, parse_state
 
 RUNS = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")

@@ -11,19 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.lines import split_lines
+from orchestrator.core.foreign import split_lines
 from orchestrator.core.store import DrvPath
-from orchestrator.deploy.copy.between_hosts import _store_paths
 from orchestrator.deploy.copy.closure import understood
+from orchestrator.deploy.copy.stream import _store_paths
 from orchestrator.deploy.diff import _closure
-from orchestrator.host.guard.verbs import _LOG, _told
-from orchestrator.host.lock_lines import parse_hold, parse_lock, values_of
+from orchestrator.host.boot import _components, parse_parts
+from orchestrator.host.guard.orders import _LOG, _told
+from orchestrator.host.lock_scripts import parse_hold, parse_lock, values_of
 from orchestrator.host.preflight import parse_facts
-from orchestrator.host.reboot import parse_parts
 from orchestrator.host.state import parse_state
-from orchestrator.host.switching import _components
 from orchestrator.nix import log as nix_log
-from orchestrator.nix.build_log import BuildLog
+from orchestrator.nix.log import BuildLog
 
 SYSTEM = f"/nix/store/{'a' * 32}-nixos-system"
 NAMES = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.host.lock_lines import parse_lock
+from orchestrator.host.lock_scripts import parse_lock
 
 LOCK = {"uptime": "100", "lock.token": "7-abcd", "lock.expires": "160", "lock.run": "7"}
 

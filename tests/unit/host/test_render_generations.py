@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from io import StringIO
 
 from orchestrator.core.generation import Generation, HostSystems
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt, AttemptState
-from orchestrator.core.state import HostState
+from orchestrator.core.plan import Goal
+from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.host.draw.generations import draw_systems
+from orchestrator.host.draw_generations import draw_systems
 from orchestrator.render.output import Output
 
 MADE = datetime(2024, 5, 6, tzinfo=UTC)

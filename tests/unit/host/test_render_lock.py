@@ -11,17 +11,22 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.answer import Answer, HoldAnswer
 from orchestrator.core.errors import UnreachableError
-from orchestrator.core.goal import Goal
-from orchestrator.core.guard import Attempt, AttemptState
 from orchestrator.core.host import Connect, Host
-from orchestrator.core.lock import Hold, Lock
-from orchestrator.core.state import HostState
+from orchestrator.core.plan import Goal
+from orchestrator.core.state import Attempt, AttemptState, Hold, HostState, Lock
 from orchestrator.core.store import OutPath
-from orchestrator.host.draw.lock import draw_lifted, draw_lock, draw_locks, draw_placed, draw_stolen
-from orchestrator.host.draw.standing import standing, standing_json
-from orchestrator.host.draw.status import draw_status
+from orchestrator.host.draw import (
+    draw_lifted,
+    draw_lock,
+    draw_locks,
+    draw_placed,
+    draw_status,
+    draw_stolen,
+    standing,
+    standing_json,
+)
+from orchestrator.host.status import HoldAnswer, HostAnswer
 from orchestrator.render.output import Output
 
 NOW = datetime.now(UTC)
@@ -48,14 +53,14 @@ def lock_words(state: HostState) -> str:
     return drawn(lambda _, words: draw_lock("p620", state, words))[1]
 
 
-def answer(host: Host, **stands: Any) -> Answer:
+def answer(host: Host, **stands: Any) -> HostAnswer:
     """A host's answer."""
-    return Answer(host, replace(STATE, **stands), None, 0.1)
+    return HostAnswer(host, replace(STATE, **stands), None, 0.1)
 
 
 def test_locks_and_holds_are_a_table() -> None:
     """Whose, since when, why, and when it ends by itself; what says nothing is said."""
-    answers = (answer(P620, lock=LOCK, hold=HOLD), Answer(RAZER, None, LOST, 1.0))
+    answers = (answer(P620, lock=LOCK, hold=HOLD), HostAnswer(RAZER, None, LOST, 1.0))
     out, err = drawn(lambda results, words: draw_locks(answers, results, words, as_json=False))
     head, first, second = out.splitlines()
     assert head.split() == ["host", "locked", "held"]
@@ -84,7 +89,7 @@ def test_a_lock_that_counts_no_more_is_no_lock(lock: Lock | None, words: str) ->
 
 def test_locks_and_holds_as_json() -> None:
     """Times in ISO 8601, seconds as numbers, null where there is none."""
-    answers = (answer(P620, lock=LOCK, hold=HOLD), answer(RAZER), Answer(P620, None, LOST, 1.0))
+    answers = (answer(P620, lock=LOCK, hold=HOLD), answer(RAZER), HostAnswer(P620, None, LOST, 1.0))
     out, _ = drawn(lambda results, err: draw_locks(answers[:2], results, err, as_json=True))
     said = json.loads(out)
     assert said["p620"]["lock"] == {

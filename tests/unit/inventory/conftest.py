@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.inventory.load import Inventory, load
-from orchestrator.inventory.mistake import InventoryError
+from orchestrator.inventory.tree import InventoryError
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.errors import RefusedError, UsageError
-from orchestrator.inventory.add_host import draft, write
-from orchestrator.inventory.host_lines import NewHost
+from orchestrator.inventory.add_host import NewHost, draft, write
 from orchestrator.inventory.load import load
 
 NEW = NewHost("web9", "10.0.0.9", user="deploy", port=2222)

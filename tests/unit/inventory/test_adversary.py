@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.inventory.compose import MAX_NODES
-from orchestrator.inventory.files import MAX_BYTES
 from orchestrator.inventory.load import load
-from orchestrator.inventory.mistake import InventoryError
+from orchestrator.inventory.sections import MAX_BYTES
+from orchestrator.inventory.tree import InventoryError
 
 Write = Callable[..., Path]
 _SECONDS = 10.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.inventory.load import load
-from orchestrator.inventory.mistake import MAX_MISTAKES, InventoryError
+from orchestrator.inventory.tree import MAX_MISTAKES, InventoryError
 
 Told = Callable[..., list[str]]
 

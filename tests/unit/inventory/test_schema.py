@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from orchestrator.core.host import is_host_name
 from orchestrator.inventory.declaration import DOCUMENT, HOST_NAME
+from orchestrator.inventory.fleet_json import json_schema
 from orchestrator.inventory.load import load
-from orchestrator.inventory.mistake import InventoryError
-from orchestrator.inventory.schema import json_schema
+from orchestrator.inventory.tree import InventoryError
 
 ROOT = Path(__file__).parents[3]
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())

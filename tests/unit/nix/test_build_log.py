@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.store import DrvPath
-from orchestrator.nix.build_log import TAIL, BuildLog, Said
+from orchestrator.nix.log import TAIL, BuildLog, Said
 
 
 def drv(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.store import DrvPath, OutPath
-from orchestrator.nix import derivation
+from orchestrator.nix import flake as derivation
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620-25.05")
 ONE = f'Derive([("out","{OUT}","","")],[("/nix/store/x.drv",["out"])],[],"x86_64-linux"'

@@ -13,13 +13,12 @@ import pytest
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Connect, Host, Limits
-from orchestrator.core.memory import Room
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.units import Room
 from orchestrator.nix import evaluation, memory
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.asker import Quiet
-from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations
-from orchestrator.nix.memory_plan import GIB, MIB
+from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations, Quiet
+from orchestrator.nix.memory import GIB, MIB
 from orchestrator.nix.verbs import Flake, OutOfMemoryError
 
 FLAKE = Flake(".", "/fleet")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.memory import Room
-from orchestrator.nix import memory, peak_file
+from orchestrator.core.units import Room
+from orchestrator.nix import memory
+from orchestrator.nix import memory as peak_file
 
 MIB = 1024**2
 TAKES = "import os; held = b'x' * (64 << 20); os.write(1, b'ready\\n'); os.read(0, 1)"

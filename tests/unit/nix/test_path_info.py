@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.nix.path_info import PathInfo, parse
+from orchestrator.nix.closure import PathInfo, parse
 
 BUILT = {"narSize": 120, "ultimate": True, "deriver": None}
 FETCHED = {"narSize": 5, "signatures": ["a"]}

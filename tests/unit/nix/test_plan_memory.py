@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.memory import Room
-from orchestrator.nix.memory_plan import (
+from orchestrator.core.units import Room
+from orchestrator.nix.memory import (
     ASSUMED,
     GIB,
     LEAST,

@@ -12,16 +12,15 @@ import pytest
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, Notice
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Absent, BuildOn, BuildSite, Connect, Fleet, Host
-from orchestrator.core.pending import Pending
+from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.offline import catch_up as engine
-from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.pending import Pending, PendingSystems
 from orchestrator.ssh.settings import SshSettings
 
 NOW = datetime.now(UTC)

@@ -11,11 +11,10 @@ from click.testing import CliRunner, Result
 
 from orchestrator.cli.main import orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.pending import Pending
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import state_folder
 from orchestrator.inventory.load import load
-from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.pending import Pending, PendingSystems
 
 ROOT = Path(__file__).parents[3]
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

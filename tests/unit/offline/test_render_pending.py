@@ -10,10 +10,10 @@ from io import StringIO
 from render_examples import OUT, stream
 
 from orchestrator.core.event import Notice
-from orchestrator.core.pending import Pending
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.offline.draw import WatchLines, draw_pending
 from orchestrator.render.output import Output
+from orchestrator.runs.pending import Pending
 
 NOW = datetime.now(UTC)
 WAITS = Pending(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.offline.service_manager import notify, signs_of_life, watchdog_seconds
+from orchestrator.offline.watch import notify, signs_of_life, watchdog_seconds
 
 
 @pytest.fixture

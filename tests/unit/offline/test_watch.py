@@ -17,15 +17,13 @@ import pytest
 from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError, UsageError
 from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.core.lock import Hold, Lock
-from orchestrator.core.pending import Pending
-from orchestrator.core.state import HostState
+from orchestrator.core.state import Hold, HostState, Lock
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.offline import watch as engine
 from orchestrator.offline.watch import Watch, only_one
-from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.pending import Pending, PendingSystems
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

@@ -21,8 +21,7 @@ from orchestrator.core.event import (
     RunFinished,
     RunStarted,
 )
-from orchestrator.render.event_json import phase_name, to_json
-from orchestrator.render.jsonlines import JsonLines
+from orchestrator.render.event_json import JsonLines, phase_name, to_json
 from orchestrator.render.output import Output
 from orchestrator.render.runlog import OPEN, RunLog
 

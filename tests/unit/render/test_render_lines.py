@@ -8,13 +8,13 @@ from render_examples import NOON, OUT, OUTCOMES, PROBLEM, FakeClock, report, str
 
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import Notice, Progress, RunFinished
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed
+from orchestrator.core.plan import Goal
 from orchestrator.core.run import Report
-from orchestrator.render.errors import draw_error, draw_problem
 from orchestrator.render.output import Output
 from orchestrator.render.plain import PlainLines
 from orchestrator.render.report import ReportTable, summary
+from orchestrator.render.tables import draw_error, draw_problem
 
 PLAIN = """\
 run 12: switch, 7 hosts, logs in /runs/12

@@ -23,15 +23,12 @@ from orchestrator.core.event import (
     Progress,
     RunStarted,
 )
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Skipped
-from orchestrator.render.board import Board, lines
-from orchestrator.render.choose import choose
-from orchestrator.render.fanout import Fanout
-from orchestrator.render.output import Colour, Output
-from orchestrator.render.renderer import Renderer
-from orchestrator.render.terminal import Terminal
-from orchestrator.render.text import clean, cut, width
+from orchestrator.core.plan import Goal
+from orchestrator.render.output import Colour, Output, clean, cut, width
+from orchestrator.render.renderer import Fanout, Renderer
+from orchestrator.render.report import choose
+from orchestrator.render.terminal import Board, Terminal, lines
 
 BOARD = """\
 run 12: switch, 7 hosts, logs in /runs/12
@@ -149,7 +146,7 @@ def test_display_restores_the_cursor_on_interrupt(tmp_path: Path) -> None:
         "import os, sys, time\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from render_examples import stream\n"
-        "from orchestrator.render.choose import choose\n"
+        "from orchestrator.render.report import choose\n"
         "with choose(False, sys.stdout, sys.stderr, {'TERM': 'xterm'}, record=False) as all:\n"
         "    for event in stream()[:3]:\n"
         "        all.handle(event)\n"
@@ -259,7 +256,7 @@ def test_closed_pipe_does_not_change_the_exit_code() -> None:
         "import sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from render_examples import stream\n"
-        "from orchestrator.render.choose import choose\n"
+        "from orchestrator.render.report import choose\n"
         "sys.stdin.read()\n"
         "with choose(True, sys.stdout, sys.stderr, {}, record=False) as all:\n"
         "    for event in stream():\n"

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from orchestrator.cli.main import main, orchestrator
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
-from orchestrator.deploy.commands.rollout_options import rollout_options
-from orchestrator.runs.run_files import RunFiles
+from orchestrator.deploy.commands.options import rollout_options
+from orchestrator.runs.files import RunFiles
 
 ALL = Amount(100, percent=True)
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from orchestrator.core import git
 from orchestrator.core.event import Event, HostFinished, Notice, Paused, WaveEnded, WaveStarted
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Connect, Fleet, Host, Limits
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import (
@@ -31,8 +30,8 @@ from orchestrator.core.outcome import (
     Unreached,
     outcome_name,
 )
-from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
-from orchestrator.core.rollout_status import Order, Standing, Word
+from orchestrator.core.plan import Goal
+from orchestrator.core.rollout import Amount, Order, RolloutPolicy, Standing, WhenSpent, Word
 from orchestrator.core.run import Before, DeployRequest, Report
 from orchestrator.core.store import OutPath
 from orchestrator.deploy import host as host_module
@@ -42,7 +41,7 @@ from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.runs.run_files import RunFiles
+from orchestrator.runs.files import RunFiles
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

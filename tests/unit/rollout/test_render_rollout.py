@@ -11,14 +11,12 @@ import pytest
 from render_examples import FakeClock, report
 
 from orchestrator.core.event import Event, Paused, RunFinished, WaveEnded, WaveStarted
-from orchestrator.core.rollout import Wave
-from orchestrator.core.rollout_status import RolloutStatus, Standing, WaveStatus
-from orchestrator.render.board import Board, lines
+from orchestrator.core.rollout import RolloutStatus, Standing, Wave, WaveStatus
 from orchestrator.render.event_json import to_json
 from orchestrator.render.output import Output
-from orchestrator.render.plain import PlainLines
+from orchestrator.render.plain import PlainLines, described
 from orchestrator.render.report import ReportTable
-from orchestrator.render.waves import described
+from orchestrator.render.terminal import Board, lines
 from orchestrator.rollout.draw import draw_rollout
 
 CANARY = Wave("canary", ("p620",), 60.0)

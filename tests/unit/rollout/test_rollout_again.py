@@ -10,7 +10,6 @@ import pytest
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.generation import BeforeLast
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.outcome import (
     Deferred,
@@ -21,17 +20,17 @@ from orchestrator.core.outcome import (
     RolledBack,
     Skipped,
 )
-from orchestrator.core.rollout import Wave
-from orchestrator.core.rollout_status import RolloutStatus, Standing, WaveStatus
+from orchestrator.core.plan import Goal
+from orchestrator.core.rollout import RolloutStatus, Standing, Wave, WaveStatus
 from orchestrator.core.run import DeployRequest, HostResult, Reboot, Report, Run
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.commands.retry import RetryFailed, only_failed
+from orchestrator.deploy.commands.options import RetryFailed, only_failed
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
-from orchestrator.rollout.again import again, failed_in
+from orchestrator.rollout.order import again, failed_in
 from orchestrator.runs import request_file
+from orchestrator.runs.files import RunFiles
 from orchestrator.runs.history import History
-from orchestrator.runs.run_files import RunFiles
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

@@ -12,7 +12,6 @@ from orchestrator.core import git
 from orchestrator.core.event import Event, HostFinished
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.outcome import Deferred, Failed, Outcome, Problem, Skipped
-from orchestrator.core.pending import Pending
 from orchestrator.core.rollout import RolloutPolicy, WhenSpent
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
@@ -21,7 +20,7 @@ from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.pending import Pending, PendingSystems
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

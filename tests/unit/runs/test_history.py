@@ -17,16 +17,15 @@ import pytest
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.event import RunFinished, RunStarted
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed, Skipped
+from orchestrator.core.plan import Goal
 from orchestrator.core.run import Before, HostResult, PastResult, PastRun, Report, Run
 from orchestrator.core.store import OutPath
 from orchestrator.render.runlog import RunLog
 from orchestrator.runs import history_file
+from orchestrator.runs.files import RunFiles, RunFolders
 from orchestrator.runs.history import Begun, History
 from orchestrator.runs.history_file import VERSION
-from orchestrator.runs.run_files import RunFiles
-from orchestrator.runs.run_folders import RunFolders
 
 NOW = datetime(2024, 5, 6, 12, tzinfo=UTC)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")

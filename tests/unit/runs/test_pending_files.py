@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.goal import Goal
-from orchestrator.core.pending import Pending
+from orchestrator.core.plan import Goal
 from orchestrator.core.run import Reboot
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.runs.pending import PendingSystems
-from orchestrator.runs.pending_file import FORMAT
+from orchestrator.runs.pending import FORMAT, Pending, PendingSystems
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

@@ -10,16 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.copying import CopyMethod
 from orchestrator.core.errors import UsageError
 from orchestrator.core.generation import BeforeLast
-from orchestrator.core.goal import Goal
 from orchestrator.core.host import Absent, BuildOn, BuildSite
-from orchestrator.core.rollout import Amount, RolloutPolicy, Wave, WhenSpent
-from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
-from orchestrator.core.run import DeployRequest, Reboot, Run
+from orchestrator.core.plan import Goal
+from orchestrator.core.rollout import (
+    Amount,
+    Order,
+    RolloutPolicy,
+    RolloutStatus,
+    Standing,
+    Wave,
+    WaveStatus,
+    WhenSpent,
+    Word,
+)
+from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Run
 from orchestrator.runs import request_file
-from orchestrator.runs.run_files import RunFiles
+from orchestrator.runs.files import RunFiles
 
 STATUS = RolloutStatus(
     run=12,
@@ -118,7 +126,7 @@ def test_a_run_is_alive_until_its_process_ends(folder: Path) -> None:
     assert not files.is_alive()
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from orchestrator.runs.run_files import RunFiles\n"
+        "from orchestrator.runs.files import RunFiles\n"
         "with RunFiles(Path(sys.argv[1])).living('7-abcd'):\n"
         "    print('up', flush=True); time.sleep(600)"
     )

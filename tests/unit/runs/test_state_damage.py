@@ -12,27 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.copying import Sample
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.event import RunFinished, RunStarted
-from orchestrator.core.goal import Goal
 from orchestrator.core.outcome import Deployed
-from orchestrator.core.pending import Pending
-from orchestrator.core.rollout import Wave
-from orchestrator.core.rollout_status import Order, RolloutStatus, Standing, WaveStatus, Word
-from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run
+from orchestrator.core.plan import Goal
+from orchestrator.core.rollout import Order, RolloutStatus, Standing, Wave, WaveStatus, Word
+from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run, Sample
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy.copy.links import Links
-from orchestrator.deploy.machines import Machines
+from orchestrator.deploy.names import Machines
 from orchestrator.offline.draw import draw_pending
 from orchestrator.render.output import Output
 from orchestrator.render.runlog import RunLog
 from orchestrator.rollout.draw import draw_rollout
 from orchestrator.runs import request_file
 from orchestrator.runs.draw import draw_history
+from orchestrator.runs.files import RunFiles
 from orchestrator.runs.history import History
-from orchestrator.runs.pending import PendingSystems
-from orchestrator.runs.run_files import RunFiles
+from orchestrator.runs.pending import Pending, PendingSystems
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")

@@ -14,11 +14,10 @@ import pytest
 from secret_bench import Bench
 
 from orchestrator.core.errors import RefusedError, StepError, UsageError
-from orchestrator.fleet import update
-from orchestrator.fleet.format import format_tracked
-from orchestrator.inventory.add_host import draft, write
+from orchestrator.fleet import files as update
+from orchestrator.fleet.files import format_tracked
+from orchestrator.inventory.add_host import NewHost, draft, write
 from orchestrator.inventory.fleet_json import PATH, refresh
-from orchestrator.inventory.host_lines import NewHost
 from orchestrator.inventory.load import load
 from orchestrator.secrets.files.journal import FOLDER
 from orchestrator.secrets.place import place_of

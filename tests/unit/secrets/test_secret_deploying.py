@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.core.check import Check
+from orchestrator.core.checks import Check
 from orchestrator.secrets.model.ciphertext import (
     Ciphertext,
     Header,

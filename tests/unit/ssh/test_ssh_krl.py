@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ssh.krl import MAGIC, read_krl
-from orchestrator.ssh.wire_key import WireKey, read_key
+from orchestrator.ssh.keys import MAGIC, WireKey, read_key, read_krl
 
 
 def keygen(folder: Path, *options: str) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.core.host import Connect, Host
 from orchestrator.ssh import said as module
+from orchestrator.ssh.executor import ssh_ng
 from orchestrator.ssh.rules import Rules
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.ssh.ssh_ng import ssh_ng
 
 
 def effective(url: str, options: str) -> dict[str, str]:

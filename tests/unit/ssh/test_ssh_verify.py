@@ -21,6 +21,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.ssh import options, said, verified
 from orchestrator.ssh.executor import open_ssh
+from orchestrator.ssh.keys import KeyFormatError, read_key
 from orchestrator.ssh.known_hosts import read_known_hosts
 from orchestrator.ssh.rules import Rules, plain_name
 from orchestrator.ssh.settings import SshSettings
@@ -28,7 +29,6 @@ from orchestrator.ssh.sudo import SudoPassword
 from orchestrator.ssh.trust import offered_key
 from orchestrator.ssh.verified import trust_in
 from orchestrator.ssh.verify import HostTrust, UntrustedError
-from orchestrator.ssh.wire_key import KeyFormatError, read_key
 
 LOCAL, NAME = "127.0.0.1", "localhost"
 A, B = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))

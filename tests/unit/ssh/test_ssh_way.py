@@ -15,8 +15,8 @@ import pytest
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
-from orchestrator.ssh.answer import said_by
 from orchestrator.ssh.connect import connected
+from orchestrator.ssh.executor import said_by
 from orchestrator.ssh.settings import SshSettings
 
 ME = pwd.getpwuid(os.getuid()).pw_name

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.lab import seed
-from orchestrator.lab.errors import LabError
 from orchestrator.lab.image import Image
+from orchestrator.lab.places import LabError
 from tests.lab.faults.campaign.content import Content, Editor
 from tests.lab.faults.campaign.outside import Eyes
 from tests.lab.faults.deployment import Deployment

@@ -1,0 +1,56 @@
+"""The event loop and the streams of a command."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from orchestrator.render.output import Output
+from orchestrator.render.renderer import Renderer
+from orchestrator.render.report import choose
+
+T = TypeVar("T")
+
+FILES = 65_536
+"""File descriptors: a connection, a log and a socket for each of 20,000 hosts."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, for as many hosts at the same time as the system allows."""
+    # Modules and the fleet stay to the end: no search for garbage need look at them again.
+    gc.freeze()
+    _allow_files()
+    return asyncio.run(work)
+
+
+def _allow_files() -> None:
+    """Use the file descriptors that this process may have: each connection is one.
+
+    The usual soft limit, 1,024, is there for programs that use select(2): setrlimit(2).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def renderer(*, as_json: bool, verbose: bool) -> Renderer:
+    """Choose how a run is drawn: a terminal, plain lines, JSON lines."""
+    return choose(
+        json=as_json, stdout=sys.stdout, stderr=sys.stderr, env=os.environ, verbose=verbose
+    )
+
+
+def results() -> Output:
+    """Standard output, for results."""
+    return Output.of(sys.stdout, os.environ)
+
+
+def words() -> Output:
+    """Standard error, for people."""
+    return Output.of(sys.stderr, os.environ)

@@ -1,0 +1,203 @@
+"""What is asked before a host is changed, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from orchestrator.core.run import Load
+
+
+class Check(Enum):
+    """The checks, by the names that ``--skip-preflight`` takes."""
+
+    IDENTITY = "identity"
+    SUDO = "sudo"
+    NIX = "nix"
+    READ_ONLY = "read-only"
+    STORE_SPACE = "store-space"
+    INODES = "inodes"
+    BOOT_SPACE = "boot-space"
+    CLOCK = "clock"
+    ACTIVATION = "activation"
+    INHIBITORS = "inhibitors"
+    SECRETS = "secrets"
+    WAY_BACK = "way-back"
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What one check found wanting.
+
+    Attributes:
+        check: Which.
+        text: What it is, in one sentence with figures.
+        remedy: What to do about it.
+        command: What to run on the host, to see it or to repair it.
+        refuses: Whether the host is left alone for it; else it is a warning.
+    """
+
+    check: Check
+    text: str
+    remedy: str = ""
+    command: tuple[str, ...] = ()
+    refuses: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left of a file system.
+
+    Attributes:
+        free: Bytes that root may still write.
+        inodes: Files that may still be made; ``None`` where the file system has no such limit.
+    """
+
+    free: int
+    inodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BootFiles:
+    """The files that the boot loader takes of a system.
+
+    Attributes:
+        sizes: Bytes of each, by its ``boot_name``.
+    """
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def boot_name(path: str) -> str:
+    """Name a file of the store as systemd-boot, GRUB and extlinux do where they keep it.
+
+    It is the path below ``/nix/store`` with dashes for slashes; systemd-boot adds ``.efi``.
+    """
+    return path.removeprefix("/nix/store/").replace("/", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class BootRoom:
+    """Where the boot loader's files are kept.
+
+    Attributes:
+        folder: Such as ``/boot``.
+        room: What is left of its file system.
+        files: Names of what is kept there, without ``.efi``.
+        generations: How many generations have an entry there.
+        read_only: What is mounted there, where it cannot be written; else empty.
+    """
+
+    folder: str
+    room: Room
+    files: frozenset[str] = frozenset()
+    generations: int = 0
+    read_only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibitor:
+    """A lock of systemd's that holds something up; see systemd-inhibit(1)."""
+
+    what: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A host's answer. What it did not say is ``None``.
+
+    Attributes:
+        volatile_id: Whether each boot makes another machine-id: its root is in memory.
+        user: The user's id that commands run as.
+        nix_error: What keeps Nix from reading its database; empty where it does.
+        read_only: Places that cannot be written, with what is mounted there.
+        store: What is left of the store's file system.
+        boot: Where the boot loader's files are; ``None`` also where there is none of that.
+        running: The boot loader's files of the system that runs.
+        target: Likewise of the target, where that is on the host.
+        clock: Seconds since 1970.
+        activations: What activates a system there at the moment.
+        inhibitors: What holds up a shutdown.
+    """
+
+    volatile_id: bool = False
+    user: int | None = None
+    nix_error: str | None = None
+    read_only: tuple[str, ...] | None = None
+    store: Room | None = None
+    boot: BootRoom | None = None
+    running: BootFiles | None = None
+    target: BootFiles | None = None
+    clock: int | None = None
+    activations: tuple[str, ...] | None = None
+    inhibitors: tuple[Inhibitor, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A machine as it was seen under a host's name before."""
+
+    machine_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a deployment will take of a host.
+
+    Attributes:
+        machine_id: What the host says.
+        seen: The machine that answered under this name before; ``None`` where none did.
+        load: What will be copied; ``None`` where that is not known beforehand.
+        boot_files: The target's, where they are known here.
+        asked: When this machine sent the question and had the answer, seconds since 1970.
+        store_margin: Bytes that must be left over in the store's file system.
+        clock_skew: Seconds by which the clocks may differ.
+        changes: Whether the host will be changed, and not only copied to.
+        commits: Whether its boot default will be.
+        boots: Whether it will be booted anew.
+        emergency: Whether only what would make the deployment fail may refuse it.
+        skipped: Checks that do not count.
+    """
+
+    machine_id: str
+    seen: Seen | None
+    load: Load | None
+    boot_files: BootFiles | None
+    asked: tuple[float, float]
+    store_margin: int
+    clock_skew: float
+    changes: bool = True
+    commits: bool = True
+    boots: bool = False
+    emergency: bool = False
+    skipped: frozenset[Check] = frozenset()
+
+
+class Grade(Enum):
+    """How a finding is to be taken."""
+
+    GOOD = "good"
+    LESS = "less"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One of the things that the orchestrator needs or would like.
+
+    Attributes:
+        what: The thing, such as ``Nix``.
+        grade: Whether it is there, would be better, or is needed and missing.
+        text: What was found.
+        hint: What to do about it.
+    """
+
+    what: str
+    grade: Grade
+    text: str
+    hint: str = ""

@@ -1,0 +1,65 @@
+"""Durations and sizes, in words and read from words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+_DURATIONS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Say how long ago something was, such as ``3 min ago``; a clock that is behind says so."""
+    seconds = (now - then).total_seconds()
+    if seconds < -60:
+        return f"at {then:%Y-%m-%d %H:%M} by a clock ahead of this one"
+    for size, unit in _DURATIONS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{max(int(seconds), 0)} s ago"
+
+
+def listing(names: Sequence[str], most: int = 3) -> str:
+    """Name a few things, and say how many there are beyond them."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+SIZE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(M|G|T)"
+"""A number and a unit; units are powers of 1024, as systemd's ``MemoryMax=`` has them."""
+
+_UNITS = {"M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Memory that is free, in bytes.
+
+    Attributes:
+        source: Who says so, for people: ``this machine``, ``the control group /user.slice``.
+    """
+
+    size: int
+    source: str
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``512M`` or ``1.5G`` as bytes.
+
+    Raises:
+        ValueError: It is none, or nothing.
+    """
+    found = re.fullmatch(SIZE, text)
+    size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if size == 0:
+        raise ValueError(f"not a size such as 512M or 3G: {text!r}")
+    return size
+
+
+def size_text(size: int) -> str:
+    """Say bytes in the words of a person: ``640 MiB``, ``3.0 GiB``."""
+    if size < _UNITS["G"]:
+        return f"{size / _UNITS['M']:.0f} MiB"
+    return f"{size / _UNITS['G']:.1f} GiB"

@@ -1,0 +1,159 @@
+"""The options of rollouts, and ``--retry-failed``."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.core.run import DeployRequest
+
+if TYPE_CHECKING:
+    from orchestrator.host.setup import Setup
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _amount(_: click.Context, __: click.Parameter, text: str | None) -> Amount | None:
+    try:
+        return None if text is None else Amount.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _canary(_: click.Context, __: click.Parameter, text: str | None) -> Amount | str | None:
+    if text is None or not re.fullmatch(r"\d+%?", text):
+        return text
+    return _amount(_, __, text)
+
+
+def _seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h|d)?", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no time such as 30s, 5m or 1h")
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+_OPTIONS = (
+    click.option(
+        "--canary",
+        metavar="N|P%|SELECTOR",
+        callback=_canary,
+        help="Who goes first, as a wave of their own.",
+    ),
+    click.option(
+        "--batch", metavar="N|P%", callback=_amount, help="How many hosts at a time, then."
+    ),
+    click.option(
+        "--pause", metavar="TIME", callback=_seconds, help="Between two waves, such as 10m."
+    ),
+    click.option(
+        "--budget",
+        metavar="N|P%",
+        callback=_amount,
+        help="How many hosts must fail for no further wave to begin (default: 1).",
+    ),
+    click.option(
+        "--when-spent",
+        type=click.Choice([what.value for what in WhenSpent]),
+        help="What becomes then of hosts that were deployed (default: stop; they stay so).",
+    ),
+    click.option(
+        "--all-at-once", is_flag=True, help="No waves, whatever the inventory's rollout says."
+    ),
+    click.option("--one-by-one", is_flag=True, help="One host after the other, whatever fails."),
+)
+
+
+def rollout_options(command: F) -> F:
+    """``--canary``, ``--batch`` and so on, given as one ``rollout``."""
+
+    @functools.wraps(command)
+    def with_rollout(*args: Any, **kwargs: Any) -> Any:
+        typed = {name: kwargs.pop(name) for name in ("canary", "batch", "pause", "budget")}
+        when, at_once = kwargs.pop("when_spent"), kwargs.pop("all_at_once")
+        policy = RolloutPolicy(
+            **typed, when_spent=WhenSpent(when) if when else None, at_once=at_once or None
+        )
+        if kwargs.pop("one_by_one"):
+            policy = _one_by_one(policy)
+        if policy.at_once and (policy.canary or policy.batch or policy.pause):
+            raise click.UsageError("--all-at-once has no canary, no batches and no pause")
+        return command(*args, rollout=policy, **kwargs)
+
+    return functools.reduce(
+        lambda decorated, option: option(decorated), reversed(_OPTIONS), with_rollout
+    )  # type: ignore[return-value]
+
+
+def _one_by_one(policy: RolloutPolicy) -> RolloutPolicy:
+    """Waves of one, of which none that fails stops the next, unless a budget is typed."""
+    if policy.batch is not None or policy.canary is not None:
+        raise click.UsageError("--one-by-one is --batch 1; leave --batch and --canary out")
+    whole = Amount(100, percent=True)
+    one = RolloutPolicy(canary=Amount(1), batch=Amount(1), stages=())
+    # All is said here: nothing of the fleet's own rollout holds.
+    return one.over(policy).over(RolloutPolicy(pause=0.0, budget=whole))
+
+
+_LAST = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryFailed:
+    """Which run's failed hosts are wanted; ``None`` is the last one's."""
+
+    run: int | None
+
+
+def retry_failed_option(command: F) -> F:
+    """``--retry-failed [=RUN]``, given as one ``retry_failed``."""
+    option = click.option(
+        "--retry-failed",
+        is_flag=False,
+        flag_value=_LAST,
+        callback=_which,
+        metavar="[=RUN]",
+        help="Those hosts that failed, were rolled back or skipped in the last run, or in RUN.",
+    )
+    return option(command)
+
+
+def only_failed(setup: Setup, request: DeployRequest, which: RetryFailed) -> DeployRequest:
+    """The request for those hosts only; for none, where nothing failed. It is told.
+
+    Raises:
+        UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
+    """
+    from orchestrator.rollout.order import failed_in
+
+    if request.selectors:
+        raise click.UsageError("--retry-failed says which hosts; leave the selectors out")
+    number, failed = failed_in(setup, which.run)
+    names = tuple(name for name in failed if name in setup.fleet.hosts)
+    if gone := [name for name in failed if name not in names]:
+        left_out = "left out, as the fleet does not have them any more"
+        click.echo(f"run {number}: {left_out}: {', '.join(gone)}", err=True)
+    if names:
+        click.echo(f"run {number}: again {', '.join(names)}", err=True)
+    elif not gone:
+        click.echo(f"run {number}: nothing failed, nothing is to be done again", err=True)
+    return replace(request, selectors=names)
+
+
+def _which(_: click.Context, __: click.Parameter, text: str | None) -> RetryFailed | None:
+    if text is None or text == _LAST:
+        return RetryFailed(None) if text else None
+    if not (text.isascii() and text.isdecimal()):
+        # Alone it takes the next word for its value.
+        raise click.BadParameter(f"{text!r} is no run's number; --retry-failed alone comes last")
+    return RetryFailed(int(text))

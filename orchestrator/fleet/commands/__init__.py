@@ -1,1 +1,0 @@
-"""``validate``, ``check-syntax``, ``format``, ``update``, ``doctor``."""

@@ -1,0 +1,190 @@
+"""The fleet's files: checked, formatted; its pins, moved."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.changes.source import Source
+from orchestrator.core import beneath, git, process
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.host import Host
+from orchestrator.host.setup import Setup
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.evaluation import Evaluations, Quiet
+
+_AT_ONCE = 8
+
+
+async def check_files(setup: Setup) -> Mapping[str, str | None]:
+    """Parse every Nix file that git tracks; all of them where the fleet is in no repository.
+
+    Returns:
+        File → ``None`` where it parses, else the error.
+
+    Raises:
+        UsageError: There is no Nix.
+    """
+    nix.require()
+    root = Path(setup.fleet.root)
+    files = await nix_files(root)
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def parse(file: str) -> str | None:
+        async with gate:
+            return await nix.parse(str(root / file))
+
+    errors = await asyncio.gather(*(parse(file) for file in files))
+    return dict(zip(files, errors, strict=True))
+
+
+async def nix_files(root: Path) -> tuple[str, ...]:
+    """The fleet's Nix files, relative to its root: what git tracks and is still there."""
+    try:
+        files = await git.tracked(str(root), "*.nix")
+    except StepError:
+        files = tuple(str(file.relative_to(root)) for file in sorted(root.rglob("*.nix")))
+    return tuple(file for file in files if (root / file).is_file())
+
+
+async def check_evaluation(setup: Setup, hosts: Sequence[Host]) -> Mapping[str, str | None]:
+    """Evaluate hosts.
+
+    Returns:
+        Host → ``None`` where it evaluates, else the error.
+
+    Raises:
+        UsageError: There is no Nix, or it is too old.
+    """
+    await nix.version()
+    async with Source(setup.flake) as source:
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
+
+        async def evaluate(host: Host) -> str | None:
+            try:
+                await evaluations.evaluate(Quiet(host))
+            except StepError as error:
+                return f"{error.message}\n{error.stderr}".rstrip()
+            return None
+
+        errors = await asyncio.gather(*(evaluate(host) for host in hosts))
+    return dict(zip((host.name for host in hosts), errors, strict=True))
+
+
+FORMATTERS = ("nixfmt", "alejandra", "nixpkgs-fmt")
+"""In the order of preference: nixfmt is the official one (RFC 166)."""
+
+_MOST = 64 * 2**20
+"""Bytes of a Nix file."""
+
+
+async def format_tracked(root: str, *, check: bool) -> tuple[str, ...]:
+    """Format the fleet's Nix files.
+
+    Args:
+        root: The fleet's root.
+        check: Put back what the formatter changed.
+
+    Returns:
+        The files that changed, or would.
+
+    Raises:
+        UsageError: No formatter is on the PATH.
+        StepError: The formatter failed; the files are as they were.
+    """
+    formatter = next((name for name in FORMATTERS if shutil.which(name)), None)
+    if formatter is None:
+        raise UsageError(
+            f"no formatter is on the PATH: {', '.join(FORMATTERS)}",
+            hint="nix shell nixpkgs#nixfmt-rfc-style",
+        )
+    folder = Path(root)
+    # A formatter follows links, and writes where they lead.
+    files = [file for file in await nix_files(folder) if beneath.is_regular(folder, file)]
+    before = {file: beneath.read(folder, file, _MOST) for file in files}
+    if not before:
+        return ()
+    done = await process.run((formatter, *(str(folder / file) for file in files)), deadline=600)
+    changed = [file for file, text in before.items() if _now(folder, file) != text]
+    if check or done.rc != 0:
+        for file in changed:
+            beneath.replace(folder, file, before[file])
+    if done.rc != 0:
+        raise StepError(f"{formatter} failed (exit {done.rc})", stderr=done.err)
+    return tuple(changed)
+
+
+def _now(folder: Path, file: str) -> bytes | None:
+    try:
+        return beneath.read(folder, file, _MOST)
+    except OSError:
+        return None
+
+
+LOCK = "flake.lock"
+_LARGEST_LOCK = 64 * 2**20
+
+
+async def update_flake(setup: Setup, inputs: Sequence[str]) -> str:
+    """Update the lock file, evaluate every host with it, commit it.
+
+    Returns:
+        What was done, in a sentence.
+
+    Raises:
+        UsageError: The flake is not in a folder of this machine, or there is no Nix.
+        StepError: An input could not be fetched, or a host does not evaluate with the new pins;
+            the lock file is as it was.
+    """
+    nix.require()
+    folder = setup.flake.folder
+    if setup.flake.reference != ".":
+        raise UsageError(f"the flake {setup.flake.reference} is not in a folder of this machine")
+    before = lock_of(Path(folder))
+    try:
+        moved = await nix.update(setup.flake, inputs)
+        await _require_evaluation(setup)
+        committed = await git.commit_file(folder, LOCK, _message(inputs))
+    except BaseException:
+        _put_back(Path(folder), before)
+        raise
+    if not committed:
+        return f"{LOCK}: nothing moved"
+    return f"{moved}\n{LOCK} is committed; every host evaluates. Next: orchestrator deploy".strip()
+
+
+async def _require_evaluation(setup: Setup) -> None:
+    # Without the lab's overrides: the new pins themselves must evaluate.
+    plain = replace(setup, flake=replace(setup.flake, overrides=()))
+    found = await check_evaluation(plain, tuple(setup.fleet.hosts.values()))
+    wrong = {name: error for name, error in found.items() if error is not None}
+    if wrong:
+        raise StepError(
+            f"with the new pins these hosts do not evaluate: {', '.join(wrong)}; "
+            f"{LOCK} is put back as it was",
+            stderr="\n".join(wrong.values()),
+        )
+
+
+def _message(inputs: Sequence[str]) -> str:
+    return f"flake: update {', '.join(inputs) or 'all inputs'}"
+
+
+def lock_of(folder: Path) -> bytes | None:
+    """Read the lock file; Nix writes where a link in its place leads, so there is to be none."""
+    if not os.path.lexists(folder / LOCK):
+        return None
+    if not beneath.is_regular(folder, LOCK):
+        raise UsageError(f"{folder / LOCK} is a link, or no file; Nix would write where it leads")
+    return beneath.read(folder, LOCK, _LARGEST_LOCK)
+
+
+def _put_back(folder: Path, before: bytes | None) -> None:
+    if before is None:
+        beneath.remove(folder, LOCK)
+    else:
+        beneath.replace(folder, LOCK, before)

@@ -1,0 +1,358 @@
+"""``status``, ``ping``, ``lock``, ``hold``, ``release``, ``host``, ``generations``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import (
+    Target,
+    fleet_option,
+    host_argument,
+    json_option,
+    selectors_argument,
+    target_options,
+)
+from orchestrator.core.errors import RefusedError, StepError, UsageError
+from orchestrator.host.status import HostAnswer
+from orchestrator.render.output import clean
+
+if TYPE_CHECKING:
+    from orchestrator.core.host import Host
+    from orchestrator.core.state import HostState
+    from orchestrator.host.setup import Setup
+
+
+def ask(selectors: Sequence[str], target: Target) -> tuple[HostAnswer, ...]:
+    """Ask the hosts that are selected what they run."""
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.run import run
+    from orchestrator.host.status import ask_all
+    from orchestrator.inventory.select import select
+
+    setup = open_setup(target)
+    return run(ask_all(setup, select(setup.fleet, selectors)))
+
+
+@click.command()
+@selectors_argument()
+@target_options
+@json_option
+def status(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+    """What each host runs and will boot, and who deployed it. Exit 1 where one does not answer."""
+    from orchestrator.cli.run import results, words
+    from orchestrator.host.draw import draw_status
+
+    answers = ask(selectors, target)
+    draw_status(answers, results(), words(), as_json=as_json)
+    return int(any(answer.error is not None for answer in answers))
+
+
+@click.command()
+@selectors_argument()
+@target_options
+@json_option
+def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+    """Which hosts let us in, and how fast. Exit 1 where one does not."""
+    from orchestrator.cli.run import results, words
+    from orchestrator.host.draw import draw_ping
+
+    answers = ask(selectors, target)
+    draw_ping(answers, results(), words(), as_json=as_json)
+    return int(any(answer.error is not None for answer in answers))
+
+
+@click.group()
+def lock() -> None:
+    """Who is at work on which host.
+
+    A deployment locks a host while it changes it, and releases it at its end; the lock of a
+    deployer that is gone ends by itself, within two minutes. To keep everybody from a host for
+    longer, hold it: orchestrator hold.
+    """
+
+
+@lock.command()
+@selectors_argument()
+@target_options
+@json_option
+def show(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+    """Each host's lock and hold: whose, since when, why. Exit 1 where one does not answer."""
+    from orchestrator.cli.run import results, words
+    from orchestrator.host.draw import draw_locks
+
+    answers = ask(selectors, target)
+    draw_locks(answers, results(), words(), as_json=as_json)
+    return int(any(answer.error is not None for answer in answers))
+
+
+@lock.command()
+@host_argument
+@click.option("--reason", default="no reason given", help="Why; the one that loses it is told.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@target_options
+def steal(host: str, reason: str, yes: bool, target: Target) -> int:
+    """Take HOST's lock from the deployment that has it.
+
+    That deployment is told who took it, and stops before it changes the host. One that has begun
+    to change it goes on: its guard on the host brings it to an end, or back. Afterwards the host
+    is free, for that person too: to keep everybody from it, hold it.
+    """
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.cli.run import run, words
+    from orchestrator.host import status as holds
+    from orchestrator.host.draw import draw_lock, draw_stolen
+    from orchestrator.render.tables import draw_step_error
+
+    setup = open_setup(target)
+    found = one_host(setup.fleet, host)
+    try:
+        state = _ask(setup, found)
+        draw_lock(found.name, state, words())
+        if state.lock is not None and state.lock.is_live:
+            _agree_to_break(found.name, yes=yes)
+            done = run(holds.steal(setup, found, state.lock, reason))
+            draw_stolen(found.name, state.lock, words(), done=done)
+    except StepError as error:
+        draw_step_error(found.name, error, words())
+        return error.exit_code
+    return 0
+
+
+def _ask(setup: Setup, host: Host) -> HostState:
+    from orchestrator.cli.run import run
+    from orchestrator.host.status import ask_all
+
+    (answer,) = run(ask_all(setup, (host,)))
+    if answer.state is None:
+        assert answer.error is not None
+        raise answer.error
+    return answer.state
+
+
+def _agree_to_break(name: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "a person must agree to it, and there is no terminal",
+            hint=f"orchestrator lock steal {name} --yes",
+        )
+    click.confirm("Take it away?", abort=True, err=True)
+
+
+@click.command()
+@selectors_argument(required=True)
+@click.option("--reason", required=True, help="Why; whoever is refused is told.")
+@target_options
+@json_option
+def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool) -> int:
+    """Keep everybody from deploying hosts until the hold is lifted.
+
+    It outlives reboots, and counts for emergency-deploy as well. Who must deploy all the same
+    names the hold: --despite-hold ID. Exit 4 where a host is held already, 1 where one does not
+    answer. For example: orchestrator hold p620 --reason "disk swap"
+    """
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.run import results, run, words
+    from orchestrator.host import status as holds
+    from orchestrator.host.draw import draw_placed
+    from orchestrator.inventory.select import select
+
+    if not reason.strip():
+        raise click.UsageError("--reason: say why; whoever is refused will ask")
+    setup = open_setup(target)
+    answers = run(holds.hold(setup, select(setup.fleet, selectors), reason.strip()))
+    draw_placed(answers, results(), words(), as_json=as_json)
+    if any(answer.error is not None for answer in answers):
+        return 1
+    return 0 if all(answer.done for answer in answers) else 4
+
+
+@click.command()
+@selectors_argument(required=True)
+@target_options
+@json_option
+def release(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+    """Lift the holds of hosts, whoever placed them. Exit 1 where one does not answer.
+
+    A lock is not lifted by this: see orchestrator lock steal.
+    """
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.run import results, run, words
+    from orchestrator.host import status as holds
+    from orchestrator.host.draw import draw_lifted
+    from orchestrator.inventory.select import select
+
+    setup = open_setup(target)
+    answers = run(holds.lift(setup, select(setup.fleet, selectors)))
+    draw_lifted(answers, results(), words(), as_json=as_json)
+    return int(any(answer.error is not None for answer in answers))
+
+
+@click.group()
+def host() -> None:
+    """Add a host; trust its key; log in."""
+
+
+@host.command()
+@click.argument("name")
+@click.option("--address", help="A host name, an IP address or an alias of ~/.ssh/config.")
+@click.option("--template", help="The kind of machine it is.")
+@click.option("--profile", "profiles", multiple=True, help="What it is for. May be repeated.")
+@click.option("--user", help="Whom to log in as.")
+@click.option("--port", type=click.IntRange(1, 65535), help="SSH's port.")
+@click.option("--fingerprint", help="Trust its key if it has this fingerprint, and do not ask.")
+@fleet_option
+def add(
+    name: str,
+    address: str | None,
+    template: str | None,
+    profiles: tuple[str, ...],
+    user: str | None,
+    port: int | None,
+    fingerprint: str | None,
+    fleet: Path | None,
+) -> None:
+    """Add the host NAME to the inventory, then show its key and ask whether to trust it.
+
+    Lines are put below `hosts:`; all else in the file stays, comments too. It is done only if the
+    inventory is then read as exactly what it was, and the host. Else the lines are printed.
+
+    \b
+      orchestrator host add web1 --address 10.0.0.5 --template server
+    """  # noqa: D301 (click reads the mark)
+    from orchestrator.cli.fleet import open_inventory
+    from orchestrator.inventory.add_host import NewHost, draft, write
+    from orchestrator.inventory.root import find_root
+
+    root = find_root(Path.cwd(), fleet)
+    made = draft(root, NewHost(name, address, template, profiles, user, port))
+    write(root, made)
+    click.echo(f"{name}: added to {made.file}", err=True)
+    # A host that was added is in no lab.
+    target = Target(root, lab=False)
+    open_inventory(target)
+    _offer_trust(name, fingerprint, target)
+
+
+def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
+    """Trust a new host's key where somebody can vouch for it; a host that is off may come later."""
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.core.errors import UnreachableError
+    from orchestrator.secrets.commands.check import tell_needs
+
+    later = f"next: orchestrator host trust {name}"
+    if fingerprint is None and not sys.stdin.isatty():
+        click.echo(later, err=True)
+        return
+    setup = open_setup(target)
+    try:
+        _trust(setup, one_host(setup.fleet, name), fingerprint)
+    except UnreachableError as error:
+        if fingerprint is not None:
+            raise
+        click.echo(f"{clean(error.message)}\n{later}", err=True)
+        return
+    tell_needs(setup, name)
+
+
+@host.command()
+@host_argument
+@click.option("--fingerprint", help="Trust the key if it has this fingerprint, and do not ask.")
+@target_options
+def trust(host: str, fingerprint: str | None, target: Target) -> None:
+    """Show the fingerprint of HOST's key and ask whether to trust it.
+
+    Compare it with what the host's own console says:
+    ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+
+    Where the fleet has a secrets.nix, it then tells which secrets the host cannot open with that
+    key, what to add to secrets.nix, and which rekey that takes.
+    """
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.secrets.commands.check import tell_needs
+
+    setup = open_setup(target)
+    found = one_host(setup.fleet, host)
+    _trust(setup, found, fingerprint)
+    tell_needs(setup, found.name)
+
+
+def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
+    """Have a host's key known, unless it is already."""
+    from orchestrator.ssh.trust import offered_key, remember
+
+    host = found.name
+    key = asyncio.run(offered_key(found, setup.ssh))
+    if key.known:
+        click.echo(f"{host}: {key.algorithm} {key.fingerprint} is known already", err=True)
+        return
+    click.echo(f"{host} shows {key.algorithm} {key.fingerprint}", err=True)
+    if key.conflicts:
+        raise RefusedError(
+            f"another key is known for {key.name}: {', '.join(key.conflicts)}. "
+            "Either the host was reinstalled, or someone stands between",
+            hint=f"if it was reinstalled: ssh-keygen -R {key.name!r} -f {key.file}",
+        )
+    _agree(key.fingerprint, fingerprint)
+    remember(key)
+    click.echo(f"{host}: trusted; added to {key.file}", err=True)
+
+
+def _agree(shown: str, expected: str | None) -> None:
+    """Have a person, or the fingerprint given, vouch for the key."""
+    if expected is not None:
+        if expected != shown:
+            raise RefusedError(f"the fingerprint is not the one given, {expected}")
+    elif not sys.stdin.isatty():
+        raise UsageError(
+            "a person must compare the fingerprint, and there is no terminal",
+            hint=f"give it: --fingerprint {shown}",
+        )
+    elif not click.confirm("Is that the host's key?", err=True):
+        raise RefusedError("the key is not trusted; known_hosts is as it was")
+
+
+@host.command(context_settings={"ignore_unknown_options": True})
+@host_argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@target_options
+def ssh(host: str, command: tuple[str, ...], target: Target) -> None:
+    """Log in to HOST by the way that deployments take, or run COMMAND there."""
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.ssh.connect import ssh_argv
+
+    setup = open_setup(target)
+    found = one_host(setup.fleet, host)
+    argv = ssh_argv(setup.ssh.connect_for(found.name, found.connect), setup.ssh)
+    os.execvp(argv[0], (*argv, *command))  # noqa: S606
+
+
+@click.command()
+@host_argument
+@target_options
+@json_option
+def generations(host: str, target: Target, as_json: bool) -> None:
+    """Which systems HOST has: its profile's generations, and what deployments recorded there.
+
+    `orchestrator rollback HOST --to GENERATION` goes back to one of them. One whose files were
+    collected as garbage is marked "gone".
+    """
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.cli.run import results, run
+    from orchestrator.host.draw_generations import draw_systems
+    from orchestrator.host.status import systems_of
+
+    setup = open_setup(target)
+    name = one_host(setup.fleet, host).name
+    known = run(systems_of(setup, setup.fleet.hosts[name]))
+    if other := known.state.another_than(name):
+        click.echo(f"{name}: this machine was deployed as {other}: is its address wrong?", err=True)
+    draw_systems(known, results(), as_json=as_json)

@@ -1,1 +1,0 @@
-"""``status``, ``ping``, ``lock``, ``hold``, ``release``, ``host``, ``generations``."""
