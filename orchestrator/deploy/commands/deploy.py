@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import replace
@@ -288,6 +287,8 @@ def _site(fleet: Fleet, text: str) -> BuildSite:
 @json_option
 def diff(host: str, target: Target, as_json: bool) -> None:
     """Packages that a deployment would add, remove or change, against what HOST runs now."""
+    import asyncio
+
     from orchestrator.cli.fleet import one_host, open_setup
     from orchestrator.cli.run import results, words
     from orchestrator.deploy.diff import diff_host
