@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -287,10 +286,11 @@ def trust(host: str, fingerprint: str | None, target: Target) -> None:
 
 def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
     """Have a host's key known, unless it is already."""
+    from orchestrator.cli.run import run
     from orchestrator.ssh.trust import offered_key, remember
 
     host = found.name
-    key = asyncio.run(offered_key(found, setup.ssh))
+    key = run(offered_key(found, setup.ssh))
     if key.known:
         click.echo(f"{host}: {key.algorithm} {key.fingerprint} is known already", err=True)
         return
