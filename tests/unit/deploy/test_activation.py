@@ -655,3 +655,12 @@ def test_a_session_that_lost_its_group_is_left_for_a_new_one(bench: Bench) -> No
         bench.host.goes_wrong(step, *[asks_for_a_password] * 1000)
     assert isinstance(bench.deploy(), RolledBack)
     assert bench.host.state == ALL_OLD
+
+
+def test_a_host_that_is_somebody_elses_is_refused_before_the_build(bench: Bench) -> None:
+    """Nobody waits for a build that cannot be deployed."""
+    bench.host.locked_by = "9-ffff"
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert "another deployment is at it" in outcome.problem.message
+    assert bench.delivered == []

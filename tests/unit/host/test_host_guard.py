@@ -437,6 +437,60 @@ def test_at_boot_it_waits_for_what_the_boot_default_is_read_from(machine: Machin
     assert "\nAfter=boot.mount efi.mount boot-efi.mount\n" in text
 
 
+def test_after_a_boot_the_same_system_is_no_success(machine: Machine) -> None:
+    """Deployed once more, it is the one before and the target: nobody confirmed it."""
+    for link in ("run/current-system", "nix/var/nix/profiles/system"):
+        (machine.root / link).unlink()
+        (machine.root / link).symlink_to(machine.root / NEW.path[1:])
+    machine.write("boot/loader/entries/a.conf", f"options init={machine.root}{NEW}/init\n")
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    machine.kill()
+    shutil.rmtree(machine.root / "run/orchestrator")
+    machine.has_been_up(5, "b2")
+    told = machine.until(attempt, DONE, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.state is RETURNED
+    assert told.attempt.why == "the host booted in the middle (waiting)"
+
+
+def test_the_boot_loader_is_installed_again_after_a_commit_that_failed(machine: Machine) -> None:
+    """Its default reads as before; what else the new system's installer did is not known."""
+    for system, word in ((OLD, "old"), (NEW, "new")):
+        switch = f"{system.path[1:]}/bin/switch-to-configuration"
+        fails = "[ $1 != boot ] || exit 3\n" if system == NEW else ""
+        machine.write(
+            switch, SWITCH.replace("\n", f"\n{fails}", 1).replace("by the", f"by the {word}")
+        )
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    asyncio.run(verbs.contact(machine.executor, attempt.token))
+    machine.until(attempt, CHECKING)
+    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    told = machine.until(attempt, DONE, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.why == "the boot loader could not be installed (3)"
+    assert "boot by the old system\n" in (machine.root / "run/orchestrator/log").read_text()
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+def test_a_boot_loader_that_can_be_read_no_more_is_no_success(machine: Machine) -> None:
+    """What boots next is not known then, whatever the installer's exit code is."""
+    loader = machine.root / "boot/loader/loader.conf"
+    switch = f"{NEW.path[1:]}/bin/switch-to-configuration"
+    machine.write(switch, f"{SWITCH}\n[ $1 != boot ] || rm {loader}\n")
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    asyncio.run(verbs.contact(machine.executor, attempt.token))
+    machine.until(attempt, CHECKING)
+    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    told = machine.until(attempt, DONE, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.state is RETURNED
+    assert "could be read before, and no more" in told.attempt.why
+    assert machine.systems == (OLD, OLD, OLD)
+
+
 def test_a_word_before_its_time_is_not_kept(machine: Machine) -> None:
     """A connection that was made before the activation ended proves nothing."""
     machine.write("fault", 'while [ $1 = test ] && [ ! -e "$ROOT/go" ]; do sleep 0.05; done\n')

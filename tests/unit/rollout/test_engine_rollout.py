@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,13 @@ def test_the_budget_is_over_the_run_so_far(fake: Fake) -> None:
     fake.ends = {"h1": FAILED, "h4": FAILED}
     report = fake.deploy(RolloutPolicy(batch=Amount(2), budget=Amount(2)))
     assert outcomes(report) == "failed deployed deployed failed skipped"
+
+
+def test_a_percentage_of_the_budget_is_of_the_whole_run(fake: Fake) -> None:
+    """Of five hosts 40 % are two, also while a wave of one is all that was tried."""
+    fake.ends["h1"] = FAILED
+    policy = replace(CANARY, budget=Amount(40, percent=True))
+    assert outcomes(fake.deploy(policy)) == "failed deployed deployed deployed deployed"
 
 
 def test_a_host_that_fails_before_its_turn_counts_for_its_wave(fake: Fake) -> None:

@@ -181,3 +181,13 @@ def test_the_budget_is_one_failure_unless_it_is_said() -> None:
     """A percentage is of all hosts of the run."""
     assert RolloutPolicy().most_failures(50) == 1
     assert RolloutPolicy(budget=Amount(10, percent=True)).most_failures(25) == 3
+
+
+def test_a_stage_may_have_no_pause_where_the_policy_has_one() -> None:
+    """A pause of nothing is a word, too; a stage that says none takes the policy's."""
+    fleet = _fleet([])
+    policy = RolloutPolicy(
+        pause=60.0, stages=(Stage("a", "tag:lab", None, 0.0), Stage("b", "tag:canary", None, None))
+    )
+    made = waves(fleet, list(fleet.hosts.values()), policy)
+    assert [(wave.name, wave.pause) for wave in made] == [("a", 0.0), ("b", 60.0), (REST, 60.0)]

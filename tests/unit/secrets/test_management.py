@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from killer import When, run_and_kill
 from secret_bench import VALUES, Bench, keys_of, rule, run, vault
 
@@ -127,6 +129,17 @@ def test_rekey_writes_only_what_needs_it(bench: Bench) -> None:
     assert set(bench.rekey().done) == set(VALUES), "a key too many counts, too"
     with pytest.raises(StepError):
         bench.values(keys_of(bench.folder, "new"))
+
+
+def test_a_file_that_a_stranger_reads_is_encrypted_anew(bench: Bench) -> None:
+    """A host that left reads with an SSH key, which the header names and nobody here knows."""
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    gone = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    assert set(bench.rekey(gone).done) == set(VALUES)
+    assert bench.rekey(gone).done == ()
+    (bench.root / NAME).unlink()
+    assert set(bench.rekey().done) == set(VALUES)
+    assert bench.rekey().done == ()
 
 
 def test_a_secret_that_cannot_be_decrypted_stops_the_whole_rekey(bench: Bench) -> None:

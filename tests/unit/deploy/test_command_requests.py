@@ -1,0 +1,148 @@
+"""What is typed, and what is asked of a run: each option ends in one value of the request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli.main import main
+from orchestrator.core.generation import BeforeLast, ToGeneration, ToSystem
+from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.plan import Goal
+from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
+from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report, Run
+from orchestrator.core.store import OutPath
+from orchestrator.deploy import run as deploying
+from orchestrator.host.setup import Setup
+
+SYSTEM = OutPath("/nix/store/" + "0" * 32 + "-nixos-system-p620")
+WHOLE = Amount(100, percent=True)
+
+
+@dataclass
+class Asked:
+    """What was asked of the run that a command line made."""
+
+    requests: list[DeployRequest] = field(default_factory=list)
+    setups: list[Setup] = field(default_factory=list)
+
+    async def deploy(self, setup: Setup, request: DeployRequest, *_: Any, **__: Any) -> Report:
+        """Take note, and do nothing."""
+        self.setups.append(setup)
+        self.requests.append(request)
+        run = Run(1, "/x", "me@here", None, datetime.now(UTC))
+        return Report(run, request.goal, request.plan_only, {}, 0.0)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """A fleet of two hosts, and a run that only takes note."""
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    (tmp_path / "fleet/inventory").mkdir(parents=True)
+    hosts = "".join(f"  {name}: {{address: {name}.invalid}}\n" for name in ("p620", "razer"))
+    (tmp_path / "fleet/inventory/hosts.yaml").write_text(f"hosts:\n{hosts}")
+    monkeypatch.chdir(tmp_path / "fleet")
+    made = Asked()
+    monkeypatch.setattr(deploying, "deploy", made.deploy)
+    return made
+
+
+def rolled_out(**policy: Any) -> DeployRequest:
+    """A deployment of all hosts with such a rollout."""
+    return DeployRequest(rollout=RolloutPolicy(**policy))
+
+
+@pytest.mark.parametrize(
+    ("line", "request_"),
+    [
+        ("deploy", DeployRequest()),
+        ("deploy p620 razer", DeployRequest(("p620", "razer"))),
+        ("deploy --goal boot", DeployRequest(goal=Goal.BOOT)),
+        ("deploy --no-verify", DeployRequest(verify=False)),
+        ("deploy --force", DeployRequest(force=True)),
+        ("deploy --no-cache", DeployRequest(cache=False)),
+        ("deploy --despite-hold f00d", DeployRequest(despite_hold="f00d")),
+        ("deploy --skip-preflight clock", DeployRequest(skip_preflight=("clock",))),
+        ("deploy --absent defer", DeployRequest(absent=Absent.DEFER)),
+        ("deploy --absent fail", DeployRequest(absent=Absent.FAIL)),
+        ("deploy --reboot=always", DeployRequest(reboot=Reboot.ALWAYS)),
+        ("deploy --copy stream", DeployRequest(copy=CopyMethod.STREAM)),
+        ("deploy --build-on target", DeployRequest(build=BuildSite(BuildOn.TARGET))),
+        ("deploy --build-on razer", DeployRequest(build=BuildSite(BuildOn.BUILDER, "razer"))),
+        ("deploy --canary 1", rolled_out(canary=Amount(1))),
+        ("deploy --canary p620", rolled_out(canary="p620")),
+        ("deploy --batch 25%", rolled_out(batch=Amount(25, percent=True))),
+        ("deploy --batch 1 --pause 2m", rolled_out(batch=Amount(1), pause=120.0)),
+        ("deploy --batch 1 --pause 0", rolled_out(batch=Amount(1), pause=0.0)),
+        ("deploy --budget 2", rolled_out(budget=Amount(2))),
+        ("deploy --when-spent roll-back-run", rolled_out(when_spent=WhenSpent.ROLL_BACK_RUN)),
+        ("deploy --all-at-once", rolled_out(at_once=True)),
+        (
+            "deploy --one-by-one",
+            rolled_out(canary=Amount(1), batch=Amount(1), stages=(), pause=0.0, budget=WHOLE),
+        ),
+        (
+            "deploy --one-by-one --budget 2",
+            rolled_out(canary=Amount(1), batch=Amount(1), stages=(), pause=0.0, budget=Amount(2)),
+        ),
+        ("plan", DeployRequest(plan_only=True)),
+        ("plan razer --goal boot", DeployRequest(("razer",), Goal.BOOT, plan_only=True)),
+        ("build razer", DeployRequest(("razer",), Goal.BUILD)),
+        (
+            "emergency-deploy razer",
+            DeployRequest(("razer",), verify=False, emergency="no reason given"),
+        ),
+        (
+            "emergency-deploy razer --reason fire --despite-hold f00d --skip-preflight clock",
+            DeployRequest(
+                ("razer",),
+                verify=False,
+                emergency="fire",
+                despite_hold="f00d",
+                skip_preflight=("clock",),
+            ),
+        ),
+    ],
+)
+def test_a_line_is_this_request(asked: Asked, line: str, request_: DeployRequest) -> None:
+    """And no other: nothing that was typed is lost, and nothing is added."""
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    assert ended.value.code == 0
+    assert asked.requests == [request_]
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("p620", {}),
+        ("p620 --to 41", {"back": ToGeneration(41)}),
+        (f"p620 --to {SYSTEM}", {"back": ToSystem(SYSTEM)}),
+        ("p620 --plan", {"plan_only": True}),
+        ("p620 --no-verify", {"verify": False}),
+        ("p620 --despite-hold f00d", {"despite_hold": "f00d"}),
+        ("p620 --skip-preflight clock", {"skip_preflight": ("clock",)}),
+        ("p620 --reboot=if-needed", {"reboot": Reboot.IF_NEEDED}),
+    ],
+)
+def test_a_way_back_is_this_request(asked: Asked, line: str, more: dict[str, Any]) -> None:
+    """Nothing is built for it, whatever the inventory says."""
+    with pytest.raises(SystemExit) as ended:
+        main(["rollback", *line.split()])
+    assert ended.value.code == 0
+    whole = {"back": BeforeLast(), "build": BuildSite(BuildOn.HERE), "title": "rollback", **more}
+    assert asked.requests == [DeployRequest(("p620",), **whole)]
+
+
+@pytest.mark.parametrize(("line", "hosts"), [("build", None), ("build --one-by-one", 1)])
+def test_builds_one_by_one_are_limited_to_one(asked: Asked, line: str, hosts: int | None) -> None:
+    """No host is changed, so that no wave holds it: places are few instead."""
+    with pytest.raises(SystemExit):
+        main(line.split())
+    (setup,) = asked.setups
+    assert (setup.fleet.limits.hosts == 1) == (hosts == 1)
