@@ -34,7 +34,7 @@ _UNITS = {"M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MemoryLimit:
     """Memory that is free, in bytes.
 
     Attributes:

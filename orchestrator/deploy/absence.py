@@ -160,7 +160,7 @@ async def or_absent(work: HostWork, asking: Awaitable[T]) -> T | Absence:
         return Absence(error)
 
 
-async def or_lost(work: HostWork, carrying: Awaitable[T]) -> T | Absence:
+async def or_unreachable(work: HostWork, carrying: Awaitable[T]) -> T | Absence:
     """Await a plan's being carried out, or find that the host is gone and was not changed.
 
     What breaks then has many names, and a builder may be what is lost: so the host is asked once.

@@ -15,7 +15,7 @@ from orchestrator.core.outcome import Failed, Outcome, Skipped, Unchanged
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
-from orchestrator.deploy.absence import Absence, defer, or_absent, or_lost, overtaken, settle
+from orchestrator.deploy.absence import Absence, defer, or_absent, or_unreachable, overtaken, settle
 from orchestrator.deploy.identity import recognise
 from orchestrator.deploy.plan.attempts import untold
 from orchestrator.deploy.plan.decide import decide, why_known
@@ -77,7 +77,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
     # What carries out a plan takes long to import; a host that is at its target does without.
     from orchestrator.deploy.changing.carry_out import carry_out
 
-    carried = await or_lost(work, carry_out(work, stack, plan, executor, state))
+    carried = await or_unreachable(work, carry_out(work, stack, plan, executor, state))
     return await defer(work, plan, carried) if isinstance(carried, Absence) else carried
 
 

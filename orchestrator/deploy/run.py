@@ -41,7 +41,7 @@ from orchestrator.nix.evaluation import Evaluations
 from orchestrator.rollout.lead import Undo
 from orchestrator.rollout.run import RolloutRun, divide
 from orchestrator.runs.history import History
-from orchestrator.secrets.gather import SecretsOfRun
+from orchestrator.secrets.gather import RunSecrets
 
 
 async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:
@@ -154,7 +154,7 @@ async def _deploy(
         token=token,
         copies=Copies(setup.state),
         rollout=led.rollout,
-        secrets=SecretsOfRun(setup),
+        secrets=RunSecrets(setup),
     )
     names = tuple(host.name for host in hosts)
     emit(RunStarted(run, request.goal, names, request.plan_only, waves))

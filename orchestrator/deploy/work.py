@@ -27,7 +27,7 @@ from orchestrator.deploy.names import Names
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.evaluation import Evaluations
-from orchestrator.secrets.gather import SecretsOfRun
+from orchestrator.secrets.gather import RunSecrets
 
 if TYPE_CHECKING:
     from orchestrator.deploy.copy.closure import Lacking
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.secrets.model.repository import HostSecrets
 
 
-class Place:
+class HostSlot:
     """A place that can be given up for a while."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class Session:
     token: str
     copies: Copies
     rollout: Rollout
-    secrets: SecretsOfRun
+    secrets: RunSecrets
     names: Names = field(default_factory=Names)
 
 
@@ -130,7 +130,7 @@ class HostWork:
         self.ended: Outcome | None = None
         self.lacks: Lacking | None = None
         self.secrets: HostSecrets | None = None
-        self.place = Place()
+        self.place = HostSlot()
         self._room = LOG_SIZE
         self.seconds = 0.0
         self._nonce = secrets.token_hex(4)

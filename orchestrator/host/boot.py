@@ -170,7 +170,7 @@ inhibitors target "$1"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SwitchInfo:
     """How a host stands towards one of its systems.
 
     Attributes:
@@ -189,7 +189,7 @@ class Standing:
 
 async def ask_standing(
     executor: Executor, target: OutPath, parts: Sequence[str], deadline: float
-) -> Standing:
+) -> SwitchInfo:
     """Ask; the system is there.
 
     Raises:
@@ -207,7 +207,7 @@ async def ask_standing(
     said = values_of(done.out)
     booted, wanted = parse_parts(lines, parts)
     running = _components(said.get("running", ""))
-    return Standing(running, _components(said.get("target", "")), booted, wanted)
+    return SwitchInfo(running, _components(said.get("target", "")), booted, wanted)
 
 
 def _components(text: str) -> dict[str, str]:

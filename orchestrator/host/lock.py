@@ -27,7 +27,7 @@ DEADLINE = 30.0
 """Seconds for one of these scripts: each waits for nothing but the mutex."""
 
 
-class Answer(Enum):
+class LockAnswer(Enum):
     """What one of these scripts found or did."""
 
     DONE = "done"
@@ -36,11 +36,11 @@ class Answer(Enum):
     FREE = "free"
 
 
-_ANSWERS = frozenset(answer.value for answer in Answer)
+_ANSWERS = frozenset(answer.value for answer in LockAnswer)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LockReply:
     """A script's answer, and what stood there before it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Told:
         boot_id: The boot in which this was so.
     """
 
-    answer: Answer
+    answer: LockAnswer
     lock: Lock | None
     hold: Hold | None
     unreadable: bool
@@ -68,7 +68,7 @@ class Claim:
     despite: str = ""
 
 
-async def take(executor: Executor, claim: Claim, gone: str = "") -> Told:
+async def take(executor: Executor, claim: Claim, gone: str = "") -> LockReply:
     """Take a host's lock, unless another's counts or a hold stands.
 
     Args:
@@ -84,7 +84,7 @@ async def take(executor: Executor, claim: Claim, gone: str = "") -> Told:
     return await _ask(executor, "take the lock", argv, _lines(claim))
 
 
-async def renew(executor: Executor, claim: Claim, boot_id: str) -> Told:
+async def renew(executor: Executor, claim: Claim, boot_id: str) -> LockReply:
     """Have a lock that is ours count for longer.
 
     Args:
@@ -100,7 +100,7 @@ async def renew(executor: Executor, claim: Claim, boot_id: str) -> Told:
     return await _ask(executor, "renew the lock", argv, _lines(claim))
 
 
-async def release(executor: Executor, token: str) -> Told:
+async def release(executor: Executor, token: str) -> LockReply:
     """Give a lock back, where it is still ours.
 
     Raises:
@@ -110,7 +110,7 @@ async def release(executor: Executor, token: str) -> Told:
     return await _ask(executor, "release the lock", script(RELEASE, token))
 
 
-async def steal(executor: Executor, token: str, who: str, reason: str, now: datetime) -> Told:
+async def steal(executor: Executor, token: str, who: str, reason: str, now: datetime) -> LockReply:
     """Take the lock with this token from its holder; whoever comes next may have it.
 
     Raises:
@@ -121,7 +121,7 @@ async def steal(executor: Executor, token: str, who: str, reason: str, now: date
     return await _ask(executor, "take the lock away", script(STEAL, token), _text(fields))
 
 
-async def place_hold(executor: Executor, hold: Hold) -> Told:
+async def place_hold(executor: Executor, hold: Hold) -> LockReply:
     """Place a hold, unless one stands.
 
     Raises:
@@ -135,7 +135,7 @@ async def place_hold(executor: Executor, hold: Hold) -> Told:
     return await _ask(executor, "place the hold", argv, _text(fields))
 
 
-async def lift_hold(executor: Executor) -> Told:
+async def lift_hold(executor: Executor) -> LockReply:
     """Lift the hold that stands.
 
     Raises:
@@ -145,7 +145,7 @@ async def lift_hold(executor: Executor) -> Told:
     return await _ask(executor, "lift the hold", script(LIFT))
 
 
-async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> Told:
+async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> LockReply:
     done = await executor.run(argv, deadline=DEADLINE, stdin=lines.encode())
     values = values_of(done.out)
     if done.rc != 0 or values.get("answer") not in _ANSWERS:
@@ -156,8 +156,8 @@ async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str 
             stderr=done.err,
         )
     lock = parse_lock(values)
-    return Told(
-        answer=Answer(values["answer"]),
+    return LockReply(
+        answer=LockAnswer(values["answer"]),
         lock=lock,
         hold=parse_hold(values),
         unreadable=lock is None and "lock" in values,

@@ -214,7 +214,7 @@ _MANY = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PreflightAnswer:
     """What a host said.
 
     Attributes:
@@ -232,7 +232,7 @@ class Answer:
 
 async def ask_facts(
     executor: Executor, target: OutPath, closure: Iterable[str], *, boots: bool
-) -> Answer:
+) -> PreflightAnswer:
     """Ask.
 
     Args:
@@ -256,7 +256,7 @@ async def ask_facts(
             stderr=done.err,
         )
     facts, has_target = parse_facts(lines)
-    return Answer(facts, has_target, done.rc == 0, frozenset(lines))
+    return PreflightAnswer(facts, has_target, done.rc == 0, frozenset(lines))
 
 
 def parse_facts(lines: Iterable[str]) -> tuple[Facts, bool]:

@@ -18,7 +18,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.state import Hold, HostState, Lock
 from orchestrator.host import lock
 from orchestrator.host.generations import ask_systems
-from orchestrator.host.lock import Answer, Told
+from orchestrator.host.lock import LockAnswer, LockReply
 from orchestrator.host.setup import Gates, Setup, reach
 from orchestrator.host.state import ask_state
 
@@ -76,7 +76,7 @@ async def hold(setup: Setup, hosts: Sequence[Host], reason: str) -> tuple[HoldAn
     """Place one hold on every host, unless another stands there."""
     new = Hold(secrets.token_hex(2), whoami(), reason, datetime.now(UTC))
 
-    async def place(executor: Executor) -> Told:
+    async def place(executor: Executor) -> LockReply:
         return await lock.place_hold(executor, new)
 
     answers = await _on_all(setup, hosts, place)
@@ -101,12 +101,12 @@ async def steal(setup: Setup, host: Host, agreed: Lock, reason: str) -> bool:
     now = datetime.now(UTC)
     async with reach(setup, host) as executor:
         told = await lock.steal(executor, agreed.token, whoami(), reason, now)
-    if told.answer is Answer.LOCKED and told.lock:
+    if told.answer is LockAnswer.LOCKED and told.lock:
         raise RefusedError(
             f"another deployment has its lock by now: {told.lock.in_words(now)}",
             hint="nothing was taken; look again: orchestrator lock show",
         )
-    return told.answer is Answer.DONE
+    return told.answer is LockAnswer.DONE
 
 
 def whoami() -> str:
@@ -115,7 +115,7 @@ def whoami() -> str:
 
 
 async def _on_all(
-    setup: Setup, hosts: Sequence[Host], ask: Callable[[Executor], Awaitable[Told]]
+    setup: Setup, hosts: Sequence[Host], ask: Callable[[Executor], Awaitable[LockReply]]
 ) -> tuple[HoldAnswer, ...]:
     gate = Gates.of(setup.fleet.limits).connections
 
@@ -127,7 +127,7 @@ async def _on_all(
             except StepError as error:
                 return HoldAnswer(host, error=error)
         live = told.lock if told.lock and told.lock.is_live else None
-        return HoldAnswer(host, told.answer is Answer.DONE, told.hold, live)
+        return HoldAnswer(host, told.answer is LockAnswer.DONE, told.hold, live)
 
     return tuple(await asyncio.gather(*(on(host) for host in hosts)))
 

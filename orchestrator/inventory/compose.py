@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from orchestrator.core.foreign import split_lines
-from orchestrator.inventory.tree import Mistakes, Place, printable, quoted
+from orchestrator.inventory.tree import Mistakes, Position, printable, quoted
 
 if TYPE_CHECKING:
     import yaml
@@ -27,7 +27,7 @@ class Scalar:
 
     value: str | int | float | bool | Ambiguous | None
     text: str
-    place: Place
+    place: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Sequence:
     """A list."""
 
     items: tuple[Node, ...]
-    place: Place
+    place: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Mapping:
     """Entries by key; a key knows its own place."""
 
     entries: dict[str, Node]
-    keys: dict[str, Place]
-    place: Place
+    keys: dict[str, Position]
+    place: Position
 
 
 Node = Scalar | Sequence | Mapping
@@ -141,7 +141,7 @@ def compose(text: str, file: str, mistakes: Mistakes) -> Node | None:
     except yaml.MarkedYAMLError as error:
         _note_syntax(error, text, file, mistakes)
     except yaml.YAMLError as error:
-        mistakes.add(Place(file), f"not YAML: {printable(str(error))}", "a YAML file")
+        mistakes.add(Position(file), f"not YAML: {printable(str(error))}", "a YAML file")
     return None
 
 
@@ -157,7 +157,7 @@ def _note_syntax(error: yaml.MarkedYAMLError, text: str, file: str, mistakes: Mi
     line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = split_lines(text)
     here = lines[line] if line < len(lines) else ""
-    place = Place(file, line + 1, column + 1)
+    place = Position(file, line + 1, column + 1)
     if "\t" in here[: column + 1]:
         mistakes.add(place, "a tab where YAML wants spaces", "indentation with spaces only")
         return
@@ -191,7 +191,7 @@ class _Composer:
 
         next(self.events)  # the stream's start
         if isinstance(next(self.events), yaml.StreamEndEvent):
-            return Scalar(None, "", Place(self.file))
+            return Scalar(None, "", Position(self.file))
         root = self._node(next(self.events), 1)
         next(self.events)  # the document's end
         after = next(self.events)
@@ -221,7 +221,7 @@ class _Composer:
             self.anchors[anchor] = _Anchored(node, self.nodes - before + 1, _height(node))
         return node
 
-    def _sequence(self, place: Place, depth: int) -> Node:
+    def _sequence(self, place: Position, depth: int) -> Node:
         import yaml
 
         items: list[Node] = []
@@ -229,11 +229,11 @@ class _Composer:
             items.append(self._node(event, depth + 1))
         return Sequence(tuple(items), place)
 
-    def _mapping(self, place: Place, depth: int) -> Node:
+    def _mapping(self, place: Position, depth: int) -> Node:
         import yaml
 
         entries: dict[str, Node] = {}
-        keys: dict[str, Place] = {}
+        keys: dict[str, Position] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self._key(self._node(event, depth + 1))
             at = self._place(event)
@@ -260,7 +260,7 @@ class _Composer:
         self.mistakes.add(node.place, f"{describe(node)} as a key", expected)
         return None
 
-    def _alias(self, anchor: str, place: Place, depth: int) -> Node:
+    def _alias(self, anchor: str, place: Position, depth: int) -> Node:
         name = quoted(f"*{anchor}")
         if anchor not in self.anchors:
             self._stop(
@@ -272,7 +272,7 @@ class _Composer:
         self._spend(anchored.size, depth + anchored.height - 1, place)
         return anchored.node
 
-    def _spend(self, nodes: int, depth: int, place: Place) -> None:
+    def _spend(self, nodes: int, depth: int, place: Position) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
             found = f"more than {MAX_NODES} values once aliases are expanded"
@@ -280,22 +280,22 @@ class _Composer:
         if depth > MAX_DEPTH:
             self._stop(place, f"more than {MAX_DEPTH} levels", "a flatter file")
 
-    def _refuse_tag(self, event: yaml.Event, place: Place) -> None:
+    def _refuse_tag(self, event: yaml.Event, place: Position) -> None:
         tag: str | None = getattr(event, "tag", None)
         if tag is not None:
             self.mistakes.add(place, f"a YAML tag {quoted(tag)}", "plain values: tags are not read")
 
-    def _stop(self, place: Place, found: str, expected: str) -> NoReturn:
+    def _stop(self, place: Position, found: str, expected: str) -> NoReturn:
         self.mistakes.add(place, found, expected)
         raise _Stop
 
-    def _place(self, event: yaml.Event) -> Place:
+    def _place(self, event: yaml.Event) -> Position:
         mark = event.start_mark
         assert mark is not None
-        return Place(self.file, mark.line + 1, mark.column + 1)
+        return Position(self.file, mark.line + 1, mark.column + 1)
 
 
-def _scalar(event: yaml.Event, place: Place) -> Scalar:
+def _scalar(event: yaml.Event, place: Position) -> Scalar:
     text: str = getattr(event, "value", "")
     plain = getattr(event, "style", None) in (None, "")
     return Scalar(resolve(text) if plain else text, text, place)

@@ -16,7 +16,7 @@ from orchestrator.inventory.tree import (
     Leaf,
     Mistakes,
     Origin,
-    Place,
+    Position,
     Tree,
     printable,
     quoted,
@@ -44,7 +44,7 @@ class Reference:
 
     section: str
     name: str
-    place: Place
+    place: Position
 
 
 @dataclass(slots=True)

@@ -13,7 +13,16 @@ from pathlib import Path
 from orchestrator.inventory.folder import SUITES as FOLDER
 from orchestrator.inventory.folder import own_suites, shared_suites
 from orchestrator.inventory.kinds import Reading, Reference
-from orchestrator.inventory.tree import Fields, Items, Leaf, Mistakes, Origin, Place, one_of, quoted
+from orchestrator.inventory.tree import (
+    Fields,
+    Items,
+    Leaf,
+    Mistakes,
+    Origin,
+    Position,
+    one_of,
+    quoted,
+)
 
 # What kinds.Reference calls a suite: no section declares one, the disk does.
 SECTION = "suites"
@@ -49,7 +58,7 @@ class Suites:
         ]
         paths = [f"{FOLDER}/{name.replace('-', '_').replace('.', '_')}.py" for name in names]
         found = [path for path in paths if path in self.shared] + list(self.own.get(host, ()))
-        leaves = tuple(Leaf(path, Origin(Place(path), _LAYER)) for path in found)
+        leaves = tuple(Leaf(path, Origin(Position(path), _LAYER)) for path in found)
         return Fields({"verify": Fields({"suites": Items(leaves)})}) if leaves else Fields()
 
 
@@ -124,7 +133,7 @@ def _hop(text: str) -> tuple[str, int]:
     return spelled(found["v6"] or found["name"] or ""), int(found["port"] or _PORT)
 
 
-def _place(hosts: Fields, name: str, tree: Fields) -> Place:
+def _place(hosts: Fields, name: str, tree: Fields) -> Position:
     address = tree.leaf("address")
     place = address.origin.place if address else None
     return place or hosts.keys[name]

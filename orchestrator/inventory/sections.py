@@ -14,7 +14,7 @@ from orchestrator.inventory.compose import compose
 from orchestrator.inventory.declaration import DOCUMENT, SINGLE
 from orchestrator.inventory.folder import FOLDER, inventory_names
 from orchestrator.inventory.kinds import Reading
-from orchestrator.inventory.tree import Fields, Mistakes, Place, quoted
+from orchestrator.inventory.tree import Fields, Mistakes, Position, quoted
 
 MAX_BYTES = 1 << 20
 # What https://yaml.org/spec/1.2.2/#51-character-set leaves out, without what ends a line: named,
@@ -30,7 +30,7 @@ def texts(root: Path, mistakes: Mistakes) -> Iterator[tuple[str, str | None]]:
         return
     except OSError as error:
         found = f"unreadable ({error.strerror})"
-        mistakes.add(Place(f"{FOLDER}/"), found, "a folder with YAML files")
+        mistakes.add(Position(f"{FOLDER}/"), found, "a folder with YAML files")
         return
     for name in names:
         file = f"{FOLDER}/{name}"
@@ -43,13 +43,13 @@ def _content(root: Path, file: str, mistakes: Mistakes) -> bytes | None:
     path = root / file
     try:
         if not path.resolve().is_relative_to(root.resolve()):
-            mistakes.add(Place(file), "a link out of the fleet", "a regular file")
+            mistakes.add(Position(file), "a link out of the fleet", "a regular file")
             return None
         with open(path, "rb", opener=_open) as stream:
             return _bounded(stream, file, mistakes)
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a loop of links"
-        mistakes.add(Place(file), f"unreadable ({reason})", "a readable regular file")
+        mistakes.add(Position(file), f"unreadable ({reason})", "a readable regular file")
         return None
 
 
@@ -60,14 +60,14 @@ def _open(path: str, flags: int) -> int:
 def _bounded(stream: BinaryIO, file: str, mistakes: Mistakes) -> bytes | None:
     status = os.fstat(stream.fileno())
     if not stat.S_ISREG(status.st_mode):
-        mistakes.add(Place(file), "no regular file", "a regular file")
+        mistakes.add(Position(file), "no regular file", "a regular file")
         return None
     # The size may lie (the file grows, or is a kernel's), so the read is bounded too.
     content = stream.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
     size = max(status.st_size, len(content))
     if size > MAX_BYTES:
         expected = "at most 1 MiB: split it, any number of files is read"
-        mistakes.add(Place(file), f"a file of {size} bytes", expected)
+        mistakes.add(Position(file), f"a file of {size} bytes", expected)
         return None
     return content
 
@@ -78,13 +78,13 @@ def _text(content: bytes, file: str, mistakes: Mistakes) -> str | None:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         found = f"the byte 0x{content[error.start]:02x}, which is not UTF-8"
-        mistakes.add(Place(file, line), found, "a text file in UTF-8")
+        mistakes.add(Position(file, line), found, "a text file in UTF-8")
         return None
     if match := _CONTROL.search(text):
         line = text.count("\n", 0, match.start()) + 1
         column = match.start() - text.rfind("\n", 0, match.start())
         found = f"the control character U+{ord(match.group()):04X}"
-        mistakes.add(Place(file, line, column), found, "a text file")
+        mistakes.add(Position(file, line, column), found, "a text file")
         return None
     return text
 
@@ -141,7 +141,7 @@ def _join_entries(section: str, joined: Fields, below: Fields, mistakes: Mistake
 
 
 def _note_no_hosts(joined: Fields, mistakes: Mistakes) -> None:
-    place = joined.keys.get("hosts", Place(f"{FOLDER}/"))
+    place = joined.keys.get("hosts", Position(f"{FOLDER}/"))
     shown = "".join(f"\n      {line}" for line in split_lines(EXAMPLE))
     expected = f"at least one, such as these three lines in {FOLDER}/hosts.yaml:{shown}"
     mistakes.add(place, "no hosts", expected)

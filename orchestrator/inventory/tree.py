@@ -18,7 +18,7 @@ _MAX_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Position:
     """A place in a file: lines and columns count from 1; 0 is the file as a whole.
 
     Attributes:
@@ -45,11 +45,11 @@ class Mistake:
         also: The other place, where two places contradict each other.
     """
 
-    place: Place
+    place: Position
     found: str
     expected: str
     nearest: str | None = None
-    also: Place | None = None
+    also: Position | None = None
 
     def __str__(self) -> str:
         parts = [f"{self.place}: {self.found}"]
@@ -91,12 +91,12 @@ class Mistakes:
 
     def add(
         self,
-        place: Place,
+        place: Position,
         found: str,
         expected: str,
         *,
         meant: tuple[str, Iterable[str]] | None = None,
-        also: Place | None = None,
+        also: Position | None = None,
     ) -> None:
         """Note a mistake.
 
@@ -165,14 +165,14 @@ class Origin:
         layer: Such as ``host p620``, ``template laptop``, ``defaults`` or ``built-in``.
     """
 
-    place: Place | None
+    place: Position | None
     layer: str
 
     def __str__(self) -> str:
         if self.place is None:
             return self.layer
         line = f":{self.place.line}" if self.place.line else ""
-        return f"{Place(self.place.file)}{line} ({self.layer})"
+        return f"{Position(self.place.file)}{line} ({self.layer})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class Fields:
     """A mapping. ``keys`` has every key that was written, even where its value is a mistake."""
 
     entries: dict[str, Tree] = field(default_factory=dict)
-    keys: dict[str, Place] = field(default_factory=dict)
+    keys: dict[str, Position] = field(default_factory=dict)
 
     def get(self, key: str) -> Fields:
         """The mapping below ``key``; an empty one where there is none."""

@@ -17,7 +17,7 @@ _LOSS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class FaultTarget:
     """What a fault acts on."""
 
     host: LabHost
@@ -53,11 +53,11 @@ class Fault:
     """
 
     summary: str
-    apply: Callable[[Target, FaultOptions], None]
+    apply: Callable[[FaultTarget, FaultOptions], None]
     boots: bool = False
 
 
-def apply(name: str, target: Target, options: FaultOptions) -> Fault:
+def apply(name: str, target: FaultTarget, options: FaultOptions) -> Fault:
     """Put a fault into a host.
 
     Returns:
@@ -77,11 +77,11 @@ def apply(name: str, target: Target, options: FaultOptions) -> Fault:
     return fault
 
 
-def _partition(target: Target, _: FaultOptions) -> None:
+def _partition(target: FaultTarget, _: FaultOptions) -> None:
     target.network.run("ip", "link", "set", target.host.record.port, "down")
 
 
-def _heal(target: Target, _: FaultOptions) -> None:
+def _heal(target: FaultTarget, _: FaultOptions) -> None:
     if target.host.cgroup.frozen:
         target.host.cgroup.freeze(False)
     target.network.run("ip", "link", "set", target.host.record.port, "up")
@@ -91,48 +91,48 @@ def _heal(target: Target, _: FaultOptions) -> None:
         disk.empty(target.host)
 
 
-def _slow(target: Target, options: FaultOptions) -> None:
+def _slow(target: FaultTarget, options: FaultOptions) -> None:
     cable.slow(target.host, target.network, options.rate)
 
 
-def _delay(target: Target, options: FaultOptions) -> None:
+def _delay(target: FaultTarget, options: FaultOptions) -> None:
     cable.delay(target.host, target.network, options.ms, options.loss)
 
 
-def _lossy(target: Target, options: FaultOptions) -> None:
+def _lossy(target: FaultTarget, options: FaultOptions) -> None:
     cable.lose(target.host, target.network, options.loss or _LOSS)
 
 
-def _disk_full(target: Target, options: FaultOptions) -> None:
+def _disk_full(target: FaultTarget, options: FaultOptions) -> None:
     disk.fill(target.host, options.size)
 
 
-def _memory_full(target: Target, options: FaultOptions) -> None:
+def _memory_full(target: FaultTarget, options: FaultOptions) -> None:
     memory.limit(target.host, options.size)
 
 
-def _kill(target: Target, _: FaultOptions) -> None:
+def _kill(target: FaultTarget, _: FaultOptions) -> None:
     target.host.kill()
 
 
-def _stop(target: Target, _: FaultOptions) -> None:
+def _stop(target: FaultTarget, _: FaultOptions) -> None:
     target.host.stop()
 
 
-def _start(target: Target, _: FaultOptions) -> None:
+def _start(target: FaultTarget, _: FaultOptions) -> None:
     if not target.host.running:
         target.host.start(target.image, target.network.require())
 
 
-def _reboot(target: Target, _: FaultOptions) -> None:
+def _reboot(target: FaultTarget, _: FaultOptions) -> None:
     target.host.reboot()
 
 
-def _freeze(target: Target, _: FaultOptions) -> None:
+def _freeze(target: FaultTarget, _: FaultOptions) -> None:
     target.host.cgroup.freeze(True)
 
 
-def _thaw(target: Target, _: FaultOptions) -> None:
+def _thaw(target: FaultTarget, _: FaultOptions) -> None:
     target.host.cgroup.freeze(False)
 
 

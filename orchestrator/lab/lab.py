@@ -134,7 +134,7 @@ class Lab:
         lab = record.load(self.places.record)
         host = self.host(name)
         assert lab is not None
-        target = faults.Target(host, self.network, Image(lab.base))
+        target = faults.FaultTarget(host, self.network, Image(lab.base))
         done = faults.apply(fault, target, options or faults.FaultOptions())
         if done.boots:
             self._wait([name], lab)

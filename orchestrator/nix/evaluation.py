@@ -17,7 +17,7 @@ from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import Phase
 from orchestrator.core.host import Host, Limits
 from orchestrator.core.store import Evaluated
-from orchestrator.core.units import Room, parse_size, size_text
+from orchestrator.core.units import MemoryLimit, parse_size, size_text
 from orchestrator.nix import memory
 from orchestrator.nix import memory as peak_file
 from orchestrator.nix import verbs as nix
@@ -275,7 +275,7 @@ class Evaluations:
             job.stopped = True
             process.kill_group(job.pid)
 
-    def _tell_of_excess(self, job: _Job, allowed: Room) -> None:
+    def _tell_of_excess(self, job: _Job, allowed: MemoryLimit) -> None:
         if job.used > allowed.size and not job.told:
             job.told = True
             job.asker.notice(
@@ -287,7 +287,7 @@ class Evaluations:
     def _workers(self) -> list[Worker]:
         return [job.worker for job in self._running]
 
-    def _budget(self) -> Room:
+    def _budget(self) -> MemoryLimit:
         return budget(memory.free(), sum(job.used for job in self._running), self._limit)
 
     def _environment(self, job: _Job) -> Mapping[str, str]:
@@ -324,13 +324,13 @@ class Evaluations:
         )
 
 
-def _limit(limits: Limits) -> Room | None:
+def _limit(limits: Limits) -> MemoryLimit | None:
     """What a person allows: the environment goes before the inventory."""
     if text := os.environ.get(ENVIRONMENT):
         try:
-            return Room(parse_size(text), ENVIRONMENT)
+            return MemoryLimit(parse_size(text), ENVIRONMENT)
         except ValueError as error:
             raise UsageError(f"{ENVIRONMENT}: {error}") from None
     if limits.evaluation_memory is not None:
-        return Room(limits.evaluation_memory, "limits.evaluation_memory")
+        return MemoryLimit(limits.evaluation_memory, "limits.evaluation_memory")
     return None

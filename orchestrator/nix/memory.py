@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.foreign import split_lines
-from orchestrator.core.units import Room
+from orchestrator.core.units import MemoryLimit
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NO_LIMIT = 2**60
 """A limit of version 1 above this is none: it is the largest number of pages."""
 
 
-def free(root: Path = Path("/")) -> tuple[Room, ...]:
+def free(root: Path = Path("/")) -> tuple[MemoryLimit, ...]:
     """Measure what is free: the machine's, and of each control group that holds this process.
 
     Args:
@@ -39,12 +39,12 @@ def used(pid: int, proc: Path = Path("/proc")) -> int:
     return sum(_proportional(proc / str(one)) for one in family)
 
 
-def _of_machine(proc: Path) -> Room:
+def _of_machine(proc: Path) -> MemoryLimit:
     found = re.search(r"^MemAvailable: +(\d+) kB$", _read(proc / "meminfo"), re.MULTILINE)
-    return Room(int(found[1]) * 1024 if found else 0, "this machine")
+    return MemoryLimit(int(found[1]) * 1024 if found else 0, "this machine")
 
 
-def _of_groups(proc: Path) -> Iterator[Room]:
+def _of_groups(proc: Path) -> Iterator[MemoryLimit]:
     """Every group on the way up has a limit of its own; the tightest holds."""
     mounts = tuple(_mounts(proc))
     for line in split_lines(_read(proc / "self/cgroup")):
@@ -68,14 +68,14 @@ class _Mount:
     top: str
     point: Path
 
-    def free_along(self, path: str) -> Iterator[Room]:
+    def free_along(self, path: str) -> Iterator[MemoryLimit]:
         """Yield what each group from ``path`` up leaves free, where it has a limit."""
         below = path.removeprefix(self.top.rstrip("/")).strip("/")
         group = self.point / below
         while True:
             if (size := self._free_of(group)) is not None:
                 name = "/" + str(group.relative_to(self.point)).removeprefix(".")
-                yield Room(size, f"the control group {name}")
+                yield MemoryLimit(size, f"the control group {name}")
             if group == self.point:
                 return
             group = group.parent
@@ -168,7 +168,7 @@ class Worker:
     stopped: bool = False
 
 
-def budget(rooms: Sequence[Room], used: int, limit: Room | None) -> Room:
+def budget(rooms: Sequence[MemoryLimit], used: int, limit: MemoryLimit | None) -> MemoryLimit:
     """Say what evaluations may take: the tightest of what is measured and what a person allows.
 
     Args:
@@ -178,7 +178,7 @@ def budget(rooms: Sequence[Room], used: int, limit: Room | None) -> Room:
     """
     tightest = min(rooms, key=lambda room: room.size)
     whole = max(0, tightest.size) + used
-    measured = Room(whole - min(_RESERVE, whole // 8), tightest.source)
+    measured = MemoryLimit(whole - min(_RESERVE, whole // 8), tightest.source)
     return min(measured, limit, key=lambda one: one.size) if limit else measured
 
 

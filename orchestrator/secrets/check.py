@@ -24,7 +24,7 @@ from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.files.transaction import pending
 from orchestrator.secrets.gather import Context, gather
 from orchestrator.secrets.model.finding import SecretFinding, Severity
-from orchestrator.secrets.place import Place
+from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan import checks as transaction
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.evidence import Evidence, finding, in_order, quoted
@@ -205,7 +205,9 @@ class Checked:
         return any(one.severity is Severity.ERROR for one in self.findings)
 
 
-async def check_secrets(place: Place, context: Context, *, strict: bool = False) -> Checked:
+async def check_secrets(
+    place: SecretsRepository, context: Context, *, strict: bool = False
+) -> Checked:
     """Check a repository's secrets, or those of some hosts; the worst finding comes first.
 
     Args:
@@ -236,7 +238,7 @@ async def check_secrets(place: Place, context: Context, *, strict: bool = False)
     return Checked(concerning(found, evidence, context.targets), len(secrets), strangers)
 
 
-def _no_rules(place: Place, error: RulesError) -> Iterable[SecretFinding]:
+def _no_rules(place: SecretsRepository, error: RulesError) -> Iterable[SecretFinding]:
     yield from transaction.check_transaction(pending(place.root))
     fix = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
     yield finding("RULES-EVAL", place.name, error.message, fix=fix)

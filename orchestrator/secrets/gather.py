@@ -25,7 +25,7 @@ from orchestrator.secrets.files import files as lock_file
 from orchestrator.secrets.files import rules as rules_file
 from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient
 from orchestrator.secrets.model.repository import Repository, Rules, SecretUse
-from orchestrator.secrets.place import Place, seen_from
+from orchestrator.secrets.place import SecretsRepository, seen_from
 from orchestrator.secrets.plan.checks import leads_out
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable
 from orchestrator.secrets.sealing import require_own_journal
@@ -155,7 +155,7 @@ class Context:
     systems: tuple[DrvPath, ...] = ()
 
 
-async def gather(place: Place, context: Context) -> Evidence:
+async def gather(place: SecretsRepository, context: Context) -> Evidence:
     """Evaluate the rules once, then look at the files, git, and what was written down.
 
     Raises:
@@ -191,13 +191,13 @@ async def gather(place: Place, context: Context) -> Evidence:
     )
 
 
-def _uses(place: Place, context: Context) -> tuple[SecretUse, ...]:
+def _uses(place: SecretsRepository, context: Context) -> tuple[SecretUse, ...]:
     setup = context.setup
     return seen_from(place.root, setup.flake.folder, context.uses) if setup else context.uses
 
 
 async def _opened(
-    place: Place, found: dict[str, Ciphertext | Unreadable], keyring: Keyring | None
+    place: SecretsRepository, found: dict[str, Ciphertext | Unreadable], keyring: Keyring | None
 ) -> dict[str, str | None]:
     if keyring is None:
         return {}
@@ -210,7 +210,7 @@ async def _keys_of_hosts(context: Context) -> dict[str, tuple[str, ...]]:
     return await keys_of_hosts(context.fleet, context.ssh) if context.fleet else {}
 
 
-async def _repository(place: Place, rules: Rules) -> Repository:
+async def _repository(place: SecretsRepository, rules: Rules) -> Repository:
     """What git knows; without git, only the ``.age`` files that are there."""
     if not place.in_git:
         there = (str(path.relative_to(place.root)) for path in place.file.parent.rglob("*.age"))
@@ -242,7 +242,7 @@ def _read_file(root: str, path: str) -> Ciphertext | Unreadable | None:
     return examine.examine(path, content.data, content.size, content.last)
 
 
-class SecretsOfRun:
+class RunSecrets:
     """One run's knowledge of secrets.
 
     Args:

@@ -35,7 +35,7 @@ _LARGEST = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SecretsRepository:
     """A repository of secrets.
 
     Attributes:
@@ -81,7 +81,7 @@ def _is_module(file: Path) -> bool:
     return _MODULE.search(text) is not None
 
 
-async def place_of(file: Path) -> Place:
+async def place_of(file: Path) -> SecretsRepository:
     """Find the repository of a ``secrets.nix``.
 
     Raises:
@@ -96,7 +96,7 @@ async def place_of(file: Path) -> Place:
     real = file.resolve()
     _require_inside(file, real)
     root = await repository.root_of(real.parent)
-    return Place(real, root or real.parent, root is not None)
+    return SecretsRepository(real, root or real.parent, root is not None)
 
 
 def _require_inside(file: Path, real: Path) -> None:
@@ -148,7 +148,7 @@ class Vault:
         digest: SHA-256 of the ``secrets.nix`` that said so, in hex.
     """
 
-    place: Place
+    place: SecretsRepository
     rules: Rules
     digest: str | None
 
@@ -200,7 +200,7 @@ class Vault:
         return (*given, *(f"{path}.age" for path in given))
 
 
-async def open_vault(place: Place) -> Vault:
+async def open_vault(place: SecretsRepository) -> Vault:
     """Read the rules.
 
     Raises:

@@ -20,7 +20,7 @@ from orchestrator.secrets.files.rules import sweep
 from orchestrator.secrets.files.transaction import writing
 from orchestrator.secrets.model.ciphertext import Ciphertext
 from orchestrator.secrets.model.repository import Journal, LockEntry, Rule
-from orchestrator.secrets.place import Place, Vault, require_usable
+from orchestrator.secrets.place import SecretsRepository, Vault, require_usable
 from orchestrator.secrets.plan.readers import readers
 
 ATTRIBUTES = ".gitattributes"
@@ -41,7 +41,7 @@ class Untold:
     as_text: tuple[str, ...] = ()
 
 
-async def untold(place: Place, paths: Sequence[str]) -> Untold:
+async def untold(place: SecretsRepository, paths: Sequence[str]) -> Untold:
     """Ask what git does not know of files that were written.
 
     Raises:
@@ -56,7 +56,7 @@ async def untold(place: Place, paths: Sequence[str]) -> Untold:
     )
 
 
-def mark_binary(place: Place) -> None:
+def mark_binary(place: SecretsRepository) -> None:
     """Add the line to ``.gitattributes`` that keeps git from changing encrypted files.
 
     Raises:
@@ -77,7 +77,7 @@ def mark_binary(place: Place) -> None:
         writer.commit("edit", {ATTRIBUTES: new}, {ATTRIBUTES: was})
 
 
-async def recover(place: Place) -> Journal | None:
+async def recover(place: SecretsRepository) -> Journal | None:
     """End an interrupted change: forward where it was committed, else back.
 
     Args:
@@ -96,7 +96,7 @@ async def recover(place: Place) -> Journal | None:
         return writer.recover()
 
 
-async def require_own_journal(place: Place) -> None:
+async def require_own_journal(place: SecretsRepository) -> None:
     """Refuse a journal that came with the repository: somebody else wrote down what it says.
 
     Raises:
@@ -114,7 +114,7 @@ async def require_own_journal(place: Place) -> None:
             )
 
 
-def remove_leftovers(place: Place) -> tuple[str, ...]:
+def remove_leftovers(place: SecretsRepository) -> tuple[str, ...]:
     """Remove what a killed ``create`` left beside ``secrets.nix``; one at work keeps its own.
 
     Returns:

@@ -12,14 +12,14 @@ from orchestrator.secrets.files import repository
 from orchestrator.secrets.gather import Context, gather
 from orchestrator.secrets.model.finding import RecipientStatus, SecretStatus
 from orchestrator.secrets.model.repository import Needs
-from orchestrator.secrets.place import Place
+from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan import readers as overview
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.hosts import needs, secrets_of
 from orchestrator.secrets.uses import with_configurations
 
 
-async def status(place: Place, context: Context) -> tuple[SecretStatus, ...]:
+async def status(place: SecretsRepository, context: Context) -> tuple[SecretStatus, ...]:
     """Look at all secrets, or at those of some hosts.
 
     Raises:
@@ -40,7 +40,7 @@ async def _never() -> dict[str, datetime]:
     return {}
 
 
-async def recipients(place: Place, context: Context) -> tuple[RecipientStatus, ...]:
+async def recipients(place: SecretsRepository, context: Context) -> tuple[RecipientStatus, ...]:
     """List the recipients of a repository's secrets.
 
     Raises:
@@ -64,7 +64,7 @@ class FoundNeeds:
     failed: StepError | None = None
 
 
-async def needs_of(place: Place, setup: Setup, host: str) -> FoundNeeds:
+async def needs_of(place: SecretsRepository, setup: Setup, host: str) -> FoundNeeds:
     """Find out what a host needs; its configuration is evaluated where it is not known already.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.core.errors import StepError
 from orchestrator.ssh.config import LOCALE
 from orchestrator.ssh.lean import asyncssh, get_encryption_algs, get_kex_algs, get_mac_algs
-from orchestrator.ssh.said import Answer, Said, expanded, tokens_of
+from orchestrator.ssh.said import Said, SshAnswer, expanded, tokens_of
 
 
 class Keys(list[object]):
@@ -61,7 +61,7 @@ def given_by(said: Said) -> dict[str, object]:
     }
 
 
-def _switches(answer: Answer) -> dict[str, object]:
+def _switches(answer: SshAnswer) -> dict[str, object]:
     return {
         ours: answer.words[word][0] not in ("no", "false")
         for word, ours in _SWITCHES.items()
@@ -83,12 +83,12 @@ def _algorithms(said: Said) -> dict[str, object]:
     return found
 
 
-def family_of(answer: Answer) -> socket.AddressFamily:
+def family_of(answer: SshAnswer) -> socket.AddressFamily:
     """``AddressFamily``: an address of another one is a name like any other."""
     return _FAMILIES.get(answer.one("addressfamily"), socket.AF_UNSPEC)
 
 
-def _place(answer: Answer) -> dict[str, object]:
+def _place(answer: SshAnswer) -> dict[str, object]:
     family = family_of(answer)
     bound = answer.one("bindaddress")
     return {
@@ -97,7 +97,7 @@ def _place(answer: Answer) -> dict[str, object]:
     }
 
 
-def _limits(answer: Answer) -> dict[str, object]:
+def _limits(answer: SshAnswer) -> dict[str, object]:
     size, _, seconds = answer.one("rekeylimit").partition(" ")
     wait = answer.one("connecttimeout")
     return {
@@ -107,7 +107,7 @@ def _limits(answer: Answer) -> dict[str, object]:
     }
 
 
-def _environment(answer: Answer) -> dict[str, object]:
+def _environment(answer: SshAnswer) -> dict[str, object]:
     sent = [name for name in answer.words.get("sendenv", ()) if name not in LOCALE]
     set_ = answer.words.get("setenv")
     return {

@@ -26,7 +26,7 @@ Words = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class SshAnswer:
     """One answer of ssh's; hosts of which the files say the same have the very same.
 
     Attributes:
@@ -65,7 +65,7 @@ class Said:
     """
 
     target: Connect
-    answer: Answer
+    answer: SshAnswer
     host: str
     user: str
     port: int
@@ -73,7 +73,7 @@ class Said:
     command: str
 
 
-_ANSWERS: dict[Hashable, asyncio.Task[Answer]] = {}
+_ANSWERS: dict[Hashable, asyncio.Task[SshAnswer]] = {}
 
 
 def forget() -> None:
@@ -91,7 +91,7 @@ async def said_of(target: Connect, settings: SshSettings) -> Said:
     shape = config_shape(tuple(settings.config_files))
     _check_modes(settings, shape)
     if shape.words is not None and shape.words <= _MEANINGLESS:
-        return _said(target, Answer(shared=True), target.address)
+        return _said(target, SshAnswer(shared=True), target.address)
     key = shape.key(target.address)
     if key is None:
         answer = await _ask(target, settings, shared=False)
@@ -107,7 +107,7 @@ def _me() -> pwd.struct_passwd:
     return pwd.getpwuid(os.getuid())
 
 
-def _said(target: Connect, answer: Answer, host: str) -> Said:
+def _said(target: Connect, answer: SshAnswer, host: str) -> Said:
     """Put together what the inventory and ssh say: the inventory goes first, as options would."""
     jump = target.jump if target.jump is not None else answer.one("proxyjump")
     try:
@@ -125,12 +125,12 @@ def _said(target: Connect, answer: Answer, host: str) -> Said:
     )
 
 
-async def _ask_plainly(target: Connect, settings: SshSettings) -> Answer:
+async def _ask_plainly(target: Connect, settings: SshSettings) -> SshAnswer:
     # Which user and port is said of each host by itself.
     return await _ask(Connect(target.address, jump=target.jump), settings, shared=True)
 
 
-async def _once(asked: Hashable, ask: Callable[[], Coroutine[None, None, Answer]]) -> Answer:
+async def _once(asked: Hashable, ask: Callable[[], Coroutine[None, None, SshAnswer]]) -> SshAnswer:
     """Ask, unless it was asked before; a question that came to nothing is asked again."""
     if asked not in _ANSWERS or _ANSWERS[asked].cancelled():
         _ANSWERS[asked] = asyncio.ensure_future(ask())
@@ -143,7 +143,7 @@ async def _once(asked: Hashable, ask: Callable[[], Coroutine[None, None, Answer]
         raise
 
 
-async def _ask(target: Connect, settings: SshSettings, *, shared: bool) -> Answer:
+async def _ask(target: Connect, settings: SshSettings, *, shared: bool) -> SshAnswer:
     files, stdin = _files(settings)
     argv = (
         *files,
@@ -154,14 +154,14 @@ async def _ask(target: Connect, settings: SshSettings, *, shared: bool) -> Answe
     words, own = await asyncio.gather(_answer(argv, target, stdin), own_words())
     if not words.get("hostname"):
         raise _not_understood(target, KeyError("hostname"))
-    return Answer(words, own, shared)
+    return SshAnswer(words, own, shared)
 
 
 async def own_words() -> Words:
     """What ssh says without any file; asked once."""
 
-    async def asking() -> Answer:
-        return Answer(await _answer(("-F", "none"), Connect("host")))
+    async def asking() -> SshAnswer:
+        return SshAnswer(await _answer(("-F", "none"), Connect("host")))
 
     return (await _once("own", asking)).words
 

@@ -19,7 +19,7 @@ _OTHERS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class SuiteCheck:
     """A check that was run: its last try.
 
     Attributes:
@@ -137,7 +137,7 @@ _COMMANDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SuiteAttempt:
     """One run of pytest.
 
     Attributes:
@@ -148,19 +148,19 @@ class Attempt:
         ended: Whether pytest came to its end by itself.
     """
 
-    checks: tuple[Check, ...] = ()
+    checks: tuple[SuiteCheck, ...] = ()
     unreadable: tuple[CheckFailure, ...] = ()
     collected: int | None = None
     running: str | None = None
     ended: bool = False
 
 
-def read(text: str) -> Attempt:
+def read(text: str) -> SuiteAttempt:
     """Read the recorded JSON lines; the last line may be cut off where pytest was killed."""
     records = list(_records(text.split("\n")))
     checks = tuple(_check(r) for r in records if r["kind"] == "check")
     begun = [r["check"] for r in records if r["kind"] == "start"]
-    return Attempt(
+    return SuiteAttempt(
         checks=checks,
         unreadable=tuple(_unreadable(r) for r in records if r["kind"] == "unreadable"),
         collected=next((r["count"] for r in records if r["kind"] == "collected"), None),
@@ -177,9 +177,9 @@ def _records(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
             continue
 
 
-def _check(record: dict[str, Any]) -> Check:
+def _check(record: dict[str, Any]) -> SuiteCheck:
     commands = record["commands"]
-    return Check(
+    return SuiteCheck(
         name=record["check"],
         outcome=record["outcome"],
         seconds=record["seconds"],
@@ -208,7 +208,7 @@ def _unreadable(record: dict[str, Any]) -> CheckFailure:
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def suite(host: str, checks: Sequence[Check], failures: Sequence[CheckFailure]) -> Xml.Element:
+def suite(host: str, checks: Sequence[SuiteCheck], failures: Sequence[CheckFailure]) -> Xml.Element:
     """Build a host's test suite.
 
     Args:
@@ -261,7 +261,7 @@ def merge(paths: Iterable[Path], into: Path) -> None:
     write(into, [suite for tree in trees for suite in tree.getroot().findall("testsuite")])
 
 
-def _add_check(parent: Xml.Element, host: str, check: Check) -> None:
+def _add_check(parent: Xml.Element, host: str, check: SuiteCheck) -> None:
     file, _, name = check.name.partition("::")
     case = Xml.SubElement(
         parent,

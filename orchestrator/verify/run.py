@@ -19,7 +19,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.verify import result as junit_xml
 from orchestrator.verify import result as records
-from orchestrator.verify.result import Check, CheckFailure, Verification
+from orchestrator.verify.result import CheckFailure, SuiteCheck, Verification
 from orchestrator.verify.server import RunCommand, command, serve
 from orchestrator.verify.spec import Spec, facts
 
@@ -151,7 +151,7 @@ class _Verifying:
         self.root = root
         self.log = log
         self.results = Path(os.devnull)
-        self.checks: dict[str, Check] = {}
+        self.checks: dict[str, SuiteCheck] = {}
         self._other: list[CheckFailure] = []
         self._running: str | None = None
 
@@ -207,12 +207,12 @@ def _beginning(file: Path) -> str:
         return ""
 
 
-def _failure(check: Check) -> CheckFailure:
+def _failure(check: SuiteCheck) -> CheckFailure:
     output = "\n".join([*check.said, check.output])
     return CheckFailure(check.name, check.message, check.command, output, check.tries)
 
 
-def _whole_failures(attempt: records.Attempt, ended: CommandResult) -> list[CheckFailure]:
+def _whole_failures(attempt: records.SuiteAttempt, ended: CommandResult) -> list[CheckFailure]:
     """Say what kept pytest from coming to a sound end."""
     # By name: two checks of one name would hide each other's results.
     ran = len({check.name for check in attempt.checks})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.secrets.files import rules
 from orchestrator.secrets.gather import Context, gather
-from orchestrator.secrets.place import Place, place_of
+from orchestrator.secrets.place import SecretsRepository, place_of
 from orchestrator.secrets.plan.checks import check
 from tests.bench.benchmark import Options
 from tests.bench.table import Table, spread
@@ -61,7 +61,7 @@ async def _one_size(size: int, repeat: int) -> Checks:
     return found
 
 
-async def _timed(made: Repository, place: Place, found: Checks) -> None:
+async def _timed(made: Repository, place: SecretsRepository, found: Checks) -> None:
     began = time.perf_counter()
     await rules.evaluate(place.file, place.root)
     evaluated = time.perf_counter() - began

@@ -17,7 +17,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host.guard import orders as verbs
-from orchestrator.host.guard.orders import Told
+from orchestrator.host.guard.orders import GuardReply
 from orchestrator.host.state import ask_state
 from orchestrator.lab.faults import FaultOptions
 from orchestrator.lab.lab import Lab
@@ -131,7 +131,7 @@ class GuardHost:
         assert told.attempt is not None
         return told.attempt
 
-    def until(self, token: str, *states: AttemptState, seconds: float = 120) -> Told:
+    def until(self, token: str, *states: AttemptState, seconds: float = 120) -> GuardReply:
         """Follow the attempt until it is in one of these states."""
         end = time.monotonic() + seconds
         state = AttemptState.RECORDED
@@ -142,7 +142,7 @@ class GuardHost:
             position, log = told.position, log + told.log
             state = told.attempt.state
             if state in states:
-                return Told(told.attempt, log, position)
+                return GuardReply(told.attempt, log, position)
             assert state.in_flight, told
         raise AssertionError(f"still {state} after {seconds} s")
 

@@ -29,7 +29,7 @@ from orchestrator.deploy import work
 from orchestrator.deploy.changing import activation
 from orchestrator.deploy.copy.closure import Lacking
 from orchestrator.deploy.copy.links import Copies
-from orchestrator.deploy.copy.spool import Codec, Wanted
+from orchestrator.deploy.copy.spool import Codec, WantedPath
 from orchestrator.deploy.delivering import copying
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
@@ -45,7 +45,7 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.rollout import Rollout
-from orchestrator.secrets.gather import SecretsOfRun
+from orchestrator.secrets.gather import RunSecrets
 from orchestrator.ssh.settings import SshSettings
 
 NAMES = {scripts.STATE: "state"}
@@ -290,7 +290,7 @@ class Bench:
         return Evaluated(DrvPath(f"{self.target}.drv"), self.target)
 
     async def _lacking(self, _: object, out: OutPath) -> Lacking:
-        return Lacking((Wanted(out.path, 4096),), (Codec.ZSTD,))
+        return Lacking((WantedPath(out.path, 4096),), (Codec.ZSTD,))
 
     async def _keep(self, *_: object) -> bool:
         """Find the system built already; what building is made of has tests of its own."""
@@ -352,7 +352,7 @@ class Bench:
             token="7-abcd",
             copies=Copies(self.folder),
             rollout=Rollout(),
-            secrets=SecretsOfRun(setup),
+            secrets=RunSecrets(setup),
         )
         shares = [HostWork(session, host) for host in hosts.values()]
         for share in shares:

@@ -16,8 +16,8 @@ from orchestrator.core.interrupt import InterruptedStepError, ended
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, HostState
-from orchestrator.deploy.changing.lifeline import ForgottenError, Lifeline, NeverBeganError
-from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.guard_client import ForgottenError, GuardClient, NeverBeganError
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.changing.verdict import Ended, Verdict
 from orchestrator.deploy.plan import attempts as prove
 from orchestrator.deploy.plan.decide import to_blame
@@ -89,7 +89,7 @@ def _seconds(seconds: float) -> int:
     return max(1, math.ceil(seconds))
 
 
-async def verify(work: HostWork, line: Line) -> None:
+async def verify(work: HostWork, line: HostSession) -> None:
     """Run a host's suites; a person's wish to stop ends them.
 
     Raises:
@@ -161,9 +161,11 @@ class Activation:
         checked: Whether the host's suites decide.
     """
 
-    def __init__(self, work: HostWork, line: Line, attempt: Attempt, *, checked: bool) -> None:
+    def __init__(
+        self, work: HostWork, line: HostSession, attempt: Attempt, *, checked: bool
+    ) -> None:
         self._work = work
-        self._lifeline = Lifeline(work, line, attempt)
+        self._lifeline = GuardClient(work, line, attempt)
         self._verdict = Verdict(work, self._lifeline)
         self._checked = checked
         self._newly_failed: set[str] = set()

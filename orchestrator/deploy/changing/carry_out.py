@@ -22,17 +22,17 @@ from orchestrator.deploy.changing.activation import (
     attempt_of,
     require_return,
 )
-from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.preflight import (
+    check_secrets,
     foresee,
     live_or_booted,
     needing_boot,
-    opens_them,
     preflight,
     told,
 )
 from orchestrator.deploy.changing.reboot import reboot
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.changing.verdict import Ended
 from orchestrator.deploy.delivering.delivery import build, deliver, refuse_one_way, say_or_refuse
 from orchestrator.deploy.identity import recognise, set_apart
@@ -46,7 +46,9 @@ _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})
 """The guard is at the end already: it is waited for."""
 
 
-async def take_up(work: HostWork, line: Line, plan: HostPlan, state: HostState) -> Ended | None:
+async def take_up(
+    work: HostWork, line: HostSession, plan: HostPlan, state: HostState
+) -> Ended | None:
     """Bring what is left to its end, while the host's lock is held.
 
     An attempt that goes on is finished where its target is wanted now, else undone. One that went
@@ -132,7 +134,7 @@ async def carry_out(
     if executor is None or state is None:
         return await _complete(work, plan, executor)
     await work.session.rollout.turn(work)
-    line = Line(work, executor, stack)
+    line = HostSession(work, executor, stack)
     if not plan.goal.changes_host:
         await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
@@ -140,7 +142,7 @@ async def carry_out(
     return await change(work, plan, state, line)
 
 
-async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -> Outcome:
+async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSession) -> Outcome:
     """Change the host, with nobody else at it; nothing is built.
 
     Raises:
@@ -163,7 +165,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
         out = plan.target.out
         warnings += await line.ask(lambda executor: refuse_one_way(work, out, executor))
         await deliver(work, plan, line.executor)
-        warnings += await opens_them(work, line)
+        warnings += await check_secrets(work, line)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
             going = await live_or_booted(work, plan, line)
@@ -180,7 +182,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: Line) -
         return await _afterwards(work, ended, line)
 
 
-async def _ask_again(work: HostWork, line: Line) -> HostState:
+async def _ask_again(work: HostWork, line: HostSession) -> HostState:
     """Ask what is there now: since it was asked, a build or a copy may have taken an hour."""
     with work.step(Phase.ASK):
         state = await line.ask(lambda executor: ask_state(executor, work.host))
@@ -198,7 +200,7 @@ def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | No
     return Unchanged(why_unchanged(plan.goal, state, out, datetime.now(UTC)), out)
 
 
-async def _afterwards(work: HostWork, ended: Ended, line: Line) -> Outcome:
+async def _afterwards(work: HostWork, ended: Ended, line: HostSession) -> Outcome:
     if not isinstance(ended, Deployed):
         return ended
     outcome = await reboot(work, ended, line)

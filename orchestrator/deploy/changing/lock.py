@@ -11,16 +11,16 @@ from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.interrupt import ended
 from orchestrator.core.state import Hold, HostState, Lock, host_of, run_of
-from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.identity import one_machine
 from orchestrator.deploy.work import HostWork
 from orchestrator.host import lock
-from orchestrator.host.lock import Answer, Claim, Told
+from orchestrator.host.lock import Claim, LockAnswer, LockReply
 from orchestrator.host.lock_scripts import LONGEST_SECONDS
 from orchestrator.runs.files import RunFiles
 
 
-def refusal(work: HostWork, told: Told, *, lost: bool = False) -> RefusedError:
+def refusal(work: HostWork, told: LockReply, *, lost: bool = False) -> RefusedError:
     """Put a host's answer into words.
 
     Args:
@@ -28,7 +28,7 @@ def refusal(work: HostWork, told: Told, *, lost: bool = False) -> RefusedError:
         told: What stands there; not that all is well.
         lost: Whether the lock was ours before.
     """
-    if told.answer is Answer.HELD and told.hold:
+    if told.answer is LockAnswer.HELD and told.hold:
         return held_by(work, told.hold)
     if not lost:
         return locked_by(work, told.lock)
@@ -87,7 +87,7 @@ def refuse_if_taken(work: HostWork, state: HostState) -> None:
 
 
 @contextlib.asynccontextmanager
-async def held(work: HostWork, line: Line) -> AsyncIterator[Holding]:
+async def held(work: HostWork, line: HostSession) -> AsyncIterator[Holding]:
     """Hold the host's lock while the context is open; what is within ends where it is lost.
 
     Raises:
@@ -106,7 +106,7 @@ async def held(work: HostWork, line: Line) -> AsyncIterator[Holding]:
 class Holding:
     """The lock of one host, as this run has it."""
 
-    def __init__(self, work: HostWork, line: Line) -> None:
+    def __init__(self, work: HostWork, line: HostSession) -> None:
         request, run = work.session.request, work.session.run
         self._work = work
         self._line = line
@@ -135,11 +135,11 @@ class Holding:
         # From here on it may be there, though no answer came.
         self._stands, self._asked = True, _now()
         told = await self._ask(lambda executor: lock.take(executor, self._claim))
-        if told.answer is Answer.LOCKED and told.lock and _is_free(self._work, told.lock):
+        if told.answer is LockAnswer.LOCKED and told.lock and _is_free(self._work, told.lock):
             gone = told.lock.token
             told = await self._ask(lambda executor: lock.take(executor, self._claim, gone))
         self._boot_id = told.boot_id
-        if told.answer is not Answer.DONE:
+        if told.answer is not LockAnswer.DONE:
             self._stands = False
             if told.lock and _is_of_this_run(self._work, told.lock):
                 raise one_machine(self._work, told.lock.token)
@@ -215,12 +215,12 @@ class Holding:
     async def _renew(self) -> None:
         asked = _now()
         told = await self._ask(lambda executor: lock.renew(executor, self._claim, self._boot_id))
-        if told.answer is not Answer.DONE:
-            self._stands = self._stands and told.answer is Answer.HELD
+        if told.answer is not LockAnswer.DONE:
+            self._stands = self._stands and told.answer is LockAnswer.HELD
             raise refusal(self._work, told, lost=True)
         self._asked = asked
 
-    async def _ask(self, question: Callable[[Executor], Awaitable[Told]]) -> Told:
+    async def _ask(self, question: Callable[[Executor], Awaitable[LockReply]]) -> LockReply:
         try:
             return await self._line.ask(question)
         except StepError as error:
@@ -257,7 +257,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _why_not(releasing: asyncio.Task[Told]) -> str | None:
+def _why_not(releasing: asyncio.Task[LockReply]) -> str | None:
     """Say why a lock was not released; ``None`` where it was."""
     if not releasing.done():
         return "the host does not answer"

@@ -15,14 +15,14 @@ from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.run import Load
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
-from orchestrator.deploy.changing.line import SHORT_SECONDS, Line
+from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.plan.decide import PARTS, inhibitors, needs_boot, steps
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.boot import Standing, ask_standing
-from orchestrator.host.preflight import Answer, ask_facts
+from orchestrator.host.boot import SwitchInfo, ask_standing
+from orchestrator.host.preflight import PreflightAnswer, ask_facts
 from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.model.repository import HostSecrets
 from orchestrator.secrets.on_host import ask_identities, try_to_open
@@ -63,7 +63,7 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
     return tuple(shortfalls(tuple(before_the_copy(evidence, secrets, identities))))
 
 
-async def opens_them(work: HostWork, line: Line) -> tuple[str, ...]:
+async def check_secrets(work: HostWork, line: HostSession) -> tuple[str, ...]:
     """Have a host that has its new system open the secrets of it, for nothing.
 
     Returns:
@@ -105,7 +105,7 @@ def _secrets_refusal(found: tuple[Shortfall, ...]) -> StepError:
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class SwitchPlan:
     """How a host comes to its target.
 
     Attributes:
@@ -117,7 +117,7 @@ class Going:
     boots: tuple[str, ...]
 
 
-async def live_or_booted(work: HostWork, plan: HostPlan, line: Line) -> Going:
+async def live_or_booted(work: HostWork, plan: HostPlan, line: HostSession) -> SwitchPlan:
     """Find whether NixOS lets a host switch live, once it has the target.
 
     Raises:
@@ -134,13 +134,15 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: Line) -> Going:
             )
     parts = needs_boot(found.booted, found.wanted)
     if not changed:
-        return Going(plan, parts)
+        return SwitchPlan(plan, parts)
     work.notice(f"not switched to live, but registered for the next boot: {'; '.join(changed)}")
     booted = replace(plan, goal=Goal.BOOT, steps=steps(Goal.BOOT), return_to=None)
-    return Going(booted, (*changed, *parts))
+    return SwitchPlan(booted, (*changed, *parts))
 
 
-async def needing_boot(work: HostWork, ended: Deployed, plan: HostPlan, line: Line) -> Deployed:
+async def needing_boot(
+    work: HostWork, ended: Deployed, plan: HostPlan, line: HostSession
+) -> Deployed:
     """Find what of a system that is there already takes effect at the next boot only."""
     try:
         found = await _ask(line, plan)
@@ -150,7 +152,7 @@ async def needing_boot(work: HostWork, ended: Deployed, plan: HostPlan, line: Li
     return replace(ended, reboot_required=needs_boot(found.booted, found.wanted))
 
 
-async def _ask(line: Line, plan: HostPlan) -> Standing:
+async def _ask(line: HostSession, plan: HostPlan) -> SwitchInfo:
     out = plan.target.out
     return await line.ask(lambda executor: ask_standing(executor, out, PARTS, SHORT_SECONDS))
 
@@ -164,7 +166,7 @@ def told(outcome: Deployed) -> Deployed:
 
 
 async def preflight(
-    work: HostWork, plan: HostPlan, state: HostState, line: Line
+    work: HostWork, plan: HostPlan, state: HostState, line: HostSession
 ) -> tuple[str, ...]:
     """Check a host, in one question; what it lacks of the system is known afterwards too.
 
@@ -235,7 +237,7 @@ async def _closure(out: OutPath) -> list[str]:
         return []
 
 
-async def _load(work: HostWork, answer: Answer, closure: list[str]) -> Load | None:
+async def _load(work: HostWork, answer: PreflightAnswer, closure: list[str]) -> Load | None:
     """How much will be copied; what was asked is kept for the copy."""
     if answer.has_target:
         work.lacks = closures.Lacking((), ())

@@ -16,8 +16,8 @@ from orchestrator.core.run import Reboot
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing.activation import verify
-from orchestrator.deploy.changing.line import RECONNECT_SECONDS, SHORT_SECONDS, Line
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
+from orchestrator.deploy.changing.session import RECONNECT_SECONDS, SHORT_SECONDS, HostSession
 from orchestrator.deploy.identity import set_apart
 from orchestrator.deploy.plan import attempts as prove
 from orchestrator.deploy.plan.decide import PARTS, needs_boot
@@ -41,7 +41,7 @@ class Boot:
         why: For a person.
     """
 
-    def __init__(self, work: HostWork, line: Line, outcome: Deployed, why: str) -> None:
+    def __init__(self, work: HostWork, line: HostSession, outcome: Deployed, why: str) -> None:
         self._work = work
         self._line = line
         self._outcome = outcome
@@ -185,7 +185,7 @@ def failed_boot(error: StepError, target: OutPath, state: str) -> Failed:
     return Failed(error.message, problem_of(error, state), target)
 
 
-async def reboot(work: HostWork, outcome: Deployed, line: Line) -> Deployed | Failed:
+async def reboot(work: HostWork, outcome: Deployed, line: HostSession) -> Deployed | Failed:
     """Boot a host anew that was deployed, where the request wants it and it would change anything.
 
     Args:
@@ -222,7 +222,7 @@ async def reboot_unchanged(
     Raises:
         StepError: Somebody else has the host, or a hold forbids it.
     """
-    line = Line(work, executor, stack)
+    line = HostSession(work, executor, stack)
     why = await _why(work, line, unchanged.out_path)
     if why is None:
         return unchanged
@@ -241,7 +241,7 @@ async def reboot_unchanged(
 
 
 async def _why(
-    work: HostWork, line: Line, target: OutPath, known: tuple[str, ...] = ()
+    work: HostWork, line: HostSession, target: OutPath, known: tuple[str, ...] = ()
 ) -> str | None:
     """Say why a boot is wanted, or ``None`` where it is not.
 
@@ -265,7 +265,7 @@ async def _why(
             return await _need(work, line, target)
 
 
-async def _need(work: HostWork, line: Line, target: OutPath) -> str | None:
+async def _need(work: HostWork, line: HostSession, target: OutPath) -> str | None:
     with work.step(Phase.ASK):
         state = await line.ask(lambda executor: ask_state(executor, work.host))
         if state.running != target:

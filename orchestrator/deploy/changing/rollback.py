@@ -18,9 +18,9 @@ from orchestrator.core.state import BACK, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing.activation import require_return
 from orchestrator.deploy.changing.carry_out import carry_out, change
-from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.changing.lock import refuse_if_taken
 from orchestrator.deploy.changing.reboot import reboot_unchanged
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.identity import recognise
 from orchestrator.deploy.plan.attempts import in_words
 from orchestrator.deploy.plan.rollback import plan_back, target_of
@@ -157,7 +157,7 @@ async def _within(work: HostWork, deployed: OutPath, to: OutPath) -> Outcome:
             return _superseded(deployed, state)
         require_return(plan, state)
         refuse_if_taken(work, state)
-        return await change(work, plan, state, Line(work, executor, stack))
+        return await change(work, plan, state, HostSession(work, executor, stack))
 
 
 def _live(outcome: Outcome, deployed: OutPath) -> Outcome:

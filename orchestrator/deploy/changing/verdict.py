@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from orchestrator.core.errors import StepError
 from orchestrator.core.outcome import Deployed, Failed, RolledBack, Unreached
 from orchestrator.core.state import Attempt, AttemptState, HostState
-from orchestrator.deploy.changing.lifeline import Lifeline
+from orchestrator.deploy.changing.guard_client import GuardClient
 from orchestrator.deploy.plan import attempts as prove
 from orchestrator.deploy.plan.attempts import goes_on, whose
 from orchestrator.deploy.work import HostWork, problem_of, step_name
@@ -29,7 +29,7 @@ class Verdict:
         confirmed: Whether the guard may have been told to commit.
     """
 
-    def __init__(self, work: HostWork, lifeline: Lifeline) -> None:
+    def __init__(self, work: HostWork, lifeline: GuardClient) -> None:
         self.error: StepError | None = None
         self.confirmed = not lifeline.attempt.goal.activates
         self._work = work

@@ -15,7 +15,7 @@ from orchestrator.core.executor import Executor, Stream
 from orchestrator.core.foreign import split_lines
 from orchestrator.core.run import Load, Sample
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.copy.spool import Codec, Wanted
+from orchestrator.deploy.copy.spool import Codec, WantedPath
 from orchestrator.host import scripts
 
 _SECONDS = 300.0
@@ -31,7 +31,7 @@ class Lacking:
         codecs: What the host can undo, the best first.
     """
 
-    paths: tuple[Wanted, ...]
+    paths: tuple[WantedPath, ...]
     codecs: tuple[Codec, ...]
 
     @property
@@ -70,7 +70,7 @@ async def sized(paths: Sequence[str], codecs: tuple[Codec, ...]) -> Lacking:
     for begin in range(0, len(paths), _BATCH):
         said = await _nix_store("--query", "--size", *paths[begin : begin + _BATCH])
         sizes += [int(number) for number in split_lines(said)]
-    wanted = tuple(Wanted(path, size) for path, size in zip(paths, sizes, strict=True))
+    wanted = tuple(WantedPath(path, size) for path, size in zip(paths, sizes, strict=True))
     return Lacking(wanted, codecs)
 
 

@@ -127,7 +127,7 @@ _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedPath:
     """A store path to send, and its size as NAR in bytes."""
 
     path: str
@@ -169,7 +169,7 @@ class Spool:
         if self._opened is not None:
             self._opened.close()
 
-    def want(self, paths: Sequence[Wanted]) -> None:
+    def want(self, paths: Sequence[WantedPath]) -> None:
         """Have paths read that are neither read nor being read already."""
         new = [one for one in paths if self._is_new(one.path)]
         if not new:
@@ -211,7 +211,7 @@ class Spool:
             )
         return self._opened
 
-    async def _read(self, wanted: Sequence[Wanted]) -> None:
+    async def _read(self, wanted: Sequence[WantedPath]) -> None:
         error = StepError("what is to be copied was not read to its end")
         loop = asyncio.get_running_loop()
         try:
@@ -260,7 +260,7 @@ class Spool:
         event.set()
 
 
-def batches(wanted: Sequence[Wanted]) -> Iterator[list[str]]:
+def batches(wanted: Sequence[WantedPath]) -> Iterator[list[str]]:
     """Group paths for one export each: small ones together, each large one by itself."""
     small = [one.path for one in wanted if one.size < LARGE]
     for begin in range(0, len(small), BATCH):

@@ -14,7 +14,7 @@ from orchestrator.core.foreign import split_lines
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import OutPath, StorePath
 from orchestrator.deploy.copy.closure import ask
-from orchestrator.deploy.copy.spool import Codec, Spool, Wanted
+from orchestrator.deploy.copy.spool import Codec, Spool, WantedPath
 from orchestrator.host import scripts
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import OnLine
@@ -86,7 +86,7 @@ OnProgress = Callable[[Sent], None]
 
 
 async def stream(
-    executor: Executor, spool: Spool, wanted: Sequence[Wanted], on_progress: OnProgress
+    executor: Executor, spool: Spool, wanted: Sequence[WantedPath], on_progress: OnProgress
 ) -> Sent:
     """Send paths; each is valid on the host once it is there whole.
 
@@ -106,7 +106,7 @@ async def stream(
     return sent
 
 
-async def _frames(spool: Spool, wanted: Sequence[Wanted], sent: Sent) -> AsyncIterator[bytes]:
+async def _frames(spool: Spool, wanted: Sequence[WantedPath], sent: Sent) -> AsyncIterator[bytes]:
     for one in wanted:
         async for data in spool.chunks(one.path):
             yield data

@@ -202,7 +202,7 @@ class DeclinedError(StepError):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class GuardReply:
     """What a host says of an attempt.
 
     Attributes:
@@ -217,7 +217,7 @@ class Told:
     position: int
 
 
-async def start(executor: Executor, attempt: Attempt) -> Told:
+async def start(executor: Executor, attempt: Attempt) -> GuardReply:
     """Write an attempt down on the host and start its guard, which begins at once.
 
     Where the connection is lost meanwhile, :func:`await_` tells what became of it.
@@ -233,7 +233,7 @@ async def start(executor: Executor, attempt: Attempt) -> Told:
 
 async def await_(
     executor: Executor, token: str, state: AttemptState, seconds: float, position: int = 0
-) -> Told:
+) -> GuardReply:
     """Wait until an attempt is in another state, and no longer than a time.
 
     A guard that was ended is started again, and then finishes the attempt or takes it back. An
@@ -254,7 +254,7 @@ async def await_(
     return await _ask(executor, "say how far it is", argv, deadline=seconds + DEADLINE)
 
 
-async def contact(executor: Executor, token: str) -> Told:
+async def contact(executor: Executor, token: str) -> GuardReply:
     """Say over a connection made after activation that the host can be reached.
 
     Raises:
@@ -264,7 +264,7 @@ async def contact(executor: Executor, token: str) -> Told:
     return await _ask(executor, "take word of the contact", carried("contact", token))
 
 
-async def confirm(executor: Executor, token: str) -> Told:
+async def confirm(executor: Executor, token: str) -> GuardReply:
     """Say that all is well: the guard commits, unless it has begun to go back.
 
     Raises:
@@ -274,7 +274,7 @@ async def confirm(executor: Executor, token: str) -> Told:
     return await _ask(executor, "take the confirmation", carried("confirm", token))
 
 
-async def back(executor: Executor, token: str, why: str) -> Told:
+async def back(executor: Executor, token: str, why: str) -> GuardReply:
     """Have the guard go back, wherever it is before the commit; an activation is ended first.
 
     Raises:
@@ -284,7 +284,7 @@ async def back(executor: Executor, token: str, why: str) -> Told:
     return await _ask(executor, "be told to go back", carried("back", token, plain(why)))
 
 
-async def resume(executor: Executor, token: str) -> Told:
+async def resume(executor: Executor, token: str) -> GuardReply:
     """Have an attempt whose guard was ended, or was cut off by a boot, finished or taken back.
 
     Does nothing where its guard is at work, or the attempt has ended.
@@ -296,7 +296,7 @@ async def resume(executor: Executor, token: str) -> Told:
     return await _ask(executor, "resume its attempt", carried("resume", token))
 
 
-async def seen(executor: Executor, token: str) -> Told:
+async def seen(executor: Executor, token: str) -> GuardReply:
     """Note that a deployer has been told of the attempt's end.
 
     Raises:
@@ -306,7 +306,7 @@ async def seen(executor: Executor, token: str) -> Told:
     return await _ask(executor, "note that its attempt was seen", carried("seen", token))
 
 
-async def reached(executor: Executor, token: str, *, anew: bool = False) -> Told:
+async def reached(executor: Executor, token: str, *, anew: bool = False) -> GuardReply:
     """Note, over a connection that was made after the host went back, that one gets in again.
 
     A connection that the host finds to be an older one counts for nothing.
@@ -327,7 +327,7 @@ async def reached(executor: Executor, token: str, *, anew: bool = False) -> Told
 
 async def _ask(
     executor: Executor, what: str, argv: tuple[str, ...], deadline: float = DEADLINE
-) -> Told:
+) -> GuardReply:
     done = await executor.run(argv, deadline=deadline, stdin=program().encode())
     found = _LOG.search(done.stdout)
     if done.rc == 0 and found is not None:
@@ -343,6 +343,6 @@ async def _ask(
     )
 
 
-def _told(answer: bytes, position: int, log: bytes) -> Told:
+def _told(answer: bytes, position: int, log: bytes) -> GuardReply:
     values = values_of(answer.decode(errors="replace"))
-    return Told(parse_attempt(values), log.decode(errors="replace"), position + len(log))
+    return GuardReply(parse_attempt(values), log.decode(errors="replace"), position + len(log))

@@ -22,7 +22,7 @@ from orchestrator.secrets.commands.repository import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.secrets.place import Place
+    from orchestrator.secrets.place import SecretsRepository
 
 
 def say(text: str) -> None:
@@ -32,7 +32,7 @@ def say(text: str) -> None:
     click.echo(clean(text), err=True)
 
 
-async def tell_git(place: Place, paths: Sequence[str]) -> None:
+async def tell_git(place: SecretsRepository, paths: Sequence[str]) -> None:
     """Say which files a flake does not see yet, and offer to keep git from changing them.
 
     Raises:

@@ -100,7 +100,7 @@ def _why(error: OSError | ValueError) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FilePlace:
     """A file that is there, or may be made.
 
     Attributes:
@@ -118,7 +118,7 @@ class Place:
         return str(PurePosixPath(self.path).parent / name)
 
 
-def place(root: Path, path: str) -> Place:
+def place(root: Path, path: str) -> FilePlace:
     """Find the place of a file in a repository.
 
     Raises:
@@ -138,7 +138,7 @@ def place(root: Path, path: str) -> Place:
     _check_kind(path, file)
     above = [PurePosixPath(*parts[:depth]) for depth in range(1, len(parts))]
     missing = tuple(str(folder) for folder in above if not (root / folder).is_dir())
-    return Place(str(PurePosixPath(path)), file, missing)
+    return FilePlace(str(PurePosixPath(path)), file, missing)
 
 
 def is_inside(path: str) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.secrets.files import journal as files
-from orchestrator.secrets.files.files import Place, digest_of, place
+from orchestrator.secrets.files.files import FilePlace, digest_of, place
 from orchestrator.secrets.files.journal import WAIT, exclusive, wait_for_writer
 from orchestrator.secrets.model.repository import Journal, Replacement
 
@@ -215,7 +215,7 @@ def pending(root: Path) -> Journal | None:
     return files.read(root)
 
 
-def _plan(what: str, changes: Iterable[tuple[Place, str | None, bytes]]) -> Journal:
+def _plan(what: str, changes: Iterable[tuple[FilePlace, str | None, bytes]]) -> Journal:
     name = secrets.token_hex(4)
     replacements, folders = [], []
     for number, (where, old, new) in enumerate(changes):

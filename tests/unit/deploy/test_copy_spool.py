@@ -16,11 +16,11 @@ from test_export_format import HASH, exported, pieces
 from orchestrator.core.errors import StepError
 from orchestrator.deploy.copy import spool as spool_module
 from orchestrator.deploy.copy.export_format import END
-from orchestrator.deploy.copy.spool import Codec, Spool, Wanted, batches
+from orchestrator.deploy.copy.spool import Codec, Spool, WantedPath, batches
 
 NAMES = [f"{HASH}-{letter}" for letter in "abc"]
 PATHS = [f"/nix/store/{name}" for name in NAMES]
-WANTED = [Wanted(path, 1000) for path in PATHS]
+WANTED = [WantedPath(path, 1000) for path in PATHS]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def exports(store: Path) -> list[str]:
     return [line for line in log.read_text().splitlines() if "--export" in line]
 
 
-async def collect(spool: Spool, wanted: list[Wanted]) -> bytes:
+async def collect(spool: Spool, wanted: list[WantedPath]) -> bytes:
     """What one host would be sent."""
     spool.want(wanted)
     return b"".join([data for one in wanted async for data in spool.chunks(one.path)]) + spool.end
@@ -150,8 +150,8 @@ def test_the_beginning_of_a_large_path_is_sent_while_its_end_is_read(
 
 def test_large_paths_have_exports_of_their_own() -> None:
     """Small ones share one; a command line is never too long."""
-    small = [Wanted(f"s{number}", 1) for number in range(spool_module.BATCH + 1)]
-    large = Wanted("large", spool_module.LARGE)
+    small = [WantedPath(f"s{number}", 1) for number in range(spool_module.BATCH + 1)]
+    large = WantedPath("large", spool_module.LARGE)
     found = list(batches([small[0], large, *small[1:]]))
     assert [len(batch) for batch in found] == [spool_module.BATCH, 1, 1]
     assert found[-1] == ["large"]

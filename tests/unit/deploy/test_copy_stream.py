@@ -13,7 +13,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.run import Load
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.copy.closure import SMALLEST, Lacking, lacking, probe
-from orchestrator.deploy.copy.spool import Codec, Spool, Wanted
+from orchestrator.deploy.copy.spool import Codec, Spool, WantedPath
 from orchestrator.deploy.copy.stream import Sent, between_hosts, stream
 
 NAMES = [f"{HASH}-{letter}" for letter in "abc"]
@@ -56,7 +56,7 @@ async def _streamed(host: FolderHost, folder: Path, codec: Codec) -> tuple[Sent,
 def test_a_host_is_asked_once_what_it_lacks(host: FolderHost) -> None:
     """Its answer is in the closure's order, with sizes; gzip is on every machine of ours."""
     found = asyncio.run(lacking(host, ROOT))
-    assert found.paths == (Wanted(PATHS[1], 100), Wanted(PATHS[2], 300))
+    assert found.paths == (WantedPath(PATHS[1], 100), WantedPath(PATHS[2], 300))
     assert found.load == Load(2, 400)
     assert Codec.GZIP in found.codecs
 

@@ -13,7 +13,7 @@ from orchestrator.core.event import LogLine
 from orchestrator.core.outcome import Deployed, Failed
 from orchestrator.core.run import CopyMethod, Sample
 from orchestrator.deploy.copy.closure import Lacking
-from orchestrator.deploy.copy.spool import Codec, Wanted
+from orchestrator.deploy.copy.spool import Codec, WantedPath
 from orchestrator.deploy.copy.stream import Sent
 from orchestrator.deploy.delivering import copying
 
@@ -25,7 +25,7 @@ class Copier:
 
     def __init__(self, patch: pytest.MonkeyPatch, bench: Bench) -> None:
         self.bench = bench
-        self.lacks = Lacking((Wanted("/nix/store/x", MUCH),), (Codec.ZSTD,))
+        self.lacks = Lacking((WantedPath("/nix/store/x", MUCH),), (Codec.ZSTD,))
         self.rate = 1e6
         self.fails: Callable[[], None] = lambda: None
         self.probes = 0
@@ -72,7 +72,7 @@ def test_an_unknown_link_is_measured_where_there_is_much_to_copy(
 
 def test_little_to_copy_is_not_worth_a_probe(copier: Copier) -> None:
     """A kilobyte takes the open connection at once."""
-    copier.lacks = Lacking((Wanted("/nix/store/x", 1024),), (Codec.ZSTD,))
+    copier.lacks = Lacking((WantedPath("/nix/store/x", 1024),), (Codec.ZSTD,))
     assert isinstance(copier.bench.deploy(), Deployed)
     assert (copier.probes, "copy" in copier.bench.delivered) == (0, True)
 

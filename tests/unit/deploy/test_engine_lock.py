@@ -19,12 +19,12 @@ from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.state import Hold, HostState, Lock
 from orchestrator.deploy.changing import lock
-from orchestrator.deploy.changing.line import Line
 from orchestrator.deploy.changing.lock import Holding, held, refuse_if_taken
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.names import Names
 from orchestrator.deploy.work import HostWork
 from orchestrator.host import lock as adapter
-from orchestrator.host.lock import Answer, Claim, Told
+from orchestrator.host.lock import Claim, LockAnswer, LockReply
 from orchestrator.runs.files import RunFiles
 
 T = TypeVar("T")
@@ -36,14 +36,14 @@ THIEF = Lock("stolen-7-abcd", "eve@bar", None, "in a hurry", None, 0)
 HELD = Hold("f00d", "ada@desk", "disk swap", None)
 
 
-def told(answer: Answer, lock: Lock | None = None, **more: object) -> Told:
+def told(answer: LockAnswer, lock: Lock | None = None, **more: object) -> LockReply:
     """What a host's script found."""
     fields = {"hold": None, "unreadable": False, "boot_id": "b1", **more}
-    return Told(answer, lock, **fields)  # type: ignore[arg-type]
+    return LockReply(answer, lock, **fields)  # type: ignore[arg-type]
 
 
-DONE = told(Answer.DONE)
-Step = Told | StepError | Callable[[], Awaitable[Told]]
+DONE = told(LockAnswer.DONE)
+Step = LockReply | StepError | Callable[[], Awaitable[LockReply]]
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Bench:
     works: dict[str, HostWork] = field(default_factory=dict)
     interrupt: Interrupt = field(default_factory=lambda: Interrupt(lambda _: None))
 
-    async def answer(self, verb: str) -> Told:
+    async def answer(self, verb: str) -> LockReply:
         """Give the next answer to a verb."""
         self.calls.append(verb)
         queue = self.answers.get(verb)
@@ -69,20 +69,20 @@ class Bench:
         await asyncio.sleep(0)
         if isinstance(step, StepError):
             raise step
-        return step if isinstance(step, Told) else await step()
+        return step if isinstance(step, LockReply) else await step()
 
-    async def take(self, _: Executor, claim: Claim, gone: str = "") -> Told:
+    async def take(self, _: Executor, claim: Claim, gone: str = "") -> LockReply:
         """Take the lock."""
         self.claims.append(claim)
         self.gone.append(gone)
         return await self.answer("take")
 
-    async def renew(self, _: Executor, claim: Claim, boot_id: str) -> Told:
+    async def renew(self, _: Executor, claim: Claim, boot_id: str) -> LockReply:
         """Renew the lock."""
         assert (claim, boot_id) == (self.claims[-1], "b1")
         return await self.answer("renew")
 
-    async def release(self, _: Executor, token: str) -> Told:
+    async def release(self, _: Executor, token: str) -> LockReply:
         """Release the lock."""
         assert token == TOKEN
         return await self.answer("release")
@@ -92,9 +92,9 @@ class Bench:
         return await question(cast("Executor", None))
 
     @property
-    def line(self) -> Line:
+    def line(self) -> HostSession:
         """The way to the host."""
-        return cast("Line", self)
+        return cast("HostSession", self)
 
     @property
     def work(self) -> HostWork:
@@ -186,13 +186,13 @@ def test_an_emergency_says_why(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [
-        (told(Answer.LOCKED, BOB), "locked by bob@sofa (run 3: boot)", "60 s"),
-        (told(Answer.LOCKED), "locked by somebody", "lock steal p620"),
-        (told(Answer.HELD, hold=HELD), 'held by ada@desk: "disk swap"', "f00d"),
+        (told(LockAnswer.LOCKED, BOB), "locked by bob@sofa (run 3: boot)", "60 s"),
+        (told(LockAnswer.LOCKED), "locked by somebody", "lock steal p620"),
+        (told(LockAnswer.HELD, hold=HELD), 'held by ada@desk: "disk swap"', "f00d"),
     ],
 )
 def test_what_is_another_s_is_refused_and_left_to_them(
-    bench: Bench, answer: Told, message: str, hint: str
+    bench: Bench, answer: LockReply, message: str, hint: str
 ) -> None:
     """Who, since when, why and how to go on; what is not ours is not released."""
     bench.answers["take"] = [answer]
@@ -215,12 +215,12 @@ def test_a_lock_whose_answer_was_lost_is_released(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("before", "word"),
     [
-        (told(Answer.DONE, GONE), "took over a lock whose deployer is gone: by bob@sofa"),
-        (told(Answer.DONE, unreadable=True), "could not be read"),
-        (told(Answer.DONE, THIEF), None),
+        (told(LockAnswer.DONE, GONE), "took over a lock whose deployer is gone: by bob@sofa"),
+        (told(LockAnswer.DONE, unreadable=True), "could not be read"),
+        (told(LockAnswer.DONE, THIEF), None),
     ],
 )
-def test_what_is_taken_over_is_told(bench: Bench, before: Told, word: str | None) -> None:
+def test_what_is_taken_over_is_told(bench: Bench, before: LockReply, word: str | None) -> None:
     """A deployer that is gone, or a file of nobody's; a lock taken away was meant for us."""
     bench.answers["take"] = [before]
     bench.run(nothing)
@@ -236,12 +236,12 @@ def test_a_run_of_this_machine_that_died_keeps_nobody_out(bench: Bench, tmp_path
     theirs = replace(BOB, token="3-ffff.p620.beef")
     state = cast("HostState", SimpleNamespace(hold=None, lock=theirs))
     with RunFiles(folder).living("3-ffff"):
-        bench.answers["take"] = [told(Answer.LOCKED, theirs)]
+        bench.answers["take"] = [told(LockAnswer.LOCKED, theirs)]
         with pytest.raises(RefusedError, match="another deployment is at it"):
             bench.run(nothing)
         with pytest.raises(RefusedError, match="another deployment is at it"):
             refuse_if_taken(bench.work, state)
-    bench.answers["take"] = [told(Answer.LOCKED, theirs), told(Answer.DONE, theirs)]
+    bench.answers["take"] = [told(LockAnswer.LOCKED, theirs), told(LockAnswer.DONE, theirs)]
     bench.run(nothing)
     refuse_if_taken(bench.work, state)
     assert bench.gone == ["", "", theirs.token]
@@ -252,7 +252,7 @@ def test_it_is_renewed_until_the_end(impatient: Bench) -> None:
     """Over errors, too: they are tried again."""
     renewed = asyncio.Event()
 
-    async def last() -> Told:
+    async def last() -> LockReply:
         renewed.set()
         return DONE
 
@@ -270,25 +270,25 @@ def test_it_is_renewed_until_the_end(impatient: Bench) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (told(Answer.LOCKED, THIEF), "its lock was taken away by eve@bar (in a hurry)"),
-        (told(Answer.LOCKED), "its lock is gone"),
-        (told(Answer.HELD, hold=HELD), "disk swap"),
+        (told(LockAnswer.LOCKED, THIEF), "its lock was taken away by eve@bar (in a hurry)"),
+        (told(LockAnswer.LOCKED), "its lock is gone"),
+        (told(LockAnswer.HELD, hold=HELD), "disk swap"),
     ],
 )
 def test_what_is_under_way_ends_where_the_lock_is_lost(
-    impatient: Bench, answer: Told, message: str
+    impatient: Bench, answer: LockReply, message: str
 ) -> None:
     """A copy of hours is not finished for nothing; who has it now is told."""
     impatient.answers["renew"] = [DONE, answer]
     with pytest.raises(RefusedError, match=message.replace("(", r"\(").replace(")", r"\)")):
         impatient.run(for_ever)
     # Of a host that is held now, the lock is still ours.
-    assert ("release" in impatient.calls) == (answer.answer is Answer.HELD)
+    assert ("release" in impatient.calls) == (answer.answer is LockAnswer.HELD)
 
 
 def test_the_last_look_refuses_what_was_lost_just_now(bench: Bench) -> None:
     """Nothing is changed between two renewals either."""
-    bench.answers["renew"] = [told(Answer.LOCKED, THIEF)]
+    bench.answers["renew"] = [told(LockAnswer.LOCKED, THIEF)]
     went_on = False
 
     async def body(holding: Holding) -> None:
@@ -305,9 +305,9 @@ def test_after_the_last_look_a_loss_is_only_told(impatient: Bench) -> None:
     """The guard on the host decides."""
     lost = asyncio.Event()
 
-    async def lose() -> Told:
+    async def lose() -> LockReply:
         lost.set()
-        return told(Answer.LOCKED, THIEF)
+        return told(LockAnswer.LOCKED, THIEF)
 
     async def body(holding: Holding) -> None:
         await holding.last_look()
@@ -361,7 +361,7 @@ def test_a_host_that_says_nothing_keeps_nobody_waiting(
     """The release is given up after a while."""
     monkeypatch.setattr(lock, "RELEASE_SECONDS", 0.01)
 
-    async def frozen() -> Told:
+    async def frozen() -> LockReply:
         await asyncio.Event().wait()
         return DONE
 
@@ -376,7 +376,7 @@ def test_a_person_who_stops_waits_for_a_silent_host_no_longer(
     """Also where the deployment was cancelled: why the lock stands is told truly."""
     monkeypatch.setattr(lock, "HURRIED_SECONDS", 0.01)
 
-    async def frozen() -> Told:
+    async def frozen() -> LockReply:
         await asyncio.Event().wait()
         return DONE
 

@@ -18,7 +18,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing import preflight
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.copy.closure import Lacking
-from orchestrator.deploy.copy.spool import Codec, Wanted
+from orchestrator.deploy.copy.spool import Codec, WantedPath
 from orchestrator.deploy.delivering import copying
 from orchestrator.render.event_json import result_to_json
 
@@ -149,7 +149,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OutPath:
         return [f"/nix/store/{'g' * 32}-glibc", out.path]
 
     async def sized(paths: list[str], codecs: tuple[Codec, ...]) -> Lacking:
-        return Lacking(tuple(Wanted(path, 2**30) for path in paths), codecs)
+        return Lacking(tuple(WantedPath(path, 2**30) for path in paths), codecs)
 
     monkeypatch.setattr(closures, "closure_of", closure_of)
     monkeypatch.setattr(closures, "sized", sized)

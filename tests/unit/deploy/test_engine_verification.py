@@ -16,7 +16,7 @@ from orchestrator.core.host import Connect, Deadlines, Host, Verify
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.process import CommandResult
 from orchestrator.deploy.changing.activation import verify
-from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.work import HostWork
 from orchestrator.verify import run
 
@@ -66,6 +66,6 @@ def test_a_check_that_is_tried_again_finds_a_connection(
     )
     line = Breaking()
     work = HostWork(session, replace(host, verify=Verify(suites=("s",))))
-    asyncio.run(verify(work, cast("Line", line)))
+    asyncio.run(verify(work, cast("HostSession", line)))
     assert line.renewed == 1
     assert line.argv == [("timeout", "--kill-after=5", "9", "/bin/sh", "-c", "true")] * 2

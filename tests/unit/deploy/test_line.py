@@ -14,7 +14,7 @@ from orchestrator.core.errors import SilentError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
-from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.work import HostWork
 
 
@@ -50,13 +50,13 @@ class Work:
         return Way()
 
 
-def play(scene: Callable[[Line, Any], Awaitable[object]], *fails: StepError) -> Work:
+def play(scene: Callable[[HostSession, Any], Awaitable[object]], *fails: StepError) -> Work:
     """Play a scene with a line whose first connection is open."""
     work, way = Work(*fails), Way()
 
     async def all_of_it() -> None:
         async with contextlib.AsyncExitStack() as stack:
-            await scene(Line(cast("HostWork", work), cast("Executor", way), stack), way)
+            await scene(HostSession(cast("HostWork", work), cast("Executor", way), stack), way)
 
     with asyncio.Runner(loop_factory=EagerLoop) as runner:
         runner.run(all_of_it())
@@ -71,7 +71,7 @@ async def true(executor: Any) -> CommandResult:
 def test_a_question_is_asked_again_over_a_new_connection() -> None:
     """Once; the new connection is then the one in use."""
 
-    async def scene(line: Line, way: Any) -> None:
+    async def scene(line: HostSession, way: Any) -> None:
         way.lost = True
         assert (await line.ask(true)).rc == 0
         assert line.executor is not way
@@ -83,7 +83,7 @@ def test_a_question_is_asked_again_over_a_new_connection() -> None:
 def test_all_who_meet_a_lost_connection_share_the_new_one() -> None:
     """The lock's renewal and what follows an activation do not make one each."""
 
-    async def scene(line: Line, way: Any) -> None:
+    async def scene(line: HostSession, way: Any) -> None:
         way.lost = True
         await asyncio.gather(*(line.ask(true) for _ in range(5)))
 
@@ -93,7 +93,7 @@ def test_all_who_meet_a_lost_connection_share_the_new_one() -> None:
 def test_a_line_that_is_alive_is_left_as_it_is() -> None:
     """It may be the last way in."""
 
-    async def scene(line: Line, way: Any) -> None:
+    async def scene(line: HostSession, way: Any) -> None:
         await line.alive()
         assert line.executor is way
 
@@ -103,7 +103,7 @@ def test_a_line_that_is_alive_is_left_as_it_is() -> None:
 def test_a_dead_line_is_made_anew() -> None:
     """The same without a question."""
 
-    async def scene(line: Line, way: Any) -> None:
+    async def scene(line: HostSession, way: Any) -> None:
         way.lost = True
         await line.alive()
 
@@ -119,7 +119,7 @@ def test_a_host_that_comes_back_in_time_is_reached() -> None:
 def test_a_host_that_stays_away_leaves_the_old_connection_in_use() -> None:
     """The time passes; what there was is kept."""
 
-    async def scene(line: Line, way: Any) -> None:
+    async def scene(line: HostSession, way: Any) -> None:
         with pytest.raises(UnreachableError):
             await line.renew(10)
         assert line.executor is way
@@ -131,7 +131,7 @@ def test_a_host_that_stays_away_leaves_the_old_connection_in_use() -> None:
 def test_a_host_that_hangs_is_not_tried_so_often_that_it_refuses_us(seconds: float) -> None:
     """It meets all tries when it goes on; sshd then keeps an address out from 15 on."""
 
-    async def scene(line: Line, _: Way) -> None:
+    async def scene(line: HostSession, _: Way) -> None:
         line._work.takes = 4.0  # type: ignore[attr-defined]
         end = asyncio.get_running_loop().time() + seconds
         while (left := end - asyncio.get_running_loop().time()) > 0:  # as who follows a guard
@@ -147,7 +147,7 @@ def test_tries_are_counted_over_all_who_try() -> None:
     """One who asks again and again does not begin anew each time; one that succeeds does."""
     gone = UnreachableError("no answer")
 
-    async def scene(line: Line, _: Way) -> None:
+    async def scene(line: HostSession, _: Way) -> None:
         clock = asyncio.get_running_loop()
         for seconds in (2.0, 2.0):
             with pytest.raises(UnreachableError):
@@ -165,7 +165,7 @@ def test_tries_are_counted_over_all_who_try() -> None:
 def test_a_refused_login_is_told_at_once() -> None:
     """Another try would not be let in either."""
 
-    async def scene(line: Line, _: Way) -> None:
+    async def scene(line: HostSession, _: Way) -> None:
         with pytest.raises(StepError, match="refused"):
             await line.renew(10)
 

@@ -27,7 +27,7 @@ from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host import scripts
 from orchestrator.host.guard import orders as verbs
-from orchestrator.host.guard.orders import Told
+from orchestrator.host.guard.orders import GuardReply
 from orchestrator.host.state import parse_state
 
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
@@ -149,7 +149,7 @@ class Machine:
         assert told.attempt is not None
         return attempt
 
-    def until(self, attempt: Attempt, *wanted: AttemptState) -> Told:
+    def until(self, attempt: Attempt, *wanted: AttemptState) -> GuardReply:
         """Follow an attempt until it is in one of these states."""
         state = RECORDED
         for _ in range(20):

@@ -18,7 +18,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import UNREADABLE, Hold, Lock
 from orchestrator.host import lock
-from orchestrator.host.lock import Answer, Claim, Told
+from orchestrator.host.lock import Claim, LockAnswer, LockReply
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 PLACES = ("/run/", "/var/lib/", "/proc/")
@@ -81,27 +81,27 @@ class Machine:
         """What lies in its folders."""
         return {path.name for path in (*self.lock.parent.iterdir(), *self.hold.parent.glob("*"))}
 
-    def take(self, claim: Claim, gone: str = "") -> Told:
+    def take(self, claim: Claim, gone: str = "") -> LockReply:
         """Take the lock."""
         return asyncio.run(lock.take(self.executor, claim, gone))
 
-    def renew(self, claim: Claim, boot_id: str = "b1") -> Told:
+    def renew(self, claim: Claim, boot_id: str = "b1") -> LockReply:
         """Renew the lock."""
         return asyncio.run(lock.renew(self.executor, claim, boot_id))
 
-    def release(self, claim: Claim) -> Told:
+    def release(self, claim: Claim) -> LockReply:
         """Release the lock."""
         return asyncio.run(lock.release(self.executor, claim.token))
 
-    def steal(self, token: str) -> Told:
+    def steal(self, token: str) -> LockReply:
         """Steal the lock."""
         return asyncio.run(lock.steal(self.executor, token, "eve@bar", "in a hurry", NOW))
 
-    def place(self, hold: Hold = HELD) -> Told:
+    def place(self, hold: Hold = HELD) -> LockReply:
         """Place a hold."""
         return asyncio.run(lock.place_hold(self.executor, hold))
 
-    def lift(self) -> Told:
+    def lift(self) -> LockReply:
         """Lift the hold."""
         return asyncio.run(lock.lift_hold(self.executor))
 
@@ -120,22 +120,22 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
 def test_a_lock_is_taken_told_and_released(machine: Machine) -> None:
     """Whoever comes second is told all of the first; after the release nothing is left."""
     taken = machine.take(OURS)
-    assert (taken.answer, taken.lock, taken.hold) == (Answer.DONE, None, None)
+    assert (taken.answer, taken.lock, taken.hold) == (LockAnswer.DONE, None, None)
     machine.has_been_up(1030)
     second = machine.take(THEIRS)
-    assert second.answer is Answer.LOCKED
+    assert second.answer is LockAnswer.LOCKED
     assert second.lock == Lock("7-abcd", "ada@desk", 7, "switch", NOW, 60)
-    assert machine.release(THEIRS).answer is Answer.LOCKED
-    assert machine.release(OURS).answer is Answer.DONE
-    assert machine.take(THEIRS).answer is Answer.DONE
+    assert machine.release(THEIRS).answer is LockAnswer.LOCKED
+    assert machine.release(OURS).answer is LockAnswer.DONE
+    assert machine.take(THEIRS).answer is LockAnswer.DONE
 
 
 def test_a_folder_in_the_locks_place_is_nobodys(machine: Machine) -> None:
     """It is replaced by a lock that keeps others away, and can be released."""
     (machine.lock / "old").mkdir(parents=True)
-    assert machine.take(OURS).answer is Answer.DONE
-    assert machine.take(THEIRS).answer is Answer.LOCKED
-    assert machine.release(OURS).answer is Answer.DONE
+    assert machine.take(OURS).answer is LockAnswer.DONE
+    assert machine.take(THEIRS).answer is LockAnswer.LOCKED
+    assert machine.release(OURS).answer is LockAnswer.DONE
     assert not machine.lock.exists()
 
 
@@ -143,49 +143,49 @@ def test_a_folder_in_the_holds_place_holds(machine: Machine) -> None:
     """Somebody's word is somebody's word; lifting it always works."""
     (machine.hold / "old").mkdir(parents=True)
     told = machine.take(OURS)
-    assert told.answer is Answer.HELD
+    assert told.answer is LockAnswer.HELD
     assert told.hold is not None
-    assert machine.lift().answer is Answer.DONE
-    assert machine.take(OURS).answer is Answer.DONE
+    assert machine.lift().answer is LockAnswer.DONE
+    assert machine.take(OURS).answer is LockAnswer.DONE
 
 
 def test_a_holder_that_is_gone_is_taken_over_from(machine: Machine) -> None:
     """That one, and nobody who came after it."""
     machine.take(OURS)
-    assert machine.take(THEIRS, "6-gone").answer is Answer.LOCKED
+    assert machine.take(THEIRS, "6-gone").answer is LockAnswer.LOCKED
     taken = machine.take(THEIRS, OURS.token)
-    assert taken.answer is Answer.DONE
+    assert taken.answer is LockAnswer.DONE
     assert taken.lock is not None
     assert taken.lock.token == OURS.token
-    assert machine.renew(OURS).answer is Answer.LOCKED
+    assert machine.renew(OURS).answer is LockAnswer.LOCKED
     assert machine.files() == {"lock", "mutex"}
 
 
 def test_of_many_at_once_one_has_it(machine: Machine) -> None:
     """Ten at the same moment, again and again: one has it, and it is the file's."""
 
-    async def all_at_once() -> list[Told]:
+    async def all_at_once() -> list[LockReply]:
         claims = [replace(OURS, token=f"{number}-x") for number in range(10)]
         return await asyncio.gather(*(lock.take(machine.executor, claim) for claim in claims))
 
     for _ in range(5):
         told = asyncio.run(all_at_once())
-        winners = [number for number, each in enumerate(told) if each.answer is Answer.DONE]
+        winners = [number for number, each in enumerate(told) if each.answer is LockAnswer.DONE]
         assert len(winners) == 1
-        losers = [each for each in told if each.answer is Answer.LOCKED]
+        losers = [each for each in told if each.answer is LockAnswer.LOCKED]
         assert {each.lock.token for each in losers if each.lock} == {f"{winners[0]}-x"}
         assert len(losers) == 9
-        assert machine.release(replace(OURS, token=f"{winners[0]}-x")).answer is Answer.DONE
+        assert machine.release(replace(OURS, token=f"{winners[0]}-x")).answer is LockAnswer.DONE
 
 
 def test_an_expired_lock_is_taken_over_and_told(machine: Machine) -> None:
     """At the second that it names, not before; whose it was is told."""
     machine.take(OURS)
     machine.has_been_up(1089.99)
-    assert machine.take(THEIRS).answer is Answer.LOCKED
+    assert machine.take(THEIRS).answer is LockAnswer.LOCKED
     machine.has_been_up(1090)
     told = machine.take(THEIRS)
-    assert (told.answer, told.lock and told.lock.who) == (Answer.DONE, "ada@desk")
+    assert (told.answer, told.lock and told.lock.who) == (LockAnswer.DONE, "ada@desk")
     assert told.lock
     assert not told.lock.is_live
 
@@ -194,9 +194,9 @@ def test_a_renewed_lock_counts_for_longer(machine: Machine) -> None:
     """From the moment of the renewal; also where it had expired and nobody came."""
     machine.take(OURS)
     machine.has_been_up(1200)
-    assert machine.renew(OURS).answer is Answer.DONE
+    assert machine.renew(OURS).answer is LockAnswer.DONE
     machine.has_been_up(1289)
-    assert machine.take(THEIRS).answer is Answer.LOCKED
+    assert machine.take(THEIRS).answer is LockAnswer.LOCKED
 
 
 def test_a_lock_that_is_another_s_or_gone_is_not_renewed(machine: Machine) -> None:
@@ -205,9 +205,9 @@ def test_a_lock_that_is_another_s_or_gone_is_not_renewed(machine: Machine) -> No
     machine.has_been_up(1200)
     machine.take(THEIRS)
     lost = machine.renew(OURS)
-    assert (lost.answer, lost.lock and lost.lock.who) == (Answer.LOCKED, "bob@sofa")
+    assert (lost.answer, lost.lock and lost.lock.who) == (LockAnswer.LOCKED, "bob@sofa")
     machine.release(THEIRS)
-    assert machine.renew(OURS).answer is Answer.LOCKED
+    assert machine.renew(OURS).answer is LockAnswer.LOCKED
     assert machine.files() == {"mutex"}
 
 
@@ -215,11 +215,11 @@ def test_a_boot_frees_the_lock_and_its_holder_has_it_again(machine: Machine) -> 
     """A deployment that reboots the host keeps it; unless somebody was faster."""
     machine.take(OURS)
     machine.boots()
-    assert machine.renew(OURS).answer is Answer.DONE
-    assert machine.take(THEIRS).answer is Answer.LOCKED
+    assert machine.renew(OURS).answer is LockAnswer.DONE
+    assert machine.take(THEIRS).answer is LockAnswer.LOCKED
     machine.boots()
-    assert machine.take(THEIRS).answer is Answer.DONE
-    assert machine.renew(OURS).answer is Answer.LOCKED
+    assert machine.take(THEIRS).answer is LockAnswer.DONE
+    assert machine.renew(OURS).answer is LockAnswer.LOCKED
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ def test_a_lock_that_cannot_be_read_is_nobodys(machine: Machine, text: str) -> N
     machine.take(OURS)
     machine.lock.write_text(text)
     told = machine.take(OURS)
-    assert (told.answer, told.lock, told.unreadable) == (Answer.DONE, None, True)
-    assert machine.take(THEIRS).answer is Answer.LOCKED
+    assert (told.answer, told.lock, told.unreadable) == (LockAnswer.DONE, None, True)
+    assert machine.take(THEIRS).answer is LockAnswer.LOCKED
 
 
 def test_a_lock_of_the_fewest_words_counts(machine: Machine) -> None:
@@ -251,7 +251,7 @@ def test_a_lock_of_the_fewest_words_counts(machine: Machine) -> None:
     machine.take(OURS)
     machine.lock.write_text("expires=1090\ntoken=3-ffff")
     told = machine.take(OURS)
-    assert told.answer is Answer.LOCKED
+    assert told.answer is LockAnswer.LOCKED
     assert told.lock == Lock("3-ffff", "somebody", None, "no reason given", None, 90)
 
 
@@ -259,47 +259,47 @@ def test_stealing_names_the_thief_and_frees_the_host(machine: Machine) -> None:
     """The one that lost it finds the thief's name; whoever comes next has the lock."""
     machine.take(OURS)
     told = machine.steal(OURS.token)
-    assert (told.answer, told.lock and told.lock.who) == (Answer.DONE, "ada@desk")
+    assert (told.answer, told.lock and told.lock.who) == (LockAnswer.DONE, "ada@desk")
     lost = machine.renew(OURS)
-    assert lost.answer is Answer.LOCKED
+    assert lost.answer is LockAnswer.LOCKED
     assert lost.lock
     assert (lost.lock.who, lost.lock.reason, lost.lock.run) == ("eve@bar", "in a hurry", None)
-    assert machine.release(OURS).answer is Answer.LOCKED
-    assert machine.take(THEIRS).answer is Answer.DONE
+    assert machine.release(OURS).answer is LockAnswer.LOCKED
+    assert machine.take(THEIRS).answer is LockAnswer.DONE
 
 
 def test_only_the_lock_that_was_agreed_on_is_stolen(machine: Machine) -> None:
     """Between the question and the answer another may have come, or nobody be left."""
-    assert machine.steal(OURS.token).answer is Answer.FREE
+    assert machine.steal(OURS.token).answer is LockAnswer.FREE
     machine.take(THEIRS)
-    assert machine.steal(OURS.token).answer is Answer.LOCKED
-    assert machine.renew(THEIRS).answer is Answer.DONE
+    assert machine.steal(OURS.token).answer is LockAnswer.LOCKED
+    assert machine.renew(THEIRS).answer is LockAnswer.DONE
     machine.has_been_up(1200)
-    assert machine.steal(THEIRS.token).answer is Answer.FREE
+    assert machine.steal(THEIRS.token).answer is LockAnswer.FREE
 
 
 def test_a_hold_keeps_everybody_out_but_who_names_it(machine: Machine) -> None:
     """Nobody takes the lock, nobody goes on with it; until it is lifted, over a boot too."""
     machine.take(OURS)
     assert machine.place().lock is not None, "whoever places it is told of the deployment"
-    assert machine.renew(OURS).answer is Answer.HELD
+    assert machine.renew(OURS).answer is LockAnswer.HELD
     machine.boots()
     told = machine.take(OURS)
-    assert (told.answer, told.hold) == (Answer.HELD, HELD)
-    assert machine.take(replace(OURS, despite="beef")).answer is Answer.HELD
+    assert (told.answer, told.hold) == (LockAnswer.HELD, HELD)
+    assert machine.take(replace(OURS, despite="beef")).answer is LockAnswer.HELD
     passes = replace(OURS, despite="f00d")
-    assert machine.take(passes).answer is Answer.DONE
-    assert machine.renew(passes).answer is Answer.DONE
+    assert machine.take(passes).answer is LockAnswer.DONE
+    assert machine.renew(passes).answer is LockAnswer.DONE
     assert machine.lift().hold == HELD
-    assert machine.lift().answer is Answer.FREE
-    assert machine.take(OURS).answer is Answer.DONE
+    assert machine.lift().answer is LockAnswer.FREE
+    assert machine.take(OURS).answer is LockAnswer.DONE
 
 
 def test_a_second_hold_does_not_replace_the_first(machine: Machine) -> None:
     """It is another person's word."""
     machine.place()
     told = machine.place(replace(HELD, id="beef", who="bob@sofa"))
-    assert (told.answer, told.hold) == (Answer.HELD, HELD)
+    assert (told.answer, told.hold) == (LockAnswer.HELD, HELD)
     assert machine.lift().hold == HELD
 
 
@@ -309,9 +309,9 @@ def test_a_hold_that_cannot_be_read_holds_and_is_lifted(machine: Machine, text: 
     machine.place()
     machine.hold.write_text(text)
     told = machine.take(OURS)
-    assert (told.answer, told.hold and told.hold.id) == (Answer.HELD, UNREADABLE)
-    assert machine.take(replace(OURS, despite=UNREADABLE)).answer is Answer.DONE
-    assert machine.lift().answer is Answer.DONE
+    assert (told.answer, told.hold and told.hold.id) == (LockAnswer.HELD, UNREADABLE)
+    assert machine.take(replace(OURS, despite=UNREADABLE)).answer is LockAnswer.DONE
+    assert machine.lift().answer is LockAnswer.DONE
     assert not machine.hold.exists()
 
 
@@ -331,7 +331,7 @@ def test_words_stay_words(machine: Machine) -> None:
 def test_what_a_login_shell_prints_is_no_answer(machine: Machine) -> None:
     """Lines before the answer are passed over; none is an error that says what to look at."""
     machine.shell = ("sh", "-c", 'echo Welcome; exec "$0" "$@"', *machine.shell)
-    assert machine.take(OURS).answer is Answer.DONE
+    assert machine.take(OURS).answer is LockAnswer.DONE
     machine.shell = ("sh", "-c", "echo Welcome", "sh")
     with pytest.raises(StepError, match="the host could not take the lock"):
         machine.take(OURS)
@@ -356,7 +356,7 @@ def test_a_mutex_that_is_kept_is_an_error(machine: Machine) -> None:
     machine.take(OURS)
     mutex = machine.lock.with_name("mutex")
 
-    async def second() -> Told:
+    async def second() -> LockReply:
         async with process.started(("flock", str(mutex), "sh", "-c", "echo; sleep 60")) as keeper:
             assert keeper.stdout is not None
             await keeper.stdout.readline()

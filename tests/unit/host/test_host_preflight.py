@@ -23,7 +23,7 @@ from orchestrator.deploy.copy.closure import understood
 from orchestrator.deploy.copy.spool import Codec
 from orchestrator.deploy.names import Machines
 from orchestrator.host.boot import ask_standing
-from orchestrator.host.preflight import Answer, ask_facts, parse_facts
+from orchestrator.host.preflight import PreflightAnswer, ask_facts, parse_facts
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 # The store is a place where it is looked at, and data where it is part of a name.
@@ -90,7 +90,7 @@ class Machine:
         text = MOUNTED.format(root=self.root, system=system, boot=boot)
         self.write("proc/self/mountinfo", text)
 
-    def ask(self, *closure: str, boots: bool = False, target: OutPath = TARGET) -> Answer:
+    def ask(self, *closure: str, boots: bool = False, target: OutPath = TARGET) -> PreflightAnswer:
         """Ask what preflight asks."""
         return asyncio.run(ask_facts(cast(Executor, self), target, closure, boots=boots))
 

@@ -14,7 +14,7 @@ from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.core.units import Room
+from orchestrator.core.units import MemoryLimit
 from orchestrator.nix import evaluation, memory
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations, Quiet
@@ -80,10 +80,10 @@ class Machine:
         """Stand in for ``memory.used``."""
         return self.running[pid].used if pid in self.running else 0
 
-    def free(self) -> tuple[Room, ...]:
+    def free(self) -> tuple[MemoryLimit, ...]:
         """Stand in for ``memory.free``."""
         taken = sum(one.used for one in self.running.values())
-        return (Room(self.total - taken, "this machine"),)
+        return (MemoryLimit(self.total - taken, "this machine"),)
 
     @property
     def attrs(self) -> list[str]:

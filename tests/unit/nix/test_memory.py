@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.units import Room
+from orchestrator.core.units import MemoryLimit
 from orchestrator.nix import memory
 from orchestrator.nix import memory as peak_file
 
@@ -144,7 +144,7 @@ def test_a_group_over_its_limit_leaves_nothing(kernel: Kernel) -> None:
 
 def test_a_machine_without_control_groups(kernel: Kernel) -> None:
     """The machine itself remains."""
-    assert memory.free(kernel.root) == (Room(80 * 1024, "this machine"),)
+    assert memory.free(kernel.root) == (MemoryLimit(80 * 1024, "this machine"),)
 
 
 def test_a_peak_is_kept(tmp_path: Path) -> None:

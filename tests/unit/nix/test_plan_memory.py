@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.units import Room
+from orchestrator.core.units import MemoryLimit
 from orchestrator.nix.memory import (
     ASSUMED,
     GIB,
@@ -102,23 +102,25 @@ def test_one_is_stopped_at_a_time() -> None:
 
 def test_the_tightest_room_counts() -> None:
     """Of the machine and its control groups; what runs is added, and a little is left free."""
-    rooms = (Room(20 * GIB, MACHINE), Room(GIB, "the control group /ci"))
+    rooms = (MemoryLimit(20 * GIB, MACHINE), MemoryLimit(GIB, "the control group /ci"))
     found = budget(rooms, used=GIB, limit=None)
-    assert found == Room(2 * GIB - 256 * MIB, "the control group /ci")
+    assert found == MemoryLimit(2 * GIB - 256 * MIB, "the control group /ci")
 
 
 def test_a_persons_limit_counts_where_it_is_tighter() -> None:
     """A limit does not make memory."""
-    room = (Room(10 * GIB, MACHINE),)
-    assert budget(room, 0, Room(3 * GIB, "the inventory")) == Room(3 * GIB, "the inventory")
-    assert budget(room, 0, Room(99 * GIB, "the inventory")).source == MACHINE
+    room = (MemoryLimit(10 * GIB, MACHINE),)
+    assert budget(room, 0, MemoryLimit(3 * GIB, "the inventory")) == MemoryLimit(
+        3 * GIB, "the inventory"
+    )
+    assert budget(room, 0, MemoryLimit(99 * GIB, "the inventory")).source == MACHINE
 
 
 @settings(deadline=None)
 @given(st.integers(-GIB, GIB), st.integers(0, GIB))
 def test_a_budget_is_never_negative(free: int, used: int) -> None:
     """Nor more than there is: a group may be over its limit for a moment."""
-    found = budget((Room(free, MACHINE),), used, None)
+    found = budget((MemoryLimit(free, MACHINE),), used, None)
     assert 0 <= found.size <= max(0, free) + used
 
 

@@ -15,7 +15,7 @@ from orchestrator.secrets.age import keys as recipients
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.manage import Plan, create, show
 from orchestrator.secrets.model.repository import Rule, Rules
-from orchestrator.secrets.place import Place, Vault
+from orchestrator.secrets.place import SecretsRepository, Vault
 from orchestrator.secrets.rekey import Rekeyed, rekey
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def vault(root: Path, *rules: Rule) -> Vault:
     if not file.exists():
         file.write_text("{ }\n")
     said = Rules(str(file), str(root), tuple(sorted(rules, key=lambda one: one.path)))
-    place = Place(file, root, in_git=(root / ".git").exists())
+    place = SecretsRepository(file, root, in_git=(root / ".git").exists())
     return Vault(place, said, beneath.digest(root, place.name))
 
 

@@ -11,12 +11,12 @@ from typing import TypeVar
 from orchestrator.core.errors import FloodError, RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.state import Attempt, AttemptState, HostState
-from orchestrator.deploy.changing import line
-from orchestrator.deploy.changing.line import Line
+from orchestrator.deploy.changing import session as line
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.plan.attempts import SILENT_MARGIN, returns_within, turns_within
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders as verbs
-from orchestrator.host.guard.orders import Told
+from orchestrator.host.guard.orders import GuardReply
 from orchestrator.host.state import ask_state
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class ForgottenError(StepError):
     """The host knows nothing of the attempt any more."""
 
 
-class Lifeline:
+class GuardClient:
     """Gives the guard of an attempt its orders, and follows it over as many connections as needed.
 
     Attributes:
@@ -52,7 +52,7 @@ class Lifeline:
         said: What ``switch-to-configuration`` said last.
     """
 
-    def __init__(self, work: HostWork, line: Line, attempt: Attempt) -> None:
+    def __init__(self, work: HostWork, line: HostSession, attempt: Attempt) -> None:
         self.line = line
         self.attempt = attempt
         self.said = ""
@@ -206,7 +206,7 @@ class Lifeline:
         """When a host that does not answer is left to its guard."""
         return self._turns + self.attempt.activate_seconds + SILENT_MARGIN
 
-    async def _look(self, executor: Executor, seconds: float = LOOK_SECONDS) -> Told:
+    async def _look(self, executor: Executor, seconds: float = LOOK_SECONDS) -> GuardReply:
         """Ask for the attempt's next state; what an activation says is logged as it comes."""
         attempt = self.attempt
         told = await verbs.await_(executor, attempt.token, attempt.state, seconds, self._position)
@@ -215,7 +215,7 @@ class Lifeline:
         self._work.log(told.log)
         return told
 
-    def _see(self, told: Told) -> None:
+    def _see(self, told: GuardReply) -> None:
         """Take in how far the guard is.
 
         Raises:

@@ -31,7 +31,7 @@ SHORT_SECONDS = 30.0
 """For a command on the host that does nothing slow."""
 
 
-class Line:
+class HostSession:
     """The present connection to a host.
 
     Connections that were replaced stay open until the run is done with the host: one that was
