@@ -41,7 +41,7 @@ from orchestrator.nix.evaluation import Evaluations
 from orchestrator.rollout.lead import Undo
 from orchestrator.rollout.run import RolloutRun, divide
 from orchestrator.runs.history import History
-from orchestrator.secrets.gather import RunSecrets
+from orchestrator.secrets.of_run import RunSecrets
 
 
 async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:

@@ -27,7 +27,7 @@ from orchestrator.deploy.names import Names
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.evaluation import Evaluations
-from orchestrator.secrets.gather import RunSecrets
+from orchestrator.secrets.of_run import RunSecrets
 
 if TYPE_CHECKING:
     from orchestrator.deploy.copy.closure import Lacking

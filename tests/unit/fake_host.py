@@ -45,7 +45,7 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.rollout import Rollout
-from orchestrator.secrets.gather import RunSecrets
+from orchestrator.secrets.of_run import RunSecrets
 from orchestrator.ssh.settings import SshSettings
 
 NAMES = {scripts.STATE: "state"}
