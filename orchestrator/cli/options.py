@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from orchestrator.core.checks import Check
 from orchestrator.core.run import Reboot
+from orchestrator.core.units import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -176,3 +177,11 @@ def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> li
     except (OrchestratorError, OSError):
         return []
     return [CompletionItem(word) for word in complete(fleet, incomplete)]
+
+
+def duration(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    """Read an option's duration, such as ``30s`` or ``5m``, as seconds."""
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

@@ -27,6 +27,24 @@ def listing(names: Sequence[str], most: int = 3) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h|d)?"
+"""A number and a unit, wherever a duration is written; without a unit it is seconds."""
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as ``90``, ``30s``, ``1.5h`` or ``7d`` as seconds.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = re.fullmatch(DURATION, text)
+    if found is None:
+        raise ValueError(f"expected a duration such as 30s, 5m, 2h or 7d, not {text!r}")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
 SIZE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(M|G|T)"
 """A number and a unit; units are powers of 1024, as systemd's ``MemoryMax=`` has them."""
 

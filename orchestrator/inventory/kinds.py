@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orchestrator.core.rollout import AMOUNT, Amount
-from orchestrator.core.units import SIZE, parse_size
+from orchestrator.core.units import DURATION, SIZE, parse_duration, parse_size
 from orchestrator.inventory.compose import Ambiguous, Mapping, Node, Scalar, Sequence, describe
 from orchestrator.inventory.tree import (
     Fields,
@@ -28,8 +28,6 @@ JsonSchema = dict[str, Any]
 _MAX_INTEGER = 2**63 - 1
 # Nix's strings have no NUL, and JSON in UTF-8 no half of a surrogate pair.
 _NOT_FOR_NIX = re.compile("[\0\ud800-\udfff]")
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h|d)")
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TIMES = "a number of seconds, or such as 90s, 10m, 2h, 7d"
 _DAY = 24 * 3600.0
 
@@ -252,15 +250,16 @@ class Duration:
         match node:
             case Scalar(value=int() | float() as number) if not isinstance(number, bool):
                 return float(number)
-            case Scalar(value=str() as text) if found := _DURATION.fullmatch(text):
-                return float(found[1]) * _SECONDS[found[2]]
+            case Scalar(value=str() as text):
+                with contextlib.suppress(ValueError):
+                    return parse_duration(text)
         return None
 
     def schema(self) -> JsonSchema:
         """A number or a string with a unit."""
         low: JsonSchema = {"minimum": 0} if self.zero else {"exclusiveMinimum": 0}
         number = {"type": "number", "maximum": int(self.days * _DAY)} | low
-        return {"anyOf": [number, {"type": "string", "pattern": f"^(?:{_DURATION.pattern})$"}]}
+        return {"anyOf": [number, {"type": "string", "pattern": f"^(?:{DURATION})$"}]}
 
 
 @dataclass(frozen=True, slots=True)

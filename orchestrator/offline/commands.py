@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from orchestrator.cli.options import (
     Target,
+    duration,
     fleet_option,
     host_argument,
     json_option,
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from orchestrator.core.event import Event
     from orchestrator.host.setup import Setup
     from orchestrator.render.renderer import Renderer
-
-
-def _seconds(_: click.Context, __: click.Parameter, text: str) -> float:
-    """Read a time such as ``30s``, ``5m`` or ``1h``."""
-    found = re.fullmatch(r"([1-9]\d{0,6})(s|m|h)", text)
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no time such as 30s, 5m or 1h")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 @click.group(invoke_without_command=True)
@@ -100,7 +92,7 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
 @click.command()
 @click.option(
     "--interval",
-    callback=_seconds,
+    callback=duration,
     metavar="TIME",
     default="1m",
     show_default=True,
@@ -117,6 +109,9 @@ def watch(interval: float, target: Target, as_json: bool) -> None:
     from orchestrator.cli.fleet import open_fleet, open_setup
     from orchestrator.cli.run import run
     from orchestrator.offline.watch import Watch
+
+    if interval < 1:
+        raise click.UsageError("--interval: expected at least 1s")
 
     first = open_setup(target)
 

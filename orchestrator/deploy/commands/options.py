@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.cli.options import duration
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 from orchestrator.core.run import DeployRequest
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _amount(_: click.Context, __: click.Parameter, text: str | None) -> Amount | None:
@@ -34,15 +33,6 @@ def _canary(_: click.Context, __: click.Parameter, text: str | None) -> Amount |
     return _amount(_, __, text)
 
 
-def _seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h|d)?", text)
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no time such as 30s, 5m or 1h")
-    return float(found[1]) * _UNITS[found[2] or "s"]
-
-
 _OPTIONS = (
     click.option(
         "--canary",
@@ -54,7 +44,7 @@ _OPTIONS = (
         "--batch", metavar="N|P%", callback=_amount, help="How many hosts at a time, then."
     ),
     click.option(
-        "--pause", metavar="TIME", callback=_seconds, help="Between two waves, such as 10m."
+        "--pause", metavar="TIME", callback=duration, help="Between two waves, such as 10m."
     ),
     click.option(
         "--budget",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.units import ago
+from orchestrator.core.units import ago, parse_duration
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 
@@ -41,3 +41,19 @@ def test_no_past_is_negative(seconds: int) -> None:
     assert int(count) >= 0
     assert unit in ("s", "min", "h", "d")
     assert end == "ago"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90.0), ("0s", 0.0), ("30s", 30.0), ("1.5m", 90.0), ("2h", 7200.0), ("7d", 604800.0)],
+)
+def test_a_duration_is_read(text: str, seconds: float) -> None:
+    """The same wherever one is written: in the inventory, on the command line."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "1w", "1 s", "1,5m", "٣s", "1e3s", "1.2345s"])
+def test_what_is_no_duration(text: str) -> None:
+    """It is named, with what is expected."""
+    with pytest.raises(ValueError, match="expected a duration such as 30s"):
+        parse_duration(text)

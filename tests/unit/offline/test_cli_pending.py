@@ -87,12 +87,13 @@ def test_nothing_to_catch_up_with_makes_no_run(state: Path) -> None:
     assert not (state / "runs").exists()
 
 
-@pytest.mark.parametrize("time", ["0s", "1", "-1m", "1d", "soon", "1.5m"])
+@pytest.mark.parametrize("time", ["0s", "0.5s", "-1m", "1w", "soon"])
 def test_a_time_that_is_none(time: str) -> None:
-    """Seconds, minutes or hours; whole and more than none."""
+    """A duration of at least a second: it would ask without end else."""
     done = typed("watch", "--interval", time)
     assert done.exit_code == 2
-    assert "no time such as" in done.stderr
+    assert "--interval" in done.stderr
+    assert "expected" in done.stderr
 
 
 @pytest.mark.parametrize("goal", ["test", "push", "dry-activate", "build"])

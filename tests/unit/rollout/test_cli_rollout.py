@@ -65,7 +65,7 @@ def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
         ("deploy --canary 0", "neither a number of hosts"),
         ("deploy --batch many", "neither a number of hosts"),
         ("deploy --budget 101%", "neither a number of hosts"),
-        ("deploy --pause soon", "no time such as"),
+        ("deploy --pause soon", "a duration such as"),
         ("deploy --all-at-once --canary 1", "--all-at-once has no canary"),
         ("deploy --one-by-one --batch 2", "--one-by-one is"),
         ("deploy --retry-failed p620", "no run's number; --retry-failed alone comes last"),
