@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from orchestrator.cli.commands import COMMANDS
 from orchestrator.cli.main import orchestrator
@@ -311,3 +312,22 @@ def test_a_test_that_the_threat_model_calls_upon_is_there() -> None:
     for file, name in named:
         assert (ROOT / file).exists(), file
         assert not name or f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
+CI_FILES = sorted((ROOT / "docs/ci").glob("*.yml"))
+
+
+@pytest.mark.parametrize("file", CI_FILES, ids=lambda file: file.name)
+def test_what_ci_runs_is_there(file: Path) -> None:
+    """A workflow file that people copy is YAML, and each command in it has these options."""
+    text = file.read_text()
+    assert yaml.safe_load(text)
+    lines = re.findall(r"\borchestrator ((?:[a-z]+)(?: [^\s)|;&$#\"]+)*)", text)
+    lines = [line for line in lines if line.split()[0] in COMMANDS]
+    assert {line.split()[0] for line in lines} >= {"validate", "affected", "build", "deploy"}
+    for line in lines:
+        name, *words = line.split()
+        command = orchestrator.get_command(click.Context(orchestrator), name)
+        assert command is not None
+        options = {option for one in command.params for option in one.opts}
+        assert {word for word in words if word.startswith("--")} <= options, line
