@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.exceptions import NoSuchCommand
 
 Sections = Mapping[str, Mapping[str, tuple[str, str]]]
 """Section → command → its module and object (``cli.deploy:deploy``), and a line for ``--help``."""
@@ -38,6 +39,19 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(f"orchestrator.{module}"), name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names.
+
+        Raises:
+            NoSuchCommand: There is none; the nearest are named.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, None, self._places, ctx) from None
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by what they are for, without importing them."""

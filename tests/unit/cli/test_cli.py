@@ -235,3 +235,17 @@ def test_completion_is_a_script(shell: str) -> None:
     done = CliRunner().invoke(orchestrator, ["completion", shell])
     assert done.exit_code == 0
     assert "_ORCHESTRATOR_COMPLETE" in done.output
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [("deplyo p620", "deploy"), ("host trsut p620", "trust"), ("secrets rekye", "rekey")],
+)
+def test_a_slip_is_told_what_it_is_nearest_to(
+    line: str, near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In each group; a word that is near to nothing is told as that."""
+    assert exit_code(*line.split()) == 2
+    assert f"Did you mean '{near}'?" in capsys.readouterr().err
+    assert exit_code("zzzzzz") == 2
+    assert "No such command 'zzzzzz'." in capsys.readouterr().err
