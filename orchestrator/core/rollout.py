@@ -47,7 +47,7 @@ class Amount:
 
 
 class WhenSpent(Enum):
-    """What becomes of hosts that were deployed, once too many others failed."""
+    """What to do with hosts that were deployed, once too many others failed."""
 
     STOP = "stop"
     ROLL_BACK_WAVE = "roll-back-wave"
@@ -159,7 +159,7 @@ class Word(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A word, of whom, and an id by which the run says that it has heard it."""
+    """A word, of whom, and an id by which the run acknowledges it."""
 
     id: str
     word: Word

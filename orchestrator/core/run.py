@@ -109,7 +109,7 @@ class DeployRequest:
         cache: Whether what is known from earlier evaluations counts.
         emergency: The reason, for an emergency deployment.
         copy: Overrides the way of copying that would be chosen.
-        absent: Overrides what becomes of hosts that do not answer.
+        absent: Overrides what to do with hosts that do not answer.
         reboot: Whether hosts are booted anew afterwards.
         skip_preflight: The ids of checks that do not count.
         despite_hold: The id of the hold that this deployment may go past.

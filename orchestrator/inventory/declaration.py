@@ -331,7 +331,7 @@ _ROLLOUT = Record(
         Key(
             "when_spent",
             Word(tuple(what.value for what in WhenSpent)),
-            "What becomes of hosts that were deployed, once so many failed.",
+            "What to do with hosts already deployed, once so many failed.",
         ),
         Key("stages", Named("stage", NAME, _STAGE), "Stages, one after the other, in this order."),
     ),

@@ -56,7 +56,7 @@ def drop(host: str, fleet: Path | None) -> None:
     entry = waiting.of(host)
     if entry is None or not waiting.drop(entry):
         raise UsageError(f"nothing waits for {host!r}", hint="what does: orchestrator pending")
-    click.echo(f"{host}: {entry.system.out.name} of run {entry.run} waits no more", err=True)
+    click.echo(f"{host}: pending {entry.system.out.name} of run {entry.run} dropped", err=True)
 
 
 @click.command("catch-up")
@@ -96,7 +96,7 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
     metavar="TIME",
     default="1m",
     show_default=True,
-    help="Between two looks; a host that stays absent is tried more and more seldom.",
+    help="Between two looks; a host that does not answer is polled with back-off.",
 )
 @target_options
 @json_option

@@ -60,7 +60,7 @@ def show(run: int | None, fleet: Path | None, as_json: bool) -> None:
 @fleet_option
 def pause(run: int, fleet: Path | None) -> None:
     """Let no further host of RUN begin; those that began come to their ends."""
-    _order(run, fleet, Word.PAUSE, f"it goes on with: orchestrator rollout resume {run}")
+    _order(run, fleet, Word.PAUSE, f"paused; to go on: orchestrator rollout resume {run}")
 
 
 @rollout.command()
@@ -68,7 +68,7 @@ def pause(run: int, fleet: Path | None) -> None:
 @fleet_option
 def resume(run: int, fleet: Path | None) -> None:
     """Go on with RUN after a pause; a pause between two waves ends at once."""
-    _order(run, fleet, Word.RESUME, "it goes on")
+    _order(run, fleet, Word.RESUME, "resumed")
 
 
 @rollout.command()
@@ -76,13 +76,15 @@ def resume(run: int, fleet: Path | None) -> None:
 @fleet_option
 def abort(run: int, fleet: Path | None) -> None:
     """End RUN: hosts that began come to a proven end, all others are skipped."""
-    _order(run, fleet, Word.ABORT, "hosts that began come to a proven end, no other begins")
+    _order(
+        run, fleet, Word.ABORT, "aborted: hosts that began come to a proven end, no other begins"
+    )
 
 
 def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     _runs(fleet).order(run, word, who)
-    click.echo(f"run {run} has heard it; {then}", err=True)
+    click.echo(f"run {run} {then}", err=True)
 
 
 def _runs(fleet: Path | None) -> Runs:

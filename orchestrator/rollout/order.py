@@ -56,7 +56,7 @@ class Runs:
         return status, alive
 
     def order(self, number: int, word: Word, who: str) -> None:
-        """Tell a run something, and wait until it has heard it.
+        """Send a run a word, and wait until it acknowledges it.
 
         Raises:
             UsageError: There is no such run, or it does not live any more.

@@ -130,7 +130,7 @@ def draw_rekeyed(found: Rekeyed, results: Output, words: Output, *, as_json: boo
         return
     for path in found.done:
         results.line(clean(path))
-    counts = f"{len(found.done)} encrypted anew, {len(found.right)} left alone: they are right"
+    counts = f"{len(found.done)} encrypted anew, {len(found.right)} already up to date"
     words.line(counts)
     for path in found.absent:
         words.line(clean(f"{path} has a rule and is not there"))

@@ -165,7 +165,7 @@ async def seal(rule: Rule, plaintext: bytes, keyring: Keyring) -> Sealed:
     seen = look(rule.path, content)
     found = readers(rule, seen.header, None, ()) if seen.header else None
     if found is None or seen.fault or found.missing or found.unknown or not found.count_is_right:
-        raise StepError(f"{rule.path}: what was encrypted is not for whom it should be for")
+        raise StepError(f"{rule.path}: encrypted file has the wrong recipients")
     assert seen.header is not None
     entry = LockEntry.of(seen.header.digest, rule.recipients)
     return Sealed(rule.path, content, entry, await _opens(rule, content, plaintext, keyring))

@@ -331,3 +331,21 @@ def test_what_ci_runs_is_there(file: Path) -> None:
         assert command is not None
         options = {option for one in command.params for option in one.opts}
         assert {word for word in words if word.startswith("--")} <= options, line
+
+
+GONE = (
+    *("waits no more", "has heard it", "nothing is to be done again", "nobody gets in after"),
+    *("not what its guard said", "it counts until", "not switched to live", "they are right"),
+    *("is not for whom it should", "more and more seldom", "what becomes of hosts"),
+    "no further wave to begin (",
+)
+"""Words of our own, which said what the field has a term for: `docs/glossary.md`."""
+
+
+def test_words_of_our_own_do_not_come_back() -> None:
+    """Neither in what the program says nor in what people read about it."""
+    pages = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
+    texts = [*pages.values(), *messages()]
+    assert len(texts) > 2000
+    for words in GONE:
+        assert not [text for text in texts if words in text.lower()], words

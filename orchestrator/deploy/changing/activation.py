@@ -257,7 +257,7 @@ class Activation:
         except (InterruptedStepError, ForgottenError):
             raise
         except StepError as error:
-            error.message = f"nobody gets in after its activation: {error.message}"
+            error.message = f"cannot reconnect after activation: {error.message}"
             error.hint = "see what the new system does to network, sshd, users and sudo"
             raise
         self._require(AttemptState.CHECKING)

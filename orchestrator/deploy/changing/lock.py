@@ -233,7 +233,7 @@ class Holding:
             return
         until = datetime.now().astimezone() + timedelta(seconds=left)
         self._work.notice(
-            f"its lock was not released: {why}. It counts until {until:%H:%M:%S} ({left:.0f} s); "
+            f"its lock was not released: {why}. It expires at {until:%H:%M:%S}, in {left:.0f} s; "
             f"at once: orchestrator lock steal {self._work.host.name}",
             warning=True,
         )

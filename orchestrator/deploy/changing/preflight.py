@@ -135,7 +135,7 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: HostSession) -> S
     parts = needs_boot(found.booted, found.wanted)
     if not changed:
         return SwitchPlan(plan, parts)
-    work.notice(f"not switched to live, but registered for the next boot: {'; '.join(changed)}")
+    work.notice(f"cannot switch live; set as boot default: {'; '.join(changed)}")
     booted = replace(plan, goal=Goal.BOOT, steps=steps(Goal.BOOT), return_to=None)
     return SwitchPlan(booted, (*changed, *parts))
 

@@ -156,5 +156,5 @@ class Verdict:
 
     def _error(self) -> StepError:
         if self.error is None:
-            self.error = StepError("the host is not what its guard said")
+            self.error = StepError("host state contradicts the guard's report")
         return self.error

@@ -72,7 +72,7 @@ def _run_options(command: F) -> F:
 @click.option(
     "--absent",
     type=click.Choice([policy.value for policy in Absent]),
-    help="What becomes of hosts that do not answer (default: what the inventory says).",
+    help="What to do with hosts that do not answer (default: the inventory's).",
 )
 @reboot_option
 @rollout_options

@@ -50,12 +50,12 @@ _OPTIONS = (
         "--budget",
         metavar="N|P%",
         callback=_amount,
-        help="How many hosts must fail for no further wave to begin (default: 1).",
+        help="Stop after so many failed hosts (default: 1).",
     ),
     click.option(
         "--when-spent",
         type=click.Choice([what.value for what in WhenSpent]),
-        help="What becomes then of hosts that were deployed (default: stop; they stay so).",
+        help="What to do then with hosts already deployed (default: stop, and leave them).",
     ),
     click.option(
         "--all-at-once", is_flag=True, help="No waves, whatever the inventory's rollout says."
@@ -136,7 +136,7 @@ def only_failed(setup: Setup, request: DeployRequest, which: RetryFailed) -> Dep
     if names:
         click.echo(f"run {number}: again {', '.join(names)}", err=True)
     elif not gone:
-        click.echo(f"run {number}: nothing failed, nothing is to be done again", err=True)
+        click.echo(f"run {number}: no failed hosts to retry", err=True)
     return replace(request, selectors=names)
 
 

@@ -253,7 +253,7 @@ def test_nobody_can_log_in_any_more(bench: Bench) -> None:
     outcome = bench.deploy()
     assert isinstance(outcome, RolledBack)
     assert outcome.problem.message == (
-        "nobody gets in after its activation: me@192.0.2.1 refused the login"
+        "cannot reconnect after activation: me@192.0.2.1 refused the login"
     )
     assert host.state == ALL_OLD
 
