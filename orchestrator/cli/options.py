@@ -106,9 +106,9 @@ def verbose_option(command: F) -> F:
 
 
 def despite_hold_option(command: F) -> F:
-    """``--despite-hold ID``: deploy a host that a person holds."""
+    """``--override-hold ID``: deploy a host that a person holds."""
     option = click.option(
-        "--despite-hold", metavar="ID", help="Go past the hold with this id, once."
+        "--override-hold", "despite_hold", metavar="ID", help="Go past the hold with this id, once."
     )
     return option(command)
 
@@ -134,7 +134,7 @@ def reboot_option(command: F) -> F:
         default=Reboot.NEVER.value,
         metavar="[=if-needed|always]",
         callback=_reboot,
-        help="Boot hosts anew afterwards: if their kernel or the like changed, or always.",
+        help="Reboot hosts afterwards: if their kernel or the like changed, or always.",
     )
     return option(command)
 

@@ -155,7 +155,7 @@ def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool)
     """Keep everybody from deploying hosts until the hold is lifted.
 
     It outlives reboots, and counts for emergency-deploy as well. Who must deploy all the same
-    names the hold: --despite-hold ID. Exit 4 where a host is held already, 1 where one does not
+    names the hold: --override-hold ID. Exit 4 where a host is held already, 1 where one does not
     answer. For example: orchestrator hold p620 --reason "disk swap"
     """
     from orchestrator.cli.fleet import open_setup

@@ -1,6 +1,6 @@
 """Evaluations of real NixOS hosts within a budget: time, and the most memory that was taken.
 
-python -m tests.bench.evaluation --nixpkgs PATH [--budget 3G] [--control-group] [COUNT...]
+python -m tests.bench.evaluation --nixpkgs PATH [--max-failures 3G] [--control-group] [COUNT...]
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nixpkgs", type=Path, required=True)
-    parser.add_argument("--budget", type=parse_size, default=BUDGET)
+    parser.add_argument("--max-failures", type=parse_size, default=BUDGET)
     parser.add_argument("--control-group", action="store_true", help="the kernel holds the budget")
     parser.add_argument("counts", nargs="*", type=int, default=COUNTS, metavar="COUNT")
     chosen = parser.parse_args()

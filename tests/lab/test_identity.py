@@ -190,7 +190,7 @@ def test_what_waited_is_not_delivered_to_another_host(fleet: Bench) -> None:
     changed(fleet, OTHER)
     assert fleet.run("lab", "fault", OTHER, "partition").rc == 0
     try:
-        assert fleet.deploy("--absent", "defer", OTHER).outcomes == {OTHER: "deferred"}
+        assert fleet.deploy("--unreachable", "defer", OTHER).outcomes == {OTHER: "deferred"}
     finally:
         assert fleet.run("lab", "fault", OTHER, "heal").rc == 0
     with one_machine(fleet):

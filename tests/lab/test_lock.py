@@ -323,12 +323,12 @@ def test_nobody_deploys_a_held_host_until_it_is_lifted(fleet: Bench, other: Benc
         assert f"held by {hold['who']}" in end["message"]
         assert '"disk swap"' in end["message"]
         assert f"orchestrator release {HOST}" in end["hint"]
-        assert f"--despite-hold {hold['id']}" in end["hint"]
+        assert f"--override-hold {hold['id']}" in end["hint"]
     again = other.run("hold", HOST, "--reason", "mine")
     assert (again.rc, "disk swap" in again.out) == (4, True)
-    wrong = other.run("emergency-deploy", "--json", HOST, "--despite-hold", "beef")
+    wrong = other.run("emergency-deploy", "--json", HOST, "--override-hold", "beef")
     assert wrong.rc == 4
-    past = other.run("emergency-deploy", "--json", HOST, "--despite-hold", hold["id"])
+    past = other.run("emergency-deploy", "--json", HOST, "--override-hold", hold["id"])
     assert past.outcomes == {HOST: "deployed"}, past
     assert shown(fleet)["hold"] == hold
     lifted = other.run("release", HOST)

@@ -96,7 +96,7 @@ def test_a_wave_that_fails_is_taken_back(changed: Bench) -> None:
     """The one before it stays, the one after it does not begin; each is told as it is."""
     before = running(changed)
     fails(changed, "p510")
-    done = changed.deploy("--batch", "2", "--budget", "1", "--when-spent", "roll-back-wave")
+    done = changed.deploy("--batch", "2", "--max-failures", "1", "--on-failure", "roll-back-wave")
     assert done.rc == 1, done
     assert done.outcomes == {
         "p620": "deployed",

@@ -46,7 +46,7 @@ def held_by(work: HostWork, hold: Hold) -> RefusedError:
         f"held {hold.in_words(datetime.now(UTC))}",
         hint=(
             f"lift it: orchestrator release {name}; "
-            f"a deployment that names it goes past it: --despite-hold {hold.id}"
+            f"a deployment that names it goes past it: --override-hold {hold.id}"
         ),
     )
 

@@ -70,7 +70,8 @@ def _run_options(command: F) -> F:
 @click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
 @click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already.")
 @click.option(
-    "--absent",
+    "--unreachable",
+    "absent",
     type=click.Choice([policy.value for policy in Absent]),
     help="What to do with hosts that do not answer (default: the inventory's).",
 )
@@ -110,7 +111,7 @@ def deploy(
 def _absent(policy: str | None, goal: Goal) -> Absent | None:
     if policy == Absent.DEFER.value and not goal.commits:
         raise click.UsageError(
-            f"--absent defer: what waits is switched to or booted; "
+            f"--unreachable defer: what waits is switched to or booted; "
             f"--goal {goal.value} is for those who watch"
         )
     return None if policy is None else Absent(policy)

@@ -47,18 +47,23 @@ _OPTIONS = (
         "--pause", metavar="TIME", callback=duration, help="Between two waves, such as 10m."
     ),
     click.option(
-        "--budget",
+        "--max-failures",
+        "budget",
         metavar="N|P%",
         callback=_amount,
         help="Stop after so many failed hosts (default: 1).",
     ),
     click.option(
-        "--when-spent",
+        "--on-failure",
+        "when_spent",
         type=click.Choice([what.value for what in WhenSpent]),
         help="What to do then with hosts already deployed (default: stop, and leave them).",
     ),
     click.option(
-        "--all-at-once", is_flag=True, help="No waves, whatever the inventory's rollout says."
+        "--no-waves",
+        "all_at_once",
+        is_flag=True,
+        help="No waves, whatever the inventory's rollout says.",
     ),
     click.option("--one-by-one", is_flag=True, help="One host after the other, whatever fails."),
 )
@@ -77,7 +82,7 @@ def rollout_options(command: F) -> F:
         if kwargs.pop("one_by_one"):
             policy = _one_by_one(policy)
         if policy.at_once and (policy.canary or policy.batch or policy.pause):
-            raise click.UsageError("--all-at-once has no canary, no batches and no pause")
+            raise click.UsageError("--no-waves has no canary, no batches and no pause")
         return command(*args, rollout=policy, **kwargs)
 
     return functools.reduce(

@@ -99,6 +99,6 @@ def test_a_time_that_is_none(time: str) -> None:
 @pytest.mark.parametrize("goal", ["test", "push", "dry-activate", "build"])
 def test_what_cannot_wait_is_not_deferred(goal: str) -> None:
     """Only what is switched to or booted waits."""
-    done = typed("deploy", "--absent", "defer", "--goal", goal)
+    done = typed("deploy", "--unreachable", "defer", "--goal", goal)
     assert done.exit_code == 2
     assert "for those who watch" in done.stderr

@@ -39,10 +39,10 @@ def policy(*typed: str) -> RolloutPolicy:
         ("--batch 25% --pause 1.5h", RolloutPolicy(batch=Amount(25, percent=True), pause=5400.0)),
         ("--pause 0", RolloutPolicy(pause=0.0)),
         (
-            "--budget 3 --when-spent roll-back-run",
+            "--max-failures 3 --on-failure roll-back-run",
             RolloutPolicy(budget=Amount(3), when_spent=WhenSpent.ROLL_BACK_RUN),
         ),
-        ("--all-at-once --budget 2", RolloutPolicy(at_once=True, budget=Amount(2))),
+        ("--no-waves --max-failures 2", RolloutPolicy(at_once=True, budget=Amount(2))),
     ],
 )
 def test_options_make_a_policy(typed: str, expected: RolloutPolicy) -> None:
@@ -56,7 +56,7 @@ def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
     typed = policy("--one-by-one").over(fleets_own)
     assert typed.canary == typed.batch == Amount(1)
     assert (typed.pause, typed.budget, typed.stages) == (0.0, ALL, ())
-    assert policy("--one-by-one", "--budget", "2").budget == Amount(2)
+    assert policy("--one-by-one", "--max-failures", "2").budget == Amount(2)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
     [
         ("deploy --canary 0", "neither a number of hosts"),
         ("deploy --batch many", "neither a number of hosts"),
-        ("deploy --budget 101%", "neither a number of hosts"),
+        ("deploy --max-failures 101%", "neither a number of hosts"),
         ("deploy --pause soon", "a duration such as"),
-        ("deploy --all-at-once --canary 1", "--all-at-once has no canary"),
+        ("deploy --no-waves --canary 1", "--no-waves has no canary"),
         ("deploy --one-by-one --batch 2", "--one-by-one is"),
         ("deploy --retry-failed p620", "no run's number; --retry-failed alone comes last"),
         ("plan --batch 0", "neither a number of hosts"),
