@@ -61,29 +61,38 @@ def _run_options(command: F) -> F:
     return functools.reduce(lambda decorated, option: option(decorated), options, command)
 
 
-@click.command()
-@selectors_argument()
-@click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
-@despite_hold_option
-@skip_preflight_option
-@click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
-@click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too.")
-@click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already.")
-@click.option(
-    "--unreachable",
-    "absent",
-    type=click.Choice([policy.value for policy in Absent]),
-    help="What to do with hosts that do not answer (default: the inventory's).",
+_WHAT = (
+    selectors_argument(),
+    click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go."),
+    despite_hold_option,
+    skip_preflight_option,
+    click.option("--no-verify", is_flag=True, help="Skip verification after activation."),
+    click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too."),
+    click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already."),
+    click.option(
+        "--unreachable",
+        "absent",
+        type=click.Choice([policy.value for policy in Absent]),
+        help="What to do with hosts that do not answer (default: the inventory's).",
+    ),
+    reboot_option,
+    rollout_options,
+    retry_failed_option,
+    click.option("--this-machine", is_flag=True, help="The machine that you sit on."),
+    click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers."),
+    _run_options,
 )
-@reboot_option
-@rollout_options
-@retry_failed_option
-@click.option("--this-machine", is_flag=True, help="The machine that you sit on.")
-@click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers.")
-@_run_options
-def deploy(
-    selectors: tuple[str, ...], absent: str | None, rollout: RolloutPolicy, **options: Any
-) -> int:
+
+
+def _request_options(command: F) -> F:
+    """What ``deploy`` and ``plan`` are told: the one says what the other does."""
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(_WHAT), command)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="The same as `plan`: say what it would do.")
+@_request_options
+def deploy(dry_run: bool, **options: Any) -> int:
     """Bring hosts to what the fleet says: all of them, or those selected.
 
     A host that is at its target already is left alone, and the reason is told. What fails on one
@@ -92,9 +101,28 @@ def deploy(
     With a canary, batches or stages, typed or by the inventory, hosts go wave by wave, and no
     further wave begins once too many have failed.
     """
+    return _deploy(plan_only=dry_run, **options)
+
+
+@click.command()
+@_request_options
+def plan(**options: Any) -> int:
+    """Say what `deploy` with the same options would do to each host, and why. Nothing changes."""
+    return _deploy(plan_only=True, **options)
+
+
+def _deploy(
+    selectors: tuple[str, ...],
+    absent: str | None,
+    rollout: RolloutPolicy,
+    *,
+    plan_only: bool,
+    **options: Any,
+) -> int:
     request = DeployRequest(
         selectors=selectors,
         goal=Goal(options.pop("goal")),
+        plan_only=plan_only,
         verify=not options.pop("no_verify"),
         force=options.pop("force"),
         cache=not options.pop("no_cache"),
@@ -115,17 +143,6 @@ def _absent(policy: str | None, goal: Goal) -> Absent | None:
             f"--goal {goal.value} is for those who watch"
         )
     return None if policy is None else Absent(policy)
-
-
-@click.command()
-@selectors_argument()
-@click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go.")
-@rollout_options
-@_run_options
-def plan(selectors: tuple[str, ...], goal: str, rollout: RolloutPolicy, **options: Any) -> int:
-    """Say what a deployment would do to each host, and why. Nothing is built or changed."""
-    request = DeployRequest(selectors, Goal(goal), plan_only=True, rollout=rollout)
-    return _run(request, **options)
 
 
 @click.command()

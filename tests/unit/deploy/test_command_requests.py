@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,58 +57,59 @@ def rolled_out(**policy: Any) -> DeployRequest:
     return DeployRequest(rollout=RolloutPolicy(**policy))
 
 
-@pytest.mark.parametrize(
-    ("line", "request_"),
-    [
-        ("deploy", DeployRequest()),
-        ("deploy p620 razer", DeployRequest(("p620", "razer"))),
-        ("deploy --goal boot", DeployRequest(goal=Goal.BOOT)),
-        ("deploy --no-verify", DeployRequest(verify=False)),
-        ("deploy --force", DeployRequest(force=True)),
-        ("deploy --no-cache", DeployRequest(cache=False)),
-        ("deploy --override-hold f00d", DeployRequest(despite_hold="f00d")),
-        ("deploy --skip-preflight clock", DeployRequest(skip_preflight=("clock",))),
-        ("deploy --unreachable defer", DeployRequest(absent=Absent.DEFER)),
-        ("deploy --unreachable fail", DeployRequest(absent=Absent.FAIL)),
-        ("deploy --reboot=always", DeployRequest(reboot=Reboot.ALWAYS)),
-        ("deploy --copy stream", DeployRequest(copy=CopyMethod.STREAM)),
-        ("deploy --build-on target", DeployRequest(build=BuildSite(BuildOn.TARGET))),
-        ("deploy --build-on razer", DeployRequest(build=BuildSite(BuildOn.BUILDER, "razer"))),
-        ("deploy --canary 1", rolled_out(canary=Amount(1))),
-        ("deploy --canary p620", rolled_out(canary="p620")),
-        ("deploy --batch 25%", rolled_out(batch=Amount(25, percent=True))),
-        ("deploy --batch 1 --pause 2m", rolled_out(batch=Amount(1), pause=120.0)),
-        ("deploy --batch 1 --pause 0", rolled_out(batch=Amount(1), pause=0.0)),
-        ("deploy --max-failures 2", rolled_out(budget=Amount(2))),
-        ("deploy --on-failure roll-back-run", rolled_out(when_spent=WhenSpent.ROLL_BACK_RUN)),
-        ("deploy --no-waves", rolled_out(at_once=True)),
-        (
-            "deploy --one-by-one",
-            rolled_out(canary=Amount(1), batch=Amount(1), stages=(), pause=0.0, budget=WHOLE),
+LINES = [
+    ("deploy", DeployRequest()),
+    ("deploy p620 razer", DeployRequest(("p620", "razer"))),
+    ("deploy --goal boot", DeployRequest(goal=Goal.BOOT)),
+    ("deploy --no-verify", DeployRequest(verify=False)),
+    ("deploy --force", DeployRequest(force=True)),
+    ("deploy --no-cache", DeployRequest(cache=False)),
+    ("deploy --override-hold f00d", DeployRequest(despite_hold="f00d")),
+    ("deploy --skip-preflight clock", DeployRequest(skip_preflight=("clock",))),
+    ("deploy --unreachable defer", DeployRequest(absent=Absent.DEFER)),
+    ("deploy --unreachable fail", DeployRequest(absent=Absent.FAIL)),
+    ("deploy --reboot=always", DeployRequest(reboot=Reboot.ALWAYS)),
+    ("deploy --copy stream", DeployRequest(copy=CopyMethod.STREAM)),
+    ("deploy --build-on target", DeployRequest(build=BuildSite(BuildOn.TARGET))),
+    ("deploy --build-on razer", DeployRequest(build=BuildSite(BuildOn.BUILDER, "razer"))),
+    ("deploy --canary 1", rolled_out(canary=Amount(1))),
+    ("deploy --canary p620", rolled_out(canary="p620")),
+    ("deploy --batch 25%", rolled_out(batch=Amount(25, percent=True))),
+    ("deploy --batch 1 --pause 2m", rolled_out(batch=Amount(1), pause=120.0)),
+    ("deploy --batch 1 --pause 0", rolled_out(batch=Amount(1), pause=0.0)),
+    ("deploy --max-failures 2", rolled_out(budget=Amount(2))),
+    ("deploy --on-failure roll-back-run", rolled_out(when_spent=WhenSpent.ROLL_BACK_RUN)),
+    ("deploy --no-waves", rolled_out(at_once=True)),
+    (
+        "deploy --one-by-one",
+        rolled_out(canary=Amount(1), batch=Amount(1), stages=(), pause=0.0, budget=WHOLE),
+    ),
+    (
+        "deploy --one-by-one --max-failures 2",
+        rolled_out(canary=Amount(1), batch=Amount(1), stages=(), pause=0.0, budget=Amount(2)),
+    ),
+    ("plan", DeployRequest(plan_only=True)),
+    ("plan razer --goal boot", DeployRequest(("razer",), Goal.BOOT, plan_only=True)),
+    ("build razer", DeployRequest(("razer",), Goal.BUILD)),
+    (
+        "emergency-deploy razer",
+        DeployRequest(("razer",), verify=False, emergency="no reason given"),
+    ),
+    (
+        "emergency-deploy razer --reason fire --override-hold f00d --skip-preflight clock",
+        DeployRequest(
+            ("razer",),
+            verify=False,
+            emergency="fire",
+            despite_hold="f00d",
+            skip_preflight=("clock",),
         ),
-        (
-            "deploy --one-by-one --max-failures 2",
-            rolled_out(canary=Amount(1), batch=Amount(1), stages=(), pause=0.0, budget=Amount(2)),
-        ),
-        ("plan", DeployRequest(plan_only=True)),
-        ("plan razer --goal boot", DeployRequest(("razer",), Goal.BOOT, plan_only=True)),
-        ("build razer", DeployRequest(("razer",), Goal.BUILD)),
-        (
-            "emergency-deploy razer",
-            DeployRequest(("razer",), verify=False, emergency="no reason given"),
-        ),
-        (
-            "emergency-deploy razer --reason fire --override-hold f00d --skip-preflight clock",
-            DeployRequest(
-                ("razer",),
-                verify=False,
-                emergency="fire",
-                despite_hold="f00d",
-                skip_preflight=("clock",),
-            ),
-        ),
-    ],
-)
+    ),
+]
+"""What may be typed, and what it asks."""
+
+
+@pytest.mark.parametrize(("line", "request_"), LINES)
 def test_a_line_is_this_request(asked: Asked, line: str, request_: DeployRequest) -> None:
     """And no other: nothing that was typed is lost, and nothing is added."""
     with pytest.raises(SystemExit) as ended:
@@ -146,3 +147,14 @@ def test_builds_one_by_one_are_limited_to_one(asked: Asked, line: str, hosts: in
         main(line.split())
     (setup,) = asked.setups
     assert (setup.fleet.limits.hosts == 1) == (hosts == 1)
+
+
+@pytest.mark.parametrize("options", [line for line, _ in LINES if line.startswith("deploy")])
+def test_a_plan_is_of_the_deployment_with_the_same_options(asked: Asked, options: str) -> None:
+    """``plan`` and ``deploy --dry-run`` take every option, and differ in nothing but that."""
+    for command in ("deploy", "plan", "deploy --dry-run"):
+        with pytest.raises(SystemExit) as ended:
+            main([*command.split(), *options.split()[1:]])
+        assert ended.value.code == 0
+    deployed, planned, dry = asked.requests
+    assert planned == dry == replace(deployed, plan_only=True)
