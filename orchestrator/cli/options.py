@@ -41,13 +41,45 @@ class Target:
     sudo_password_for: tuple[str, ...] = ()
 
 
+_GROUPS = {
+    "What": ("goal", "dry_run", "force", "cache", "no_cache", "retry_failed", "this_machine"),
+    "Checks": ("no_verify", "skip_preflight", "despite_hold", "check_caches"),
+    "Hosts": ("absent", "reboot"),
+    "Rollout": (
+        *("canary", "batch", "pause", "budget", "when_spent", "all_at_once", "one_by_one"),
+    ),
+    "Building and copying": ("build_on", "copy"),
+    "Fleet and passwords": (
+        *("fleet", "frozen", "no_lab", "ask_sudo_password", "sudo_password_for"),
+    ),
+}
+_OTHERS = "Output"
+
+
+class GroupedCommand(click.Command):
+    """A command of many options, which ``--help`` lists by what they are for."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them, a group after the other."""
+        group_of = {name: group for group, names in _GROUPS.items() for name in names}
+        found: dict[str, list[tuple[str, str]]] = {group: [] for group in (*_GROUPS, _OTHERS)}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                found[group_of.get(param.name or "", _OTHERS)].append(record)
+        for group, records in found.items():
+            if records:
+                with formatter.section(group):
+                    formatter.write_dl(records)
+
+
 def fleet_option(command: F) -> F:
     """``--fleet DIR``: the folder that has ``inventory/``."""
     option = click.option(
         "--fleet",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
-        help="The fleet's folder (default: the nearest one above that has an inventory).",
+        help="The fleet's folder (default: nearest above).",
     )
     return option(command)
 
@@ -83,13 +115,13 @@ def target_options(command: F) -> F:
         click.option(
             "--ask-sudo-password",
             is_flag=True,
-            help="Ask for the sudo password of the selected hosts; which they are is said first.",
+            help="Ask for the sudo password of these hosts.",
         ),
         click.option(
             "--sudo-password-for",
             multiple=True,
             metavar="SELECTOR",
-            help="Ask for a sudo password of these hosts' own. May be repeated.",
+            help="Ask for one of their own; repeatable.",
         ),
     )
     return functools.reduce(lambda decorated, option: option(decorated), options, with_target)  # type: ignore[return-value]
@@ -120,7 +152,7 @@ def skip_preflight_option(command: F) -> F:
         multiple=True,
         type=click.Choice([check.value for check in Check]),
         metavar="CHECK",
-        help="Deploy although this check of the host refuses; that is recorded. May be repeated.",
+        help="Go past this check; recorded, repeatable.",
     )
     return option(command)
 
@@ -134,7 +166,7 @@ def reboot_option(command: F) -> F:
         default=Reboot.NEVER.value,
         metavar="[=if-needed|always]",
         callback=_reboot,
-        help="Reboot hosts afterwards: if their kernel or the like changed, or always.",
+        help="Reboot afterwards: if needed, or always.",
     )
     return option(command)
 

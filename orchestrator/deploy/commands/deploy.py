@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.cli.options import (
+    GroupedCommand,
     Target,
     despite_hold_option,
     host_argument,
@@ -50,12 +51,13 @@ def _run_options(command: F) -> F:
         click.option(
             "--build-on",
             metavar="here|target|HOST",
-            help="Where systems are built (default: what the inventory says).",
+            help="Where systems are built (default: inventory).",
         ),
         click.option(
             "--copy",
             type=_METHODS,
-            help="How systems are copied (default: what is fastest, by what was measured).",
+            metavar="METHOD",
+            help="connection, stream, ssh-ng (default: fastest).",
         ),
     )
     return functools.reduce(lambda decorated, option: option(decorated), options, command)
@@ -63,17 +65,23 @@ def _run_options(command: F) -> F:
 
 _WHAT = (
     selectors_argument(),
-    click.option("--goal", type=_GOALS, default="switch", show_default=True, help="How far to go."),
+    click.option(
+        "--goal",
+        type=_GOALS,
+        metavar="GOAL",
+        default="switch",
+        help="build, push, dry-activate, test, switch (default), boot.",
+    ),
     despite_hold_option,
     skip_preflight_option,
     click.option("--no-verify", is_flag=True, help="Skip verification after activation."),
-    click.option("--force", is_flag=True, help="Deploy a host that is at its target already, too."),
+    click.option("--force", is_flag=True, help="Also hosts that are at their target."),
     click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already."),
     click.option(
         "--unreachable",
         "absent",
         type=click.Choice([policy.value for policy in Absent]),
-        help="What to do with hosts that do not answer (default: the inventory's).",
+        help="If hosts do not answer (default: inventory).",
     ),
     reboot_option,
     rollout_options,
@@ -89,22 +97,19 @@ def _request_options(command: F) -> F:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(_WHAT), command)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.option("--dry-run", is_flag=True, help="The same as `plan`: say what it would do.")
 @_request_options
 def deploy(dry_run: bool, **options: Any) -> int:
     """Bring hosts to what the fleet says: all of them, or those selected.
 
-    A host that is at its target already is left alone, and the reason is told. What fails on one
-    host stops that host only; after a failed activation or verification it runs what it ran.
-
-    With a canary, batches or stages, typed or by the inventory, hosts go wave by wave, and no
-    further wave begins once too many have failed.
+    A host at its target is unchanged. What fails on one host stops that host only; after a failed
+    activation or verification it runs what it ran.
     """
     return _deploy(plan_only=dry_run, **options)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @_request_options
 def plan(**options: Any) -> int:
     """Say what `deploy` with the same options would do to each host, and why. Nothing changes."""

@@ -51,19 +51,20 @@ _OPTIONS = (
         "budget",
         metavar="N|P%",
         callback=_amount,
-        help="Stop after so many failed hosts (default: 1).",
+        help="Stop after so many failures (default: 1).",
     ),
     click.option(
         "--on-failure",
         "when_spent",
         type=click.Choice([what.value for what in WhenSpent]),
-        help="What to do then with hosts already deployed (default: stop, and leave them).",
+        metavar="ACTION",
+        help="stop (default), roll-back-wave, roll-back-run.",
     ),
     click.option(
         "--no-waves",
         "all_at_once",
         is_flag=True,
-        help="No waves, whatever the inventory's rollout says.",
+        help="Ignore the rollout of the inventory.",
     ),
     click.option("--one-by-one", is_flag=True, help="One host after the other, whatever fails."),
 )
@@ -118,7 +119,7 @@ def retry_failed_option(command: F) -> F:
         flag_value=_LAST,
         callback=_which,
         metavar="[=RUN]",
-        help="Those hosts that failed, were rolled back or skipped in the last run, or in RUN.",
+        help="Hosts that failed in the last run, or in RUN.",
     )
     return option(command)
 

@@ -26,3 +26,19 @@ def test_examples_stand_each_on_its_line(words: tuple[str, ...]) -> None:
     done = CliRunner().invoke(orchestrator, [*words, "--help"])
     assert done.exit_code == 0
     assert "\\b" not in done.output
+
+
+@pytest.mark.parametrize("command", ["deploy", "plan"])
+def test_help_fits_on_a_screen(command: str) -> None:
+    """Fifty lines of eighty columns, by what options are for; none is left out."""
+    lines = CliRunner().invoke(orchestrator, [command, "--help"]).output.splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
+    groups = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert groups[0] == "What:"
+    assert len(groups) == 7
+    found = orchestrator.get_command(click.Context(orchestrator), command)
+    assert found is not None
+    for param in found.params:
+        if isinstance(param, click.Option):
+            assert any(param.opts[-1] in line for line in lines), param.opts
