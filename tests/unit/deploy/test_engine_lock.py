@@ -352,7 +352,7 @@ def test_what_cannot_be_released_says_until_when_it_stands(bench: Bench) -> None
     bench.run(nothing)
     (notice,) = bench.notices
     assert "not released: the connection was lost" in notice
-    assert "s); at once: orchestrator lock steal p620" in notice
+    assert "s; at once: orchestrator lock steal p620" in notice
 
 
 def test_a_host_that_says_nothing_keeps_nobody_waiting(
