@@ -42,16 +42,12 @@ class Target:
 
 
 _GROUPS = {
-    "What": ("goal", "dry_run", "force", "cache", "no_cache", "retry_failed", "this_machine"),
-    "Checks": ("no_verify", "skip_preflight", "despite_hold", "check_caches"),
-    "Hosts": ("absent", "reboot"),
-    "Rollout": (
-        *("canary", "batch", "pause", "budget", "when_spent", "all_at_once", "one_by_one"),
-    ),
-    "Building and copying": ("build_on", "copy"),
-    "Fleet and passwords": (
-        *("fleet", "frozen", "no_lab", "ask_sudo_password", "sudo_password_for"),
-    ),
+    "What": "goal dry_run force no_cache retry_failed this_machine",
+    "Checks": "no_verify skip_preflight despite_hold check_caches",
+    "Hosts": "absent reboot",
+    "Rollout": "canary batch pause budget when_spent all_at_once one_by_one",
+    "Building and copying": "build_on copy",
+    "Fleet and passwords": "fleet frozen no_lab ask_sudo_password sudo_password_for",
 }
 _OTHERS = "Output"
 
@@ -61,7 +57,7 @@ class GroupedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them, a group after the other."""
-        group_of = {name: group for group, names in _GROUPS.items() for name in names}
+        group_of = {name: group for group, names in _GROUPS.items() for name in names.split()}
         found: dict[str, list[tuple[str, str]]] = {group: [] for group in (*_GROUPS, _OTHERS)}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None

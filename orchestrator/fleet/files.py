@@ -126,7 +126,6 @@ def _now(folder: Path, file: str) -> bytes | None:
 
 
 LOCK = "flake.lock"
-_LARGEST_LOCK = 64 * 2**20
 
 
 async def update_flake(setup: Setup, inputs: Sequence[str]) -> str:
@@ -180,7 +179,7 @@ def lock_of(folder: Path) -> bytes | None:
         return None
     if not beneath.is_regular(folder, LOCK):
         raise UsageError(f"{folder / LOCK} is a link, or no file; Nix would write where it leads")
-    return beneath.read(folder, LOCK, _LARGEST_LOCK)
+    return beneath.read(folder, LOCK, _MOST)
 
 
 def _put_back(folder: Path, before: bytes | None) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.lab import disk
-from orchestrator.lab import disk as memory
 from orchestrator.lab import network as cable
 from orchestrator.lab.host import LabHost
 from orchestrator.lab.image import Image
@@ -86,7 +85,7 @@ def _heal(target: FaultTarget, _: FaultOptions) -> None:
         target.host.cgroup.freeze(False)
     target.network.run("ip", "link", "set", target.host.record.port, "up")
     cable.mend(target.host, target.network)
-    memory.lift(target.host)
+    disk.lift(target.host)
     if target.host.leader is not None:
         disk.empty(target.host)
 
@@ -108,7 +107,7 @@ def _disk_full(target: FaultTarget, options: FaultOptions) -> None:
 
 
 def _memory_full(target: FaultTarget, options: FaultOptions) -> None:
-    memory.limit(target.host, options.size)
+    disk.limit(target.host, options.size)
 
 
 def _kill(target: FaultTarget, _: FaultOptions) -> None:

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from orchestrator.lab import cgroup as requirements
 from orchestrator.lab import disk, faults, image, keys, seed
-from orchestrator.lab import disk as memory
-from orchestrator.lab import keys as ssh_files
 from orchestrator.lab import places as record
-from orchestrator.lab import seed as deployer_nix
 from orchestrator.lab.cgroup import Cgroup, cgroup2_root, lab_group
 from orchestrator.lab.host import HostStatus, LabHost, LabStatus, furnish
 from orchestrator.lab.image import Image, Progress
@@ -92,10 +89,10 @@ class Lab:
         with locked(self.places.lock, self.on_progress):
             self._stop_hosts()
             self.cgroup.remove()
-            memory.clear(self.cgroup)
+            disk.clear(self.cgroup)
             if purge:
                 shutil.rmtree(self.places.root, ignore_errors=True)
-                deployer_nix.remove_mount_point()
+                seed.remove_mount_point()
                 self.places.lock.unlink(missing_ok=True)
             elif (lab := record.load(self.places.record)) is not None:
                 replace(lab, up=False).save(self.places.record)
@@ -178,7 +175,7 @@ class Lab:
             first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
             for name in new:
                 lab = self._new_host(name, lab, authorized, first, disk_size)
-        ssh_files.write(self.places, lab)
+        keys.write(self.places, lab)
         lab.save(self.places.record)
         return lab
 

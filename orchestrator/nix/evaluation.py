@@ -19,7 +19,6 @@ from orchestrator.core.host import Host, Limits
 from orchestrator.core.store import Evaluated
 from orchestrator.core.units import MemoryLimit, parse_size, size_text
 from orchestrator.nix import memory
-from orchestrator.nix import memory as peak_file
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.memory import (
     LEAST,
@@ -163,7 +162,7 @@ class Evaluations:
         self._at_once = max(1, min(limits.evaluations or cores, hosts))
         self._limit = _limit(limits)
         self._file = state / _PEAK
-        self._kept = peak_file.read(self._file)
+        self._kept = memory.read(self._file)
         self._seen = 0
         self._waiting: deque[_Job] = deque()
         self._running: list[_Job] = []
@@ -302,7 +301,7 @@ class Evaluations:
         if peak > self._seen:
             self._seen = peak
             if peak >= LEAST or not self._kept:
-                peak_file.keep(self._file, peak)
+                memory.keep(self._file, peak)
 
     def _why_again(self, job: _Job, error: OutOfMemoryError) -> str:
         taken = f"it took {size_text(job.peak)}"

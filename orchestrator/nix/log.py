@@ -109,7 +109,6 @@ _LONGEST = 4000
 
 _BUILDS = 104
 _BUILD = 105
-_LOG_LINE = 101
 _COUNT = 105
 _DRV = re.compile(r"/nix/store/[0-9a-z]{32}-[0-9A-Za-z+._?=-]+\.drv")
 _PLANNED = re.compile(rf"  ({_DRV.pattern})")
@@ -191,7 +190,7 @@ class BuildLog:
                 return Said()
             case "result" if seen.get("type") == _COUNT:
                 return self._count(seen)
-            case "result" if seen.get("type") == _LOG_LINE:
+            case "result" if seen.get("type") == _BUILD_LOG_LINE:
                 return self._builder_said(seen, line)
             case "msg":
                 return self._message(seen, line)

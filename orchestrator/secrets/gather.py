@@ -21,7 +21,6 @@ from orchestrator.secrets.age import keys as recipients
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedError
 from orchestrator.secrets.files import files, repository, transaction
-from orchestrator.secrets.files import files as lock_file
 from orchestrator.secrets.files import rules as rules_file
 from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient
 from orchestrator.secrets.model.repository import Repository, Rules, SecretUse
@@ -178,7 +177,7 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
         files=files_there,
         repository=found if place.in_git else None,
         undeclared=tuple(path for path in found.secrets if path not in declared),
-        lock=lock_file.read_lock(str(place.root), place.beside(lock_file.NAME)),
+        lock=files.read_lock(str(place.root), place.beside(files.NAME)),
         uses=_uses(place, context),
         hosts=by_key(keys, (one for rule in rules.rules for one in rule.recipients)),
         targets=frozenset(context.targets or keys),

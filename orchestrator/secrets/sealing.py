@@ -13,7 +13,6 @@ from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.age.file import ClosedError
 from orchestrator.secrets.age.header import examine
 from orchestrator.secrets.files import files, repository
-from orchestrator.secrets.files import files as lock_file
 from orchestrator.secrets.files.files import digest_of
 from orchestrator.secrets.files.journal import FOLDER
 from orchestrator.secrets.files.rules import sweep
@@ -223,12 +222,12 @@ async def write(
     """
     place = vault.place
     await require_own_journal(place)
-    lock = place.beside(lock_file.NAME)
+    lock = place.beside(files.NAME)
     with writing(place.root) as writer:
         was = beneath.digest(place.root, lock)
-        entries = lock_file.read_lock(str(place.root), lock)
+        entries = files.read_lock(str(place.root), lock)
         entries |= {one.path: one.entry for one in sealed}
         changes = {one.path: one.content for one in sealed}
-        changes |= {lock: lock_file.form(entries), **(also or {})}
+        changes |= {lock: files.form(entries), **(also or {})}
         read = {place.name: vault.digest, lock: was}
         return writer.commit(what, changes, {**expected, **read})

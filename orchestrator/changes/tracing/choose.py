@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.changes.tracing import tracer as store
-from orchestrator.changes.tracing import ways as shim
-from orchestrator.changes.tracing import ways as strace
+from orchestrator.changes.tracing import ways
 from orchestrator.changes.tracing.tracer import Tracer, accesses, cache_folder, workplace
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
@@ -127,7 +126,7 @@ async def find() -> Tracer | None:
 async def choose() -> Choice:
     """Try one after the other, unless it is known from before how that ends."""
     failures = []
-    for name, ready in (("preloaded shim", shim.compiled), ("strace", _strace)):
+    for name, ready in (("preloaded shim", ways.compiled), ("strace", _strace)):
         try:
             tracer = await ready()
             await _check(tracer)
@@ -140,7 +139,7 @@ async def choose() -> Choice:
 
 
 async def _strace() -> Tracer:
-    return strace.found()
+    return ways.found()
 
 
 async def _check(tracer: Tracer) -> None:

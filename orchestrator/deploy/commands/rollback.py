@@ -20,6 +20,7 @@ from orchestrator.core.generation import BeforeLast, ToGeneration, ToSystem, Way
 from orchestrator.core.host import BuildOn, BuildSite
 from orchestrator.core.run import DeployRequest, Reboot
 from orchestrator.core.store import OutPath
+from orchestrator.deploy.commands.deploy import run_request
 
 if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
@@ -98,7 +99,7 @@ def rollback(
         back=way,
         title="rollback",
     )
-    return _run(setup, request, as_json=as_json, verbose=verbose)
+    return run_request(setup, target, request, as_json=as_json, verbose=verbose)
 
 
 def _way(
@@ -116,15 +117,3 @@ def _way(
     if to is not None:
         return to, (one_host(setup.fleet, *selectors).name,)
     return BeforeLast(), selectors
-
-
-def _run(setup: Setup, request: DeployRequest, *, as_json: bool, verbose: bool) -> int:
-    from orchestrator.cli.run import renderer, run
-    from orchestrator.deploy.run import deploy
-
-    async def work() -> int:
-        with renderer(as_json=as_json, verbose=verbose) as drawn:
-            report = await deploy(setup, request, drawn.handle)
-        return report.exit_code
-
-    return run(work())

@@ -6,9 +6,7 @@ import hashlib
 import re
 from typing import NoReturn
 
-from orchestrator.secrets.age import file as armor
-from orchestrator.secrets.age import file as base64
-from orchestrator.secrets.age import file as payload
+from orchestrator.secrets.age import file as age_file
 from orchestrator.secrets.age.file import INTRO, AgeFormatError, is_conflict, unmask
 from orchestrator.secrets.model.ciphertext import (
     Ciphertext,
@@ -114,7 +112,7 @@ def _body(reader: _Lines) -> bytes:
         if len(line) < _COLUMNS:
             break
     try:
-        return base64.base64_decode(b"".join(lines))
+        return age_file.base64_decode(b"".join(lines))
     except ValueError:
         reader.refuse(FormatFault.BASE64, "a wrapped key is not canonical base64")
 
@@ -123,7 +121,7 @@ def _mac(reader: _Lines, line: bytes) -> bytes:
     if not line.startswith(b"---"):
         reader.refuse(FormatFault.ARGUMENT, "neither a recipient nor the end of the header")
     try:
-        mac = base64.base64_decode(line.removeprefix(b"--- "))
+        mac = age_file.base64_decode(line.removeprefix(b"--- "))
     except ValueError:
         mac = b""
     if len(mac) != _MAC_SIZE:
@@ -136,7 +134,7 @@ def _tag(kind: str, arguments: list[str]) -> bytes | None:
     if kind not in _TAGGED or not arguments:
         return None
     try:
-        tag = base64.base64_decode(arguments[0].encode())
+        tag = age_file.base64_decode(arguments[0].encode())
     except ValueError:
         return None
     return tag if len(tag) == _TAG_SIZE else None
@@ -157,7 +155,7 @@ def examine(path: str, data: bytes, size: int, last: bytes) -> Ciphertext:
         size: Bytes of the whole file.
         last: Its last byte; empty where it has none.
     """
-    if armor.is_armored(data):
+    if age_file.is_armored(data):
         return _armored(path, data, size)
     newline = last == b"\n"
     try:
@@ -172,7 +170,7 @@ def _armored(path: str, data: bytes, size: int) -> Ciphertext:
         if len(data) < size:
             text = f"is an armored file of more than {ARMORED_PART // 2**20} MiB"
             raise AgeFormatError(FormatFault.TOO_LARGE, text)
-        binary = armor.decode(data)
+        binary = age_file.decode(data)
         head = parse(binary)
     except AgeFormatError as error:
         return _faulty(path, None, error, armored=True, newline=False)
@@ -181,7 +179,7 @@ def _armored(path: str, data: bytes, size: int) -> Ciphertext:
 
 def _sized(path: str, head: Header, rest: int, *, armored: bool, newline: bool) -> Ciphertext:
     try:
-        plaintext = payload.plaintext_size(rest)
+        plaintext = age_file.plaintext_size(rest)
     except AgeFormatError as error:
         return _faulty(path, head, error, armored=armored, newline=newline)
     return Ciphertext(path, head, None, armored, plaintext, newline)

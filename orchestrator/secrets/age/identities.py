@@ -10,9 +10,7 @@ from pathlib import Path
 
 from orchestrator.core.foreign import split_lines
 from orchestrator.secrets.age import file as armor
-from orchestrator.secrets.age import keys as recipients
-from orchestrator.secrets.age import keys as ssh_key
-from orchestrator.secrets.age import library
+from orchestrator.secrets.age import keys, library
 from orchestrator.secrets.age.file import INTRO, IdentityError
 from orchestrator.secrets.age.library import Key
 from orchestrator.secrets.model.ciphertext import Recipient
@@ -66,17 +64,17 @@ def _is_encrypted_pem(text: bytes) -> bool:
         raise ValueError("is no private key, neither of SSH nor of age")
     for algorithm, begin in (("ecdsa-sha2-nistp256", b"BEGIN EC "), ("ssh-dss", b"BEGIN DSA ")):
         if begin in first:
-            raise ValueError(ssh_key.unsupported(algorithm))
+            raise ValueError(keys.unsupported(algorithm))
     return b"ENCRYPTED" in text
 
 
 def _recipient(public: bytes) -> Recipient:
     algorithm = _string(public)[0].decode("ascii", "replace")
-    if why := ssh_key.unsupported(algorithm):
+    if why := keys.unsupported(algorithm):
         raise ValueError(why)
     if algorithm not in ("ssh-ed25519", "ssh-rsa"):
         raise ValueError(f"is a key of an unknown kind ({algorithm[:40]!r})")
-    return ssh_key.of_wire(algorithm, public)
+    return keys.of_wire(algorithm, public)
 
 
 def _string(data: bytes) -> tuple[bytes, bytes]:
@@ -85,9 +83,6 @@ def _string(data: bytes) -> tuple[bytes, bytes]:
     if len(data) < 4 + size:
         raise ValueError("is a malformed private key of SSH: it is cut off")
     return data[4 : 4 + size], data[4 + size :]
-
-
-_OPENSSH = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
 class WrongPassphraseError(Exception):
@@ -128,7 +123,7 @@ def _ssh(data: bytes, passphrase: bytes | None) -> bytes:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-    is_openssh = data.lstrip().startswith(_OPENSSH)
+    is_openssh = data.lstrip().startswith(_BEGIN)
     load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
     try:
         key = load(data, passphrase)
@@ -268,6 +263,6 @@ def _age_identity(path: str, data: bytes) -> Iterator[Opened | External]:
             if not text.startswith("AGE-SECRET-KEY-1"):
                 raise ValueError("is no private key, neither of SSH nor of age")
             key, public = library.age_key(text)
-            yield Opened(path, recipients.parse(public), key)
+            yield Opened(path, keys.parse(public), key)
     if external:
         yield External(path)
