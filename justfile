@@ -58,9 +58,9 @@ deploy-local-build +HOSTS:
 deploy-cached +HOSTS:
     @"{{ orchestrator }}" deploy --check-caches "$@"
 
-# Deploy one host now, without checks and verification: just emergency-deploy p620 --reason why
+# Deploy one host now, without verification and most checks; say why: --emergency "the site is down"
 emergency-deploy HOST *OPTIONS:
-    @"{{ orchestrator }}" emergency-deploy "$@"
+    @"{{ orchestrator }}" deploy --emergency "no reason given" "$@"
 
 # What a deployment would do, and why; nothing is touched
 plan *HOSTS:
@@ -76,51 +76,51 @@ status *HOSTS:
 
 # Who is at work on which host, and who keeps everybody from one
 lock *HOSTS:
-    @"{{ orchestrator }}" lock show "$@"
+    @"{{ orchestrator }}" status --locks "$@"
 
 # Keep everybody from deploying a host: just hold p620 --reason "disk swap"
 hold HOST *OPTIONS:
-    @"{{ orchestrator }}" hold "$@"
+    @"{{ orchestrator }}" host hold "$@"
 
 # Lift a host's hold
 release *HOSTS:
-    @"{{ orchestrator }}" release "$@"
+    @"{{ orchestrator }}" host unhold "$@"
 
-# Take hosts back to what they ran before their last deployment; or --run RUN, or --to GENERATION
+# Return hosts to what they ran before their last deployment; or --run RUN, or --to GENERATION
 rollback *HOSTS:
     @"{{ orchestrator }}" rollback "$@"
 
-# The systems that a host may go back to
+# The systems that a host may return to
 generations HOST:
-    @"{{ orchestrator }}" generations "$@"
+    @"{{ orchestrator }}" host generations "$@"
 
-# What waits for hosts that were absent, and until when
+# What waits for unreachable hosts, and until when
 pending:
-    @"{{ orchestrator }}" pending
+    @"{{ orchestrator }}" pending list
 
 # Deliver what waits, where hosts answer now
 catch-up *HOSTS:
-    @"{{ orchestrator }}" catch-up "$@"
+    @"{{ orchestrator }}" pending deliver "$@"
 
 # Which hosts let us in
 ping-hosts *HOSTS:
-    @"{{ orchestrator }}" ping "$@"
+    @"{{ orchestrator }}" host ping "$@"
 
 # Inventory, syntax, secrets, and the evaluation of every host
 validate *HOSTS:
-    @"{{ orchestrator }}" validate "$@"
+    @"{{ orchestrator }}" check "$@"
 
 # Inventory, syntax and secrets; no host is evaluated
 validate-quick:
-    @"{{ orchestrator }}" validate --quick
+    @"{{ orchestrator }}" check --inventory --syntax --secrets
 
-# Prove and manage secrets: just secrets check, just secrets status
+# Check and manage secrets: just secrets check, just secrets status
 secrets *ARGUMENTS:
     @"{{ orchestrator }}" secrets "$@"
 
 # Parse every Nix file
 check-syntax:
-    @"{{ orchestrator }}" check-syntax
+    @"{{ orchestrator }}" check --syntax
 
 # Format every Nix file
 format *OPTIONS:
@@ -148,7 +148,7 @@ quick-all *OPTIONS:
 
 # The whole pipeline: checks, then every system built
 ci *OPTIONS:
-    @"{{ orchestrator }}" ci "$@"
+    @"{{ orchestrator }}" check --frozen --inventory --syntax --secrets --build "$@"
 
 # Move all pins, and commit them when every host still evaluates
 update-flake:

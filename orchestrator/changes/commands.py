@@ -1,4 +1,4 @@
-"""``learn``, ``why`` and ``affected``: what hosts' evaluations depend on."""
+"""``changes learn``, ``why`` and ``affected``: what hosts' evaluations depend on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import click
 
 from orchestrator.cli.options import (
     Target,
+    fleet_options,
     host_argument,
     json_option,
     selectors_argument,
-    target_options,
 )
 from orchestrator.core.errors import OrchestratorError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @selectors_argument()
 @click.option("--again", is_flag=True, help="Learn also what is known already.")
 @click.option("--background", is_flag=True, hidden=True)
-@target_options
+@fleet_options
 def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Target) -> int:
     """Find out what hosts' evaluations read, so that a deployment need not evaluate.
 
@@ -59,7 +59,7 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
 
 @click.command()
 @host_argument
-@target_options
+@fleet_options
 @json_option
 def why(host: str, target: Target, as_json: bool) -> int:
     """What a HOST's evaluation reads, and what of it changed."""
@@ -84,7 +84,7 @@ def why(host: str, target: Target, as_json: bool) -> int:
 @click.option(
     "--since", metavar="REVISION", help="Compare with a commit (default: last evaluated)."
 )
-@target_options
+@fleet_options
 @json_option
 def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_json: bool) -> int:
     """Which hosts the changes of the fleet's files touch, one name a line; for CI.
@@ -109,7 +109,7 @@ def learn_in_background(setup: Setup, target: Target) -> None:
 
     # What goes on behind a person's back writes nothing into the fleet's folder.
     options = ["--frozen", "--fleet", setup.fleet.root, *(["--no-lab"] if not target.lab else [])]
-    detach((sys.executable, "-m", "orchestrator", "learn", "--background", *options))
+    detach((sys.executable, "-m", "orchestrator", "changes", "learn", "--background", *options))
 
 
 def _stand_back() -> None:

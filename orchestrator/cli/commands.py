@@ -1,140 +1,185 @@
-"""The commands: where each is, what ``--help`` says of it; imported when called."""
+"""The commands: where each is, and what ``--help`` says of it.
+
+Here and not in the modules, so that ``--help`` and completion import none of them.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from typing import Any
+from orchestrator.cli.group import Entry, Group
 
-import click
-from click.exceptions import NoSuchCommand
+_RUN = Group(
+    "Runs from this machine: list, show, pause, resume, abort, retry.",
+    """Runs from this machine: what they did, and what becomes of those that are at work.
 
-Sections = Mapping[str, Mapping[str, tuple[str, str]]]
-"""Section → command → its module and object (``cli.deploy:deploy``), and a line for ``--help``."""
-
-
-class LazyGroup(click.Group):
-    """Commands, by sections.
-
-    Args:
-        sections: The commands, in the order in which people need them.
-    """
-
-    def __init__(self, *arguments: Any, sections: Sections, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._sections = sections
-        self._places = {
-            name: place for section in sections.values() for name, (place, _) in section.items()
-        }
-
-    def list_commands(self, _: click.Context) -> list[str]:
-        """In the order in which people need them."""
-        return list(self._places)
-
-    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in self._places:
-            return None
-        module, name = self._places[cmd_name].split(":")
-        command = getattr(importlib.import_module(f"orchestrator.{module}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first word names.
-
-        Raises:
-            NoSuchCommand: There is none; the nearest are named.
-        """
-        try:
-            return super().resolve_command(ctx, args)
-        except NoSuchCommand as error:
-            raise NoSuchCommand(error.command_name, None, self._places, ctx) from None
-
-    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what they are for, without importing them."""
-        width = max(map(len, self._places))
-        for title, commands in self._sections.items():
-            with formatter.section(title):
-                lines = [(name.ljust(width), line) for name, (_, line) in commands.items()]
-                formatter.write_dl(lines)
-
-
-# Section → command → its module and object, and a line. Here and not in the modules, so that
-# `--help` imports none of them.
-SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
-    "Deploy": {
-        "plan": ("deploy.commands.deploy:plan", "Say what a deployment would do; touch nothing."),
-        "deploy": ("deploy.commands.deploy:deploy", "Bring hosts to what the fleet says."),
-        "emergency-deploy": (
-            "deploy.commands.deploy:emergency_deploy",
-            "Deploy one host, without checks.",
-        ),
-        "build": ("deploy.commands.deploy:build", "Build hosts' systems, contact no host."),
-        "ci": ("deploy.commands.deploy:ci", "Check everything and build every host; for CI."),
+\b
+  orchestrator run list              past runs, newest first
+  orchestrator run show              the newest rollout: each wave, each host
+  orchestrator run pause 12          no further host begins
+  orchestrator run resume 12         go on after a pause; or with a run that was cut off
+  orchestrator run abort 12          hosts that began come to their ends, no other begins
+  orchestrator run retry             the hosts that failed in the last deployment
+""",
+    {
+        "list": ("runs.commands:list_runs", "Past runs, newest first."),
+        "show": ("rollout.commands:show", "Where a run is: each wave, each host."),
+        "pause": ("rollout.commands:pause", "Let no further host of a run begin."),
+        "resume": ("rollout.commands:resume", "Go on with a paused or interrupted run."),
+        "abort": ("rollout.commands:abort", "End a run; hosts that began come to their ends."),
+        "retry": ("rollout.commands:retry", "Deploy the hosts that failed in a run."),
     },
-    "Go back, or go on": {
-        "rollback": ("deploy.commands.rollback:rollback", "Take hosts back to what they ran."),
-        "generations": (
-            "host.commands:generations",
-            "Which systems a host may go back to.",
-        ),
-        "resume": ("rollout.commands:resume_run", "Go on with a run that was cut off."),
-        "rollout": (
-            "rollout.commands:rollout",
-            "Pause, resume or abort a run that goes on.",
-        ),
+)
+
+_PENDING = Group(
+    "What waits for unreachable hosts; deliver it.",
+    """What waits for hosts that were unreachable when they were to be deployed.
+
+\b
+  orchestrator pending list                 what waits, since when, until when
+  orchestrator pending deliver              deliver it where hosts answer now
+  orchestrator pending deliver --watch      deliver it as soon as they answer; for a service
+""",
+    {
+        "list": ("offline.commands:list_pending", "What waits, since when, until when."),
+        "deliver": ("offline.commands:deliver", "Deliver what waits where hosts answer."),
+        "drop": ("offline.commands:drop", "Drop what waits for a host."),
     },
-    "Look": {
-        "status": ("host.commands:status", "What runs where, and who deployed it."),
-        "ping": ("host.commands:ping", "Which hosts answer."),
-        "diff": ("deploy.commands.deploy:diff", "What a deployment would change on a host."),
-        "history": ("runs.commands:history", "Past runs from this machine."),
-        "why": ("changes.commands:why", "What a host's evaluation reads, and what changed."),
+)
+
+_CHANGES = Group(
+    "What hosts' evaluations read, and what of it changed.",
+    """What hosts' evaluations read, so that what did not change need not be evaluated.
+
+\b
+  orchestrator changes affected --since main   the hosts that a branch touches
+  orchestrator changes why p620                what p620's evaluation reads, and what changed
+  orchestrator changes learn                   learn it now; for CI
+""",
+    {
         "affected": ("changes.commands:affected", "Which hosts the fleet's changes touch."),
-    },
-    "Keep others away": {
-        "lock": ("host.commands:lock", "Who is at work on which host; take a lock away."),
-        "hold": ("host.commands:hold", "Keep everybody from deploying hosts."),
-        "release": ("host.commands:release", "Lift the holds of hosts."),
-    },
-    "Hosts that are away": {
-        "pending": ("offline.commands:pending", "What waits for hosts that were absent."),
-        "catch-up": (
-            "offline.commands:catch_up",
-            "Deliver what waits, where hosts answer.",
-        ),
-        "watch": ("offline.commands:watch", "Deliver what waits as soon as hosts answer."),
-    },
-    "The fleet's files": {
-        "inventory": ("inventory.commands:inventory", "Show and check the inventory."),
-        "validate": (
-            "fleet.commands:validate",
-            "Check inventory, syntax, evaluation, secrets.",
-        ),
-        "check-syntax": ("fleet.commands:check_syntax", "Parse every Nix file."),
-        "format": ("fleet.commands:format_files", "Format every Nix file."),
-        "update": (
-            "fleet.commands:update",
-            "Move the flake's pins; commit what evaluates.",
-        ),
+        "why": ("changes.commands:why", "What a host's evaluation reads, and what changed."),
         "learn": ("changes.commands:learn", "Find out what hosts' evaluations read."),
     },
-    "Secrets": {
-        "secrets": (
-            "secrets.commands.group:secrets",
-            "Prove and manage the secrets that hosts decrypt.",
+)
+
+_INVENTORY = Group(
+    "Show the inventory; write fleet.json.",
+    "Look at the inventory. To check it: orchestrator check --inventory.",
+    {
+        "list": ("inventory.commands:list_", "List the hosts that selectors mean."),
+        "show": ("inventory.commands:show", "Each value of a host, and where it comes from."),
+        "schema": ("inventory.commands:schema", "JSON Schema of an inventory file, for editors."),
+        "generate": ("inventory.commands:generate", "Write inventory/fleet.json."),
+    },
+)
+
+_SECRETS = Group(
+    "Check and manage the secrets that hosts decrypt.",
+    """Check and manage the secrets that hosts decrypt with agenix.
+
+\b
+  orchestrator secrets check                  what is wrong, and how to mend it
+  orchestrator secrets explain REKEY-NEEDED   what an id means
+
+Secrets are declared in secrets.nix, which is looked for in the fleet's folder and in its secrets/.
+Where there is no fleet it is the nearest one in this folder or above; with --rules FILE, any.
+""",
+    {
+        "check": ("secrets.commands.check:check", "Check secrets without a private key."),
+        "status": (
+            "secrets.commands.check:status",
+            "Each secret: who can read it, and what is wrong.",
+        ),
+        "recipients": (
+            "secrets.commands.check:recipients",
+            "Each key that secrets are encrypted to.",
+        ),
+        "explain": (
+            "secrets.commands.check:explain",
+            "What a finding's id means, and how to mend it.",
+        ),
+        "create": (
+            "secrets.commands.manage:create",
+            "Make a secret, in $EDITOR or from standard input.",
+        ),
+        "edit": (
+            "secrets.commands.manage:edit",
+            "Change a secret, in $EDITOR or from standard input.",
+        ),
+        "show": ("secrets.commands.manage:show", "Decrypt a secret to standard output."),
+        "rekey": (
+            "secrets.commands.manage:rekey",
+            "Encrypt secrets to whom secrets.nix names now.",
+        ),
+        "recover": ("secrets.commands.manage:recover", "Finish an interrupted change."),
+    },
+)
+
+_HOST = Group(
+    "One host: add, trust, log in, hold, break its lock.",
+    """Add a host, trust its key, log in; keep everybody from deploying it.
+
+\b
+  orchestrator host add web1 --address 10.0.0.5
+  orchestrator host hold p620 --reason "disk swap"
+""",
+    {
+        "add": ("host.commands:add", "Add a host to the inventory, and trust its key."),
+        "trust": ("host.commands:trust", "Compare and trust a host's key."),
+        "ping": ("host.commands:ping", "Which hosts let us in, and how fast."),
+        "ssh": ("host.commands:ssh", "Log in, the way that deployments do."),
+        "generations": ("host.commands:generations", "The systems that a host has."),
+        "hold": ("host.commands:hold", "Keep everybody from deploying hosts."),
+        "unhold": ("host.commands:unhold", "Lift the holds of hosts."),
+        "lock": Group(
+            "Break the lock of a deployment that hangs.",
+            """The lock that a deployment has on a host while it changes it.
+
+Who has which: orchestrator status --locks. The lock of a deployer that is gone expires by itself,
+within two minutes. To keep everybody from a host for longer: orchestrator host hold.
+""",
+            {"break": ("host.commands:break_lock", "Break a host's lock.")},
         ),
     },
-    "Hosts and this machine": {
-        "host": ("host.commands:host", "Add a host; trust its key; log in."),
+)
+
+_LAB = Group(
+    "Real hosts on this machine, to try the fleet on.",
+    "Try the fleet on real hosts on this machine: systemd, sshd and Nix in namespaces.",
+    {
+        "up": ("lab.commands:up", "Start hosts."),
+        "down": ("lab.commands:down", "Stop everything that the lab runs."),
+        "status": ("lab.commands:status", "Each host's address and state."),
+        "ssh": ("lab.commands:ssh", "Open a shell on a host, or run a command there."),
+        "console": ("lab.commands:console", "What a host printed on its console."),
+        "fault": ("lab.commands:fault", "Put a fault into a host."),
+    },
+)
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Every day": {
+        "deploy": ("deploy.commands.deploy:deploy", "Bring hosts to what the fleet says."),
+        "plan": ("deploy.commands.deploy:plan", "Say what a deployment would do; touch nothing."),
+        "build": ("deploy.commands.deploy:build", "Build hosts' systems; contact no host."),
+        "status": ("host.commands:status", "What runs where, and who deployed it; locks."),
+        "diff": ("deploy.commands.deploy:diff", "What a deployment would change on a host."),
+        "rollback": ("deploy.commands.rollback:rollback", "Return hosts to what they ran."),
+        "update": ("fleet.commands:update", "Move the flake's pins; commit what evaluates."),
+    },
+    "Runs": {"run": _RUN, "pending": _PENDING},
+    "Checks": {
+        "check": ("fleet.commands:check", "Check inventory, syntax, secrets, evaluation."),
+        "secrets": _SECRETS,
+        "changes": _CHANGES,
+    },
+    "The fleet": {
+        "inventory": _INVENTORY,
+        "format": ("fleet.commands:format_files", "Format every Nix file."),
+    },
+    "Hosts": {"host": _HOST},
+    "This machine": {
         "doctor": ("fleet.commands:doctor", "Whether this machine has what it takes."),
-        "lab": ("lab.commands:lab", "Real hosts on this machine, for trying and tests."),
+        "lab": _LAB,
         "completion": ("cli.main:completion", "Print a shell's completion."),
     },
 }
-
-COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
-"""Every command by its name."""
+"""Section of ``--help`` → command → what it is, in the order in which people need them."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
@@ -134,7 +135,7 @@ def open_inventory(target: Target) -> Inventory:
     root = find_root(Path.cwd(), target.fleet)
     inventory = load(root)
     if refresh(root, inventory, frozen=target.frozen):
-        click.echo(f"{PATH} was stale and is written anew; commit it", err=True)
+        say(f"{PATH} was stale and has been rewritten; commit it")
     return inventory
 
 
@@ -166,7 +167,7 @@ def open_setup(target: Target) -> Setup:
     if lab is None:
         flake = Flake.at(fleet.flake, fleet.root)
         return Setup(fleet, flake, SshSettings(), state_folder(fleet), passwords)
-    click.echo("lab: these hosts are the lab's (orchestrator lab down ends it)", err=True)
+    say("lab: these hosts are the lab's (orchestrator lab down ends it)")
     enter(lab)
     flake = Flake.at(fleet.flake, fleet.root, _stand_ins(fleet, lab))
     setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), passwords)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import get_completion_class
 
-from orchestrator.cli.commands import SECTIONS, LazyGroup
+from orchestrator.cli.commands import SECTIONS
+from orchestrator.cli.group import LazyGroup
 from orchestrator.core.errors import OrchestratorError
 
 HELP = """Declarative deployments for NixOS fleets.
@@ -22,7 +23,24 @@ HELP = """Declarative deployments for NixOS fleets.
   orchestrator deploy 'tag:portable and not razer'
 
 Exit codes: 0 every host is at its target, 1 a host failed or was rolled back, 2 usage or
-inventory error, 3 hosts deferred, 4 a check refused before anything changed, 130 interrupted.
+inventory error, 3 hosts are pending, 4 a check refused before anything changed, 130 interrupted.
+"""
+
+END = """\b
+Anywhere on the line:
+  --fleet DIR      the fleet's folder (default: $ORCHESTRATOR_FLEET, else nearest above)
+  --json           JSON on standard output, where a command has it
+  -v, -q           log lines too; results and errors only
+  --no-color       no colours (also: $NO_COLOR)
+  --debug          a traceback for expected errors, too
+
+\b
+Environment:
+  ORCHESTRATOR_FLEET               the fleet's folder
+  ORCHESTRATOR_LEARN=never         deployments do not learn what evaluations read
+  ORCHESTRATOR_EVALUATION_MEMORY   bytes that an evaluation may take, such as 4G
+  ORCHESTRATOR_CACHE, ORCHESTRATOR_LAB_HOME   where the lab keeps images, and hosts
+  NO_COLOR, VISUAL, EDITOR, XDG_STATE_HOME, XDG_CACHE_HOME, SSH_AUTH_SOCK
 """
 
 
@@ -30,11 +48,11 @@ inventory error, 3 hosts deferred, 4 a check refused before anything changed, 13
     cls=LazyGroup,
     sections=SECTIONS,
     help=HELP,
+    epilog=END,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="orchestrator")
-@click.option("--debug", is_flag=True, help="Show a traceback for an expected error, too.")
-def orchestrator(debug: bool) -> None:
+def orchestrator() -> None:
     """See ``HELP``."""
 
 

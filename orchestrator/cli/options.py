@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from orchestrator.cli.group import inherited
 from orchestrator.core.checks import Check
 from orchestrator.core.run import Reboot
 from orchestrator.core.units import parse_duration
@@ -42,14 +43,13 @@ class Target:
 
 
 _GROUPS = {
-    "What": "goal dry_run force no_cache retry_failed this_machine",
+    "What": "goal dry_run emergency force no_cache this_machine",
     "Checks": "no_verify skip_preflight despite_hold check_caches",
     "Hosts": "absent reboot",
     "Rollout": "canary batch pause budget when_spent all_at_once one_by_one",
     "Building and copying": "build_on copy",
-    "Fleet and passwords": "fleet frozen no_lab ask_sudo_password sudo_password_for",
 }
-_OTHERS = "Output"
+_OTHERS = "Fleet, passwords, output"
 
 
 class GroupedCommand(click.Command):
@@ -75,32 +75,28 @@ def fleet_option(command: F) -> F:
         "--fleet",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
+        callback=inherited,
         help="The fleet's folder (default: nearest above).",
     )
     return option(command)
 
 
-def target_options(command: F) -> F:
-    """The options that name a fleet and the way to its hosts, given as one ``target``."""
+def fleet_options(command: F) -> F:
+    """The options that name a fleet, given as one ``target``."""
 
     @functools.wraps(command)
     def with_target(
-        *args: Any,
-        fleet: Path | None,
-        frozen: bool,
-        no_lab: bool,
-        ask_sudo_password: bool,
-        sudo_password_for: tuple[str, ...],
-        **kwargs: Any,
+        *args: Any, fleet: Path | None, frozen: bool, no_lab: bool, **kwargs: Any
     ) -> Any:
+        # What `target_options` adds, where it stands above this.
+        passwords = {name: kwargs.pop(name) for name in _PASSWORDS if name in kwargs}
         target = Target(
             fleet,
             frozen,
             not no_lab,
             selectors=(kwargs["host"],) if "host" in kwargs else kwargs.get("selectors", ()),
             this_machine=kwargs.get("this_machine", False),
-            ask_sudo_password=ask_sudo_password,
-            sudo_password_for=sudo_password_for,
+            **passwords,
         )
         return command(*args, target=target, **kwargs)
 
@@ -108,6 +104,16 @@ def target_options(command: F) -> F:
         fleet_option,
         click.option("--frozen", is_flag=True, help="A stale inventory/fleet.json is an error."),
         click.option("--no-lab", is_flag=True, help="The real hosts, although a lab is up."),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), options, with_target)  # type: ignore[return-value]
+
+
+_PASSWORDS = ("ask_sudo_password", "sudo_password_for")
+
+
+def target_options(command: F) -> F:
+    """The options that name a fleet and the way to its hosts, given as one ``target``."""
+    options = (
         click.option(
             "--ask-sudo-password",
             is_flag=True,
@@ -120,17 +126,25 @@ def target_options(command: F) -> F:
             help="Ask for one of their own; repeatable.",
         ),
     )
-    return functools.reduce(lambda decorated, option: option(decorated), options, with_target)  # type: ignore[return-value]
+    return functools.reduce(
+        lambda decorated, option: option(decorated), options, fleet_options(command)
+    )
 
 
 def json_option(command: F) -> F:
     """``--json``: for scripts."""
-    return click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")(command)
+    option = click.option(
+        "--json", "as_json", is_flag=True, callback=inherited, help="JSON on standard output."
+    )
+    return option(command)
 
 
 def verbose_option(command: F) -> F:
     """``--verbose``: log lines too."""
-    return click.option("-v", "--verbose", is_flag=True, help="Show log lines too.")(command)
+    option = click.option(
+        "-v", "--verbose", is_flag=True, callback=inherited, help="Show log lines too."
+    )
+    return option(command)
 
 
 def despite_hold_option(command: F) -> F:

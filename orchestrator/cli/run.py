@@ -10,6 +10,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from orchestrator.cli.group import is_quiet
 from orchestrator.render.output import Output
 from orchestrator.render.renderer import Renderer
 from orchestrator.render.report import choose
@@ -39,10 +40,21 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def renderer(*, as_json: bool, verbose: bool) -> Renderer:
-    """Choose how a run is drawn: a terminal, plain lines, JSON lines."""
+def renderer(*, as_json: bool, verbose: bool, report: bool = True) -> Renderer:
+    """Choose how a run is drawn: a terminal, plain lines, JSON lines.
+
+    Args:
+        as_json: JSON lines on standard output.
+        verbose: Show log lines too.
+        report: Whether standard output is ours: what goes there is on standard error else.
+    """
     return choose(
-        json=as_json, stdout=sys.stdout, stderr=sys.stderr, env=os.environ, verbose=verbose
+        json=as_json,
+        stdout=sys.stdout if report else sys.stderr,
+        stderr=sys.stderr,
+        env=os.environ,
+        verbose=verbose,
+        quiet=is_quiet(),
     )
 
 

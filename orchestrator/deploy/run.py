@@ -59,7 +59,7 @@ async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:
             problem = Problem(
                 step="rollout",
                 message=f"it was deployed, and taken back with others: {why}",
-                hint=f"orchestrator deploy --retry-failed={work.session.run.number}",
+                hint=f"orchestrator run retry {work.session.run.number}",
                 host_state=f"it runs {before.short} again, as before the run",
             )
             return RolledBack(f"taken back to {before.short}: {why}", before, problem)

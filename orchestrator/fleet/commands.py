@@ -1,58 +1,115 @@
-"""``validate``, ``check-syntax``, ``format``, ``update``, ``doctor``."""
+"""``check``, ``format``, ``update``, ``doctor``."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
+from orchestrator.cli.options import (
+    Target,
+    fleet_options,
+    json_option,
+    selectors_argument,
+    verbose_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orchestrator.core.host import Host
+    from orchestrator.fleet.draw import Checked
+    from orchestrator.host.setup import Setup
+
+_PARTS = {
+    "inventory": "Every mistake in the inventory; fleet.json is up to date.",
+    "syntax": "Every Nix file that git tracks parses.",
+    "secrets": "What can be proved of secrets without a private key.",
+    "eval": "Every host's system evaluates.",
+    "build": "Every host's system builds; not by default.",
+}
 
 
 @click.command()
 @selectors_argument()
-@click.option("--quick", is_flag=True, help="Evaluate no host.")
-@target_options
-def validate(selectors: tuple[str, ...], quick: bool, target: Target) -> int:
-    """Check inventory, syntax and secrets, evaluate every host. Exit 1 on any error."""
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import words
-    from orchestrator.fleet.draw import draw_mistakes
+@click.option("--inventory", is_flag=True, help=_PARTS["inventory"])
+@click.option("--syntax", is_flag=True, help=_PARTS["syntax"])
+@click.option("--secrets", is_flag=True, help=_PARTS["secrets"])
+@click.option("--eval", is_flag=True, help=_PARTS["eval"])
+@click.option("--build", is_flag=True, help=_PARTS["build"])
+@fleet_options
+@json_option
+@verbose_option
+def check(
+    selectors: tuple[str, ...], target: Target, as_json: bool, verbose: bool, **parts: bool
+) -> int:
+    """Check the fleet: inventory, syntax, secrets and evaluation, or only what is named.
+
+    No host is contacted. Exit 1 where something is wrong, 2 for mistakes in the inventory. In CI:
+    orchestrator check --frozen --inventory --syntax --secrets --build
+    """
+    from orchestrator.cli.run import results, words
+    from orchestrator.fleet.draw import draw_checks
+
+    wanted = [name for name, is_wanted in parts.items() if is_wanted]
+    wanted = wanted or [name for name in _PARTS if name != "build"]
+    checked = list(_check(wanted, selectors, target, verbose=verbose, as_json=as_json))
+    if as_json:
+        draw_checks(checked, results(), as_json=True)
+    else:
+        draw_checks(checked, words(), as_json=False)
+    return int(not all(one.is_right for one in checked))
+
+
+def _check(
+    wanted: list[str], selectors: tuple[str, ...], target: Target, *, verbose: bool, as_json: bool
+) -> Iterator[Checked]:
+    """Check one thing after the other: what is cheap comes first."""
+    from orchestrator.cli.fleet import open_inventory, open_setup
+    from orchestrator.fleet.draw import Checked
     from orchestrator.fleet.files import check_evaluation, check_files
     from orchestrator.inventory.select import select
     from orchestrator.secrets.commands.check import check_fleet
 
+    # Read also where it was read before: what is remembered is not looked through for mistakes.
+    fleet = open_inventory(target).fleet
+    hosts = select(fleet, selectors)
+    if "inventory" in wanted:
+        yield Checked("inventory", {host.name: None for host in hosts})
+    if wanted == ["inventory"]:
+        return
     setup = open_setup(target)
-    hosts = select(setup.fleet, selectors)
-
-    async def work() -> int:
-        wrong = draw_mistakes("syntax", await check_files(setup), words())
-        if not quick:
-            wrong += draw_mistakes("evaluation", await check_evaluation(setup, hosts), words())
+    if "syntax" in wanted:
+        yield Checked("syntax", asyncio.run(check_files(setup)))
+    if "eval" in wanted:
+        yield Checked("evaluation", asyncio.run(check_evaluation(setup, hosts)))
+    evaluates = "eval" in wanted
+    if "build" in wanted:
+        built = _build(setup, hosts, verbose=verbose, as_json=as_json)
+        evaluates = built.is_right
+        yield built
+    if "secrets" in wanted:
         chosen = hosts if selectors else ()
-        unsafe = await check_fleet(setup, chosen, configurations=not quick)
-        return int(wrong > 0 or unsafe)
+        found = asyncio.run(check_fleet(setup, chosen, configurations=evaluates))
+        if found is not None:
+            yield Checked("secrets", {}, found)
 
-    return asyncio.run(work())
 
+def _build(setup: Setup, hosts: Sequence[Host], *, verbose: bool, as_json: bool) -> Checked:
+    from orchestrator.deploy.commands.deploy import build_hosts
+    from orchestrator.fleet.draw import Checked
+    from orchestrator.render.output import problem_of
 
-@click.command("check-syntax")
-@target_options
-def check_syntax(target: Target) -> int:
-    """Parse every Nix file that git tracks. Exit 1 where one does not parse."""
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import words
-    from orchestrator.fleet.draw import draw_mistakes
-    from orchestrator.fleet.files import check_files
-
-    setup = open_setup(target)
-    return int(draw_mistakes("syntax", asyncio.run(check_files(setup)), words()) > 0)
+    report = build_hosts(setup, hosts, verbose=verbose, report=not as_json)
+    problems = {name: problem_of(result.outcome) for name, result in report.hosts.items()}
+    return Checked("build", {name: it.message if it else None for name, it in problems.items()})
 
 
 @click.command("format")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 where a file would change.")
-@target_options
+@fleet_options
 def format_files(check: bool, target: Target) -> int:
     """Format every Nix file that git tracks, with the formatter that is on the PATH."""
     from orchestrator.cli.fleet import open_inventory
@@ -68,7 +125,7 @@ def format_files(check: bool, target: Target) -> int:
 
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...")
-@target_options
+@fleet_options
 def update(inputs: tuple[str, ...], target: Target) -> int:
     """Move the flake's pins, all or those of INPUT; commit them when every host still evaluates.
 
@@ -85,7 +142,7 @@ def update(inputs: tuple[str, ...], target: Target) -> int:
 
 
 @click.command()
-@target_options
+@fleet_options
 @json_option
 def doctor(target: Target, as_json: bool) -> int:
     """Whether this machine has what deployments need, and what would make them faster.

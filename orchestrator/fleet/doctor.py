@@ -86,7 +86,7 @@ async def _fingerprints(setup: Setup) -> tuple[Grade, str, str]:
     holds = sum(1 for one in found if isinstance(one, Known))
     text = f"{learned} of {len(hosts)} hosts learned, {holds} known as the fleet is now"
     good = learned == len(hosts)
-    return (Grade.GOOD, text, "") if good else (Grade.LESS, text, "orchestrator learn")
+    return (Grade.GOOD, text, "") if good else (Grade.LESS, text, "orchestrator changes learn")
 
 
 def _is_learned(known: Knowledge) -> bool:

@@ -1,4 +1,4 @@
-"""``status``, ``ping``, ``lock``, ``hold``, ``release``, ``host``, ``generations``."""
+"""``status``, and the group ``host``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from orchestrator.cli.options import (
     Target,
     fleet_option,
+    fleet_options,
     host_argument,
     json_option,
     selectors_argument,
@@ -41,15 +42,20 @@ def ask(selectors: Sequence[str], target: Target) -> tuple[HostAnswer, ...]:
 
 @click.command()
 @selectors_argument()
+@click.option("--locks", is_flag=True, help="Instead: who is at work on which host, and holds.")
 @target_options
 @json_option
-def status(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
-    """What each host runs and will boot, and who deployed it. Exit 1 where one does not answer."""
+def status(selectors: tuple[str, ...], locks: bool, target: Target, as_json: bool) -> int:
+    """What each host runs and will boot, and who deployed it. Exit 1 where one does not answer.
+
+    With --locks: each host's lock and hold, whose they are, since when, and why.
+    """
     from orchestrator.cli.run import results, words
-    from orchestrator.host.draw import draw_status
+    from orchestrator.host.draw import draw_locks, draw_status
 
     answers = ask(selectors, target)
-    draw_status(answers, results(), words(), as_json=as_json)
+    draw = draw_locks if locks else draw_status
+    draw(answers, results(), words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))
 
 
@@ -67,40 +73,16 @@ def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     return int(any(answer.error is not None for answer in answers))
 
 
-@click.group()
-def lock() -> None:
-    """Who is at work on which host.
-
-    A deployment locks a host while it changes it, and releases it at its end; the lock of a
-    deployer that is gone ends by itself, within two minutes. To keep everybody from a host for
-    longer, hold it: orchestrator hold.
-    """
-
-
-@lock.command()
-@selectors_argument()
-@target_options
-@json_option
-def show(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
-    """Each host's lock and hold: whose, since when, why. Exit 1 where one does not answer."""
-    from orchestrator.cli.run import results, words
-    from orchestrator.host.draw import draw_locks
-
-    answers = ask(selectors, target)
-    draw_locks(answers, results(), words(), as_json=as_json)
-    return int(any(answer.error is not None for answer in answers))
-
-
-@lock.command()
+@click.command("break")
 @host_argument
-@click.option("--reason", default="no reason given", help="Why; the one that loses it is told.")
+@click.option("--reason", default="no reason given", help="Why; that deployment reports it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @target_options
-def steal(host: str, reason: str, yes: bool, target: Target) -> int:
-    """Take HOST's lock from the deployment that has it.
+def break_lock(host: str, reason: str, yes: bool, target: Target) -> int:
+    """Break HOST's lock, whichever deployment has it.
 
-    That deployment is told who took it, and stops before it changes the host. One that has begun
-    to change it goes on: its guard on the host brings it to an end, or back. Afterwards the host
+    That deployment reports who broke it, and stops before it changes the host. One that has begun
+    to change it goes on: its guard on the host finishes it, or rolls back. Afterwards the host
     is free, for that person too: to keep everybody from it, hold it.
     """
     from orchestrator.cli.fleet import one_host, open_setup
@@ -141,9 +123,9 @@ def _agree_to_break(name: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             "a person must agree to it, and there is no terminal",
-            hint=f"orchestrator lock steal {name} --yes",
+            hint=f"orchestrator host lock break {name} --yes",
         )
-    click.confirm("Take it away?", abort=True, err=True)
+    click.confirm("Break it?", abort=True, err=True)
 
 
 @click.command()
@@ -154,9 +136,9 @@ def _agree_to_break(name: str, *, yes: bool) -> None:
 def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool) -> int:
     """Keep everybody from deploying hosts until the hold is lifted.
 
-    It outlives reboots, and counts for emergency-deploy as well. Who must deploy all the same
+    It outlives reboots, and counts for deploy --emergency as well. Who must deploy all the same
     names the hold: --override-hold ID. Exit 4 where a host is held already, 1 where one does not
-    answer. For example: orchestrator hold p620 --reason "disk swap"
+    answer. For example: orchestrator host hold p620 --reason "disk swap"
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.run import results, run, words
@@ -178,10 +160,10 @@ def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool)
 @selectors_argument(required=True)
 @target_options
 @json_option
-def release(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+def unhold(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     """Lift the holds of hosts, whoever placed them. Exit 1 where one does not answer.
 
-    A lock is not lifted by this: see orchestrator lock steal.
+    A lock is not lifted by this: see orchestrator host lock break.
     """
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.run import results, run, words
@@ -195,12 +177,7 @@ def release(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     return int(any(answer.error is not None for answer in answers))
 
 
-@click.group()
-def host() -> None:
-    """Add a host; trust its key; log in."""
-
-
-@host.command()
+@click.command()
 @click.argument("name")
 @click.option("--address", help="A host name, an IP address or an alias of ~/.ssh/config.")
 @click.option("--template", help="The kind of machine it is.")
@@ -262,10 +239,10 @@ def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
     tell_needs(setup, name)
 
 
-@host.command()
+@click.command()
 @host_argument
 @click.option("--fingerprint", help="Trust the key if it has this fingerprint, and do not ask.")
-@target_options
+@fleet_options
 def trust(host: str, fingerprint: str | None, target: Target) -> None:
     """Show the fingerprint of HOST's key and ask whether to trust it.
 
@@ -320,10 +297,10 @@ def _agree(shown: str, expected: str | None) -> None:
         raise RefusedError("the key is not trusted; known_hosts is as it was")
 
 
-@host.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @host_argument
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@target_options
+@fleet_options
 def ssh(host: str, command: tuple[str, ...], target: Target) -> None:
     """Log in to HOST by the way that deployments take, or run COMMAND there."""
     from orchestrator.cli.fleet import one_host, open_setup

@@ -323,7 +323,7 @@ def _placed(answer: HoldAnswer, now: datetime) -> str:
     assert hold is not None
     if not answer.done:
         return f"held already {hold.in_words(now)} ({hold.id}); nothing was changed"
-    said = f'held ({hold.id}): "{hold.reason}"; lift it: orchestrator release {name}'
+    said = f'held ({hold.id}): "{hold.reason}"; lift it: orchestrator host unhold {name}'
     if answer.lock is None:
         return said
     return (

@@ -104,7 +104,7 @@ async def steal(setup: Setup, host: Host, agreed: Lock, reason: str) -> bool:
     if told.answer is LockAnswer.LOCKED and told.lock:
         raise RefusedError(
             f"another deployment has its lock by now: {told.lock.in_words(now)}",
-            hint="nothing was taken; look again: orchestrator lock show",
+            hint="nothing was taken; look again: orchestrator status --locks",
         )
     return told.answer is LockAnswer.DONE
 

@@ -1,4 +1,4 @@
-"""``orchestrator inventory``: look at what the inventory says, and check it."""
+"""``orchestrator inventory``: look at what the inventory says; write ``fleet.json``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.options import fleet_option, host_argument, json_option, selectors_argument
 from orchestrator.core.host import Host
 
 
-@click.group(name="inventory")
-def inventory() -> None:
-    """Look at the inventory and check it."""
-
-
-@inventory.command()
+@click.command()
 @host_argument
 @json_option
 @fleet_option
@@ -34,7 +30,7 @@ def show(host: str, as_json: bool, fleet: Path | None) -> None:
         _print_table(rows)
 
 
-@inventory.command()
+@click.command()
 def schema() -> None:
     """Print JSON Schema of an inventory file, for editors."""
     from orchestrator.inventory.fleet_json import json_schema
@@ -42,24 +38,7 @@ def schema() -> None:
     _print_json(json_schema())
 
 
-@inventory.command()
-@click.option("--frozen", is_flag=True, help="Write nothing: a stale fleet.json is an error.")
-@fleet_option
-def check(frozen: bool, fleet: Path | None) -> None:
-    """Tell every mistake in the inventory, and refresh fleet.json."""
-    from orchestrator.inventory.fleet_json import PATH, refresh
-    from orchestrator.inventory.load import load
-    from orchestrator.inventory.root import find_root
-
-    root = find_root(Path.cwd(), fleet)
-    loaded = load(root)
-    if refresh(root, loaded, frozen=frozen):
-        click.echo(f"{PATH} was stale and is written anew; commit it", err=True)
-    count = len(loaded.fleet.hosts)
-    click.echo(f"{count} host{'' if count == 1 else 's'}, no mistakes", err=True)
-
-
-@inventory.command(name="list")
+@click.command("list")
 @selectors_argument()
 @json_option
 @fleet_option
@@ -76,7 +55,7 @@ def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None
         _print_table([("HOST", "TEMPLATE", "PROFILES", "ROLES", "TAGS"), *map(_row, hosts)])
 
 
-@inventory.command()
+@click.command()
 @fleet_option
 def generate(fleet: Path | None) -> None:
     """Write inventory/fleet.json from the YAML files."""
@@ -86,7 +65,7 @@ def generate(fleet: Path | None) -> None:
 
     root = find_root(Path.cwd(), fleet)
     written = refresh(root, load(root), frozen=False, create=True)
-    click.echo(f"{PATH} {'is written' if written else 'is up to date'}", err=True)
+    say(f"{PATH} {'is written' if written else 'is up to date'}")
 
 
 def _row(host: Host) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class InventoryError(UsageError):
             lines.append(f"  … and {more} more")
         super().__init__(
             "\n".join(lines),
-            hint="correct the lines above, then: orchestrator inventory check",
+            hint="correct the lines above, then: orchestrator check --inventory",
         )
         self.mistakes = mistakes
 

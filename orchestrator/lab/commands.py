@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import fleet_option
+from orchestrator.cli.options import fleet_option, json_option
 from orchestrator.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ def _show(status: LabStatus) -> None:
         click.echo("no lab; make one with: orchestrator lab up", err=True)
 
 
-@click.group()
-def lab() -> None:
-    """Try the fleet on real hosts on this machine: systemd, sshd and Nix in namespaces."""
-
-
-@lab.command()
+@click.command()
 @click.argument("hosts", nargs=-1)
 @click.option("--fresh", is_flag=True, help="Forget the hosts' state: back to generation 1.")
 @click.option("--disk", metavar="SIZE", help="Give new hosts a disk with an end, such as 1G.")
@@ -71,7 +66,7 @@ def up(hosts: tuple[str, ...], fresh: bool, disk: str | None, fleet: Path | None
     _show(it.up(hosts or known, fresh=fresh, disk_size=disk))
 
 
-@lab.command()
+@click.command()
 @click.option("--purge", is_flag=True, help="Remove the hosts' state as well.")
 @fleet_option
 def down(purge: bool, fleet: Path | None) -> None:
@@ -79,8 +74,8 @@ def down(purge: bool, fleet: Path | None) -> None:
     _lab(fleet).down(purge=purge)
 
 
-@lab.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.command()
+@json_option
 @fleet_option
 def status(as_json: bool, fleet: Path | None) -> None:
     """Show each host's address and state."""
@@ -91,7 +86,7 @@ def status(as_json: bool, fleet: Path | None) -> None:
         _show(found)
 
 
-@lab.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @fleet_option
@@ -105,7 +100,7 @@ def ssh(host: str, command: tuple[str, ...], fleet: Path | None) -> None:
     os.execvp("ssh", ["ssh", "-F", str(it.places.ssh_config), host, *command])  # noqa: S606, S607
 
 
-@lab.command()
+@click.command()
 @click.argument("host")
 @fleet_option
 def console(host: str, fleet: Path | None) -> None:
@@ -120,7 +115,7 @@ def _fault_table() -> str:
     return f"Put a fault of some KIND into HOST.\n\n\b\n{rows}"
 
 
-@lab.command(help=_fault_table())
+@click.command(help=_fault_table())
 @click.argument("host")
 @click.argument("kind")
 @click.option("--rate", default="8mbit", show_default=True, help="For slow, in tc's words.")

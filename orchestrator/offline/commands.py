@@ -1,4 +1,4 @@
-"""``pending``, ``catch-up``, ``watch``: hosts that were absent when they were to be deployed."""
+"""``pending``: what waits for hosts that were unreachable when they were to be deployed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.options import (
     Target,
     duration,
@@ -26,17 +27,14 @@ if TYPE_CHECKING:
     from orchestrator.render.renderer import Renderer
 
 
-@click.group(invoke_without_command=True)
+@click.command("list")
 @fleet_option
 @json_option
-@click.pass_context
-def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
-    """What waits for hosts that were absent, since when, and until when.
+def list_pending(fleet: Path | None, as_json: bool) -> None:
+    """What waits for hosts that were unreachable, since when, and until when.
 
-    It is delivered by `orchestrator catch-up`, or by `orchestrator watch` as soon as they answer.
+    It is delivered by `orchestrator pending deliver`; with --watch, as soon as they answer.
     """
-    if context.invoked_subcommand is not None:
-        return
     from orchestrator.cli.run import results, words
     from orchestrator.offline.catch_up import all_waiting
     from orchestrator.offline.draw import draw_pending
@@ -45,7 +43,7 @@ def pending(context: click.Context, fleet: Path | None, as_json: bool) -> None:
     draw_pending(entries, results(), words(), as_json=as_json)
 
 
-@pending.command()
+@click.command()
 @host_argument
 @fleet_option
 def drop(host: str, fleet: Path | None) -> None:
@@ -55,20 +53,53 @@ def drop(host: str, fleet: Path | None) -> None:
     waiting = pending_systems(_state(fleet), _say)
     entry = waiting.of(host)
     if entry is None or not waiting.drop(entry):
-        raise UsageError(f"nothing waits for {host!r}", hint="what does: orchestrator pending")
+        raise UsageError(
+            f"nothing is pending for {host!r}", hint="what does: orchestrator pending list"
+        )
     click.echo(f"{host}: pending {entry.system.out.name} of run {entry.run} dropped", err=True)
 
 
-@click.command("catch-up")
+@click.command()
 @selectors_argument()
+@click.option("--watch", is_flag=True, help="Go on until stopped; for a service.")
+@click.option(
+    "--interval",
+    callback=duration,
+    metavar="TIME",
+    default="1m",
+    show_default=True,
+    help="With --watch: between two looks; a host that does not answer is polled with back-off.",
+)
 @target_options
 @json_option
 @verbose_option
-def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose: bool) -> int:
+def deliver(
+    selectors: tuple[str, ...],
+    watch: bool,
+    interval: float,
+    target: Target,
+    as_json: bool,
+    verbose: bool,
+) -> int:
     """Try each host that something waits for once; those that answer get exactly that system.
 
-    Exit codes as those of deploy: 3 where hosts are absent still.
+    Exit codes as those of deploy: 3 where hosts are unreachable still. With --watch: as soon as
+    they answer, a line for each thing that happens, until SIGTERM or Ctrl-C; a host that is being
+    changed is brought to a proven state first.
     """
+    if not watch:
+        return _deliver_once(selectors, target, as_json=as_json, verbose=verbose)
+    if selectors:
+        raise click.UsageError("--watch delivers to every host that something waits for")
+    if interval < 1:
+        raise click.UsageError("--interval: expected at least 1s")
+    _keep_delivering(interval, target, as_json=as_json)
+    return 0
+
+
+def _deliver_once(
+    selectors: tuple[str, ...], target: Target, *, as_json: bool, verbose: bool
+) -> int:
     from orchestrator.cli.fleet import open_setup
     from orchestrator.cli.run import renderer, run
     from orchestrator.core.run import exit_code
@@ -81,7 +112,7 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
             entries = engine.waiting(setup, selectors, drawn.handle)
             reports = await engine.catch_up(setup, entries, drawn.handle)
         if not reports:
-            click.echo("nothing waits for these hosts", err=True)
+            say("nothing is pending for these hosts")
         if any(report.interrupted for report in reports):
             return 130
         return exit_code(one.outcome for report in reports for one in report.hosts.values())
@@ -89,29 +120,10 @@ def catch_up(selectors: tuple[str, ...], target: Target, as_json: bool, verbose:
     return run(work())
 
 
-@click.command()
-@click.option(
-    "--interval",
-    callback=duration,
-    metavar="TIME",
-    default="1m",
-    show_default=True,
-    help="Between two looks; a host that does not answer is polled with back-off.",
-)
-@target_options
-@json_option
-def watch(interval: float, target: Target, as_json: bool) -> None:
-    """Deliver what waits as soon as hosts answer, until stopped; for a service.
-
-    A line for each thing that happens; nothing while nothing does. SIGTERM ends it: a host that
-    is being changed is brought to a proven state first.
-    """
+def _keep_delivering(interval: float, target: Target, *, as_json: bool) -> None:
     from orchestrator.cli.fleet import open_fleet, open_setup
     from orchestrator.cli.run import run
     from orchestrator.offline.watch import Watch
-
-    if interval < 1:
-        raise click.UsageError("--interval: expected at least 1s")
 
     first = open_setup(target)
 

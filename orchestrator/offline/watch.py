@@ -208,7 +208,7 @@ def only_one(state: Path) -> Iterator[None]:
             file.seek(0)
             raise OrchestratorError(
                 f"another process ({file.read() or 'unknown'}) watches this fleet already",
-                hint="one is enough: `orchestrator catch-up` tries at once",
+                hint="one is enough: `orchestrator pending deliver` tries at once",
             ) from None
         with contextlib.suppress(OSError):  # a full disk: only its number is not told then
             file.truncate(0)

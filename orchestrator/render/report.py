@@ -123,6 +123,7 @@ def choose(
     verbose: bool = False,
     *,
     record: bool = True,
+    quiet: bool = False,
 ) -> Fanout:
     """Put a command's renderers together.
 
@@ -133,13 +134,15 @@ def choose(
         env: ``NO_COLOR`` and ``TERM`` are looked at.
         verbose: Whether the hosts' log lines are shown.
         record: Whether the run's folder is written.
+        quiet: Whether progress is left out.
 
     Returns:
         A renderer that survives the failure of each of its parts.
     """
     results, words = Output.of(stdout, env), Output.of(stderr, env)
     renderers: list[Renderer] = [RunLog(lambda: datetime.now().astimezone())] if record else []
-    renderers.append(_progress(words, env, verbose))
+    if not quiet:
+        renderers.append(_progress(words, env, verbose))
     renderers.append(JsonLines(results, verbose=verbose) if json else ReportTable(results, words))
     return Fanout(renderers, words)
 

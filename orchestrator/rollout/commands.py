@@ -1,4 +1,4 @@
-"""``rollout`` and ``resume``: a run in another terminal, and one that was cut off."""
+"""``run show``, ``pause``, ``resume``, ``abort``, ``retry``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.options import (
     Target,
     fleet_option,
@@ -19,29 +20,16 @@ from orchestrator.cli.options import (
 from orchestrator.core.rollout import Word
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.core.run import DeployRequest
+    from orchestrator.host.setup import Setup
     from orchestrator.rollout.order import Runs
 
 _RUN = click.argument("run", type=click.IntRange(1), metavar="RUN")
 
 
-HELP = """Pause, resume or abort a run that goes on in another terminal; see where it is.
-
-\b
-  orchestrator rollout show          the newest run: each wave, each host
-  orchestrator rollout pause 12      no further host begins
-  orchestrator rollout resume 12     go on; between two waves: at once
-  orchestrator rollout abort 12      hosts that began come to their ends, no other begins
-
-To go on with a run that was cut off: orchestrator resume.
-"""
-
-
-@click.group(help=HELP)
-def rollout() -> None:
-    """See ``HELP``."""
-
-
-@rollout.command()
+@click.command()
 @click.argument("run", type=click.IntRange(1), metavar="[RUN]", required=False)
 @fleet_option
 @json_option
@@ -55,23 +43,15 @@ def show(run: int | None, fleet: Path | None, as_json: bool) -> None:
     draw_rollout(status, results(), words(), alive=alive, as_json=as_json)
 
 
-@rollout.command()
+@click.command()
 @_RUN
 @fleet_option
 def pause(run: int, fleet: Path | None) -> None:
     """Let no further host of RUN begin; those that began come to their ends."""
-    _order(run, fleet, Word.PAUSE, f"paused; to go on: orchestrator rollout resume {run}")
+    _order(run, fleet, Word.PAUSE, f"paused; to go on: orchestrator run resume {run}")
 
 
-@rollout.command()
-@_RUN
-@fleet_option
-def resume(run: int, fleet: Path | None) -> None:
-    """Go on with RUN after a pause; a pause between two waves ends at once."""
-    _order(run, fleet, Word.RESUME, "resumed")
-
-
-@rollout.command()
+@click.command()
 @_RUN
 @fleet_option
 def abort(run: int, fleet: Path | None) -> None:
@@ -84,7 +64,7 @@ def abort(run: int, fleet: Path | None) -> None:
 def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     _runs(fleet).order(run, word, who)
-    click.echo(f"run {run} {then}", err=True)
+    say(f"run {run} {then}")
 
 
 def _runs(fleet: Path | None) -> Runs:
@@ -95,23 +75,59 @@ def _runs(fleet: Path | None) -> Runs:
     return Runs(state_folder(open_fleet(Target(fleet))))
 
 
-@click.command("resume")
+@click.command()
 @_RUN
 @target_options
 @json_option
 @verbose_option
-def resume_run(run: int, target: Target, as_json: bool, verbose: bool) -> int:
-    """Go on with RUN, which was cut off or stopped: the same hosts, goal, options and waves.
+def resume(run: int, target: Target, as_json: bool, verbose: bool) -> int:
+    """Go on with RUN: after a pause, or where it was cut off or stopped.
 
-    Hosts are asked first: those that it brought to their target are left alone. To pause a run
-    that goes on, and to go on with that: orchestrator rollout.
+    A run that is paused goes on in its own terminal, also after a pause between two waves. One
+    that was cut off goes on here: the same hosts, goal, options and waves. Hosts are asked first:
+    those that are at their target are unchanged.
     """
     from orchestrator.cli.fleet import open_setup
-    from orchestrator.deploy.commands.deploy import run_request
     from orchestrator.rollout.order import again
 
+    if _runs(target.fleet).files(run).is_alive():
+        _order(run, target.fleet, Word.RESUME, "resumed")
+        return 0
     setup = open_setup(target)
-    request, notices = again(setup, run)
+    return _run_again(setup, target, *again(setup, run), as_json=as_json, verbose=verbose)
+
+
+@click.command()
+@click.argument("run", type=click.IntRange(1), metavar="[RUN]", required=False)
+@target_options
+@json_option
+@verbose_option
+def retry(run: int | None, target: Target, as_json: bool, verbose: bool) -> int:
+    """Deploy the hosts that failed, were rolled back or skipped in RUN, or the last deployment.
+
+    As that run did: the same goal, options and waves.
+    """
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.rollout.order import failed_again
+
+    setup = open_setup(target)
+    request, notices = failed_again(setup, run)
+    return _run_again(setup, target, request, notices, as_json=as_json, verbose=verbose)
+
+
+def _run_again(
+    setup: Setup,
+    target: Target,
+    request: DeployRequest | None,
+    notices: Sequence[str],
+    *,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    from orchestrator.deploy.commands.deploy import run_request
+
     for notice in notices:
-        click.echo(notice, err=True)
+        say(notice)
+    if request is None:
+        return 0
     return run_request(setup, target, request, as_json=as_json, verbose=verbose)

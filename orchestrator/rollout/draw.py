@@ -51,7 +51,7 @@ def draw_rollout(
 def _standing(status: RolloutStatus, *, alive: bool) -> str:
     why = f": {status.why}" if status.why else ""
     if not alive and not status.has_ended:
-        return f"it was cut off; to go on: orchestrator resume {status.run}"
+        return f"it was cut off; to go on: orchestrator run resume {status.run}"
     if alive and status.until is not None:
         left = (status.until - datetime.now(UTC)).total_seconds()
         return f"paused between two waves, for another {stopwatch(max(left, 0))}"

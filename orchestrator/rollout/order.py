@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ class Runs:
         alive = files.is_alive()
         status = files.status()
         if status is None:
-            raise UsageError(f"run {number} tells nothing of a rollout", hint=_WHICH)
+            raise UsageError(f"run {number} was no rollout", hint=_WHICH)
         return status, alive
 
     def order(self, number: int, word: Word, who: str) -> None:
@@ -65,14 +66,14 @@ class Runs:
         files = self.files(number)
         if not files.is_alive():
             raise UsageError(
-                f"run {number} does not go on any more: nothing can be told to it",
-                hint=f"to go on with what it left: orchestrator resume {number}",
+                f"run {number} has ended",
+                hint=f"to go on with what it left: orchestrator run resume {number}",
             )
         order = Order(secrets.token_hex(8), word, who)
         try:
             files.put_order(order)
         except OSError as error:
-            raise OrchestratorError(f"run {number} cannot be told: {error}") from error
+            raise OrchestratorError(f"run {number} cannot be reached: {error}") from error
         until = time.monotonic() + ANSWER_SECONDS
         while not _has_heard(files, order):
             if not files.is_alive():
@@ -80,7 +81,7 @@ class Runs:
             if time.monotonic() > until:
                 raise OrchestratorError(
                     f"run {number} has not answered within {ANSWER_SECONDS:.0f} s; it may yet",
-                    hint=f"orchestrator rollout show {number}; its terminal takes Ctrl-C",
+                    hint=f"orchestrator run show {number}; its terminal takes Ctrl-C",
                 )
             time.sleep(0.1)
 
@@ -99,7 +100,7 @@ class Runs:
         return RunFiles(self._folder / str(number))
 
 
-_WHICH = "orchestrator history lists the runs that there are"
+_WHICH = "which there are: orchestrator run list"
 
 
 def _has_heard(files: RunFiles, order: Order) -> bool:
@@ -125,15 +126,14 @@ def again(setup: Setup, number: int) -> tuple[DeployRequest, tuple[str, ...]]:
     files = Runs(setup.state).files(number)
     if files.is_alive():
         raise UsageError(
-            f"run {number} goes on still: it needs no second one",
-            hint=f"orchestrator rollout show {number}; after a pause: orchestrator rollout "
-            f"resume {number}",
+            f"run {number} is still at work: it needs no second one",
+            hint=f"orchestrator run show {number}",
         )
     found = kept(files.folder)
     request, notices = found.request, []
     gone = [name for wave in request.waves for name in wave.hosts if name not in setup.fleet.hosts]
     if gone:
-        notices.append(f"left out, as the fleet does not have them any more: {', '.join(gone)}")
+        notices.append(_left_out(gone))
     status = files.status()
     if status and status.until and status.until > datetime.now(UTC):
         until = f"{status.until.astimezone():%H:%M:%S}"
@@ -143,21 +143,22 @@ def again(setup: Setup, number: int) -> tuple[DeployRequest, tuple[str, ...]]:
     done = {name for name, at in status.hosts.items() if at in _DONE} if status and anew else set()
     waves = _without(request.waves, {*gone, *done})
     if not waves:
-        raise UsageError(f"run {number} has no host left to be gone on with")
+        raise UsageError(f"run {number} has no host left to go on with")
     title = f"{request.goal.value}, going on with run {number}"
     names = tuple(name for wave in waves for name in wave.hosts)
     return replace(request, selectors=names, waves=waves, title=title), tuple(notices)
 
 
-def failed_in(setup: Setup, number: int | None) -> tuple[int, tuple[str, ...]]:
-    """Find the hosts that failed, were rolled back or skipped in a run.
+def failed_again(setup: Setup, number: int | None) -> tuple[DeployRequest | None, tuple[str, ...]]:
+    """Find what a run was asked for, for those of its hosts that failed or were skipped.
 
     Args:
         setup: The fleet.
         number: The run's; ``None`` is the last deployment.
 
     Returns:
-        The run's number, and those of its hosts; the fleet may not have all of them any more.
+        The request, with that run's waves, or ``None`` where no host is to be tried again; and
+        what a person should know first.
 
     Raises:
         UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
@@ -165,14 +166,27 @@ def failed_in(setup: Setup, number: int | None) -> tuple[int, tuple[str, ...]]:
     number = _last_deployment(setup) if number is None else number
     files = Runs(setup.state).files(number)
     if files.is_alive():
-        raise UsageError(f"run {number} goes on still", hint=f"orchestrator rollout show {number}")
+        raise UsageError(f"run {number} is still at work", hint=f"orchestrator run show {number}")
     asked = kept(files.folder).request
     results = History(setup.state / "history.db").results(number)
     ended = {name: result.outcome for name, result in results.items()}
     if not ended and (status := files.status()) is not None:
         ended = status.hosts
-    names = (name for wave in asked.waves for name in wave.hosts)
-    return number, tuple(name for name in names if ended.get(name) not in _WELL)
+    names = [name for wave in asked.waves for name in wave.hosts]
+    well = {name for name in names if ended.get(name) in _WELL}
+    gone = [name for name in names if name not in well and name not in setup.fleet.hosts]
+    waves = _without(asked.waves, {*well, *gone})
+    left = tuple(name for wave in waves for name in wave.hosts)
+    notices = [f"run {number}: {_left_out(gone)}"] if gone else []
+    if not left:
+        return None, tuple(notices or [f"run {number}: no failed hosts to retry"])
+    notices.append(f"run {number}: retrying {', '.join(left)}")
+    title = f"{asked.goal.value}, retrying run {number}"
+    return replace(asked, selectors=left, waves=waves, title=title), tuple(notices)
+
+
+def _left_out(gone: Sequence[str]) -> str:
+    return f"left out, as the fleet does not have them any more: {', '.join(gone)}"
 
 
 def _last_deployment(setup: Setup) -> int:

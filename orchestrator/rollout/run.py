@@ -87,7 +87,7 @@ class Control:
             case Word.PAUSE:
                 self._paused_by = order.who
                 self._rollout.pause()
-                goes_on = f"orchestrator rollout resume {self._number}"
+                goes_on = f"orchestrator run resume {self._number}"
                 self._emit(Paused(f"by {order.who}; it goes on with: {goes_on}"))
             case Word.RESUME:
                 self._rollout.resume()

@@ -1,17 +1,17 @@
-"""``history``: what was run from this machine."""
+"""``run list``: what was run from this machine."""
 
 from __future__ import annotations
 
 import click
 
-from orchestrator.cli.options import Target, json_option, target_options
+from orchestrator.cli.options import Target, fleet_options, json_option
 
 
-@click.command()
+@click.command("list")
 @click.option("-n", "--count", type=click.IntRange(1), default=20, show_default=True)
-@target_options
+@fleet_options
 @json_option
-def history(count: int, target: Target, as_json: bool) -> None:
+def list_runs(count: int, target: Target, as_json: bool) -> None:
     """Past runs from this machine, newest first.
 
     A run that could not be entered into the history's database is told by its folder, and marked.

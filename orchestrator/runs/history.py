@@ -112,7 +112,7 @@ class History:
         if number not in self._folders.numbers():
             raise UsageError(
                 f"there is no run {number} of this fleet on this machine",
-                hint="orchestrator history lists those that there are",
+                hint="orchestrator run list lists those that there are",
             )
         return self._told(number, None)
 

@@ -63,7 +63,7 @@ def kept(folder: Path) -> Kept:
         case "rollback":
             hint = "give the command again: orchestrator rollback"
         case "catch-up":
-            hint = "what still waits is delivered by: orchestrator catch-up"
+            hint = "what still waits is delivered by: orchestrator pending deliver"
         case _:
             raise NoDeploymentError(
                 f"what run {number} was asked for is not known: it kept nothing of it",

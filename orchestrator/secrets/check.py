@@ -186,7 +186,7 @@ async def systems_of_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, Drv
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class SecretCheck:
     """What a check found.
 
     Attributes:
@@ -207,7 +207,7 @@ class Checked:
 
 async def check_secrets(
     place: SecretsRepository, context: Context, *, strict: bool = False
-) -> Checked:
+) -> SecretCheck:
     """Check a repository's secrets, or those of some hosts; the worst finding comes first.
 
     Args:
@@ -222,7 +222,7 @@ async def check_secrets(
     try:
         evidence = await gather(place, context)
     except RulesError as error:
-        return Checked(in_order(_no_rules(place, error), strict=strict), None)
+        return SecretCheck(in_order(_no_rules(place, error), strict=strict), None)
     evidence = replace(evidence, sources=nix_files(place.root, evidence))
     if context.keyring is not None:
         known = await known_values(place.root, evidence, context.keyring)
@@ -231,11 +231,11 @@ async def check_secrets(
         evidence = replace(evidence, leaked=leaked, leaked_in_store=in_store)
     found = check(evidence, strict=strict)
     if not context.targets:
-        return Checked(found, len(evidence.rules.rules))
+        return SecretCheck(found, len(evidence.rules.rules))
     secrets = frozenset().union(*(secrets_of(evidence, host) for host in context.targets))
     asked = [host for host in context.targets if host not in context.evaluated]
     strangers = tuple(host for host in asked if not secrets_of(evidence, host))
-    return Checked(concerning(found, evidence, context.targets), len(secrets), strangers)
+    return SecretCheck(concerning(found, evidence, context.targets), len(secrets), strangers)
 
 
 def _no_rules(place: SecretsRepository, error: RulesError) -> Iterable[SecretFinding]:

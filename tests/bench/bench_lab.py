@@ -65,7 +65,7 @@ class BenchLab:
         Raises:
             AssertionError: A host could not be learned.
         """
-        done = self.ours("learn")
+        done = self.ours("changes", "learn")
         assert done.rc == 0, done.said
 
     def on(self, host: str, command: str) -> Ran:

@@ -41,7 +41,7 @@ class Checks:
     Attributes:
         same: Nothing changed; every host is found known.
         other: One host's file changed; all but that host are found known.
-        process: ``orchestrator affected``, start and reading the inventory included.
+        process: ``orchestrator changes affected``, start and reading the inventory included.
     """
 
     same: Series
@@ -71,7 +71,9 @@ async def _one_size(size: int, files: int, repeat: int) -> Checks:
             own.write_text(f"{{ }} # {number}\n")
             found.other.add(await _timed(setup, hosts, known=size - 1))
             own.write_text(before)
-            found.process.add(run((str(ORCHESTRATOR), "affected"), cwd=root, env=os.environ))
+            found.process.add(
+                run((str(ORCHESTRATOR), "changes", "affected"), cwd=root, env=os.environ)
+            )
         return found
 
 

@@ -34,7 +34,7 @@ def fleet(two: Bench) -> Iterator[Bench]:
     yield two
     two.run("lab", "fault", LAPTOP, "start")
     two.run("lab", "fault", LAPTOP, "heal")
-    until(lambda: two.run("ping", LAPTOP, SERVER).rc == 0)
+    until(lambda: two.run("host", "ping", LAPTOP, SERVER).rc == 0)
     two.reset()
     done = two.deploy(LAPTOP, SERVER)
     assert done.rc == 0, done
@@ -43,7 +43,7 @@ def fleet(two: Bench) -> Iterator[Bench]:
 
 def waiting(fleet: Bench) -> dict[str, Any]:
     """What ``pending`` says."""
-    done = fleet.run("pending", "--json")
+    done = fleet.run("pending", "list", "--json")
     assert done.rc == 0, done
     return json.loads(done.out)
 
@@ -67,7 +67,7 @@ def away(fleet: Bench) -> None:
 def back(fleet: Bench) -> None:
     """Switch it on, and wait until it answers."""
     assert fleet.run("lab", "fault", LAPTOP, "start").rc == 0
-    until(lambda: fleet.run("ping", LAPTOP).rc == 0)
+    until(lambda: fleet.run("host", "ping", LAPTOP).rc == 0)
 
 
 def defer(fleet: Bench, text: str) -> str:
@@ -100,9 +100,9 @@ def test_it_waits_for_a_host_that_is_away_and_is_delivered(fleet: Bench) -> None
     assert marker(fleet, SERVER) == "delivered"
     out = done.report["hosts"][LAPTOP]["out_path"]
     assert waiting(fleet)[LAPTOP]["out_path"] == out
-    assert LAPTOP in fleet.run("pending").out
+    assert LAPTOP in fleet.run("pending", "list").out
 
-    still = fleet.run("catch-up", "--json")
+    still = fleet.run("pending", "deliver", "--json")
     assert still.rc == 3
     assert still.outcomes == {LAPTOP: "deferred"}
     assert waiting(fleet)[LAPTOP]["tries"] == 1
@@ -110,7 +110,7 @@ def test_it_waits_for_a_host_that_is_away_and_is_delivered(fleet: Bench) -> None
     # What the fleet says meanwhile is not what waited.
     mark(fleet, "not yet deployed")
     back(fleet)
-    caught = fleet.run("catch-up", "--json")
+    caught = fleet.run("pending", "deliver", "--json")
     assert caught.rc == 0, caught
     assert caught.outcomes == {LAPTOP: "deployed"}
     phases = [event["phase"] for event in caught.events if event["type"] == "phase"]
@@ -119,7 +119,7 @@ def test_it_waits_for_a_host_that_is_away_and_is_delivered(fleet: Bench) -> None
     assert marker(fleet) == "delivered"
     assert at_target(fleet, out)
     assert waiting(fleet) == {}
-    assert fleet.run("catch-up").rc == 0
+    assert fleet.run("pending", "deliver").rc == 0
 
 
 def test_a_host_that_vanishes_in_the_copy_is_deferred(fleet: Bench) -> None:
@@ -145,7 +145,7 @@ def test_a_host_that_vanishes_in_the_copy_is_deferred(fleet: Bench) -> None:
     assert report["hosts"][LAPTOP]["outcome"] == "deferred"
     assert fleet.run("lab", "fault", LAPTOP, "heal").rc == 0
     assert at_target(fleet, before)
-    until(lambda: fleet.run("catch-up").rc == 0, seconds=150)
+    until(lambda: fleet.run("pending", "deliver").rc == 0, seconds=150)
     assert at_target(fleet, report["hosts"][LAPTOP]["out_path"])
 
 
@@ -175,7 +175,7 @@ def test_a_host_that_was_deployed_from_elsewhere_is_not_taken_back(
     other.home.mkdir()
     elsewhere = other.deploy(LAPTOP)
     assert elsewhere.outcomes == {LAPTOP: "deployed"}, elsewhere
-    caught = fleet.run("catch-up", "--json")
+    caught = fleet.run("pending", "deliver", "--json")
     assert caught.rc == 0, caught
     assert "superseded" in caught.report["hosts"][LAPTOP]["reason"]
     assert marker(fleet) == "newer"
@@ -201,7 +201,7 @@ def test_what_has_expired_is_dropped(fleet: Bench) -> None:
     assert root.is_symlink()
     back(fleet)
     before = fleet.state(LAPTOP)["running"]
-    caught = fleet.run("catch-up")
+    caught = fleet.run("pending", "deliver")
     assert caught.rc == 0, caught
     assert "has expired" in caught.err
     assert fleet.state(LAPTOP)["running"] == before
@@ -234,7 +234,7 @@ def test_what_was_collected_all_the_same_is_built_again(fleet: Bench) -> None:
     gone = fleet.command(WITH_NIX, "nix-store", "--delete", out)
     assert gone.rc == 0, gone
     back(fleet)
-    caught = fleet.run("catch-up")
+    caught = fleet.run("pending", "deliver")
     assert caught.rc == 0, caught
     assert "collected as garbage: it is built again" in caught.err
     assert at_target(fleet, out)
@@ -262,7 +262,7 @@ def test_two_catch_ups_at_once(fleet: Bench) -> None:
     away(fleet)
     out = defer(fleet, "twice")
     back(fleet)
-    both = [fleet.start("catch-up") for _ in range(2)]
+    both = [fleet.start("pending", "deliver") for _ in range(2)]
     ends = [(*one.communicate(timeout=120), one.returncode) for one in both]
     codes = sorted(code for _, _, code in ends)
     assert codes in ([0, 0], [0, 4]), ends
@@ -274,10 +274,10 @@ def test_watch_delivers_when_the_host_is_back(fleet: Bench) -> None:
     """A line for the absence, one for the delivery; SIGTERM ends it cleanly."""
     away(fleet)
     out = defer(fleet, "watched")
-    watch = fleet.start("watch", "--interval", "1s")
+    watch = fleet.start("pending", "deliver", "--watch", "--interval", "1s")
     try:
         until(lambda: waiting(fleet)[LAPTOP]["tries"] >= 2, seconds=60)
-        second = fleet.run("watch")
+        second = fleet.run("pending", "deliver", "--watch")
         assert second.rc == 1
         assert f"({watch.pid})" in second.err
         back(fleet)
@@ -298,7 +298,7 @@ def test_watch_leaves_a_host_alone_that_was_rolled_back(fleet: Bench) -> None:
     away(fleet)
     out = defer(fleet, "bad")
     back(fleet)
-    watch = fleet.start("watch", "--interval", "1s", "--json")
+    watch = fleet.start("pending", "deliver", "--watch", "--interval", "1s", "--json")
     try:
         until(lambda: waiting(fleet)[LAPTOP]["problem"] is not None, seconds=120)
     finally:
@@ -306,7 +306,7 @@ def test_watch_leaves_a_host_alone_that_was_rolled_back(fleet: Bench) -> None:
     assert said.count('"outcome": "rolled_back"') >= 1
     assert fleet.state(LAPTOP)["running"] == before
     (fleet.root / path).unlink()
-    assert fleet.run("catch-up").rc == 0
+    assert fleet.run("pending", "deliver").rc == 0
     assert at_target(fleet, out)
 
 
@@ -319,7 +319,7 @@ def test_watch_that_is_stopped_leaves_a_host_that_is_proven(fleet: Bench) -> Non
     assert done.rc == 3, done
     out = done.report["hosts"][LAPTOP]["out_path"]
     back(fleet)
-    watch = fleet.start("watch", "--interval", "1s")
+    watch = fleet.start("pending", "deliver", "--watch", "--interval", "1s")
     try:
         until(lambda: "sleep 6" in fleet.on(LAPTOP, "ps ax").out, seconds=60)
     finally:
@@ -327,7 +327,7 @@ def test_watch_that_is_stopped_leaves_a_host_that_is_proven(fleet: Bench) -> Non
     assert watch.returncode == 0, said
     assert at_target(fleet, before), said
     assert waiting(fleet)[LAPTOP]["problem"] is None
-    caught = fleet.run("catch-up")
+    caught = fleet.run("pending", "deliver")
     assert caught.rc == 0, caught
     assert at_target(fleet, out)
 
@@ -337,12 +337,12 @@ def test_watch_leaves_a_held_host_alone(fleet: Bench) -> None:
     away(fleet)
     out = defer(fleet, "held")
     back(fleet)
-    assert fleet.run("hold", LAPTOP, "--reason", "its disk is swapped").rc == 0
-    watch = fleet.start("watch", "--interval", "1s")
+    assert fleet.run("host", "hold", LAPTOP, "--reason", "its disk is swapped").rc == 0
+    watch = fleet.start("pending", "deliver", "--watch", "--interval", "1s")
     try:
         until(lambda: waiting(fleet)[LAPTOP]["tries"] >= 2, seconds=60)
         before = last_run(fleet)
-        assert fleet.run("release", LAPTOP).rc == 0
+        assert fleet.run("host", "unhold", LAPTOP).rc == 0
         until(lambda: waiting(fleet) == {}, seconds=90)
     finally:
         said = ended(watch)
@@ -353,7 +353,7 @@ def test_watch_leaves_a_held_host_alone(fleet: Bench) -> None:
 
 def last_run(fleet: Bench) -> int:
     """The newest run's number."""
-    return int(json.loads(fleet.run("history", "--json").out)[0]["number"])
+    return int(json.loads(fleet.run("run", "list", "--json").out)[0]["number"])
 
 
 def ended(watch: subprocess.Popen[str]) -> str:

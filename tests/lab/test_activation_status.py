@@ -139,6 +139,6 @@ def test_a_system_that_could_not_be_left_again_is_refused_before_the_copy(
     assert (host["refused"], host["checks"]) == (True, ["way-back"])
     assert said in host["message"], host
     assert "copy" not in {event.get("phase") for event in done.events}, done
-    emergency = fleet.run("emergency-deploy", HOST, "--reason", "now")
+    emergency = fleet.run("deploy", HOST, "--emergency", "now")
     assert emergency.rc == 4, emergency
     assert systems(fleet) == before

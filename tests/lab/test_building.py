@@ -39,7 +39,7 @@ def all_changed(fleet: Bench) -> None:
 def test_five_hosts_that_are_ready_together_are_one_build(fleet: Bench) -> None:
     """What is known of all five makes them ready at once: one process builds all."""
     all_changed(fleet)
-    assert fleet.run("learn", seconds=600).rc == 0
+    assert fleet.run("changes", "learn", seconds=600).rc == 0
     done = fleet.run("build", "--json")
     assert set(done.outcomes.values()) == {"completed"}, done
     assert builds(done) == {"1": set(HOSTS)}

@@ -66,7 +66,7 @@ def evaluated(done: Done) -> set[str]:
 
 def why(fleet: Bench, host: str) -> dict[str, Any]:
     """What ``why`` says of a host."""
-    done = fleet.run("why", host, "--json")
+    done = fleet.run("changes", "why", host, "--json")
     assert done.rc == 0, done
     found = json.loads(done.out)
     assert isinstance(found, dict)
@@ -87,7 +87,7 @@ def database(fleet: Bench) -> Path:
 @pytest.fixture
 def learned(fleet: Bench) -> Bench:
     """The five hosts, what they read learned."""
-    done = fleet.run("learn")
+    done = fleet.run("changes", "learn")
     assert done.rc == 0, done
     return fleet
 
@@ -125,7 +125,7 @@ def test_an_unread_file_changes_nobody(learned: Bench, tmp_path: Path) -> None:
     reason = done.report["hosts"]["p620"]["reason"]
     assert reason.startswith(f"none of the {files} files that it reads changed since run ")
     assert others(started) == []
-    assert learned.run("affected").out == ""
+    assert learned.run("changes", "affected").out == ""
 
 
 def test_a_change_is_evaluated_where_it_is_read(learned: Bench) -> None:
@@ -137,7 +137,7 @@ def test_a_change_is_evaluated_where_it_is_read(learned: Bench) -> None:
     edit = 'environment.etc."fleet/detected".text = "yes";'
     learned.write("templates/laptop.nix", f"{head}  {edit}\n}}{tail}")
     laptops = {"razer", "samsung"}
-    assert set(learned.run("affected").out.split()) == laptops
+    assert set(learned.run("changes", "affected").out.split()) == laptops
     found = why(learned, "razer")
     assert (found["known"], found["changed"]) == (False, ["templates/laptop.nix"])
 
@@ -221,13 +221,13 @@ def test_affected_since_a_commit(learned: Bench) -> None:
         learned.command("git", "add", name)
         assert learned.command("git", "commit", "--quiet", "-m", name).rc == 0
     try:
-        assert learned.run("affected", "--since", "HEAD").out == "p510\n"
-        assert learned.run("affected", "--since", "HEAD~2").out == "p510\n"
-        found = learned.run("affected", "--since", "HEAD~2", "--json")
+        assert learned.run("changes", "affected", "--since", "HEAD").out == "p510\n"
+        assert learned.run("changes", "affected", "--since", "HEAD~2").out == "p510\n"
+        found = learned.run("changes", "affected", "--since", "HEAD~2", "--json")
         assert json.loads(found.out) == {"p510": "hosts/p510/default.nix changed"}
         # Once it is learned, too, both ends are known to be the same system.
-        assert learned.run("learn", "p510").rc == 0
-        assert learned.run("affected", "--since", "HEAD~2").out == ""
+        assert learned.run("changes", "learn", "p510").rc == 0
+        assert learned.run("changes", "affected", "--since", "HEAD~2").out == ""
     finally:
         assert learned.command("git", "reset", "--quiet", "--hard", first).rc == 0
 

@@ -84,7 +84,7 @@ def test_two_names_in_one_run_are_both_refused(fleet: Bench) -> None:
             assert done.rc == 4
             refused(done, ONE, OTHER)
             assert running(fleet) == before
-        assert fleet.run("lock", "show", "--json", ONE).rc == 0
+        assert fleet.run("status", "--locks", "--json", ONE).rc == 0
 
 
 @pytest.mark.parametrize("first", [ONE, OTHER])
@@ -121,7 +121,7 @@ def test_a_later_run_under_another_name_is_refused(fleet: Bench) -> None:
             ("deploy",),
             ("deploy", "--goal", "push"),
             ("plan",),
-            ("emergency-deploy", "--reason", "now"),
+            ("deploy", "--emergency", "now"),
             ("rollback",),
         ):
             done = fleet.run(*command, "--json", OTHER)
@@ -129,8 +129,8 @@ def test_a_later_run_under_another_name_is_refused(fleet: Bench) -> None:
             refused(done, OTHER)
             assert "--skip-preflight identity" in done.report["hosts"][OTHER]["hint"]
         assert running(fleet) == before
-        for command in ("status", "generations", "diff"):
-            said = fleet.run(command, OTHER)
+        for command in (("status",), ("host", "generations"), ("diff",)):
+            said = fleet.run(*command, OTHER)
             assert f"deployed as {ONE}" in said.out + said.err, said
         renamed = fleet.deploy(OTHER, "--skip-preflight", "identity", "--no-verify")
         assert renamed.outcomes == {OTHER: "deployed"}, renamed
@@ -195,6 +195,6 @@ def test_what_waited_is_not_delivered_to_another_host(fleet: Bench) -> None:
         assert fleet.run("lab", "fault", OTHER, "heal").rc == 0
     with one_machine(fleet):
         before = running(fleet)
-        refused(fleet.run("catch-up", "--json"), OTHER)
+        refused(fleet.run("pending", "deliver", "--json"), OTHER)
         assert running(fleet) == before
-    assert fleet.run("catch-up", "--json").outcomes == {OTHER: "deployed"}
+    assert fleet.run("pending", "deliver", "--json").outcomes == {OTHER: "deployed"}

@@ -139,7 +139,7 @@ def test_a_second_ctrl_c_says_what_still_runs_there(fleet: Bench) -> None:
     assert "/run/orchestrator/attempt" in host["command"]
     # Its lock was released: nobody waits for that, nor for the guard. But for a moment the way back
     # restarts sshd.
-    until(lambda: fleet.run("ping", HOST).rc == 0)
+    until(lambda: fleet.run("host", "ping", HOST).rc == 0)
     assert deployed_after(fleet).rc == 0
     units = fleet.on(HOST, "systemctl list-units --plain --no-legend 'orchestrator-*'")
     assert units.out == ""

@@ -49,7 +49,7 @@ def fleet(lab: Bench) -> Iterator[Bench]:
     yield lab
     lab.reset()
     assert lab.run("lab", "fault", HOST, "heal").rc == 0
-    assert lab.run("release", HOST).rc == 0
+    assert lab.run("host", "unhold", HOST).rc == 0
     assert lab.on(HOST, f"rm -f {LOCK}").rc == 0
 
 
@@ -66,8 +66,8 @@ def change(fleet: Bench, text: str) -> None:
 
 
 def shown(fleet: Bench) -> dict[str, Any]:
-    """What `lock show` says of the host."""
-    done = fleet.run("lock", "show", "--json", HOST)
+    """What `status --locks` says of the host."""
+    done = fleet.run("status", "--locks", "--json", HOST)
     assert done.rc == 0, done
     host: dict[str, Any] = json.loads(done.out)[HOST]
     return host
@@ -128,7 +128,7 @@ def test_of_two_deployers_one_works_and_the_other_is_told(fleet: Bench, other: B
     assert "another deployment is at it" in refused["message"]
     assert f"{lock['who']}" in refused["message"]
     assert f"(run {lock['run']}: switch)" in refused["message"]
-    assert "lock steal" in refused["hint"]
+    assert "lock break" in refused["hint"]
     phases = {event.get("phase") for event in second.events}
     assert "build" not in phases
     assert shown(fleet)["lock"] is None
@@ -173,13 +173,13 @@ def test_the_one_whose_lock_is_stolen_stops_before_it_changes_the_host(
     """It is told who has taken it and why; the thief may deploy."""
     before = fleet.state(HOST)
     process = copying(fleet)
-    nobody = other.run("lock", "steal", HOST)
+    nobody = other.run("host", "lock", "break", HOST)
     assert nobody.rc == 2
     assert "no terminal" in nobody.err
-    stolen = other.run("lock", "steal", HOST, "--yes", "--reason", "in a hurry")
+    stolen = other.run("host", "lock", "break", HOST, "--yes", "--reason", "in a hurry")
     assert stolen.rc == 0, stolen
     assert "is told" in stolen.err
-    again = other.run("lock", "steal", HOST, "--yes")
+    again = other.run("host", "lock", "break", HOST, "--yes")
     assert (again.rc, "nobody has its lock" in again.err) == (0, True)
     loser = ended(process)
     assert (loser["outcome"], loser["refused"], loser["rc"]) == ("failed", True, 4)
@@ -194,10 +194,10 @@ def test_the_one_whose_lock_is_stolen_stops_before_it_changes_the_host(
 def test_a_lock_is_stolen_by_who_says_yes(fleet: Bench, other: Bench) -> None:
     """On a terminal it is asked, and told whose it is; no is no."""
     process = copying(fleet)
-    no = on_terminal(other, "Take it away?", "n", "lock", "steal", HOST)
+    no = on_terminal(other, "Break it?", "n", "host", "lock", "break", HOST)
     assert no.rc == 130
     assert f"(run {shown(fleet)['lock']['run']}: switch)" in no.out
-    yes = on_terminal(other, "Take it away?", "y", "lock", "steal", HOST)
+    yes = on_terminal(other, "Break it?", "y", "host", "lock", "break", HOST)
     assert (yes.rc, "is told" in yes.out) == (0, True), yes
     assert ended(process)["refused"]
 
@@ -209,7 +209,7 @@ def test_once_the_host_is_being_changed_a_stolen_lock_stops_nothing(
     change(fleet, "goes on")
     fleet.write(f"hosts/{HOST}/test_slow.py", SLOW_CHECK)
     process = until_phase(fleet, "verify")
-    assert other.run("lock", "steal", HOST, "--yes").rc == 0
+    assert other.run("host", "lock", "break", HOST, "--yes").rc == 0
     end = ended(process)
     assert end["outcome"] == "deployed"
     assert "its lock was taken away by bob@" in end["told"]
@@ -281,9 +281,9 @@ def test_a_lock_that_cannot_be_released_is_told(fleet: Bench) -> None:
     end = ended(process)
     assert end["rc"] == 130
     assert "its lock was not released" in end["told"]
-    assert f"orchestrator lock steal {HOST}" in end["told"]
+    assert f"orchestrator host lock break {HOST}" in end["told"]
     assert fleet.run("lab", "fault", HOST, "heal").rc == 0
-    assert fleet.run("lock", "steal", HOST, "--yes").rc == 0
+    assert fleet.run("host", "lock", "break", HOST, "--yes").rc == 0
     assert fleet.deploy(HOST).outcomes == {HOST: "deployed"}
 
 
@@ -309,31 +309,31 @@ def test_a_boot_frees_the_lock(fleet: Bench, other: Bench) -> None:
 
 
 def test_nobody_deploys_a_held_host_until_it_is_lifted(fleet: Bench, other: Bench) -> None:
-    """Deploy, plan and emergency-deploy are refused and say who, why, and how to go on."""
+    """Deploy, plan and an emergency are refused and say who, why, and how to go on."""
     change(fleet, "held")
-    placed = fleet.run("hold", HOST, "--reason", "disk swap")
+    placed = fleet.run("host", "hold", HOST, "--reason", "disk swap")
     assert placed.rc == 0, placed
     hold = shown(other)["hold"]
     assert hold["id"] in placed.out
-    for command in (("deploy",), ("plan",), ("emergency-deploy", "--reason", "now")):
+    for command in (("deploy",), ("plan",), ("deploy", "--emergency", "now")):
         done = other.run(*command, "--json", HOST)
         assert done.rc == 4, done
         end = done.report["hosts"][HOST]
         assert (end["outcome"], end["refused"]) == ("failed", True)
         assert f"held by {hold['who']}" in end["message"]
         assert '"disk swap"' in end["message"]
-        assert f"orchestrator release {HOST}" in end["hint"]
+        assert f"orchestrator host unhold {HOST}" in end["hint"]
         assert f"--override-hold {hold['id']}" in end["hint"]
-    again = other.run("hold", HOST, "--reason", "mine")
+    again = other.run("host", "hold", HOST, "--reason", "mine")
     assert (again.rc, "disk swap" in again.out) == (4, True)
-    wrong = other.run("emergency-deploy", "--json", HOST, "--override-hold", "beef")
+    wrong = other.run("deploy", "--emergency", "now", "--json", HOST, "--override-hold", "beef")
     assert wrong.rc == 4
-    past = other.run("emergency-deploy", "--json", HOST, "--override-hold", hold["id"])
+    past = other.run("deploy", "--emergency", "now", "--json", HOST, "--override-hold", hold["id"])
     assert past.outcomes == {HOST: "deployed"}, past
     assert shown(fleet)["hold"] == hold
-    lifted = other.run("release", HOST)
+    lifted = other.run("host", "unhold", HOST)
     assert (lifted.rc, "disk swap" in lifted.out) == (0, True)
-    assert "was not held" in other.run("release", HOST).out
+    assert "was not held" in other.run("host", "unhold", HOST).out
     change(fleet, "free")
     assert fleet.deploy(HOST).outcomes == {HOST: "deployed"}
 
@@ -341,7 +341,7 @@ def test_nobody_deploys_a_held_host_until_it_is_lifted(fleet: Bench, other: Benc
 def test_a_hold_outlives_a_boot_and_stops_who_is_on_the_way(fleet: Bench, other: Bench) -> None:
     """Placed while another copies: that one stops before it changes the host."""
     process = copying(fleet)
-    placed = other.run("hold", HOST, "--reason", "disk swap")
+    placed = other.run("host", "hold", HOST, "--reason", "disk swap")
     assert "A deployment is at it" in placed.out
     end = ended(process)
     assert (end["refused"], "disk swap" in end["message"]) == (True, True), end
@@ -355,10 +355,10 @@ def test_a_host_that_does_not_answer_is_told(fleet: Bench) -> None:
     """Neither held nor called free."""
     assert fleet.run("lab", "fault", HOST, "partition").rc == 0
     for command in (
-        ("hold", "--reason", "x"),
-        ("release",),
-        ("lock", "show"),
-        ("lock", "steal", "--yes"),
+        ("host", "hold", "--reason", "x"),
+        ("host", "unhold"),
+        ("status", "--locks"),
+        ("host", "lock", "break", "--yes"),
     ):
         done = fleet.run(*command, HOST)
         assert done.rc == 1, done
@@ -380,7 +380,7 @@ def test_status_shows_lock_and_hold(fleet: Bench) -> None:
     process = copying(fleet)
     # Else it finds the hold, and gives way, while one looks.
     with stopped(process):
-        assert fleet.run("hold", HOST, "--reason", "disk swap").rc == 0
+        assert fleet.run("host", "hold", HOST, "--reason", "disk swap").rc == 0
         state = fleet.state(HOST)
         words = fleet.run("status", HOST).out
     assert (state["lock"]["reason"], state["hold"]["reason"]) == ("switch", "disk swap")

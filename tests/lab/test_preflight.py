@@ -181,7 +181,7 @@ def test_a_clock_that_is_wrong_and_a_check_that_is_skipped(fleet: Bench) -> None
         assert record(fleet, "skipped") == "clock"
         assert fleet.state(HOST)["record"]["skipped"] == ["clock"]
         change(fleet)
-        emergency = fleet.run("emergency-deploy", "--json", HOST)
+        emergency = fleet.run("deploy", "--emergency", "now", "--json", HOST)
         assert emergency.outcomes == {HOST: "deployed"}, emergency
         assert "its clock is" in str(emergency.report)
 

@@ -112,12 +112,23 @@ def test_deploying_all_tells_a_failure_and_ends_when_all_have_ended(
     assert units.out == ""
 
 
-@pytest.mark.parametrize("recipe", ["test-all", "test-all-parallel", "quick-test", "ci"])
+@pytest.mark.parametrize("recipe", ["test-all", "test-all-parallel", "quick-test"])
 def test_testing_all_tells_a_failing_host(unbuildable: Bench, recipe: str) -> None:
     """They always exited 0, or a pipe without pipefail said "safe to proceed"; ci left one out."""
     done = just(unbuildable, recipe, "--json")
     assert done.rc == 1
     assert done.outcomes == {**dict.fromkeys(HOSTS, "completed"), "razer": "failed"}
+
+
+def test_ci_reports_a_host_that_does_not_build(unbuildable: Bench) -> None:
+    """The pipeline left a host out, and took output for failure; JSON has what failed."""
+    done = just(unbuildable, "ci", "--json")
+    assert done.rc == 1
+    found = json.loads(done.out)
+    assert not found["ok"]
+    assert found["checks"]["syntax"]["ok"]
+    build = found["checks"]["build"]
+    assert (build["checked"], list(build["errors"])) == (len(HOSTS), ["razer"])
 
 
 def test_two_tests_at_once_do_not_meet(fleet: Bench) -> None:
@@ -130,7 +141,11 @@ def test_two_tests_at_once_do_not_meet(fleet: Bench) -> None:
 
 def test_ci_passes_on_a_fleet_that_is_right(fleet: Bench) -> None:
     """A passing test with output was reported as failed."""
-    assert just(fleet, "ci", "--json").rc == 0
+    done = just(fleet, "ci", "--json")
+    assert done.rc == 0
+    found = json.loads(done.out)
+    assert all(check["ok"] for check in found["checks"].values())
+    assert set(found["checks"]) >= {"inventory", "syntax", "build"}
 
 
 def test_validate_evaluates_what_exists_and_tells(broken: Bench) -> None:
@@ -157,7 +172,7 @@ def test_emergency_deploy_deploys_and_skips_what_it_says(fleet: Bench) -> None:
     fleet.write("hosts/dex5550/test_never.py", "def test_never(host):\n    assert False\n")
     fleet.module("dex5550", 'environment.etc."marker".text = "urgent";')
     assert just(fleet, "quick-deploy", "dex5550").rc == 1
-    done = just(fleet, "emergency-deploy", "dex5550", "--json", "--reason", "fire")
+    done = just(fleet, "emergency-deploy", "dex5550", "--json", "--emergency", "fire")
     assert done.outcomes == {"dex5550": "deployed"}
     assert just(fleet, "emergency-deploy", "*").rc == 2
 

@@ -42,7 +42,7 @@ def paths(fleet: Bench, host: str) -> list[str]:
 
 def systems(fleet: Bench, host: str = HOST) -> dict[str, Any]:
     """What ``generations`` says."""
-    done = fleet.run("generations", host, "--json")
+    done = fleet.run("host", "generations", host, "--json")
     assert done.rc == 0, done
     return json.loads(done.out)
 
@@ -84,7 +84,7 @@ def test_back_to_what_it_ran_before_its_last_deployment(fleet: Bench) -> None:
     )
     activated = next(n for n, e in enumerate(done.events) if e.get("phase") == "activate")
     assert said < activated
-    history = json.loads(fleet.run("history", "--json", "-n", "1").out)
+    history = json.loads(fleet.run("run", "list", "--json", "-n", "1").out)
     assert (history[0]["goal"], history[0]["hosts"]) == ("rollback", {HOST: "deployed"})
     assert fleet.state(HOST)["record"]["out_path"] == old
 
@@ -171,7 +171,7 @@ def test_what_was_collected_is_refused_and_nothing_is_touched(fleet: Bench) -> N
     assert done.outcomes == {HOST: "failed"}
     problem = done.report["hosts"][HOST]
     assert "collected as garbage" in problem["message"]
-    assert f"orchestrator generations {HOST}" in problem["hint"]
+    assert f"orchestrator host generations {HOST}" in problem["hint"]
     assert paths(fleet, HOST) == [kept["running"]] * 3
 
 
@@ -232,6 +232,6 @@ def test_a_host_that_was_never_deployed_says_so(fleet: Bench) -> None:
     done = back(fleet, HOST)
     assert (done.rc, done.outcomes) == (4, {HOST: "failed"})
     assert "no record of a deployment" in done.report["hosts"][HOST]["message"]
-    table = fleet.run("generations", HOST)
+    table = fleet.run("host", "generations", HOST)
     assert table.rc == 0
     assert "running, profile, boot default" in table.out

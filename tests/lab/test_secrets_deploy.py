@@ -221,7 +221,7 @@ def test_what_the_configuration_says_of_them(fleet: Bench) -> None:
     fleet.module(HOST, CONFIGURATION)
     fleet.write("secrets.nix", "{ }")
     assert "CFG-NORULE" in refused(fleet)["message"]
-    done = fleet.run("emergency-deploy", "--json", HOST)
+    done = fleet.run("deploy", "--emergency", "now", "--json", HOST)
     assert done.outcomes == {HOST: "deployed"}, done
     assert "CFG-NORULE" in str(done.report)
     fleet.write("secrets.nix", "{ ")

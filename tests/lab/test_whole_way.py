@@ -128,7 +128,7 @@ def test_a_revision_and_a_reason_stay_on_the_host(fleet: Bench) -> None:
     """An emergency deployment skips verification and leaves its reason on the host."""
     fleet.write("hosts/dex5550/test_never.py", "def test_never(host):\n    assert False\n")
     fleet.module("dex5550", 'environment.etc."marker".text = "urgent";')
-    done = fleet.run("emergency-deploy", "--json", "dex5550", "--reason", "the site is down")
+    done = fleet.run("deploy", "--json", "dex5550", "--emergency", "the site is down")
     assert done.outcomes == {"dex5550": "deployed"}
     record = fleet.state("dex5550")["record"]
     assert record["emergency"] == "the site is down"

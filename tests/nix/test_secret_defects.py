@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from secret_fleet import Repository, ed25519_key, encrypt, rsa_key, sound, x25519_key
 
-from orchestrator.secrets.check import Checked, check_secrets
+from orchestrator.secrets.check import SecretCheck, check_secrets
 from orchestrator.secrets.files import journal
 from orchestrator.secrets.gather import Context
 from orchestrator.secrets.model.finding import Severity
@@ -26,18 +26,18 @@ Found = set[tuple[str, str]]
 """Pairs of a check's id and a file."""
 
 
-def check(made: Repository, context: Context | None = None, *, strict: bool = False) -> Checked:
+def check(made: Repository, context: Context | None = None, *, strict: bool = False) -> SecretCheck:
     """Check a repository as the command does."""
     fleet, ssh = made.fleet()
 
-    async def work() -> Checked:
+    async def work() -> SecretCheck:
         place = await place_of(made.root / "secrets.nix")
         return await check_secrets(place, context or Context(fleet, ssh), strict=strict)
 
     return asyncio.run(work())
 
 
-def pairs(found: Checked) -> Found:
+def pairs(found: SecretCheck) -> Found:
     """What was found, of what."""
     assert len({(one.id, one.path, one.host) for one in found.findings}) == len(found.findings)
     return {(one.id, one.path) for one in found.findings}

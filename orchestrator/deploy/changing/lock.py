@@ -45,7 +45,7 @@ def held_by(work: HostWork, hold: Hold) -> RefusedError:
     return RefusedError(
         f"held {hold.in_words(datetime.now(UTC))}",
         hint=(
-            f"lift it: orchestrator release {name}; "
+            f"lift it: orchestrator host unhold {name}; "
             f"a deployment that names it goes past it: --override-hold {hold.id}"
         ),
     )
@@ -62,7 +62,7 @@ def locked_by(work: HostWork, other: Lock | None) -> RefusedError:
         f"another deployment is at it: locked {whose}",
         hint=(
             f"wait for its end; where its deployer is gone, the lock ends in {left}; "
-            f"take it away: orchestrator lock steal {name}"
+            f"take it away: orchestrator host lock break {name}"
         ),
     )
 
@@ -234,7 +234,7 @@ class Holding:
         until = datetime.now().astimezone() + timedelta(seconds=left)
         self._work.notice(
             f"its lock was not released: {why}. It expires at {until:%H:%M:%S}, in {left:.0f} s; "
-            f"at once: orchestrator lock steal {self._work.host.name}",
+            f"at once: orchestrator host lock break {self._work.host.name}",
             warning=True,
         )
 

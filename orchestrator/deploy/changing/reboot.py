@@ -145,7 +145,8 @@ class Boot:
                 raise StepError(
                     f"it came back and {what} {found}, not {self._target.short}: "
                     "the boot loader may have fallen back",
-                    hint=f"orchestrator generations {self._work.host.name}; journalctl -b -1 there",
+                    hint=f"orchestrator host generations {self._work.host.name}; "
+                    "there: journalctl -b -1",
                 )
 
     async def _activated(self) -> None:

@@ -73,7 +73,7 @@ def before_run(
 def _which_else(run: PastRun) -> str | None:
     """How to go back before a run that told nothing of its end."""
     if run.alive:
-        return f"it goes on still: orchestrator rollout abort {run.number} ends it"
+        return f"it is still at work: orchestrator run abort {run.number} ends it"
     if run.exit_code is None:
         return "if it was cut off, name the hosts: they may have recorded what it did"
     return None
@@ -194,7 +194,7 @@ async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> b
         return False
     gone = f"{to.short} is not on the host any more: it was collected as garbage"
     hint = (
-        f"what is there: orchestrator generations {work.host.name}; what is not is deployed "
+        f"what is there: orchestrator host generations {work.host.name}; what is not is deployed "
         "again from the fleet's revision of that time"
     )
     history = History(work.session.setup.state / "history.db")

@@ -1,9 +1,9 @@
-"""``deploy``, ``plan``, ``build``, ``emergency-deploy``, ``ci``, ``diff``."""
+"""``deploy``, ``plan``, ``build``, ``diff``."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,16 +22,11 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.core.errors import UsageError
-from orchestrator.core.host import Absent, BuildOn, BuildSite, Fleet
+from orchestrator.core.host import Absent, BuildOn, BuildSite, Fleet, Host
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy
-from orchestrator.core.run import CopyMethod, DeployRequest, Reboot
-from orchestrator.deploy.commands.options import (
-    RetryFailed,
-    only_failed,
-    retry_failed_option,
-    rollout_options,
-)
+from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report
+from orchestrator.deploy.commands.options import rollout_options
 
 if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
@@ -85,7 +80,7 @@ _WHAT = (
     ),
     reboot_option,
     rollout_options,
-    retry_failed_option,
+    click.option("--emergency", metavar="REASON", help="One host now, without verification."),
     click.option("--this-machine", is_flag=True, help="The machine that you sit on."),
     click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers."),
     _run_options,
@@ -104,7 +99,8 @@ def deploy(dry_run: bool, **options: Any) -> int:
     """Bring hosts to what the fleet says: all of them, or those selected.
 
     A host at its target is unchanged. What fails on one host stops that host only; after a failed
-    activation or verification it runs what it ran.
+    activation or verification it is rolled back. --emergency: preflight refuses only what would
+    fail anyway, or another machine; host keys stay strict, the end state is proved.
     """
     return _deploy(plan_only=dry_run, **options)
 
@@ -120,15 +116,21 @@ def _deploy(
     selectors: tuple[str, ...],
     absent: str | None,
     rollout: RolloutPolicy,
+    emergency: str | None,
     *,
     plan_only: bool,
     **options: Any,
 ) -> int:
+    if emergency is not None and (not emergency.strip() or emergency.startswith("-")):
+        raise click.UsageError(
+            f"--emergency: expected a reason, which is recorded on the host, not {emergency!r}"
+        )
     request = DeployRequest(
         selectors=selectors,
         goal=Goal(options.pop("goal")),
         plan_only=plan_only,
-        verify=not options.pop("no_verify"),
+        verify=not options.pop("no_verify") and emergency is None,
+        emergency=emergency,
         force=options.pop("force"),
         cache=not options.pop("no_cache"),
         despite_hold=options.pop("despite_hold"),
@@ -138,7 +140,8 @@ def _deploy(
     )
     if request.reboot is not Reboot.NEVER and not request.reboots:
         raise click.UsageError(f"--reboot: --goal {request.goal.value} commits nothing to boot")
-    return _run(replace(request, absent=_absent(absent, request.goal)), **options)
+    request = replace(request, absent=_absent(absent, request.goal))
+    return _run(request, one_host_only=emergency is not None, **options)
 
 
 def _absent(policy: str | None, goal: Goal) -> Absent | None:
@@ -159,53 +162,6 @@ def build(selectors: tuple[str, ...], one_by_one: bool, **options: Any) -> int:
     return _run(DeployRequest(selectors, Goal.BUILD), one_by_one=one_by_one, **options)
 
 
-@click.command("emergency-deploy")
-@host_argument
-@click.option(
-    "--reason",
-    default="no reason given",
-    show_default=True,
-    help="Why; it is recorded on the host.",
-)
-@despite_hold_option
-@skip_preflight_option
-@_run_options
-def emergency_deploy(host: str, reason: str, **options: Any) -> int:
-    """Deploy one HOST now, without verification.
-
-    Host keys stay strict, the end state is proved, and what fails is taken back. Preflight refuses
-    only what would fail anyway, or a machine that is another one.
-    """
-    request = DeployRequest(
-        (host,),
-        verify=False,
-        emergency=reason,
-        despite_hold=options.pop("despite_hold"),
-        skip_preflight=options.pop("skip_preflight"),
-    )
-    return _run(request, one_host_only=True, **options)
-
-
-@click.command()
-@_run_options
-def ci(target: Target, **options: Any) -> int:
-    """The whole pipeline: a fresh fleet.json, syntax, every system builds, secrets are proved."""
-    import asyncio
-
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import words
-    from orchestrator.fleet.draw import draw_mistakes
-    from orchestrator.fleet.files import check_files
-    from orchestrator.secrets.commands.check import check_fleet
-
-    target = replace(target, frozen=True)
-    setup = open_setup(target)
-    wrong = draw_mistakes("syntax", asyncio.run(check_files(setup)), words()) > 0
-    code = _run_in(setup, target, DeployRequest(goal=Goal.BUILD), **options)
-    unsafe = asyncio.run(check_fleet(setup, configurations=code == 0))
-    return code or int(wrong or unsafe)
-
-
 def _run(
     request: DeployRequest,
     *,
@@ -213,7 +169,8 @@ def _run(
     this_machine: bool = False,
     one_host_only: bool = False,
     one_by_one: bool = False,
-    retry_failed: RetryFailed | None = None,
+    build_on: str | None,
+    copy: str | None,
     **options: Any,
 ) -> int:
     """Open the fleet, run the engine once, give the exit code."""
@@ -221,41 +178,23 @@ def _run(
     from orchestrator.host.setup import this_machines_host
 
     setup = open_setup(target)
-    if one_host_only:
-        one_host(setup.fleet, *request.selectors)
     if this_machine:
         if request.selectors:
             raise click.UsageError("--this-machine names the host; leave the selectors out")
         request = replace(request, selectors=(this_machines_host(setup.fleet),))
+    if one_host_only:
+        if len(request.selectors) != 1:
+            raise click.UsageError("--emergency is for one host: name it")
+        one_host(setup.fleet, *request.selectors)
     if one_by_one:
         # Nobody's turn is waited for where no host is changed: places are few instead.
         limits = replace(setup.fleet.limits, hosts=1)
         setup = replace(setup, fleet=replace(setup.fleet, limits=limits))
-    if retry_failed is not None:
-        request = only_failed(setup, request, retry_failed)
-        if not request.selectors:
-            return 0
-    return _run_in(setup, target, request, **options)
-
-
-def _run_in(
-    setup: Setup,
-    target: Target,
-    request: DeployRequest,
-    *,
-    as_json: bool,
-    verbose: bool,
-    build_on: str | None,
-    copy: str | None,
-    check_caches: bool = False,
-) -> int:
     if build_on is not None:
         request = replace(request, build=_site(setup.fleet, build_on))
     if copy is not None:
         request = replace(request, copy=CopyMethod(copy))
-    return run_request(
-        setup, target, request, as_json=as_json, verbose=verbose, check_caches=check_caches
-    )
+    return run_request(setup, target, request, **options)
 
 
 def run_request(
@@ -302,6 +241,23 @@ def _site(fleet: Fleet, text: str) -> BuildSite:
             hint=f"here, target, or one of {', '.join(fleet.hosts)}",
         )
     return BuildSite(BuildOn.BUILDER, text)
+
+
+def build_hosts(setup: Setup, hosts: Sequence[Host], *, verbose: bool, report: bool) -> Report:
+    """Build hosts' systems, drawn as any run.
+
+    Args:
+        setup: The fleet.
+        hosts: The hosts.
+        verbose: Show log lines too.
+        report: Whether standard output has the report; else it is on standard error.
+    """
+    from orchestrator.cli.run import renderer, run
+    from orchestrator.deploy.run import deploy
+
+    request = DeployRequest(tuple(host.name for host in hosts), Goal.BUILD)
+    with renderer(as_json=False, verbose=verbose, report=report) as drawn:
+        return run(deploy(setup, request, drawn.handle))
 
 
 @click.command()

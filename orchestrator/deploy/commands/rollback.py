@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.options import (
     Target,
     despite_hold_option,
@@ -29,7 +30,7 @@ HELP = """Take hosts back to what they ran before their last deployment, or to w
 
 \b
   orchestrator rollback p620              before its last deployment
-  orchestrator rollback p620 --to 41      to one of `orchestrator generations p620`
+  orchestrator rollback p620 --to 41      to one of `orchestrator host generations p620`
   orchestrator rollback --run 12          every host of a run to what it ran before it
   orchestrator rollback p620 --run 12     one host of it
 
@@ -112,7 +113,7 @@ def _way(
         way, hosts, gone = before_run(setup, number, selectors)
         if gone:
             names = ", ".join(gone)
-            click.echo(f"left out, as the fleet does not have them any more: {names}", err=True)
+            say(f"left out, as the fleet does not have them any more: {names}")
         return way, hosts
     if to is not None:
         return to, (one_host(setup.fleet, *selectors).name,)

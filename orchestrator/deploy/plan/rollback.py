@@ -124,5 +124,5 @@ def _further(known: HostSystems) -> str:
 def _nothing(why: str, host: Host) -> StepError:
     return RefusedError(
         f"there is nothing to go back to: {why}",
-        hint=f"orchestrator generations {host.name} lists what is there; name one with --to",
+        hint=f"orchestrator host generations {host.name} lists what is there; name one with --to",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
+from orchestrator.cli.options import Target, fleet_options, json_option, selectors_argument
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Host
 from orchestrator.host.setup import Setup
@@ -18,6 +18,7 @@ from orchestrator.render.output import clean
 from orchestrator.secrets.commands.repository import open_rules, rules_option
 
 if TYPE_CHECKING:
+    from orchestrator.secrets.check import SecretCheck
     from orchestrator.secrets.model.finding import RecipientStatus, SecretStatus
 
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 )
 @rules_option
 @json_option
-@target_options
+@fleet_options
 def check(
     selectors: tuple[str, ...],
     strict: bool,
@@ -58,7 +59,7 @@ def check(
     """  # noqa: D301 (click reads the mark)
     from orchestrator.cli.run import results, words
     from orchestrator.render.tables import draw_step_error
-    from orchestrator.secrets.check import Checked, check_secrets
+    from orchestrator.secrets.check import check_secrets
     from orchestrator.secrets.commands.repository import open_keyring
     from orchestrator.secrets.draw import draw_findings
     from orchestrator.secrets.place import place_of
@@ -68,7 +69,7 @@ def check(
     if identity:
         context = replace(context, keyring=open_keyring(identity))
 
-    async def work() -> tuple[Checked, Mapping[str, StepError]]:
+    async def work() -> tuple[SecretCheck, Mapping[str, StepError]]:
         place = await place_of(file)
         asked, failed = (context, {}) if no_configurations else await with_configurations(context)
         return await check_secrets(place, asked, strict=strict), failed
@@ -106,8 +107,10 @@ def explain(check_id: str | None) -> None:
             draw_explanation(name, one.severity, one.verifies, one.effect, one.cure, results())
 
 
-async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configurations: bool) -> bool:
-    """Check a fleet's secrets and draw what is wrong; without a ``secrets.nix`` there is nothing.
+async def check_fleet(
+    setup: Setup, hosts: Sequence[Host] = (), *, configurations: bool
+) -> SecretCheck | None:
+    """Check a fleet's secrets; ``None`` without a ``secrets.nix``.
 
     A configuration that does not evaluate is left out: whoever evaluates the hosts tells of it.
 
@@ -115,9 +118,6 @@ async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configuration
         setup: The fleet.
         hosts: Whose secrets; none means every one.
         configurations: Whether to ask the hosts' configurations, too.
-
-    Returns:
-        Whether an error was found.
 
     Raises:
         UsageError: There is no Nix, or ``secrets.lock.json`` cannot be used.
@@ -127,10 +127,8 @@ async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configuration
 
     file = find(Path(setup.fleet.root))
     if file is None:
-        return False
-    from orchestrator.cli.run import words
+        return None
     from orchestrator.secrets.check import check_secrets
-    from orchestrator.secrets.draw import draw_findings
     from orchestrator.secrets.gather import Context
     from orchestrator.secrets.place import place_of
     from orchestrator.secrets.uses import with_configurations
@@ -139,16 +137,14 @@ async def check_fleet(setup: Setup, hosts: Sequence[Host] = (), *, configuration
     context = Context(setup.fleet, setup.ssh, names, setup=setup)
     if configurations:
         context, _ = await with_configurations(context)
-    found = await check_secrets(await place_of(file), context)
-    draw_findings(found.findings, found.count, words(), as_json=False)
-    return found.failed
+    return await check_secrets(await place_of(file), context)
 
 
 @click.command()
 @selectors_argument()
 @rules_option
 @json_option
-@target_options
+@fleet_options
 def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target: Target) -> None:
     """Each secret, or those of some hosts: who can read it, its size, and what is wrong.
 
@@ -171,7 +167,7 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
 @click.command()
 @rules_option
 @json_option
-@target_options
+@fleet_options
 def recipients(rules: Path | None, as_json: bool, target: Target) -> None:
     """Each key that secrets are encrypted to: whose it is, and how many secrets it reads."""
     from orchestrator.cli.run import results

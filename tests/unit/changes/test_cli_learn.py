@@ -85,7 +85,7 @@ def typed(tmp_path: Path) -> Typed:
     }
     made = Typed(root, environment)
     made.nix(BROKEN)
-    made.run("why", "p620")  # fleet.json is written
+    made.run("changes", "why", "p620")  # fleet.json is written
     identity = ("-c", "user.name=fleet", "-c", "user.email=fleet@example.org")
     for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "first")):
         subprocess.run(("git", "-C", root, *words), check=True, env=environment)
@@ -111,10 +111,10 @@ def is_running(pid: int) -> bool:
 
 def test_why_of_a_host_that_nothing_is_known_of(typed: Typed) -> None:
     """That is no error: it tells what a deployment would do."""
-    code, out, err = typed.run("why", "p620")
+    code, out, err = typed.run("changes", "why", "p620")
     assert (code, out) == (0, "")
     assert "p620: to be evaluated: it was not evaluated before" in err
-    code, out, _ = typed.run("why", "p620", "--json")
+    code, out, _ = typed.run("changes", "why", "p620", "--json")
     assert code == 0
     assert json.loads(out)["known"] is False
 
@@ -122,38 +122,38 @@ def test_why_of_a_host_that_nothing_is_known_of(typed: Typed) -> None:
 def test_why_wants_one_host_that_is_there(typed: Typed) -> None:
     """A host of the inventory, and no selector."""
     for argument in ("nobody", "*"):
-        code, out, err = typed.run("why", argument)
+        code, out, err = typed.run("changes", "why", argument)
         assert (code, out) == (2, "")
         assert err.startswith("error: ")
 
 
 def test_affected_names_hosts_for_a_shell(typed: Typed) -> None:
     """All of them where nothing is known; those that are selected."""
-    code, out, _ = typed.run("affected")
+    code, out, _ = typed.run("changes", "affected")
     assert (code, out) == (0, "p620\nrazer\n")
-    code, out, _ = typed.run("affected", "razer", "--json")
+    code, out, _ = typed.run("changes", "affected", "razer", "--json")
     assert (code, json.loads(out)) == (0, {"razer": "it was not evaluated before"})
 
 
 def test_affected_since_what_is_no_revision_is_an_error(typed: Typed) -> None:
     """And no empty list that CI would take for "nothing to do"."""
-    code, out, err = typed.run("affected", "--since", "nowhere")
+    code, out, err = typed.run("changes", "affected", "--since", "nowhere")
     assert (code, out) == (1, "")
     assert "'nowhere' is no commit" in err
 
 
 def test_learn_tells_what_went_wrong(typed: Typed) -> None:
     """Exit 1, and Nix's own words."""
-    code, out, err = typed.run("learn")
+    code, out, err = typed.run("changes", "learn")
     assert (code, out) == (1, "")
     assert "no Nix here" in err
 
 
 def test_learn_says_that_somebody_else_is_at_it(typed: Typed) -> None:
     """In one line, without a traceback."""
-    typed.run("learn")  # makes the state folder
+    typed.run("changes", "learn")  # makes the state folder
     with learning(typed.state):
-        code, out, err = typed.run("learn")
+        code, out, err = typed.run("changes", "learn")
     assert (code, out) == (1, "")
     assert "another process is learning this fleet" in err
     assert "Traceback" not in err
@@ -165,7 +165,7 @@ def test_a_learner_ends_with_its_nix_when_a_deployment_begins(
 ) -> None:
     """Told to end while Nix evaluates: neither goes on, and a person reads why."""
     typed.nix(METADATA)
-    learner = typed.start("learn", *options)
+    learner = typed.start("changes", "learn", *options)
     nix = until_started(typed)
     stop_learning(typed.state)
     out, err = learner.communicate(timeout=30)
@@ -178,7 +178,7 @@ def test_a_learner_ends_with_its_nix_when_a_deployment_begins(
 def test_ctrl_c_ends_a_learner(typed: Typed) -> None:
     """As every command."""
     typed.nix(METADATA)
-    learner = typed.start("learn")
+    learner = typed.start("changes", "learn")
     nix = until_started(typed)
     learner.send_signal(signal.SIGINT)
     _, err = learner.communicate(timeout=30)
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_a_learner(typed: Typed) -> None:
 def test_learning_in_the_background_stands_back(typed: Typed) -> None:
     """Of the processor it takes what nobody else wants, and its Nix too."""
     typed.nix(METADATA)
-    learner = typed.start("learn", "--background")
+    learner = typed.start("changes", "learn", "--background")
     try:
         nix = until_started(typed)
         for pid in (learner.pid, nix):
@@ -229,5 +229,14 @@ def test_what_learns_afterwards_learns_the_same_fleet(
     command.learn_in_background(setup, Target(lab=lab))
     ((program, *words),) = started
     assert program == sys.executable
-    expected = ["-m", "orchestrator", "learn", "--background", "--frozen", "--fleet", str(tmp_path)]
+    expected = [
+        "-m",
+        "orchestrator",
+        "changes",
+        "learn",
+        "--background",
+        "--frozen",
+        "--fleet",
+        str(tmp_path),
+    ]
     assert words == expected + ["--no-lab"] * (not lab)

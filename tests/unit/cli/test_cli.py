@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.cli.commands import COMMANDS
+from orchestrator.cli.commands import SECTIONS
 from orchestrator.cli.fleet import one_host
+from orchestrator.cli.group import Entry, Group
 from orchestrator.cli.main import main, orchestrator
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.core.host import Connect, Fleet, Host
@@ -81,13 +86,72 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_list_of_commands_says_what_they_are() -> None:
-    """Each command of the list exists under its name and is described in one line."""
-    for name, (_, line) in COMMANDS.items():
-        command = orchestrator.get_command(click.Context(orchestrator), name)
-        assert command is not None
+def _entries(commands: Mapping[str, Entry]) -> Iterator[tuple[str, Entry]]:
+    for name, entry in commands.items():
+        yield name, entry
+        if isinstance(entry, Group):
+            yield from _entries(entry.commands)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_list_of_commands_says_what_they_are(section: str) -> None:
+    """Each command of the list can be imported under its name, and is described in one line."""
+    for name, entry in _entries(SECTIONS[section]):
+        if isinstance(entry, Group):
+            assert entry.line.endswith(".")
+            continue
+        place, line = entry
+        module, of_module = place.split(":")
+        command = getattr(importlib.import_module(f"orchestrator.{module}"), of_module)
+        assert isinstance(command, click.Command)
         assert command.name == name
         assert line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--json run list", "run --json list", "run list --json", "--fleet {} --json run list"],
+)
+def test_an_option_may_stand_anywhere(
+    fleet: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the command, after its group, after it: it means the same."""
+    assert exit_code(*line.format(fleet).split()) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_what_stands_after_a_command_counts(
+    fleet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that is typed twice has the value that stands with the command."""
+    assert exit_code("--fleet", str(tmp_path / "none"), "inventory", "list") == 2
+    capsys.readouterr()
+    line = ("--fleet", str(tmp_path / "none"), "inventory", "list", "--json", "--fleet", str(fleet))
+    assert exit_code(*line) == 0
+    assert json.loads(capsys.readouterr().out) == ["p620", "razer"]
+
+
+@pytest.mark.parametrize(
+    "line", ["--json host trust p620", "-v pending list", "--fleet x completion bash"]
+)
+def test_an_option_that_a_command_has_not_is_refused(
+    fleet: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it stands: it is never ignored without a word."""
+    assert exit_code(*line.split()) == 2
+    assert "has no option" in capsys.readouterr().err
+
+
+def test_quiet_and_no_color_are_on_every_command(
+    fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A notice, such as that of a stale fleet.json, is not printed then; a result is."""
+    monkeypatch.setenv("NO_COLOR", "")
+    assert exit_code("inventory", "generate", "-q", "--no-color") == 0
+    assert capsys.readouterr().err == ""
+    assert os.environ["NO_COLOR"] == "1"
+    assert exit_code("inventory", "generate") == 0
+    assert "is up to date" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -96,11 +160,14 @@ def test_the_list_of_commands_says_what_they_are() -> None:
         ("no-such-command",),
         ("deploy", "--no-such-option"),
         ("deploy", "--goal", "reboot"),
-        ("emergency-deploy",),
-        ("emergency-deploy", "--reason", "fire"),
+        ("deploy", "--emergency"),
+        ("deploy", "--emergency", "fire"),
+        ("deploy", "p620", "razer", "--emergency", "fire"),
+        ("deploy", "p620", "--emergency", " "),
+        ("deploy", "p620", "--emergency", "--json"),
         ("diff",),
         ("diff", "p620", "razer"),
-        ("history", "-n", "0"),
+        ("run", "list", "-n", "0"),
         ("completion", "tcsh"),
         ("deploy", "no-such-host"),
         ("deploy", "--build-on", "no-such-host"),
@@ -118,7 +185,7 @@ def test_the_list_of_commands_says_what_they_are() -> None:
         ("rollback", "tag:portable", "--to", "41"),
         ("rollback", "p620", "--to", "41", "--run", "1"),
         ("rollback", "--run", "99"),
-        ("generations", "p620", "razer"),
+        ("host", "generations", "p620", "razer"),
     ],
     ids=" ".join,
 )
@@ -165,7 +232,7 @@ def test_an_emergency_is_one_hosts(
     fleet: Path, selector: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without checks and verification, never several hosts by one selector."""
-    assert exit_code("emergency-deploy", selector, "--reason", "fire") == 2
+    assert exit_code("deploy", selector, "--emergency", "fire") == 2
     assert "several hosts: p620, razer" in capsys.readouterr().err
 
 
@@ -180,7 +247,7 @@ def test_one_host_is_one_host() -> None:
 
 def test_an_empty_history_exits_with_0(fleet: Path) -> None:
     """Nothing was run yet, and that is no error."""
-    assert exit_code("history", "--json") == 0
+    assert exit_code("run", "list", "--json") == 0
 
 
 @pytest.mark.parametrize(

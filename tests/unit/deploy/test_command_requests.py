@@ -92,11 +92,11 @@ LINES = [
     ("plan razer --goal boot", DeployRequest(("razer",), Goal.BOOT, plan_only=True)),
     ("build razer", DeployRequest(("razer",), Goal.BUILD)),
     (
-        "emergency-deploy razer",
-        DeployRequest(("razer",), verify=False, emergency="no reason given"),
+        "deploy razer --emergency fire",
+        DeployRequest(("razer",), verify=False, emergency="fire"),
     ),
     (
-        "emergency-deploy razer --reason fire --override-hold f00d --skip-preflight clock",
+        "deploy razer --emergency fire --override-hold f00d --skip-preflight clock",
         DeployRequest(
             ("razer",),
             verify=False,

@@ -187,7 +187,7 @@ def test_an_emergency_says_why(bench: Bench) -> None:
     ("answer", "message", "hint"),
     [
         (told(LockAnswer.LOCKED, BOB), "locked by bob@sofa (run 3: boot)", "60 s"),
-        (told(LockAnswer.LOCKED), "locked by somebody", "lock steal p620"),
+        (told(LockAnswer.LOCKED), "locked by somebody", "lock break p620"),
         (told(LockAnswer.HELD, hold=HELD), 'held by ada@desk: "disk swap"', "f00d"),
     ],
 )
@@ -352,7 +352,7 @@ def test_what_cannot_be_released_says_until_when_it_stands(bench: Bench) -> None
     bench.run(nothing)
     (notice,) = bench.notices
     assert "not released: the connection was lost" in notice
-    assert "s; at once: orchestrator lock steal p620" in notice
+    assert "s; at once: orchestrator host lock break p620" in notice
 
 
 def test_a_host_that_says_nothing_keeps_nobody_waiting(

@@ -127,7 +127,7 @@ def test_nothing_to_go_back_to_by_the_host(known: HostSystems) -> None:
     """No record, one that changed nothing, one that does not tell: a person names a system."""
     with pytest.raises(RefusedError, match="nothing to go back to") as raised:
         target_of(BeforeLast(), HOST, known)
-    assert "orchestrator generations p620" in str(raised.value.hint)
+    assert "orchestrator host generations p620" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("number", [8, 40])

@@ -1,4 +1,4 @@
-"""``lock``, ``hold`` and ``release`` as they are typed; no host is asked."""
+"""``host hold``, ``unhold`` and ``lock break`` as they are typed; no host is asked."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from orchestrator.cli.main import orchestrator
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (("hold", "p620"), "--reason"),
-        (("hold", "p620", "--reason", " "), "whoever is refused will ask"),
-        (("hold", "--reason", "x"), "SELECTOR"),
-        (("release",), "SELECTOR"),
-        (("lock", "steal"), "HOST"),
+        (("host", "hold", "p620"), "--reason"),
+        (("host", "hold", "p620", "--reason", " "), "whoever is refused will ask"),
+        (("host", "hold", "--reason", "x"), "SELECTOR"),
+        (("host", "unhold"), "SELECTOR"),
+        (("host", "lock", "break"), "HOST"),
     ],
 )
 def test_what_is_missing_is_said(typed: tuple[str, ...], said: str) -> None:

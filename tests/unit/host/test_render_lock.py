@@ -120,8 +120,8 @@ def test_a_hold_that_was_placed_says_how_to_lift_it() -> None:
     out, err = drawn(lambda results, words: draw_placed(answers, results, words, as_json=False))
     first, second = out.splitlines()
     assert first.startswith(
-        'p620: held (f00d): "disk swap"; lift it: orchestrator release p620. A deployment is at it '
-        "by ada@desk, 3 h ago (run 7: switch)"
+        'p620: held (f00d): "disk swap"; lift it: orchestrator host unhold p620. '
+        "A deployment is at it by ada@desk, 3 h ago (run 7: switch)"
     )
     assert second == (
         'razer: held already by bob@sofa, 3 h ago: "disk swap" (f00d); nothing was changed'

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from orchestrator.cli.main import orchestrator
 from orchestrator.core.errors import UsageError
-from orchestrator.inventory.commands import inventory
 
 HOSTS = """\
 templates: {box: {tags: [t]}}
@@ -27,8 +27,10 @@ def root(write: Callable[..., Path]) -> Path:
 
 
 def run(*arguments: str | Path) -> Result:
-    """Run a command; what it raises comes out."""
-    return CliRunner().invoke(inventory, [str(a) for a in arguments], catch_exceptions=False)
+    """Run a command of ``inventory``, or ``check --inventory``; what it raises comes out."""
+    first = ["check", "--inventory"] if arguments[0] == "check" else ["inventory", arguments[0]]
+    words = [str(word) for word in (*first, *arguments[1:])]
+    return CliRunner().invoke(orchestrator, words, catch_exceptions=False)
 
 
 def test_show_prints_every_value_with_its_line(root: Path) -> None:
@@ -69,7 +71,7 @@ def test_list(root: Path) -> None:
 def test_check_refreshes_with_a_notice(root: Path) -> None:
     """The notice is on standard error; the second time there is none."""
     assert "fleet.json was stale" in run("check", "--fleet", root).stderr
-    assert run("check", "--fleet", root).stderr == "2 hosts, no mistakes\n"
+    assert run("check", "--fleet", root).stderr == "inventory: 2 checked, no mistakes\n"
     assert run("check", "--frozen", "--fleet", root).exit_code == 0
 
 

@@ -144,7 +144,7 @@ def test_an_error_shows_all_and_says_what_to_do(write: Callable[..., Path]) -> N
     assert caught.value.exit_code == 2
     assert caught.value.message.splitlines()[0] == "the inventory has 2 mistakes"
     assert "\n  inventory/h.yaml:2:3: the host name 'Web'" in caught.value.message
-    assert "orchestrator inventory check" in str(caught.value.hint)
+    assert "orchestrator check --inventory" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

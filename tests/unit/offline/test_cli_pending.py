@@ -1,4 +1,4 @@
-"""``pending``, ``catch-up`` and ``watch`` as they are typed; no host is asked."""
+"""The group ``pending`` as it is typed; no host is asked."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def typed(*words: str) -> Result:
 def test_what_waits_is_listed(state: Path) -> None:
     """As a table, and for programs."""
     put(state, "razer", 3)
-    assert "9 d ago" in typed("pending").stdout
-    assert json.loads(typed("pending", "--json").stdout)["razer"]["run"] == 7
+    assert "9 d ago" in typed("pending", "list").stdout
+    assert json.loads(typed("pending", "list", "--json").stdout)["razer"]["run"] == 7
 
 
 def test_what_has_expired_is_dropped_and_told(state: Path) -> None:
     """When somebody looks."""
     file = put(state, "razer", -1)
-    done = typed("pending", "--json")
+    done = typed("pending", "list", "--json")
     assert json.loads(done.stdout) == {}
     assert "razer: what began to wait for it 9 d ago, in run 7, has expired" in done.stderr
     assert not file.exists()
@@ -65,7 +65,7 @@ def test_a_damaged_file_stops_no_command(state: Path) -> None:
     """It is named on standard error; what else waits is listed."""
     put(state, "razer", 3)
     put(state, "samsung", 3).write_text("{")
-    done = typed("pending", "--json")
+    done = typed("pending", "list", "--json")
     assert list(json.loads(done.stdout)) == ["razer"]
     assert "samsung is damaged" in done.stderr
 
@@ -75,22 +75,24 @@ def test_one_is_dropped_by_hand(state: Path) -> None:
     file = put(state, "razer", 3)
     assert typed("pending", "drop", "razer").exit_code == 0
     assert not file.exists()
-    with pytest.raises(OrchestratorError, match="nothing waits for 'razer'"):
+    with pytest.raises(OrchestratorError, match="nothing is pending for 'razer'"):
         orchestrator.main(["pending", "drop", "razer"], standalone_mode=False)
 
 
 def test_nothing_to_catch_up_with_makes_no_run(state: Path) -> None:
     """Exit code 0, and no number is used up."""
-    done = CliRunner().invoke(orchestrator, ["catch-up", "--no-lab"], standalone_mode=False)
+    done = CliRunner().invoke(
+        orchestrator, ["pending", "deliver", "--no-lab"], standalone_mode=False
+    )
     assert done.return_value == 0
-    assert "nothing waits" in done.stderr
+    assert "nothing is pending" in done.stderr
     assert not (state / "runs").exists()
 
 
 @pytest.mark.parametrize("time", ["0s", "0.5s", "-1m", "1w", "soon"])
 def test_a_time_that_is_none(time: str) -> None:
     """A duration of at least a second: it would ask without end else."""
-    done = typed("watch", "--interval", time)
+    done = typed("pending", "deliver", "--watch", "--interval", time)
     assert done.exit_code == 2
     assert "--interval" in done.stderr
     assert "expected" in done.stderr

@@ -1,4 +1,4 @@
-"""Options of rollouts, and ``rollout`` and ``resume`` as they are typed; no host is asked."""
+"""Options of rollouts, and the group ``run`` as it is typed; no host is asked."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
         ("deploy --pause soon", "a duration such as"),
         ("deploy --no-waves --canary 1", "--no-waves has no canary"),
         ("deploy --one-by-one --batch 2", "--one-by-one is"),
-        ("deploy --retry-failed p620", "no run's number; --retry-failed alone comes last"),
+        ("run retry p620", "not a valid integer"),
         ("plan --batch 0", "neither a number of hosts"),
-        ("rollout pause", "RUN"),
-        ("rollout abort x", "not a valid integer"),
-        ("resume", "RUN"),
+        ("run pause", "RUN"),
+        ("run abort x", "not a valid integer"),
+        ("run resume", "RUN"),
     ],
 )
 def test_what_is_wrong_is_said(typed: str, said: str) -> None:
@@ -101,15 +101,15 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("rollout show", "there was no rollout"),
-        ("rollout show 7", "there is no run 7"),
-        ("rollout pause 7", "there is no run 7"),
-        ("resume 7", "there is no run 7"),
-        ("rollout abort 3", "does not go on any more"),
-        ("rollout show 3", "tells nothing of a rollout"),
-        ("resume 3", "it kept nothing of it"),
-        ("deploy --retry-failed", "there was no deployment"),
-        ("deploy --retry-failed=3", "it kept nothing of it"),
+        ("run show", "there was no rollout"),
+        ("run show 7", "there is no run 7"),
+        ("run pause 7", "there is no run 7"),
+        ("run resume 7", "there is no run 7"),
+        ("run abort 3", "run 3 has ended"),
+        ("run show 3", "was no rollout"),
+        ("run resume 3", "it kept nothing of it"),
+        ("run retry", "there was no deployment"),
+        ("run retry 3", "it kept nothing of it"),
     ],
 )
 def test_runs_that_there_are_not_are_refused(
@@ -126,12 +126,11 @@ def test_runs_that_there_are_not_are_refused(
 def test_a_run_that_lives_is_not_done_a_second_time(
     state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither gone on with nor retried."""
+    """What its hosts come to is not known yet, so that none is retried."""
     folder = state / "runs" / "3"
     folder.mkdir(parents=True)
     with RunFiles(folder).living("7-abcd"):
-        for typed in (("resume", "3"), ("deploy", "--retry-failed=3")):
-            with pytest.raises(SystemExit) as caught:
-                main(typed)
-            assert caught.value.code == 2
-            assert "run 3 goes on still" in capsys.readouterr().err
+        with pytest.raises(SystemExit) as caught:
+            main(("run", "retry", "3"))
+        assert caught.value.code == 2
+        assert "run 3 is still at work" in capsys.readouterr().err

@@ -126,7 +126,7 @@ def test_where_each_host_is_is_a_table() -> None:
 @pytest.mark.parametrize(
     ("status", "alive", "said"),
     [
-        (STATUS, False, "it was cut off; to go on: orchestrator resume 12"),
+        (STATUS, False, "it was cut off; to go on: orchestrator run resume 12"),
         (replace(STATUS, standing=Standing.ENDED), False, "ended"),
         (replace(STATUS, standing=Standing.STOPPED, why="p620 failed"), True, "stopped: p620"),
         (replace(STATUS, standing=Standing.STOPPED, why="p620 failed"), False, "it was cut off"),

@@ -24,10 +24,9 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutStatus, Standing, Wave, WaveStatus
 from orchestrator.core.run import DeployRequest, HostResult, Reboot, Report, Run
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.commands.options import RetryFailed, only_failed
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
-from orchestrator.rollout.order import again, failed_in
+from orchestrator.rollout.order import again, failed_again
 from orchestrator.runs import request_file
 from orchestrator.runs.files import RunFiles
 from orchestrator.runs.history import History
@@ -128,30 +127,49 @@ def test_what_is_forced_is_not_done_twice(setup: Setup, asked: DeployRequest) ->
     assert request.selectors == (("h3", "h4", "h5") if forced else NAMES)
 
 
-def test_what_failed_is_taken_again(setup: Setup) -> None:
+def retried(setup: Setup, number: int | None = None) -> tuple[str, ...]:
+    """The hosts that a retry is of, as its request and its waves have them."""
+    request, notices = failed_again(setup, number)
+    assert request is not None
+    assert request.selectors == tuple(name for wave in request.waves for name in wave.hosts)
+    assert notices[-1].endswith(f"retrying {', '.join(request.selectors)}")
+    return request.selectors
+
+
+def test_a_retry_is_of_what_failed_as_that_run_did(setup: Setup) -> None:
     """Failed, rolled back and skipped; not deferred, which waits by itself."""
     run = past(setup)
     end(setup, run, ENDS)
-    assert failed_in(setup, run.number) == (run.number, ("h2", "h3", "h4"))
+    assert retried(setup, run.number) == ("h2", "h3", "h4")
+    request, _ = failed_again(setup, None)
+    assert request is not None
+    assert (request.goal, request.verify) == (Goal.SWITCH, True)
 
 
-def test_hosts_that_failed_and_are_no_more_are_told(
-    setup: Setup, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nobody is told that nothing failed."""
+def test_hosts_that_failed_and_are_no_more_are_reported(setup: Setup, tmp_path: Path) -> None:
+    """Where the fleet has none of the failed hosts any more, nobody reads that nothing failed."""
     end(setup, past(setup), ENDS)
-    smaller = _setup(tmp_path, ("h1", "h5"))
-    assert only_failed(smaller, DeployRequest(), RetryFailed(None)).selectors == ()
-    said = capsys.readouterr().err
-    assert said == "run 1: left out, as the fleet does not have them any more: h2, h3, h4\n"
+    request, notices = failed_again(_setup(tmp_path, ("h1", "h5")), None)
+    assert request is None
+    assert notices == ("run 1: left out, as the fleet does not have them any more: h2, h3, h4",)
+
+
+def test_nothing_that_failed_is_nothing_to_retry(setup: Setup) -> None:
+    """A run whose hosts are all at their target leaves a retry nothing to do, and it says so."""
+    run = past(setup)
+    end(setup, run, dict.fromkeys(NAMES, ENDS["h1"]))
+    assert failed_again(setup, run.number) == (
+        None,
+        (f"run {run.number}: no failed hosts to retry",),
+    )
 
 
 def test_of_a_run_that_was_cut_off_its_own_file_tells(setup: Setup) -> None:
     """Hosts that had not ended count as failed; of no file, all do."""
     run = past(setup)
-    assert failed_in(setup, None) == (run.number, NAMES)
+    assert retried(setup) == NAMES
     write_status(run, {"h1": "deployed", "h2": "deploying", "h3": "ready", "h4": "unchanged"})
-    assert failed_in(setup, None) == (run.number, ("h2", "h3", "h5"))
+    assert retried(setup) == ("h2", "h3", "h5")
 
 
 def test_a_last_deployment_that_cannot_be_read_is_not_gone_past(setup: Setup) -> None:
@@ -159,7 +177,7 @@ def test_a_last_deployment_that_cannot_be_read_is_not_gone_past(setup: Setup) ->
     end(setup, past(setup), ENDS)
     (Path(past(setup).folder) / "request.json").write_text("{")
     with pytest.raises(UsageError, match="run 2 was asked for cannot be read"):
-        failed_in(setup, None)
+        failed_again(setup, None)
 
 
 def test_the_last_deployment_is_meant(setup: Setup) -> None:
@@ -169,4 +187,4 @@ def test_the_last_deployment_is_meant(setup: Setup) -> None:
     past(setup, DeployRequest(goal=Goal.BUILD))
     past(setup, DeployRequest(back=BeforeLast()))
     (setup.state / "runs" / "9").mkdir()
-    assert failed_in(setup, None) == (run.number, ("h2", "h3", "h4"))
+    assert retried(setup) == ("h2", "h3", "h4")

@@ -170,7 +170,7 @@ def _default(name: str) -> object:
     ("request_", "hint"),
     [
         (DeployRequest(back=BeforeLast()), "orchestrator rollback"),
-        (DeployRequest(catch_up=True), "orchestrator catch-up"),
+        (DeployRequest(catch_up=True), "orchestrator pending deliver"),
     ],
 )
 def test_what_was_no_deployment_is_not_gone_on_with(

@@ -245,7 +245,7 @@ def second_deployer(stage: Stage, chance: random.Random) -> Hit:
         stage.content.renew()
         ways.append("another content")
     if chance.random() < 0.3:
-        other.run("lock", "steal", "--yes", "--reason", "it is my turn", HOST, seconds=60)
+        other.run("host", "lock", "break", "--yes", "--reason", "it is my turn", HOST, seconds=60)
         ways.append("the lock taken first")
     stage.deployments.append(Deployment(ground, bench=other))
     return Hit(", ".join(ways) or "the same content", until="deployer")

@@ -1,0 +1,168 @@
+"""Groups whose commands are imported when called; options that may stand anywhere on the line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+from click.core import ParameterSource
+from click.exceptions import NoSuchCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of commands, as the table of commands has it.
+
+    Attributes:
+        line: What ``--help`` of the group above says of it.
+        help: Its own help.
+        commands: Its commands, in the order in which people need them.
+    """
+
+    line: str
+    help: str
+    commands: Mapping[str, Entry]
+
+
+Entry: TypeAlias = tuple[str, str] | Group
+"""A command's module and object (``deploy.commands.deploy:plan``) and its line; or a group."""
+
+Sections: TypeAlias = Mapping[str, Mapping[str, Entry]]
+"""Section of ``--help`` → command → what it is."""
+
+_BEFORE = "orchestrator.before"
+"""In the context's ``meta``: name of a parameter → what was typed before the command."""
+
+
+def _keep(context: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Keep what stands before the command's name, for the command."""
+    if param.name and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+        context.meta.setdefault(_BEFORE, {})[param.name] = value
+    return value
+
+
+def inherited(context: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Take what was typed before the command's name, unless it was typed after it as well."""
+    assert param.name is not None
+    if context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+        return value
+    return context.meta.get(_BEFORE, {}).get(param.name, value)
+
+
+def is_quiet() -> bool:
+    """Whether ``--quiet`` was typed."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(_BEFORE, {}).get("quiet"))
+
+
+def say(text: str) -> None:
+    """Print a notice for a person to standard error, unless ``--quiet`` was typed."""
+    from orchestrator.render.output import clean
+
+    if not is_quiet():
+        click.echo(clean(text), err=True)
+
+
+def _no_colour(context: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        # Programs that are started, such as an editor, are to be without colours as well.
+        os.environ["NO_COLOR"] = "1"
+    _keep(context, param, value)
+
+
+def _everywhere(*, hidden: bool) -> list[click.Parameter]:
+    """The options that each command has. ``main`` looks for ``--debug`` itself."""
+    common: dict[str, Any] = {"is_flag": True, "expose_value": False, "hidden": hidden}
+    return [
+        click.Option(
+            ["-q", "--quiet"], help="Print no progress: results and errors only.",
+            callback=_keep, **common,
+        ),
+        click.Option(
+            ["--no-color"], help="Print without colours (also: NO_COLOR).",
+            callback=_no_colour, **common,
+        ),
+        click.Option(["--debug"], help="Print a traceback for expected errors, too.", **common),
+    ]  # fmt: skip
+
+
+def _before() -> list[click.Parameter]:
+    """The options of commands that may stand before the command's name as well."""
+    common: dict[str, Any] = {"expose_value": False, "callback": _keep, "hidden": True}
+    return [
+        click.Option(["--fleet"], type=click.Path(file_okay=False, path_type=Path), **common),
+        click.Option(["--json", "as_json"], is_flag=True, **common),
+        click.Option(["-v", "--verbose"], is_flag=True, **common),
+    ]
+
+
+class LazyGroup(click.Group):
+    """Commands, by sections.
+
+    Args:
+        sections: The commands, in the order in which people need them.
+    """
+
+    def __init__(self, *arguments: Any, sections: Sections, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._sections = sections
+        self._entries = {name: it for section in sections.values() for name, it in section.items()}
+        self.params += [*_before(), *_everywhere(hidden=True)]
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """In the order in which people need them."""
+        return list(self._entries)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        match self._entries.get(cmd_name):
+            case None:
+                return None
+            case Group(_, text, commands):
+                return LazyGroup(cmd_name, sections={"Commands": commands}, help=text)
+            case module_and_name, _:
+                module, name = module_and_name.split(":")
+        command = getattr(importlib.import_module(f"orchestrator.{module}"), name)
+        assert isinstance(command, click.Command)
+        known = {param.name for param in command.params}
+        command.params += [one for one in _everywhere(hidden=True) if one.name not in known]
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names.
+
+        Raises:
+            NoSuchCommand: There is none; the nearest are named.
+            UsageError: What stands before it is no option of it.
+        """
+        try:
+            found = super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, None, self._entries, ctx) from None
+        name, command, _ = found
+        if command is not None and not isinstance(command, click.Group):
+            known = {param.name for param in command.params}
+            for typed in ctx.meta.get(_BEFORE, {}).keys() - known:
+                option = {"as_json": "--json"}.get(typed, f"--{typed}")
+                raise click.UsageError(f"{name} has no option {option}", ctx)
+        return found
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they are for, without importing them."""
+        width = max(map(len, self._entries))
+        for title, commands in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(width), _line(it)) for name, it in commands.items()]
+                )
+
+
+def _line(entry: Entry) -> str:
+    return entry.line if isinstance(entry, Group) else entry[1]
