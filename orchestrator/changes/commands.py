@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     fleet_options,
@@ -18,6 +19,14 @@ from orchestrator.cli.options import (
     selectors_argument,
 )
 from orchestrator.core.errors import OrchestratorError
+
+with lazily():
+    from orchestrator.changes import draw, knowledge
+    from orchestrator.changes import learn as changes_learn
+    from orchestrator.cli import console, opening
+    from orchestrator.core import process
+    from orchestrator.inventory import select as inventory_select
+
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -36,24 +45,17 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
     Deployments do this by themselves, afterwards. By hand it is for CI: learn once, and carry the
     fleet's fingerprints.db along. Exit 1 where a host could not be learned.
     """
-    from orchestrator.changes.draw import draw_lesson
-    from orchestrator.changes.learn import Lesson
-    from orchestrator.changes.learn import learn as learn_hosts
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import words
-    from orchestrator.inventory.select import select
-
     if background:
         _stand_back()
-    setup = open_setup(target)
+    setup = opening.open_setup(target)
     problems = []
 
-    def told(lesson: Lesson) -> None:
-        draw_lesson(lesson.host, lesson.fingerprint, lesson.problem, words())
+    def told(lesson: changes_learn.Lesson) -> None:
+        draw.draw_lesson(lesson.host, lesson.fingerprint, lesson.problem, console.words())
         problems.append(lesson.problem)
 
-    hosts = select(setup.fleet, selectors)
-    asyncio.run(_until_told_to_stop(learn_hosts(setup, hosts, told, again=again)))
+    hosts = inventory_select.select(setup.fleet, selectors)
+    asyncio.run(_until_told_to_stop(changes_learn.learn(setup, hosts, told, again=again)))
     return int(any(problems))
 
 
@@ -63,17 +65,12 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
 @json_option
 def why(host: str, target: Target, as_json: bool) -> int:
     """What a HOST's evaluation reads, and what of it changed."""
-    from orchestrator.changes.draw import draw_why
-    from orchestrator.changes.knowledge import KnownSystems
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.cli.run import results, words
-
-    setup = open_setup(target)
-    one = one_host(setup.fleet, host)
+    setup = opening.open_setup(target)
+    one = opening.one_host(setup.fleet, host)
 
     async def work() -> None:
-        known = await KnownSystems(setup, (one,)).of(one)
-        draw_why(one.name, known, results(), words(), as_json=as_json)
+        known = await knowledge.KnownSystems(setup, (one,)).of(one)
+        draw.draw_why(one.name, known, console.results(), console.words(), as_json=as_json)
 
     asyncio.run(work())
     return 0
@@ -91,25 +88,21 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
 
     A host that nothing is known of is touched: learn it first.
     """
-    from orchestrator.changes.draw import draw_affected
-    from orchestrator.changes.learn import affected as touched
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import results, words
-    from orchestrator.inventory.select import select
-
-    setup = open_setup(target)
-    found = asyncio.run(touched(setup, select(setup.fleet, selectors), since))
-    draw_affected(found, results(), words(), as_json=as_json)
+    setup = opening.open_setup(target)
+    found = asyncio.run(
+        changes_learn.affected(setup, inventory_select.select(setup.fleet, selectors), since)
+    )
+    draw.draw_affected(found, console.results(), console.words(), as_json=as_json)
     return 0
 
 
 def learn_in_background(setup: Setup, target: Target) -> None:
     """Begin to learn the whole fleet, and do not wait: it goes on when this process has ended."""
-    from orchestrator.core.process import detach
-
     # What goes on behind a person's back writes nothing into the fleet's folder.
     options = ["--frozen", "--fleet", setup.fleet.root, *(["--no-lab"] if not target.lab else [])]
-    detach((sys.executable, "-m", "orchestrator", "changes", "learn", "--background", *options))
+    process.detach(
+        (sys.executable, "-m", "orchestrator", "changes", "learn", "--background", *options)
+    )
 
 
 def _stand_back() -> None:

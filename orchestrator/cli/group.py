@@ -13,6 +13,11 @@ import click
 from click.core import ParameterSource
 from click.exceptions import NoSuchCommand
 
+from orchestrator.cli.lazy import lazily
+
+with lazily():
+    from orchestrator.render import output
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -62,10 +67,8 @@ def is_quiet() -> bool:
 
 def say(text: str) -> None:
     """Print a notice for a person to standard error, unless ``--quiet`` was typed."""
-    from orchestrator.render.output import clean
-
     if not is_quiet():
-        click.echo(clean(text), err=True)
+        click.echo(output.clean(text), err=True)
 
 
 def _no_colour(context: click.Context, param: click.Parameter, value: bool) -> None:

@@ -12,7 +12,12 @@ from click.shell_completion import get_completion_class
 
 from orchestrator.cli.commands import SECTIONS
 from orchestrator.cli.group import LazyGroup
+from orchestrator.cli.lazy import lazily
 from orchestrator.core.errors import OrchestratorError
+
+with lazily():
+    from orchestrator.render import output, tables
+
 
 HELP = """Declarative deployments for NixOS fleets.
 
@@ -72,10 +77,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OrchestratorError as error:
         if "--debug" in arguments:
             raise
-        from orchestrator.render.output import Output
-        from orchestrator.render.tables import draw_error
 
-        draw_error(error, Output.of(sys.stderr, os.environ))
+        tables.draw_error(error, output.Output.of(sys.stderr, os.environ))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -12,9 +12,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from orchestrator.cli.group import inherited
+from orchestrator.cli.lazy import lazily
 from orchestrator.core.checks import Check
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.run import Reboot
 from orchestrator.core.units import parse_duration
+
+with lazily():
+    from orchestrator.inventory import load as inventory_load
+    from orchestrator.inventory import root, select
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -209,16 +216,11 @@ def host_argument(command: F) -> F:
 
 
 def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from orchestrator.core.errors import OrchestratorError
-    from orchestrator.inventory.load import load
-    from orchestrator.inventory.root import find_root
-    from orchestrator.inventory.select import complete
-
     try:
-        fleet = load(find_root(Path.cwd(), context.params.get("fleet"))).fleet
+        fleet = inventory_load.load(root.find_root(Path.cwd(), context.params.get("fleet"))).fleet
     except (OrchestratorError, OSError):
         return []
-    return [CompletionItem(word) for word in complete(fleet, incomplete)]
+    return [CompletionItem(word) for word in select.complete(fleet, incomplete)]
 
 
 def duration(_: click.Context, __: click.Parameter, text: str | None) -> float | None:

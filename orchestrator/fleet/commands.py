@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     fleet_options,
@@ -16,11 +17,21 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 
+with lazily():
+    from orchestrator.cli import console, opening
+    from orchestrator.core import checks
+    from orchestrator.deploy.commands import deploy
+    from orchestrator.fleet import doctor as fleet_doctor
+    from orchestrator.fleet import draw, files
+    from orchestrator.inventory import select as inventory_select
+    from orchestrator.render import output
+    from orchestrator.secrets.commands import check as commands_check
+
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchestrator.core.host import Host
-    from orchestrator.fleet.draw import Checked
     from orchestrator.host.setup import Setup
 
 _PARTS = {
@@ -50,41 +61,32 @@ def check(
     No host is contacted. Exit 1 where something is wrong, 2 for mistakes in the inventory. In CI:
     orchestrator check --frozen --inventory --syntax --secrets --build
     """
-    from orchestrator.cli.run import results, words
-    from orchestrator.fleet.draw import draw_checks
-
     wanted = [name for name, is_wanted in parts.items() if is_wanted]
     wanted = wanted or [name for name in _PARTS if name != "build"]
     checked = list(_check(wanted, selectors, target, verbose=verbose, as_json=as_json))
     if as_json:
-        draw_checks(checked, results(), as_json=True)
+        draw.draw_checks(checked, console.results(), as_json=True)
     else:
-        draw_checks(checked, words(), as_json=False)
+        draw.draw_checks(checked, console.words(), as_json=False)
     return int(not all(one.is_right for one in checked))
 
 
 def _check(
     wanted: list[str], selectors: tuple[str, ...], target: Target, *, verbose: bool, as_json: bool
-) -> Iterator[Checked]:
+) -> Iterator[draw.Checked]:
     """Check one thing after the other: what is cheap comes first."""
-    from orchestrator.cli.fleet import open_inventory, open_setup
-    from orchestrator.fleet.draw import Checked
-    from orchestrator.fleet.files import check_evaluation, check_files
-    from orchestrator.inventory.select import select
-    from orchestrator.secrets.commands.check import check_fleet
-
     # Read also where it was read before: what is remembered is not looked through for mistakes.
-    fleet = open_inventory(target).fleet
-    hosts = select(fleet, selectors)
+    fleet = opening.open_inventory(target).fleet
+    hosts = inventory_select.select(fleet, selectors)
     if "inventory" in wanted:
-        yield Checked("inventory", {host.name: None for host in hosts})
+        yield draw.Checked("inventory", {host.name: None for host in hosts})
     if wanted == ["inventory"]:
         return
-    setup = open_setup(target)
+    setup = opening.open_setup(target)
     if "syntax" in wanted:
-        yield Checked("syntax", asyncio.run(check_files(setup)))
+        yield draw.Checked("syntax", asyncio.run(files.check_files(setup)))
     if "eval" in wanted:
-        yield Checked("evaluation", asyncio.run(check_evaluation(setup, hosts)))
+        yield draw.Checked("evaluation", asyncio.run(files.check_evaluation(setup, hosts)))
     evaluates = "eval" in wanted
     if "build" in wanted:
         built = _build(setup, hosts, verbose=verbose, as_json=as_json)
@@ -92,19 +94,17 @@ def _check(
         yield built
     if "secrets" in wanted:
         chosen = hosts if selectors else ()
-        found = asyncio.run(check_fleet(setup, chosen, configurations=evaluates))
+        found = asyncio.run(commands_check.check_fleet(setup, chosen, configurations=evaluates))
         if found is not None:
-            yield Checked("secrets", {}, found)
+            yield draw.Checked("secrets", {}, found)
 
 
-def _build(setup: Setup, hosts: Sequence[Host], *, verbose: bool, as_json: bool) -> Checked:
-    from orchestrator.deploy.commands.deploy import build_hosts
-    from orchestrator.fleet.draw import Checked
-    from orchestrator.render.output import problem_of
-
-    report = build_hosts(setup, hosts, verbose=verbose, report=not as_json)
-    problems = {name: problem_of(result.outcome) for name, result in report.hosts.items()}
-    return Checked("build", {name: it.message if it else None for name, it in problems.items()})
+def _build(setup: Setup, hosts: Sequence[Host], *, verbose: bool, as_json: bool) -> draw.Checked:
+    report = deploy.build_hosts(setup, hosts, verbose=verbose, report=not as_json)
+    problems = {name: output.problem_of(result.outcome) for name, result in report.hosts.items()}
+    return draw.Checked(
+        "build", {name: it.message if it else None for name, it in problems.items()}
+    )
 
 
 @click.command("format")
@@ -112,14 +112,10 @@ def _build(setup: Setup, hosts: Sequence[Host], *, verbose: bool, as_json: bool)
 @fleet_options
 def format_files(check: bool, target: Target) -> int:
     """Format every Nix file that git tracks, with the formatter that is on the PATH."""
-    from orchestrator.cli.fleet import open_inventory
-    from orchestrator.cli.run import words
-    from orchestrator.fleet.files import format_tracked
-
-    fleet = open_inventory(target).fleet
-    changed = asyncio.run(format_tracked(fleet.root, check=check))
+    fleet = opening.open_inventory(target).fleet
+    changed = asyncio.run(files.format_tracked(fleet.root, check=check))
     for file in changed:
-        words().line(f"{'would change' if check else 'formatted'}: {file}")
+        console.words().line(f"{'would change' if check else 'formatted'}: {file}")
     return int(check and bool(changed))
 
 
@@ -131,13 +127,9 @@ def update(inputs: tuple[str, ...], target: Target) -> int:
 
     Where a host does not, the lock file is put back as it was.
     """
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import words
-    from orchestrator.fleet.files import update_flake
-
     # Pins come from the internet, which a lab's network has not; and they are not the lab's.
-    setup = open_setup(replace(target, lab=False))
-    words().line(asyncio.run(update_flake(setup, inputs)))
+    setup = opening.open_setup(replace(target, lab=False))
+    console.words().line(asyncio.run(files.update_flake(setup, inputs)))
     return 0
 
 
@@ -149,12 +141,6 @@ def doctor(target: Target, as_json: bool) -> int:
 
     No host is contacted and nothing is changed. Exit 1 where something needed is missing.
     """
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import results
-    from orchestrator.core.checks import Grade
-    from orchestrator.fleet.doctor import examine
-    from orchestrator.fleet.draw import draw_findings
-
-    findings = asyncio.run(examine(open_setup(target)))
-    draw_findings(findings, results(), as_json=as_json)
-    return int(any(finding.grade is Grade.BAD for finding in findings))
+    findings = asyncio.run(fleet_doctor.examine(opening.open_setup(target)))
+    draw.draw_findings(findings, console.results(), as_json=as_json)
+    return int(any(finding.grade is checks.Grade.BAD for finding in findings))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     fleet_option,
@@ -19,9 +20,23 @@ from orchestrator.cli.options import (
     selectors_argument,
     target_options,
 )
-from orchestrator.core.errors import RefusedError, StepError, UsageError
+from orchestrator.core.errors import RefusedError, StepError, UnreachableError, UsageError
 from orchestrator.host.status import HostAnswer
 from orchestrator.render.output import clean
+
+with lazily():
+    from orchestrator.cli import console, opening
+    from orchestrator.host import draw as host_draw
+    from orchestrator.host import draw_generations
+    from orchestrator.host import status as host_status
+    from orchestrator.inventory import add_host
+    from orchestrator.inventory import root as inventory_root
+    from orchestrator.inventory import select as inventory_select
+    from orchestrator.render import tables
+    from orchestrator.secrets.commands import check
+    from orchestrator.ssh import connect
+    from orchestrator.ssh import trust as ssh_trust
+
 
 if TYPE_CHECKING:
     from orchestrator.core.host import Host
@@ -31,13 +46,8 @@ if TYPE_CHECKING:
 
 def ask(selectors: Sequence[str], target: Target) -> tuple[HostAnswer, ...]:
     """Ask the hosts that are selected what they run."""
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import run
-    from orchestrator.host.status import ask_all
-    from orchestrator.inventory.select import select
-
-    setup = open_setup(target)
-    return run(ask_all(setup, select(setup.fleet, selectors)))
+    setup = opening.open_setup(target)
+    return console.run(host_status.ask_all(setup, inventory_select.select(setup.fleet, selectors)))
 
 
 @click.command()
@@ -50,12 +60,9 @@ def status(selectors: tuple[str, ...], locks: bool, target: Target, as_json: boo
 
     With --locks: each host's lock and hold, whose they are, since when, and why.
     """
-    from orchestrator.cli.run import results, words
-    from orchestrator.host.draw import draw_locks, draw_status
-
     answers = ask(selectors, target)
-    draw = draw_locks if locks else draw_status
-    draw(answers, results(), words(), as_json=as_json)
+    draw = host_draw.draw_locks if locks else host_draw.draw_status
+    draw(answers, console.results(), console.words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))
 
 
@@ -65,11 +72,8 @@ def status(selectors: tuple[str, ...], locks: bool, target: Target, as_json: boo
 @json_option
 def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     """Which hosts let us in, and how fast. Exit 1 where one does not."""
-    from orchestrator.cli.run import results, words
-    from orchestrator.host.draw import draw_ping
-
     answers = ask(selectors, target)
-    draw_ping(answers, results(), words(), as_json=as_json)
+    host_draw.draw_ping(answers, console.results(), console.words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))
 
 
@@ -85,32 +89,23 @@ def break_lock(host: str, reason: str, yes: bool, target: Target) -> int:
     to change it goes on: its guard on the host finishes it, or rolls back. Afterwards the host
     is free, for that person too: to keep everybody from it, hold it.
     """
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.cli.run import run, words
-    from orchestrator.host import status as holds
-    from orchestrator.host.draw import draw_lock, draw_stolen
-    from orchestrator.render.tables import draw_step_error
-
-    setup = open_setup(target)
-    found = one_host(setup.fleet, host)
+    setup = opening.open_setup(target)
+    found = opening.one_host(setup.fleet, host)
     try:
         state = _ask(setup, found)
-        draw_lock(found.name, state, words())
+        host_draw.draw_lock(found.name, state, console.words())
         if state.lock is not None and state.lock.is_live:
             _agree_to_break(found.name, yes=yes)
-            done = run(holds.steal(setup, found, state.lock, reason))
-            draw_stolen(found.name, state.lock, words(), done=done)
+            done = console.run(host_status.steal(setup, found, state.lock, reason))
+            host_draw.draw_stolen(found.name, state.lock, console.words(), done=done)
     except StepError as error:
-        draw_step_error(found.name, error, words())
+        tables.draw_step_error(found.name, error, console.words())
         return error.exit_code
     return 0
 
 
 def _ask(setup: Setup, host: Host) -> HostState:
-    from orchestrator.cli.run import run
-    from orchestrator.host.status import ask_all
-
-    (answer,) = run(ask_all(setup, (host,)))
+    (answer,) = console.run(host_status.ask_all(setup, (host,)))
     if answer.state is None:
         assert answer.error is not None
         raise answer.error
@@ -140,17 +135,13 @@ def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool)
     names the hold: --override-hold ID. Exit 4 where a host is held already, 1 where one does not
     answer. For example: orchestrator host hold p620 --reason "disk swap"
     """
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import results, run, words
-    from orchestrator.host import status as holds
-    from orchestrator.host.draw import draw_placed
-    from orchestrator.inventory.select import select
-
     if not reason.strip():
         raise click.UsageError("--reason: say why; whoever is refused will ask")
-    setup = open_setup(target)
-    answers = run(holds.hold(setup, select(setup.fleet, selectors), reason.strip()))
-    draw_placed(answers, results(), words(), as_json=as_json)
+    setup = opening.open_setup(target)
+    answers = console.run(
+        host_status.hold(setup, inventory_select.select(setup.fleet, selectors), reason.strip())
+    )
+    host_draw.draw_placed(answers, console.results(), console.words(), as_json=as_json)
     if any(answer.error is not None for answer in answers):
         return 1
     return 0 if all(answer.done for answer in answers) else 4
@@ -165,15 +156,9 @@ def unhold(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
 
     A lock is not lifted by this: see orchestrator host lock break.
     """
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import results, run, words
-    from orchestrator.host import status as holds
-    from orchestrator.host.draw import draw_lifted
-    from orchestrator.inventory.select import select
-
-    setup = open_setup(target)
-    answers = run(holds.lift(setup, select(setup.fleet, selectors)))
-    draw_lifted(answers, results(), words(), as_json=as_json)
+    setup = opening.open_setup(target)
+    answers = console.run(host_status.lift(setup, inventory_select.select(setup.fleet, selectors)))
+    host_draw.draw_lifted(answers, console.results(), console.words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))
 
 
@@ -204,39 +189,31 @@ def add(
     \b
       orchestrator host add web1 --address 10.0.0.5 --template server
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.cli.fleet import open_inventory
-    from orchestrator.inventory.add_host import NewHost, draft, write
-    from orchestrator.inventory.root import find_root
-
-    root = find_root(Path.cwd(), fleet)
-    made = draft(root, NewHost(name, address, template, profiles, user, port))
-    write(root, made)
+    root = inventory_root.find_root(Path.cwd(), fleet)
+    made = add_host.draft(root, add_host.NewHost(name, address, template, profiles, user, port))
+    add_host.write(root, made)
     click.echo(f"{name}: added to {made.file}", err=True)
     # A host that was added is in no lab.
     target = Target(root, lab=False)
-    open_inventory(target)
+    opening.open_inventory(target)
     _offer_trust(name, fingerprint, target)
 
 
 def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
     """Trust a new host's key where somebody can vouch for it; a host that is off may come later."""
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.core.errors import UnreachableError
-    from orchestrator.secrets.commands.check import tell_needs
-
     later = f"next: orchestrator host trust {name}"
     if fingerprint is None and not sys.stdin.isatty():
         click.echo(later, err=True)
         return
-    setup = open_setup(target)
+    setup = opening.open_setup(target)
     try:
-        _trust(setup, one_host(setup.fleet, name), fingerprint)
+        _trust(setup, opening.one_host(setup.fleet, name), fingerprint)
     except UnreachableError as error:
         if fingerprint is not None:
             raise
         click.echo(f"{clean(error.message)}\n{later}", err=True)
         return
-    tell_needs(setup, name)
+    check.tell_needs(setup, name)
 
 
 @click.command()
@@ -252,22 +229,16 @@ def trust(host: str, fingerprint: str | None, target: Target) -> None:
     Where the fleet has a secrets.nix, it then tells which secrets the host cannot open with that
     key, what to add to secrets.nix, and which rekey that takes.
     """
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.secrets.commands.check import tell_needs
-
-    setup = open_setup(target)
-    found = one_host(setup.fleet, host)
+    setup = opening.open_setup(target)
+    found = opening.one_host(setup.fleet, host)
     _trust(setup, found, fingerprint)
-    tell_needs(setup, found.name)
+    check.tell_needs(setup, found.name)
 
 
 def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
     """Have a host's key known, unless it is already."""
-    from orchestrator.cli.run import run
-    from orchestrator.ssh.trust import offered_key, remember
-
     host = found.name
-    key = run(offered_key(found, setup.ssh))
+    key = console.run(ssh_trust.offered_key(found, setup.ssh))
     if key.known:
         click.echo(f"{host}: {key.algorithm} {key.fingerprint} is known already", err=True)
         return
@@ -279,7 +250,7 @@ def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
             hint=f"if it was reinstalled: ssh-keygen -R {key.name!r} -f {key.file}",
         )
     _agree(key.fingerprint, fingerprint)
-    remember(key)
+    ssh_trust.remember(key)
     click.echo(f"{host}: trusted; added to {key.file}", err=True)
 
 
@@ -303,12 +274,9 @@ def _agree(shown: str, expected: str | None) -> None:
 @fleet_options
 def ssh(host: str, command: tuple[str, ...], target: Target) -> None:
     """Log in to HOST by the way that deployments take, or run COMMAND there."""
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.ssh.connect import ssh_argv
-
-    setup = open_setup(target)
-    found = one_host(setup.fleet, host)
-    argv = ssh_argv(setup.ssh.connect_for(found.name, found.connect), setup.ssh)
+    setup = opening.open_setup(target)
+    found = opening.one_host(setup.fleet, host)
+    argv = connect.ssh_argv(setup.ssh.connect_for(found.name, found.connect), setup.ssh)
     os.execvp(argv[0], (*argv, *command))  # noqa: S606
 
 
@@ -322,14 +290,9 @@ def generations(host: str, target: Target, as_json: bool) -> None:
     `orchestrator rollback HOST --to GENERATION` goes back to one of them. One whose files were
     collected as garbage is marked "gone".
     """
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.cli.run import results, run
-    from orchestrator.host.draw_generations import draw_systems
-    from orchestrator.host.status import systems_of
-
-    setup = open_setup(target)
-    name = one_host(setup.fleet, host).name
-    known = run(systems_of(setup, setup.fleet.hosts[name]))
+    setup = opening.open_setup(target)
+    name = opening.one_host(setup.fleet, host).name
+    known = console.run(host_status.systems_of(setup, setup.fleet.hosts[name]))
     if other := known.state.another_than(name):
         click.echo(f"{name}: this machine was deployed as {other}: is its address wrong?", err=True)
-    draw_systems(known, results(), as_json=as_json)
+    draw_generations.draw_systems(known, console.results(), as_json=as_json)

@@ -9,8 +9,15 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.group import say
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import fleet_option, host_argument, json_option, selectors_argument
 from orchestrator.core.host import Host
+
+with lazily():
+    from orchestrator.inventory import fleet_json
+    from orchestrator.inventory import load as inventory_load
+    from orchestrator.inventory import root as inventory_root
+    from orchestrator.inventory import select as inventory_select
 
 
 @click.command()
@@ -19,10 +26,7 @@ from orchestrator.core.host import Host
 @fleet_option
 def show(host: str, as_json: bool, fleet: Path | None) -> None:
     """Print each value of HOST with the file and line that it comes from."""
-    from orchestrator.inventory.load import load
-    from orchestrator.inventory.root import find_root
-
-    values = load(find_root(Path.cwd(), fleet)).origins(host)
+    values = inventory_load.load(inventory_root.find_root(Path.cwd(), fleet)).origins(host)
     if as_json:
         _print_json({"host": host, "values": [value.as_json() for value in values]})
     else:
@@ -33,9 +37,7 @@ def show(host: str, as_json: bool, fleet: Path | None) -> None:
 @click.command()
 def schema() -> None:
     """Print JSON Schema of an inventory file, for editors."""
-    from orchestrator.inventory.fleet_json import json_schema
-
-    _print_json(json_schema())
+    _print_json(fleet_json.json_schema())
 
 
 @click.command("list")
@@ -44,11 +46,9 @@ def schema() -> None:
 @fleet_option
 def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None:
     """List the hosts that the selectors mean; all of them without any."""
-    from orchestrator.inventory.load import load
-    from orchestrator.inventory.root import find_root
-    from orchestrator.inventory.select import select
-
-    hosts = select(load(find_root(Path.cwd(), fleet)).fleet, selectors)
+    hosts = inventory_select.select(
+        inventory_load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet, selectors
+    )
     if as_json:
         _print_json([host.name for host in hosts])
     else:
@@ -59,13 +59,9 @@ def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None
 @fleet_option
 def generate(fleet: Path | None) -> None:
     """Write inventory/fleet.json from the YAML files."""
-    from orchestrator.inventory.fleet_json import PATH, refresh
-    from orchestrator.inventory.load import load
-    from orchestrator.inventory.root import find_root
-
-    root = find_root(Path.cwd(), fleet)
-    written = refresh(root, load(root), frozen=False, create=True)
-    say(f"{PATH} {'is written' if written else 'is up to date'}")
+    root = inventory_root.find_root(Path.cwd(), fleet)
+    written = fleet_json.refresh(root, inventory_load.load(root), frozen=False, create=True)
+    say(f"{fleet_json.PATH} {'is written' if written else 'is up to date'}")
 
 
 def _row(host: Host) -> tuple[str, ...]:

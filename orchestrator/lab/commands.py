@@ -10,37 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import fleet_option, json_option
 from orchestrator.core.errors import UsageError
 
+with lazily():
+    from orchestrator.inventory import load as inventory_load
+    from orchestrator.inventory import root as inventory_root
+    from orchestrator.lab import faults, lab, places
+
+
 if TYPE_CHECKING:
     from orchestrator.lab.host import LabStatus
-    from orchestrator.lab.lab import Lab
 
 
 def fleet_root(explicit: Path | None) -> Path:
     """Return the fleet's folder."""
-    from orchestrator.inventory.root import find_root
-
-    return find_root(Path.cwd(), explicit)
+    return inventory_root.find_root(Path.cwd(), explicit)
 
 
 def host_names(root: Path) -> list[str]:
     """Return the names of all hosts of a fleet."""
-    from orchestrator.inventory.load import load
-
-    return list(load(root).fleet.hosts)
+    return list(inventory_load.load(root).fleet.hosts)
 
 
-def _lab(fleet: Path | None) -> Lab:
-    from orchestrator.lab.lab import Lab
-
+def _lab(fleet: Path | None) -> lab.Lab:
     begin = time.monotonic()
 
     def say(text: str) -> None:
         click.echo(f"[{time.monotonic() - begin:5.1f} s] {text}", err=True)
 
-    return Lab.of(fleet_root(fleet), say)
+    return lab.Lab.of(fleet_root(fleet), say)
 
 
 def _show(status: LabStatus) -> None:
@@ -92,11 +92,9 @@ def status(as_json: bool, fleet: Path | None) -> None:
 @fleet_option
 def ssh(host: str, command: tuple[str, ...], fleet: Path | None) -> None:
     """Open a shell on HOST, or run COMMAND there."""
-    from orchestrator.lab.places import enter_network
-
     it = _lab(fleet)
     it.host(host)
-    enter_network(it.network.require())
+    places.enter_network(it.network.require())
     os.execvp("ssh", ["ssh", "-F", str(it.places.ssh_config), host, *command])  # noqa: S606, S607
 
 
@@ -109,9 +107,7 @@ def console(host: str, fleet: Path | None) -> None:
 
 
 def _fault_table() -> str:
-    from orchestrator.lab.faults import FAULTS
-
-    rows = "\n".join(f"  {name:11} {it.summary}" for name, it in FAULTS.items())
+    rows = "\n".join(f"  {name:11} {it.summary}" for name, it in faults.FAULTS.items())
     return f"Put a fault of some KIND into HOST.\n\n\b\n{rows}"
 
 
@@ -125,6 +121,4 @@ def _fault_table() -> str:
 @fleet_option
 def fault(host: str, kind: str, fleet: Path | None, **options: Any) -> None:
     """Put a fault into a host."""
-    from orchestrator.lab.faults import FaultOptions
-
-    _lab(fleet).fault(host, kind, FaultOptions(**options))
+    _lab(fleet).fault(host, kind, faults.FaultOptions(**options))

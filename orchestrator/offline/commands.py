@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.group import say
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     duration,
@@ -20,6 +21,16 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.core.errors import UsageError
+
+with lazily():
+    from orchestrator.cli import console, opening
+    from orchestrator.core import run as core_run
+    from orchestrator.host import setup as host_setup
+    from orchestrator.offline import catch_up, draw
+    from orchestrator.offline import watch as offline_watch
+    from orchestrator.render import event_json, runlog
+    from orchestrator.render import renderer as render_renderer
+
 
 if TYPE_CHECKING:
     from orchestrator.core.event import Event
@@ -35,12 +46,8 @@ def list_pending(fleet: Path | None, as_json: bool) -> None:
 
     It is delivered by `orchestrator pending deliver`; with --watch, as soon as they answer.
     """
-    from orchestrator.cli.run import results, words
-    from orchestrator.offline.catch_up import all_waiting
-    from orchestrator.offline.draw import draw_pending
-
-    entries = all_waiting(_state(fleet), _say)
-    draw_pending(entries, results(), words(), as_json=as_json)
+    entries = catch_up.all_waiting(_state(fleet), _say)
+    draw.draw_pending(entries, console.results(), console.words(), as_json=as_json)
 
 
 @click.command()
@@ -48,9 +55,7 @@ def list_pending(fleet: Path | None, as_json: bool) -> None:
 @fleet_option
 def drop(host: str, fleet: Path | None) -> None:
     """Drop what waits for HOST. The host itself is not touched."""
-    from orchestrator.offline.catch_up import pending_systems
-
-    waiting = pending_systems(_state(fleet), _say)
+    waiting = catch_up.pending_systems(_state(fleet), _say)
     entry = waiting.of(host)
     if entry is None or not waiting.drop(entry):
         raise UsageError(
@@ -100,64 +105,49 @@ def deliver(
 def _deliver_once(
     selectors: tuple[str, ...], target: Target, *, as_json: bool, verbose: bool
 ) -> int:
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import renderer, run
-    from orchestrator.core.run import exit_code
-    from orchestrator.offline import catch_up as engine
-
-    setup = open_setup(target)
+    setup = opening.open_setup(target)
 
     async def work() -> int:
-        with renderer(as_json=as_json, verbose=verbose) as drawn:
-            entries = engine.waiting(setup, selectors, drawn.handle)
-            reports = await engine.catch_up(setup, entries, drawn.handle)
+        with console.renderer(as_json=as_json, verbose=verbose) as drawn:
+            entries = catch_up.waiting(setup, selectors, drawn.handle)
+            reports = await catch_up.catch_up(setup, entries, drawn.handle)
         if not reports:
             say("nothing is pending for these hosts")
         if any(report.interrupted for report in reports):
             return 130
-        return exit_code(one.outcome for report in reports for one in report.hosts.values())
+        return core_run.exit_code(
+            one.outcome for report in reports for one in report.hosts.values()
+        )
 
-    return run(work())
+    return console.run(work())
 
 
 def _keep_delivering(interval: float, target: Target, *, as_json: bool) -> None:
-    from orchestrator.cli.fleet import open_fleet, open_setup
-    from orchestrator.cli.run import run
-    from orchestrator.offline.watch import Watch
-
-    first = open_setup(target)
+    first = opening.open_setup(target)
 
     def load() -> Setup:
         # The lab's hosts do not move; those of the inventory may.
-        return first if first.ssh.config else replace(first, fleet=open_fleet(target))
+        return first if first.ssh.config else replace(first, fleet=opening.open_fleet(target))
 
     with _watch_lines(as_json=as_json) as drawn:
-        run(Watch(load, interval, drawn.handle).run())
+        console.run(offline_watch.Watch(load, interval, drawn.handle).run())
 
 
 def _watch_lines(*, as_json: bool) -> Renderer:
     from datetime import datetime
 
-    from orchestrator.cli.run import results, words
-    from orchestrator.offline.draw import WatchLines
-    from orchestrator.render.event_json import JsonLines
-    from orchestrator.render.renderer import Fanout
-    from orchestrator.render.runlog import RunLog
-
-    lines: Renderer = JsonLines(results()) if as_json else WatchLines(words())
-    return Fanout([RunLog(lambda: datetime.now().astimezone()), lines], words())
+    lines: Renderer = (
+        event_json.JsonLines(console.results()) if as_json else draw.WatchLines(console.words())
+    )
+    return render_renderer.Fanout(
+        [runlog.RunLog(lambda: datetime.now().astimezone()), lines], console.words()
+    )
 
 
 def _state(fleet: Path | None) -> Path:
-    from orchestrator.cli.fleet import open_fleet
-    from orchestrator.host.setup import state_folder
-
-    return state_folder(open_fleet(Target(fleet)))
+    return host_setup.state_folder(opening.open_fleet(Target(fleet)))
 
 
 def _say(event: Event) -> None:
     """Tell a person what is wrong with what waits."""
-    from orchestrator.cli.run import words
-    from orchestrator.offline.draw import WatchLines
-
-    WatchLines(words()).handle(event)
+    draw.WatchLines(console.words()).handle(event)

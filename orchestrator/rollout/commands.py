@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.group import say
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     fleet_option,
@@ -19,12 +20,18 @@ from orchestrator.cli.options import (
 )
 from orchestrator.core.rollout import Word
 
+with lazily():
+    from orchestrator.cli import console, opening
+    from orchestrator.deploy.commands import deploy
+    from orchestrator.host import setup as host_setup
+    from orchestrator.rollout import draw, order
+
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.core.run import DeployRequest
     from orchestrator.host.setup import Setup
-    from orchestrator.rollout.order import Runs
 
 _RUN = click.argument("run", type=click.IntRange(1), metavar="RUN")
 
@@ -35,12 +42,9 @@ _RUN = click.argument("run", type=click.IntRange(1), metavar="RUN")
 @json_option
 def show(run: int | None, fleet: Path | None, as_json: bool) -> None:
     """Where RUN is, or was when it ended; the newest run, where none is named."""
-    from orchestrator.cli.run import results, words
-    from orchestrator.rollout.draw import draw_rollout
-
     runs = _runs(fleet)
     status, alive = runs.status(runs.newest() if run is None else run)
-    draw_rollout(status, results(), words(), alive=alive, as_json=as_json)
+    draw.draw_rollout(status, console.results(), console.words(), alive=alive, as_json=as_json)
 
 
 @click.command()
@@ -67,12 +71,8 @@ def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
     say(f"run {run} {then}")
 
 
-def _runs(fleet: Path | None) -> Runs:
-    from orchestrator.cli.fleet import open_fleet
-    from orchestrator.host.setup import state_folder
-    from orchestrator.rollout.order import Runs
-
-    return Runs(state_folder(open_fleet(Target(fleet))))
+def _runs(fleet: Path | None) -> order.Runs:
+    return order.Runs(host_setup.state_folder(opening.open_fleet(Target(fleet))))
 
 
 @click.command()
@@ -87,14 +87,11 @@ def resume(run: int, target: Target, as_json: bool, verbose: bool) -> int:
     that was cut off goes on here: the same hosts, goal, options and waves. Hosts are asked first:
     those that are at their target are unchanged.
     """
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.rollout.order import again
-
     if _runs(target.fleet).files(run).is_alive():
         _order(run, target.fleet, Word.RESUME, "resumed")
         return 0
-    setup = open_setup(target)
-    return _run_again(setup, target, *again(setup, run), as_json=as_json, verbose=verbose)
+    setup = opening.open_setup(target)
+    return _run_again(setup, target, *order.again(setup, run), as_json=as_json, verbose=verbose)
 
 
 @click.command()
@@ -107,11 +104,8 @@ def retry(run: int | None, target: Target, as_json: bool, verbose: bool) -> int:
 
     As that run did: the same goal, options and waves.
     """
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.rollout.order import failed_again
-
-    setup = open_setup(target)
-    request, notices = failed_again(setup, run)
+    setup = opening.open_setup(target)
+    request, notices = order.failed_again(setup, run)
     return _run_again(setup, target, request, notices, as_json=as_json, verbose=verbose)
 
 
@@ -124,10 +118,8 @@ def _run_again(
     as_json: bool,
     verbose: bool,
 ) -> int:
-    from orchestrator.deploy.commands.deploy import run_request
-
     for notice in notices:
         say(notice)
     if request is None:
         return 0
-    return run_request(setup, target, request, as_json=as_json, verbose=verbose)
+    return deploy.run_request(setup, target, request, as_json=as_json, verbose=verbose)

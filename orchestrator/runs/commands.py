@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target, fleet_options, json_option
+
+with lazily():
+    from orchestrator.cli import console, opening
+    from orchestrator.host import setup
+    from orchestrator.runs import draw, history
 
 
 @click.command("list")
@@ -16,12 +22,6 @@ def list_runs(count: int, target: Target, as_json: bool) -> None:
 
     A run that could not be entered into the history's database is told by its folder, and marked.
     """
-    from orchestrator.cli.fleet import open_inventory
-    from orchestrator.cli.run import results, words
-    from orchestrator.host.setup import state_folder
-    from orchestrator.runs.draw import draw_history
-    from orchestrator.runs.history import History
-
-    fleet = open_inventory(target).fleet
-    past = History(state_folder(fleet) / "history.db").recent(count)
-    draw_history(past.runs, past.notice, results(), words(), as_json=as_json)
+    fleet = opening.open_inventory(target).fleet
+    past = history.History(setup.state_folder(fleet) / "history.db").recent(count)
+    draw.draw_history(past.runs, past.notice, console.results(), console.words(), as_json=as_json)

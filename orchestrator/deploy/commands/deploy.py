@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     GroupedCommand,
     Target,
@@ -27,6 +28,16 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report
 from orchestrator.deploy.commands.options import rollout_options
+
+with lazily():
+    from orchestrator.changes import commands
+    from orchestrator.cli import console, opening
+    from orchestrator.deploy import diff as deploy_diff
+    from orchestrator.deploy import draw_diff as deploy_draw_diff
+    from orchestrator.deploy import run as deploy_run
+    from orchestrator.deploy.delivering import caches
+    from orchestrator.host import setup as host_setup
+
 
 if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
@@ -174,18 +185,15 @@ def _run(
     **options: Any,
 ) -> int:
     """Open the fleet, run the engine once, give the exit code."""
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.host.setup import this_machines_host
-
-    setup = open_setup(target)
+    setup = opening.open_setup(target)
     if this_machine:
         if request.selectors:
             raise click.UsageError("--this-machine names the host; leave the selectors out")
-        request = replace(request, selectors=(this_machines_host(setup.fleet),))
+        request = replace(request, selectors=(host_setup.this_machines_host(setup.fleet),))
     if one_host_only:
         if len(request.selectors) != 1:
             raise click.UsageError("--emergency is for one host: name it")
-        one_host(setup.fleet, *request.selectors)
+        opening.one_host(setup.fleet, *request.selectors)
     if one_by_one:
         # Nobody's turn is waited for where no host is changed: places are few instead.
         limits = replace(setup.fleet.limits, hosts=1)
@@ -207,29 +215,23 @@ def run_request(
     check_caches: bool = False,
 ) -> int:
     """Run the engine once, draw what happens, and give the exit code."""
-    from orchestrator.cli.run import renderer, run
-    from orchestrator.deploy.run import deploy
 
     async def work() -> int:
         if check_caches:
-            from orchestrator.deploy.delivering.caches import require_caches
-
-            await require_caches(setup, request.selectors)
-        with renderer(as_json=as_json, verbose=verbose) as drawn:
-            report = await deploy(setup, request, drawn.handle)
+            await caches.require_caches(setup, request.selectors)
+        with console.renderer(as_json=as_json, verbose=verbose) as drawn:
+            report = await deploy_run.deploy(setup, request, drawn.handle)
         if report.evaluated:
             _learn(setup, target)
         return report.exit_code
 
-    return run(work())
+    return console.run(work())
 
 
 def _learn(setup: Setup, target: Target) -> None:
     """Learn from what was evaluated, where that was not switched off."""
-    from orchestrator.changes.commands import learn_in_background, learns_afterwards
-
-    if learns_afterwards():
-        learn_in_background(setup, target)
+    if commands.learns_afterwards():
+        commands.learn_in_background(setup, target)
 
 
 def _site(fleet: Fleet, text: str) -> BuildSite:
@@ -252,12 +254,9 @@ def build_hosts(setup: Setup, hosts: Sequence[Host], *, verbose: bool, report: b
         verbose: Show log lines too.
         report: Whether standard output has the report; else it is on standard error.
     """
-    from orchestrator.cli.run import renderer, run
-    from orchestrator.deploy.run import deploy
-
     request = DeployRequest(tuple(host.name for host in hosts), Goal.BUILD)
-    with renderer(as_json=False, verbose=verbose, report=report) as drawn:
-        return run(deploy(setup, request, drawn.handle))
+    with console.renderer(as_json=False, verbose=verbose, report=report) as drawn:
+        return console.run(deploy_run.deploy(setup, request, drawn.handle))
 
 
 @click.command()
@@ -268,11 +267,6 @@ def diff(host: str, target: Target, as_json: bool) -> None:
     """Packages that a deployment would add, remove or change, against what HOST runs now."""
     import asyncio
 
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.cli.run import results, words
-    from orchestrator.deploy.diff import diff_host
-    from orchestrator.deploy.draw_diff import draw_diff
-
-    setup = open_setup(target)
-    found = asyncio.run(diff_host(setup, one_host(setup.fleet, host)))
-    draw_diff(found, results(), words(), as_json=as_json)
+    setup = opening.open_setup(target)
+    found = asyncio.run(deploy_diff.diff_host(setup, opening.one_host(setup.fleet, host)))
+    deploy_draw_diff.draw_diff(found, console.results(), console.words(), as_json=as_json)

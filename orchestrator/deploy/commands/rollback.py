@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.group import say
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     despite_hold_option,
@@ -22,6 +23,11 @@ from orchestrator.core.host import BuildOn, BuildSite
 from orchestrator.core.run import DeployRequest, Reboot
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.commands.deploy import run_request
+
+with lazily():
+    from orchestrator.cli import opening
+    from orchestrator.deploy.changing import rollback as changing_rollback
+
 
 if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
@@ -81,13 +87,11 @@ def rollback(
     verbose: bool,
 ) -> int:
     """See ``HELP``."""
-    from orchestrator.cli.fleet import open_setup
-
     if not selectors and number is None:
         raise click.UsageError("name hosts, or a run with --run")
     if to is not None and (number is not None or len(selectors) != 1):
         raise click.UsageError("--to is for one host, and without --run")
-    setup = open_setup(target)
+    setup = opening.open_setup(target)
     way, hosts = _way(setup, to, number, selectors)
     request = DeployRequest(
         selectors=hosts,
@@ -106,15 +110,12 @@ def rollback(
 def _way(
     setup: Setup, to: WayBack | None, number: int | None, selectors: tuple[str, ...]
 ) -> tuple[WayBack, tuple[str, ...]]:
-    from orchestrator.cli.fleet import one_host
-    from orchestrator.deploy.changing.rollback import before_run
-
     if number is not None:
-        way, hosts, gone = before_run(setup, number, selectors)
+        way, hosts, gone = changing_rollback.before_run(setup, number, selectors)
         if gone:
             names = ", ".join(gone)
             say(f"left out, as the fleet does not have them any more: {names}")
         return way, hosts
     if to is not None:
-        return to, (one_host(setup.fleet, *selectors).name,)
+        return to, (opening.one_host(setup.fleet, *selectors).name,)
     return BeforeLast(), selectors

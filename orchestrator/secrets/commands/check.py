@@ -10,12 +10,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target, fleet_options, json_option, selectors_argument
-from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.errors import OrchestratorError, StepError, UsageError
 from orchestrator.core.host import Host
 from orchestrator.host.setup import Setup
 from orchestrator.render.output import clean
 from orchestrator.secrets.commands.repository import open_rules, rules_option
+
+with lazily():
+    from orchestrator.cli import console
+    from orchestrator.render import tables
+    from orchestrator.secrets import check as secrets_check
+    from orchestrator.secrets import draw, gather, uses
+    from orchestrator.secrets import place as secrets_place
+    from orchestrator.secrets import status as secrets_status
+    from orchestrator.secrets.commands import repository
+    from orchestrator.secrets.plan import explain as plan_explain
+
 
 if TYPE_CHECKING:
     from orchestrator.secrets.check import SecretCheck
@@ -57,28 +69,22 @@ def check(
       orchestrator secrets check p620 --strict
       orchestrator secrets check --rules ~/dotfiles/secrets/secrets.nix
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.cli.run import results, words
-    from orchestrator.render.tables import draw_step_error
-    from orchestrator.secrets.check import check_secrets
-    from orchestrator.secrets.commands.repository import open_keyring
-    from orchestrator.secrets.draw import draw_findings
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.uses import with_configurations
-
     file, context = open_rules(rules, target, selectors)
     if identity:
-        context = replace(context, keyring=open_keyring(identity))
+        context = replace(context, keyring=repository.open_keyring(identity))
 
     async def work() -> tuple[SecretCheck, Mapping[str, StepError]]:
-        place = await place_of(file)
-        asked, failed = (context, {}) if no_configurations else await with_configurations(context)
-        return await check_secrets(place, asked, strict=strict), failed
+        place = await secrets_place.place_of(file)
+        asked, failed = (
+            (context, {}) if no_configurations else await uses.with_configurations(context)
+        )
+        return await secrets_check.check_secrets(place, asked, strict=strict), failed
 
     found, failed = asyncio.run(work())
     _require_known(found.strangers)
-    draw_findings(found.findings, found.count, results(), as_json=as_json)
+    draw.draw_findings(found.findings, found.count, console.results(), as_json=as_json)
     for host, error in failed.items():
-        draw_step_error(host, error, words())
+        tables.draw_step_error(host, error, console.words())
     return int(found.failed or bool(failed))
 
 
@@ -96,15 +102,13 @@ def _require_known(strangers: Sequence[str]) -> None:
 @click.argument("check_id", metavar="[ID]", required=False)
 def explain(check_id: str | None) -> None:
     """Tell what a finding's ID means and how to cure it; without an ID, of all of them."""
-    from orchestrator.cli.run import results
-    from orchestrator.secrets.draw import draw_explanation
-    from orchestrator.secrets.plan.explain import EXPLANATIONS
-
-    if check_id is not None and check_id.upper() not in EXPLANATIONS:
+    if check_id is not None and check_id.upper() not in plan_explain.EXPLANATIONS:
         raise UsageError(f"there is no check {check_id}", hint="orchestrator secrets explain")
-    for name, one in EXPLANATIONS.items():
+    for name, one in plan_explain.EXPLANATIONS.items():
         if check_id is None or name == check_id.upper():
-            draw_explanation(name, one.severity, one.verifies, one.effect, one.cure, results())
+            draw.draw_explanation(
+                name, one.severity, one.verifies, one.effect, one.cure, console.results()
+            )
 
 
 async def check_fleet(
@@ -123,21 +127,15 @@ async def check_fleet(
         UsageError: There is no Nix, or ``secrets.lock.json`` cannot be used.
         StepError: git refused.
     """
-    from orchestrator.secrets.place import find
-
-    file = find(Path(setup.fleet.root))
+    file = secrets_place.find(Path(setup.fleet.root))
     if file is None:
         return None
-    from orchestrator.secrets.check import check_secrets
-    from orchestrator.secrets.gather import Context
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.uses import with_configurations
 
     names = tuple(host.name for host in hosts)
-    context = Context(setup.fleet, setup.ssh, names, setup=setup)
+    context = gather.Context(setup.fleet, setup.ssh, names, setup=setup)
     if configurations:
-        context, _ = await with_configurations(context)
-    return await check_secrets(await place_of(file), context)
+        context, _ = await uses.with_configurations(context)
+    return await secrets_check.check_secrets(await secrets_place.place_of(file), context)
 
 
 @click.command()
@@ -151,17 +149,12 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
     Who can read it is what the file says, and not what secrets.nix declares. A name with a
     question mark is declared, and the file does not tell. The size is that of the plaintext.
     """
-    from orchestrator.cli.run import results
-    from orchestrator.secrets.draw import draw_status
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.status import status as look
-
     file, context = open_rules(rules, target, selectors)
 
     async def work() -> tuple[SecretStatus, ...]:
-        return await look(await place_of(file), context)
+        return await secrets_status.status(await secrets_place.place_of(file), context)
 
-    draw_status(asyncio.run(work()), results(), as_json=as_json)
+    draw.draw_status(asyncio.run(work()), console.results(), as_json=as_json)
 
 
 @click.command()
@@ -170,17 +163,12 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
 @fleet_options
 def recipients(rules: Path | None, as_json: bool, target: Target) -> None:
     """Each key that secrets are encrypted to: whose it is, and how many secrets it reads."""
-    from orchestrator.cli.run import results
-    from orchestrator.secrets.draw import draw_recipients
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.status import recipients as look
-
     file, context = open_rules(rules, target)
 
     async def work() -> tuple[RecipientStatus, ...]:
-        return await look(await place_of(file), context)
+        return await secrets_status.recipients(await secrets_place.place_of(file), context)
 
-    draw_recipients(asyncio.run(work()), results(), as_json=as_json)
+    draw.draw_recipients(asyncio.run(work()), console.results(), as_json=as_json)
 
 
 def tell_needs(setup: Setup, host: str) -> None:
@@ -188,12 +176,9 @@ def tell_needs(setup: Setup, host: str) -> None:
 
     It comes after what was asked for, so what cannot be found out is told and is no failure.
     """
-    from orchestrator.secrets.place import find
-
-    file = find(Path(setup.fleet.root))
+    file = secrets_place.find(Path(setup.fleet.root))
     if file is None:
         return
-    from orchestrator.core.errors import OrchestratorError
 
     click.echo("looking at which secrets it needs …", err=True)
     try:
@@ -204,16 +189,11 @@ def tell_needs(setup: Setup, host: str) -> None:
 
 
 def _find_and_draw(setup: Setup, host: str, file: Path) -> None:
-    from orchestrator.cli.run import words
-    from orchestrator.secrets.draw import draw_needs, draw_unevaluated
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.status import FoundNeeds, needs_of
-
-    async def work() -> tuple[str, FoundNeeds]:
-        place = await place_of(file)
-        return place.name, await needs_of(place, setup, host)
+    async def work() -> tuple[str, secrets_status.FoundNeeds]:
+        place = await secrets_place.place_of(file)
+        return place.name, await secrets_status.needs_of(place, setup, host)
 
     rules, found = asyncio.run(work())
     if found.failed is not None:
-        draw_unevaluated(host, found.failed.message, words())
-    draw_needs(found.needs, rules, words())
+        draw.draw_unevaluated(host, found.failed.message, console.words())
+    draw.draw_needs(found.needs, rules, console.words())

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import fleet_option, json_option
+from orchestrator.core.errors import UsageError
 from orchestrator.secrets.commands.repository import (
     identity_option,
     open_keyring,
@@ -21,15 +23,24 @@ from orchestrator.secrets.commands.repository import (
     without_me_option,
 )
 
+with lazily():
+    from orchestrator.cli import console
+    from orchestrator.render import output
+    from orchestrator.secrets import draw, manage, sealing
+    from orchestrator.secrets import place as secrets_place
+    from orchestrator.secrets import rekey as secrets_rekey
+    from orchestrator.secrets.commands import repository
+    from orchestrator.secrets.files import editor
+    from orchestrator.secrets.model import repository as model_repository
+
+
 if TYPE_CHECKING:
-    from orchestrator.secrets.place import SecretsRepository
+    from orchestrator.secrets.place import SecretsRepository, Vault
 
 
 def say(text: str) -> None:
     """Write a line to standard error, made fit for a terminal: names are anybody's."""
-    from orchestrator.render.output import clean
-
-    click.echo(clean(text), err=True)
+    click.echo(output.clean(text), err=True)
 
 
 async def tell_git(place: SecretsRepository, paths: Sequence[str]) -> None:
@@ -38,29 +49,30 @@ async def tell_git(place: SecretsRepository, paths: Sequence[str]) -> None:
     Raises:
         StepError: git refused, or ``.gitattributes`` cannot be written.
     """
-    from orchestrator.secrets.sealing import ATTRIBUTES, LINE, mark_binary, untold
-
-    unknown = await untold(place, paths)
+    unknown = await sealing.untold(place, paths)
     added = list(unknown.untracked)
     if unknown.as_text:
-        said = f"git may take encrypted files for text, and damage them: {LINE} in {ATTRIBUTES}"
+        said = "git may take encrypted files for text, and damage them: "
+        said += f"{sealing.LINE} in {sealing.ATTRIBUTES}"
         if _is_answered() and _agrees(f"{said} keeps it from that. Add it?"):
-            mark_binary(place)
-            added.append(ATTRIBUTES)
+            sealing.mark_binary(place)
+            added.append(sealing.ATTRIBUTES)
         else:
-            by_hand = f"echo '{LINE}' >>{shlex.quote(str(place.root / ATTRIBUTES))}"
+            by_hand = f"echo '{sealing.LINE}' >>{shlex.quote(str(place.root / sealing.ATTRIBUTES))}"
             say(f"hint: {said} keeps it from that: {by_hand}")
     if added:
         argv = ("git", "-C", str(place.root), "add", "--", *added)
         say(f"hint: a flake does not see new files before: {shlex.join(argv)}")
 
 
+async def _open_vault(rules: Path | None, fleet: Path | None) -> Vault:
+    return await secrets_place.open_vault(await secrets_place.place_of(rules_file(rules, fleet)))
+
+
 def _agrees(question: str) -> bool:
     """Ask; what was written is written, so that Ctrl-C is a no."""
-    from orchestrator.secrets.commands.repository import interruptible
-
     try:
-        with interruptible():
+        with repository.interruptible():
             return click.confirm(question, err=True)
     except click.Abort:
         click.echo(err=True)
@@ -77,28 +89,21 @@ def source(name: str) -> Callable[[bytes], bytes]:
     Raises:
         UsageError: It is to be an editor, and there is none.
     """
-    from orchestrator.secrets.files.editor import edit, editor_of
-
     if not sys.stdin.isatty():
         return lambda _: _read(name)
-    editor_of(os.environ)
-    return lambda old: edit(old, name, os.environ, warn=_warn)
+    editor.editor_of(os.environ)
+    return lambda old: editor.edit(old, name, os.environ, warn=_warn)
 
 
 def _read(name: str) -> bytes:
-    from orchestrator.core.errors import UsageError
-    from orchestrator.secrets.commands.repository import interruptible
-    from orchestrator.secrets.files.editor import MOST
-
-    with interruptible():
-        content = sys.stdin.buffer.read(MOST + 1)
-    if len(content) > MOST:
-        raise UsageError(f"{name}: more than {MOST >> 20} MiB on standard input")
+    with repository.interruptible():
+        content = sys.stdin.buffer.read(editor.MOST + 1)
+    if len(content) > editor.MOST:
+        raise UsageError(f"{name}: more than {editor.MOST >> 20} MiB on standard input")
     return content
 
 
 def _warn(text: str) -> None:
-
     say(f"warning: {text}")
 
 
@@ -132,20 +137,15 @@ def create(
       orchestrator secrets create db-password --like api-token
       pwgen 32 1 | orchestrator secrets create db-password --recipient "ssh-ed25519 AAAA…"
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.core.errors import UsageError
-    from orchestrator.secrets.manage import Created, plan_rule
-    from orchestrator.secrets.manage import create as make
-    from orchestrator.secrets.place import open_vault, place_of
-
     if keys and like:
         raise UsageError("--recipient and --like are two ways to say the same", hint="give one")
     keyring, change, here = open_keyring(identity), source(name), Path.cwd()
 
-    async def work() -> Created:
-        vault = await open_vault(await place_of(rules_file(rules, fleet)))
+    async def work() -> manage.Created:
+        vault = await _open_vault(rules, fleet)
         example = vault.rule(like, here) if like else None
-        plan = await plan_rule(vault, name, here, keys, example)
-        created = await make(vault, plan, keyring, change)
+        plan = await manage.plan_rule(vault, name, here, keys, example)
+        created = await manage.create(vault, plan, keyring, change)
         say(f"{plan.rule.path} is made")
         await tell_git(vault.place, created.changed)
         return created
@@ -177,15 +177,12 @@ def edit(
       orchestrator secrets edit db-password
       pwgen 32 1 | orchestrator secrets edit db-password --identity ~/.ssh/id_work
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.secrets.manage import edit as change_secret
-    from orchestrator.secrets.place import open_vault, place_of
-
     keyring, change = open_keyring(identity), source(name)
 
     async def work() -> None:
-        vault = await open_vault(await place_of(rules_file(rules, fleet)))
+        vault = await _open_vault(rules, fleet)
         rule = vault.rule(name, Path.cwd())
-        changed = await change_secret(vault, rule, keyring, change, without_me=without_me)
+        changed = await manage.edit(vault, rule, keyring, change, without_me=without_me)
         said = "is written" if changed else "is as it was; nothing was written"
         say(f"{rule.path} {said}")
         await tell_git(vault.place, changed)
@@ -201,22 +198,18 @@ def edit(
 @fleet_option
 def show(name: str, identity: tuple[str, ...], rules: Path | None, fleet: Path | None) -> int:
     """Decrypt a secret to standard output, byte for byte."""
-    from orchestrator.render.output import silence
-    from orchestrator.secrets.manage import show as decrypt
-    from orchestrator.secrets.place import open_vault, place_of
-
     keyring = open_keyring(identity)
 
     async def work() -> bytes:
-        vault = await open_vault(await place_of(rules_file(rules, fleet)))
-        return (await decrypt(vault, vault.rule(name, Path.cwd()), keyring))[1]
+        vault = await _open_vault(rules, fleet)
+        return (await manage.show(vault, vault.rule(name, Path.cwd()), keyring))[1]
 
     plaintext = asyncio.run(work())
     try:
         sys.stdout.buffer.write(plaintext)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        silence(sys.stdout)
+        output.silence(sys.stdout)
     return 0
 
 
@@ -246,24 +239,18 @@ def rekey(
       orchestrator secrets rekey
       orchestrator secrets rekey db-password api-token --all
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.cli.run import results, words
-    from orchestrator.secrets.draw import draw_rekeyed
-    from orchestrator.secrets.place import open_vault, place_of
-    from orchestrator.secrets.rekey import Rekeyed
-    from orchestrator.secrets.rekey import rekey as encrypt_anew
-
     keyring = open_keyring(identity)
 
-    async def work() -> Rekeyed:
-        vault = await open_vault(await place_of(rules_file(rules, fleet)))
+    async def work() -> secrets_rekey.Rekeyed:
+        vault = await _open_vault(rules, fleet)
         here = Path.cwd()
         chosen = [vault.rule(name, here) for name in names] or vault.rules.rules
-        done = await encrypt_anew(vault, chosen, keyring, every=every, without_me=without_me)
+        done = await secrets_rekey.rekey(vault, chosen, keyring, every=every, without_me=without_me)
         await tell_git(vault.place, done.done)
         return done
 
     done = asyncio.run(work())
-    draw_rekeyed(done, results(), words(), as_json=as_json)
+    draw.draw_rekeyed(done, console.results(), console.words(), as_json=as_json)
     return int(bool(done.damaged))
 
 
@@ -273,17 +260,11 @@ def rekey(
 @fleet_option
 def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
     """Bring an interrupted change to its end: forward where it was committed, else back."""
-    from orchestrator.cli.run import results, words
-    from orchestrator.secrets.draw import draw_recovered
-    from orchestrator.secrets.model.repository import Journal
-    from orchestrator.secrets.place import place_of
-    from orchestrator.secrets.sealing import recover as end
-    from orchestrator.secrets.sealing import remove_leftovers
 
-    async def work() -> tuple[Journal | None, tuple[str, ...]]:
-        place = await place_of(rules_file(rules, fleet))
-        return await end(place), remove_leftovers(place)
+    async def work() -> tuple[model_repository.Journal | None, tuple[str, ...]]:
+        place = await secrets_place.place_of(rules_file(rules, fleet))
+        return await sealing.recover(place), sealing.remove_leftovers(place)
 
     ended, left = asyncio.run(work())
-    draw_recovered(ended, left, results(), words(), as_json=as_json)
+    draw.draw_recovered(ended, left, console.results(), console.words(), as_json=as_json)
     return 0

@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target
+from orchestrator.core.errors import UsageError
+
+with lazily():
+    from orchestrator.cli import opening
+    from orchestrator.inventory import root as inventory_root
+    from orchestrator.inventory import select as inventory_select
+    from orchestrator.render import output
+    from orchestrator.secrets import gather, place
+    from orchestrator.secrets.age import crypt
+
 
 if TYPE_CHECKING:
     from orchestrator.secrets.age.crypt import Keyring
-    from orchestrator.secrets.gather import Context
 
 
 @contextlib.contextmanager
@@ -44,17 +54,13 @@ def lone_rules(fleet: Path | None) -> Path | None:
     Args:
         fleet: The folder of ``--fleet``.
     """
-    from orchestrator.core.errors import UsageError
-    from orchestrator.inventory.root import VARIABLE, find_root
-    from orchestrator.secrets.place import find
-
     here = Path.cwd()
     try:
-        find_root(here, fleet)
+        inventory_root.find_root(here, fleet)
     except UsageError:
-        if fleet is not None or os.environ.get(VARIABLE):
+        if fleet is not None or os.environ.get(inventory_root.VARIABLE):
             return None
-        return next(filter(None, map(find, (here, *here.parents))), None)
+        return next(filter(None, map(place.find, (here, *here.parents))), None)
     return None
 
 
@@ -68,13 +74,10 @@ def rules_file(rules: Path | None, fleet: Path | None) -> Path:
     Raises:
         UsageError: There is neither a fleet nor a file.
     """
-    from orchestrator.inventory.root import find_root
-    from orchestrator.secrets.place import USUAL, find
-
     if found := rules or lone_rules(fleet):
         return found
-    root = find_root(Path.cwd(), fleet)
-    return find(root) or root / USUAL[0]
+    root = inventory_root.find_root(Path.cwd(), fleet)
+    return place.find(root) or root / place.USUAL[0]
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -114,19 +117,15 @@ def open_keyring(identity: tuple[str, ...]) -> Keyring:
     """
     import resource
 
-    from orchestrator.secrets.age import crypt as keyring
-
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if identity:
-        return keyring.read(identity, ask_passphrase)
-    return keyring.read_defaults(str(Path.home()), ask_passphrase)
+        return crypt.read(identity, ask_passphrase)
+    return crypt.read_defaults(str(Path.home()), ask_passphrase)
 
 
 def ask_passphrase(path: str, again: bool) -> str | None:
     """Ask on the terminal, whatever standard input is; ``None`` where there is no terminal."""
     import getpass
-
-    from orchestrator.render.output import clean
 
     try:
         with _TERMINAL.open("r+b", buffering=0):
@@ -136,7 +135,7 @@ def ask_passphrase(path: str, again: bool) -> str | None:
     wrong = "that was wrong; " if again else ""
     try:
         with interruptible():
-            return getpass.getpass(f"{wrong}passphrase of {clean(path)}: ")
+            return getpass.getpass(f"{wrong}passphrase of {output.clean(path)}: ")
     except EOFError:
         return None
 
@@ -154,7 +153,7 @@ def rules_option(command: F) -> F:
 
 def open_rules(
     rules: Path | None, target: Target, selectors: tuple[str, ...] = ()
-) -> tuple[Path, Context]:
+) -> tuple[Path, gather.Context]:
     """Find the ``secrets.nix``, and what is known beside it.
 
     Args:
@@ -165,19 +164,17 @@ def open_rules(
     Raises:
         UsageError: There is neither a fleet nor a file; or hosts are named and there is no fleet.
     """
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.core.errors import UsageError
-    from orchestrator.inventory.select import select
-    from orchestrator.secrets.gather import Context
-    from orchestrator.secrets.place import USUAL, find
-
     alone = lone_rules(target.fleet) if rules is None else rules
     if alone is not None and target.fleet is None:
         if selectors:
-            raise UsageError("no fleet: there are no hosts to select", hint="add --fleet DIR")
-        return alone, Context()
-    setup = open_setup(target)
+            raise UsageError("no fleet, and so no hosts to select", hint="add --fleet DIR")
+        return alone, gather.Context()
+    setup = opening.open_setup(target)
     root = Path(setup.fleet.root)
-    hosts = tuple(host.name for host in select(setup.fleet, selectors)) if selectors else ()
-    context = Context(setup.fleet, setup.ssh, hosts, setup=setup)
-    return rules or find(root) or root / USUAL[0], context
+    hosts = (
+        tuple(host.name for host in inventory_select.select(setup.fleet, selectors))
+        if selectors
+        else ()
+    )
+    context = gather.Context(setup.fleet, setup.ssh, hosts, setup=setup)
+    return rules or place.find(root) or root / place.USUAL[0], context

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli.commands import SECTIONS
-from orchestrator.cli.fleet import one_host
 from orchestrator.cli.group import Entry, Group
 from orchestrator.cli.main import main, orchestrator
+from orchestrator.cli.opening import one_host
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.core.host import Connect, Fleet, Host
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.fleet import in_lab
+from orchestrator.cli.opening import in_lab
 from orchestrator.core.host import Connect, Fleet, Host
 
 

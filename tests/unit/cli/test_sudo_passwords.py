@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.cli import fleet as sudo_passwords
+from orchestrator.cli import opening as sudo_passwords
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect, Fleet, Host

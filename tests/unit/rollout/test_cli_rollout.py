@@ -91,7 +91,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(root)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    from orchestrator.cli.fleet import open_fleet
+    from orchestrator.cli.opening import open_fleet
     from orchestrator.cli.options import Target
     from orchestrator.host.setup import state_folder
 

@@ -1,0 +1,42 @@
+"""Modules that are loaded when they are used first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PUT_OFF = """
+import sys
+from orchestrator.cli.lazy import lazily
+finders = list(sys.meta_path)
+with lazily():
+    from orchestrator.core import units
+    from orchestrator.inventory import select
+    {more}
+assert sys.meta_path == finders
+def loaded(name):
+    return type(sys.modules[name]).__name__ != "_LazyModule"
+print(loaded("orchestrator.core.units"), loaded("orchestrator.inventory.select"))
+print(units.parse_duration("2m"), loaded("orchestrator.core.units"))
+print(loaded("orchestrator.inventory.select"))
+"""
+
+
+def run(more: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the program in a process that has imported nothing."""
+    program = (sys.executable, "-c", PUT_OFF.format(more=more))
+    return subprocess.run(program, capture_output=True, text=True, check=False)
+
+
+def test_a_module_is_loaded_when_something_of_it_is_used() -> None:
+    """That module and no other; nothing stays behind that would put off later imports."""
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["False", "False", "120.0", "True", "False"]
+
+
+def test_a_module_that_is_not_there_is_an_error_at_once() -> None:
+    """A slip in a name is found when the file of commands is imported, not when it is used."""
+    done = run("from orchestrator.core import no_such_module")
+    assert done.returncode != 0
+    assert "no_such_module" in done.stderr
