@@ -46,19 +46,6 @@ class Stream:
     wait: Callable[[], Awaitable[int | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class SshNg:
-    """What Nix needs for an ssh of its own.
-
-    Attributes:
-        url: The store.
-        options: For ``NIX_SSHOPTS``.
-    """
-
-    url: str
-    options: str
-
-
 async def pump(source: Source, sink: Sink) -> None:
     """Move bytes until the source ends, waiting whenever the sink is full; then tell the end."""
     while data := await source.read(1 << 18):
@@ -100,13 +87,6 @@ class Executor(Protocol):
         Returns:
             A context that gives a store URL for ``nix copy --to`` and ``nix build --store``. It
             writes as a trusted user.
-        """
-
-    def ssh_ng(self) -> AbstractAsyncContextManager[SshNg]:
-        """Have Nix's own ssh reach the host's store, by the same settings.
-
-        Raises:
-            StepError: It cannot: root is not to be had without a password, or there is no SSH.
         """
 
     def repeat(self, argv: Sequence[str]) -> str:

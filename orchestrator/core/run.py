@@ -30,7 +30,6 @@ class CopyMethod(Enum):
 
     CONNECTION = "connection"
     """Nix's own protocol over the connection that is open already."""
-    SSH_NG = "ssh-ng"
     """Nix's own protocol over an ``ssh`` of Nix's own."""
     STREAM = "stream"
     """The missing paths as one compressed stream over the connection that is open already."""

@@ -53,7 +53,7 @@ async def _git() -> tuple[Grade, str, str]:
 async def _ssh() -> tuple[Grade, str, str]:
     if shutil.which("ssh") is None:
         hint = "install OpenSSH's client"
-        return Grade.LESS, "there is no `ssh`: only `host ssh` and --copy ssh-ng need it", hint
+        return Grade.LESS, "there is no `ssh`: only `host ssh` needs it", hint
     return Grade.GOOD, "deployments bring their own; `ssh` is there for logging in", ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.core import process
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
-from orchestrator.core.executor import SshNg, Stream
+from orchestrator.core.executor import Stream
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
 from orchestrator.ssh.sudo import Sudo, SudoPassword
@@ -73,10 +73,6 @@ class LocalExecutor:
     async def nix_store(self) -> AsyncIterator[str]:
         """This machine's own store, by whichever way Nix reaches it."""
         yield "auto"
-
-    def ssh_ng(self) -> contextlib.AbstractAsyncContextManager[SshNg]:
-        """Refuse: no SSH is spoken with the machine one sits on."""
-        raise StepError("this machine is not reached over SSH", hint="leave out --copy ssh-ng")
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` by hand."""

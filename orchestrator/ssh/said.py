@@ -166,27 +166,22 @@ async def own_words() -> Words:
     return (await _once("own", asking)).words
 
 
-_PATCHED = ("GSSAPIKeyExchange no", "GSSAPITrustDns no")
+_PATCHED = ("GSSAPIKeyExchange", "GSSAPITrustDns")
 """Options of Debian's ssh and others': a host proves itself by its key alone."""
 
 
-async def strict_where_known() -> tuple[str, ...]:
-    """Those options that the ssh at hand knows; another one would refuse to start.
+async def nix_environment(settings: SshSettings | None) -> dict[str, str]:
+    """What a Nix that starts an ssh of its own is given: only options that the ssh at hand knows.
 
     ``IgnoreUnknown`` does not help: of it, too, the first counts, and the person's would not.
     """
+    if settings is None:
+        return {}
     try:
         known = await own_words()
     except StepError:
-        return ()  # there is no ssh that could be asked, nor one that Nix could run
-    return tuple(line for line in _PATCHED if line.split()[0].lower() in known)
-
-
-async def nix_environment(settings: SshSettings | None) -> dict[str, str]:
-    """What a Nix that starts an ssh of its own is given."""
-    if settings is None:
-        return {}
-    patched = (f"-o{line.replace(' ', '=')}" for line in await strict_where_known())
+        known = {}  # there is no ssh that could be asked, nor one that Nix could run
+    patched = (f"-o{word}=no" for word in _PATCHED if word.lower() in known)
     return {"NIX_SSHOPTS": " ".join((settings.nix_options, *patched))}
 
 

@@ -164,11 +164,10 @@ async def copy_by(method: CopyMethod, executor: SshExecutor, root: OutPath) -> i
                 finally:
                     await spool.close()
         case CopyMethod.CONNECTION:
-            by = nix_protocol.over_connection
-        case CopyMethod.SSH_NG:
-            by = nix_protocol.over_ssh_ng
-    await by(executor, root, deadline=DEADLINE, by_hand="", on_stderr=lambda _: None)
-    return lacks.load.size
+            await nix_protocol.over_connection(
+                executor, root, deadline=DEADLINE, by_hand="", on_stderr=lambda _: None
+            )
+            return lacks.load.size
 
 
 @contextlib.asynccontextmanager

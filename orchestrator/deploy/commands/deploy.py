@@ -63,7 +63,7 @@ def _run_options(command: F) -> F:
             "--copy",
             type=_METHODS,
             metavar="METHOD",
-            help="connection, stream, ssh-ng (default: fastest).",
+            help="connection or stream (default: the faster).",
         ),
     )
     return functools.reduce(lambda decorated, option: option(decorated), options, command)

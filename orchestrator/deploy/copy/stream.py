@@ -44,24 +44,6 @@ async def over_connection(
             raise
 
 
-async def over_ssh_ng(
-    executor: Executor, out: OutPath, *, deadline: float, by_hand: str, on_stderr: OnLine
-) -> None:
-    """Copy a closure over an ssh that Nix starts; see :func:`over_connection`.
-
-    Raises:
-        StepError: The copy failed, or Nix's ssh could not be root there.
-    """
-    async with executor.ssh_ng() as way:
-        env = {"NIX_SSHOPTS": way.options}
-        try:
-            await nix.copy(out, to=way.url, deadline=deadline, env=env, on_stderr=on_stderr)
-        except StepError as error:
-            _explain(error)
-            error.command = (error.command or "").replace(way.url, by_hand)
-            raise
-
-
 def _explain(error: StepError) -> None:
     if "protocol mismatch" in error.stderr:
         error.hint = (

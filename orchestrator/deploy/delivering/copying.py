@@ -127,19 +127,16 @@ async def _copy_by(
         case CopyMethod.STREAM:
             return await _stream(work, executor, lacks)
         case CopyMethod.CONNECTION:
-            by = nix_protocol.over_connection
-        case CopyMethod.SSH_NG:
-            by = nix_protocol.over_ssh_ng
+            await nix_protocol.over_connection(
+                executor,
+                out,
+                deadline=work.host.deadlines.copy,
+                by_hand=_store_by_hand(work),
+                on_stderr=_counting(work, lacks.load),
+            )
+            return lacks.load.size
         case _:
             assert_never(method)
-    await by(
-        executor,
-        out,
-        deadline=work.host.deadlines.copy,
-        by_hand=_store_by_hand(work),
-        on_stderr=_counting(work, lacks.load),
-    )
-    return lacks.load.size
 
 
 async def _stream(work: HostWork, executor: Executor, lacks: Lacking) -> int:

@@ -43,7 +43,6 @@ class Costs:
 
 COSTS = {
     CopyMethod.CONNECTION: Costs(start=0.05, trips=5, path=0.0003, rate=250e6),
-    CopyMethod.SSH_NG: Costs(start=0.20, trips=14, path=0.0003, rate=250e6),
     CopyMethod.STREAM: Costs(start=0.10, trips=3, path=0.0005, rate=120e6),
 }
 MARGIN = 0.75

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import process
-from orchestrator.core.executor import SshNg, Stream
+from orchestrator.core.executor import Stream
 from orchestrator.core.process import CommandResult
 
 FAKE_NIX_STORE = r"""#!/bin/sh
@@ -78,10 +78,6 @@ class FolderHost:
     async def nix_store(self) -> AsyncIterator[str]:
         """No test of these needs it."""
         yield "unix:///nowhere"
-
-    def ssh_ng(self) -> contextlib.AbstractAsyncContextManager[SshNg]:
-        """No test of these needs it."""
-        raise AssertionError
 
     def repeat(self, argv: Sequence[str]) -> str:
         """A command line."""

@@ -86,7 +86,7 @@ def test_the_newest_word_on_the_rate_counts() -> None:
     slow = sample(CopyMethod.CONNECTION, 1e6, age=timedelta(minutes=9))
     fast = sample(None, 200e6, age=timedelta(minutes=1))
     assert link_of([slow, fast], NOW) == Link(200e6, 0.02)
-    slower = sample(CopyMethod.SSH_NG, 1e6)
+    slower = sample(CopyMethod.CONNECTION, 1e6)
     assert link_of([fast, slower], NOW) == Link(1e6, 0.02)
 
 
