@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from orchestrator.core.store import Evaluated
 from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix.context import context
+from orchestrator.nix.evaluation import Asker, Evaluations
 from orchestrator.nix.flake import Flake
+from orchestrator.nix.verbs import is_here
 
 _FILE = "learn.lock"
 
@@ -67,6 +69,9 @@ def stop_learning(state: Path) -> None:
         return  # nobody ever learned here, or just now came to the end
 
 
+COLLECTED = "its derivation was collected as garbage"
+"""Why a system that is known is evaluated."""
+
 NOT_LEARNED = "what it reads is not learned yet"
 """Why a fingerprint is of the whole tree that was taken in passing."""
 
@@ -109,6 +114,45 @@ class KnownSystems:
         """What is known of a host."""
         return (await self._looking)[host.name]
 
+    async def system(
+        self,
+        asker: Asker,
+        evaluations: Evaluations,
+        on_known: Callable[[Knowledge], None] = lambda _: None,
+        *,
+        here: bool = False,
+    ) -> tuple[Evaluated, Knowledge]:
+        """What should run on a host: recalled where nothing changed that counts, else evaluated.
+
+        Args:
+            asker: The host, or whoever asks about it.
+            evaluations: Where it is evaluated, if it must be.
+            on_known: Called with what is known, before an evaluation.
+            here: Whether the derivation must be in the store: what is known may have been
+                collected as garbage since.
+
+        Raises:
+            StepError: The configuration does not evaluate, or not within the memory there is.
+        """
+        known = await self.of(asker.host)
+        on_known(known)
+        if isinstance(known, Known):
+            evaluated = known.fingerprint.evaluated
+            if not here or is_here(evaluated.drv):
+                return evaluated, known
+            return await self.evaluate(asker, evaluations, COLLECTED), known
+        return await self.evaluate(asker, evaluations, known.reason), known
+
+    async def evaluate(self, asker: Asker, evaluations: Evaluations, why: str) -> Evaluated:
+        """Evaluate a host, and take down what that gave; raises as :meth:`system`."""
+        evaluated = await evaluations.evaluate(asker, why)
+        self.taught(asker.host, evaluated)
+        return evaluated
+
+    def taught(self, host: Host, evaluated: Evaluated) -> None:
+        """Take down what a host's evaluation gave."""
+        self._taught[host.name] = evaluated
+
     async def revision(self) -> str | None:
         """The commit, ``-dirty`` appended where it is; ``None`` where that is not known here."""
         await self._looking
@@ -118,10 +162,6 @@ class KnownSystems:
     async def all_known(self) -> bool:
         """Whether no host needs an evaluation."""
         return all(isinstance(one, Known) for one in (await self._looking).values())
-
-    def taught(self, host: Host, evaluated: Evaluated) -> None:
-        """Take down what a host's evaluation gave."""
-        self._taught[host.name] = evaluated
 
     @property
     def evaluated(self) -> tuple[str, ...]:

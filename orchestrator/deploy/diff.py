@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.changes.knowledge import KnownSystems
-from orchestrator.changes.model import Known
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.foreign import split_lines
@@ -21,6 +20,7 @@ from orchestrator.host import scripts
 from orchestrator.host.setup import Gates, Setup, reach
 from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.evaluation import Evaluations, Quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +88,11 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
     return HostDiff(host, state, wanted.out, changes)
 
 
-async def _system(setup: Setup, host: Host) -> Evaluated:
-    """The system that is wanted: known where nothing changed that counts, else evaluated."""
-    async with Source(setup.flake) as source:
-        known = await KnownSystems(setup, (host,), source).of(host)
-        if isinstance(known, Known) and nix.is_here(known.fingerprint.evaluated.drv):
-            return known.fingerprint.evaluated
-        flake = await source.flake()
-        return await nix.evaluate(flake, host.attr, deadline=host.deadlines.evaluate)
-
-
 async def _wanted(setup: Setup, host: Host) -> Evaluated:
-    wanted = await _system(setup, host)
+    async with Source(setup.flake) as source:
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, 1)
+        known = KnownSystems(setup, (host,), source)
+        wanted, _ = await known.system(Quiet(host), evaluations, here=True)
     roots = Path(setup.state, "roots")
     roots.mkdir(parents=True, exist_ok=True, mode=0o700)
     builds = Builds.of(setup, Gates.of(setup.fleet.limits))

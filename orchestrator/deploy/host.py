@@ -7,6 +7,7 @@ import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+from orchestrator.changes.knowledge import COLLECTED
 from orchestrator.changes.model import Knowledge, Known, Unknown
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase, Recalled
@@ -68,7 +69,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
         return superseded
     plan = _decide(work, wanted, state, known)
     if isinstance(plan, HostPlan) and isinstance(known, Known) and not nix.is_here(wanted.drv):
-        wanted = await _evaluate(work, "its derivation was collected as garbage")
+        wanted = await work.session.known.evaluate(work, work.session.evaluations, COLLECTED)
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
         return await _unchanged(work, stack, plan, executor, state)
@@ -139,19 +140,15 @@ async def _wanted(work: HostWork) -> tuple[Evaluated, Knowledge]:
     given = work.session.request.systems.get(work.host.name)
     if given is not None:
         return given, Unknown("its system is given")
-    known = await work.session.known.of(work.host)
-    if isinstance(known, Known):
-        reason = why_known(known.fingerprint, datetime.now(UTC))
-        work.session.emit(Recalled(work.host.name, True, reason))
-        return known.fingerprint.evaluated, known
-    work.session.emit(Recalled(work.host.name, False, known.reason))
-    return await _evaluate(work, known.reason), known
 
+    def recalled(known: Knowledge) -> None:
+        if isinstance(known, Known):
+            reason = why_known(known.fingerprint, datetime.now(UTC))
+        else:
+            reason = known.reason
+        work.session.emit(Recalled(work.host.name, isinstance(known, Known), reason))
 
-async def _evaluate(work: HostWork, why: str) -> Evaluated:
-    evaluated = await work.session.evaluations.evaluate(work, why)
-    work.session.known.taught(work.host, evaluated)
-    return evaluated
+    return await work.session.known.system(work, work.session.evaluations, recalled)
 
 
 async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostState]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import secrets
-import socket
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -34,7 +32,7 @@ from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork, Session, step_name
-from orchestrator.host.setup import Emit, Gates, Setup, warm_up
+from orchestrator.host.setup import Emit, Gates, Setup, warm_up, whoami
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
@@ -87,7 +85,7 @@ async def _begin(
     if not request.systems:
         revision = await known.revision() or await git.revision(setup.fleet.root)
     started = datetime.now(UTC)
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    who = whoami()
     history = History(setup.state / "history.db")
     title = request.title or request.goal.value
     if request.plan_only:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import hashlib
 import importlib
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +51,11 @@ def state_folder(fleet: Fleet) -> Path:
     base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     digest = hashlib.sha256(fleet.root.encode()).hexdigest()[:8]
     return Path(base, "orchestrator", "fleets", f"{fleet.name}-{digest}")
+
+
+def whoami() -> str:
+    """``user@machine``, as locks, holds, runs and records name people."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def this_machines_host(fleet: Fleet) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +17,7 @@ from orchestrator.core.state import Hold, HostState, Lock
 from orchestrator.host import lock
 from orchestrator.host.generations import ask_systems
 from orchestrator.host.lock import LockAnswer, LockReply
-from orchestrator.host.setup import Gates, Setup, reach
+from orchestrator.host.setup import Gates, Setup, reach, whoami
 from orchestrator.host.state import ask_state
 
 
@@ -107,11 +105,6 @@ async def steal(setup: Setup, host: Host, agreed: Lock, reason: str) -> bool:
             hint="nothing was taken; look again: orchestrator status --locks",
         )
     return told.answer is LockAnswer.DONE
-
-
-def whoami() -> str:
-    """``user@machine``, as locks, holds and records name people."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 async def _on_all(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +64,7 @@ def abort(run: int, fleet: Path | None) -> None:
 
 
 def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    who = host_setup.whoami()
     _runs(fleet).order(run, word, who)
     say(f"run {run} {then}")
 

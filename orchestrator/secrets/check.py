@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.changes.knowledge import KnownSystems
-from orchestrator.changes.model import Known
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
 from orchestrator.host.setup import Setup
-from orchestrator.nix import verbs as nix
 from orchestrator.nix.closure import path_infos, recipes, regular_files
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.secrets.age import crypt
@@ -169,14 +167,8 @@ async def systems_of_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, Drv
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
 
         async def of(host: Host) -> DrvPath | StepError:
-            knowledge = await known.of(host)
-            # What is known may have been collected as garbage since.
-            if isinstance(knowledge, Known) and nix.is_here(
-                drv := knowledge.fingerprint.evaluated.drv
-            ):
-                return drv
             try:
-                return (await evaluations.evaluate(Quiet(host))).drv
+                return (await known.system(Quiet(host), evaluations, here=True))[0].drv
             except StepError as error:
                 return error
 
