@@ -60,7 +60,7 @@ def test_what_is_there_is_not_fetched(fleet: Bench, cache: CacheBench) -> None:
 
 
 def test_a_way_that_a_person_names_goes_before_the_cache(fleet: Bench, cache: CacheBench) -> None:
-    """`--copy connection` copies."""
+    """With `--copy connection` a host is copied to, and the cache is not asked."""
     cache.declare(cache.make_key())
     before = cache.asked
     assert fleet.deploy("--copy", "connection", HOST).outcomes == {HOST: "deployed"}

@@ -358,7 +358,7 @@ def test_what_an_activation_leaves_does_not_hold_the_guard(host: GuardHost) -> N
 
 
 def test_the_log_is_told_as_it_grows(host: GuardHost) -> None:
-    """From where it was last read."""
+    """The log of an attempt is given from where it was last read, so no line comes twice."""
     target = host.system("new", "echo said once by $1")
     token = host.start(target).token
     told = host.until(token, WAITING)
@@ -449,7 +449,7 @@ def test_a_guard_that_is_killed_goes_on(host: GuardHost, state: str) -> None:
 
 
 def test_a_guard_that_is_killed_on_the_way_back_goes_back(host: GuardHost) -> None:
-    """As often as it takes."""
+    """A guard killed while it rolls back is resumed and ends the roll-back, however often."""
     old = host.system("old", "[ $1 != test ] || [ ! -e /run/broken ] || sleep 3")
     host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
     host.sh(f"{old}/bin/switch-to-configuration switch")
@@ -814,7 +814,7 @@ def test_a_check_before_the_switch_keeps_nobody_from_going_back(host: GuardHost)
 
 
 def test_its_end_is_seen_once(host: GuardHost) -> None:
-    """And noted on the disk too."""
+    """That an attempt's end was seen is noted in memory and on the host's disk."""
     token = host.start(host.system("new"), confirm_seconds=1).token
     assert not host.ended(token, RETURNED).seen
     host.do(verbs.seen(host.inside, token))

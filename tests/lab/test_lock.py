@@ -240,7 +240,7 @@ def test_ctrl_c_releases_the_lock(fleet: Bench) -> None:
 
 
 def test_a_deployment_that_fails_releases_the_lock(fleet: Bench) -> None:
-    """Rolled back, and nothing is left."""
+    """A deployment that is rolled back leaves no lock on the host."""
     change(fleet, "never stays")
     fleet.write(f"hosts/{HOST}/test_never.py", "def test_never(host):\n    assert False\n")
     assert fleet.deploy(HOST).outcomes == {HOST: "rolled_back"}
@@ -352,7 +352,7 @@ def test_a_hold_outlives_a_boot_and_stops_who_is_on_the_way(fleet: Bench, other:
 
 
 def test_a_host_that_does_not_answer_is_told(fleet: Bench) -> None:
-    """Neither held nor called free."""
+    """A host that does not answer is named, and called neither held nor free."""
     assert fleet.run("lab", "fault", HOST, "partition").rc == 0
     for command in (
         ("host", "hold", "--reason", "x"),

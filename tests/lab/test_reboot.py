@@ -113,7 +113,7 @@ def test_goal_boot_and_a_boot(fleet: Bench) -> None:
 
 
 def test_a_rollback_boots_the_old_kernel(fleet: Bench) -> None:
-    """As a deployment does."""
+    """`rollback --reboot` boots the old kernel, as `deploy --reboot` boots a new one."""
     old = fleet.state(HOST)["running"]
     fleet.module(HOST, KERNEL.format("linuxPackages_latest"))
     assert fleet.deploy(HOST, "--reboot").rc == 0

@@ -76,7 +76,7 @@ def test_quick_deploy_does_not_deploy_what_does_not_build(unbuildable: Bench) ->
 
 
 def test_a_hosts_recipe_deploys_that_host(fleet: Bench) -> None:
-    """p620 always switched the local machine."""
+    """A host's recipe deploys the host of its name, not the machine that it is typed on."""
     for host in ("p620", "razer"):
         fleet.module(host, 'environment.etc."marker".text = "by name";')
     here = Path("/run/current-system")
@@ -132,7 +132,7 @@ def test_ci_reports_a_host_that_does_not_build(unbuildable: Bench) -> None:
 
 
 def test_two_tests_at_once_do_not_meet(fleet: Bench) -> None:
-    """Fixed log names in /tmp collided."""
+    """Two builds at once have run folders of their own, not one log name in /tmp."""
     first, second = (fleet.start("build", "--json") for _ in range(2))
     reports = [json.loads(one.communicate()[0].splitlines()[-1]) for one in (first, second)]
     assert [one["exit_code"] for one in reports] == [0, 0]
@@ -158,7 +158,7 @@ def test_validate_evaluates_what_exists_and_tells(broken: Bench) -> None:
 
 
 def test_check_syntax_exits_non_zero(fleet: Bench) -> None:
-    """check-syntax never exited non-zero."""
+    """`just check-syntax` exits with 1 where a file does not parse, and names the file."""
     assert just(fleet, "check-syntax").rc == 0
     fleet.write("templates/wrong.nix", "{ a = ; }\n")
     for recipe in ("check-syntax", "validate-quick"):
@@ -208,7 +208,7 @@ def test_diff_compares_with_the_hosts_own_system(fleet: Bench) -> None:
 
 
 def test_ping_hosts_pings_the_hosts(absent: Bench) -> None:
-    """ping-hosts pinged `<pid>host`."""
+    """`ping-hosts` asks each host by its own name, and exits with 1 if one does not answer."""
     done = just(absent, "ping-hosts", "--json")
     assert done.rc == 1
     answers = {name: host["reachable"] for name, host in json.loads(done.out).items()}

@@ -143,7 +143,7 @@ def test_a_rollout_hears_words_from_another_terminal(changed: Bench) -> None:
 
 
 def test_an_aborted_rollout_begins_no_other_host(changed: Bench) -> None:
-    """What was deployed stays."""
+    """An aborted rollout begins no other host, and what was deployed stays deployed."""
     before = running(changed)
     with paused(changed) as (process, run):
         stopped = changed.run("run", "abort", run)

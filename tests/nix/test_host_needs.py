@@ -212,7 +212,7 @@ def test_rules_that_say_nothing_usable_fail_nothing(fleet: Fleet) -> None:
 
 
 def test_a_fleet_without_secrets_is_told_nothing_of_them(fleet: Fleet) -> None:
-    """Two lines, as ever."""
+    """Where a fleet has no secrets, `trust` prints its two lines and no more."""
     (fleet.root / "secrets/secrets.nix").unlink()
     done = fleet.trust()
     assert done.returncode == 0, done.stderr
@@ -268,7 +268,7 @@ def test_a_new_host_that_is_not_there_yet_is_trusted_later(another: Fleet) -> No
 
 
 def test_what_cannot_be_added_is_printed_and_nothing_changes(another: Fleet) -> None:
-    """Exit 2, with the lines."""
+    """Lines that cannot be added are printed with exit code 2, and no file changes."""
     another.write("inventory/hosts.yaml", "hosts: {other: {}}\n")
     done = another.add()
     assert done.returncode == 2

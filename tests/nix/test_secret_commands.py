@@ -147,7 +147,7 @@ def test_without_a_fleet_the_nearest_rules_are_meant(made: Repository) -> None:
 
 
 def test_status_and_recipients_say_who_reads_what(made: Repository) -> None:
-    """As tables and as JSON."""
+    """`secrets status` and `recipients` say who reads what, as tables and as JSON."""
     done = type_in(made.root, "secrets", "status", "--json")
     secrets = {one["path"]: one for one in json.loads(done.stdout)}
     assert secrets.keys() == made.rules.keys()

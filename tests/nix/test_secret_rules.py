@@ -71,7 +71,7 @@ def test_a_repositorys_path_may_have_any_characters(tmp_path: Path) -> None:
 
 
 def test_names_may_have_any_characters(tmp_path: Path) -> None:
-    """They arrive as Nix has them."""
+    """A secret's name with quotes, spaces or line ends arrives as Nix has it."""
     names = ["a b.age", 'it\'s \\"quoted\\".age', "\\${x}.age", "-rf.age", "ä→.age", "a\\nb.age"]
     found = rules(
         tmp_path, "{" + "".join(f'"{name}".publicKeys = [ KEY ];' for name in names) + "}"

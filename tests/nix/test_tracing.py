@@ -278,7 +278,7 @@ def test_nothing_is_left(
 
 
 def test_an_evaluation_that_was_not_seen_is_an_error(fleet: Path, tmp_path: Path) -> None:
-    """Never a host that reads nothing."""
+    """An evaluation that the tracer did not see is an error, not a host that reads nothing."""
     library = tmp_path / "other.so"
     subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", library], check=True)
     with pytest.raises(StepError, match="did not see"):
@@ -347,7 +347,7 @@ def test_a_record_that_cannot_be_written_ends_the_program(tmp_path: Path) -> Non
 
 
 def test_a_log_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
-    """The last record's end is missing."""
+    """A trace whose last record lacks its end is an error: it was cut off."""
     (tmp_path / "log").write_bytes(b"o/a\0o/b")
     with pytest.raises(StepError, match="cut off"):
         list(shim.Shim(tmp_path).calls(tmp_path / "log", "a"))

@@ -236,7 +236,7 @@ def test_every_folder_says_what_it_is_for(folder: Path) -> None:
     "page", [page for page in PAGES if page.name == "README.md" and page.parent != ROOT], ids=str
 )
 def test_a_folders_readme_is_short(page: Path) -> None:
-    """At most 40 lines."""
+    """The README of each folder has at most 40 lines."""
     assert len(page.read_text().splitlines()) <= MAX_LINES
 
 

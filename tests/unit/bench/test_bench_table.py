@@ -63,7 +63,7 @@ def test_commands_in_a_row_stop_at_the_first_that_fails(tmp_path: Path) -> None:
 
 
 def test_a_command_is_killed_at_its_deadline(tmp_path: Path) -> None:
-    """It fails then, and says why."""
+    """A command that outlives its deadline is killed, fails, and says that it was killed."""
     done = run([sys.executable, "-c", "input()\nwhile 1: pass"], cwd=tmp_path, env=ENV, deadline=5)
     assert done.rc != 0
     hung = [sys.executable, "-c", "while 1: pass"]

@@ -18,13 +18,13 @@ def touched(fleet: KnownFleet, since: str | None = None) -> Mapping[str, str]:
 
 
 def test_what_was_never_evaluated_is_touched(fleet: KnownFleet) -> None:
-    """With a revision and without."""
+    """A host that was never evaluated is affected, with a revision to compare to and without."""
     assert touched(fleet) == dict.fromkeys(HOSTS, "it was not evaluated before")
     assert touched(fleet, "HEAD") == dict.fromkeys(HOSTS, "it was not evaluated before")
 
 
 def test_since_the_last_evaluation(fleet: KnownFleet) -> None:
-    """Who reads what changed."""
+    """Without a revision, a host is affected if what its last evaluation read has changed."""
     fleet.learn()
     assert touched(fleet) == {}
     fleet.write("README")
@@ -84,7 +84,7 @@ def test_of_a_whole_tree_every_commit_counts(fleet: KnownFleet) -> None:
 
 
 def test_the_hosts_that_are_asked_for(fleet: KnownFleet) -> None:
-    """And no others."""
+    """Of the hosts that are selected each has an answer, and no other host has one."""
     found = asyncio.run(affected(fleet.setup, (HOSTS["razer"],), "HEAD"))
     assert found.keys() == {"razer"}
 
@@ -97,7 +97,7 @@ def test_what_is_no_revision_is_an_error(fleet: KnownFleet) -> None:
 
 
 def test_a_tree_that_cannot_be_told_is_an_error_or_touches_all(fleet: KnownFleet) -> None:
-    """A conflict, for one."""
+    """A tree with a merge conflict affects all hosts; compared to a revision it is an error."""
     fleet.learn()
     git(fleet.root, "branch", "other")
     fleet.write("README", "ours")

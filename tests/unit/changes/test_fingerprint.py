@@ -240,7 +240,7 @@ def test_a_whole_tree_holds_until_anything_at_all_changes(
 
 @pytest.mark.parametrize("change", [{"head": None}, {"dirty": True}, {"flake": "nix"}], ids=str)
 def test_of_a_whole_tree_each_fact_counts(change: dict[str, object]) -> None:
-    """Alone, with the very same files."""
+    """Of a whole tree the commit, its being clean and its flake each count by themselves."""
     old = tree({"a": f"{FILE} 1"})
     assert changes(fingerprint(old, None), replace(old, **change)) == ("the commit",)
 

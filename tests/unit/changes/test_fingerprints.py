@@ -80,7 +80,7 @@ def test_the_newest_that_holds_goes_before_the_newest(file: Path) -> None:
 
 
 def test_a_host_is_not_asked_about_once_it_is_found(file: Path) -> None:
-    """Nothing is loaded in vain."""
+    """A host whose fingerprint is found is asked about once, and no other is loaded."""
     asked = []
 
     def holds(one: Fingerprint) -> bool:
@@ -134,7 +134,7 @@ def test_hosts_share_their_tree_and_their_reads(file: Path) -> None:
 
 
 def test_only_the_owner_may_look(tmp_path: Path) -> None:
-    """The state folder is made so."""
+    """The state folder is made so that only its owner may look into it."""
     file = tmp_path / "state/fingerprints.db"
     Fingerprints(file).keep(STORED)
     assert file.parent.stat().st_mode & 0o077 == 0
@@ -151,7 +151,7 @@ def heals(file: Path) -> None:
 
 
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
-    """Looking does not make it."""
+    """To look for a database that is missing does not make it; to keep something does."""
     assert found(tmp_path / "no/fingerprints.db") == {}
     assert list(tmp_path.iterdir()) == []
     heals(tmp_path / "no/fingerprints.db")
@@ -166,7 +166,7 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_database_of_another_version(file: Path) -> None:
-    """Older or newer: begun anew."""
+    """A database of an older or a newer version is replaced by a new one."""
     for version in (fingerprints.VERSION + 1, -1):
         database = sqlite3.connect(file)
         database.execute(f"PRAGMA user_version = {version}")
@@ -175,7 +175,7 @@ def test_a_database_of_another_version(file: Path) -> None:
 
 
 def test_a_database_of_something_else(tmp_path: Path) -> None:
-    """With tables of its own."""
+    """A database with somebody else's tables is replaced by a new one."""
     file = tmp_path / "fingerprints.db"
     database = sqlite3.connect(file)
     database.executescript("CREATE TABLE fingerprints (x); PRAGMA user_version = 1;")
@@ -309,7 +309,7 @@ def test_a_file_that_another_process_has_locked(
 
 
 def test_two_processes_that_keep_at_once_lose_nothing(tmp_path: Path) -> None:
-    """One waits for the other."""
+    """Three processes that keep fingerprints at once wait for each other and lose none."""
     file = tmp_path / "fingerprints.db"
     program = (
         "import sys\n"
@@ -370,7 +370,7 @@ def test_a_file_that_may_only_be_read(tmp_path: Path, file: Path) -> None:
 
 
 def test_a_folder_in_the_files_place(tmp_path: Path) -> None:
-    """It is not taken away."""
+    """A folder in the place of the database is not removed: nothing is found and nothing kept."""
     (tmp_path / "fingerprints.db").mkdir()
     assert found(tmp_path / "fingerprints.db") == {}
     assert not Fingerprints(tmp_path / "fingerprints.db").keep(STORED)

@@ -26,7 +26,7 @@ def reasons(fleet: KnownFleet, *, use: bool = True) -> set[str]:
 
 
 def test_nothing_is_known_of_a_fleet_that_was_never_evaluated(fleet: KnownFleet) -> None:
-    """And looking leaves nothing behind."""
+    """Nothing is known of a fleet that was never evaluated, and looking writes nothing."""
     assert reasons(fleet) == {"it was not evaluated before"}
     assert not fleet.setup.state.exists()
 
@@ -89,7 +89,7 @@ def test_no_cache_means_none(fleet: KnownFleet) -> None:
 
 
 def test_a_fleet_in_no_repository_is_evaluated(fleet: KnownFleet) -> None:
-    """Every time; that is no error."""
+    """A fleet in no git repository is evaluated each time, which is no error."""
     shutil.rmtree(fleet.root / ".git")
     assert reasons(fleet) == {"the fleet is in no git repository"}
     assert fleet.run(1) is None
@@ -107,7 +107,7 @@ def test_a_machine_without_git_evaluates(
 
 
 def test_a_flake_that_is_a_url_is_evaluated(fleet: KnownFleet) -> None:
-    """Its files are not here."""
+    """A fleet whose flake is a URL is evaluated each time, since its files are not here."""
     flake = Flake("github:a/b", str(fleet.root))
     fleet.setup = replace(fleet.setup, flake=flake)
     assert reasons(fleet) == {"the flake is given by a URL"}
@@ -115,13 +115,13 @@ def test_a_flake_that_is_a_url_is_evaluated(fleet: KnownFleet) -> None:
 
 
 def test_an_input_that_may_change_unseen_is_evaluated(fleet: KnownFleet) -> None:
-    """Whatever stands in for it."""
+    """An input that may change unseen is a reason to evaluate, though a person gave it."""
     fleet.override(("nixpkgs", "github:NixOS/nixpkgs"))
     assert reasons(fleet) == {"the input github:NixOS/nixpkgs may change unseen"}
 
 
 def test_another_nix_makes_all_unknown(fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So do other settings."""
+    """With other settings of Nix nothing is known; with the old ones all is known again."""
     fleet.run(1)
     monkeypatch.setenv("NIX_CONFIG", "cores = 1")
     assert reasons(fleet) == {"it was not evaluated before"}
@@ -185,7 +185,7 @@ def test_what_moves_while_nix_evaluates_is_not_what_it_evaluates(
 def test_settings_that_move_while_nix_evaluates_keep_nothing(
     fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody can say which it saw."""
+    """Nothing is kept where Nix's settings change while it evaluates."""
     monkeypatch.setenv("NIX_CONFIG", "")
     fleet.during = lambda: settings(fleet)
     assert fleet.run(1) is None
@@ -232,7 +232,7 @@ def test_where_nix_does_not_tell_of_inputs_nothing_is_kept(
 
 
 def test_a_damaged_database_costs_an_evaluation(fleet: KnownFleet) -> None:
-    """And is good again after it."""
+    """A damaged database costs one evaluation, after which it can be used again."""
     fleet.run(1)
     fleet.database.write_bytes(b"garbage" * 1000)
     assert reasons(fleet) == {"it was not evaluated before"}
@@ -241,7 +241,7 @@ def test_a_damaged_database_costs_an_evaluation(fleet: KnownFleet) -> None:
 
 
 def test_a_database_that_cannot_be_written_changes_no_run(fleet: KnownFleet) -> None:
-    """The state folder's place is taken."""
+    """A database that cannot be written changes no run: the next run evaluates again."""
     fleet.setup.state.touch()
     assert fleet.run(1) is None
     assert reasons(fleet) == {"it was not evaluated before"}

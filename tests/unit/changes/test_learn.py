@@ -70,7 +70,7 @@ def test_what_a_run_evaluated_keeps_the_runs_number(fleet: KnownFleet) -> None:
 
 
 def test_what_is_learned_already_is_not_learned_again(fleet: KnownFleet) -> None:
-    """Unless it is asked for."""
+    """What is learned already is not learned again, unless ``again`` asks for it."""
     fleet.learn()
     fleet.evaluated.clear()
     lessons = fleet.learn()
@@ -114,7 +114,7 @@ def test_a_twin_without_a_result_says_why(fleet: KnownFleet) -> None:
 
 
 def test_where_files_cannot_be_told_apart_the_whole_tree_counts(fleet: KnownFleet) -> None:
-    """Whatever was traced."""
+    """Where files cannot be told apart, the whole tree counts, whatever was traced."""
     fleet.write(".gitattributes", "README export-subst\n")
     fleet.commit()
     lesson = fleet.learn("p620")["p620"]
@@ -179,7 +179,7 @@ def test_a_database_that_cannot_be_written_is_told(fleet: KnownFleet) -> None:
 
 
 def test_inputs_that_float_are_an_error(fleet: KnownFleet) -> None:
-    """With what to do about it."""
+    """Inputs that float are an error, whose hint says to run ``nix flake lock``."""
     fleet.metadata = fleet.metadata and fleet.metadata.replace(
         '"root": {}', '"a": {"locked": {}}, "root": {}'
     )
@@ -264,7 +264,7 @@ def test_where_nobody_learns_nobody_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_learner_that_fails_lets_go(tmp_path: Path) -> None:
-    """However it ends."""
+    """A learner that fails or is cancelled releases its lock, so that another can begin."""
 
     async def fails() -> None:
         with learning(tmp_path):

@@ -107,7 +107,7 @@ def test_an_inputs_own_inputs_count() -> None:
 
 
 def test_a_flake_without_inputs_has_none_that_float() -> None:
-    """No lock file is needed then."""
+    """A flake without inputs has none that floats, and needs no lock file."""
     assert floating(json.dumps({"locks": locks()}), "", ()) == ()
 
 

@@ -66,7 +66,7 @@ def test_equal_sets_are_equal_bytes(some: frozenset[Read]) -> None:
 
 
 def test_a_set_is_unpacked_when_it_is_looked_into() -> None:
-    """Not before: mostly nobody asks."""
+    """The set of reads is unpacked when it is looked into, and not when it is made."""
     lazy = LazyReads(b"damaged")
     with pytest.raises(zlib.error):
         assert next(iter(READS)) in lazy

@@ -94,7 +94,7 @@ def test_why_shows_what_came_to_a_folder_that_was_listed() -> None:
 
 
 def test_why_of_what_was_learned_by_hand_names_no_run() -> None:
-    """There was none."""
+    """`why` names no run for a fingerprint that was learned by hand."""
     _, err = why(Known(fingerprint(READS, run=None)))
     assert "run" not in err
 
@@ -109,7 +109,7 @@ def test_why_of_a_whole_tree_gives_the_reason_and_what_changed() -> None:
 
 
 def test_why_of_what_is_not_known_at_all() -> None:
-    """One line, and an empty result."""
+    """`why` of a host of which nothing is known has one line and an empty result."""
     out, err = why(Unknown("it was not evaluated before"))
     assert out == ""
     assert err == "p620: to be evaluated: it was not evaluated before\n"
@@ -123,7 +123,7 @@ def test_a_name_of_a_file_cannot_draw() -> None:
 
 
 def test_why_as_json_of_what_is_known() -> None:
-    """Keys for scripts."""
+    """`why --json` gives a known host's reads, paths and run under keys for scripts."""
     found = why_json(Known(READ))
     assert found["host"] == "p620"
     assert found["known"] is True
@@ -162,7 +162,7 @@ def test_a_lesson_is_one_line(held: Fingerprint | None, problem: str, said: str)
 
 
 def test_affected_gives_names_to_a_shell_and_reasons_to_a_person() -> None:
-    """``$(…)`` must hold nothing but names."""
+    """`affected` prints nothing but names on stdout, for ``$(…)``, and reasons on stderr."""
     results, words = StringIO(), StringIO()
     found = {"p620": "a changed", "razer": "it was not evaluated before"}
     draw_affected(found, Output(results), Output(words), as_json=False)
@@ -180,7 +180,7 @@ def test_affected_as_json() -> None:
 
 
 def test_where_nobody_is_affected_nothing_is_said() -> None:
-    """To no stream."""
+    """Where no host is affected, nothing is printed on stdout or stderr."""
     results, words = StringIO(), StringIO()
     draw_affected({}, Output(results), Output(words), as_json=False)
     assert results.getvalue() == words.getvalue() == ""

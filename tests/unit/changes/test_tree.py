@@ -100,7 +100,7 @@ def test_a_clean_tree_is_its_commit(fleet: Path) -> None:
 
 
 def test_what_git_does_not_track_is_not_there(fleet: Path) -> None:
-    """Nix does not see it either."""
+    """A file that git does not track is no part of the tree, as Nix does not see it."""
     clean = taken(fleet)
     (fleet / "new.nix").write_text("new")
     assert taken(fleet) == clean
@@ -278,7 +278,7 @@ def test_what_took_a_tracked_folders_place_is_an_error(
 
 
 def test_a_tracked_link_is_its_target(fleet: Path) -> None:
-    """Wherever it leads, also to nowhere."""
+    """A tracked link stands in the tree by its target, also one that leads nowhere."""
     (fleet / "link").symlink_to("nowhere")
     committed(fleet)
     before = taken(fleet)
@@ -337,7 +337,7 @@ def test_a_conflict_is_an_error(fleet: Path) -> None:
 
 
 def test_a_folder_in_no_repository_is_an_error(tmp_path: Path) -> None:
-    """There is nothing to compare."""
+    """A folder in no git repository is an error: there is nothing to compare."""
     (tmp_path / "flake.nix").touch()
     with pytest.raises(StepError, match="in no git repository"):
         taken(tmp_path)
@@ -433,7 +433,7 @@ def test_the_environment_of_a_hook_names_another_repository(
 def test_other_variables_of_gits_do_no_harm(
     fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Either the same tree, or none."""
+    """Git's other variables in the environment give either the same tree or an error."""
     expected = taken(fleet)
     monkeypatch.setenv(name, str(made(tmp_path / "other") / ".git"))
     with contextlib.suppress(StepError):
@@ -456,7 +456,7 @@ def nested(fleet: Path, tmp_path: Path) -> Path:
 
 
 def test_a_submodule_that_is_not_checked_out_is_its_commit(nested: Path, tmp_path: Path) -> None:
-    """Nix sees an empty folder."""
+    """A submodule that is not checked out stands by its commit, and has no files."""
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(nested), str(clone))
     tree = taken(clone)
@@ -486,7 +486,7 @@ def test_a_change_within_a_submodule_is_seen(
 def test_a_submodule_that_git_is_told_to_ignore_makes_the_tree_dirty(
     nested: Path, setting: str
 ) -> None:
-    """Nix tells of no revision then."""
+    """An edited submodule makes the tree dirty, also where git is set to ignore it."""
     git(nested, "config", setting, "all")
     edit(nested / "m")
     assert git(nested, "status", "--porcelain") == ""
@@ -536,7 +536,7 @@ def test_line_ends_that_git_converted_once(fleet: Path) -> None:
 
 
 def test_a_setting_that_converts_line_ends(fleet: Path) -> None:
-    """``core.autocrlf`` needs no attribute."""
+    """With ``core.autocrlf`` a change of line ends is seen, without any attribute."""
     git(fleet, "config", "core.autocrlf", "input")
     (fleet / "d/b.nix").write_text("other\n")
     before = taken(fleet)
@@ -686,7 +686,7 @@ def test_a_commit_that_is_taken_back_leaves_its_stamp(fleet: Path) -> None:
 
 
 def test_an_edit_in_a_submodule_that_is_undone_leaves_its_stamp(nested: Path) -> None:
-    """At any depth."""
+    """An edit in a submodule that is undone leaves another stamp, at any depth."""
     before = taken(nested)
     mark = stamp(before)
     text = (nested / "m/n/a.nix").read_text()
@@ -723,7 +723,7 @@ def test_a_commit_is_the_tree_that_its_checkout_would_be(fleet: Path) -> None:
 
 
 def test_an_annotated_tag_means_its_commit(fleet: Path) -> None:
-    """Its own hash is no commit's."""
+    """An annotated tag means its commit's tree, and not the tag's own hash."""
     git(fleet, "tag", "-a", "v1", "-m", "v1")
     assert asyncio.run(at_revision(str(fleet), "v1")) == taken(fleet)
 

@@ -221,7 +221,7 @@ def test_without_nix_it_exits_with_2(
 def test_without_a_fleet_it_exits_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And says where it looked."""
+    """Outside of a fleet's folder a command exits with 2 and an error."""
     monkeypatch.chdir(tmp_path)
     assert exit_code("status") == 2
     assert capsys.readouterr().err.startswith("error: ")
@@ -298,7 +298,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script(shell: str) -> None:
-    """For each shell that is offered."""
+    """`completion` prints a script for each shell that it offers."""
     done = CliRunner().invoke(orchestrator, ["completion", shell])
     assert done.exit_code == 0
     assert "_ORCHESTRATOR_COMPLETE" in done.output

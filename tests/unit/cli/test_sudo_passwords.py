@@ -110,7 +110,7 @@ def test_to_name_a_host_that_takes_none_is_an_error(name: str) -> None:
 
 
 def test_to_name_a_host_twice_is_an_error() -> None:
-    """It has one password."""
+    """A host that two options name for a sudo password is an error: it has one."""
     with pytest.raises(UsageError, match="'db1' twice"):
         named(FLEET, Target(sudo_password_for=("db1", "tag:db")))
 
@@ -125,7 +125,7 @@ def test_another_host_by_the_same_name_is_given_none(monkeypatch: pytest.MonkeyP
 
 
 def test_without_a_terminal_nobody_is_asked() -> None:
-    """And nothing waits."""
+    """A sudo password that needs a terminal is an error where there is none."""
     for target in (ASK, Target(sudo_password_for=("web1",))):
         with pytest.raises(UsageError, match="needs a terminal"):
             sudo_passwords.ask_passwords(FLEET, target)

@@ -93,7 +93,7 @@ def test_nothing_leads_into_what_is_gits(root: Path, deed: str, path: str) -> No
 
 @pytest.mark.parametrize("path", ["near/new", "round/new", "deep/er/new"])
 def test_links_that_stay_below_are_followed(root: Path, path: str) -> None:
-    """As a person's own links are."""
+    """Links that stay below the root are followed, as a person's own links are."""
     beneath.write_new(root, path, b"new", 0o600)
     assert (root / "deep/er/new").read_bytes() == beneath.read(root, path, 3) == b"new"
 
@@ -137,7 +137,7 @@ def test_a_folder_that_becomes_a_link_between_two_deeds_leads_nowhere(root: Path
 
 
 def test_a_replaced_file_keeps_its_mode_and_a_new_one_has_the_umasks(root: Path) -> None:
-    """And nothing is left beside it."""
+    """A replaced file keeps its mode, a new one has the umask's, and nothing else is left."""
     (root / "deep/er/file").chmod(0o640)
     beneath.replace(root, "deep/er/file", b"other")
     beneath.replace(root, "fresh", b"new")

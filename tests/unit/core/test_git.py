@@ -111,7 +111,7 @@ def test_one_file_is_committed_and_nothing_else(repository: Path) -> None:
 
 
 def test_nothing_to_commit_is_told(repository: Path) -> None:
-    """No empty commit is made."""
+    """Where nothing is to be committed, ``commit`` says so and makes no empty commit."""
     before = run(repository, "rev-parse", "HEAD")
     assert not commit(repository, "a.nix")
     assert run(repository, "rev-parse", "HEAD") == before

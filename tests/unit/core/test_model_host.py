@@ -38,7 +38,7 @@ def test_anything_else_is_none(name: str) -> None:
 
 
 def test_a_build_site_is_called_by_what_a_person_types() -> None:
-    """``here``, ``target``, or the builder's name."""
+    """A build site is called ``here``, ``target`` or by its builder's name."""
     assert str(BuildSite()) == "here"
     assert str(BuildSite(BuildOn.TARGET)) == "target"
     assert str(BuildSite(BuildOn.BUILDER, "p620")) == "p620"

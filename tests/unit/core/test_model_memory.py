@@ -11,7 +11,7 @@ from orchestrator.core.units import parse_size, size_text
     ("text", "size"), [("512M", 512 * 1024**2), ("3G", 3 * 1024**3), ("1.5T", 1536 * 1024**3)]
 )
 def test_a_size_is_read(text: str, size: int) -> None:
-    """Units are powers of 1024."""
+    """A size is read with its unit, M, G or T, as powers of 1024."""
     assert parse_size(text) == size
 
 

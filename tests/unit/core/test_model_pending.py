@@ -80,7 +80,7 @@ def test_a_later_deployment_from_elsewhere_overtakes(found: Record | None, expec
 
 
 def test_it_expires() -> None:
-    """At its time, not before."""
+    """What is pending expires at its time, and not a second before."""
     assert not WAITS.has_expired(WAITS.expires - timedelta(seconds=1))
     assert WAITS.has_expired(WAITS.expires)
 

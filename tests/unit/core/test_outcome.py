@@ -69,7 +69,7 @@ def test_one_outcome_has_its_code(outcome: Outcome, code: int) -> None:
 
 
 def test_no_outcome_is_success() -> None:
-    """Nothing to do is done."""
+    """A run without any outcome exits with 0: nothing to do is done."""
     assert exit_code(()) == 0
 
 

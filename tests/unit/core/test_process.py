@@ -54,7 +54,7 @@ def test_a_command_gives_its_output_and_its_code() -> None:
 
 
 def test_arguments_reach_the_command_as_they_are() -> None:
-    """No shell ever sees them."""
+    """Arguments reach the command byte for byte, as no shell sees them."""
     nasty = ("a b", "$(reboot)", "'\"", "*", "", "-n", "\n", "é")
     assert run(("printf", r"%s\0", *nasty)).stdout == ("\0".join(nasty) + "\0").encode()
 

@@ -106,7 +106,7 @@ def test_who_watches_is_told_at_once(bench: Bench, request_: dict[str, Any]) -> 
 
 
 def test_a_plan_has_nothing_wait(bench: Bench) -> None:
-    """It says what would be."""
+    """A plan says that the host would wait, and leaves nothing pending."""
     bench.host.reachable = False
     outcome = bench.deploy(plan_only=True, **DEFER)
     assert isinstance(outcome, Deferred)
@@ -142,7 +142,7 @@ def test_a_system_that_does_not_build_has_failed(bench: Bench) -> None:
 
 
 def test_a_host_that_is_lost_in_the_copy_and_gone_is_deferred(bench: Bench) -> None:
-    """Nothing was changed there yet."""
+    """A host lost in the copy that stays unreachable is deferred: nothing was changed there."""
 
     def vanishes(host: FakeHost) -> CommandResult:
         host.reachable = False
@@ -252,7 +252,7 @@ def test_a_deployment_supersedes_what_waited(bench: Bench) -> None:
 
 @pytest.mark.parametrize("request_", [{"goal": Goal.TEST}, {"plan_only": True}], ids=str)
 def test_what_does_not_last_supersedes_nothing(bench: Bench, request_: dict[str, Any]) -> None:
-    """A test, a plan."""
+    """A deployment that does not last, a test or a plan, drops nothing that is pending."""
     kept = have_wait(bench, ELSE)
     assert isinstance(bench.deploy(**request_), Deployed)
     assert waits(bench) == kept
@@ -390,7 +390,7 @@ def test_a_delivery_that_a_person_ended_is_not_held_against_it(bench: Bench) -> 
 
 
 def test_a_delivery_that_breaks_before_anything_is_changed_is_tried_again(bench: Bench) -> None:
-    """A broken copy passes by itself."""
+    """A delivery that breaks in the copy stays pending and is tried again."""
 
     def breaks(_: FakeHost) -> CommandResult:
         raise UnreachableError("the connection was lost")

@@ -208,7 +208,7 @@ def test_a_unit_that_fails_while_it_is_verified_counts_too(bench: Bench) -> None
 
 
 def test_a_failed_check_brings_the_host_back(bench: Bench) -> None:
-    """What verification refuses is never committed."""
+    """A host whose verification fails is rolled back, and the new system is not committed."""
 
     def fails() -> None:
         raise StepError("1 check failed")
@@ -483,7 +483,7 @@ def test_a_host_that_is_lost_ends_the_verification(bench: Bench) -> None:
 
 
 def test_a_long_verification_is_watched_and_ends_well(bench: Bench) -> None:
-    """Each look finds the guard waiting."""
+    """During a long verification the guard is asked again and again, and the host is deployed."""
     bench.verify_seconds = 100.0
     assert isinstance(bench.deploy(), Deployed)
     assert bench.host.calls.count("await") > 20

@@ -78,7 +78,7 @@ def test_little_to_copy_is_not_worth_a_probe(copier: Copier) -> None:
 
 
 def test_nothing_that_lacks_is_not_copied(copier: Copier) -> None:
-    """And the log says so."""
+    """Where the host lacks no path, nothing is copied, and the log says so."""
     copier.lacks = Lacking((), (Codec.ZSTD,))
     assert isinstance(copier.bench.deploy(), Deployed)
     assert not {"copy", "stream"} & set(copier.bench.delivered)
@@ -86,7 +86,7 @@ def test_nothing_that_lacks_is_not_copied(copier: Copier) -> None:
 
 
 def test_a_way_that_is_named_is_taken_unmeasured(copier: Copier) -> None:
-    """``--copy`` needs no probe."""
+    """With ``--copy`` the way that is named is taken, and no probe measures the link."""
     assert isinstance(copier.bench.deploy(copy=CopyMethod.CONNECTION), Deployed)
     assert (copier.probes, "copy" in copier.bench.delivered) == (0, True)
 

@@ -126,7 +126,7 @@ def test_runs_are_numbered_and_remembered(fake: Fake) -> None:
 
 
 def test_nothing_begins_for_a_selector_that_means_nothing(fake: Fake) -> None:
-    """No event, no number."""
+    """A selector that matches nothing is an error before any event, number or folder."""
     with pytest.raises(UsageError):
         fake.deploy("samsung")
     assert fake.events == []

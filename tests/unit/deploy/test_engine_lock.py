@@ -204,7 +204,7 @@ def test_what_is_another_s_is_refused_and_left_to_them(
 
 
 def test_a_lock_whose_answer_was_lost_is_released(bench: Bench) -> None:
-    """It may have been taken."""
+    """A lock whose answer was lost may have been taken, and is released."""
     bench.answers["take"] = [UnreachableError("the connection was lost")]
     with pytest.raises(UnreachableError) as raised:
         bench.run(nothing)
@@ -302,7 +302,7 @@ def test_the_last_look_refuses_what_was_lost_just_now(bench: Bench) -> None:
 
 
 def test_after_the_last_look_a_loss_is_only_told(impatient: Bench) -> None:
-    """The guard on the host decides."""
+    """A lock lost after the last look is only reported: the guard on the host decides."""
     lost = asyncio.Event()
 
     async def lose() -> LockReply:
@@ -336,7 +336,7 @@ def test_a_person_who_stops_is_not_told_of_a_lost_lock(impatient: Bench) -> None
 
 
 def test_a_failure_within_stays_what_it_is(bench: Bench) -> None:
-    """And the lock is released."""
+    """A failure under the lock is raised as it is, and the lock is released."""
 
     async def body(_: Holding) -> None:
         raise StepError("copy failed")

@@ -95,7 +95,7 @@ def test_what_is_gone_is_refused(bench: Bench) -> None:
 
 
 def test_what_is_no_system_is_refused(bench: Bench) -> None:
-    """It could not be activated."""
+    """A store path that is no NixOS system is refused: it could not be activated."""
     bench.host.goes_wrong("is there", exits(NO_SYSTEM))
     outcome = back(bench, ToSystem(ELSE))
     assert isinstance(outcome, Failed)
@@ -165,7 +165,7 @@ def test_a_host_is_given_nothing_for_its_own_word(
 
 
 def test_a_plan_says_where(bench: Bench) -> None:
-    """And touches nothing."""
+    """A plan of a rollback says where the host would go, and changes nothing on it."""
     outcome = back(bench, ToSystem(ELSE), plan_only=True)
     assert isinstance(outcome, Deployed)
     assert outcome.reason.startswith("back to the system that was named: it runs ")
@@ -189,7 +189,7 @@ def test_checks_that_keep_a_host_from_going_back(bench: Bench) -> None:
 
 
 def test_a_lock_keeps_a_host_from_going_back(bench: Bench) -> None:
-    """As from every deployment."""
+    """A host that another run has locked is not rolled back by hand, as it is not deployed."""
     bench.host.locked_by = "3-ffff"
     outcome = back(bench, ToSystem(ELSE))
     assert isinstance(outcome, Failed)
@@ -273,7 +273,7 @@ def test_what_runs_the_new_system_until_it_boots_is_not_back(
 
 
 def test_within_a_run_that_is_interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not begun any more."""
+    """In a run that is interrupted, the roll-back of a host does not begin any more."""
     within = Within(bench, monkeypatch)
     within.interrupts = True
     bench.deploy()
@@ -308,7 +308,7 @@ def test_the_hosts_that_a_run_changed_go_back(setup: Setup) -> None:
 
 
 def test_a_run_that_was_cut_off_changed_what_hosts_say(setup: Setup) -> None:
-    """Which hosts, a person must say."""
+    """To roll back a run that was cut off, a person must name the hosts."""
     with pytest.raises(UsageError, match="run 2 changed no host") as raised:
         before_run(setup, 2, ())
     assert "name the hosts" in str(raised.value.hint)

@@ -101,7 +101,7 @@ def test_a_line_that_is_alive_is_left_as_it_is() -> None:
 
 
 def test_a_dead_line_is_made_anew() -> None:
-    """The same without a question."""
+    """A session that is dead is connected again, once, also where nothing is asked of it."""
 
     async def scene(line: HostSession, way: Any) -> None:
         way.lost = True

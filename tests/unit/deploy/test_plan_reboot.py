@@ -25,5 +25,5 @@ def test_each_part_needs_one(part: str) -> None:
 
 
 def test_what_was_booted_is_not_known() -> None:
-    """Then all counts as changed."""
+    """Where it is not known what was booted, every part counts as changed."""
     assert needs_boot({}, BOOTED) == PARTS

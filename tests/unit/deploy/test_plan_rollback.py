@@ -154,7 +154,7 @@ def test_nothing_is_built_or_copied() -> None:
 
 
 def test_what_was_collected_there_is_copied() -> None:
-    """And verification may be left out."""
+    """A system that the host has collected is copied; verification may be left out."""
     plan = plan_back(HOST, OLD, at(NEW), now=NOW, verify=False, copy=True)
     assert not isinstance(plan, Unchanged)
     assert plan.steps == (Step.COPY, Step.ACTIVATE, Step.PROVE, Step.COMMIT)

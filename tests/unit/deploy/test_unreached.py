@@ -89,7 +89,7 @@ def test_the_next_run_settles_it(bench: Bench) -> None:
 
 
 def test_a_plan_settles_nothing(bench: Bench) -> None:
-    """It tells, and touches nothing."""
+    """A plan reports that nobody had got in since, and notes nothing on the host."""
     bench.target = OLD
     left(bench.host, "returned", NEW, reached="0")
     bench.deploy(plan_only=True)

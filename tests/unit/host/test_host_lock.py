@@ -296,7 +296,7 @@ def test_a_hold_keeps_everybody_out_but_who_names_it(machine: Machine) -> None:
 
 
 def test_a_second_hold_does_not_replace_the_first(machine: Machine) -> None:
-    """It is another person's word."""
+    """A second hold does not replace the first: it is another person's word."""
     machine.place()
     told = machine.place(replace(HELD, id="beef", who="bob@sofa"))
     assert (told.answer, told.hold) == (LockAnswer.HELD, HELD)

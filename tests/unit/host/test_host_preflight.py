@@ -259,7 +259,7 @@ def test_grub_keeps_kernels_where_the_store_is_not_at_hand(machine: Machine) -> 
 
 
 def test_extlinux_keeps_kernels_in_a_folder_of_its_own(machine: Machine) -> None:
-    """Its labels are its generations."""
+    """With extlinux, labels count as generations and kernels lie in a folder of their own."""
     shutil.rmtree(machine.root / "boot")
     machine.write(
         "boot/extlinux/extlinux.conf", "DEFAULT nixos-default\nLABEL nixos-default\nLABEL nixos-7\n"

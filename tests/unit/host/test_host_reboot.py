@@ -120,7 +120,7 @@ def test_the_order_is_given_in_a_unit_of_its_own(machine: Machine) -> None:
 
 
 def test_a_refusal_has_what_systemd_says(machine: Machine) -> None:
-    """On whichever stream it does."""
+    """A reboot that systemd refuses is an error with what it said on either stream."""
     machine.tool(
         "systemd-run", 'echo "Operation inhibited by: raid"; echo "Please retry" >&2; exit 1'
     )

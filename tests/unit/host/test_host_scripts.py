@@ -119,7 +119,7 @@ def test_what_a_person_chose_at_the_menu_goes_before_the_file(machine: Machine) 
 
 
 def test_entries_may_be_on_another_partition(machine: Machine) -> None:
-    """``xbootldrMountPoint``: ``loader.conf`` stays on the ESP."""
+    """Entries are found on the extended boot partition while ``loader.conf`` is on the ESP."""
     machine.write("efi/loader/loader.conf", "default nixos-generation-1.conf\n")
     machine.write("boot/loader/entries/nixos-generation-1.conf", entry(OLD))
     assert machine.state().boot_default == OLD
@@ -150,7 +150,7 @@ def test_the_boot_loader_that_was_written_last_counts(machine: Machine, last: st
 
 
 def test_grub_boots_its_first_entry(machine: Machine) -> None:
-    """The first menu entry's ``init=``."""
+    """GRUB's boot default is the system that its first menu entry's ``init=`` names."""
     menu = "".join(
         f'menuentry "NixOS" {{\n  linux ($drive1)//kernels/k init={path}/init loglevel=4\n}}\n'
         for path in (NEW, OLD)

@@ -130,7 +130,7 @@ def test_a_hold_that_was_placed_says_how_to_lift_it() -> None:
 
 
 def test_a_hold_that_was_lifted_says_whose_it_was() -> None:
-    """Or that there was none."""
+    """`release` says whose hold it lifted, or that the host was not held."""
     answers = (HoldAnswer(P620, done=True, hold=HOLD), HoldAnswer(RAZER))
     out, _ = drawn(lambda results, words: draw_lifted(answers, results, words, as_json=False))
     assert out.splitlines() == [
@@ -159,7 +159,7 @@ def test_whose_lock_is_taken_is_said_before_and_after() -> None:
 
 @pytest.mark.parametrize("escape", ["\x1b]0;owned\x07", "\x1b[2J", "\u202e"])
 def test_what_a_host_says_cannot_draw_on_the_terminal(escape: str) -> None:
-    """A reason may come from anywhere."""
+    """Escape sequences in a reason that a host gives are not printed to the terminal."""
     lock, hold = replace(LOCK, reason=escape), replace(HOLD, reason=escape)
     attempt = replace(ATTEMPT, state=AttemptState.STUCK, why=escape)
     answers = (answer(P620, lock=lock, hold=hold, attempt=attempt),)

@@ -112,7 +112,7 @@ def test_where_it_cannot_be_added_the_lines_are_told_and_nothing_changes(
 
 
 def test_a_host_that_is_there_is_not_added(tmp_path: Path) -> None:
-    """In whichever file."""
+    """A host that any inventory file has already is not added a second time."""
     root = fleet(tmp_path, a="hosts:\n  a: {}\n", b="hosts:\n  web9: {}\n")
     with pytest.raises(UsageError, match="there is a host web9 already"):
         draft(root, NEW)
@@ -136,7 +136,7 @@ def test_what_would_be_a_mistake_is_told_as_one(tmp_path: Path, host: NewHost, s
 
 
 def test_a_file_that_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
-    """Somebody's editor was quicker."""
+    """A file that somebody changed between draft and write is not overwritten."""
     root = fleet(tmp_path, hosts="hosts:\n  a: {}\n")
     made = draft(root, NEW)
     fleet(tmp_path, hosts="hosts:\n  b: {}\n")

@@ -33,7 +33,7 @@ def two(one: str, other: str) -> str:
     ],
 )
 def test_two_hosts_at_one_address(mistakes: Callable[..., list[str]], one: str, other: str) -> None:
-    """Both are named, with both places."""
+    """Two hosts at one address are a mistake that names both, each with its place."""
     (told,) = mistakes(hosts=two(one, other))
     assert "hosts.yaml:3:" in told
     assert (
@@ -59,6 +59,6 @@ def test_two_machines(loaded: Callable[..., Inventory], one: str, other: str) ->
 
 
 def test_three_hosts_at_one_address(mistakes: Callable[..., list[str]]) -> None:
-    """Each but the first is told."""
+    """Of three hosts at one address the second and the third are each a mistake."""
     lines = "".join(f"  web{n}: {{address: 10.0.0.5}}\n" for n in range(3))
     assert len(mistakes(hosts=f"hosts:\n{lines}")) == 2

@@ -71,7 +71,7 @@ def test_a_bomb_of_depth(write: Write, opening: str) -> None:
 
 
 def test_depth_by_aliases(write: Write) -> None:
-    """Depth counts through aliases too."""
+    """Levels that are nested by aliases count against the bound on depth."""
     lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 100)]
     assert "more than 32 levels" in told(write(h="\n".join(lines)))
 
@@ -107,7 +107,7 @@ def test_one_very_long_number(write: Write) -> None:
 
 @pytest.mark.parametrize("key", ["tags", "features", "profiles", "users", "roles"])
 def test_long_lists(write: Write, key: str) -> None:
-    """A list has an end."""
+    """A list of more than 256 items is a mistake, for each key that takes a list."""
     assert "at most 256 items" in told(write(h=f"hosts: {{h: {{{key}: [{'x, ' * 300}]}}}}"))
 
 
@@ -183,7 +183,7 @@ def test_an_editors_lock_is_left_out(write: Write) -> None:
 
 
 def test_a_file_name_that_means_harm(write: Write) -> None:
-    """A file's name is data too."""
+    """Control characters in an inventory file's name are escaped when it is printed."""
     root = raw(write(), b"hosts: {h: {x: 1}}", "a\x1b[31m\n.yaml")
     assert "inventory/a\\x1b[31m\\n.yaml:1:" in told(root)
 

@@ -88,5 +88,5 @@ def test_generate(root: Path) -> None:
 
 
 def test_schema_needs_no_fleet() -> None:
-    """The schema is the same everywhere."""
+    """`inventory schema` prints the schema, and needs no fleet."""
     assert json.loads(run("schema").stdout)["$schema"].endswith("2020-12/schema")

@@ -116,7 +116,7 @@ def test_a_key_that_is_no_text(mistakes: Told, name: str) -> None:
 
 
 def test_a_quoted_key_is_a_name(mistakes: Told, write: Callable[..., Path]) -> None:
-    """Following the advice helps."""
+    """A key such as ``on`` is a host's name once it is quoted, as the mistake advises."""
     assert list(load(write(h='hosts:\n  "on":\n')).fleet.hosts) == ["on"]
 
 
@@ -152,7 +152,7 @@ def test_an_error_shows_all_and_says_what_to_do(write: Callable[..., Path]) -> N
     [("hosts", "host"), ("templates", "template"), ("users", "user"), ("features", "feature")],
 )
 def test_a_name_twice_over_two_files(mistakes: Told, section: str, what: str) -> None:
-    """Both places are named."""
+    """A name given twice in two files is a mistake that names both places."""
     lines = mistakes(a=f"{section}:\n  x1: {{}}\n", b=f"\n{section}:\n  x1: {{}}\n")
     told = f"b.yaml:3:3: the {what} 'x1' a second time (the other is at inventory/a.yaml:2:3)"
     assert any(told in line for line in lines)
@@ -176,13 +176,13 @@ def test_cycles(mistakes: Told, section: str) -> None:
 
 
 def test_extending_oneself_is_a_cycle(mistakes: Told) -> None:
-    """The smallest cycle is one."""
+    """A template that extends itself is a cycle, and a mistake."""
     (line,) = mistakes(h="templates: {a: {extends: a}}\nhosts: {h: }\n")
     assert "a cycle: 'a' → 'a'" in line
 
 
 def test_a_chain_that_nobody_could_follow(mistakes: Told) -> None:
-    """Inheritance is bounded."""
+    """A chain of more than 16 templates that extend each other is a mistake."""
     chain = "".join(f"  t{n}: {{extends: t{n + 1}}}\n" for n in range(30))
     assert "a chain of more than 16" in mistakes(h=f"templates:\n{chain}  t30:\nhosts: {{h: }}")[0]
 
@@ -243,7 +243,7 @@ def test_keys_without_a_value_are_empty(write: Callable[..., Path]) -> None:
 
 
 def test_many_names_are_listed_in_part(mistakes: Told) -> None:
-    """What is expected stays readable."""
+    """Where very many names are allowed, a mistake lists some of them and their number."""
     tags = "".join(f"  t{n:02}: {{}}\n" for n in range(30))
     (line,) = mistakes(h=f"templates:\n{tags}hosts: {{h: {{template: t5}}}}\n")
     assert "t18, t19, … (30 in all); did you mean" in line

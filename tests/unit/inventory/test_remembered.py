@@ -156,7 +156,7 @@ def test_a_damaged_file_only_costs_time(root: Path, cache: Path, content: bytes)
 
 
 def test_every_single_damaged_byte_is_seen(root: Path, cache: Path) -> None:
-    """Damage is never believed."""
+    """A remembered inventory with any single damaged byte is not believed."""
     (file,) = cache.rglob("*.json")
     good = file.read_bytes()
     for at in range(0, len(good), 7):
@@ -177,7 +177,7 @@ def test_another_users_file_is_not_believed(root: Path, monkeypatch: pytest.Monk
 
 
 def test_a_fleet_that_changed_while_it_was_read_is_not_kept(write: Write) -> None:
-    """Its key was taken before."""
+    """A fleet that changed while it was read is not remembered under its earlier key."""
     root = write(hosts=HOSTS.replace(", suites: [checks/test_one.py]", ""))
     key, read = key_of(root), load(root)
     _edit(root)
@@ -198,7 +198,7 @@ def test_what_would_come_back_as_another_value_is_not_kept(write: Write, fact: o
 def test_a_folder_that_cannot_be_written_is_no_error(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cache's folder may be anything."""
+    """Where the cache's folder cannot be written, the fleet is loaded and not remembered."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert opened(root) == load(root).fleet

@@ -26,7 +26,7 @@ rollout:
 
 
 def test_all_of_it_is_read(loaded: Callable[..., Inventory]) -> None:
-    """Stages keep their order."""
+    """Every key of the rollout section is read, and stages keep their order."""
     assert loaded(a=HOSTS + WHOLE).fleet.rollout == RolloutPolicy(
         canary="tag:canary",
         batch=Amount(25, percent=True),
@@ -41,13 +41,13 @@ def test_all_of_it_is_read(loaded: Callable[..., Inventory]) -> None:
 
 
 def test_nothing_is_said_without_it(loaded: Callable[..., Inventory]) -> None:
-    """Everybody at once."""
+    """Without a rollout section all hosts are deployed at once, which is the default policy."""
     assert loaded(a=HOSTS).fleet.rollout == RolloutPolicy()
     assert loaded(a=HOSTS + "rollout:\n").fleet.rollout == RolloutPolicy()
 
 
 def test_a_canary_may_be_a_number(loaded: Callable[..., Inventory]) -> None:
-    """Or a share, or a selector."""
+    """A canary in the inventory may be a number of hosts or a percentage."""
     policy = loaded(a=HOSTS + "rollout: {canary: 2}\n").fleet.rollout
     assert policy.canary == Amount(2)
     policy = loaded(a=HOSTS + "rollout: {canary: 5%}\n").fleet.rollout

@@ -22,7 +22,7 @@ VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
 def test_the_schema_is_one() -> None:
-    """The schema itself is valid."""
+    """The inventory's JSON schema is itself a valid schema of draft 2020-12."""
     jsonschema.Draft202012Validator.check_schema(json_schema())
 
 

@@ -157,7 +157,7 @@ def test_what_matches_nothing_lists_what_exists(text: str, told: str) -> None:
 
 
 def test_a_large_fleet_is_listed_in_part() -> None:
-    """The hint stays readable."""
+    """In a large fleet a selector's hint lists twenty hosts and how many there are."""
     hosts = {f"h{n}": _host(f"h{n}") for n in range(50)}
     with pytest.raises(UsageError) as caught:
         select(Fleet("f", "/f", "/f", hosts), ["nobody"])

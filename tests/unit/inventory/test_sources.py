@@ -45,7 +45,7 @@ def test_builders_are_kept_as_they_are(loaded: Loaded) -> None:
     ],
 )
 def test_what_nix_would_misread_is_a_mistake(mistakes: Told, line: str) -> None:
-    """With its place, and an example."""
+    """A builder's line that Nix would misread is a mistake with its place and an example."""
     (told,) = mistakes(a=HOST, b=f"builders:\n  - '{line}'\n")
     assert told.startswith("inventory/b.yaml:2:5: the text '")
     assert "ssh-ng://build@host x86_64-linux /root/.ssh/key 4" in told
@@ -121,7 +121,7 @@ hosts:
     ],
 )
 def test_a_wrong_word_is_told(mistakes: Told, text: str, told: str) -> None:
-    """With its place."""
+    """A wrong ``substitute`` is a mistake with its place and what is expected there."""
     (found,) = mistakes(a=f"{HOST}    {text}\n")
     assert told in found
 

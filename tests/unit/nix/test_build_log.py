@@ -176,7 +176,7 @@ def test_what_merely_needed_it_is_not_what_failed(log: BuildLog) -> None:
     )
 )
 def test_no_line_stops_a_build(lines: list[bytes]) -> None:
-    """Whatever Nix or a builder writes."""
+    """No line that Nix or a builder writes stops the reading of a build's log."""
     log = BuildLog((A,), lambda _: ())
     for one in lines:
         said = log.read(one)

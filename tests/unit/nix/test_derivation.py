@@ -46,5 +46,5 @@ def test_anything_else_is_left_to_nix(tmp_path: Path, text: str) -> None:
 
 
 def test_a_derivation_that_is_not_here() -> None:
-    """Another store has it, or none."""
+    """A derivation whose file is not in this store has no known output."""
     assert derivation.output_of(DrvPath(f"{OUT}.drv")) is None

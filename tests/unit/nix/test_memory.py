@@ -42,7 +42,7 @@ def running(text: str, ready: int = 1) -> Iterator[int]:
 
 
 def test_a_process_is_measured() -> None:
-    """What it holds, and Python's own."""
+    """A process is measured by the memory that it holds, Python's own included."""
     with running(TAKES) as pid:
         assert 64 * MIB < memory.used(pid) < 128 * MIB
 
@@ -143,12 +143,12 @@ def test_a_group_over_its_limit_leaves_nothing(kernel: Kernel) -> None:
 
 
 def test_a_machine_without_control_groups(kernel: Kernel) -> None:
-    """The machine itself remains."""
+    """Without control groups, free memory is what this machine itself has."""
     assert memory.free(kernel.root) == (MemoryLimit(80 * 1024, "this machine"),)
 
 
 def test_a_peak_is_kept(tmp_path: Path) -> None:
-    """Until the next one."""
+    """A measured peak of memory is kept until the next one replaces it."""
     file = tmp_path / "peak"
     assert peak_file.read(file) == 0
     peak_file.keep(file, 5)
@@ -159,7 +159,7 @@ def test_a_peak_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["", "5 GB", "-4", "1" * 40, "\x00\x00"])
 def test_a_damaged_peak_is_none(tmp_path: Path, damage: str) -> None:
-    """It only costs time."""
+    """A damaged peak counts as none, which only costs time."""
     (tmp_path / "peak").write_text(damage)
     assert peak_file.read(tmp_path / "peak") == 0
 

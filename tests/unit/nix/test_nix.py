@@ -133,7 +133,7 @@ def test_a_silent_failure_says_how_it_ended(recorder: Recorder) -> None:
 
 
 def test_build_on(recorder: Recorder) -> None:
-    """Elsewhere: evaluated here, built there."""
+    """What is built elsewhere is evaluated here and built in the other store."""
     do(nix.build_on("unix:///s", Evaluated(DRV, OUT), deadline=9))
     there = ("--eval-store", "auto", "--store", "unix:///s", "--no-link")
     assert recorder.argvs == [("nix", *FEATURES, "build", *LOG, *there, f"{DRV}^*")]
@@ -148,7 +148,7 @@ def test_copy(recorder: Recorder) -> None:
 
 
 def test_requisites(recorder: Recorder) -> None:
-    """Every line is a path."""
+    """The requisites of a path are one store path for each line."""
     recorder.says(f"{OUT}\n{DRV}")
     assert do(nix.requisites(OUT)) == (OUT, OutPath(DRV.path))
     assert recorder.argvs == [("nix-store", "--query", "--requisites", OUT.path)]

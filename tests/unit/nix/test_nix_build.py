@@ -30,7 +30,7 @@ def test_all_are_one_command() -> None:
 
 
 def test_by_hand_it_is_one_system_with_its_log() -> None:
-    """What a person repeats."""
+    """The command to build by hand builds one system and prints its log."""
     assert nix_build.build_by_hand(DRVS[0], ("ssh-ng://a",)) == (
         f"nix build --no-link --builders ssh-ng://a '{DRVS[0]}^*' --print-build-logs"
     )
@@ -73,7 +73,7 @@ def test_what_is_not_there_starts_no_process(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_valid_gets_its_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without asking any cache."""
+    """A system that is valid here gets its root without any cache being asked."""
     store = Store(valid=True)
     assert keep(store, monkeypatch)
     (argv,) = store.argvs

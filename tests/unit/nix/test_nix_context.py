@@ -67,7 +67,7 @@ def test_the_fleets_folder_does_not_count(machine: Machine) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_of_settings_counts(machine: Machine, name: str) -> None:
-    """It comes, changes and goes."""
+    """A file of Nix's settings counts when it appears, changes and disappears."""
     (machine.root / name).unlink(missing_ok=True)
     seen = [machine.context()]
     for text in ("a = 1", "a = 2"):
@@ -81,7 +81,7 @@ def test_each_file_of_settings_counts(machine: Machine, name: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_another_than_one_that_is_not_there(machine: Machine) -> None:
-    """Nix fails on the one."""
+    """A file of settings that cannot be read is not taken for one that is missing."""
     absent = machine.context()
     (machine.root / "home/.config/nix/nix.conf").mkdir(parents=True)
     assert machine.context() != absent
@@ -111,7 +111,7 @@ def test_files_that_include_one_another_come_to_an_end(machine: Machine) -> None
     ],
 )
 def test_variables_count(machine: Machine, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """What Nix takes from the environment."""
+    """Each variable that Nix takes from the environment changes the context."""
     before = machine.context()
     monkeypatch.setenv(name, "/somewhere/else")
     assert machine.context() != before
@@ -163,7 +163,7 @@ def test_another_nix_counts(machine: Machine, change: Callable[[Machine], None])
 
 
 def test_the_flakes_reference_counts(machine: Machine) -> None:
-    """Another flake is another world."""
+    """Another flake reference is another context, with the same settings."""
     assert context(Flake("github:a/b", "/")) != context(Flake(".", "/"))
 
 
@@ -207,7 +207,7 @@ def mode(folder: Path) -> None:
 def test_any_change_of_a_folder_that_stands_in_counts(
     machine: Machine, change: Callable[[Path], None]
 ) -> None:
-    """At any depth."""
+    """Any change in a folder that stands in for an input counts, at any depth."""
     machine.write("input/a/b", "text")
     pair = ("nixpkgs", f"path:{machine.root}/input")
     before = machine.context(pair)

@@ -108,7 +108,7 @@ def test_the_tightest_room_counts() -> None:
 
 
 def test_a_persons_limit_counts_where_it_is_tighter() -> None:
-    """A limit does not make memory."""
+    """A person's limit on memory counts only where it is tighter than the machine's."""
     room = (MemoryLimit(10 * GIB, MACHINE),)
     assert budget(room, 0, MemoryLimit(3 * GIB, "the inventory")) == MemoryLimit(
         3 * GIB, "the inventory"

@@ -113,7 +113,7 @@ def test_each_way_of_deploying_has_a_run(runs: Runs) -> None:
 
 
 def test_an_interrupt_ends_all_of_them(runs: Runs) -> None:
-    """No second run begins."""
+    """An interrupt ends the delivery to all hosts: no second run begins."""
     put(runs, "razer", goal=Goal.BOOT)
     put(runs, "samsung")
     runs.interrupted = True
@@ -121,7 +121,7 @@ def test_an_interrupt_ends_all_of_them(runs: Runs) -> None:
 
 
 def test_only_who_is_selected_is_caught_up_with(runs: Runs) -> None:
-    """Selectors mean what they mean everywhere."""
+    """Only hosts that a selector names are delivered to; an unknown tag is an error."""
     put(runs, "razer")
     put(runs, "samsung")
     runs.catch_up("tag:portable")
@@ -138,7 +138,7 @@ def test_nothing_waits_for_those_selected(runs: Runs) -> None:
 
 
 def test_what_has_expired_is_told_and_not_brought(runs: Runs) -> None:
-    """It is gone afterwards."""
+    """What has expired is reported, not delivered, and dropped."""
     put(runs, "razer", expires=NOW)
     assert runs.catch_up() == ()
     (told,) = runs.told
@@ -155,7 +155,7 @@ def test_a_system_that_was_collected_is_built_again(runs: Runs) -> None:
 
 
 def test_what_is_built_elsewhere_is_no_garbage_for_not_being_here(runs: Runs) -> None:
-    """Only its derivation is kept here."""
+    """A pending system that is built elsewhere is delivered by its derivation, with no notice."""
     put(runs, "there")
     runs.catch_up()
     assert runs.requests[0].systems.keys() == {"there"}

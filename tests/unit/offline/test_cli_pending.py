@@ -46,14 +46,14 @@ def typed(*words: str) -> Result:
 
 
 def test_what_waits_is_listed(state: Path) -> None:
-    """As a table, and for programs."""
+    """`pending` lists what waits as a table for people, and as JSON."""
     put(state, "razer", 3)
     assert "9 d ago" in typed("pending", "list").stdout
     assert json.loads(typed("pending", "list", "--json").stdout)["razer"]["run"] == 7
 
 
 def test_what_has_expired_is_dropped_and_told(state: Path) -> None:
-    """When somebody looks."""
+    """`pending` drops what has expired, and says so on stderr."""
     file = put(state, "razer", -1)
     done = typed("pending", "list", "--json")
     assert json.loads(done.stdout) == {}

@@ -24,13 +24,13 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 
 def test_lines_go_in_one_datagram(manager: socket.socket) -> None:
-    """As sd_notify(3) wants them."""
+    """The lines for sd_notify(3) are sent in one datagram."""
     notify("READY=1", "STATUS=2 waiting")
     assert manager.recv(4096) == b"READY=1\nSTATUS=2 waiting"
 
 
 def test_a_name_in_the_abstract_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It begins with an @."""
+    """A socket in the abstract namespace is given by a name that begins with an @."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(f"\0notify-{os.getpid()}")
         end.settimeout(10)
@@ -41,7 +41,7 @@ def test_a_name_in_the_abstract_namespace(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("address", ["", "/nowhere/at/all", "x" * 300])
 def test_nobody_listens(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then nothing happens."""
+    """Where no service manager listens, ``notify`` raises nothing and the service goes on."""
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     notify("READY=1")
 

@@ -289,7 +289,7 @@ def test_ascii_stream_gets_question_marks() -> None:
 
 
 def test_text_is_cut_by_cells() -> None:
-    """Wide characters count as two."""
+    """Text is cut by terminal cells, of which a wide character takes two."""
     assert cut("abcdef", 4) == "abc…"
     assert cut("漢字漢字", 4) == "漢…"
     assert cut("abc", 0) == ""

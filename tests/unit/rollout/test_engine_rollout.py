@@ -249,14 +249,14 @@ def test_a_host_that_fails_before_its_turn_counts_for_its_wave(fake: Fake) -> No
 
 
 def test_deferred_hosts_do_not_count(fake: Fake) -> None:
-    """Nor do unchanged ones."""
+    """Neither deferred nor unchanged hosts count as failures of a rollout."""
     fake.ends = {"h1": Deferred("absent"), "h2": SAME}
     fake.early = {"h2"}
     assert outcomes(fake.deploy(BY_TWO)) == "deferred unchanged deployed deployed deployed"
 
 
 def test_no_rollout_goes_on_over_a_host_that_does_not_come_back(fake: Fake) -> None:
-    """Whatever the budget is."""
+    """A host that does not come back stops the rollout, whatever the budget is."""
     fake.ends["h2"] = LOST
     report = fake.deploy(RolloutPolicy(batch=Amount(2), budget=Amount(100, percent=True)))
     assert outcomes(report) == "deployed failed skipped skipped skipped"
@@ -300,7 +300,7 @@ def test_hosts_are_taken_back_as_the_policy_says(
 
 
 def test_a_host_that_cannot_be_taken_back_is_told_as_failed(fake: Fake) -> None:
-    """And what it runs."""
+    """A host that cannot be rolled back with its wave is failed, with what it runs."""
     fake.ends["h2"] = FAILED
     fake.back_ends["h1"] = Failed("no", Problem("connect", "no", host_state="not taken back"))
     policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
@@ -345,7 +345,7 @@ def test_a_bug_in_taking_one_back_cuts_off_no_other(
 
 
 def test_a_host_that_was_only_booted_is_not_taken_back(fake: Fake) -> None:
-    """It runs what it ran."""
+    """A host that got a new boot default only is not rolled back: it runs what it ran."""
     fake.ends["h2"] = FAILED
     fake.booted = {"h1"}
     policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
@@ -369,7 +369,7 @@ def test_there_is_no_pause_after_hosts_that_were_absent(fake: Fake) -> None:
 
 
 def test_a_pause_comes_between_waves(fake: Fake) -> None:
-    """And none after the last."""
+    """The policy's pause comes between two waves, and not after the last."""
     report = fake.deploy(RolloutPolicy(batch=Amount(3), pause=60.0))
     assert [e.seconds for e in fake.events if isinstance(e, Paused)] == [60.0]
     assert outcomes(report) == " ".join(["deployed"] * 5)
@@ -423,7 +423,7 @@ def test_a_paused_rollout_can_be_aborted(fake: Fake) -> None:
 
 
 def test_resume_ends_a_pause_of_the_policys(fake: Fake) -> None:
-    """A week is not waited for."""
+    """`resume` ends a pause of the policy's early, though it be a week long."""
     clock: list[float] = []
 
     async def resume() -> None:
@@ -538,7 +538,7 @@ def test_where_it_is_can_be_read_while_it_goes(fake: Fake) -> None:
 
 
 def test_a_full_disk_stops_no_rollout(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told once."""
+    """A full disk stops no rollout, and is reported twice, not once for each write."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -167,7 +167,7 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 
 
 def test_amounts_are_written_as_they_are_read() -> None:
-    """Numbers and percentages."""
+    """Amounts are written as they are read, as numbers and as percentages."""
     assert [str(Amount.parse(text)) for text in ("3", "25%", "100%")] == ["3", "25%", "100%"]
 
 

@@ -91,14 +91,14 @@ def test_what_waited_is_dropped_with_what_is_taken_back(
 
 
 def test_what_waited_stays_where_others_keep_the_new_system(rollout: Rollout) -> None:
-    """The rollout only goes no further."""
+    """Where a rollout only stops, what is pending for an unreachable host stays pending."""
     report = rollout.run(WhenSpent.STOP)
     assert isinstance(report.hosts["razer"].outcome, Deferred)
     assert rollout.pending.of("razer") is not None
 
 
 def test_what_another_run_had_wait_stays(rollout: Rollout) -> None:
-    """Only this run's is dropped."""
+    """What another run left pending stays when this run is rolled back."""
     rollout.earlier = True
     rollout.run(WhenSpent.ROLL_BACK_RUN)
     assert rollout.pending.of("razer") is not None

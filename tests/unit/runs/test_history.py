@@ -72,7 +72,7 @@ def set_aside(file: Path) -> list[Path]:
 
 
 def test_numbers_count_up_from_one(file: Path) -> None:
-    """Over all openings of the database."""
+    """Runs are numbered from one, over all openings of the database."""
     assert [begin(file) for _ in range(3)] == [1, 2, 3]
 
 
@@ -96,7 +96,7 @@ def test_runs_are_told_newest_first(file: Path) -> None:
 
 
 def test_a_run_that_ends_twice_is_there_once(file: Path) -> None:
-    """The last word counts."""
+    """A run whose end is written twice is listed once, with its hosts once."""
     number = begin(file)
     History(file).finish(report(number))
     History(file).finish(report(number))
@@ -105,7 +105,7 @@ def test_a_run_that_ends_twice_is_there_once(file: Path) -> None:
 
 
 def test_times_are_kept_in_utc(file: Path) -> None:
-    """Whatever zone the machine is in."""
+    """Times are kept in UTC, whatever time zone the machine is in."""
     there = NOW.astimezone(timezone(timedelta(hours=-7)))
     History(file).begin("me@here", None, "switch", there)
     (run,) = recent(file)
@@ -376,7 +376,7 @@ def test_a_run_that_goes_on_is_told_as_such(file: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"hosts": [1]}', '{"hosts": {"p620": 1}}'])
 def test_a_folder_that_is_not_understood_tells_its_number(file: Path, text: str) -> None:
-    """And nothing breaks."""
+    """A run folder whose files are not understood keeps its number, and listing goes on."""
     folder = enter(file).folder
     file.unlink()
     for name in ("events.jsonl", "report.json"):
@@ -419,7 +419,7 @@ def test_values_of_another_type_are_damage(file: Path) -> None:
 
 
 def test_two_runs_at_once_have_two_numbers(file: Path) -> None:
-    """Even where both make the database."""
+    """Runs that begin at once have numbers of their own, also where all make the database."""
     with ThreadPoolExecutor(8) as pool:
         begun = list(pool.map(enter, [file] * 24))
     assert sorted(run.number for run in begun) == list(range(1, 25))

@@ -110,7 +110,7 @@ def test_what_took_its_place_meanwhile_is_neither_dropped_nor_changed(files: Fil
 
 
 def test_a_change_keeps_the_rest(files: Files) -> None:
-    """Tries are counted, nothing else moves."""
+    """To change what is pending counts its tries and keeps everything else."""
     files.pending.put(WAITS)
     files.pending.change(WAITS, tries=3)
     assert files.pending.of("razer") == replace(WAITS, tries=3)
@@ -166,7 +166,7 @@ def test_what_is_no_entry_at_all_is_set_aside(files: Files, text: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_set_aside(files: Files) -> None:
-    """Not UTF-8."""
+    """A pending file that is not UTF-8 is set aside with one notice."""
     files.write("razer", "")
     (files.folder / "razer.json").write_bytes(b"\xff\xfe")
     assert files.pending.all() == ()

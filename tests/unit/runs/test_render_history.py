@@ -38,14 +38,14 @@ def test_outcomes_are_counted() -> None:
 
 
 def test_a_run_that_goes_on_was_not_cut_off() -> None:
-    """Its end is still to come."""
+    """A run that is still alive is listed as one that goes on, not as cut off."""
     table, _ = drawn(replace(RUN, exit_code=None, seconds=None, hosts=(), alive=True))
     assert "goes on" in table
     assert "cut off" not in table
 
 
 def test_a_time_that_is_none_is_not_known() -> None:
-    """Of a damaged file."""
+    """A run whose start is no valid time is listed with an unknown one."""
     for started in ("", "2024-13-01", "0001-01-01T00:00:00+14:00"):
         assert "unknown" in drawn(replace(RUN, started=started))[0]
 

@@ -193,7 +193,7 @@ def test_what_was_no_deployment_is_not_gone_on_with(
     ],
 )
 def test_a_request_that_cannot_be_read_is_refused(folder: Path, text: str | None, why: str) -> None:
-    """Never guessed."""
+    """A request of a run that cannot be read is refused and never guessed."""
     if text is not None:
         (folder / "request.json").write_text(text)
     with pytest.raises(UsageError, match=why):

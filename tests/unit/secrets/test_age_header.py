@@ -178,7 +178,7 @@ def test_another_version_is_named(version: bytes) -> None:
 
 
 def test_a_header_without_a_recipient_is_none() -> None:
-    """There is at least one stanza."""
+    """An age header without any recipient stanza is a fault of its format."""
     assert looked_at(written(b"")).fault is FormatFault.NO_STANZA
 
 

@@ -147,7 +147,7 @@ def test_a_file_of_age_keys_opens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("armored", [False, True])
 def test_a_file_of_age_keys_behind_a_passphrase_opens(tmp_path: Path, armored: bool) -> None:
-    """As ``age --passphrase`` writes it."""
+    """A file of age keys behind a passphrase opens, as ``age --passphrase`` writes it."""
     data = by_passphrase(PASSPHRASE, f"{X25519}\n".encode())
     if armored:
         text = base64.encodebytes(data).replace(b"\n", b"")
@@ -168,7 +168,7 @@ def test_more_work_than_is_done_here_is_no_wrong_passphrase(tmp_path: Path) -> N
 
 
 def test_the_key_that_fits_is_found_among_several(tmp_path: Path) -> None:
-    """Whatever their order."""
+    """The key that opens a secret is found among several, in any order."""
     paths = [
         kept(tmp_path, "other", private(OTHER)),
         kept(tmp_path, "rsa", private(RSA)),
@@ -274,7 +274,7 @@ def test_a_file_that_cannot_decrypt_says_why(tmp_path: Path, data: bytes, why: s
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    """Missing, a folder, no name."""
+    """A key file that is missing, a folder or badly named is an error that says so."""
     for path in (str(tmp_path / "missing"), str(tmp_path), "a\0b"):
         with pytest.raises(IdentityError, match="cannot be read"):
             ring(path)
@@ -315,7 +315,7 @@ def test_a_file_that_was_altered_is_told_from_one_for_others(tmp_path: Path) -> 
 
 
 def test_a_forged_stanza_for_one_key_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Each key is tried by itself."""
+    """A forged stanza for one key does not keep another key from opening the file."""
     both = ring(
         kept(tmp_path, "a", private(ED25519)),
         kept(tmp_path, "b", str(X25519).encode()),
@@ -372,7 +372,7 @@ def test_hardware_keys_are_encrypted_to_without_a_plugin() -> None:
 
 
 def test_a_secret_has_a_recipient() -> None:
-    """Nothing is encrypted to nobody."""
+    """To encrypt a secret to no recipient at all is an error."""
     with pytest.raises(ValueError, match="recipient"):
         asyncio.run(crypt.encrypt(SECRET, [], armor=False))
 
@@ -380,7 +380,7 @@ def test_a_secret_has_a_recipient() -> None:
 @needs_age
 @pytest.mark.parametrize("armor", [False, True])
 def test_age_opens_what_we_write(tmp_path: Path, armor: bool) -> None:
-    """Each recipient with its own key."""
+    """``age`` opens what we write with the key of each recipient."""
     keys = {
         "ed25519": (public(ED25519), private(ED25519)),
         "rsa": (public(RSA), private(RSA)),

@@ -162,14 +162,14 @@ def test_a_point_is_one_for_pyrage_as_well(point: bytes) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(["age", "age1x", "a1b"]))
 def test_bech32_gives_back_what_was_written(data: bytes, name: str) -> None:
-    """Of any length."""
+    """A bech32 text decodes to the name and bytes that were written, of any length."""
     assert bech32.decode(bech32_text(name, data)) == (name, data)
 
 
 @settings(max_examples=300)
 @given(st.text() | st.text().map("ssh-ed25519 ".__add__) | st.text().map("age1".__add__))
 def test_any_text_is_a_key_or_has_a_reason(text: str) -> None:
-    """Nothing else is raised."""
+    """Any text is a recipient or a ValueError, and no other exception."""
     with contextlib.suppress(ValueError):
         assert parse(text).text
 

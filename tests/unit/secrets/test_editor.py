@@ -156,7 +156,7 @@ def test_without_namespaces_it_is_a_folder_of_our_own_and_that_is_said(tmp_path:
     ],
 )  # fmt: skip
 def test_an_editor_that_fails_is_not_believed(tmp_path: Path, text: str, said: str) -> None:
-    """Whatever it wrote before."""
+    """An editor that fails is not believed, whatever it wrote before it ended."""
     done = run(script(tmp_path, text))
     assert done.returncode == 1
     assert "StepError" in done.stderr

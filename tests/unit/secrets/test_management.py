@@ -46,7 +46,7 @@ def test_the_lock_file_tells_the_recipients(bench: Bench) -> None:
 
 
 def test_an_edit_changes_one_secret(bench: Bench) -> None:
-    """The others keep every byte."""
+    """To edit one secret changes its file and the lock file, and no byte of others."""
     before = bench.content()
     now = bench.vault()
     changed = run(
@@ -91,7 +91,7 @@ def test_what_was_not_meant_is_not_written(
 
 @pytest.mark.parametrize("path", ["a.age", "secrets.nix"])
 def test_who_edits_what_another_changed_meanwhile_is_told(bench: Bench, path: str) -> None:
-    """The other's file stays."""
+    """An edit of what somebody changed meanwhile is refused, and the other's file stays."""
 
     def slowly(_: bytes) -> bytes:
         (bench.root / path).write_bytes(b"another's")
@@ -154,7 +154,7 @@ def test_a_secret_that_cannot_be_decrypted_stops_the_whole_rekey(bench: Bench) -
 
 
 def test_a_damaged_file_is_named_and_left_alone(bench: Bench) -> None:
-    """What can be encrypted anew is."""
+    """Rekey names a damaged file and does not touch it, and encrypts all others."""
     (bench.root / "a.age").write_bytes(b"<<<<<<< HEAD\n")
     done = bench.rekey(bench.new)
     assert (set(done.done), done.damaged) == ({"c.age", "deep/b.age"}, ("a.age",))
@@ -174,7 +174,7 @@ def test_nobody_makes_their_own_secrets_unreadable_unasked(bench: Bench) -> None
 
 
 def test_a_key_that_is_no_key_is_told_before_anything_is_typed(bench: Bench) -> None:
-    """The editor does not even open."""
+    """A recipient that is no key is an error before the editor opens."""
     bad = Rule("a.age", ("nonsense",), (), unusable=(("nonsense", "is no key"),))
     for rules in (bad, Rule("a.age", (), ())):
         now = vault(bench.root, rules)

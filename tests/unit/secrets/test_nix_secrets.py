@@ -90,6 +90,6 @@ def test_where_a_flake_lies(tmp_path: Path) -> None:
 
 
 def test_a_host_without_agenix() -> None:
-    """It has none."""
+    """A host without agenix has no secrets, and that is no error."""
     said = {"secrets": {}, "identityPaths": [], "program": None}
     assert parse(said, "p620", None) == HostSecrets("p620")

@@ -148,7 +148,7 @@ def test_a_fix_can_be_pasted_whatever_the_files_name(path: str) -> None:
 
 
 def test_the_worst_comes_first() -> None:
-    """Then by check and by file."""
+    """Findings are listed by severity, then by check, then by file."""
     made = sound(
         rules=rules(RULE, replace(RULE, path="c.age"), replace(RULE, path="b.age")),
         undeclared=("z.age",),

@@ -49,7 +49,7 @@ def found(*uses: SecretUse, rules: tuple[Rule, ...] = (RULE,)) -> dict[str, Seve
 
 
 def test_a_sound_configuration_has_nothing() -> None:
-    """Nor has one of no secrets."""
+    """A sound configuration of secrets has no finding, nor has an empty one."""
     assert found(USE) == {}
     assert found() == {}
 

@@ -100,7 +100,7 @@ def test_the_same_of_several_files_is_said_once() -> None:
 
 
 def test_a_warning_does_not_refuse_and_information_is_not_told() -> None:
-    """As bad as they are."""
+    """A warning about secrets refuses no deployment, and information is not reported there."""
     findings = [finding("", Severity.WARNING), replace(finding("", Severity.INFO), fact="x")]
     (one,) = shortfalls(findings)
     assert not one.refuses

@@ -32,7 +32,7 @@ def why(root: Path, path: str = "a") -> str:
 
 
 def test_a_files_beginning_its_size_and_its_last_byte_are_read(root: Path) -> None:
-    """No more than is asked for."""
+    """Of a file its beginning, size and last byte are read, and no more than was asked for."""
     (root / "a").write_bytes(b"0123456789\n")
     content = read(str(root), "a", 4)
     assert content is not None
@@ -50,7 +50,7 @@ def test_what_is_not_there_is_none(root: Path) -> None:
 
 
 def test_a_link_within_the_repository_is_followed(root: Path) -> None:
-    """As Nix follows it."""
+    """A link within the repository is followed, as Nix follows it."""
     (root / "real").write_bytes(b"x")
     (root / "a").symlink_to("real")
     assert (content := read(str(root), "a", 1)) is not None

@@ -53,7 +53,7 @@ def ids(evidence: Evidence, *identities: Identity) -> list[str]:
 
 
 def test_a_host_that_has_the_key() -> None:
-    """One of its keys is enough."""
+    """A host with one key that opens the secret is fine, though another key is missing."""
     missing = Identity("/etc/ssh/ssh_host_rsa_key", there=False)
     assert ids(evidence(for_(OLD, NEW)), missing, HAS_NEW) == []
 

@@ -47,7 +47,7 @@ def test_known_hosts_tells_by_address_port_and_alias(tmp_path: Path) -> None:
 
 
 def test_this_machine_tells_its_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has oneself in ``known_hosts``."""
+    """This machine's keys are its own public key files, not those of ``known_hosts``."""
     own = key()
     (tmp_path / "ssh_host_ed25519_key.pub").write_text(f"{own} root@here\n")
     (tmp_path / "ssh_host_rsa_key.pub").write_bytes(b"\xff")
@@ -68,6 +68,6 @@ def test_a_comment_names_a_host_of_which_no_key_is_known() -> None:
 
 
 def test_hosts_may_share_a_key() -> None:
-    """Images that were cloned do."""
+    """Hosts may share a key, as images that were cloned do, and each is named."""
     shared = key()
     assert hosts.by_key({"a": (shared,), "b": (shared,)}, []) == {shared: ("a", "b")}

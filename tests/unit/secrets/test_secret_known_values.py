@@ -33,7 +33,7 @@ PLAINTEXT = VALUE.encode() + b"\n"
     ],
 )
 def test_a_value_is_found_however_it_is_written(written: str) -> None:
-    """In the midst of a file."""
+    """A secret's value is found in a file in each way of writing or encoding it."""
     data = f"before {written} after".encode()
     known = KnownValues({"a.age": forms(PLAINTEXT), "b.age": forms(b"another value")})
     assert list(standing(known, {"x": data, "y": b"nothing"})) == [("x", "a.age")]

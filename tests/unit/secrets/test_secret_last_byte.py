@@ -11,7 +11,7 @@ from orchestrator.secrets.age import keys as recipients
 
 
 def test_a_binary_file_never_ends_with_a_newline() -> None:
-    """One in 256 would, by chance."""
+    """A binary file never ends with a newline, as one in 256 would by chance."""
     to = [recipients.parse(str(pyrage.x25519.Identity.generate().to_public()))]
 
     async def last_bytes() -> set[bytes]:
@@ -21,6 +21,6 @@ def test_a_binary_file_never_ends_with_a_newline() -> None:
 
 
 def test_an_armored_file_ends_with_one() -> None:
-    """As any text does."""
+    """An armored file ends with the armor's last line and a newline."""
     to = [recipients.parse(str(pyrage.x25519.Identity.generate().to_public()))]
     assert asyncio.run(crypt.encrypt(b"a value", to, armor=True)).endswith(b"-----\n")

@@ -93,7 +93,7 @@ def test_a_secret_that_is_read_by_an_evaluation(argument: str) -> None:
 
 
 def test_other_files_may_be_read() -> None:
-    """Also beside a secret's path."""
+    """Reading other files is no finding, also beside a secret's path."""
     assert found("{ a = readFile ./motd; b = config.age.secrets.wifi.path; }") == []
     assert found('{ a = f (readFile ./motd) config.age.secrets.wifi.path "/run/agenix/x"; }') == []
 

@@ -24,7 +24,7 @@ def test_what_is_written_is_read() -> None:
 
 
 def test_a_fingerprint_is_the_keys_and_not_the_comments() -> None:
-    """Two keys never share one."""
+    """A recipient's fingerprint is its key's, whatever its comment; two keys share none."""
     assert fingerprint(ONE) == fingerprint(Recipient("age1one", RecipientKind.X25519, None))
     assert fingerprint(ONE) != fingerprint(TWO)
 

@@ -102,7 +102,7 @@ def test_a_host_that_opens_all_of_its_secrets_needs_nothing(fleet: Fleet) -> Non
 
 
 def test_a_host_without_secrets_is_told_so(tmp_path: Path) -> None:
-    """No step follows."""
+    """A host for which no secret is meant is reported so, without a next step."""
     assert drawn(Fleet(tmp_path).needs()) == ["web1: 0 secrets are meant for it"]
 
 
@@ -197,7 +197,7 @@ def test_a_host_whose_key_age_does_not_take_is_told_so(fleet: Fleet) -> None:
 
 
 def test_an_entry_with_an_error_is_left_to_the_check(fleet: Fleet) -> None:
-    """Nobody knows whom it names."""
+    """An entry of the rules with an error is left to `check`, and no rekey is advised."""
     fleet.rules = [replace(one, error="it throws", recipients=()) for one in fleet.rules]
     found = fleet.needs(use("right.age"))
     assert lacks(found) == {"right.age": {Lack.UNCLEAR}}

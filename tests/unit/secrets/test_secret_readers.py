@@ -100,7 +100,7 @@ def test_persons_are_named_together() -> None:
 
 
 def test_a_known_key_is_extra_and_a_strange_one_unknown() -> None:
-    """The first is named."""
+    """A reader that nobody declared is extra where its key is known, otherwise unknown."""
     assert found(evidence((HOST,), (HOST, OLD))) == {
         "REKEY-EXTRA": "not declared and can read it: old laptop (ssh-ed25519 AAAAold)"
     }
@@ -117,7 +117,7 @@ def test_of_x25519_the_number_is_seen() -> None:
 
 
 def test_a_recipient_that_stands_twice_may_have_one_stanza_or_two() -> None:
-    """Agenix writes two, we write one."""
+    """A recipient that a rule has twice may have one stanza, or two as agenix writes."""
     for actual in ((BOB,), (BOB, BOB)):
         assert set(found(evidence((BOB, BOB), actual))) == {"REKEY-UNPROVEN"}
 

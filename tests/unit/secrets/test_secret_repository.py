@@ -52,7 +52,7 @@ def test_tracked_untracked_and_ignored_files_are_told_apart(root: Path) -> None:
 
 
 def test_a_pattern_that_takes_back_does_not_ignore(root: Path) -> None:
-    """``!name`` after a pattern: gitignore(5)."""
+    """A pattern ``!name`` in .gitignore, gitignore(5), means that the file is not ignored."""
     write(root, "a.age", "b.age")
     (root / ".gitignore").write_text("*.age\n!a.age\n")
     assert set(ask(root, ["a.age", "b.age"]).ignored) == {"b.age"}
@@ -104,7 +104,7 @@ def test_a_work_tree_that_git_refuses_is_not_none(root: Path) -> None:
 
 
 def test_a_repository_that_git_cannot_read_is_an_error(root: Path) -> None:
-    """Never an empty answer."""
+    """A git index that cannot be read is an error and never an empty answer."""
     (root / ".git/index").write_bytes(b"garbage")
     with pytest.raises(StepError, match="git ls-files failed"):
         ask(root, ["a.age"])

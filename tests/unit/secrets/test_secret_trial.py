@@ -141,7 +141,7 @@ def test_the_program_may_be_words_of_the_shell(machine: Machine, tmp_path: Path)
 
 
 def test_an_age_that_is_not_there(machine: Machine) -> None:
-    """The error names it."""
+    """An ``age`` program that the host lacks is an error that names its path, for each file."""
     found = asyncio.run(try_to_open(machine.executor, "/nowhere/age", [], ["/a", "/b"]))
     assert [one.file for one in found] == ["/a", "/b"]
     assert all("/nowhere/age" in str(one.error) for one in found)

@@ -34,7 +34,7 @@ def test_what_was_kept_is_given_for_that_system(tmp_path: Path) -> None:
     "damage", [b"", b"{}", b"[]", b"null", b"\xff", b'{"version": 1', b'{"version": 2}']
 )
 def test_what_is_damaged_was_not_kept(tmp_path: Path, damage: bytes) -> None:
-    """It is evaluated again."""
+    """A damaged file of kept secrets counts as none, so that Nix is asked again."""
     keep(tmp_path, OUT, SECRETS)
     (tmp_path / "p620.json").write_bytes(damage)
     assert recall(tmp_path, "p620", OUT) is None

@@ -51,7 +51,7 @@ def test_a_path_in_a_passphrases_prompt_does_not_either(
 
 
 def test_the_way_to_try_a_passphrase_can_be_pasted(tmp_path: Path) -> None:
-    """Whatever the key's name."""
+    """The command to try a passphrase is quoted, whatever the key file's name."""
     key = tmp_path / "my key"
     argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "right", "-f", str(key))
     subprocess.run(argv, check=True)

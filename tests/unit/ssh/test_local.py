@@ -212,7 +212,7 @@ def test_without_root_sudo_is_not_called(log: Path) -> None:
 
 
 def test_root_needs_no_sudo(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is root is root."""
+    """Who is root runs commands without sudo, though a password was given."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     executor = LocalExecutor(HOST, SudoPassword(SECRET))
     assert cat(executor).stdout == b"the input"
@@ -235,7 +235,7 @@ def test_a_stream_reads_what_it_is_given(log: Path) -> None:
 
 
 def test_the_store_is_this_machines() -> None:
-    """Nix finds it by itself."""
+    """The store of this machine is Nix's own default, ``auto``."""
 
     async def scene() -> str:
         async with LocalExecutor(HOST).nix_store() as store:

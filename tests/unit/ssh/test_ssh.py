@@ -181,7 +181,7 @@ def test_no_configuration_switches_host_keys_off(hub: Hub, config: str) -> None:
 
 
 def test_the_known_host_key_is_accepted(hub: Hub) -> None:
-    """And commands run."""
+    """A host whose key is known is connected to, and runs commands."""
 
     async def scene(executor: SshExecutor) -> None:
         done = await executor.run(("echo", "hello"), deadline=10)

@@ -155,7 +155,7 @@ def test_a_key_that_was_trusted_here_is_known_in_the_same_moment(
 def test_a_file_that_did_not_change_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand connections read it once."""
+    """A known_hosts file is read again only once it has changed."""
     file = tmp_path / "known_hosts"
     file.write_text(f"web {KEYS[0]}\n")
     first = read_known_hosts([str(file)])

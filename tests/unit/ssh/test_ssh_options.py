@@ -79,7 +79,7 @@ def test_what_is_fastest_goes_first(person: Path) -> None:
     ],
 )
 def test_a_host_that_offers_only_others_is_reached(person: Path, kex: str, cipher: str) -> None:
-    """Preferences never shut a host out."""
+    """A host that offers other algorithms than we prefer is reached with those."""
     assert chosen(person, kex_algs=[kex], encryption_algs=[cipher]) == cipher
 
 
@@ -90,7 +90,7 @@ def test_ssh_config_has_the_last_word(person: Path) -> None:
 
 
 def test_every_algorithm_that_asyncssh_offers_is_offered(person: Path) -> None:
-    """Only the order is ours."""
+    """Every algorithm of asyncssh's is offered, in our order, unless ssh_config names others."""
     (person / "config").write_text("")
     settings = SshSettings(config=str(person / "config"))
     connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
@@ -227,7 +227,7 @@ def test_a_file_that_cannot_be_read_is_left_to_ssh(person: Path) -> None:
 
 
 def test_files_that_include_each_other_are_an_error(person: Path) -> None:
-    """And no traceback."""
+    """ssh_config files that include each other are an error without a traceback."""
     (person / "loop").write_text(f"Include {person}/loop\n")
     with pytest.raises(StepError, match="ssh cannot say"):
         asyncio.run(options_of(Connect("a"), SshSettings(config=str(person / "loop"))))

@@ -398,7 +398,7 @@ def test_a_jump_hosts_own_jump_host_is_judged_too(place: Place) -> None:
 
 
 def test_jump_hosts_that_lead_to_each_other_are_an_error(place: Place) -> None:
-    """And no endless search."""
+    """Jump hosts that lead to each other are an error after 16 of them."""
     place.says("Host gate", "ProxyJump other", "Host other", "ProxyJump gate")
     refused = place.connect(A, known="", jump="gate")
     assert refused is not None

@@ -52,7 +52,7 @@ def test_an_address_can_be_put_in() -> None:
     ],
 )
 def test_a_jump_host_is_read(text: str, expected: Connect) -> None:
-    """``[user@]host[:port]``, IPv6 in brackets."""
+    """A jump host is read as ``[user@]host[:port]``, with IPv6 in brackets."""
     assert parse_jump(text) == expected
 
 
@@ -75,12 +75,12 @@ def test_the_command_by_hand() -> None:
 
 
 def test_an_address_is_never_an_option() -> None:
-    """``--`` stands before it."""
+    """An address that begins with a dash is never an option: ``--`` stands before it."""
     argv = ssh_argv(Connect("-oProxyCommand=reboot"), SshSettings())
     assert argv == ("ssh", "--", "-oProxyCommand=reboot")
 
 
 def test_the_command_can_be_pasted() -> None:
-    """It is quoted for a shell."""
+    """The ssh command to repeat by hand is quoted for a shell."""
     command = ssh_command(Connect("p620", identity="/my keys/id"), SshSettings())
     assert command == "ssh -i '/my keys/id' -- p620"

@@ -14,7 +14,7 @@ def test_is_in_the_running_system(host: Any) -> None:
 
 @pytest.mark.usefixtures("not_in_lab")
 def test_service_runs(host: Any) -> None:
-    """Its service runs."""
+    """The binary cache's service, nix-serve, is running on the host."""
     assert host.service("nix-serve").is_running
 
 

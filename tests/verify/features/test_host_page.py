@@ -13,7 +13,7 @@ GET = (
 
 
 def test_unit_is_active(host: Any) -> None:
-    """Its unit runs the page's server."""
+    """The unit that serves the host's page is running."""
     assert host.service("host-page").is_running
 
 

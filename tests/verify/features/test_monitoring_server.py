@@ -16,7 +16,7 @@ def test_watches_itself(host: Any, fleet_host: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("not_in_lab")
 def test_service_runs(host: Any) -> None:
-    """Its service runs."""
+    """The monitoring server's service, prometheus, is running on the host."""
     assert host.service("prometheus").is_running
 
 

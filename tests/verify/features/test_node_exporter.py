@@ -14,7 +14,7 @@ def test_is_in_the_running_system(host: Any) -> None:
 
 @pytest.mark.usefixtures("not_in_lab")
 def test_service_runs(host: Any) -> None:
-    """Its service runs."""
+    """The node exporter's service is running, so that the host can be monitored."""
     assert host.service("prometheus-node-exporter").is_running
 
 

@@ -14,5 +14,5 @@ def test_is_in_the_running_system(host: Any) -> None:
 
 @pytest.mark.usefixtures("not_in_lab")
 def test_service_runs(host: Any) -> None:
-    """Its settings were applied."""
+    """The service that saves power, tlp, is running on the host."""
     assert host.service("tlp").is_running

@@ -15,5 +15,5 @@ def test_is_in_the_running_system(host: Any) -> None:
 @pytest.mark.usefixtures("not_in_lab")
 @pytest.mark.parametrize("tool", ["gcc", "make", "python3", "rg"])
 def test_tool_is_there(host: Any, tool: str) -> None:
-    """What a developer types is found."""
+    """Each tool that a developer types is found on the host's path."""
     assert host.exists(tool)

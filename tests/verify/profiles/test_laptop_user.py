@@ -15,5 +15,5 @@ def test_is_in_the_running_system(host: Any) -> None:
 
 @pytest.mark.usefixtures("not_in_lab")
 def test_service_runs(host: Any) -> None:
-    """Somebody can log in."""
+    """The display manager is running, so that a laptop's user can log in."""
     assert host.service("display-manager").is_running

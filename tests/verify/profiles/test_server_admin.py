@@ -15,5 +15,5 @@ def test_is_in_the_running_system(host: Any) -> None:
 @pytest.mark.usefixtures("not_in_lab")
 @pytest.mark.parametrize("tool", ["curl", "htop", "jq", "lsof"])
 def test_tool_is_there(host: Any, tool: str) -> None:
-    """What an administrator types is found."""
+    """Each tool that an administrator types is found on the host's path."""
     assert host.exists(tool)

@@ -14,5 +14,5 @@ def test_is_in_the_running_system(host: Any) -> None:
 
 @pytest.mark.usefixtures("not_in_lab")
 def test_service_runs(host: Any) -> None:
-    """The network is looked after."""
+    """NetworkManager is running, so that the laptop can join a network."""
     assert host.service("NetworkManager").is_running
