@@ -74,7 +74,7 @@ def test_what_is_installed_is_told_with_its_version(machine: Machine) -> None:
 
 
 def test_a_mirror_that_fails_for_a_while_is_asked_again(machine: Machine) -> None:
-    """Neither lists nor packages that come only after many attempts end it."""
+    """A mirror that fails for many attempts ends neither the lists nor the packages."""
     machine.mirror.failures = {"Release": 6, ".deb": 5}
     done = machine.install("strace")
     assert done.returncode == 0, done
@@ -93,7 +93,7 @@ def test_a_source_that_is_gone_is_no_hindrance(machine: Machine) -> None:
 
 
 def test_a_package_that_is_gone_is_named(machine: Machine) -> None:
-    """It alone is, once, with what to do; the others are not taken for missing."""
+    """Of the packages only the one that is gone is named, once, with what to do."""
     done = machine.install("strace", "patchelf", "iproute2")
     assert done.returncode == 1
     told = done.stderr[done.stderr.index("error:") :]

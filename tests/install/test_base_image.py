@@ -25,7 +25,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
 
 
 def test_a_package_that_is_gone_is_named(mirror: Mirror, tmp_path: Path) -> None:
-    """It alone is, with what to do, and another attempt is not made."""
+    """A package that is gone is named with what to do, and no second attempt is made."""
     told: list[str] = []
     with pytest.raises(LabError) as error:
         debian.make_tree(("age", "nix-bin", "dbus"), tmp_path / "rootfs", told.append, pause=0)

@@ -90,7 +90,7 @@ def test_an_index_that_lacks_a_release_is_told(
 def test_what_getting_started_says_installs_the_tool(
     index: str, clone: Path, bare: dict[str, str]
 ) -> None:
-    """Its commands, typed as they stand, install the first lock and give a command that runs."""
+    """What the page for getting started has one type installs the lock and a working command."""
     (commands,) = BLOCK.findall((clone / "docs/getting-started.md").read_text())
     path = f"{Path(sys.executable).resolve().parent}:{bare['PATH']}"
     env = {**bare, "PATH": path, "PIP_INDEX_URL": index}

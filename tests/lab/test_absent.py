@@ -210,7 +210,7 @@ def test_what_has_expired_is_dropped(fleet: Bench) -> None:
 
 
 def test_a_garbage_collection_does_not_take_it(fleet: Bench) -> None:
-    """Its root holds, although others were built for the host since."""
+    """What is pending for a host is not collected, although others were built for it since."""
     away(fleet)
     out = defer(fleet, "kept")
     mark(fleet, "built since")
@@ -291,7 +291,7 @@ def test_watch_delivers_when_the_host_is_back(fleet: Bench) -> None:
 
 
 def test_watch_leaves_a_host_alone_that_was_rolled_back(fleet: Bench) -> None:
-    """It is rolled back once, not again and again; by hand it may be tried again."""
+    """`watch` delivers once to a host that rolled back; a person may try it again."""
     before = fleet.state(LAPTOP)["running"]
     path = f"hosts/{LAPTOP}/test_never.py"
     fleet.write(path, "def test_never(host):\n    assert host.file('/x').exists\n")
@@ -333,7 +333,7 @@ def test_watch_that_is_stopped_leaves_a_host_that_is_proven(fleet: Bench) -> Non
 
 
 def test_watch_leaves_a_held_host_alone(fleet: Bench) -> None:
-    """Until the hold is lifted; no run is made for it meanwhile."""
+    """`watch` makes no run for a held host until its hold is lifted."""
     away(fleet)
     out = defer(fleet, "held")
     back(fleet)

@@ -40,7 +40,7 @@ def log(done: Done, host: str) -> str:
 @pytest.mark.parametrize("host", [HOST, ROOTS])
 @pytest.mark.parametrize("method", METHODS)
 def test_each_way_brings_the_system(fleet: Bench, host: str, method: str) -> None:
-    """As root and through sudo: what came is what was built, with its references."""
+    """Each way of copying, as root and through sudo, brings what was built with its references."""
     fleet.module(host, content(20, 9000, f"way-{method}"))
     done = fleet.deploy("--copy", method, host)
     assert done.outcomes == {host: "deployed"}, done

@@ -264,7 +264,7 @@ def test_where_nobody_came_over_ssh_there_is_no_way_in(host: GuardHost) -> None:
     ["; touch /hurt 1 2 3", "$(touch /hurt) 1 x 22", "a b c d", "10.1.1.1 1 10.2.2.2 x"],
 )
 def test_a_connection_that_is_none_is_not_taken_for_one(host: GuardHost, connection: str) -> None:
-    """It is what a user's own process says: a value, and never run."""
+    """A connection that a user's own process claims is a value, and is never run."""
     assert shut(host, "systemctl stop ssh.service", connection) == Door("", "", "")
     assert host.sh("systemctl start ssh.service; ls /hurt 2>/dev/null") == ""
 
@@ -402,7 +402,7 @@ def test_a_damaged_record_repairs_nothing(host: GuardHost, record: str, damage: 
 
 @pytest.mark.parametrize("step", ["await_door", "mend_link", "mend_firewall", "mend_files"])
 def test_a_record_that_goes_meanwhile_repairs_nothing_more(host: GuardHost, step: str) -> None:
-    """As where somebody empties its folder while the guard is at work by it."""
+    """A record that is emptied while the guard is at work by it repairs nothing more."""
     files = "/etc/passwd /etc/shadow /etc/ssh/*_key $(find /etc/sudoers* /etc/ssh/*.d -type f)"
     before = host.sh(f"sha256sum {files}; ip route; nft list tables 2>&1 || :")
     assert said(host, RECORD) == ""
@@ -484,7 +484,7 @@ def test_a_link_that_goes_with_the_deployer_is_no_shut_door(
 def test_what_is_gone_of_a_vpn_that_is_there_is_repaired(
     host: GuardHost, harm: str, connection: str
 ) -> None:
-    """And is no evidence: it may have been the other end."""
+    """A part of a VPN that is gone is repaired, and no evidence: it may be the other end."""
     door = shut(host, harm, connection, TUNNEL)
     assert door.shut
     assert (door.then, door.evidence) == ("", False)
@@ -492,7 +492,7 @@ def test_what_is_gone_of_a_vpn_that_is_there_is_repaired(
 
 
 def test_a_name_service_that_does_not_answer_is_no_evidence(host: GuardHost) -> None:
-    """Nor is one that flaps: the account is looked up for a while."""
+    """A name service that is silent or flaps is no evidence: it is asked for a while."""
     assert said(host, RECORD) == ""
     text = "read_lines < /dev/null\nsame_boot() { :; }\n"
     told = said(host, text + "getent() { return 124; }\nawait_door; echo $shut,$evidence")
@@ -515,7 +515,7 @@ def test_a_name_service_that_does_not_answer_is_no_evidence(host: GuardHost) -> 
 
 
 def test_another_program_at_the_port_of_another_address_is_left_alone(host: GuardHost) -> None:
-    """Neither is its end a shut door, nor is it what is started where sshd is gone."""
+    """Another program at the port of another address is neither a shut door nor started again."""
     host.sh(ANOTHER)
     assert shut(host, "systemctl stop a.socket") == Door("", "", "")
     host.sh("systemctl start a.socket")
@@ -527,7 +527,7 @@ def test_another_program_at_the_port_of_another_address_is_left_alone(host: Guar
 
 
 def test_sshd_at_one_address_of_ipv6(host: GuardHost) -> None:
-    """As the kernel's own table has that."""
+    """An sshd at one IPv6 address is found as the kernel's own table has that address."""
     file = "/etc/ssh/sshd_config.d/l.conf"
     before = "ip -6 addr add fd00::1:2 dev eth0 nodad; "
     before += f"echo 'ListenAddress fd00::1:2' > {file}; systemctl restart ssh.service"
@@ -632,7 +632,7 @@ def test_sshd_that_goes_by_other_rules_is_begun_anew(host: GuardHost, harm: str)
     ],
 )
 def test_sshd_that_listens_and_does_not_answer(host: GuardHost, harm: str, mended: str) -> None:
-    """It is asked for its key, as anybody could."""
+    """An sshd that listens is asked for its host key, so that one that hangs is noticed."""
     door = shut(host, harm)
     assert mended in door.mended
     assert (door.then, door.evidence) == ("", False)
@@ -670,7 +670,7 @@ def test_a_file_of_revoked_keys_comes_back(host: GuardHost) -> None:
     ],
 )
 def test_packets_go_where_they_went(host: GuardHost, harm: str) -> None:
-    """By the same gateway, asked for as before, past no rule or table that was not there."""
+    """Packets take the gateway that they took, past no rule or table that was not there."""
     ask = (
         "ip route get 10.77.0.1 from 10.77.0.2 ipproto 6 sport 22; ip rule; "
         "ip route get 10.77.0.2 | grep -c ^local; ip -o link show eth0; "

@@ -88,7 +88,7 @@ def forced(fleet: Bench, command: str) -> Iterator[None]:
     ],
 )
 def test_a_host_that_answers_without_end(fleet: Bench, command: str, said: str) -> None:
-    """It alone fails; another is deployed and verified meanwhile; memory stays small."""
+    """Of two hosts only the one that answers without end fails, and memory stays small."""
     with forced(fleet, command):
         done, peak = measured(fleet, GOOD, BAD)
         status = fleet.run("status", "--json", GOOD, BAD)

@@ -89,7 +89,7 @@ def test_goal_test_commits_nothing(host: GuardHost) -> None:
 
 
 def test_goal_boot_activates_nothing(host: GuardHost) -> None:
-    """It is committed at once: what runs is what ran, which needs no confirmation."""
+    """The goal ``boot`` is committed at once: what runs is what ran, and is not confirmed."""
     target = host.system("new")
     token = host.start(target, Goal.BOOT).token
     host.ended(token, DONE)
@@ -101,7 +101,7 @@ def test_goal_boot_activates_nothing(host: GuardHost) -> None:
 
 @pytest.mark.parametrize("state", ["activating", "waiting", "checking"])
 def test_the_deployers_word_takes_it_back(host: GuardHost, state: str) -> None:
-    """At once in each state; an activation is ended for it."""
+    """The deployer's word rolls a host back at once in each state, and ends an activation."""
     target = host.system("new", "[ $1 != test ] || sleep 100" if state == "activating" else "")
     if state == "checking":
         token = host.checking(target)
@@ -197,7 +197,7 @@ FAILS = (
 def test_a_failed_script_is_known_though_the_exit_code_hides_it(
     host: GuardHost, says: str, why: str
 ) -> None:
-    """By what it said, whatever becomes of the log; what was not read is no success."""
+    """A failed script is known by what it said, though the exit code hides it."""
     token = host.start(host.system("new", OVERWRITTEN.format(says))).token
     attempt = host.ended(token, RETURNED)
     assert attempt.why.startswith(why)
@@ -215,7 +215,7 @@ def test_a_failed_script_is_known_though_the_exit_code_hides_it(
     ],
 )
 def test_a_script_that_fails_is_known_whatever_it_says(host: GuardHost, says: str) -> None:
-    """Its own exit code is written down beside what it prints."""
+    """A script's own exit code is noted beside what it prints, so that its failure is known."""
     token = host.start(host.system("new", ACTIVATED.format(FAILS.format(says)))).token
     attempt = host.ended(token, RETURNED)
     assert attempt.why == "activation failed (4): its activation script failed (3)"
@@ -272,7 +272,7 @@ def hold(host: GuardHost, who: str, how: str = "--shared") -> None:
 
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_a_lock_of_one_who_is_not_root_keeps_nobody(host: GuardHost, confirmed: bool) -> None:
-    """Neither from the commit nor from going back, and from then on root alone has the file."""
+    """A lock that another user holds stops neither commit nor roll-back, and then is root's."""
     host.sh(f"chmod 644 {LOCK}")
     target = host.system("new")
     token = host.checking(target)
@@ -306,7 +306,7 @@ def test_one_who_is_not_root_cannot_open_the_lock_once_a_guard_is_at_work(host: 
 
 
 def test_a_switch_of_roots_is_waited_for_on_the_way_back(host: GuardHost) -> None:
-    """And then it goes back; nothing is stuck for a lock."""
+    """The guard waits for root's own switch, and then rolls back without being stuck."""
     token = host.checking(host.system("new"))
     hold(host, "root", "--exclusive")
     host.do(verbs.back(host.inside, token, "no"))
@@ -575,7 +575,7 @@ def test_a_full_disk_stops_an_attempt_before_it_begins(host: GuardHost) -> None:
 
 
 def test_a_store_that_cannot_be_written_stops_it_too(host: GuardHost) -> None:
-    """Its roots are made before anything is touched."""
+    """A store that cannot be written stops an attempt before anything is touched."""
     target = host.system("new")
     host.sh(
         "mkdir -p /nix/var/nix/gcroots/orchestrator; cd /nix/var/nix/gcroots/; "
@@ -592,7 +592,7 @@ def test_a_store_that_cannot_be_written_stops_it_too(host: GuardHost) -> None:
 
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_a_disk_that_fills_meanwhile_stops_no_guard(host: GuardHost, confirmed: bool) -> None:
-    """It goes on with what is in memory, and tells the truth."""
+    """A disk that fills stops no guard: it goes on from memory, and reports the truth."""
     target = host.system("new")
     token = host.checking(target)
     host.sh("mount -t tmpfs -o size=4k,ro none /var/lib/orchestrator")
@@ -615,7 +615,7 @@ def test_a_disk_that_fills_meanwhile_stops_no_guard(host: GuardHost, confirmed: 
 
 
 def test_memory_that_runs_out_takes_the_activation(host: GuardHost) -> None:
-    """And not the guard, which takes the host back."""
+    """Memory that runs out ends the activation and not the guard, which rolls back."""
     eats = "a=x; while :; do a=$a$a; done"
     target = host.system("new", f"[ $1 != test ] || {{ sleep 1; {eats}; }}")
     token = host.start(target).token
@@ -679,7 +679,7 @@ def test_an_old_boot_loader_that_fails_too(host: GuardHost, written: bool) -> No
 
 
 def test_a_boot_default_that_is_no_generation_comes_back(host: GuardHost) -> None:
-    """Its entry alone was left of it; the new system's installer took that away."""
+    """A boot default that is no generation comes back, though its entry was removed."""
     odd = host.system("odd")
     host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {odd}")
     host.sh(
@@ -752,7 +752,7 @@ def test_a_confirmation_at_the_deadline_is_one_or_the_other(host: GuardHost) -> 
 
 
 def test_another_attempts_words_are_nobodys(host: GuardHost) -> None:
-    """Neither confirmed nor taken back nor begun beside the one that is in flight."""
+    """Another attempt's words neither confirm nor roll back nor begin beside one in flight."""
     token = host.checking(host.system("new"))
     for verb in (verbs.contact, verbs.confirm, verbs.resume, verbs.seen):
         assert host.do(verb(host.inside, "another")).attempt is None

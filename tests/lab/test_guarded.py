@@ -312,7 +312,7 @@ def test_a_verification_beyond_the_health_deadline_is_taken_back(fleet: Bench) -
 def test_units_that_newly_fail_are_told_or_take_the_host_back(
     fleet: Bench, policy: str, ends: str
 ) -> None:
-    """By the inventory's word; a unit that failed before counts for neither."""
+    """Units that newly fail are reported or roll the host back, as the inventory says."""
     set_guard(fleet, failed_units=policy)
     fleet.module(HOST, NEVER_STARTS)
     done = fleet.deploy(HOST, "--no-verify")

@@ -150,7 +150,7 @@ def test_the_same_system_is_not_unchanged_under_another_name(fleet: Bench) -> No
 
 
 def test_a_machine_that_an_older_version_deployed(fleet: Bench) -> None:
-    """Its records name no host: it is deployed as ever, and bears its name from then on."""
+    """A machine whose records name no host is deployed, and bears its name from then on."""
     changed(fleet)
     assert fleet.deploy(ONE).rc == 0
     strip = "sed -i 's/^token=\\([^.]*\\).*/token=\\1/' /run/orchestrator/attempt"

@@ -66,7 +66,7 @@ def test_a_host_that_boots_unattended_is_booted_into_the_old_system(ground: Grou
 
 
 def test_no_host_is_booted_that_the_inventory_does_not_name(ground: Ground) -> None:
-    """It is told loudly that nobody gets in, over the connection that is still open."""
+    """A host that the inventory does not allow to boot is reported as shut, and not booted."""
     resort(ground, "none")
     ground.configure(HIDES_SSHD)
     booted = boot_id(ground)

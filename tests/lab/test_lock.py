@@ -170,7 +170,7 @@ def test_a_deployer_that_was_killed_locks_nobody_out(fleet: Bench, other: Bench)
 def test_the_one_whose_lock_is_stolen_stops_before_it_changes_the_host(
     fleet: Bench, other: Bench
 ) -> None:
-    """It is told who has taken it and why; the thief may deploy."""
+    """Who has lost the lock stops before the host is changed, and is told who took it and why."""
     before = fleet.state(HOST)
     process = copying(fleet)
     nobody = other.run("host", "lock", "break", HOST)
@@ -232,7 +232,7 @@ def test_a_deployer_that_slept_finds_that_another_was_there(fleet: Bench, other:
 
 
 def test_ctrl_c_releases_the_lock(fleet: Bench) -> None:
-    """At once, and not by its expiry."""
+    """Ctrl-C releases the lock at once, and does not leave it to expire."""
     process = copying(fleet)
     assert shown(fleet)["lock"]
     assert interrupt(process).rc == 130
@@ -289,7 +289,7 @@ def test_a_lock_that_cannot_be_released_is_told(fleet: Bench) -> None:
 
 @pytest.mark.parametrize("text", ["", "rubbish", "token=x\\nexpires=soon"])
 def test_a_lock_that_cannot_be_read_keeps_nobody_out(fleet: Bench, text: str) -> None:
-    """It is nobody's; that it was there is told."""
+    """A lock that cannot be read keeps nobody out, and is reported."""
     change(fleet, f"after {len(text)}")
     assert fleet.on(HOST, f"printf '{text}' > {LOCK}").rc == 0
     end = ended(fleet.start("deploy", "--json", HOST))
@@ -376,7 +376,7 @@ def test_goals_that_change_nothing_take_no_lock(fleet: Bench) -> None:
 
 
 def test_status_shows_lock_and_hold(fleet: Bench) -> None:
-    """As a person reads it, and as a script does."""
+    """`status` shows lock and hold as a table for people, and as JSON for scripts."""
     process = copying(fleet)
     # Else it finds the hold, and gives way, while one looks.
     with stopped(process):

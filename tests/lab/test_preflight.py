@@ -148,7 +148,7 @@ def test_a_boot_folder_without_room(fleet: Bench) -> None:
 
 
 def test_a_boot_folder_that_is_read_only(fleet: Bench) -> None:
-    """As the kernel leaves it after an error of the disk; the mount is named."""
+    """A boot folder that the kernel has made read-only is refused, and its mount is named."""
     with on_host(fleet, "mount -o remount,bind,ro /boot", "mount -o remount,bind,rw /boot"):
         host = refused(fleet)
         assert host["checks"] == ["read-only"]
@@ -171,7 +171,7 @@ def clock_ahead(fleet: Bench, seconds: int) -> Iterator[None]:
 
 
 def test_a_clock_that_is_wrong_and_a_check_that_is_skipped(fleet: Bench) -> None:
-    """It refuses; skipped, it is a warning in the report, and recorded on the host."""
+    """A wrong clock refuses a deployment; skipped, it is a warning that is recorded."""
     with clock_ahead(fleet, 3600):
         host = refused(fleet)
         assert host["checks"] == ["clock"]
@@ -284,7 +284,7 @@ def test_who_keeps_nix_waiting_is_named(fleet: Bench, byte: int, keeps: bool) ->
 
 
 def test_what_holds_up_a_reboot(fleet: Bench) -> None:
-    """It refuses a deployment that would end in a reboot, and no other."""
+    """What inhibits a reboot refuses only deployments that would end in one."""
     inhibit = "systemd-inhibit --what=shutdown --who=raid --why='it is rebuilt' sleep 120"
     with on_host(
         fleet,
@@ -343,7 +343,7 @@ def test_a_nix_that_does_not_work(fleet: Bench) -> None:
 
 
 def test_a_sudo_that_asks(fleet: Bench) -> None:
-    """It refuses at once, before anything else is asked of the host."""
+    """A sudo that asks for a password refuses before anything else is asked of the host."""
     rule = "/etc/sudoers.d/zz-asks"
     with on_host(
         fleet, f"echo 'deploy ALL=(ALL) PASSWD: ALL' > {rule}; chmod 440 {rule}", f"rm {rule}"

@@ -61,7 +61,7 @@ def result(done: Done) -> dict[str, Any]:
 
 
 def test_a_new_kernel_is_booted_and_proved(fleet: Bench) -> None:
-    """It is verified again, and everything is the new system; nothing is left on the host."""
+    """A new kernel is booted and verified, all links are the new system, and nothing is left."""
     before = boot_id(fleet)
     fleet.module(HOST, KERNEL.format("linuxPackages_latest"))
     done = fleet.deploy(HOST, "--reboot")
@@ -187,7 +187,7 @@ def choose_in_menu(fleet: Bench, system: str) -> None:
 
 
 def test_a_power_cut_while_it_boots(fleet: Bench) -> None:
-    """It comes back later, within the time that it has: all is as if it had been slow."""
+    """A host that loses power while it boots is deployed if it comes back within its time."""
     fleet.module(HOST, KERNEL.format("linuxPackages_latest"))
     before = boot_id(fleet)
     process = fleet.start("deploy", "--json", HOST, "--reboot")

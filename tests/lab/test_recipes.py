@@ -114,7 +114,7 @@ def test_deploying_all_tells_a_failure_and_ends_when_all_have_ended(
 
 @pytest.mark.parametrize("recipe", ["test-all", "test-all-parallel", "quick-test"])
 def test_testing_all_tells_a_failing_host(unbuildable: Bench, recipe: str) -> None:
-    """They always exited 0, or a pipe without pipefail said "safe to proceed"; ci left one out."""
+    """A recipe that tests all hosts exits with an error when a host fails, and leaves none out."""
     done = just(unbuildable, recipe, "--json")
     assert done.rc == 1
     assert done.outcomes == {**dict.fromkeys(HOSTS, "completed"), "razer": "failed"}

@@ -90,7 +90,7 @@ def test_back_to_what_it_ran_before_its_last_deployment(fleet: Bench) -> None:
 
 
 def test_a_plan_of_it_touches_nothing(fleet: Bench) -> None:
-    """It says where the host would go."""
+    """A plan of a rollback says where the host would go, and touches nothing."""
     deployed(fleet, "planned")
     now = paths(fleet, HOST)
     done = back(fleet, HOST, "--plan")
@@ -108,7 +108,7 @@ def test_a_broken_fleet_keeps_nobody_from_going_back(fleet: Bench) -> None:
 
 
 def test_back_to_a_generation(fleet: Bench) -> None:
-    """By its number, also one that is not the one before; by its path as well."""
+    """A host is rolled back to any generation by its number, or to a system by its path."""
     first = systems(fleet)
     deployed(fleet, "second")
     deployed(fleet, "third")
@@ -176,7 +176,7 @@ def test_what_was_collected_is_refused_and_nothing_is_touched(fleet: Bench) -> N
 
 
 def test_a_host_is_not_sent_another_hosts_system_for_its_own_word(fleet: Bench) -> None:
-    """It claims to have run it, in its records and in a run's history; nothing is copied."""
+    """A host that claims to have run another host's system is not sent that system."""
     deployed(fleet, "mine")
     now, theirs = fleet.state(HOST)["running"], deployed(fleet, "theirs", OTHER)
     secret = theirs.report["hosts"][OTHER]["out_path"]
@@ -227,7 +227,7 @@ def test_one_that_fails_verification_is_taken_back_again(fleet: Bench) -> None:
 
 
 def test_a_host_that_was_never_deployed_says_so(fleet: Bench) -> None:
-    """And lists what it has all the same."""
+    """A host that was never deployed says so, and its generations are listed all the same."""
     fleet.on(HOST, "rm -f /run/orchestrator/attempt /var/lib/orchestrator/*")
     done = back(fleet, HOST)
     assert (done.rc, done.outcomes) == (4, {HOST: "failed"})

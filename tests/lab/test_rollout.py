@@ -74,7 +74,7 @@ def ended(process: subprocess.Popen[str]) -> Done:
 
 
 def test_a_canary_that_fails_stops_all_others(changed: Bench) -> None:
-    """It goes back, and nobody else is touched; once it is healed, all of them are taken again."""
+    """A failed canary is rolled back and stops all others; healed, all are deployed."""
     before = running(changed)
     fails(changed, "razer")
     done = changed.deploy("--canary", "razer")

@@ -159,7 +159,7 @@ def test_a_fleet_that_imports_agenix(fleet: Bench) -> None:
 
 
 def test_a_host_that_was_reinstalled(fleet: Bench) -> None:
-    """Its key is another one, and is trusted: refused before the copy, until it may read them."""
+    """A reinstalled host is refused before the copy, until it can read its secrets."""
     deployed(fleet)
     old = host_key(fleet)
     encrypt(fleet, WIFI, old)

@@ -52,7 +52,7 @@ def installed(tmp_path: Path) -> Path:
 def test_a_wheel_that_is_installed_elsewhere_deploys_a_lab_host(
     installed: Path, tmp_path: Path
 ) -> None:
-    """Its guard, its lab, its verification: nothing of it was left in the repository."""
+    """An installed wheel deploys a lab host with its own guard and checks, off the repository."""
     bench = example_fleet(tmp_path)
     try:
         up = bench.command(str(installed), "lab", "up", "p510", seconds=280)

@@ -255,7 +255,7 @@ def test_a_person_is_asked_for_the_new_hosts_key(another: Fleet) -> None:
 
 
 def test_a_new_host_that_is_not_there_yet_is_trusted_later(another: Fleet) -> None:
-    """It is added, and what comes next is told; with or without a terminal."""
+    """A new host that is unreachable is added, with what to do next, with or without a terminal."""
     done = another.add()
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         0,

@@ -65,7 +65,7 @@ def test_a_cache_of_nix_that_lies_is_not_believed(
 def test_files_that_move_while_they_are_read_are_read_again(
     fleet: MovingFleet, state: str, program: str
 ) -> None:
-    """And where they are as before afterwards, so is what is built, in any way."""
+    """Files that move while they are read are read again, and what is built agrees with them."""
     if state == "dirty":
         fleet.write("dirty", "aa/other")
         fleet.git("add", "aa/other")

@@ -131,7 +131,7 @@ def test_any_repository_is_checked_by_its_rules(made: Repository) -> None:
 
 
 def test_without_a_fleet_the_nearest_rules_are_meant(made: Repository) -> None:
-    """So that a command that a finding names can be pasted, in any folder of the repository."""
+    """Without a fleet the nearest rules are meant, so a finding's command works in any folder."""
     (made.root / "inventory/hosts.yaml").unlink()
     name = next(iter(made.rules))
     (made.root / name).unlink()
@@ -165,7 +165,7 @@ def test_status_and_recipients_say_who_reads_what(made: Repository) -> None:
 
 
 def test_every_id_is_explained_and_documented() -> None:
-    """By the command, and in the documentation."""
+    """Every finding's id is explained by the command and in the documentation."""
     text = type_in(Path("/"), "secrets", "explain").stdout
     page = (Path(__file__).parents[2] / "docs/secrets.md").read_text()
     for name, one in EXPLANATIONS.items():

@@ -232,7 +232,7 @@ def test_strict_leaves_no_warning(planted: Planted) -> None:
 
 
 def test_a_host_that_cannot_read_its_secret_is_named(made: Repository) -> None:
-    """It is an error that names the host; a person's key is a warning that names the key."""
+    """A host that cannot read its secret is an error; a person who cannot is a warning."""
     path, other = list(made.rules)[:2]
     made.encrypt(path, without=(made.rules[path][0],))
     person = next(name for name in made.rules[other][1:])

@@ -48,7 +48,7 @@ def leaks(root: Path) -> list[tuple[str, str]]:
 
 
 def test_a_value_in_a_tracked_file(repository: Path) -> None:
-    """As it is and in base64; elsewhere there is none, and its own file does not count."""
+    """A secret's value in a tracked file is found, plain and in base64, and nowhere else."""
     assert leaks(repository) == []
     (repository / "notes.md").write_text(f"the password is {VALUE}!")
     (repository / "unit.yaml").write_text(base64.b64encode(VALUE.encode()).decode())

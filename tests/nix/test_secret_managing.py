@@ -102,7 +102,7 @@ def test_a_secrets_life(secrets: Secrets) -> None:
 
 
 def test_what_a_killed_create_left_goes_with_recover(secrets: Secrets) -> None:
-    """It is named; afterwards there is nothing to recover."""
+    """What a killed `create` left is named, and `recover` leaves nothing to recover."""
     (secrets.root / ".orchestrator-0123abcd.nix").write_text("{ }")
     done = secrets.run("recover")
     assert (done.returncode, done.stdout) == (0, b"")
@@ -204,7 +204,7 @@ def test_what_cannot_be_done_is_told(secrets: Secrets, words: tuple[str, ...], s
 
 
 def test_no_terminal_and_nothing_on_standard_input_erases_nothing(secrets: Secrets) -> None:
-    """As a job of cron's has it."""
+    """Without a terminal and with an empty standard input, as in cron, no secret is erased."""
     assert secrets.run("edit", "a").returncode == 2
     assert secrets.run("rekey", "--all").returncode == 0
     assert secrets.run("show", "a").stdout == b"first"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -83,7 +82,7 @@ def test_names_may_have_any_characters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/etc/shadow", "../out.age", "a/../../out.age"])
 def test_a_name_that_leads_out_is_kept_for_the_check(tmp_path: Path, name: str) -> None:
-    """It is not tidied into something harmless."""
+    """A rule's name that leads out of the repository is kept as it is, for the check."""
     assert list(rules(tmp_path, f'{{ "{name}".publicKeys = [ KEY ]; }}')) == [name]
 
 
@@ -167,11 +166,9 @@ def test_what_nix_printed_before_it_failed_does_not_count(tmp_path: Path) -> Non
 def test_an_evaluation_without_end_is_stopped(tmp_path: Path) -> None:
     """A FIFO in the repository that is read, and a computation, both meet the deadline."""
     os.mkfifo(tmp_path / "pipe.nix")
-    began = time.monotonic()
     assert "did not end within 1 s" in refused(tmp_path, "import ./pipe.nix", deadline=1)
     forever = "builtins.foldl' (a: _: a) 0 (builtins.genList (x: x) 100000000)"
-    refused(tmp_path, f"builtins.seq ({forever}) 1", deadline=1)
-    assert time.monotonic() - began < 60
+    assert "did not end within 1 s" in refused(tmp_path, f"builtins.seq ({forever}) 1", deadline=1)
 
 
 def test_an_evaluation_has_only_so_much_memory(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def built(fleet: Fleet) -> Path:
 
 
 def test_what_counts_from_a_boot_on(fleet: Fleet) -> None:
-    """As in NixOS: links that end elsewhere, and a file of words, where a system needs a boot."""
+    """What counts only from a boot on is told by the links and words that NixOS compares."""
 
     def parts(body: str) -> dict[str, str]:
         fleet.module("p620", f"{{ pkgs, ... }}: {{ {body} }}")

@@ -130,7 +130,7 @@ def test_a_tracer_sees_all_that_nix_reads(tracer: Tracer) -> None:
 
 
 def test_a_tracer_that_sees_nothing_fails_the_self_test(tmp_path: Path) -> None:
-    """As with a Nix that is linked statically: its log is there, and empty."""
+    """A tracer that sees nothing, as with a static Nix, fails its self test."""
     library = tmp_path / "other.so"
     subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", library], check=True)
     with pytest.raises(StepError, match="does not see Nix read"):
@@ -225,7 +225,7 @@ def test_a_look_into_a_submodule_is_told(fleet: Path, tracer: Tracer) -> None:
 
 
 def test_a_host_of_a_flake_in_a_subfolder(fleet: Path, tracer: Tracer) -> None:
-    """By its attribute; files lie relative to the repository."""
+    """A host of a flake in a subfolder is traced, and its files are the repository's."""
     (fleet / "nix").mkdir()
     git(fleet, "mv", "flake.nix", "files", "nix/")
     flake = Flake(".", str(fleet / "nix"))

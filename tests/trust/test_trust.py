@@ -35,7 +35,7 @@ def test_we_accept_nobody_whom_ssh_refuses(seed: int, keys: Keys, tmp_path: Path
 
 
 def test_the_whole_connection_says_the_same(keys: Keys, tmp_path: Path) -> None:
-    """Not only that which decides: asyncssh asks it, and there is no other way in."""
+    """A whole connection by asyncssh trusts the same hosts as the function that decides."""
     tally = asyncio.run(campaign(keys, tmp_path, 104, 60, connect=True))
     assert tally.wrong == []
     assert tally.accepted > 5

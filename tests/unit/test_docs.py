@@ -330,7 +330,7 @@ GONE = (
 
 
 def test_words_of_our_own_do_not_come_back() -> None:
-    """Neither in what the program says nor in what people read about it."""
+    """Words that the field has a term for are in neither messages nor documentation."""
     pages = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
     texts = [*pages.values(), *messages()]
     assert len(texts) > 2000

@@ -8,6 +8,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 FEWEST_WORDS = 7
+GOES_ON = {"Also", "And", "Even", "It", "Its", "Nor", "So", "Their", "Then", "They"}
+"""With these a sentence leans on the one before, and there is none before a test's docstring."""
 
 TEST = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -27,3 +29,9 @@ def test_every_test_states_a_promise() -> None:
     assert len(docs) > 2000
     short = {where: doc for where, doc in docs.items() if len(doc.split()) < FEWEST_WORDS}
     assert not short
+
+
+def test_every_promise_can_be_read_alone() -> None:
+    """No test's docstring begins as if another sentence stood before it."""
+    leans = {where: doc for where, doc in promises() if doc.partition(" ")[0] in GOES_ON}
+    assert not leans

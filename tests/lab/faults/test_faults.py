@@ -53,7 +53,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 @pytest.mark.rotating
 @pytest.mark.parametrize("name", REPRESENTATIVE)
 def test_the_host_and_the_report_are_as_they_must_be(ground: Ground, name: str) -> None:
-    """It runs the new or the old system, wholly; the report says which; the next run succeeds."""
+    """A host runs the old or the new system, wholly; the report says which; the next run works."""
     (case,) = suite.matching([name])
     result = suite.run(ground, case)
     assert not result.wrong, "\n".join(result.wrong)

@@ -152,7 +152,7 @@ def test_entering_gives_hosts_and_nix(bench_factory: Callable[..., Bench]) -> No
 def test_who_is_not_root_is_told_and_nothing_is_done(
     bench_factory: Callable[..., Bench],
 ) -> None:
-    """As another user up ends with 2, says what it needs and would do, and makes nothing."""
+    """As another user `lab up` exits with 2, says what it needs and would do, and makes nothing."""
     bench = bench_factory("alpha")
     # Imported first: the other user may not be able to read this Python.
     script = (

@@ -55,7 +55,7 @@ def test_contenders_take_turns_and_a_failure_ends_only_its_own() -> None:
 
 
 def test_commands_in_a_row_stop_at_the_first_that_fails(tmp_path: Path) -> None:
-    """Their times are added; what was said is kept."""
+    """Commands in a row stop at the first that fails; times are added, and output is kept."""
     program = [sys.executable, "-c"]
     commands = [[*program, "print('one')"], [*program, "exit(3)"], [*program, "print('three')"]]
     done = run_all(commands, cwd=tmp_path, env=ENV)
@@ -80,7 +80,7 @@ def test_a_part_of_the_page_is_replaced_and_the_rest_is_kept() -> None:
 
 
 def test_evaluations_are_told_from_other_calls_of_nix() -> None:
-    """By what a command line does, not by its program."""
+    """An evaluation is told from other calls of Nix by its arguments, not by its program."""
     done = Done(
         (
             "nix --extra-experimental-features nix-command flakes path-info --derivation .#a",

@@ -211,7 +211,7 @@ def test_a_file_that_was_looked_for_in_vain_counts() -> None:
 
 
 def test_a_submodule_counts_by_all_that_is_in_it() -> None:
-    """Its commit or its files: either is another content."""
+    """A submodule counts by its commit or by its files: either is another content."""
     old = tree({"m": "160000 1 inside", "a": f"{FILE} 1"})
     held = fingerprint(old, frozenset({Read(Asked.CONTENT, "m")}))
     assert changes(held, tree({"m": "160000 1 other", "a": f"{FILE} 1"})) == ("m",)

@@ -249,7 +249,7 @@ def original(file: Path) -> bytes:
     "column", ["attr", "tree", "reads", "files", "why_whole", "drv", "out", "at"]
 )
 def test_a_row_that_was_altered_is_not_there(file: Path, column: str) -> None:
-    """By hand, with all the care of SQL; each column is under the row's checksum."""
+    """A row that was altered by hand is not believed: each column is under its checksum."""
     database = sqlite3.connect(file)
     with database:
         query = f"UPDATE fingerprints SET {column} = 'razer' WHERE attr != 'razer'"  # noqa: S608

@@ -250,7 +250,7 @@ def test_a_database_that_cannot_be_written_changes_no_run(fleet: KnownFleet) -> 
 def test_another_fleets_database_tells_nothing_of_this_one(
     fleet: KnownFleet, tmp_path: Path
 ) -> None:
-    """Even with hosts of the same names: their files are others."""
+    """Another fleet's database says nothing of this one, even with hosts of the same names."""
     fleet.run(1)
     git(fleet.root, "checkout", "--quiet", "--orphan", "else")
     fleet.write("flake.nix", "another fleet")

@@ -91,7 +91,7 @@ def test_what_is_learned_outlives_a_commit(fleet: KnownFleet) -> None:
 
 
 def test_a_twin_that_differs_makes_the_whole_tree_count(fleet: KnownFleet) -> None:
-    """It is learned, too: it is not tried again until something changes."""
+    """A twin that differs makes the whole tree count, until something changes."""
     fleet.twins["p620"] = Trace(system("x").drv, frozenset())
     lesson = fleet.learn("p620")["p620"]
     assert lesson.fingerprint is not None
@@ -126,7 +126,7 @@ def test_where_files_cannot_be_told_apart_the_whole_tree_counts(fleet: KnownFlee
 def test_without_a_tracer_the_whole_tree_counts(
     fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing is evaluated twice for no gain; once there is one, it is learned."""
+    """Without a tracer the whole tree counts, and nothing is evaluated twice for no gain."""
     monkeypatch.setattr(engine, "find", found_tracer(None))
     lesson = fleet.learn("p620")["p620"]
     assert lesson.fingerprint is not None
@@ -140,7 +140,7 @@ def test_without_a_tracer_the_whole_tree_counts(
 
 
 def test_a_host_that_does_not_evaluate_stops_no_other(fleet: KnownFleet) -> None:
-    """Its problem is told, and nothing is kept of it."""
+    """A host that does not evaluate is reported, keeps nothing, and stops no other."""
     fleet.systems["p620"] = StepError("evaluation failed: no such attribute")
     lessons = fleet.learn()
     assert lessons["p620"].problem == "evaluation failed: no such attribute"
@@ -222,7 +222,7 @@ def another(state: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_learner_is_told(fleet: KnownFleet) -> None:
-    """And does nothing; after the first has ended, it may."""
+    """A second learner says that there is one, and does nothing until the first has ended."""
     with another(fleet.setup.state):
         with pytest.raises(BusyError, match="another process is learning"):
             fleet.learn()
@@ -231,7 +231,7 @@ def test_a_second_learner_is_told(fleet: KnownFleet) -> None:
 
 
 def test_a_deployment_stops_a_learner(tmp_path: Path) -> None:
-    """It is asked to end, and its place is free."""
+    """A deployment asks a learner to end, and takes its place."""
     with another(tmp_path) as learner:
         stop_learning(tmp_path)
         assert learner.wait(30) == -signal.SIGTERM
@@ -240,7 +240,7 @@ def test_a_deployment_stops_a_learner(tmp_path: Path) -> None:
 
 
 def test_a_learner_that_was_killed_is_in_nobodys_way(tmp_path: Path) -> None:
-    """Its number stays in the file; whoever bears it now is left alone."""
+    """The number of a killed learner stays in the file and stops nobody, whoever has it now."""
     with another(tmp_path) as learner:
         learner.kill()
         learner.wait(30)

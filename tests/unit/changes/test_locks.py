@@ -75,7 +75,7 @@ def test_what_is_locked_to_no_content_floats(locked: dict[str, Any]) -> None:
 
 
 def test_a_path_within_the_tree_is_the_tree() -> None:
-    """Its files are the fleet's: they are watched with it, lock file or not."""
+    """An input by a path within the tree is watched with the tree, lock file or not."""
     assert ask(INSIDE) == ask(INSIDE, INSIDE) == ()
 
 
@@ -112,7 +112,7 @@ def test_a_flake_without_inputs_has_none_that_float() -> None:
 
 
 def test_what_is_no_lock_file_is_an_error() -> None:
-    """It is not taken for one that pins nothing, nor for one that pins all."""
+    """What is no lock file is an error, not one that pins nothing or all."""
     with pytest.raises(ValueError, match="Expecting"):
         floating(json.dumps({"locks": locks()}), "<<<<<<< conflict", ())
     with pytest.raises(ValueError, match="Expecting"):

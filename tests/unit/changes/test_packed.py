@@ -49,7 +49,7 @@ def test_files_that_are_those_of_now_are_not_read_again() -> None:
 
 @given(reads)
 def test_a_set_of_reads_comes_back(some: frozenset[Read]) -> None:
-    """As a collection, and as what is in it."""
+    """A packed set of reads comes back as a collection, and as what is in it."""
     lazy = LazyReads(pack_reads(some))
     assert set(lazy) == some
     assert len(lazy) == len(some)

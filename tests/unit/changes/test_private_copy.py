@@ -132,7 +132,7 @@ def test_a_copy_is_what_it_is_of(
 
 
 def test_a_copy_of_a_linked_work_tree(fleet: Path, tmp_path: Path) -> None:
-    """Its HEAD and its index are its own; the objects are those of all."""
+    """The copy of a linked work tree has its own HEAD and index, and shares all objects."""
     git(fleet, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "linked"))
     (tmp_path / "linked/a").write_text("edited")
     original, copy = copied(tmp_path / "linked", tmp_path / "copy")

@@ -78,7 +78,7 @@ def test_why_lists_what_was_asked_once() -> None:
 
 
 def test_why_marks_what_changed() -> None:
-    """And says that it has to be evaluated, and why."""
+    """`why` marks what changed, and says that the host is to be evaluated, and why."""
     out, err = why(Unknown("flake.nix changed", ("flake.nix",), READ))
     assert ["content", "flake.nix", "changed"] in rows(out)
     assert [row for row in rows(out) if row[-1] == "changed"] == [
@@ -116,7 +116,7 @@ def test_why_of_what_is_not_known_at_all() -> None:
 
 
 def test_a_name_of_a_file_cannot_draw() -> None:
-    """It is somebody else's text, and may be no UTF-8."""
+    """A file's name is somebody else's text, and cannot draw on the terminal."""
     out, _ = why(Unknown("…", ("\x1b[31m\udcff",), WHOLE))
     assert "\x1b" not in out
     out.encode()

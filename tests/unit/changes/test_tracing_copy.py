@@ -76,7 +76,7 @@ def test_a_dirty_tree_is_copied_as_it_lies_there(repository: Path, tmp_path: Pat
 
 
 def test_a_submodule_is_an_empty_folder(tmp_path: Path) -> None:
-    """As Nix sees it where it is not told to enter."""
+    """A submodule is an empty folder in the copy, as Nix sees it unless it is to enter."""
     (tmp_path / "root").mkdir()
     tree = Tree(str(tmp_path / "root"), {"deep/module": f"160000 {'1' * 40}"})
     asyncio.run(copy(tree, tmp_path / "copy"))

@@ -19,7 +19,7 @@ def metadata(*paths: str) -> str:
 
 
 def test_all_of_such_an_input_counts() -> None:
-    """Its files and folders, and no neighbour's; an input from elsewhere counts nothing."""
+    """All files of an input by path count, none of its neighbours', and none from elsewhere."""
     found = input_accesses(metadata("./sub", "/nix/store/abc-source"), TREE)
     assert {path for _, path in found} == {"sub", "sub/a", "sub/deep", "sub/deep/b"}
     assert input_accesses(metadata("/nix/store/abc-source"), TREE) == set()

@@ -26,7 +26,7 @@ def calls(tmp_path: Path, *lines: str) -> list[tuple[str, str]]:
 
 
 def test_each_call_with_a_path_is_told(tmp_path: Path) -> None:
-    """By kind; relative to a descriptor; whatever characters a path has; half told, too."""
+    """Each traced call with a path is given by its kind, whatever characters the path has."""
     odd = 'a "b\\c\n<x>, '
     here = f"AT_FDCWD<{hexadecimal('/tmp')}>"
     seen = calls(

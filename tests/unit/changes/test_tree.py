@@ -236,7 +236,7 @@ def test_a_change_that_is_staged_and_taken_back_in_the_work_tree_is_dirty(fleet:
 
 
 def test_a_touched_file_is_not_changed(fleet: Path) -> None:
-    """Its time is another one, its bytes are not."""
+    """A touched file has another time and the same bytes, so it is not changed."""
     clean = taken(fleet)
     os.utime(fleet / "a.nix", (1, 1))
     assert taken(fleet) == clean
@@ -323,7 +323,7 @@ def test_a_renamed_file_of_any_name(fleet: Path, name: bytes) -> None:
 
 
 def test_a_conflict_is_an_error(fleet: Path) -> None:
-    """Its file has no value; the error names it."""
+    """A file in conflict has no value, and is an error that names it."""
     git(fleet, "branch", "other")
     stage(fleet)
     git(fleet, "commit", "--quiet", "-m", "ours")
@@ -388,7 +388,7 @@ def test_a_detached_head(fleet: Path) -> None:
 
 
 def test_a_linked_work_tree(fleet: Path, tmp_path: Path) -> None:
-    """Its own index, its own commit; files as they are there."""
+    """A linked work tree is known by its own index, commit and files."""
     other = tmp_path / "linked"
     git(fleet, "worktree", "add", "--quiet", str(other), "-b", "other")
     clean = taken(fleet)
@@ -402,7 +402,7 @@ def test_a_linked_work_tree(fleet: Path, tmp_path: Path) -> None:
 
 
 def test_a_flake_in_a_folder_of_the_repository(fleet: Path) -> None:
-    """It is found upwards, as Nix does; the files are all of the repository's."""
+    """A flake's repository is found upwards, as by Nix, and all of its files count."""
     (fleet / "nix/deep").mkdir(parents=True)
     (fleet / "nix/flake.nix").touch()
     (fleet / "nix/deep/a").touch()
@@ -545,7 +545,7 @@ def test_a_setting_that_converts_line_ends(fleet: Path) -> None:
 
 
 def test_a_folder_whose_files_are_gone_where_line_ends_are_converted(fleet: Path) -> None:
-    """It is in no list, though git tracks what was in it; as in any other repository."""
+    """A tracked folder whose files are gone is in no list where line ends are converted."""
     (fleet / ".gitattributes").write_text("*.txt text eol=crlf\n")
     (fleet / "folder/below").mkdir(parents=True)
     (fleet / "folder/below/a.txt").write_bytes(b"a\r\n")
@@ -558,7 +558,7 @@ def test_a_folder_whose_files_are_gone_where_line_ends_are_converted(fleet: Path
 
 
 def test_a_filter_is_no_way_around(fleet: Path) -> None:
-    """As git-lfs has it: two contents that clean to the same bytes."""
+    """Two contents that a filter such as git-lfs cleans to the same bytes are told apart."""
     (fleet / ".gitattributes").write_text("*.bin filter=constant\n")
     git(fleet, "config", "filter.constant.clean", "echo constant")
     git(fleet, "config", "filter.constant.smudge", "cat")
@@ -608,7 +608,7 @@ def test_what_an_archive_leaves_out_or_fills_in(fleet: Path, attribute: str) -> 
     ],
 )
 def test_settings_that_keep_changes_from_git(fleet: Path, name: str, value: str) -> None:
-    """Its word on what changed is not enough; the tree counts as a whole, and by its bytes."""
+    """Where settings keep changes from git, the tree counts as a whole and by its bytes."""
     git(fleet, "config", name, value)
     tree = taken(fleet)
     assert tree.indivisible == name.lower()
@@ -624,7 +624,7 @@ def test_the_bit_to_execute_where_git_does_not_look_at_it(fleet: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--assume-unchanged", "--skip-worktree"])
 def test_files_that_git_is_told_not_to_look_at(fleet: Path, option: str) -> None:
-    """They are looked at, and the tree counts as a whole."""
+    """Files that git is told not to look at are looked at, and the whole tree counts."""
     git(fleet, "update-index", option, "a.nix")
     before = taken(fleet)
     assert before.indivisible
@@ -697,7 +697,7 @@ def test_an_edit_in_a_submodule_that_is_undone_leaves_its_stamp(nested: Path) ->
 
 
 def test_a_deleted_file_that_is_put_back_leaves_its_stamp(fleet: Path) -> None:
-    """Even with the very same times of access and change of content."""
+    """A deleted file that is put back leaves another stamp, even with the same times."""
     before = taken(fleet)
     mark = stamp(before)
     place, times = fleet / "a.nix", (fleet / "a.nix").stat()
@@ -713,7 +713,7 @@ def test_a_deleted_file_that_is_put_back_leaves_its_stamp(fleet: Path) -> None:
 
 
 def test_a_commit_is_the_tree_that_its_checkout_would_be(fleet: Path) -> None:
-    """By a branch's name, a hash, or relative to the one now."""
+    """A revision by branch, hash or relation is the tree that its checkout would be."""
     before = taken(fleet)
     rename_and_edit(fleet)
     committed(fleet)

@@ -73,7 +73,7 @@ def test_every_command_has_help(words: tuple[str, ...], option: str) -> None:
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
 def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
-    """Neither SSH, nor drawing, nor YAML, nor pytest is loaded to tell how a command is used."""
+    """Help loads neither SSH, drawing, YAML nor pytest to show how a command is used."""
     program = (
         "import sys\n"
         "from orchestrator.cli.main import main\n"
@@ -204,7 +204,7 @@ def test_what_cannot_be_carried_out_exits_with_2(
 def test_without_nix_it_exits_with_2(
     fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At once, and the hint names the installer; git alone is no help."""
+    """Without Nix a command exits with 2 at once, and the hint names the installer."""
     git = shutil.which("git")
     assert git is not None
     tools = fleet.parent / "tools"

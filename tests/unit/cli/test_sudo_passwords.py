@@ -60,7 +60,7 @@ def asked(
 
 
 def test_it_is_said_to_whom_a_password_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name, and to those of the command line only."""
+    """Each host that is given a password from the command line is named."""
     target = replace(ASK, selectors=("db*", "root1"))
     questions, passwords = asked(monkeypatch, FLEET, target, "secret")
     assert questions == ["sudo password for db1, db2"]
@@ -95,7 +95,7 @@ def test_groups_have_passwords_of_their_own(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_only_named_groups_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also hosts beside the run's own, such as one that builds."""
+    """Only for named groups a password is asked, also for hosts such as one that builds."""
     target = Target(selectors=("db1",), sudo_password_for=("web1",))
     questions, passwords = asked(monkeypatch, FLEET, target, "x")
     assert questions == ["sudo password for web1"]

@@ -80,7 +80,7 @@ def test_nothing_leads_out(root: Path, deed: str, path: str) -> None:
 @pytest.mark.parametrize("path", ["hooks/post-checkout", ".git/hooks/a", "deep/repo/x", ".GIT/x"])
 @pytest.mark.parametrize("deed", DEEDS)
 def test_nothing_leads_into_what_is_gits(root: Path, deed: str, path: str) -> None:
-    """By name or by a link that is committed: a hook would be run by the next git command."""
+    """No path or committed link leads into git's own folder, whose hooks git would run."""
     (root / ".git/hooks").mkdir(parents=True)
     (root / ".git/hooks/post-checkout").write_bytes(b"")
     (root / "hooks").symlink_to(".git/hooks")
@@ -99,7 +99,7 @@ def test_links_that_stay_below_are_followed(root: Path, path: str) -> None:
 
 
 def test_a_link_in_the_place_of_a_file_is_never_written_through(root: Path) -> None:
-    """Neither out of the folder nor within it; removing it removes the link alone."""
+    """A link in a file's place is never written through, and removing it removes the link."""
     for path in ("leaf", "inner"):
         for deed in (beneath.replace, lambda *of: beneath.write_new(*of, 0o600)):
             with pytest.raises(OSError, match=r"regular|exists"):

@@ -193,7 +193,7 @@ def test_a_second_cancellation_is_not_swallowed_by_the_end_of_the_first() -> Non
 
 @pytest.mark.parametrize("how", ["returns", "raises", "is cancelled"])
 def test_however_a_task_ends_its_end_is_waited_for(how: str) -> None:
-    """It is gone afterwards, and what it raised is no error of who ended it."""
+    """The end of a task is waited for however it ends, and its error is not the ender's."""
 
     async def scene(interrupt: Interrupt, _: list[str]) -> None:
         async def work() -> None:

@@ -62,7 +62,7 @@ def test_changed_files_make_it_dirty(repository: Path) -> None:
 def test_without_a_repository_there_is_no_revision(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor without a commit, nor without git."""
+    """There is no revision without a repository, without a commit, or without git."""
     assert revision(repository.parent) is None
     empty = repository.parent / "empty"
     run(repository.parent, "init", "--quiet", str(empty))

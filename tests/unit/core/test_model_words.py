@@ -54,6 +54,6 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1w", "1 s", "1,5m", "٣s", "1e3s", "1.2345s"])
 def test_what_is_no_duration(text: str) -> None:
-    """It is named, with what is expected."""
+    """A text that is no duration is named, with what is expected."""
     with pytest.raises(ValueError, match="expected a duration such as 30s"):
         parse_duration(text)

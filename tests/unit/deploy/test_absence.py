@@ -266,7 +266,7 @@ def test_an_entry_of_a_later_run_stays(bench: Bench) -> None:
 
 
 def test_a_catch_up_delivers_exactly_what_waited(bench: Bench) -> None:
-    """Not what the fleet says now, and nothing is evaluated."""
+    """`catch-up` delivers the system that waited, evaluates nothing, and not the fleet's now."""
 
     def never() -> None:
         raise AssertionError("evaluated")
@@ -332,7 +332,7 @@ def test_a_deployment_before_it_began_to_wait_is_no_reason(bench: Bench) -> None
 def test_the_hosts_clock_does_not_say_which_is_newer(
     bench: Bench, wrong: timedelta, overtaken: bool
 ) -> None:
-    """It may be wrong; when a deployment began, its deployer wrote down."""
+    """Which deployment is newer follows from its deployer's record, not the host's clock."""
     now = datetime.now(UTC)
     have_wait(bench, since=now - timedelta(minutes=1))
     began = now - timedelta(seconds=10 if overtaken else 120)
@@ -350,7 +350,7 @@ def test_what_was_dropped_meanwhile_is_not_delivered(bench: Bench) -> None:
 
 
 def test_a_delivery_that_is_rolled_back_is_not_tried_again_by_itself(bench: Bench) -> None:
-    """It waits on, with what went wrong."""
+    """A delivery that is rolled back stays pending with its error, and is not tried by itself."""
 
     def fails() -> None:
         raise StepError("2 checks failed")

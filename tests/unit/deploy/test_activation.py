@@ -182,7 +182,7 @@ def test_one_fault_brings_the_host_back(bench: Bench, fault: str) -> None:
 def test_the_inventory_says_what_newly_failed_units_lead_to(
     bench: Bench, policy: NewlyFailed
 ) -> None:
-    """They are told, or the host goes back; those that failed before count for neither."""
+    """Newly failed units are reported or roll the host back; those failed before do not."""
 
     def breaks(host: FakeHost) -> None:
         host.running, host.failed = NEW, ("old.service", "new.service")
@@ -416,7 +416,7 @@ def test_the_wish_to_stop_after_the_commit_hides_nothing(bench: Bench) -> None:
 
 
 def test_the_wish_to_stop_after_a_way_back_hides_nothing(bench: Bench) -> None:
-    """Nor is a host called untouched that was taken back."""
+    """An interrupt after a roll-back leaves the host reported as rolled back, not untouched."""
     bench.host.goes_wrong("in activate", exits(1))
     bench.host.goes_wrong("release", lambda _: bench.interrupt.wish())
     assert isinstance(bench.deploy(), RolledBack)
@@ -474,7 +474,7 @@ def test_a_guard_that_goes_back_ends_the_verification(bench: Bench) -> None:
 
 
 def test_a_host_that_is_lost_ends_the_verification(bench: Bench) -> None:
-    """It is waited for as long as its guard takes, and no longer."""
+    """Verification ends when the host is lost, after the time that its guard may take."""
     bench.verify_seconds = 1e6
     bench.verify = lambda: setattr(bench.host, "reachable", False)
     outcome = bench.deploy()
@@ -585,7 +585,7 @@ def test_the_guards_word_is_no_proof(bench: Bench) -> None:
 
 
 def test_a_guard_that_says_that_it_went_back_is_no_proof(bench: Bench) -> None:
-    """Nor is one that says that it went back."""
+    """A guard's word that it rolled the host back is no proof: what it runs is read."""
     bench.host.guard.proves = False
     bench.host.goes_wrong("in activate", then(set_running(ELSE), rc=1))
     bench.host.goes_wrong("in return", then(set_running(NEW)))

@@ -142,7 +142,7 @@ def test_caches_of_selected_hosts_are_asked(
 
 
 def test_a_silent_cache_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """By its name; and so does having none at all."""
+    """A cache that does not answer is refused by name; so is a fleet without any."""
     with pytest.raises(RefusedError, match=r"do not answer: ssh-ng://lan$"):
         ask(monkeypatch, tmp_path, configured=[], up={"https://wan"})
     with pytest.raises(RefusedError, match="no binary cache is configured"):

@@ -111,7 +111,7 @@ LINES = [
 
 @pytest.mark.parametrize(("line", "request_"), LINES)
 def test_a_line_is_this_request(asked: Asked, line: str, request_: DeployRequest) -> None:
-    """And no other: nothing that was typed is lost, and nothing is added."""
+    """A command line makes exactly this request: nothing typed is lost or added."""
     with pytest.raises(SystemExit) as ended:
         main(line.split())
     assert ended.value.code == 0

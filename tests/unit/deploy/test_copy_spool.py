@@ -75,7 +75,7 @@ def test_hosts_that_want_the_same_read_it_once(store: Path, tmp_path: Path, code
 
 
 def test_the_spool_has_no_name(store: Path, tmp_path: Path) -> None:
-    """Even while it is in use nothing is to be seen: a crash leaves nothing behind."""
+    """The spool has no name even while it is used, so that a crash leaves nothing behind."""
     state = tmp_path / "state"
 
     async def run() -> list[Path]:

@@ -54,7 +54,7 @@ async def _streamed(host: FolderHost, folder: Path, codec: Codec) -> tuple[Sent,
 
 
 def test_a_host_is_asked_once_what_it_lacks(host: FolderHost) -> None:
-    """Its answer is in the closure's order, with sizes; gzip is on every machine of ours."""
+    """A host is asked once what it lacks, and answers in the closure's order, with sizes."""
     found = asyncio.run(lacking(host, ROOT))
     assert found.paths == (WantedPath(PATHS[1], 100), WantedPath(PATHS[2], 300))
     assert found.load == Load(2, 400)
@@ -105,7 +105,7 @@ def test_a_builder_gives_to_a_host_what_it_lacks(host: FolderHost, tmp_path: Pat
 
 
 def test_a_builder_that_fails_in_the_middle_is_named(host: FolderHost, tmp_path: Path) -> None:
-    """Its export's exit code counts, though its output goes through a compressor."""
+    """A builder that fails in the middle of its export is named, compressor or not."""
     builder = FolderHost(tmp_path / "builder")
     _fill(builder.store)
     (builder.store / NAMES[1]).unlink()

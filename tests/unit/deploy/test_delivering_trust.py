@@ -53,7 +53,7 @@ def said(
     ],
 )
 def test_it_is_said_or_refused(host: dict[str, Any], request_: dict[str, Any]) -> None:
-    """By the inventory or as a person typed it: who is root on the builder is named."""
+    """A builder that nobody trusts is refused; a trusted one is named with who is root there."""
     assert "built on p620 and not signed: whoever is root there" in said(host, request_)
     with pytest.raises(RefusedError, match="unsigned_builds: refuse") as raised:
         said({**host, "unsigned_builds": UnsignedBuilds.REFUSE}, request_)
@@ -61,7 +61,7 @@ def test_it_is_said_or_refused(host: dict[str, Any], request_: dict[str, Any]) -
 
 
 def test_what_nix_s_own_builders_give_back_is_not_signed_either() -> None:
-    """It is in the store here as if built here: a host that refuses that is refused."""
+    """What Nix's own builders give back is not signed, so a host that wants that is refused."""
     assert said({}, builders=(MACHINE,)) == ""
     with pytest.raises(RefusedError, match=r"built on ssh-ng://root@arm\.lan and not signed"):
         said({"unsigned_builds": UnsignedBuilds.REFUSE}, builders=(MACHINE,))

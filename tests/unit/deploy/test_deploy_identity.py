@@ -81,7 +81,7 @@ def test_a_lock_of_this_run_is_another_name_and_not_another_deployer(bench: Benc
 def test_who_comes_when_the_first_is_done_is_told_so(
     bench: Bench, goal: Goal, skipped: tuple[str, ...]
 ) -> None:
-    """Its lock is gone; what it left there names it, and the second changes nothing."""
+    """Who comes after another deployment is told of its lock, and changes nothing."""
     one, other = both(bench, in_turn, goal=goal, skip_preflight=skipped, force=True)
     assert isinstance(one, Deployed)
     refused(other, "this run deployed it as p620")
@@ -126,7 +126,7 @@ def recorded(host: FakeHost, name: str) -> None:
 def test_a_machine_that_was_deployed_as_another_is_refused(
     bench: Bench, target: Any, request_: dict[str, Any]
 ) -> None:
-    """Also where it runs the very system: it would be unchanged, and is another host."""
+    """A machine that was deployed as another host is refused, also where it runs the system."""
     recorded(bench.host, "p510")
     bench.target = target
     outcome = bench.deploy(**request_)
@@ -194,7 +194,7 @@ def test_a_machine_known_by_a_name_that_is_gone(bench: Bench) -> None:
 
 
 def test_a_guard_s_word_does_not_replace_what_was_wanted(bench: Bench) -> None:
-    """It says that all is done, and means another system: the host is not deployed."""
+    """A guard that confirms another system than was wanted means that the host is failed."""
 
     def lies(host: FakeHost) -> CommandResult | None:
         host.running = host.profile = host.boot_default = OTHERS

@@ -76,7 +76,7 @@ def test_a_diff_is_its_own_mirror(before: frozenset[OutPath], after: frozenset[O
 def test_no_path_that_differs_is_lost(
     before: frozenset[OutPath], after: frozenset[OutPath]
 ) -> None:
-    """As many versions are told as paths differ."""
+    """A diff of two closures has as many versions as paths differ."""
     changes = diff(before, after)
     assert sum(len(change.before) for change in changes) == len(before - after)
     assert sum(len(change.after) for change in changes) == len(after - before)

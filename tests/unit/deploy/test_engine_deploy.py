@@ -76,7 +76,7 @@ def test_every_selected_host_is_in_the_report(fake: Fake) -> None:
 
 
 def test_one_host_that_fails_stops_no_other(fake: Fake) -> None:
-    """Its siblings come to their own ends."""
+    """A host that fails stops no other, each of which comes to its own end."""
     fake.ends["razer"] = Failed("broke", Problem("build", "broke"))
     report = fake.deploy()
     assert [type(result.outcome) for result in report.hosts.values()] == [

@@ -229,7 +229,7 @@ def test_what_is_taken_over_is_told(bench: Bench, before: LockReply, word: str |
 
 
 def test_a_run_of_this_machine_that_died_keeps_nobody_out(bench: Bench, tmp_path: Path) -> None:
-    """Its lock is taken over at once, and that is told; while it lives, its lock counts."""
+    """The lock of a dead run of this machine is taken over and reported; a live one counts."""
     bench.state = tmp_path
     folder = tmp_path / "runs" / str(BOB.run)
     folder.mkdir(parents=True)
@@ -347,7 +347,7 @@ def test_a_failure_within_stays_what_it_is(bench: Bench) -> None:
 
 
 def test_what_cannot_be_released_says_until_when_it_stands(bench: Bench) -> None:
-    """And what frees it at once; the outcome of the work stays."""
+    """A lock that cannot be released is reported with its expiry and how to free it."""
     bench.answers["release"] = [UnreachableError("the connection was lost")]
     bench.run(nothing)
     (notice,) = bench.notices
@@ -373,7 +373,7 @@ def test_a_host_that_says_nothing_keeps_nobody_waiting(
 def test_a_person_who_stops_waits_for_a_silent_host_no_longer(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the deployment was cancelled: why the lock stands is told truly."""
+    """Who stops a run does not wait for a silent host, and is told why its lock stands."""
     monkeypatch.setattr(lock, "HURRIED_SECONDS", 0.01)
 
     async def frozen() -> LockReply:

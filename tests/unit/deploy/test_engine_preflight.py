@@ -67,7 +67,7 @@ def test_all_that_refuses_is_told_at_once(bench: Bench) -> None:
 
 
 def test_a_skipped_check_is_told_recorded_and_passed(bench: Bench) -> None:
-    """It is in the report, in the host's record, and it is told at once."""
+    """A skipped check is reported, is recorded on the host, and lets the deployment pass."""
     bench.host.answers["preflight"] = READ_ONLY
     outcome = bench.deploy(skip_preflight=("read-only", "clock"))
     assert isinstance(outcome, Deployed)
@@ -193,7 +193,7 @@ def logged(bench: Bench) -> list[LogLine]:
 
 
 def test_the_target_s_boot_files_are_measured_here(bench: Bench, here: OutPath) -> None:
-    """They are not on the host yet."""
+    """The target's boot files are measured on this machine, as the host lacks them yet."""
     room = b"boot=/boot\nboot.room=900 4096 0 0\n"
     bench.host.answers["preflight"] = ANSWER.replace(b"end=\n", room + b"end=\n")
     found = problem(bench.deploy())
@@ -267,7 +267,7 @@ def test_a_host_that_does_not_say_how_it_stands_is_not_activated(bench: Bench) -
 
 
 def test_preflight_comes_before_the_copy(bench: Bench) -> None:
-    """And after the build, which may have taken an hour."""
+    """Preflight comes after the build, which may take an hour, and before the copy."""
     bench.deploy()
     phases = [event.phase for event in bench.events if isinstance(event, PhaseStarted)]
     assert phases.index(Phase.BUILD) < phases.index(Phase.PREFLIGHT) < phases.index(Phase.COPY)

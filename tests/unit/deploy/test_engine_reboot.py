@@ -80,7 +80,7 @@ def test_a_boot_comes_after_the_commit_and_is_verified(bench: Bench) -> None:
 
 @pytest.mark.parametrize("goal", [Goal.SWITCH, Goal.TEST])
 def test_a_host_that_needs_none_is_not_booted(bench: Bench, goal: Goal) -> None:
-    """Nor is one that commits nothing, whatever is asked for."""
+    """A host that needs no reboot or commits nothing is not booted, whatever is asked."""
     if goal is Goal.TEST:
         bench.host.answers["boot parts"] = NEW_KERNEL
     bench.host.goes_wrong("reboot", boots())
@@ -150,7 +150,7 @@ def test_the_connection_that_ends_with_the_boot_is_no_failure(bench: Bench) -> N
 
 
 def test_the_wish_to_stop_boots_nothing(bench: Bench) -> None:
-    """It came too late for the commit, and in time for the boot."""
+    """An interrupt between commit and reboot leaves the host deployed and not booted."""
     bench.host.goes_wrong("in commit", lambda _: bench.interrupt.wish())
     bench.host.goes_wrong("reboot", boots())
     outcome = bench.deploy(reboot=Reboot.ALWAYS)
@@ -171,7 +171,7 @@ def test_who_refuses_is_told(bench: Bench) -> None:
 
 
 def test_a_host_that_answers_in_the_same_boot_is_not_lost(bench: Bench) -> None:
-    """It took the order, and did nothing."""
+    """A host that took the order and answers in the same boot is not called lost."""
     bench.deadlines = Deadlines(reboot=30)
     outcome = bench.deploy(reboot=Reboot.ALWAYS)
     assert isinstance(outcome, Failed)
@@ -256,7 +256,7 @@ def test_one_who_leaves_is_told_what_goes_on(bench: Bench) -> None:
 def test_the_machine_one_sits_on_is_not_booted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is deployed, and one boots it oneself."""
+    """The machine that one sits at is deployed, and left to be booted by its person."""
     monkeypatch.setattr(engine, "is_this_machine", lambda _: True)
     bench.host.goes_wrong("reboot", boots())
     outcome = bench.deploy(reboot=Reboot.ALWAYS)

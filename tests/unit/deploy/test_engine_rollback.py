@@ -145,7 +145,7 @@ def test_a_host_is_given_nothing_for_its_own_word(
     title: str,
     host: str,
 ) -> None:
-    """It says that it ran another host's system, which is here: only what was its own is copied.
+    """A host's word that it ran another host's system, which is here, does not have it copied.
 
     What it was before a run is its own word too, also where the history has it; and so is what it
     went back to.
@@ -174,7 +174,7 @@ def test_a_plan_says_where(bench: Bench) -> None:
 
 
 def test_checks_that_keep_a_host_from_going_back(bench: Bench) -> None:
-    """It runs what it ran before the rollback; that suites can be left out is said."""
+    """Checks that fail after a rollback leave the host at what it ran, with how to skip them."""
 
     def fail() -> None:
         error = StepError("verification failed: no marker")

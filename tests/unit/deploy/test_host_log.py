@@ -38,7 +38,7 @@ def test_only_newlines_begin_a_line_of_a_log() -> None:
 
 
 def test_an_error_holds_the_end_of_what_was_said() -> None:
-    """Its message a beginning: either may be all that a host sent."""
+    """An error keeps the end of stderr and the beginning of its message, both bounded."""
     error = StepError("m" * 1_000_000, stderr="s" * 1_000_000 + "\nlast")
     problem = problem_of(error)
     assert len(problem.message) <= 4001

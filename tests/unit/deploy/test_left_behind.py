@@ -72,7 +72,7 @@ def test_another_goal_is_something_else(bench: Bench) -> None:
 
 @pytest.mark.parametrize("goal", [Goal.SWITCH, Goal.TEST, Goal.BOOT])
 def test_a_host_with_an_attempt_is_never_unchanged_at_first(bench: Bench, goal: Goal) -> None:
-    """Its paths may be right for the moment only; once it is undone they are what counts."""
+    """A host with an attempt is never unchanged until that is settled."""
     bench.target = OLD
     left(bench.host, "waiting", NEW)
     bench.host.running = OLD
@@ -96,7 +96,7 @@ def test_a_check_that_fails_is_the_hosts_outcome(bench: Bench) -> None:
 
 
 def test_a_guard_that_went_back_by_itself_is_no_failure_of_this_run(bench: Bench) -> None:
-    """Its deadline passed because its deployer was gone: the system is deployed anew."""
+    """A guard that rolled back as its deployer was gone fails no later run."""
     left(bench.host, "checking")
     bench.host.goes_wrong("confirm", turns("no confirmation came in time"))
     assert isinstance(bench.deploy(), Deployed)
@@ -150,7 +150,7 @@ def test_a_plan_tells_and_leaves_it_to_be_told(bench: Bench) -> None:
 
 
 def test_a_host_that_is_stuck_is_deployed_again(bench: Bench) -> None:
-    """Its paths may be right; whether all of it runs is not known until it is activated."""
+    """A host that is stuck is deployed again, since not all of its system may run."""
     bench.target = OLD
     left(bench.host, "stuck", NEW, why="switch-to-configuration test: 1")
     outcome = bench.deploy()

@@ -91,7 +91,7 @@ def test_all_who_meet_a_lost_connection_share_the_new_one() -> None:
 
 
 def test_a_line_that_is_alive_is_left_as_it_is() -> None:
-    """It may be the last way in."""
+    """A session that is alive is left as it is: it may be the last way in."""
 
     async def scene(line: HostSession, way: Any) -> None:
         await line.alive()
@@ -129,7 +129,7 @@ def test_a_host_that_stays_away_leaves_the_old_connection_in_use() -> None:
 
 @pytest.mark.parametrize("seconds", [100, 400, 960])
 def test_a_host_that_hangs_is_not_tried_so_often_that_it_refuses_us(seconds: float) -> None:
-    """It meets all tries when it goes on; sshd then keeps an address out from 15 on."""
+    """A host that hangs meets fewer than 15 tries, after which sshd would keep us out."""
 
     async def scene(line: HostSession, _: Way) -> None:
         line._work.takes = 4.0  # type: ignore[attr-defined]

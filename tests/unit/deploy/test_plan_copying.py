@@ -105,7 +105,7 @@ def test_a_stream_tells_only_what_the_link_gives_at_least() -> None:
 
 
 def test_a_small_copy_tells_nothing_of_the_rate() -> None:
-    """Its time is that of round trips and processes."""
+    """A small copy says nothing of the rate: its time is that of round trips."""
     small = Sample(NOW, CopyMethod.CONNECTION, 900_000, 900_000, 1.0, 0.02)
     assert link_of([small], NOW) is None
     probe = Sample(NOW, None, 0, 65_536, 0.1, 0.02)

@@ -95,7 +95,7 @@ def test_what_was_not_said_warns_and_does_not_refuse() -> None:
     ],
 )
 def test_each_check_names_what_it_found(facts: Facts, check: Check, words: str) -> None:
-    """It refuses, and has a remedy and a command."""
+    """Each preflight check names what it found, and has a remedy and a command."""
     found = only(facts)
     assert (found.check, found.refuses) == (check, True)
     assert words in found.text
@@ -208,7 +208,7 @@ def test_a_host_that_is_not_changed_may_be_in_change() -> None:
 
 
 def test_a_skipped_check_is_told_and_does_not_refuse() -> None:
-    """Its finding stays; the others refuse as before."""
+    """A check that is skipped keeps its finding, and the others refuse as before."""
     facts = replace(SOUND, clock=5000, user=1000)
     wanted = replace(WANTED, skipped=frozenset({Check.CLOCK}))
     assert {one.check for one in examine(facts, wanted)} == {Check.CLOCK, Check.SUDO}
@@ -247,7 +247,7 @@ def test_a_clock_is_never_blamed_for_the_way_there(
 
 
 def test_boot_loaders_name_files_by_their_path_in_the_store() -> None:
-    """As install-grub, systemd-boot-builder and extlinux-conf-builder of nixpkgs do."""
+    """Boot files are named after store paths, as by the boot loaders of nixpkgs."""
     assert boot_name("/nix/store/aaaa-linux-6.12/bzImage") == KERNEL
 
 
@@ -263,5 +263,5 @@ def test_boot_loaders_name_files_by_their_path_in_the_store() -> None:
 def test_a_live_switch_is_refused_where_both_systems_name_a_component_that_differs(
     running: dict[str, str], target: dict[str, str], found: tuple[str, ...]
 ) -> None:
-    """As NixOS's check before a switch has it."""
+    """A live switch is refused where both systems name a component that differs, as in NixOS."""
     assert inhibitors(running, target) == found

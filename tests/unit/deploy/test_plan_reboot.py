@@ -10,7 +10,7 @@ BOOTED = {part: f"/nix/store/old/{part}" for part in PARTS}
 
 
 def test_the_same_parts_need_no_boot() -> None:
-    """Nor do two systems that both lack one, as a container lacks a kernel."""
+    """Two systems with the same parts, or both without one, need no boot."""
     assert needs_boot(BOOTED, dict(BOOTED)) == ()
     assert needs_boot({}, {}) == ()
 

@@ -62,7 +62,7 @@ KNOWN = HostSystems(
 
 
 def test_before_the_last_deployment() -> None:
-    """By the host's own record, and it is said which deployment that was."""
+    """`rollback` goes before the last deployment in the host's record, and names it."""
     assert target_of(BeforeLast(), HOST, KNOWN) == (OLD, "what it ran before run 12 by me@here")
 
 
@@ -87,7 +87,7 @@ def test_a_deployment_that_was_taken_back_is_not_gone_behind() -> None:
 
 
 def test_a_generation_is_its_system() -> None:
-    """By its number, never by its place in a row."""
+    """A generation is found by its number, never by its place in a row."""
     assert target_of(ToGeneration(7), HOST, KNOWN) == (OLDER, "generation 7")
 
 

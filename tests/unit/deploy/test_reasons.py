@@ -70,7 +70,7 @@ def test_a_change_without_effect_is_named() -> None:
 
 @pytest.mark.parametrize("known", [None, Unknown("it was not evaluated before")])
 def test_without_knowledge_the_host_alone_is_the_reason(known: Unknown | None) -> None:
-    """As for a fleet that was never learned."""
+    """Without any knowledge the reason is what the host runs, as in a fleet never learned."""
     assert why_unchanged(Goal.SWITCH, STATE, NEW, NOW, known) == f"already runs {NEW.short}"
     state = replace(STATE, running=OLD)
     reason = why_changed(Goal.SWITCH, state, NEW, NOW, known)

@@ -63,7 +63,7 @@ async def _frames() -> AsyncIterator[bytes]:
 
 
 def test_a_host_that_talks_without_end_while_it_takes_paths_in() -> None:
-    """It is cut off with a sentence, and its command is ended."""
+    """A host that talks without end while it takes paths in is cut off with a sentence."""
     host = Endless(bytes(1 << 16))
     taking = take_in(cast(Executor, host), Codec.GZIP, _frames(), Sent(), lambda _: None)
     with pytest.raises(StepError, match="more than 16 MiB in answer to the copy"):

@@ -42,7 +42,7 @@ def told(bench: Bench) -> str:
 
 
 def test_a_new_connection_shows_that_a_host_is_rolled_back(bench: Bench) -> None:
-    """It is made after the way back; the old connection, which still works, shows nothing."""
+    """Only a connection made after the roll-back shows that a host is rolled back."""
     bench.host.goes_wrong("in activate", exits(1))
     assert isinstance(bench.deploy(), RolledBack)
     calls = bench.host.calls
@@ -53,7 +53,7 @@ def test_a_new_connection_shows_that_a_host_is_rolled_back(bench: Bench) -> None
 
 @pytest.mark.parametrize("how", [loses_connection, refuses_login])
 def test_a_host_that_lets_nobody_in_is_not_rolled_back(bench: Bench, how: object) -> None:
-    """Its paths are as before, over the old connection; it is told loudly what keeps one out."""
+    """A host at its old system that lets nobody in is not rolled back, and that is loud."""
     bench.host.goes_wrong("in activate", shuts(how))  # type: ignore[arg-type]
     outcome = bench.deploy()
     assert isinstance(outcome, Unreached)

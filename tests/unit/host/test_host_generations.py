@@ -107,7 +107,7 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
 
 
 def test_generations_are_told_newest_first(machine: Machine) -> None:
-    """By number and not by name; with the time of the profile's link, not of what it leads to."""
+    """Generations are listed newest first by number, with the time of the profile's link."""
     version = machine.root / "version"
     version.mkdir()
     (version / "nixos-version").write_text("25.05.20250601.abcdef1 (Warbler)")
@@ -126,7 +126,7 @@ def test_generations_are_told_newest_first(machine: Machine) -> None:
 
 
 def test_a_machine_without_a_profile_has_none(machine: Machine) -> None:
-    """And nothing is asked of the store then."""
+    """A machine without a system profile has no generations, and its store is not asked."""
     (machine.root / "bin/nix-store").write_text("#!/bin/sh\necho gone=asked\n")
     assert machine.systems() == HostSystems(STATE)
 

@@ -199,7 +199,7 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]
 
 
 def test_room_for_going_back_is_kept_until_it_is_needed(machine: Machine) -> None:
-    """It is there before anything is touched, and gone when the way back begins."""
+    """Room for a roll-back is kept before anything is touched, and freed when it begins."""
     room = machine.root / "var/lib/orchestrator/room"
     machine.write(
         f"{OLD.path[1:]}/bin/switch-to-configuration",
@@ -215,7 +215,7 @@ def test_room_for_going_back_is_kept_until_it_is_needed(machine: Machine) -> Non
 
 
 def test_what_an_activation_says_without_end_keeps_nobody_from_going_back(machine: Machine) -> None:
-    """It fills ``/run``, which an activation of the old system needs."""
+    """An activation that fills ``/run`` with output does not stop the roll-back."""
     log = machine.root / "run/orchestrator/log"
     machine.write(
         f"{OLD.path[1:]}/bin/switch-to-configuration",
@@ -264,7 +264,7 @@ def test_units_that_fail_are_no_failed_script(machine: Machine, says: str) -> No
 
 
 def test_a_guard_that_is_gone_is_told_as_that(machine: Machine) -> None:
-    """Its attempt is not at its end, and nobody would bring it there."""
+    """A guard that is gone is reported so: its attempt is not at its end."""
     machine.until(machine.start(), WAITING)
     for gone in (False, True):
         attempt = machine.state.attempt
@@ -306,7 +306,7 @@ def test_roots_of_a_start_that_came_to_nothing_are_gone_with_the_next(machine: M
 
 
 def test_what_changed_before_it_began_is_left_alone(machine: Machine) -> None:
-    """Its unit may begin late: another system by then is not what it was asked to change."""
+    """A guard that begins late changes nothing if the host runs another system by then."""
     other = machine.root / "nix/store/other"
     other.mkdir()
     change = f"#!/bin/sh\nln -sfn {other} $ROOT/run/current-system\n"
@@ -344,7 +344,7 @@ def test_it_commits_what_is_confirmed(machine: Machine) -> None:
 
 @pytest.mark.parametrize(("contacted", "seconds"), [(False, 180), (True, 600)])
 def test_it_goes_back_when_the_time_is_up(machine: Machine, contacted: bool, seconds: int) -> None:
-    """By the host's own clock since its boot, and not a second sooner."""
+    """A guard rolls back when its time is up by the host's uptime, and no second sooner."""
     attempt = machine.start()
     machine.until(attempt, WAITING)
     if contacted:
@@ -413,7 +413,7 @@ def test_it_needs_no_tool_of_the_new_system(machine: Machine) -> None:
 
 
 def test_it_is_started_again_by_whoever_asks(machine: Machine) -> None:
-    """And waits on; after another boot it goes back."""
+    """A guard that ended is started by whoever asks, and after a boot it rolls back."""
     attempt = machine.start()
     machine.until(attempt, WAITING)
     machine.kill()
@@ -455,7 +455,7 @@ def test_after_a_boot_the_same_system_is_no_success(machine: Machine) -> None:
 
 
 def test_the_boot_loader_is_installed_again_after_a_commit_that_failed(machine: Machine) -> None:
-    """Its default reads as before; what else the new system's installer did is not known."""
+    """After a commit that failed the boot loader is installed again, whatever it says."""
     for system, word in ((OLD, "old"), (NEW, "new")):
         switch = f"{system.path[1:]}/bin/switch-to-configuration"
         fails = "[ $1 != boot ] || exit 3\n" if system == NEW else ""
@@ -511,7 +511,7 @@ def test_a_word_before_its_time_is_not_kept(machine: Machine) -> None:
 
 
 def test_what_was_given_up_never_begins(machine: Machine) -> None:
-    """Nor does a second beside one that is in flight."""
+    """An attempt that was given up never begins, nor a second beside one in flight."""
     token = "t-0"
     told = asyncio.run(verbs.await_(machine.executor, token, RECORDED, 1))
     assert told.attempt is None
@@ -546,7 +546,7 @@ def test_a_boot_default_that_was_collected_is_nothing_to_go_back_to(machine: Mac
 
 
 def test_a_system_that_was_collected_after_the_copy_is_named_as_that(machine: Machine) -> None:
-    """It is the new one that is gone, and not what boots: the cure is another deployment."""
+    """A new system that was collected after the copy is named, with another deployment as cure."""
     shutil.rmtree(machine.root / NEW.path[1:])
     with pytest.raises(StepError, match=f"{NEW} was collected .*; deploy again"):
         machine.start()

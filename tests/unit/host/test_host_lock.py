@@ -131,7 +131,7 @@ def test_a_lock_is_taken_told_and_released(machine: Machine) -> None:
 
 
 def test_a_folder_in_the_locks_place_is_nobodys(machine: Machine) -> None:
-    """It is replaced by a lock that keeps others away, and can be released."""
+    """A folder in the lock's place is replaced by a lock, which can be released."""
     (machine.lock / "old").mkdir(parents=True)
     assert machine.take(OURS).answer is LockAnswer.DONE
     assert machine.take(THEIRS).answer is LockAnswer.LOCKED
@@ -238,7 +238,7 @@ def test_a_boot_frees_the_lock_and_its_holder_has_it_again(machine: Machine) -> 
     ],
 )
 def test_a_lock_that_cannot_be_read_is_nobodys(machine: Machine, text: str) -> None:
-    """It keeps nobody out, and that it was there is told."""
+    """A lock that cannot be read keeps nobody out, and its presence is reported."""
     machine.take(OURS)
     machine.lock.write_text(text)
     told = machine.take(OURS)
@@ -305,7 +305,7 @@ def test_a_second_hold_does_not_replace_the_first(machine: Machine) -> None:
 
 @pytest.mark.parametrize("text", ["", "\0", "id=\n"])
 def test_a_hold_that_cannot_be_read_holds_and_is_lifted(machine: Machine, text: str) -> None:
-    """It is a person's word; one may name it, and lift it."""
+    """A hold that cannot be read holds the host, and can be named and lifted."""
     machine.place()
     machine.hold.write_text(text)
     told = machine.take(OURS)

@@ -160,7 +160,7 @@ def test_a_root_that_is_read_only(machine: Machine) -> None:
 
 
 def test_where_it_boots_from_may_be_read_only(machine: Machine) -> None:
-    """By its mount; that is told apart, as not every goal writes there."""
+    """A read-only boot folder is told apart from other mounts, with its device."""
     machine.mount(boot="ro,relatime")
     facts = machine.ask().facts
     assert facts.read_only == ()
@@ -215,7 +215,7 @@ def test_only_root_activates_a_system(machine: Machine, users: str) -> None:
 
 
 def test_only_the_locks_own_file_is_meant(machine: Machine) -> None:
-    """Not one whose name or whose link's name ends like it, nor that of a container."""
+    """Only holders of the lock's own file are named, not of files named alike or a container's."""
     lock = machine.write("run/nixos/switch-to-configuration.lock")
     named = machine.write(f"var/tmp/x -> {str(lock)[1:]}")
     holds(machine, named, process=901)
@@ -285,7 +285,7 @@ def test_what_is_lacking_is_told_by_the_same_answer(machine: Machine) -> None:
 
 
 def test_nix_says_itself_what_is_wrong(machine: Machine) -> None:
-    """Its last line; and a host without any says that."""
+    """What is wrong with Nix is said by its own last line, or that the host has none."""
     assert machine.ask(TARGET.path).complete
     machine.write("nix-is-broken")
     answer = machine.ask(TARGET.path)

@@ -121,7 +121,7 @@ def test_a_host_without_nixos() -> None:
     ],
 )
 def test_without_a_boot_loaders_word_the_profile_stands_for_it(said: str) -> None:
-    """And the state says that it does."""
+    """Without a boot loader's word the profile stands for the boot default, and that is said."""
     state = parse_state(f"machine_id=m\nboot_id=b\nprofile={BOOTS}\n{said}")
     assert state.boot_default == BOOTS
     assert state.boot_source is BootSource.PROFILE
@@ -142,7 +142,7 @@ def test_without_a_boot_loaders_word_the_profile_stands_for_it(said: str) -> Non
     ],
 )
 def test_a_record_that_cannot_be_read_is_none(text: str) -> None:
-    """It is history and no proof: the host's state is known all the same."""
+    """A record that cannot be read counts as none: the host's state is known all the same."""
     state = parse_state(f"machine_id=m\nboot_id=b\nrunning={RUNS}\n{text}")
     assert (state.running, state.record) == (RUNS, None)
 
@@ -163,7 +163,7 @@ def test_an_attempt_in_flight_is_told() -> None:
 
 @pytest.mark.parametrize("wrong", ["state=odd", "goal=odd", "target=/etc", "run=", "running=/etc"])
 def test_an_attempt_that_cannot_be_read_is_none(wrong: str) -> None:
-    """It was not written by a guard of ours."""
+    """An attempt that cannot be read counts as none: no guard of ours wrote it."""
     attempt = Attempt("t-1", Goal.SWITCH, BOOTS, parse_state(GOOD), 8, "me@here", None, RECORD.at)
     lines = [wrong, *lines_of(attempt).splitlines(), "state=waiting"]
     assert parse_state(f"{GOOD}" + "".join(f"attempt.{line}\n" for line in lines)).attempt is None

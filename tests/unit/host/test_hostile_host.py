@@ -84,7 +84,7 @@ EVENTS = st.fixed_dictionaries(
 @settings(max_examples=100, deadline=None)
 @given(lines=st.lists(EVENTS | st.binary(max_size=30) | st.just(b"@nix " + b"[" * 100_000)))
 def test_what_nix_says_is_read_or_passed_over(lines: list[bytes]) -> None:
-    """Its log may come from a host, a builder or a build."""
+    """Any log of Nix's, from whatever host or builder, is read or passed over."""
     log = BuildLog([DrvPath(f"{SYSTEM}.drv")], lambda _: ())
     for line in lines:
         log.read(line)

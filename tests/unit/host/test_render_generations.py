@@ -83,7 +83,7 @@ def test_json_has_the_whole_paths() -> None:
 
 
 def test_a_host_that_was_never_deployed() -> None:
-    """It has a heading and no rows, and JSON with nothing in it."""
+    """A host that was never deployed has a heading and no rows, and empty JSON."""
     text = StringIO()
     draw_systems(HostSystems(HostState("m", *[None] * 4)), Output(text), as_json=True)
     known = json.loads(text.getvalue())

@@ -80,7 +80,7 @@ def test_locks_and_holds_are_a_table() -> None:
     ],
 )
 def test_a_lock_that_counts_no_more_is_no_lock(lock: Lock | None, words: str) -> None:
-    """It says no, and whose it was where that one is gone."""
+    """A lock that counts no more is shown as none, with who had it."""
     answers = (answer(P620, lock=lock),)
     out, _ = drawn(lambda results, err: draw_locks(answers, results, err, as_json=False))
     cells = out.splitlines()[1].removeprefix("p620").removesuffix("no").strip()
@@ -111,7 +111,7 @@ def test_locks_and_holds_as_json() -> None:
 
 
 def test_a_hold_that_was_placed_says_how_to_lift_it() -> None:
-    """And that a deployment is at the host; one that stood already is the other's."""
+    """A hold that was placed says how to lift it, and whether a deployment is at the host."""
     answers = (
         HoldAnswer(P620, done=True, hold=HOLD, lock=LOCK),
         HoldAnswer(RAZER, done=False, hold=HOLD),
@@ -143,7 +143,7 @@ def test_a_hold_that_was_lifted_says_whose_it_was() -> None:
 
 
 def test_whose_lock_is_taken_is_said_before_and_after() -> None:
-    """Also that nobody had it by then."""
+    """Before a lock is stolen and after, it is said whose it was, or that nobody had it."""
     attempt = replace(ATTEMPT, state=AttemptState.ACTIVATING)
     assert lock_words(replace(STATE, lock=LOCK, attempt=attempt)).splitlines() == [
         "p620: locked by ada@desk, 3 h ago (run 7: switch)",

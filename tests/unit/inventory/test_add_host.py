@@ -76,7 +76,7 @@ def test_the_lines_come_last_among_the_hosts_and_all_else_stays(
 
 
 def test_the_example_takes_a_host_of_a_template(tmp_path: Path) -> None:
-    """It has what the template gives; the file keeps its mode."""
+    """A host added by the example has what its template gives, in a file of the same mode."""
     example = Path(__file__).parents[3] / "inventory"
     root = fleet(tmp_path, **{file.stem: file.read_text() for file in example.glob("*.yaml")})
     (root / "inventory/hosts.yaml").chmod(0o640)
@@ -165,7 +165,7 @@ def test_any_address_is_read_as_it_was_given_or_is_refused(
 
 @pytest.mark.parametrize("address", ["fe80::1", "no", "022", "1:20", "0x10", "12", "null"])
 def test_what_yaml_takes_for_something_else_is_quoted(tmp_path: Path, address: str) -> None:
-    """And what it takes for a text is not."""
+    """A name is quoted where YAML would take it for something else, and only there."""
     root = fleet(tmp_path, hosts="hosts:\n  a: {}\n")
     made = draft(root, NewHost("web9", address))
     assert f'    address: "{address}"\n'.encode() in made.after

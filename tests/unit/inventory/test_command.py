@@ -82,7 +82,7 @@ def test_check_frozen_refuses(root: Path) -> None:
 
 
 def test_generate(root: Path) -> None:
-    """It writes the file and says so; again, it says that there was nothing to do."""
+    """`inventory generate` writes the file and says so, and the second time has nothing to do."""
     assert run("generate", "--fleet", root).stderr == "inventory/fleet.json is written\n"
     assert run("generate", "--fleet", root).stderr == "inventory/fleet.json is up to date\n"
 

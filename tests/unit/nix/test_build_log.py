@@ -104,7 +104,7 @@ def test_a_build_elsewhere_is_one_build(log: BuildLog) -> None:
 
 
 def test_it_is_told_when_one_more_is_built(log: BuildLog) -> None:
-    """By Nix's count of what is done; that of copies, and of what runs, is another."""
+    """A build is reported as one more by Nix's count of builds, not by that of copies."""
 
     def count(number: int, *fields: int) -> bytes:
         return line(action="result", fields=fields, id=number, type=105)

@@ -23,7 +23,7 @@ def read(folder: Path, text: str) -> OutPath | None:
 
 
 def test_a_system_has_one_output(tmp_path: Path) -> None:
-    """Its path stands first, as Nix writes it."""
+    """A system has one output, whose path stands first in the derivation, as Nix writes it."""
     assert read(tmp_path, ONE) == OUT
 
 

@@ -215,7 +215,7 @@ def test_a_peak_is_kept_for_the_next_run(machine: Machine, tmp_path: Path) -> No
 
 
 def test_an_answer_from_nixs_cache_teaches_nothing(machine: Machine, tmp_path: Path) -> None:
-    """It takes 30 MiB; the next evaluation does not."""
+    """An evaluation answered from Nix's cache does not lower the peak that is kept."""
     (tmp_path / "evaluation-peak").write_text(str(5 * GIB))
 
     async def story() -> None:
@@ -307,7 +307,7 @@ def test_out_of_memory_twice_is_reported(machine: Machine, tmp_path: Path) -> No
 
 
 def test_an_error_is_the_hosts_own(machine: Machine, tmp_path: Path) -> None:
-    """It is not tried again, and its siblings go on."""
+    """An evaluation's error is its own host's: it is not tried again, and others go on."""
 
     async def story() -> None:
         made = evaluations(tmp_path)

@@ -102,7 +102,7 @@ def test_a_failed_evaluation_says_why(recorder: Recorder) -> None:
     ],
 )
 def test_memory_that_is_short_is_told_apart(recorder: Recorder, err: str, rc: int) -> None:
-    """As Nix, its garbage collector, C++ and the kernel say it: such a host is tried again."""
+    """A host whose evaluation ran out of memory, in any program's words, is tried again."""
     recorder.says(err=err, rc=rc)
     with pytest.raises(nix.OutOfMemoryError, match="evaluation failed: "):
         do(nix.evaluate(Flake.at("/f", "/f"), "p620", deadline=9))
@@ -155,7 +155,7 @@ def test_requisites(recorder: Recorder) -> None:
 
 
 def test_substituters(recorder: Recorder) -> None:
-    """By the newer name of the verb, and by the older where Nix does not know it."""
+    """Substituters are read by the newer verb of Nix, and by the older where it has no other."""
     recorder.says("https://a https://b")
     assert do(nix.substituters()) == ("https://a", "https://b")
     recorder.says(rc=1, err="error: 'config' is not a recognised command")

@@ -89,13 +89,13 @@ def test_what_a_failed_build_left_is_not_valid(monkeypatch: pytest.MonkeyPatch) 
 def test_what_turns_valid_between_two_questions_gets_its_root(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its builder had not ended when the root was to be made; it had when Nix was asked."""
+    """A path that turns valid between two questions gets its garbage collector's root."""
     store = Store(valid=True, built=False)
     assert keep(store, monkeypatch)
     assert [argv[1] for argv in store.argvs] == ["--option", "--check-validity", "--option"]
 
 
 def test_a_root_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no reason to build what is there."""
+    """A root that cannot be made is an error, and no reason to build what is there."""
     with pytest.raises(StepError, match="kept from garbage collection: no link"):
         keep(Store(valid=True, links=False), monkeypatch)

@@ -118,7 +118,7 @@ def test_variables_count(machine: Machine, monkeypatch: pytest.MonkeyPatch, name
 
 
 def test_files_that_a_variable_names(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They replace the person's own, which then do not count."""
+    """Files that a variable names replace a person's own files of settings, which do not count."""
     file = machine.write("own.conf", "a = 1")
     monkeypatch.setenv("NIX_USER_CONF_FILES", f"{file}:{machine.root}/none.conf")
     before = machine.context()
@@ -156,7 +156,7 @@ def remove_nix(machine: Machine) -> None:
 
 @pytest.mark.parametrize("change", [replace_nix, rewrite_nix, link_nix, remove_nix])
 def test_another_nix_counts(machine: Machine, change: Callable[[Machine], None]) -> None:
-    """Its path and what the file is."""
+    """Another Nix counts by its path and by what the file is."""
     before = machine.context()
     change(machine)
     assert machine.context() != before
@@ -230,7 +230,7 @@ def test_which_input_it_stands_in_for_counts(machine: Machine) -> None:
 
 
 def test_a_path_in_the_store_is_not_walked_through(machine: Machine) -> None:
-    """It cannot change; it need not even be here."""
+    """A path in the store is not walked through: it cannot change, and need not be here."""
     before = machine.context(("a", f"path:/nix/store/{'a' * 32}-source"))
     assert before != machine.context(("a", f"path:/nix/store/{'b' * 32}-source"))
 
@@ -251,6 +251,6 @@ def test_a_path_in_the_store_is_not_walked_through(machine: Machine) -> None:
     ],
 )
 def test_what_may_change_unseen_is_refused(machine: Machine, url: str) -> None:
-    """Then every run evaluates, and says so."""
+    """What may change unseen is refused as knowledge, so that every run evaluates."""
     with pytest.raises(StepError, match="may change unseen"):
         machine.context(("a", url))

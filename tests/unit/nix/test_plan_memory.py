@@ -119,7 +119,7 @@ def test_a_persons_limit_counts_where_it_is_tighter() -> None:
 @settings(deadline=None)
 @given(st.integers(-GIB, GIB), st.integers(0, GIB))
 def test_a_budget_is_never_negative(free: int, used: int) -> None:
-    """Nor more than there is: a group may be over its limit for a moment."""
+    """A budget of memory is never negative, nor more than there is."""
     found = budget((MemoryLimit(free, MACHINE),), used, None)
     assert 0 <= found.size <= max(0, free) + used
 

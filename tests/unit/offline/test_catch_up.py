@@ -92,7 +92,7 @@ def put(runs: Runs, host: str, **fields: Any) -> Pending:
 
 
 def test_one_run_brings_each_host_its_own_system(runs: Runs) -> None:
-    """As it was to be deployed; nothing is evaluated, and who is absent still is deferred."""
+    """One catch-up run brings each host its own system, and defers whoever is unreachable."""
     razer, samsung = put(runs, "razer"), put(runs, "samsung")
     runs.catch_up()
     (request,) = runs.requests
@@ -147,7 +147,7 @@ def test_what_has_expired_is_told_and_not_brought(runs: Runs) -> None:
 
 
 def test_a_system_that_was_collected_is_built_again(runs: Runs) -> None:
-    """Its derivation is there; that it takes longer is told."""
+    """A pending system that was collected is built again from its derivation, with a notice."""
     entry = put(runs, "razer")
     runs.catch_up()
     assert runs.requests[0].systems == {"razer": entry.system}
@@ -165,7 +165,7 @@ def test_what_is_built_elsewhere_is_no_garbage_for_not_being_here(runs: Runs) ->
 def test_a_derivation_that_was_collected_too_is_evaluated_anew(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the fleet is now, and that is told as a warning."""
+    """Where the derivation was collected too, the fleet of now is evaluated, with a warning."""
     monkeypatch.setattr(nix, "is_here", lambda drv: "samsung" in drv.path)
     put(runs, "razer")
     put(runs, "samsung")

@@ -62,7 +62,7 @@ def test_what_has_expired_is_dropped_and_told(state: Path) -> None:
 
 
 def test_a_damaged_file_stops_no_command(state: Path) -> None:
-    """It is named on standard error; what else waits is listed."""
+    """A damaged pending file is named on standard error, and the others are listed."""
     put(state, "razer", 3)
     put(state, "samsung", 3).write_text("{")
     done = typed("pending", "list", "--json")

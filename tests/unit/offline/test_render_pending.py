@@ -75,7 +75,7 @@ def test_nothing_waits() -> None:
 
 
 def test_a_program_gets_every_fact() -> None:
-    """By host; what is not known is null."""
+    """`pending --json` has every fact by host, and null for what is not known."""
     found = json.loads(drawn(WAITS, as_json=True)[0])["razer"]
     assert found["out_path"] == OUT.path
     assert found["expires"] == WAITS.expires.isoformat()

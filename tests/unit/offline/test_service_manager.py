@@ -60,7 +60,7 @@ def test_nobody_listens(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_how_often_a_sign_of_life_is_wanted(
     microseconds: str, pid: str | None, expected: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As sd_watchdog_enabled(3) reads it: of this process only."""
+    """The interval for signs of life is read as by sd_watchdog_enabled(3), for this process."""
     monkeypatch.setenv("WATCHDOG_USEC", microseconds)
     if pid is None:
         monkeypatch.delenv("WATCHDOG_PID", raising=False)

@@ -209,7 +209,7 @@ def test_what_waits_for_a_host_that_is_no_longer_there_stays(service: Service) -
 
 
 def test_an_inventory_that_is_being_edited_ends_nothing(service: Service) -> None:
-    """It is said once, and the service goes on when it is right again."""
+    """An inventory in the middle of an edit is reported once, and `watch` goes on."""
     service.wait("razer")
     service.answers["razer"] = STATE
     loads = 0

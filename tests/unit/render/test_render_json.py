@@ -151,7 +151,7 @@ def test_hosts_that_ended_hold_no_file_open(tmp_path: Path) -> None:
 
 
 def test_a_thousand_hosts_under_way_have_few_files_open(tmp_path: Path) -> None:
-    """And every line of each is there, in order."""
+    """A thousand hosts under way have few files open, and every line of each is in order."""
     started, *_ = stream(str(tmp_path))
     with RunLog(lambda: NOON) as log:
         log.handle(started)

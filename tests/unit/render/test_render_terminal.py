@@ -322,7 +322,7 @@ def test_a_line_of_controls_is_cleaned_in_one_pass() -> None:
 
 
 def test_nothing_that_controls_a_terminal_is_ever_written() -> None:
-    """Even where somebody forgot to clean a text; our own colours stay."""
+    """No control character is written to a terminal but our own, even from unclean text."""
     written = StringIO()
     output = Output(written, colour=True)
     evil = "\x1b[2J\x1b]0;t\x07\x9b1A\u202eabc\u2066\r\x08\u2028x\x1b[31;7m"

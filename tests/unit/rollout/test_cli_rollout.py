@@ -115,7 +115,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_runs_that_there_are_not_are_refused(
     state: Path, capsys: pytest.CaptureFixture[str], typed: str, said: str
 ) -> None:
-    """And those that have ended, or are older than this."""
+    """Runs that do not exist, have ended or are of an older version are not steered."""
     (state / "runs" / "3").mkdir(parents=True)
     with pytest.raises(SystemExit) as caught:
         main(typed.split())

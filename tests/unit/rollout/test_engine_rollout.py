@@ -216,7 +216,7 @@ def test_hosts_that_wait_are_in_nobodys_way(fake: Fake) -> None:
 
 
 def test_a_canary_that_fails_stops_all_others(fake: Fake) -> None:
-    """They are skipped, and told why; what they were at is ended."""
+    """After a failed canary all others are skipped with the reason, and what they do ends."""
     fake.ends["h1"] = FAILED
     fake.slow["h4"] = lambda: asyncio.Event().wait()  # type: ignore[assignment,return-value]
     report = fake.deploy(CANARY)
@@ -242,7 +242,7 @@ def test_a_percentage_of_the_budget_is_of_the_whole_run(fake: Fake) -> None:
 
 
 def test_a_host_that_fails_before_its_turn_counts_for_its_wave(fake: Fake) -> None:
-    """Not before: the waves that come first go on."""
+    """A host that fails early counts in its own wave, and earlier waves go on."""
     fake.ends["h3"], fake.early = FAILED, {"h3"}
     report = fake.deploy(BY_TWO)
     assert outcomes(report) == "deployed deployed failed deployed skipped"
@@ -312,7 +312,7 @@ def test_a_host_that_cannot_be_taken_back_is_told_as_failed(fake: Fake) -> None:
 def test_a_host_whose_way_back_was_taken_back_is_not_told_as_back(
     fake: Fake, unreached: bool
 ) -> None:
-    """It went back from going back: so it runs what was deployed, reached anew or not."""
+    """A roll-back that is itself rolled back is a failed host that runs what was deployed."""
     fake.ends["h2"] = FAILED
     stays = Problem("activate", "a unit broke", host_state=f"it runs {OUT.short}, as before")
     back = RolledBack("a unit broke", OLD, stays)
@@ -327,7 +327,7 @@ def test_a_host_whose_way_back_was_taken_back_is_not_told_as_back(
 def test_a_bug_in_taking_one_back_cuts_off_no_other(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told, and comes out at the end."""
+    """A bug while one host is rolled back is reported at the end, and stops no other."""
 
     async def bug(work: HostWork, deployed: OutPath, to: OutPath, why: str) -> Outcome:
         if work.host.name == "h1":
@@ -376,7 +376,7 @@ def test_a_pause_comes_between_waves(fake: Fake) -> None:
 
 
 def test_the_fleets_policy_holds_where_nothing_is_typed(fake: Fake) -> None:
-    """Not in an emergency, and not where no host is changed."""
+    """The fleet's policy holds unless options, an emergency or an unchanging goal say other."""
     fake.policy = BY_TWO
     assert len(fake.deploy().waves) == 3
     assert len(fake.deploy(RolloutPolicy(at_once=True)).waves) == 1
@@ -416,7 +416,7 @@ def test_an_aborted_rollout_lets_hosts_that_began_end(fake: Fake) -> None:
 
 
 def test_a_paused_rollout_can_be_aborted(fake: Fake) -> None:
-    """Also where its policy has it pause."""
+    """A paused rollout can be aborted, also where its policy has it pause."""
     fake.busy["h1"] = lambda: _later(fake, Word.ABORT)
     report = fake.deploy(RolloutPolicy(canary=Amount(1), pause=3600.0))
     assert outcomes(report) == "deployed skipped skipped skipped skipped"
@@ -459,7 +459,7 @@ def test_a_word_in_a_wave_does_not_end_the_pause_after_it(fake: Fake) -> None:
 
 @pytest.mark.parametrize("pause", [None, 3600.0])
 def test_an_interrupt_skips_who_waits(fake: Fake, pause: float | None) -> None:
-    """At once, and no further wave begins; nothing is taken back."""
+    """An interrupt skips hosts that wait at once, and rolls nothing back."""
 
     async def wish() -> None:
         with fake.interrupt.guarded("h1 is being changed"):
@@ -479,7 +479,7 @@ def test_an_interrupt_skips_who_waits(fake: Fake, pause: float | None) -> None:
 
 
 def test_no_wave_begins_when_a_paused_rollout_is_interrupted(fake: Fake) -> None:
-    """Nor is one said to begin, or to have ended well."""
+    """When a paused rollout is interrupted no wave begins, or is said to begin or end."""
     fake.said, fake.ctrl_c = [(1.0, Word.PAUSE)], 3600.0
     fake.busy["h1"] = lambda: asyncio.sleep(60)
     report = fake.deploy(RolloutPolicy(canary=Amount(1)))
@@ -489,7 +489,7 @@ def test_no_wave_begins_when_a_paused_rollout_is_interrupted(fake: Fake) -> None
 
 
 def test_a_bug_on_one_host_leaves_no_other_waiting(fake: Fake) -> None:
-    """It is told as failed, which stops the rollout."""
+    """A bug on one host is a failure of that host, and leaves no other waiting."""
 
     async def bug() -> None:
         raise ZeroDivisionError("x")
@@ -517,7 +517,7 @@ def test_a_bug_in_leading_leaves_no_host_waiting(
 
 
 def test_where_it_is_can_be_read_while_it_goes(fake: Fake) -> None:
-    """And that it lives, which it does not afterwards."""
+    """Where a rollout is can be read while it lives, and that it lives no more afterwards."""
     seen: list[object] = []
 
     async def look() -> None:

@@ -76,7 +76,7 @@ wave         host   where
 
 @pytest.mark.parametrize(("event", "line", "as_json"), EVENTS)
 def test_each_event_is_told(event: Event, line: str, as_json: dict[str, object]) -> None:
-    """As a line, as JSON, and above the board's hosts."""
+    """Each event of a rollout is drawn as a line, as JSON, and above the board's hosts."""
     text = StringIO()
     PlainLines(Output(text), FakeClock()).handle(event)
     assert text.getvalue() == f"{line}\n"
@@ -100,7 +100,7 @@ def _report(*, plan_only: bool) -> list[str]:
 
 
 def test_the_report_tells_how_waves_ended() -> None:
-    """And a plan who would be in them."""
+    """A report says how waves ended, and a plan says who would be in them."""
     assert _report(plan_only=False) == [
         "wave 1 of 2: canary: 1 unchanged",
         "wave 2 of 2: all hosts: 1 deployed, 1 deferred, 1 failed, 1 rolled back, 1 skipped, "
@@ -119,7 +119,7 @@ def _drawn(status: RolloutStatus, *, alive: bool = True, as_json: bool = False) 
 
 
 def test_where_each_host_is_is_a_table() -> None:
-    """And how it stands with the run is a line."""
+    """The state of each host of a rollout is a table, and that of the run a line."""
     assert _drawn(STATUS) == (TABLE, "run 12: going\n")
 
 

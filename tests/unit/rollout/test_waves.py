@@ -89,7 +89,7 @@ def test_what_is_typed_goes_before_what_a_stage_says() -> None:
 
 @given(st.integers(1, 100), st.integers(0, 5000))
 def test_a_percentage_is_rounded_up(percent: int, total: int) -> None:
-    """Never fewer than that share, and never a whole host more."""
+    """A percentage of hosts is rounded up to whole hosts, and never beyond that."""
     hosts = Amount(percent, percent=True).of(total)
     assert 0 <= hosts * 100 - total * percent < 100
 
@@ -111,7 +111,7 @@ def test_without_a_policy_all_hosts_are_one_wave() -> None:
 
 
 def test_all_at_once_goes_before_all_else() -> None:
-    """As somebody in a hurry types it."""
+    """``--all-at-once`` goes before any policy, as for somebody in a hurry."""
     policy = RolloutPolicy(canary="h3", batch=Amount(1), pause=5.0)
     assert len(_of(policy)) == 7
     assert _of(RolloutPolicy(at_once=True).over(policy)) == _of(RolloutPolicy())
@@ -161,7 +161,7 @@ def test_a_selector_that_means_nobody_is_refused(policy: RolloutPolicy, whose: s
 
 @pytest.mark.parametrize("text", ["0", "0%", "101%", "-1", "1.5", "", "many", "5 %"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
-    """And what is one is written as it was read."""
+    """A text that is neither a number of hosts nor a percentage is refused."""
     with pytest.raises(ValueError, match="neither"):
         Amount.parse(text)
 

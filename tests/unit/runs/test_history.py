@@ -140,7 +140,7 @@ def test_a_run_that_never_was_is_an_error(file: Path) -> None:
     "content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 500]
 )
 def test_a_corrupt_database_is_set_aside(file: Path, content: bytes) -> None:
-    """It is kept for a person, who is told where, and a run's number is never given twice."""
+    """A corrupt database is kept aside with a notice, and no run's number is given twice."""
     assert [begin(file) for _ in range(3)] == [1, 2, 3]
     file.write_bytes(content)
     begun = enter(file)
@@ -167,7 +167,7 @@ def test_a_database_that_is_damaged_inside_is_set_aside(file: Path) -> None:
 
 
 def test_a_database_that_is_damaged_during_a_run_is_set_aside_at_its_end(file: Path) -> None:
-    """And the new one has the whole run."""
+    """A database damaged during a run is set aside at its end, and the new one has the run."""
     number = begin(file)
     damage(file)
     notice = History(file).finish(report(number))
@@ -205,7 +205,7 @@ def test_an_older_database_is_brought_up_to_date(file: Path) -> None:
 
 
 def test_an_older_database_is_brought_up_to_date_once(file: Path) -> None:
-    """Even where many runs begin at once."""
+    """An older database is brought up to date once, even where many runs begin at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_file, "VERSION", 1)
         patch.setattr(history_file, "_STEPS", history_file._STEPS[:1])
@@ -250,7 +250,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_locked_database_stops_no_run(file: Path) -> None:
-    """It gets a number that nobody else gets, and is entered once the lock is gone."""
+    """A locked database stops no run, which has a unique number and is entered later."""
     begin(file)
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -428,7 +428,7 @@ def test_two_runs_at_once_have_two_numbers(file: Path) -> None:
 
 
 def test_a_state_folder_that_cannot_be_made_stops_no_run(tmp_path: Path) -> None:
-    """Its run has a folder among the temporary files, and is told why."""
+    """A run whose state folder cannot be made has a temporary folder, and says why."""
     (tmp_path / "plain").touch()
     begun = enter(tmp_path / "plain" / "history.db")
     assert begun.folder.is_dir()
@@ -461,7 +461,7 @@ def test_a_database_that_is_ready_costs_no_look_at_all_runs(
 
 
 def test_when_a_host_was_reached_last(file: Path) -> None:
-    """By the last run that ended with it at its target; a plan reaches nobody."""
+    """A host was reached last by the last run that ended at its target, and by no plan."""
     history = History(file)
     assert history.last_reached("p620") is None
     for days, title in ((0, "switch"), (2, "switch"), (3, "plan switch")):

@@ -174,7 +174,7 @@ def test_bytes_that_are_no_text_are_set_aside(files: Files) -> None:
 
 
 def test_a_file_of_a_newer_orchestrator_is_left_alone(files: Files) -> None:
-    """It is told, not read, and not lost."""
+    """A pending file of a newer version is reported and neither read nor lost."""
     files.write("razer", files.changed(format=FORMAT + 1))
     assert files.pending.all() == ()
     assert "newer" in files.told[0]
@@ -197,7 +197,7 @@ def _write_often(state: Path, run: int) -> None:
 
 
 def test_two_processes_write_at_the_same_time(files: Files, tmp_path: Path) -> None:
-    """Neither fails, and whoever reads meanwhile finds one whole file."""
+    """Of two processes that write one pending file neither fails, and readers see a whole one."""
     files.pending.put(WAITS)
     context = multiprocessing.get_context("spawn")
     both = [context.Process(target=_write_often, args=(tmp_path, run)) for run in (7, 8)]

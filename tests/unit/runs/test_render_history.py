@@ -51,7 +51,7 @@ def test_a_time_that_is_none_is_not_known() -> None:
 
 
 def test_what_the_database_has_not_is_marked() -> None:
-    """And what is wrong with it is told, on standard error: a script's JSON stays JSON."""
+    """What the database lacks is marked, with its notices on standard error, not in JSON."""
     table, words = drawn(RUN, replace(RUN, number=11, kept=False), notice="it is locked")
     assert table.splitlines()[1].startswith(" 12  ")
     assert table.splitlines()[2].startswith("*11  ")

@@ -105,7 +105,7 @@ def test_a_status_is_believed_whole_or_not_at_all(folder: Path, written: str, da
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 9}', '{"id": "1"}', "\udcff"])
 def test_damage_is_nothing(folder: Path, text: str) -> None:
-    """And no crash, of the run or of who looks at it."""
+    """A damaged file of a run counts as none, and crashes neither the run nor its readers."""
     for name in ("rollout.json", "control"):
         (folder / name).write_text(text, errors="surrogateescape")
     assert RunFiles(folder).status() is None
@@ -113,7 +113,7 @@ def test_damage_is_nothing(folder: Path, text: str) -> None:
 
 
 def test_what_is_no_file_is_nothing(folder: Path) -> None:
-    """As where somebody made a folder of that name."""
+    """A folder in the place of a run's file counts as no file."""
     for name in ("rollout.json", "control", "alive"):
         (folder / name).mkdir()
     files = RunFiles(folder)

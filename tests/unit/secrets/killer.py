@@ -12,11 +12,11 @@ CALLS = ("mkdir", "rmdir", "rename", "unlink", "open", "write", "fsync", "chmod"
 
 
 class When(Enum):
-    """At which moment of the call the child is killed; ``TORN`` at all calls leaves nothing out."""
+    """At which moment of the call the child is killed."""
 
-    BEFORE = auto()
     TORN = auto()
-    """In the middle of a write; of other calls, before."""
+    """In the middle of a write; of other calls, before. At all calls it leaves nothing out: after
+    one is before the next."""
     AFTER = auto()
 
 
@@ -53,7 +53,7 @@ def _arm(number: int, when: When) -> None:
             if left == 0 and when is When.TORN and name == "write":
                 descriptor, content = arguments
                 real(descriptor, content[: len(content) // 2])
-            if left == 0 and when is not When.AFTER:
+            if left == 0 and when is When.TORN:
                 _die()
             try:
                 return real(*arguments, **options)

@@ -135,7 +135,7 @@ CHUNK = 64 * 1024
     st.booleans(),
 )
 def test_the_size_of_the_plaintext_is_exact(size: int, armored: bool) -> None:
-    """Also at the edges of chunks, and for an empty secret."""
+    """The size of an encrypted plaintext is exact, at the edges of chunks and when empty."""
     data = bytes(pyrage.encrypt(bytes(size), [IDENTITY.to_public()], armored=armored))
     assert looked_at(data).plaintext_size == size
 

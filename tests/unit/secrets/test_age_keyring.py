@@ -117,7 +117,7 @@ CIPHERS = ("aes256-ctr", "aes256-cbc", "aes256-gcm@openssh.com")
 
 @pytest.mark.parametrize("cipher", CIPHERS)
 def test_a_key_that_ssh_keygen_encrypted_opens(tmp_path: Path, cipher: str) -> None:
-    """As people make them; a passphrase that is no text is a wrong one like any other."""
+    """A key that ssh-keygen encrypted opens; a passphrase that is no text is a wrong one."""
     path = tmp_path / "id"
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", PASSPHRASE, "-Z", cipher, "-f", str(path)]
     subprocess.run(argv, check=True)
@@ -128,7 +128,7 @@ def test_a_key_that_ssh_keygen_encrypted_opens(tmp_path: Path, cipher: str) -> N
 
 
 def test_a_key_in_a_cipher_that_is_not_known_is_said(tmp_path: Path) -> None:
-    """It is not called a wrong passphrase."""
+    """A key in an unknown cipher is called that, and not a wrong passphrase."""
     path = tmp_path / "id"
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", PASSPHRASE, "-f", str(path)]
     subprocess.run([*argv, "-Z", "chacha20-poly1305@openssh.com"], check=True)
@@ -138,7 +138,7 @@ def test_a_key_in_a_cipher_that_is_not_known_is_said(tmp_path: Path) -> None:
 
 
 def test_a_file_of_age_keys_opens(tmp_path: Path) -> None:
-    """As ``age-keygen`` writes it, with several keys."""
+    """A file of several age keys opens, as ``age-keygen`` writes it."""
     text = f"# created: today\n# public key: x\n{pyrage.x25519.Identity.generate()}\n\n{X25519}\n"
     keys = ring(kept(tmp_path, "keys.txt", text.encode()))
     assert opened(closed(str(X25519.to_public())), keys) == SECRET
@@ -181,7 +181,7 @@ def test_the_key_that_fits_is_found_among_several(tmp_path: Path) -> None:
 
 
 def test_nobody_is_asked_without_need(tmp_path: Path) -> None:
-    """Not where another key opens, nor where the encrypted one cannot."""
+    """No passphrase is asked where another key opens, or where the encrypted one cannot."""
     person = Person()
     paths = (
         kept(tmp_path, "locked", private(ED25519, PASSPHRASE.encode())),
@@ -205,7 +205,7 @@ def test_whoever_declines_is_not_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_passphrase_that_is_wrong_too_often_ends_it(tmp_path: Path) -> None:
-    """It says which key, and how to try the passphrase; not what was typed."""
+    """After wrong passphrases the error names the key and how to try, not what was typed."""
     person = Person("guess", "guess", "guess")
     keys = ring(kept(tmp_path, "locked", private(ED25519, PASSPHRASE.encode())), ask=person)
     with pytest.raises(IdentityError, match="locked: the passphrase was wrong 3 times") as caught:
@@ -342,7 +342,7 @@ def test_what_is_no_age_file_is_not_opened(tmp_path: Path) -> None:
 
 
 def test_nothing_prints_a_key(tmp_path: Path) -> None:
-    """Neither the keys that are open nor those that are not."""
+    """No key is printed, whether it is open or not."""
     data = private(ED25519, PASSPHRASE.encode())
     found = (
         *identity_file.read(kept(tmp_path, "a", data)),
@@ -434,7 +434,7 @@ def test_what_the_library_refuses_goes_through_age(
 
 
 def test_what_only_age_can_use_behind_a_passphrase_is_said(tmp_path: Path) -> None:
-    """It is not called altered, and no private key is written to a file for it."""
+    """What only age can use behind a passphrase is said, and no private key gets into a file."""
     path = kept(tmp_path, "key", private(LARGE_RSA, PASSPHRASE.encode()))
     keys = ring(path, ask=Person(PASSPHRASE))
     stanza = b"-> ssh-rsa %s\n\n" % unpadded.base64_encode(parse(public(LARGE_RSA)).tag or b"")

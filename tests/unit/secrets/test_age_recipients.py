@@ -70,7 +70,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("text", "kind"), KINDS.items(), ids=[one.name for one in KINDS.values()])
 def test_each_kind_of_key_is_read(text: str, kind: RecipientKind) -> None:
-    """Its kind is told; its text is that which age takes."""
+    """Each kind of recipient is read with its kind, and its text is what age takes."""
     found = parse(text)
     assert found.kind is kind
     assert found.text == " ".join(text.split(" ")[:2])
@@ -224,7 +224,7 @@ def test_a_hardware_key_is_found_by_either_of_its_tags() -> None:
 
 
 def test_a_plugins_stanza_may_be_any_that_nobody_else_writes() -> None:
-    """It cannot be told, but for the kinds that are known."""
+    """A plugin's stanza cannot be told, but for the kinds that are known."""
     plugin = parse(bech32_text("age1fido2-hmac", bytes(9)))
     assert is_for(Stanza("fido2-hmac", (), None, b""), plugin) is None
     for kind in ("X25519", "ssh-rsa", "scrypt", "x-grease"):

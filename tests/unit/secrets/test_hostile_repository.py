@@ -99,7 +99,7 @@ def test_a_committed_journal_is_refused_and_who_committed_it_is_told(home: Path,
 def test_a_journal_that_git_does_not_track_leads_nowhere_either(
     home: Path, name: str, staged: str
 ) -> None:
-    """As one from an archive, which has no git: by the link nothing is written or deleted."""
+    """An untracked journal, as from an archive, leads to no write or deletion by a link."""
     clone = hostile(home, name)
     subprocess.run(("rm", "-rf", str(clone / ".git")), check=True)
     (home / ".ssh/.orchestrator-00000000-0").write_bytes(KEY)
@@ -140,7 +140,7 @@ async def _place(file: Path) -> str:
 
 @pytest.mark.parametrize("how", ["the file", "its folder", "another repository's"])
 def test_rules_that_a_link_has_outside_of_the_repository_are_refused(home: Path, how: str) -> None:
-    """They would be edited there; where they are meant, the hint names the file itself."""
+    """Rules that are a link out of the repository are refused, and the hint names the file."""
     mine = home / "mine"
     mine.mkdir()
     (mine / "secrets.nix").write_text("{ }\n")
@@ -179,7 +179,7 @@ def fleet(home: Path) -> Path:
 
 @pytest.mark.parametrize("what", ["the folder", "the file"])
 def test_the_inventorys_json_is_not_written_through_a_link(home: Path, what: str) -> None:
-    """Neither into a folder that is elsewhere nor over a file that is."""
+    """The inventory's JSON is written through no link, be it a folder's or a file's."""
     root = fleet(home)
     inventory = load(root)
     if what == "the folder":
@@ -208,7 +208,7 @@ def test_a_host_is_not_added_through_a_link(home: Path) -> None:
 
 
 def test_a_formatter_is_given_no_link(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would write where the link leads."""
+    """A formatter is given no link, as it would write where that leads."""
     (home / "bin").mkdir()
     (home / "bin/nixfmt").write_text('#!/bin/sh\nfor f; do echo formatted > "$f"; done\n')
     (home / "bin/nixfmt").chmod(0o755)

@@ -29,7 +29,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_what_is_created_is_read_by_whom_its_rule_names(bench: Bench) -> None:
-    """By me and by the host, byte for byte; by nobody else."""
+    """What is created is read by me and the host, byte for byte, and by nobody else."""
     assert bench.values(bench.mine) == VALUES
     assert bench.values(keys_of(bench.folder, "host")) == VALUES
     with pytest.raises(StepError, match="none of your private keys"):
@@ -103,7 +103,7 @@ def test_who_edits_what_another_changed_meanwhile_is_told(bench: Bench, path: st
 
 
 def test_creating_never_replaces(bench: Bench) -> None:
-    """Neither what is there, nor what somebody made while the editor was open."""
+    """`create` replaces neither what is there nor what appeared while the editor was open."""
     before = bench.content()
     with pytest.raises(UsageError, match="is there already"):
         run(create(bench.vault(), Plan(bench.rule("a.age")), bench.mine, lambda _: b"x"))
@@ -118,7 +118,7 @@ def test_creating_never_replaces(bench: Bench) -> None:
 
 
 def test_rekey_writes_only_what_needs_it(bench: Bench) -> None:
-    """And everything with --all; the values stay."""
+    """`rekey` writes only what needs it, and everything with ``--all``; the values stay."""
     before = bench.content()
     assert bench.rekey() == Rekeyed((), right=tuple(sorted(VALUES)))
     assert bench.content() == before
@@ -143,7 +143,7 @@ def test_a_file_that_a_stranger_reads_is_encrypted_anew(bench: Bench) -> None:
 
 
 def test_a_secret_that_cannot_be_decrypted_stops_the_whole_rekey(bench: Bench) -> None:
-    """It is named, and no file changes."""
+    """A secret that cannot be decrypted is named, and the rekey changes no file."""
     only_host = rule("c.age", bench.host)
     (bench.root / "c.age").unlink()
     run(create(vault(bench.root, only_host), Plan(only_host), bench.mine, lambda _: b"x"))

@@ -34,7 +34,7 @@ def test_it_is_there_while_it_is_tried_and_no_longer(tmp_path: Path) -> None:
 
 
 def test_recover_removes_what_a_killed_create_left(tmp_path: Path) -> None:
-    """It, and nothing else: not what a create at work has, no link, no file that is like it."""
+    """`recover` removes what a killed create left, and no work in progress, link or the like."""
     bench = Bench(tmp_path)
     before = bench.content()
     place = bench.vault().place
@@ -51,7 +51,7 @@ def test_recover_removes_what_a_killed_create_left(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    """As a step that failed, and not as a bug."""
+    """A folder that cannot be written is a failed step, and not a bug."""
     file = tmp_path / "gone" / "secrets.nix"
     with pytest.raises(StepError, match="no rule can be tried"), candidate(file, b"{ }"):
         pass

@@ -55,7 +55,7 @@ def only(made: Evidence, *, strict: bool = False) -> SecretFinding:
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
-    """Nor where it is used, nor without git."""
+    """Sound secrets have no finding, with uses or without, in git or not."""
     assert check(sound()) == ()
     assert check(sound(uses=(USE,))) == ()
     assert check(sound(repository=None)) == ()
@@ -104,7 +104,7 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
     ],
 )
 def test_each_defect_has_its_id(changes: dict[str, object], found: str, severity: Severity) -> None:
-    """And no other; its message is a fact, an effect and a fix; ``--strict`` makes it an error."""
+    """Each defect has its id alone, with a fact, an effect and a fix; ``--strict`` makes errors."""
     one = only(sound(**changes))
     assert (one.id, one.severity) == (found, severity)
     start = f"{one.path}: " if one.path else ""

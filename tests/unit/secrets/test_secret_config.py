@@ -69,7 +69,7 @@ def test_a_sound_configuration_has_nothing() -> None:
     ],
 )
 def test_each_defect_is_found_alone(defect: dict[str, Any], check: str, severity: Severity) -> None:
-    """By its id, and as bad as it is."""
+    """Each defect of a configuration is found alone, by its id and its severity."""
     assert found(replace(USE, **defect)) == {check: severity}
 
 

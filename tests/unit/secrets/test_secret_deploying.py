@@ -90,7 +90,7 @@ def finding(path: str, severity: Severity) -> SecretFinding:
 
 
 def test_the_same_of_several_files_is_said_once() -> None:
-    """By its id, with a few of the files, and how to learn more."""
+    """The same finding of several files is one, with some of the files and how to learn more."""
     paths = [f"{name}.age" for name in "abcde"]
     (one,) = shortfalls([finding(path, Severity.ERROR) for path in paths])
     assert one.check is Check.SECRETS

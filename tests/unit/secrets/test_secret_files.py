@@ -44,7 +44,7 @@ def test_a_files_beginning_its_size_and_its_last_byte_are_read(root: Path) -> No
 
 
 def test_what_is_not_there_is_none(root: Path) -> None:
-    """Neither a file, nor its folder, nor a folder that is a file."""
+    """What is not there counts as none: a file, its folder, or a file in a folder's place."""
     (root / "file").touch()
     assert [read(str(root), path, 1) for path in ("a", "b/a", "file/a")] == [None, None, None]
 
@@ -58,7 +58,7 @@ def test_a_link_within_the_repository_is_followed(root: Path) -> None:
 
 
 def test_a_link_out_of_the_repository_is_not(root: Path) -> None:
-    """Not even one of its folder's, nor one to a folder whose name begins with the repository's."""
+    """A link out of the repository is not followed, nor into a folder named alike."""
     (root / "a").symlink_to("../outside")
     assert why(root) == "is a symbolic link out of the repository"
     (root / "folder").symlink_to("..")

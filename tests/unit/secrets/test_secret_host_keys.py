@@ -67,7 +67,7 @@ def test_a_host_that_was_reinstalled() -> None:
 
 
 def test_a_file_that_was_not_rekeyed() -> None:
-    """Its rule names the key already: no key is to be changed."""
+    """Where a file was not rekeyed for a key that its rule names, no key is to be changed."""
     (found,) = has_keys(evidence(for_(OLD), named=NEW), SECRETS, (HAS_NEW,))
     assert found.id == "HOST-IDPATH"
     assert found.fix == f"orchestrator secrets rekey {FILE}"

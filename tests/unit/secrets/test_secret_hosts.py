@@ -28,7 +28,7 @@ def keys(settings: SshSettings, *given: Host) -> dict[str, tuple[str, ...]]:
 
 
 def test_known_hosts_tells_by_address_port_and_alias(tmp_path: Path) -> None:
-    """As a connection would look it up; a revoked key is nobody's, an unusable one left out."""
+    """Host keys are looked up in known_hosts as for a connection, without revoked ones."""
     one, two, three, old = key(), key(), key(), key()
     (tmp_path / "known").write_text(
         f"10.0.0.1 {one}\n[10.0.0.2]:2222 {two}\nreal.example {three}\n@revoked gone {old}\n"
@@ -58,7 +58,7 @@ def test_this_machine_tells_its_own_keys(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_comment_names_a_host_of_which_no_key_is_known() -> None:
-    """And never one whose key is known: it may be an old one's comment."""
+    """A comment names a host of which no key is known, and never one whose key is."""
     known, mine, other = key(), key(), key()
     declared = [recipients.parse(f"{mine} root@p620.lan"), recipients.parse(f"{other} root@p510")]
     assert hosts.by_key({"p620": (), "p510": (known,)}, declared) == {

@@ -57,12 +57,12 @@ def test_values_are_found_wherever_they_stand(
 
 @pytest.mark.parametrize("plaintext", [b"", b"\n", b"short", b" 1234567 \n", b"x" * (LONGEST + 1)])
 def test_a_value_that_tells_nothing_is_not_looked_for(plaintext: bytes) -> None:
-    """It would be found everywhere, or nowhere."""
+    """A value that is too common to say anything is not looked for."""
     assert forms(plaintext) == ()
 
 
 def test_the_finding_names_the_file_and_the_secret() -> None:
-    """And the value is not in it."""
+    """A finding of a leaked value names file and secret, and does not have the value."""
     evidence = Evidence(rules=Rules("", "", ()), leaked=(("hosts/a.nix", "secrets/a b.age"),))
     (one,) = check(evidence)
     assert (one.id, one.severity, one.path) == ("LEAK-KNOWN", Severity.ERROR, "hosts/a.nix")

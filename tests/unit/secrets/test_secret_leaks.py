@@ -86,7 +86,7 @@ def test_the_shape_of_a_token_is_an_error_anywhere() -> None:
     ],
 )
 def test_a_secret_that_is_read_by_an_evaluation(argument: str) -> None:
-    """Its plaintext would be in the store."""
+    """A secret that an evaluation reads is found: its plaintext would be in the store."""
     (one,) = found(f"{{ a = 1;\n b = builtins.readFile {argument}; }}")
     assert (one.id, one.severity) == ("LEAK-READFILE", Severity.ERROR)
     assert "line 2 " in one.fact

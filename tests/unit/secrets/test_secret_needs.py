@@ -95,7 +95,7 @@ def drawn(found: Needs) -> list[str]:
 
 
 def test_a_host_that_opens_all_of_its_secrets_needs_nothing(fleet: Fleet) -> None:
-    """And of those that are no business of its nothing is said."""
+    """A host that opens all of its secrets needs nothing, and others' are not mentioned."""
     found = fleet.needs(use("right.age"))
     assert lacks(found) == {"right.age": set()}
     assert drawn(found) == ["web1: 1 secret is meant for it; its key opens 1"]
@@ -182,7 +182,7 @@ def test_a_second_key_of_its_is_no_old_one(fleet: Fleet) -> None:
 def test_secrets_that_it_opens_with_other_keys_are_not_claimed_for_its_host_key(
     fleet: Fleet,
 ) -> None:
-    """It has an age identity of its own: nobody here can tell what that opens."""
+    """What a host's own age identity opens is not claimed for its host key."""
     found = fleet.needs(use("others.age", identities=("/var/lib/age/key.txt",)))
     assert found.elsewhere == ("others.age",)
     assert lacks(found) == {"right.age": set()}

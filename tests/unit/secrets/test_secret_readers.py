@@ -82,7 +82,7 @@ def test_a_host_is_an_error_where_it_is_a_target_only() -> None:
 
 
 def test_a_host_that_can_read_it_by_another_of_its_keys_is_no_error() -> None:
-    """It is told that the one key cannot; the host is not stopped."""
+    """A host that reads a secret by another of its keys is told so, and not stopped."""
     rsa = Recipient("ssh-rsa AAAAhostrsa", RecipientKind.RSA, b"hrsa")
     made = evidence((HOST, rsa), (HOST,), hosts={HOST.text: ("p620",), rsa.text: ("p620",)})
     (one,) = check_rekey(made)
@@ -91,7 +91,7 @@ def test_a_host_that_can_read_it_by_another_of_its_keys_is_no_error() -> None:
 
 
 def test_persons_are_named_together() -> None:
-    """By their comments, with their keys' ends."""
+    """Persons are named together by their comments and the ends of their keys."""
     made = evidence((HOST, ALICE, OLD), (HOST,))
     assert found(made) == {
         "REKEY-NEEDED": "declared and cannot read it: "
@@ -110,7 +110,7 @@ def test_a_known_key_is_extra_and_a_strange_one_unknown() -> None:
 
 
 def test_of_x25519_the_number_is_seen() -> None:
-    """And where it is right, who they are is not proved."""
+    """Of x25519 recipients the number is known, and not who they are."""
     assert set(found(evidence((HOST, BOB), (HOST,)))) == {"REKEY-COUNT"}
     assert set(found(evidence((HOST,), (HOST, BOB)))) == {"REKEY-COUNT"}
     assert set(found(evidence((HOST, BOB), (HOST, EVE)))) == {"REKEY-UNPROVEN"}
@@ -148,7 +148,7 @@ def test_a_lock_that_lies_does_not_hide_what_the_header_shows() -> None:
 
 
 def test_what_cannot_be_judged_is_not() -> None:
-    """Neither of a broken rule nor of a broken file is more said than that it is broken."""
+    """Of a broken rule or file no more is said than that it is broken."""
     good = evidence((HOST,), (STRANGER,))
     rule = good.rules.rules[0]
     for other in (replace(rule, error="throws"), replace(rule, recipients=())):

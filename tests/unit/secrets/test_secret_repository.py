@@ -86,7 +86,7 @@ def test_secrets_are_looked_for_below_the_rules(root: Path) -> None:
 
 
 def test_the_work_tree_is_found_from_any_folder(root: Path) -> None:
-    """Its name may have white space at its end; outside there is none."""
+    """The work tree is found from any folder in it, and none from outside."""
     inner = root / "inner \n"
     inner.mkdir()
     git(inner, "init", "-q")

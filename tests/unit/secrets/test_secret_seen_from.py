@@ -30,7 +30,7 @@ def test_rules_in_a_submodule_mean_the_same_files(tmp_path: Path) -> None:
 
 
 def test_rules_in_the_flakes_repository_say_it_as_it_does(tmp_path: Path) -> None:
-    """And where the flake lies in none, there is nothing to compare."""
+    """Rules in the flake's repository say paths as it does; without one nothing is compared."""
     uses = (USE, ELSEWHERE, FOREIGN)
     assert seen_from(tmp_path, str(tmp_path), uses) == uses
     (tmp_path / ".git").mkdir()

@@ -92,7 +92,7 @@ def test_a_host_tells_the_public_halves_of_its_keys(machine: Machine, tmp_path: 
 
 @needs_age
 def test_each_file_is_opened_for_nothing(machine: Machine, tmp_path: Path) -> None:
-    """By any key that is there. What does not open says why; a plaintext goes nowhere."""
+    """Each file is tried with every key there, with the reason it fails and no plaintext."""
     assert AGE is not None
     mine, other = key(tmp_path / "key"), key(tmp_path / "other")
     right = encrypted(tmp_path / "right one.age", mine)
@@ -115,7 +115,7 @@ def test_each_file_is_opened_for_nothing(machine: Machine, tmp_path: Path) -> No
 
 @needs_age
 def test_a_host_without_a_key_opens_nothing(machine: Machine, tmp_path: Path) -> None:
-    """It asks nobody for a passphrase either."""
+    """A host without a key opens nothing, and asks nobody for a passphrase."""
     assert AGE is not None
     file = encrypted(tmp_path / "one.age", key(tmp_path / "key"))
     (found,) = asyncio.run(try_to_open(machine.executor, AGE, [], [file]))
@@ -124,7 +124,7 @@ def test_a_host_without_a_key_opens_nothing(machine: Machine, tmp_path: Path) ->
 
 @needs_age
 def test_the_program_may_be_words_of_the_shell(machine: Machine, tmp_path: Path) -> None:
-    """As a plugin of age's is put on its path."""
+    """The age program may be words of the shell, as where a plugin is put on its path."""
     assert AGE is not None
     program = tmp_path / "age-with-plugin"
     program.write_text('#!/bin/sh\ncommand -v plugin > /dev/null && exec "$AGE" "$@"\n')

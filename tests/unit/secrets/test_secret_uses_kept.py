@@ -23,7 +23,7 @@ SECRETS = HostSecrets(
 
 
 def test_what_was_kept_is_given_for_that_system(tmp_path: Path) -> None:
-    """As it was; for another system, or another host, nothing."""
+    """What was kept is given for the same host and system, and for no other."""
     keep(tmp_path / "secrets", OUT, SECRETS)
     assert recall(tmp_path / "secrets", "p620", OUT) == SECRETS
     assert recall(tmp_path / "secrets", "p620", OTHER) is None

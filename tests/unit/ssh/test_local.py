@@ -126,7 +126,7 @@ def test_a_sudo_that_asks_no_more_passes_the_password_to_no_command(
 
 
 def test_a_sudo_that_asks_again_is_given_the_password(log: Path) -> None:
-    """It was free when the connection was opened, and a roll-back made it ask: commands go on."""
+    """A sudo that begins to ask after a roll-back is given the password, and commands go on."""
     executor = LocalExecutor(HOST, SudoPassword(SECRET))
     streaming = LocalExecutor(HOST, SudoPassword(SECRET))
     free(log)
@@ -150,7 +150,7 @@ def test_a_sudo_that_asks_again_is_sent_a_wrong_password_once(log: Path) -> None
 
 
 def test_a_command_that_fails_is_not_run_again(log: Path) -> None:
-    """Not even where it says what sudo would say, as long as sudo asks for nothing."""
+    """A command that fails is not run again, even if it prints what sudo would."""
     executor = LocalExecutor(HOST, SudoPassword(SECRET))
     free(log)
     claims = ("/bin/sh", "-c", "echo sudo: no >&2; exit 1")
@@ -160,7 +160,7 @@ def test_a_command_that_fails_is_not_run_again(log: Path) -> None:
 
 
 def test_the_command_to_repeat_by_hand_is_the_plain_one(log: Path) -> None:
-    """It waits for the password, and for nothing that only the deployer could send."""
+    """The command to repeat by hand waits for no input that only a deployer could send."""
     executor = LocalExecutor(HOST, SudoPassword(SECRET))
     with pytest.raises(StepError, match="did not end") as caught:
         asyncio.run(executor.run(("sleep", "1000"), deadline=0.2))
@@ -251,7 +251,7 @@ def test_sudo_never_waits_for_a_terminal() -> None:
 
 
 def test_a_password_does_not_show() -> None:
-    """Neither in a log nor in a traceback."""
+    """A sudo password is shown neither in a log nor in a traceback."""
     assert SECRET not in f"{SudoPassword(SECRET)!r} {SudoPassword(SECRET)}"
 
 

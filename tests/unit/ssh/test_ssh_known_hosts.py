@@ -74,7 +74,7 @@ def read(tmp_path: Path, text: str) -> KnownHosts:
 def test_a_name_is_looked_up_as_ssh_does(
     tmp_path: Path, hosts: str, name: str, found: bool
 ) -> None:
-    """By itself, with patterns, negated ones and hashes; there are no networks (sshd(8))."""
+    """A name is looked up as ssh does: itself, patterns, negated ones and hashes, no networks."""
     assert bool(read(tmp_path, f"{hosts} {KEYS[0]}\n").about(name)) is found
 
 
@@ -108,13 +108,13 @@ def test_the_lines_are_those_of_all_files(tmp_path: Path) -> None:
     ids=lambda text: text[:20],
 )
 def test_a_line_that_is_none_is_passed_over(tmp_path: Path, broken: str) -> None:
-    """As ssh passes it over: it vouches for nobody, and what is beside it counts."""
+    """A line of known_hosts that ssh passes over vouches for nobody and spoils no other."""
     known = read(tmp_path, f"{broken}\nweb {KEYS[1]}\n")
     assert [entry.public for entry in known.about("web")] == [public(KEYS[1])]
 
 
 def test_no_files_know_nobody() -> None:
-    """Never asyncssh's own default, and never everybody."""
+    """Without any known_hosts file nobody is known, and asyncssh's default is not used."""
     assert read_known_hosts([]).about("web") == ()
 
 
@@ -205,14 +205,14 @@ def test_files_from_elsewhere_count(tmp_path: Path) -> None:
 
 
 def test_a_key_of_an_unknown_kind_is_still_one(tmp_path: Path) -> None:
-    """It stands for the name that it is written for, so that no other is looked up."""
+    """A key of an unknown kind stands for its name, so that no other is looked up."""
     blob = base64.b64encode(b"\0\0\0\x07ssh-new\0\0\0\1x").decode()
     (entry,) = read(tmp_path, f"web ssh-new {blob}\n").about("web")
     assert entry.kind == b"ssh-new"
 
 
 def test_what_is_no_file_is_not_passed_over(tmp_path: Path) -> None:
-    """It may be one that revokes; and reading a pipe might take forever."""
+    """A known_hosts that is no file is an error: it may revoke, and a pipe might block."""
     os.mkfifo(tmp_path / "pipe")
     files = SshSettings().known_hosts_files([str(tmp_path / "pipe")])
     with pytest.raises(OSError, match="no regular file"):

@@ -58,7 +58,7 @@ def made(folder: Path, *lines: str) -> bytes:
 def test_what_a_list_revokes(
     folder: Path, lines: tuple[str, ...], key: bool, certificate: bool
 ) -> None:
-    """By number, range and id; keys and their hashes; all that an authority certified."""
+    """A revocation list revokes by number, range, id, key, hash and by authority."""
     keys = {name.upper(): (folder / f"{name}.pub").read_text() for name in ("host", "other", "ca")}
     for name, text in keys.items():
         lines = tuple(line.replace(name, text.strip()) for line in lines)

@@ -220,7 +220,7 @@ def test_a_locale_is_not_sent(person: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_left_to_ssh(person: Path) -> None:
-    """It says what is wrong, as ever."""
+    """An ssh_config file that cannot be read is an error in ssh's own words."""
     assert ConfigShape([str(person / "missing")]).key("a") is None
     (person / "loop").write_text(f"Include {person}/loop\n")
     assert ConfigShape([str(person / "loop")]).key("a") is None

@@ -163,7 +163,7 @@ def test_an_alias_is_what_counts_and_nothing_else(place: Place, known: str) -> N
 
 
 def test_a_key_that_is_revoked_with_the_port_is_revoked(place: Place) -> None:
-    """Also where the key is known by the name without it."""
+    """A key that is revoked for name and port is refused, also where the name alone has it."""
     known = f"{NAME} {line(A)}\n"
     assert place.connect(A, known=known) is None
     refused = place.connect(A, known=f"{known}@revoked [{NAME}]:PORT {line(A)}\n")
@@ -179,7 +179,7 @@ def test_another_key_with_the_port_shuts_out_the_one_without(place: Place) -> No
 
 @pytest.mark.parametrize("form", ["text", "list", "missing", "broken"])
 def test_revoked_host_keys_are_refused(place: Place, form: str) -> None:
-    """By a text or a key revocation list; without the file nobody is trusted."""
+    """Host keys revoked by a text or a KRL are refused; without the file nobody is trusted."""
     file = place.folder / "revoked"
     place.says(f"RevokedHostKeys {file}")
     known = f"[{NAME}]:PORT {line(A)}\n"
@@ -314,7 +314,7 @@ def known_as(host: str, known: str, rules: Rules | None = None, port: int = 22) 
 
 
 def test_a_name_in_another_alphabet_is_another_name(place: Place) -> None:
-    """As to ssh, lower case is that of A to Z: the sign for Kelvin is no K."""
+    """Names are compared as by ssh, where lower case is A to Z: the sign for Kelvin is no K."""
     place.says("HostKeyAlias \u212aube.example")
     refused = place.connect(A, known=f"kube.example {line(A)}\n")
     assert refused is not None
@@ -441,7 +441,7 @@ def offered(place: Place, known: str) -> object:
 
 
 def test_a_key_to_be_trusted_is_judged_by_the_same_rules(place: Place) -> None:
-    """By name, not by address; under the alias, where there is one; a revoked one never."""
+    """A key to be trusted is judged by name or alias, not by address, and never if revoked."""
     by_address = f"[{LOCAL}]:PORT {line(A)}\n"
     assert offered(place, by_address) == ("[localhost]:PORT", False, 0)
     assert offered(place, f"[{NAME}]:PORT {line(B)}\n") == ("[localhost]:PORT", False, 1)

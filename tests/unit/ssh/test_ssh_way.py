@@ -160,7 +160,7 @@ def test_the_way_is_sshs(
 
 
 def test_the_inventory_goes_before_the_file(home: Path, ways: list[str]) -> None:
-    """As options of ssh do; ``jump`` leaves no command."""
+    """The inventory goes before ssh_config, as ssh's options do; ``jump`` leaves no command."""
     file = home / "config"
     file.write_text("User u\nPort 7\nProxyCommand nc %h %p\nHost g\n ProxyCommand none\n")
     reach(file, "web1", user="root", port=8, jump="j@g:9")
@@ -199,7 +199,7 @@ def test_what_cannot_be_done_as_ssh_does_it_is_refused(
 
 
 def test_files_are_included_in_order_and_hidden_ones_are_not(home: Path, ways: list[str]) -> None:
-    """As glob(3) has it: what an editor left behind says nothing."""
+    """Files are included in glob(3)'s order, and an editor's hidden leftovers are not."""
     folder = home / "d"
     folder.mkdir()
     for number in range(30, 0, -1):
@@ -216,7 +216,7 @@ def test_files_are_included_in_order_and_hidden_ones_are_not(home: Path, ways: l
 def test_files_that_others_may_write_are_not_obeyed(
     home: Path, ways: list[str], mode: int, name: str
 ) -> None:
-    """As with ssh: ``~/.ssh/config`` and what it includes; the command to type is told."""
+    """An ssh_config that others may write is not obeyed, and the command to mend it is told."""
     (home / ".ssh/config").write_text("Include more\nHost web1\n  HostName 127.0.0.9\n")
     (home / ".ssh/more").write_text("Host x\n  User u\n")
     (home / ".ssh" / name).chmod(mode)

@@ -8,7 +8,7 @@ import pytest
 
 
 def test_watches_itself(host: Any, fleet_host: dict[str, Any]) -> None:
-    """It watches some hosts, and itself where the inventory gives it an exporter."""
+    """The monitoring server watches some hosts, and itself if the inventory has it export."""
     watched = host.file("/etc/fleet/features/monitoring-server").content_string.split()
     assert watched
     assert (fleet_host["name"] in watched) == ("node-exporter" in fleet_host["features"])

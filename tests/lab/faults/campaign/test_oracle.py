@@ -155,7 +155,7 @@ def test_of_two_deployers_the_host_is_at_that_of_one_who_says_so() -> None:
 def test_a_next_run_that_does_not_put_all_right_is_found(
     change: Callable[[], tuple[Said, Look]], debris: list[str]
 ) -> None:
-    """It must end with 0, at its target, at the repository's last content, and leave nothing."""
+    """A next run that leaves anything behind, or its host short of its target, is found."""
     assert oracle.of_next(says("deployed", 0), BEFORE, AFTER, WANTED, []) == []
     said, after = change()
     assert len(oracle.of_next(said, BEFORE, after, WANTED, debris)) == 1
@@ -169,7 +169,7 @@ def test_a_deployer_that_takes_too_much_memory_is_found() -> None:
 
 @pytest.mark.parametrize("module", [oracle, outside, recorder])
 def test_the_oracle_uses_nothing_of_the_product(module: Any) -> None:
-    """Its eyes and its demands import neither the product nor the suite's way to look."""
+    """The oracle's looks and demands import neither the product nor the suite's way to look."""
     tree = ast.parse(Path(module.__file__).read_text())
     names = {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     names |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
