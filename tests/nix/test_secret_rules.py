@@ -167,7 +167,8 @@ def test_an_evaluation_without_end_is_stopped(tmp_path: Path) -> None:
     """A FIFO in the repository that is read, and a computation, both meet the deadline."""
     os.mkfifo(tmp_path / "pipe.nix")
     assert "did not end within 1 s" in refused(tmp_path, "import ./pipe.nix", deadline=1)
-    forever = "builtins.foldl' (a: _: a) 0 (builtins.genList (x: x) 100000000)"
+    each = "f: builtins.foldl' (_: f) 0 (builtins.genList (n: n) 10000)"
+    forever = f"let each = {each}; in each (_: each (_: each (n: n)))"
     assert "did not end within 1 s" in refused(tmp_path, f"builtins.seq ({forever}) 1", deadline=1)
 
 

@@ -58,7 +58,7 @@ async def want(batches: Batches[str], wanted: str) -> str:
 
 async def until(what: Callable[[], bool]) -> None:
     """Let others go on until something is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not what():  # noqa: ASYNC110 (what is waited for has no event)
             await asyncio.sleep(0.001)
 

@@ -108,7 +108,7 @@ class Service:
         """Run until something is so, end it by SIGTERM, and give what it said."""
 
         async def stop() -> None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not until():  # noqa: ASYNC110 -- it is a file's content
                     await asyncio.sleep(0.005)
             os.kill(os.getpid(), signal.SIGTERM)

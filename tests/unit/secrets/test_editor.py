@@ -179,7 +179,7 @@ def test_killed_while_the_editor_is_open(tmp_path: Path, number: int, name: str)
             pass
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(number)
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         if number == signal.SIGKILL:
             assert name == "code" or not any(any(f.iterdir()) for f in left_in_memory())
             os.kill(int(children[0]), signal.SIGKILL)

@@ -184,7 +184,7 @@ def test_the_known_host_key_is_accepted(hub: Hub) -> None:
     """A host whose key is known is connected to, and runs commands."""
 
     async def scene(executor: SshExecutor) -> None:
-        done = await executor.run(("echo", "hello"), deadline=10)
+        done = await executor.run(("echo", "hello"), deadline=60)
         assert (done.rc, done.out) == (0, "hello")
 
     play(hub, scene)
@@ -251,7 +251,7 @@ def test_a_jump_host_is_gone_through(hub: Hub) -> None:
             (hub.folder / "config").write_text(config)
             settings = hub.settings(hub.host_key, bastion, port)
             async with open_ssh(host, settings) as executor:
-                assert (await executor.run(("echo", "through"), deadline=10)).out == "through"
+                assert (await executor.run(("echo", "through"), deadline=60)).out == "through"
             assert hub.jumps == [(LOCAL, port)]
 
     asyncio.run(connecting())
@@ -276,7 +276,7 @@ def test_a_command_sees_the_end_of_its_input(hub: Hub) -> None:
     """With and without input; all of it arrives."""
 
     async def scene(executor: SshExecutor) -> None:
-        assert (await executor.run(("cat",), deadline=10)).stdout == b""
+        assert (await executor.run(("cat",), deadline=60)).stdout == b""
         data = b"\0binary\xff" * 100_000
         assert (await executor.run(("cat",), deadline=60, stdin=data)).stdout == data
 
@@ -288,7 +288,7 @@ def test_arguments_arrive_as_they_are(hub: Hub) -> None:
     nasty = ("a b", "$(reboot)", "`id`", "'\"", "*", "", "-n", "\n", ";", "é", "~", "#")
 
     async def scene(executor: SshExecutor) -> None:
-        done = await executor.run(("printf", r"%s\0", *nasty), deadline=10)
+        done = await executor.run(("printf", r"%s\0", *nasty), deadline=60)
         assert done.stdout == ("\0".join(nasty) + "\0").encode()
 
     play(hub, scene)
@@ -298,9 +298,9 @@ def test_both_streams_and_the_code_come_back(hub: Hub) -> None:
     """Apart from one another; a signal is a negative code."""
 
     async def scene(executor: SshExecutor) -> None:
-        done = await executor.run(("sh", "-c", "echo out; echo err >&2; exit 4"), deadline=10)
+        done = await executor.run(("sh", "-c", "echo out; echo err >&2; exit 4"), deadline=60)
         assert (done.rc, done.stdout, done.stderr) == (4, b"out\n", b"err\n")
-        assert (await executor.run(("die",), deadline=10)).rc < 0
+        assert (await executor.run(("die",), deadline=60)).rc < 0
 
     play(hub, scene)
 
@@ -310,7 +310,7 @@ def test_a_command_need_not_read_its_input(hub: Hub) -> None:
 
     async def scene(executor: SshExecutor) -> None:
         for _ in range(20):
-            assert (await executor.run(("die",), deadline=10, stdin=b"x" * 100_000)).rc < 0
+            assert (await executor.run(("die",), deadline=60, stdin=b"x" * 100_000)).rc < 0
 
     play(hub, scene)
 
@@ -321,7 +321,7 @@ def test_a_lost_connection_is_told(hub: Hub) -> None:
     async def scene(executor: SshExecutor) -> None:
         for argv in (("hang-up",), ("true",)):
             with pytest.raises(UnreachableError, match="the connection was lost"):
-                await executor.run(argv, deadline=10)
+                await executor.run(argv, deadline=60)
 
     play(hub, scene)
 
@@ -333,7 +333,7 @@ def test_a_deadline_does_not_wait_for_the_command(hub: Hub) -> None:
         async with asyncio.timeout(30):
             with pytest.raises(StepError, match=r"never did not end on the host within 0 s"):
                 await executor.run(("never",), deadline=0.2)
-            assert (await executor.run(("echo", "on"), deadline=10)).out == "on"
+            assert (await executor.run(("echo", "on"), deadline=60)).out == "on"
 
     play(hub, scene)
 
@@ -383,7 +383,7 @@ def sudo(hub: Hub) -> Hub:
 
 
 async def _cat(executor: SshExecutor) -> None:
-    done = await executor.run(("cat",), deadline=10, stdin=b"the input")
+    done = await executor.run(("cat",), deadline=60, stdin=b"the input")
     assert (done.rc, done.stdout) == (0, b"the input")
 
 
@@ -427,7 +427,7 @@ def test_root_needs_no_sudo(sudo: Hub) -> None:
     """Logged in as root, or where root is not asked for, sudo is not called."""
 
     async def scene(executor: SshExecutor) -> None:
-        assert (await executor.run(("true",), deadline=10, root=False)).rc == 0
+        assert (await executor.run(("true",), deadline=60, root=False)).rc == 0
 
     play(sudo, _cat)
     play(sudo, scene, user="deploy")
@@ -439,7 +439,7 @@ def test_a_wrong_password_is_told_once(sudo: Hub) -> None:
 
     async def scene(executor: SshExecutor) -> None:
         with pytest.raises(StepError, match="refused the password") as caught:
-            await executor.run(("cat",), deadline=10)
+            await executor.run(("cat",), deadline=60)
         assert caught.value.stderr == "Sorry, try again."
 
     play(sudo, scene, user="deploy", password=SudoPassword("wrong"))
@@ -451,7 +451,7 @@ def test_a_password_that_is_wanted_and_not_given(sudo: Hub) -> None:
 
     async def scene(executor: SshExecutor) -> None:
         with pytest.raises(StepError, match="sudo asks for a password") as caught:
-            await executor.run(("cat",), deadline=10)
+            await executor.run(("cat",), deadline=60)
         assert caught.value.hint is not None
         assert "--ask-sudo-password" in caught.value.hint
 

@@ -107,7 +107,7 @@ class Place:
                 host = Host("web1", "web1", to, deadlines=Deadlines(connect=20))
                 password = SudoPassword("hunter2")
                 async with open_ssh(host, self.settings, password) as executor:
-                    await executor.run(("true",), deadline=20)
+                    await executor.run(("true",), deadline=60)
 
         try:
             asyncio.run(connecting())
