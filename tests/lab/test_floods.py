@@ -113,7 +113,7 @@ def test_an_activation_that_prints_much(fleet: Bench) -> None:
 
 
 def test_a_check_whose_command_answers_without_end(fleet: Bench) -> None:
-    """Verification fails and the host is taken back; the other one is deployed."""
+    """Verification fails and the host is rolled back; the other one is deployed."""
     suite = "tests/verify/test_every_host.py"
     floods = (
         "\n\ndef test_floods(host, fleet_host):\n"

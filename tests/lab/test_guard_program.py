@@ -372,7 +372,7 @@ def test_the_log_is_told_as_it_grows(host: GuardHost) -> None:
 
 
 def test_both_systems_are_kept_from_collection_meanwhile(host: GuardHost) -> None:
-    """The new system, and all that going back needs; afterwards nothing of ours keeps them."""
+    """The new system, and all that a roll-back needs; afterwards nothing of ours keeps them."""
     ran = host.system("ran")
     target = host.system("kept", "[ $1 != test ] || sleep 2")
     host.sh(f"{ran}/bin/switch-to-configuration test")
@@ -424,7 +424,7 @@ def test_the_same_system_is_deployed_and_taken_back(host: GuardHost) -> None:
 
 @pytest.mark.parametrize("state", ["activating", "waiting", "checking", "committing"])
 def test_a_guard_that_is_killed_goes_on(host: GuardHost, state: str) -> None:
-    """Started again by systemd, it waits where it waited, and where it acted it goes back."""
+    """Started again by systemd, it waits where it waited, and where it acted it rolls back."""
     slow = {"activating": "[ $1 != test ] || sleep 9", "committing": "[ $1 != boot ] || sleep 9"}
     target = host.system("new", slow.get(state, ""))
     if state in ("activating", "waiting"):
@@ -479,7 +479,7 @@ def test_a_guard_that_is_stopped_is_resumed(host: GuardHost) -> None:
 @pytest.mark.parametrize("unattended", [True, False])
 @pytest.mark.parametrize("state", ["activating", "waiting", "checking", "committing"])
 def test_a_power_cut_ends_at_one_of_both(host: GuardHost, state: str, unattended: bool) -> None:
-    """The next boot takes it back with nobody there, or the next deployer does."""
+    """The next boot rolls it back with nobody there, or the next deployer does."""
     slow = {"activating": "[ $1 != test ] || sleep 9", "committing": "[ $1 != boot ] || sleep 9"}
     target = host.system("new", slow.get(state, ""))
     if state in ("activating", "waiting"):
@@ -534,7 +534,7 @@ def until_ended(host: GuardHost) -> None:
 
 @pytest.mark.parametrize("moment", ["committed", "returning"])
 def test_a_power_cut_at_the_end(host: GuardHost, moment: str) -> None:
-    """What was committed stays; what went back goes on going back."""
+    """What was committed stays; what rolled back goes on rolling back."""
     target = host.system("new")
     if moment == "returning":
         old = host.system("old", "[ $1 != test ] || [ ! -e /run/broken ] || sleep 9")
@@ -715,7 +715,7 @@ def test_a_way_back_that_fails_is_told_and_the_next_attempt_works(host: GuardHos
 
 
 def test_words_that_come_too_late_change_nothing(host: GuardHost) -> None:
-    """A guard that has begun to go back hears no contact and no confirmation, and says so."""
+    """A guard that has begun to roll back takes no contact and no confirmation, and says so."""
     old = host.system("old", "[ $1 != test ] || [ ! -e /run/broken ] || sleep 2")
     host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
     host.sh(f"{old}/bin/switch-to-configuration switch; mkdir /run/broken")
@@ -802,7 +802,7 @@ def test_a_host_that_changed_meanwhile_is_left_alone(host: GuardHost) -> None:
 
 
 def test_a_check_before_the_switch_keeps_nobody_from_going_back(host: GuardHost) -> None:
-    """NixOS's pre-switch checks refuse a switch; the way back is no such."""
+    """NixOS's pre-switch checks refuse a switch; the roll-back has none."""
     old = host.system("old", '[ $1 != test ] || [ "${NIXOS_NO_CHECK-}" = 1 ] || exit 1')
     host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
     host.sh(f"NIXOS_NO_CHECK=1 {old}/bin/switch-to-configuration switch")

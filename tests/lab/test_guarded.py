@@ -182,7 +182,7 @@ def test_a_connection_that_is_killed_during_activation_is_made_anew(fleet: Bench
 
 
 def test_a_link_that_stays_away_until_the_deadline_is_a_way_back(fleet: Bench) -> None:
-    """The guard goes back alone; the deployer waits until it answers again, and tells."""
+    """The guard rolls back alone; the deployer waits until it answers again, and reports."""
     before = system_of(fleet)
     process = start_held(fleet)
     # Nobody reaches it then: it lets its activation go on by itself.
@@ -207,7 +207,7 @@ HARMS = {
 
 @pytest.mark.parametrize("what", list(HARMS))
 def test_an_activation_that_locks_everybody_out_is_taken_back(fleet: Bench, what: str) -> None:
-    """Nobody gets in any more: the host goes back, that is proved and told, and the next works."""
+    """Nobody gets in any more: the host rolls back, that is proved and said, and the next works."""
     before = system_of(fleet)
     fleet.module(HOST, harm(HARMS[what]) + MARKER)
     done = fleet.deploy(HOST)
@@ -260,7 +260,7 @@ def test_a_deployer_that_dies_leaves_a_host_that_the_next_one_deploys(
 
 
 def test_a_deployer_that_dies_and_is_not_followed_is_told_of_later(fleet: Bench) -> None:
-    """The guard goes back by itself; whoever comes next is told who, which run and why."""
+    """The guard rolls back by itself; whoever comes next is told who, which run and why."""
     before = system_of(fleet)
     kill(start_held(fleet))
     go_on(fleet)
@@ -338,7 +338,7 @@ def test_goals_change_what_they_say(fleet: Bench, goal: str) -> None:
 
 
 def test_ctrl_c_is_answered_at_once_and_proved(fleet: Bench) -> None:
-    """The first asks the guard to go back, in the middle of an activation, and waits for it."""
+    """The first asks the guard to roll back, in the middle of an activation, and waits for it."""
     before = system_of(fleet)
     done = interrupt(start_held(fleet))
     assert done.rc == 130

@@ -185,7 +185,7 @@ def test_clones_that_share_their_ids_are_two_machines(fleet: Bench) -> None:
 
 
 def test_what_waited_is_not_delivered_to_another_host(fleet: Bench) -> None:
-    """An absent host's address leads to another one: catch-up is refused, and the system waits."""
+    """Where an unreachable host's address leads to another one, nothing pending is delivered."""
     assert fleet.deploy(ONE).rc == 0
     changed(fleet, OTHER)
     assert fleet.run("lab", "fault", OTHER, "partition").rc == 0

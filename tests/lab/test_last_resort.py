@@ -82,7 +82,7 @@ def test_no_host_is_booted_that_the_inventory_does_not_name(ground: Ground) -> N
 
 
 def test_a_deployer_that_is_silent_reboots_nothing(ground: Ground) -> None:
-    """A closed laptop is no reason: the host goes back, runs on, and waits to be reached anew."""
+    """A closed laptop is no reason: the host rolls back, runs on, and waits to be reached again."""
     resort(ground, "reboot")
     ground.configure(check=held_check(ground))
     phase, booted = PHASES["verify"], boot_id(ground)

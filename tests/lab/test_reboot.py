@@ -88,7 +88,7 @@ def test_what_needs_no_boot_gets_none(fleet: Bench) -> None:
 
 
 def test_a_boot_that_was_owed_is_made_up_for(fleet: Bench) -> None:
-    """A host at its target that runs an older kernel is booted; one that does not is left alone."""
+    """A host at its target that runs an older kernel is booted; one that does not stays up."""
     fleet.module(HOST, KERNEL.format("linuxPackages_6_6"))
     assert fleet.deploy(HOST).outcomes == {HOST: "deployed"}
     before = boot_id(fleet)

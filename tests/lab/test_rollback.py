@@ -126,7 +126,7 @@ def test_back_to_a_generation(fleet: Bench) -> None:
 
 
 def test_back_to_before_a_run(fleet: Bench) -> None:
-    """Every host of it, also where it was deployed since; hosts that it left alone stay."""
+    """Every host of it, also where it was deployed since; hosts that it did not change stay."""
     olds = {host: fleet.state(host)["running"] for host in (HOST, OTHER)}
     run = deployed(fleet, "a run", HOST, OTHER).report["run"]
     deployed(fleet, "a later run", HOST)

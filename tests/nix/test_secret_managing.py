@@ -86,7 +86,7 @@ def secrets(tmp_path: Path) -> Secrets:
 
 
 def test_a_secrets_life(secrets: Secrets) -> None:
-    """Created, changed, encrypted anew for one more, shown; never in an output unasked."""
+    """Created, changed, encrypted again for one more, shown; never in an output unasked."""
     done = secrets.run("edit", "a.age", stdin=b"second")
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"second" not in done.stderr

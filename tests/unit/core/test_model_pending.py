@@ -40,7 +40,7 @@ def record(minutes: int, run: int = 12, who: str = "you@there", out: OutPath = O
 
 
 def test_the_first_try_is_at_once_and_pauses_double_up_to_a_longest() -> None:
-    """A host that stays absent is tried more and more seldom, and never too seldom."""
+    """A host that stays unreachable is tried more and more seldom, and never too seldom."""
     assert WAITS.due(MINUTE) == SINCE
     pauses = []
     for tries in range(1, 40):
@@ -75,7 +75,7 @@ def test_what_failed_on_the_host_is_not_tried_again_by_itself() -> None:
     ids=["never deployed", "later", "before", "the same", "run 7 of another checkout"],
 )
 def test_a_later_deployment_from_elsewhere_overtakes(found: Record | None, expected: bool) -> None:
-    """A host is never taken back to what waited before somebody deployed it."""
+    """A host is never brought back to what was pending before somebody deployed it."""
     assert WAITS.is_overtaken(state(found)) is expected
 
 

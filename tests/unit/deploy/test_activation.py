@@ -101,7 +101,7 @@ def test_a_plan_touches_nothing(bench: Bench) -> None:
 
 @pytest.mark.parametrize("missing", ["running", "profile"])
 def test_without_a_way_back_nothing_is_changed(bench: Bench, missing: str) -> None:
-    """A host that has nothing to go back to is refused, untouched."""
+    """A host that has nothing to roll back to is refused, untouched."""
     setattr(bench.host, missing, None)
     outcome = bench.deploy()
     assert isinstance(outcome, Failed)
@@ -228,7 +228,7 @@ def test_verification_can_be_left_out(bench: Bench) -> None:
 
 
 def test_the_unit_outlives_the_connection(bench: Bench) -> None:
-    """A connection that is lost while activation goes on is made anew, and the work goes on."""
+    """A connection that is lost while activation goes on is made again, and the work goes on."""
     bench.host.goes_wrong("await", loses_connection, loses_connection)
     bench.host.goes_wrong("connect", None, loses_connection)
     assert isinstance(bench.deploy(), Deployed)
@@ -237,7 +237,7 @@ def test_the_unit_outlives_the_connection(bench: Bench) -> None:
 
 
 def test_nobody_can_log_in_any_more(bench: Bench) -> None:
-    """A system that locks the deployer out is taken back over the connection that is still open."""
+    """A system that locks the deployer out is rolled back over the connection still open."""
     host = bench.host
 
     def locks_out(host: FakeHost) -> None:
@@ -320,7 +320,7 @@ def test_a_host_that_does_not_answer_is_an_outcome(bench: Bench) -> None:
 
 @pytest.mark.parametrize("step", ["build", "copy"])
 def test_a_failed_delivery_changes_nothing(bench: Bench, step: str) -> None:
-    """What fails before activation fails, with nothing to take back."""
+    """What fails before activation fails, with nothing to roll back."""
 
     def fails(_: FakeHost) -> None:
         raise StepError(f"{step} failed")
@@ -346,7 +346,7 @@ def test_a_shell_that_prints_into_the_copy_is_named(bench: Bench) -> None:
 
 
 def test_a_bug_takes_the_host_back_and_is_raised(bench: Bench) -> None:
-    """What nobody foresaw is no outcome: the host goes back first, then the bug comes out."""
+    """What nobody foresaw is no outcome: the host rolls back first, then the bug comes out."""
 
     def bug() -> None:
         raise ZeroDivisionError
@@ -539,7 +539,7 @@ def test_a_host_that_forgot_all_of_it_is_where_its_state_says(bench: Bench) -> N
 
 
 def test_a_login_that_can_do_nothing_is_no_contact(bench: Bench) -> None:
-    """Logging in is not enough: the word must reach the guard, else it goes back."""
+    """Logging in is not enough: the word must reach the guard, else it rolls back."""
     bench.host.goes_wrong("contact", *[exits(127)] * 1000)
     outcome = bench.deploy()
     assert isinstance(outcome, RolledBack)
@@ -597,7 +597,7 @@ def test_a_guard_that_says_that_it_went_back_is_no_proof(bench: Bench) -> None:
 
 
 def test_a_refused_start_changes_nothing(bench: Bench) -> None:
-    """Where the guard says that it does not begin, nobody goes back or asks any further."""
+    """Where the guard says that it does not begin, nobody rolls back or asks any further."""
     bench.host.goes_wrong("start", lambda _: CommandResult(65, b"", b"another is in flight"))
     outcome = bench.deploy()
     assert isinstance(outcome, Failed)

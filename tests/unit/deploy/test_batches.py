@@ -122,7 +122,7 @@ def test_a_host_that_leaves_does_not_end_the_others() -> None:
 
 
 def test_a_host_that_leaves_before_its_turn_is_not_served() -> None:
-    """What nobody waits for any more is not begun, and may be wanted anew."""
+    """What nobody waits for any more is not begun, and may be wanted again."""
 
     async def test(worker: Worker, batches: Batches[str]) -> None:
         async with asyncio.TaskGroup() as group:

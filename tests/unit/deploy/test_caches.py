@@ -87,7 +87,7 @@ def test_what_is_ready_is_pushed_at_once_and_once(filled: Filled) -> None:
 
 
 def test_what_failed_is_tried_again(filled: Filled) -> None:
-    """Every host that waits hears of it; the next one begins anew."""
+    """Every host that waits hears of it; the next one begins again."""
     filled.fails = True
 
     async def run() -> None:

@@ -82,7 +82,7 @@ def _needed(goal: Goal, state: HostState) -> bool:
 def test_unchanged_exactly_where_the_host_is_at_its_target(
     goal: Goal, state: HostState, verify: bool
 ) -> None:
-    """A host is left alone if and only if all that the goal is about is as wanted."""
+    """A host is unchanged if and only if all that the goal is about is as wanted."""
     decided = _decide(goal, state, verify=verify)
     assert isinstance(decided, Unchanged) is not _needed(goal, state)
     if isinstance(decided, Unchanged):
@@ -100,7 +100,7 @@ def test_force_always_goes_the_whole_way(goal: Goal, state: HostState | None) ->
 def test_a_plan_says_what_it_does(
     goal: Goal, state: HostState | None, verify: bool, force: bool
 ) -> None:
-    """A plan bears its host, goal and target, its reason, and where to go back to."""
+    """A plan bears its host, goal and target, its reason, and where to roll back to."""
     plan = _decide(goal, state, verify=verify, force=force)
     if isinstance(plan, Unchanged):
         return

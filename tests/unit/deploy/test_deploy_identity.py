@@ -162,7 +162,7 @@ def test_a_system_that_is_tried_says_it_until_the_boot(bench: Bench) -> None:
 
 
 def test_what_another_host_s_deployer_left_is_not_finished_as_ours(bench: Bench) -> None:
-    """The same target under another name: with a person's word it is undone, then done anew."""
+    """The same target under another name: with a person's word it is undone, then done again."""
     left(bench.host, "checking", token="6-dead.p510.beef")
     refused(bench.deploy(), "deployed as p510")
     assert isinstance(bench.deploy(skip_preflight=("identity",)), Deployed)

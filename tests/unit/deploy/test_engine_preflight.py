@@ -223,7 +223,7 @@ def test_a_closure_that_is_not_whole_here_is_not_asked_for(
 
 
 def test_a_switch_that_nixos_refuses_is_registered_for_boot(bench: Bench) -> None:
-    """What runs is left alone, what boots is the target, and both are told."""
+    """What runs is not touched, what boots is the target, and both are reported."""
     bench.host.answers["switching"] = DBUS
     outcome = bench.deploy()
     assert isinstance(outcome, Deployed)

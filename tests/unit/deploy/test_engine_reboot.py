@@ -112,7 +112,7 @@ def test_goal_boot_needs_one(bench: Bench) -> None:
 
 
 def test_a_boot_that_was_owed(bench: Bench) -> None:
-    """A host at its target is booted where it needs it, and left alone where it does not."""
+    """A host at its target is booted where it needs it, and not where it does not."""
     at_target(bench)
     assert isinstance(bench.deploy(reboot=Reboot.IF_NEEDED), Unchanged)
     bench.host.answers["boot parts"] = NEW_KERNEL
@@ -213,7 +213,7 @@ def test_units_that_fail_since_the_boot_are_named(bench: Bench) -> None:
 
 
 def test_checks_that_fail_after_the_boot(bench: Bench) -> None:
-    """Nothing is taken back: the host runs and boots the new system, and that is told."""
+    """Nothing is rolled back: the host runs and boots the new system, and that is said."""
     told = iter((None, StepError("verification failed: the site is down")))
 
     def verify() -> None:

@@ -74,7 +74,7 @@ def test_there_and_back_again(bench: Bench) -> None:
 
 
 def test_a_generation_and_a_path(bench: Bench) -> None:
-    """Both name a system; a host that is at it is left alone, and told which it is."""
+    """Both name a system; a host that is at it is unchanged, and which it is is said."""
     bench.host.answers["generations"] = f"generation=41 1 {ELSE} \nend=\n".encode()
     assert isinstance(back(bench, ToGeneration(41)), Deployed)
     assert bench.host.state == (ELSE, ELSE, ELSE)
@@ -241,7 +241,7 @@ def test_within_a_run_what_fails_is_told(bench: Bench, monkeypatch: pytest.Monke
 def test_what_somebody_else_deployed_meanwhile_stays(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run takes back what is its own, and says what it found."""
+    """The run rolls back what is its own, and says what it found."""
     within = Within(bench, monkeypatch)
 
     def somebody_else() -> None:

@@ -144,7 +144,7 @@ def test_a_host_that_hangs_is_not_tried_so_often_that_it_refuses_us(seconds: flo
 
 
 def test_tries_are_counted_over_all_who_try() -> None:
-    """One who asks again and again does not begin anew each time; one that succeeds does."""
+    """One who asks again and again does not begin again each time; one that succeeds does."""
     gone = UnreachableError("no answer")
 
     async def scene(line: HostSession, _: Way) -> None:

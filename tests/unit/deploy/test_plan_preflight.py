@@ -128,7 +128,7 @@ def test_another_machine_than_before_refuses() -> None:
 def test_the_store_has_room_for_the_copy_and_the_margin(
     free: int, load: Load | None, fits: bool
 ) -> None:
-    """The margin counts where something is copied: going back to a system works on a full disk."""
+    """The margin counts where something is copied: rolling back works on a full disk."""
     facts = replace(SOUND, store=Room(free, None))
     wanted = replace(WANTED, load=load)
     assert (Check.STORE_SPACE not in refuses(facts, wanted)) is fits

@@ -374,7 +374,7 @@ def test_goals_go_as_far_as_they_say(machine: Machine) -> None:
 
 @pytest.mark.parametrize("word", ["exit 1", "kill -KILL $PPID", "[ $1 = test ] || exit 1"])
 def test_it_goes_back_from_what_fails(machine: Machine, word: str) -> None:
-    """From an activation and from a commit; the installer works again on the way back."""
+    """From an activation and from a commit; the installer works again in the roll-back."""
     machine.write(
         "fault",
         f'rm "$ROOT/fault"; [ $1 != test ] || [ "{word[0]}" != "[" ] || '
@@ -527,7 +527,7 @@ def test_what_was_given_up_never_begins(machine: Machine) -> None:
 def test_a_system_that_cannot_be_switched_to_is_left_alone(
     machine: Machine, system: OutPath
 ) -> None:
-    """With ``system.switch.enable = false`` there is no way there, or no way back."""
+    """With ``system.switch.enable = false`` it cannot be activated, or not rolled back."""
     (machine.root / f"{system.path[1:]}/bin/switch-to-configuration").unlink()
     with pytest.raises(StepError, match=f"{system} has no bin/switch-to-configuration"):
         machine.start()

@@ -148,7 +148,7 @@ def test_a_record_that_cannot_be_read_is_none(text: str) -> None:
 
 
 def test_an_attempt_in_flight_is_told() -> None:
-    """With what it would go back to, and how long it waits."""
+    """With what it would roll back to, and how long it waits."""
     before = replace(parse_state(GOOD), booted=None, record=None)
     attempt = Attempt(
         "t-1", Goal.SWITCH, BOOTS, before, 8, "me@here", None, RECORD.at, skipped=("clock", "sudo")

@@ -80,7 +80,7 @@ def rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rollout:
 def test_what_waited_is_dropped_with_what_is_taken_back(
     rollout: Rollout, when_spent: WhenSpent
 ) -> None:
-    """Nobody delivers later what the others were taken back from; the report says so."""
+    """Nobody delivers later what the others were rolled back from; the report says so."""
     report = rollout.run(when_spent)
     outcome = report.hosts["razer"].outcome
     assert isinstance(outcome, Skipped)

@@ -118,7 +118,7 @@ def test_an_empty_history_is_empty(file: Path) -> None:
 
 
 def test_what_a_host_was_before_a_run_is_kept(file: Path) -> None:
-    """Of those that it began to change; a host goes back to it by the run's number."""
+    """Of those that it began to change; a host is rolled back to it by the run's number."""
     number = begin(file)
     assert History(file).finish(report(number)) is None
     assert History(file).results(number) == {

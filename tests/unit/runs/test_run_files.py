@@ -176,7 +176,7 @@ def _default(name: str) -> object:
 def test_what_was_no_deployment_is_not_gone_on_with(
     folder: Path, request_: DeployRequest, hint: str
 ) -> None:
-    """To go back "to what ran before" twice is to be there again."""
+    """To roll back "to what ran before" twice is to be there again."""
     request_file.keep(_run(folder), request_, WAVES)
     with pytest.raises(UsageError, match="run 12 was a") as caught:
         request_file.kept(folder)
