@@ -136,21 +136,21 @@ def test_affected_names_hosts_for_a_shell(typed: Typed) -> None:
 
 
 def test_affected_since_what_is_no_revision_is_an_error(typed: Typed) -> None:
-    """And no empty list that CI would take for "nothing to do"."""
+    """`affected` since what is no revision is an error, not an empty list for CI."""
     code, out, err = typed.run("changes", "affected", "--since", "nowhere")
     assert (code, out) == (1, "")
     assert "'nowhere' is no commit" in err
 
 
 def test_learn_tells_what_went_wrong(typed: Typed) -> None:
-    """Exit 1, and Nix's own words."""
+    """`learn` exits with 1 and Nix's own words when the evaluation fails."""
     code, out, err = typed.run("changes", "learn")
     assert (code, out) == (1, "")
     assert "no Nix here" in err
 
 
 def test_learn_says_that_somebody_else_is_at_it(typed: Typed) -> None:
-    """In one line, without a traceback."""
+    """A second `learn` of the same fleet exits with 1 and one line, without a traceback."""
     typed.run("changes", "learn")  # makes the state folder
     with learning(typed.state):
         code, out, err = typed.run("changes", "learn")
@@ -176,7 +176,7 @@ def test_a_learner_ends_with_its_nix_when_a_deployment_begins(
 
 
 def test_ctrl_c_ends_a_learner(typed: Typed) -> None:
-    """As every command."""
+    """Ctrl-C ends `learn` with exit code 130, without a traceback, and its Nix as well."""
     typed.nix(METADATA)
     learner = typed.start("changes", "learn")
     nix = until_started(typed)
@@ -204,7 +204,7 @@ def test_learning_in_the_background_stands_back(typed: Typed) -> None:
 def test_a_deployment_that_evaluates_learns_afterwards_unless_told_not_to(
     typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``ORCHESTRATOR_LEARN=never`` says no; nothing else does."""
+    """Deployments learn afterwards, unless ``ORCHESTRATOR_LEARN=never`` is set."""
     monkeypatch.delenv("ORCHESTRATOR_LEARN", raising=False)
     assert command.learns_afterwards()
     monkeypatch.setenv("ORCHESTRATOR_LEARN", "never")

@@ -76,7 +76,7 @@ def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
     ],
 )
 def test_what_is_wrong_is_said(typed: str, said: str) -> None:
-    """Before anything is done."""
+    """A wrong amount, duration or selector of a rollout is a usage error, with its reason."""
     done = CliRunner().invoke(orchestrator, typed.split())
     assert done.exit_code == 2, done.output
     assert said in done.output

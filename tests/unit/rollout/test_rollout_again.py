@@ -105,7 +105,7 @@ def test_a_pause_that_was_cut_off_is_told(setup: Setup) -> None:
 
 
 def test_hosts_that_the_fleet_has_no_more_are_left_out(setup: Setup, tmp_path: Path) -> None:
-    """And that is told."""
+    """A resumed run leaves out hosts that the fleet no longer has, and says which."""
     run = past(setup)
     request, notices = again(_setup(tmp_path, ("h1", "h5")), run.number)
     assert [wave.hosts for wave in request.waves] == [("h1",), ("h5",)]
