@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from fleet_bench import Bench, Done, example_fleet, in_lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"
 SYSTEM = ("running", "profile", "boot_default")

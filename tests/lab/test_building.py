@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from fleet_bench import HOSTS, Bench, Done
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 BAD = "p510"
 FAILS = 'environment.etc."bad".source = pkgs.runCommand "breaks" { } "echo the last words; exit 3";'

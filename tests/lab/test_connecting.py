@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fleet_bench import ORCHESTRATOR, Bench, Done, on_terminal
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"  # the deploy user's, with sudo
 PASSWORD = "a pass'word; with $ signs"

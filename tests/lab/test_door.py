@@ -14,7 +14,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.host.guard.orders import program
 from orchestrator.lab.lab import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 # The program without its last lines, which choose a verb.
 FUNCTIONS = program().rpartition("verb=$1\n")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fleet_bench import Bench
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"
 SYSTEM = ("running", "profile", "boot_default")

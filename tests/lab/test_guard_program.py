@@ -16,6 +16,8 @@ from orchestrator.core.store import OutPath
 from orchestrator.host.guard import orders as verbs
 from orchestrator.lab.lab import Lab
 
+pytestmark = [pytest.mark.lab, pytest.mark.rotating]
+
 RESUME = "orchestrator-guard-resume.service"
 WAITING, CHECKING = AttemptState.WAITING, AttemptState.CHECKING
 DONE, RETURNED, STUCK = AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK
