@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.diff import Change, diff
+from orchestrator.deploy.diff import Change, HostDiff, diff
+from orchestrator.deploy.draw_diff import draw_diff
+from orchestrator.render.output import Output
 
 A, B = "a" * 32, "b" * 32
 
@@ -80,3 +87,46 @@ def test_no_path_that_differs_is_lost(
     changes = diff(before, after)
     assert sum(len(change.before) for change in changes) == len(before - after)
     assert sum(len(change.after) for change in changes) == len(after - before)
+
+
+def _drawn(running: OutPath | None, *, as_json: bool = False) -> tuple[str, str]:
+    state = HostState("m", running, running, running, running)
+    changes = (
+        Change("bash", ("5.2",), ("5.3",)),
+        Change("etc", ("",), ("",)),
+        Change("nano", (), ("8.0",)),
+    )
+    found = HostDiff(Host("p620", "p620", Connect("p620")), state, _path(B, "system"), changes)
+    results, words = io.StringIO(), io.StringIO()
+    draw_diff(found, Output(results), Output(words), as_json=as_json)
+    return results.getvalue(), words.getvalue()
+
+
+def test_a_diff_is_a_table_of_versions() -> None:
+    """A package that comes has no version before; one with the same versions is rebuilt."""
+    out, err = _drawn(_path(A, "system"))
+    assert [line.split() for line in out.splitlines()] == [
+        ["package", "runs", "now", "would", "run"],
+        ["bash", "5.2", "5.3"],
+        ["etc", "yes", "rebuilt"],
+        ["nano", "-", "8.0"],
+    ]
+    assert err == "p620: runs aaaaa…-system\np620: would run bbbbb…-system\n"
+
+
+def test_a_host_that_runs_what_is_wanted_has_no_diff() -> None:
+    """One line says that the host runs the system that is wanted, and no table is drawn."""
+    assert _drawn(_path(B, "system")) == (
+        "",
+        "p620: runs bbbbb…-system, which is what is wanted\n",
+    )
+
+
+def test_a_diff_for_a_script_has_every_change() -> None:
+    """As JSON a diff has the whole store paths, and a host without NixOS runs null."""
+    found = json.loads(_drawn(None, as_json=True)[0])
+    assert (found["host"], found["running"], found["wanted"]) == (
+        *("p620", None),
+        str(_path(B, "system")),
+    )
+    assert found["changes"][0] == {"package": "bash", "before": ["5.2"], "after": ["5.3"]}
