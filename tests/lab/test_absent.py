@@ -225,7 +225,7 @@ def test_a_garbage_collection_does_not_take_it(fleet: Bench) -> None:
 
 
 def test_what_was_collected_all_the_same_is_built_again(fleet: Bench) -> None:
-    """From its derivation; and that is said."""
+    """A pending system that was collected is built again from its derivation, with a notice."""
     away(fleet)
     out = defer(fleet, "collected")
     roots = entry(fleet).parent.parent

@@ -205,7 +205,7 @@ def test_a_damaged_database_costs_an_evaluation_only(learned: Bench, damage: byt
 
 
 def test_no_cache_evaluates(learned: Bench) -> None:
-    """Whatever is known; and it is known afterwards all the same."""
+    """``--no-cache`` evaluates whatever is known, and what it found is known afterwards."""
     done = learned.deploy("p510", "--no-cache")
     assert evaluated(done) == {"p510"}
     assert done.outcomes == {"p510": "unchanged"}

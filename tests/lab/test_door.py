@@ -331,7 +331,7 @@ def test_sshd_at_another_port(host: GuardHost) -> None:
 
 
 def test_sshd_that_systemd_listens_for(host: GuardHost) -> None:
-    """With socket activation the socket is what is started again."""
+    """Where systemd listens for sshd, its socket is what is started again."""
     before = "systemctl stop ssh.service; systemctl start ssh.socket"
     door = shut(host, "systemctl stop ssh.socket ssh.service", before=before)
     assert "(ssh.socket)" in door.shut

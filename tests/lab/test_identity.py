@@ -103,7 +103,7 @@ def test_the_second_wave_finds_what_the_first_one_did(fleet: Bench, first: str) 
 
 @pytest.mark.parametrize("goal", ["boot", "test"])
 def test_each_goal_that_changes_a_host(fleet: Bench, goal: str) -> None:
-    """To boot it later or to try it is no less."""
+    """Another host's machine is refused by each goal that changes it: ``boot`` or ``test``."""
     changed(fleet)
     with one_machine(fleet):
         done = fleet.deploy(ONE, OTHER, "--goal", goal, "--no-verify")

@@ -207,7 +207,7 @@ def collect(fleet: Bench, host: str, system: str) -> None:
 
 
 def test_one_that_fails_verification_is_taken_back_again(fleet: Bench) -> None:
-    """To what ran before the rollback; a person may leave verification out."""
+    """A rollback that fails verification is rolled back itself; verification can be left out."""
     old = fleet.state(HOST)["running"]
     deployed(fleet, "wanted by a check")
     now = fleet.state(HOST)["running"]

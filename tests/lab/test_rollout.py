@@ -156,7 +156,7 @@ def test_an_aborted_rollout_begins_no_other_host(changed: Bench) -> None:
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(changed: Bench) -> None:
-    """In the same waves; what it had done is not done again."""
+    """A killed rollout is resumed in the same waves, and what it had done is not done again."""
     with paused(changed) as (process, run):
         process.kill()
         process.wait()

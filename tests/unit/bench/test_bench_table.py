@@ -71,7 +71,7 @@ def test_a_command_is_killed_at_its_deadline(tmp_path: Path) -> None:
 
 
 def test_a_part_of_the_page_is_replaced_and_the_rest_is_kept() -> None:
-    """Whatever the new text has in it."""
+    """One part of the page is replaced, whatever its new text has, and the rest is kept."""
     begin, end = markers("noop")
     page = f"above\n{begin}\nold\n{end}\nbelow\n"
     assert replace(page, "noop", "\\1 new\n") == f"above\n{begin}\n\\1 new\n{end}\nbelow\n"

@@ -110,7 +110,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_why_of_a_host_that_nothing_is_known_of(typed: Typed) -> None:
-    """That is no error: it tells what a deployment would do."""
+    """`why` of a host of which nothing is known is no error: it says what `deploy` would do."""
     code, out, err = typed.run("changes", "why", "p620")
     assert (code, out) == (0, "")
     assert "p620: to be evaluated: it was not evaluated before" in err

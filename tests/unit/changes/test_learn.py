@@ -81,7 +81,7 @@ def test_what_is_learned_already_is_not_learned_again(fleet: KnownFleet) -> None
 
 
 def test_what_is_learned_outlives_a_commit(fleet: KnownFleet) -> None:
-    """Of a dirty tree, and its files committed: nothing is learned again."""
+    """What was learned of a dirty tree still holds once its files are committed."""
     fleet.write("README")
     fleet.learn()
     fleet.commit()

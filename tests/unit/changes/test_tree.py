@@ -572,7 +572,7 @@ def test_a_filter_is_no_way_around(fleet: Path) -> None:
 
 @pytest.mark.parametrize("where", ["info", "person"])
 def test_attributes_that_are_no_part_of_the_tree(fleet: Path, tmp_path: Path, where: str) -> None:
-    """Those of this copy, and those of the person."""
+    """Attributes of this copy or the person make line ends count, though not in the tree."""
     places = {"info": fleet / ".git/info/attributes", "person": tmp_path / "config/git/attributes"}
     places[where].parent.mkdir(parents=True, exist_ok=True)
     places[where].write_text("*.nix text\n")

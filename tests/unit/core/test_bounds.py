@@ -74,7 +74,7 @@ def test_memory_stays_flat_while_a_command_floods() -> None:
 
 
 def test_what_is_within_the_bound_comes_whole() -> None:
-    """To the last byte and the last line."""
+    """Output within its bound comes whole, to the last byte and the last line."""
     intake = Intake(Bound(4 * MIB, 2))
     intake.take(b"x" * (4 * MIB - 2) + b"\n")
     intake.take(b"\n")

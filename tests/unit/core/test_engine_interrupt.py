@@ -144,7 +144,7 @@ def test_work_ends_on_the_wish() -> None:
 
 
 def test_work_gives_its_result_or_its_error() -> None:
-    """Without a wish the work is simply done."""
+    """Work that nobody wishes to stop gives its result or raises its error."""
 
     async def scene(interrupt: Interrupt, _: list[str]) -> None:
         async def result() -> int:

@@ -72,7 +72,7 @@ def test_without_a_repository_there_is_no_revision(
 
 
 def test_tracked_files_are_listed(repository: Path) -> None:
-    """Those that match, below the folder, whatever their names."""
+    """Tracked files below the folder that match are listed, whatever their names."""
     names = ("b.nix", "deep/c d.nix", "é.nix", "new\nline.nix", "e.txt")
     (repository / "deep").mkdir()
     for name in names:
@@ -85,7 +85,7 @@ def test_tracked_files_are_listed(repository: Path) -> None:
 
 
 def test_without_a_repository_nothing_is_tracked(repository: Path) -> None:
-    """That is an error: no list is not an empty list."""
+    """To list tracked files without a repository is an error, and not an empty list."""
     with pytest.raises(StepError, match="could not list"):
         asyncio.run(git.tracked(str(repository.parent), "*.nix"))
 

@@ -26,5 +26,5 @@ def test_what_is_no_size_is_refused(text: str) -> None:
     ("size", "text"), [(0, "0 MiB"), (640 * 1024**2, "640 MiB"), (3 * 1024**3, "3.0 GiB")]
 )
 def test_a_size_is_said(size: int, text: str) -> None:
-    """In the unit that a person would choose."""
+    """A size in bytes is said in the unit that a person would choose."""
     assert size_text(size) == text

@@ -221,7 +221,7 @@ def test_a_failed_check_brings_the_host_back(bench: Bench) -> None:
 
 
 def test_verification_can_be_left_out(bench: Bench) -> None:
-    """Without it the end state is proved all the same."""
+    """Without verification the end state of the host is proved all the same."""
     assert isinstance(bench.deploy(verify=False), Deployed)
     assert "verify" not in bench.host.calls
     assert PhaseStarted("p620", Phase.PROVE) in bench.events

@@ -95,7 +95,7 @@ def test_nothing_goes_on_where_the_guard_is_gone(state: AttemptState) -> None:
 
 @pytest.mark.parametrize("state", list(AttemptState))
 def test_what_goes_on_is_said_of_each_state(state: AttemptState) -> None:
-    """In words that claim no more than is known."""
+    """Each state of an attempt is described in words that claim no more than is known."""
     words = goes_on(in_state(state), within=12.3, confirmed=False, over=False)
     assert words.startswith("its guard ")
     assert (NEW if state in (AttemptState.DONE, AttemptState.COMMITTING) else OLD).short in words
@@ -112,7 +112,7 @@ def test_a_deadline_that_has_passed_is_said_to_have() -> None:
 
 
 def test_a_guard_that_may_have_been_told_to_commit_may_do_either() -> None:
-    """Whether it heard that is not known."""
+    """A guard whose confirmation may be lost may commit or roll back: nobody claims either."""
     words = goes_on(in_state(AttemptState.CHECKING), within=1, confirmed=True, over=False)
     assert NEW.short in words
     assert OLD.short in words

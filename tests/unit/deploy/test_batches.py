@@ -91,7 +91,7 @@ def test_what_is_ready_while_one_runs_is_done_at_once() -> None:
 
 
 def test_the_same_is_done_once() -> None:
-    """Whether it waits or is being done."""
+    """What is wanted twice is done once, whether it waits or is being done."""
 
     async def test(worker: Worker, batches: Batches[str]) -> None:
         async with asyncio.TaskGroup() as group:

@@ -212,7 +212,7 @@ def test_a_system_that_the_host_has_takes_no_room(bench: Bench, here: OutPath) -
 def test_a_closure_that_is_not_whole_here_is_not_asked_for(
     bench: Bench, here: OutPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That is found out, and told, by the copy."""
+    """Preflight asks for no closure that is not whole here: the copy finds that out."""
 
     async def broken(out: OutPath) -> list[str]:
         raise StepError(f"{out} is not valid")

@@ -139,7 +139,7 @@ def test_a_boot_that_was_owed_waits_for_nobody_else_s_lock(bench: Bench) -> None
 
 
 def test_the_connection_that_ends_with_the_boot_is_no_failure(bench: Bench) -> None:
-    """Whether there was a boot is seen by what comes up."""
+    """A connection that ends with the boot is no failure: what comes up says if it booted."""
 
     def boots_at_once(host: FakeHost) -> Any:
         boots()(host)
@@ -204,7 +204,7 @@ def test_a_host_that_boots_something_else(bench: Bench) -> None:
 
 
 def test_units_that_fail_since_the_boot_are_named(bench: Bench) -> None:
-    """Those that failed before are not the boot's fault."""
+    """Units that fail since the boot are named, and not those that failed before it."""
     bench.host.failed = ("old.service",)
     bench.host.goes_wrong("reboot", boots(failed=("old.service", "new.service")))
     outcome = bench.deploy(reboot=Reboot.ALWAYS)

@@ -105,7 +105,7 @@ def test_what_is_no_system_is_refused(bench: Bench) -> None:
 def test_what_is_gone_there_and_is_here_is_copied(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From this machine, wherever the host is built otherwise."""
+    """A system that the host has collected is copied from this machine, wherever it builds."""
     monkeypatch.setattr(nix, "is_here", lambda _: True)
     recorded(bench, Deployed("new", ELSE, Goal.SWITCH))
     bench.host.goes_wrong("is there", exits(NOT_THERE))

@@ -92,12 +92,12 @@ def test_a_generation_is_its_system() -> None:
 
 
 def test_a_path_is_itself() -> None:
-    """Whether it is there is the host's to say."""
+    """A path is taken as the system to roll back to; the host says whether it has it."""
     assert target_of(ToSystem(OLD), HOST, KNOWN)[0] == OLD
 
 
 def test_before_a_run_by_the_history() -> None:
-    """Whatever was deployed since; that is told."""
+    """Before a run, by the history, is what a host ran then, and later runs are mentioned."""
     way = BeforeRun(3, "me@here", {"p620": OLDER, "razer": OLD})
     to, which = target_of(way, HOST, KNOWN)
     assert to == OLDER
@@ -106,7 +106,7 @@ def test_before_a_run_by_the_history() -> None:
 
 
 def test_before_a_run_by_the_host() -> None:
-    """Of a run that was cut off, the host's record tells."""
+    """Of a run that was cut off the host's own record says what it ran before."""
     to, which = target_of(BeforeRun(12, "me@here", {}), HOST, KNOWN)
     assert to == OLD
     assert which.endswith("as the host recorded it")

@@ -42,7 +42,7 @@ def test_a_known_host_is_unchanged_because_nothing_that_it_reads_changed() -> No
 
 
 def test_what_boots_is_said_to_boot() -> None:
-    """For ``boot`` the running system does not matter."""
+    """For the goal ``boot`` the reason is about what boots, not about what runs."""
     reason = why_unchanged(Goal.BOOT, STATE, NEW, NOW, Known(READ))
     assert reason.endswith("since run 14; it boots that system")
 

@@ -132,7 +132,7 @@ def test_a_machine_without_a_profile_has_none(machine: Machine) -> None:
 
 
 def test_what_was_collected_is_told(machine: Machine) -> None:
-    """Of generations, and of systems that only a record names."""
+    """Generations and recorded systems that were collected are marked as such."""
     machine.has(1, OLD.path)
     machine.write("var/lib/orchestrator/record", f"target={NEW}\nrunning={OLD}\n")
     for system in (NEW, OLD):
@@ -141,7 +141,7 @@ def test_what_was_collected_is_told(machine: Machine) -> None:
 
 
 def test_the_record_is_read_as_the_attempt_that_it_is(machine: Machine) -> None:
-    """With what the host was before it."""
+    """A host's record is read as an attempt, with what the host was before it."""
     machine.write("var/lib/orchestrator/record", f"{lines_of(ATTEMPT)}state=done\n")
     committed = machine.systems().committed
     assert committed is not None

@@ -150,7 +150,7 @@ def test_a_folder_in_the_holds_place_holds(machine: Machine) -> None:
 
 
 def test_a_holder_that_is_gone_is_taken_over_from(machine: Machine) -> None:
-    """That one, and nobody who came after it."""
+    """A lock is taken over from the holder that is gone, and from nobody who came after it."""
     machine.take(OURS)
     assert machine.take(THEIRS, "6-gone").answer is LockAnswer.LOCKED
     taken = machine.take(THEIRS, OURS.token)

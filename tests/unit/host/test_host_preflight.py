@@ -245,7 +245,7 @@ def test_a_command_line_says_nothing_but_itself(machine: Machine) -> None:
 
 
 def test_grub_keeps_kernels_where_the_store_is_not_at_hand(machine: Machine) -> None:
-    """On the store's own file system nothing is copied to /boot."""
+    """Where the store is on the boot file system, GRUB copies no kernel to /boot."""
     shutil.rmtree(machine.root / "boot")
     machine.write(
         "boot/grub/grub.cfg",

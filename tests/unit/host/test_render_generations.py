@@ -69,7 +69,7 @@ def test_each_generation_says_what_it_is() -> None:
 
 
 def test_json_has_the_whole_paths() -> None:
-    """For scripts: a generation's system and whether its files are there."""
+    """A script's JSON has each generation's whole path, and whether its files are there."""
     known = json.loads(drawn(as_json=True))
     assert (known["running"], known["booted"]) == (NEW.path, OLD.path)
     assert known["generations"][3] == {

@@ -128,7 +128,7 @@ def test_a_host_that_is_there_is_not_added(tmp_path: Path) -> None:
     ],
 )
 def test_what_would_be_a_mistake_is_told_as_one(tmp_path: Path, host: NewHost, said: str) -> None:
-    """With the words of the inventory's own check."""
+    """A host that would be a mistake is refused in the words of the inventory's check."""
     root = fleet(tmp_path, hosts="hosts:\n  a: {}\ntemplates: {server: {}}\n")
     with pytest.raises(UsageError, match="would not be right with it") as caught:
         draft(root, host)

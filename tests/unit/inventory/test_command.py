@@ -76,7 +76,7 @@ def test_check_refreshes_with_a_notice(root: Path) -> None:
 
 
 def test_check_frozen_refuses(root: Path) -> None:
-    """With ``--frozen`` a missing file is an error."""
+    """With ``--frozen`` a generated file that is missing or stale is an error."""
     with pytest.raises(UsageError, match="stale"):
         run("check", "--frozen", "--fleet", root)
 

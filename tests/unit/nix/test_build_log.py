@@ -80,7 +80,7 @@ def test_a_line_is_for_those_who_need_what_it_is_about(log: BuildLog) -> None:
 
 
 def test_each_has_its_own_count(log: BuildLog) -> None:
-    """Of what is built for it, how much was begun."""
+    """Each host has a count of its own: of what is built for it, how much was begun."""
     assert [log.count(wanted) for wanted in (A, B, C)] == ["0 of 2", "0 of 3", "0 of 2"]
     log.read(start(SHARED, 1))
     log.read(start(BROKEN, 2))

@@ -327,7 +327,7 @@ def test_an_error_is_the_hosts_own(machine: Machine, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gone", ["a", "b", "c"])
 def test_who_is_cancelled_gives_the_place_back(machine: Machine, tmp_path: Path, gone: str) -> None:
-    """Whether it runs or waits, the others come to their end."""
+    """A cancelled evaluation, running or waiting, frees its place for the others."""
 
     async def story() -> None:
         made = evaluations(tmp_path, evaluations=2)

@@ -247,7 +247,7 @@ def test_a_version_that_will_not_do(recorder: Recorder, said: str) -> None:
 
 
 def test_no_nix(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Nix the error names the installer."""
+    """Where there is no Nix, the error names the installer of Nix."""
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UsageError, match="no `nix` on the PATH") as caught:
         do(nix.version())

@@ -20,5 +20,5 @@ FETCHED = {"narSize": 5, "signatures": ["a"]}
     ],
 )
 def test_a_path_that_is_not_valid_is_left_out(said: Any) -> None:
-    """Of the others it is known whether they were built here."""
+    """A path that is not valid is left out, and of others it is known who built them."""
     assert parse(said) == {"/a": PathInfo(120, True), "/b": PathInfo(5, False)}

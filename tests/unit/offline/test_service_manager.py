@@ -72,7 +72,7 @@ def test_how_often_a_sign_of_life_is_wanted(
 def test_signs_of_life_come_again_and_again(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For as long as the context is open."""
+    """Signs of life are sent again and again for as long as the context is open."""
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
 

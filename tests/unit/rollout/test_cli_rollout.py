@@ -51,7 +51,7 @@ def test_options_make_a_policy(typed: str, expected: RolloutPolicy) -> None:
 
 
 def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
-    """Whatever the fleet says; a budget that is typed holds."""
+    """``--one-by-one`` is waves of one host, whatever the fleet says, with a budget if typed."""
     fleets_own = RolloutPolicy(canary=Amount(3), pause=600.0, budget=Amount(1))
     typed = policy("--one-by-one").over(fleets_own)
     assert typed.canary == typed.batch == Amount(1)

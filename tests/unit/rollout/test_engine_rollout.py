@@ -285,7 +285,7 @@ def test_a_canary_that_is_absent_proves_nothing(fake: Fake) -> None:
 def test_hosts_are_taken_back_as_the_policy_says(
     fake: Fake, what: WhenSpent, expected: str, back: list[str]
 ) -> None:
-    """Those that were deployed; and the report says so of each."""
+    """When the budget is spent, deployed hosts are rolled back as the policy says, and it shows."""
     fake.ends["h4"] = FAILED
     report = fake.deploy(RolloutPolicy(batch=Amount(2), when_spent=what))
     assert outcomes(report) == expected
@@ -385,7 +385,7 @@ def test_the_fleets_policy_holds_where_nothing_is_typed(fake: Fake) -> None:
 
 
 def test_a_paused_rollout_goes_on_when_it_is_told_to(fake: Fake) -> None:
-    """From another terminal; hosts whose turn has come are not held."""
+    """A rollout paused from another terminal is resumed from there; hosts in turn are not held."""
     state: list[str] = []
 
     async def pause() -> None:
@@ -402,7 +402,7 @@ def test_a_paused_rollout_goes_on_when_it_is_told_to(fake: Fake) -> None:
 
 
 def test_an_aborted_rollout_lets_hosts_that_began_end(fake: Fake) -> None:
-    """Of the others none begins, be it built, waiting or paused."""
+    """An aborted rollout lets hosts that began come to their end, and begins no other."""
 
     async def abort() -> None:
         fake.order(Word.ABORT)

@@ -147,7 +147,7 @@ def test_how_it_stands_is_said(status: RolloutStatus, alive: bool, said: str) ->
 
 
 def test_as_json_it_has_all() -> None:
-    """For a script that waits for it."""
+    """A rollout's state as JSON has everything, for a script that waits for it."""
     until = datetime(2024, 5, 6, tzinfo=UTC)
     results, words = _drawn(replace(STATUS, until=until), alive=False, as_json=True)
     assert words == ""

@@ -81,7 +81,7 @@ def write_status(run: Run, hosts: dict[str, str]) -> None:
 
 
 def test_a_run_goes_on_in_the_same_waves(setup: Setup) -> None:
-    """With all that was asked for; the history tells what it is."""
+    """A resumed run has the same waves and all that was asked for."""
     asked = DeployRequest(("h*",), Goal.BOOT, verify=False)
     run = past(setup, asked)
     request, notices = again(setup, run.number)

@@ -128,7 +128,7 @@ def test_what_a_host_was_before_a_run_is_kept(file: Path) -> None:
 
 
 def test_a_run_that_never_was_is_an_error(file: Path) -> None:
-    """With the command that lists those that were."""
+    """A run that never was is an error with the command that lists those that were."""
     begin(file)
     assert History(file).run(1).goal == "switch"
     with pytest.raises(UsageError, match="there is no run 7"):
@@ -389,7 +389,7 @@ def test_a_folder_that_is_not_understood_tells_its_number(file: Path, text: str)
 
 @pytest.mark.parametrize("damage", ['"4"', "[]", "Infinity", "null"])
 def test_numbers_that_are_none_are_not_told(file: Path, damage: str) -> None:
-    """Of a report that a disk has damaged."""
+    """Damaged numbers in a report are left out and not shown."""
     folder = enter(file).folder
     file.unlink()
     (folder / "report.json").write_text(f'{{"seconds": {damage}, "exit_code": {damage}}}')

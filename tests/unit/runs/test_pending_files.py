@@ -159,7 +159,7 @@ def test_a_damaged_file_is_named_and_set_aside(files: Files, fields: dict[str, o
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '"x"', "\x00"], ids=repr)
 def test_what_is_no_entry_at_all_is_set_aside(files: Files, text: str) -> None:
-    """Whatever a disk that was full has left."""
+    """Whatever a full disk has left in a pending file's place is set aside."""
     files.write("razer", text)
     assert files.pending.of("razer") is None
     assert len(files.told) == 1

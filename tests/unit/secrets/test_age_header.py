@@ -183,7 +183,7 @@ def test_a_header_without_a_recipient_is_none() -> None:
 
 
 def test_a_passphrase_alone_is_sound() -> None:
-    """Whether a passphrase is wanted is not a matter of the format."""
+    """A file encrypted by a passphrase alone is sound: that is no matter of the format."""
     assert looked_at(by_passphrase("y", b"x")).fault is None
 
 

@@ -37,7 +37,7 @@ def test_what_is_created_is_read_by_whom_its_rule_names(bench: Bench) -> None:
 
 
 def test_the_lock_file_tells_the_recipients(bench: Bench) -> None:
-    """Of every secret that was encrypted here."""
+    """The lock file has the recipients of every secret that was encrypted here."""
     entries = parse((bench.root / NAME).read_bytes())
     wanted = {fingerprint(one) for one in bench.rule("a.age").recipients}
     assert {path: entry.recipients for path, entry in entries.items()} == dict.fromkeys(

@@ -33,7 +33,7 @@ def test_who_holds_a_private_key_leaves_no_core(tmp_path: Path) -> None:
 
 
 def test_names_do_not_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a secret, as it was made; escape sequences of every kind."""
+    """A secret's name with escape sequences of any kind controls no terminal."""
     told.say("e\033]0;title\007vil\033[2J.age is made")
     assert capsys.readouterr().err == "evil.age is made\n"
 

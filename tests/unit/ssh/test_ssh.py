@@ -149,7 +149,7 @@ def refused(hub: Hub, settings: Callable[[int], SshSettings]) -> StepError:
 
 
 def test_an_unknown_host_key_is_refused(hub: Hub) -> None:
-    """With the command that trusts it; it is never accepted by itself."""
+    """An unknown host key is refused, with the command that trusts it, and never accepted."""
     error = refused(hub, lambda port: hub.settings(None, port))
     assert not isinstance(error, UnreachableError)
     assert "the host key of 127.0.0.1 is not a known one" in error.message
@@ -273,7 +273,7 @@ def test_a_jump_hosts_key_is_checked(hub: Hub) -> None:
 
 
 def test_a_command_sees_the_end_of_its_input(hub: Hub) -> None:
-    """With and without input; all of it arrives."""
+    """A command gets all of its input and the end of it, with input and without."""
 
     async def scene(executor: SshExecutor) -> None:
         assert (await executor.run(("cat",), deadline=60)).stdout == b""

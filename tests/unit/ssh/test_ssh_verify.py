@@ -233,7 +233,7 @@ def test_a_file_that_could_be_read_in_two_ways_is_read_as_ssh_reads_it(place: Pl
 
 
 def test_a_host_is_asked_for_the_kind_of_key_that_is_known(place: Place) -> None:
-    """Of several keys that it has, whatever it likes best."""
+    """A host with several keys is asked for the kind that is known, whatever it prefers."""
     assert place.connect(A, RSA, known=f"[{NAME}]:PORT {line(RSA)}\n") is None
 
 

@@ -101,7 +101,7 @@ LIES: dict[str, tuple[Said, Facts]] = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_a_report_that_is_not_so_is_found(name: str) -> None:
-    """Whatever a deployer may wrongly say is said to be wrong."""
+    """Whatever wrong thing a deployer may report is found by the oracle."""
     said, facts = LIES[name]
     assert oracle.of_report(said, facts) != []
 
