@@ -1,4 +1,4 @@
-"""A run with one fake host."""
+"""A run with one fake host; and no example of Hypothesis fails for a machine that is slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from fake_host import Bench
+from hypothesis import HealthCheck, settings
 from known_fleet import KnownFleet, known_fleet
+
+settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unit")
 
 
 @pytest.fixture

@@ -208,9 +208,7 @@ def consistent(file: Path) -> None:
             assert any(same(one, stored) for stored in STORED if stored.attr == name)
 
 
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_flipped_bytes_are_never_believed(file: Path, data: st.DataObject) -> None:
     """Any few bits of the file: what was stored, or nothing; keeping works or says no."""

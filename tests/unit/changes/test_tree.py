@@ -776,7 +776,7 @@ def by_hand(folder: Path) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(moves=moves)
 def test_the_digest_differs_exactly_where_bytes_kinds_or_names_do(
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[str, str, str, bool]]

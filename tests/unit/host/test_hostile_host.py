@@ -59,7 +59,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("name", PARSERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=ANSWERS)
 def test_an_answer_is_understood_or_refused(name: str, text: str) -> None:
     """Nothing but an error of that host's is raised."""
@@ -81,7 +81,7 @@ EVENTS = st.fixed_dictionaries(
 ).map(lambda event: b"@nix " + json.dumps(event).encode())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(lines=st.lists(EVENTS | st.binary(max_size=30) | st.just(b"@nix " + b"[" * 100_000)))
 def test_what_nix_says_is_read_or_passed_over(lines: list[bytes]) -> None:
     """Any log of Nix's, from whatever host or builder, is read or passed over."""

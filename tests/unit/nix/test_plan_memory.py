@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.units import MemoryLimit
@@ -28,7 +28,6 @@ sizes = st.integers(0, 64 * GIB)
 workers = st.builds(Worker, used=sizes)
 
 
-@settings(deadline=None)
 @given(st.lists(sizes, min_size=1, max_size=40), sizes, st.integers(1, 8), st.data())
 def test_all_are_admitted_and_no_more_than_fit(
     needs: list[int], allowed: int, at_once: int, data: st.DataObject
@@ -54,7 +53,6 @@ def test_all_are_admitted_and_no_more_than_fit(
     assert ended == len(needs)
 
 
-@settings(deadline=None)
 @given(st.lists(workers, min_size=1), sizes, sizes)
 def test_by_itself_means_by_itself(running: list[Worker], allowed: int, expected: int) -> None:
     """What must run alone waits for all others; while it runs, all others wait."""
@@ -85,7 +83,6 @@ def test_what_is_expected(known: int, used: int, expected: int) -> None:
     assert expected_peak(known, [Worker(MIB), Worker(used)]) == expected
 
 
-@settings(deadline=None)
 @given(st.lists(workers), sizes)
 def test_the_youngest_is_stopped_and_never_the_last(running: list[Worker], allowed: int) -> None:
     """Only where all take more than they may, and there is another."""
@@ -116,7 +113,6 @@ def test_a_persons_limit_counts_where_it_is_tighter() -> None:
     assert budget(room, 0, MemoryLimit(99 * GIB, "the inventory")).source == MACHINE
 
 
-@settings(deadline=None)
 @given(st.integers(-GIB, GIB), st.integers(0, GIB))
 def test_a_budget_is_never_negative(free: int, used: int) -> None:
     """A budget of memory is never negative, nor more than there is."""
@@ -124,7 +120,6 @@ def test_a_budget_is_never_negative(free: int, used: int) -> None:
     assert 0 <= found.size <= max(0, free) + used
 
 
-@settings(deadline=None)
 @given(sizes, st.integers(1, 512))
 def test_the_heap_fits_its_share(allowed: int, at_once: int) -> None:
     """A quarter of a worker's share at the most, except that Nix needs some heap."""

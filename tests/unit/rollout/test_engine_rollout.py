@@ -551,7 +551,7 @@ def test_a_full_disk_stops_no_rollout(fake: Fake, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.filterwarnings("error")
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     ends=st.dictionaries(st.sampled_from(NAMES), st.sampled_from([FAILED, LOST, SAME])),
     early=st.sets(st.sampled_from(NAMES)),

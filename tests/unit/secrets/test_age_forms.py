@@ -128,7 +128,7 @@ def test_a_newline_at_the_end_is_seen() -> None:
 CHUNK = 64 * 1024
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 300)
     | st.sampled_from([times * CHUNK + near for times in (1, 2, 3) for near in (-1, 0, 1)]),

@@ -254,7 +254,7 @@ PIECES = st.sampled_from(
 ) | st.binary(max_size=3)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECES, max_size=8), st.lists(PIECES, max_size=8))
 def test_nothing_is_rejected_that_pyrage_opens(before: list[bytes], after: list[bytes]) -> None:
     """Genuine files with anything beside the recipient's own stanza.
@@ -269,7 +269,7 @@ def test_nothing_is_rejected_that_pyrage_opens(before: list[bytes], after: list[
             assert (found.fault, found.plaintext_size) == (None, len(opened))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_no_altered_file_is_rejected_that_pyrage_opens(data: st.DataObject) -> None:
     """A few bytes anywhere, in either form."""
@@ -285,7 +285,7 @@ def test_no_altered_file_is_rejected_that_pyrage_opens(data: st.DataObject) -> N
         assert (found.fault, found.plaintext_size) == (None, len(opened))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary() | st.binary().map(lambda end: V1 + end) | st.text().map(str.encode))
 def test_any_bytes_have_an_answer(data: bytes) -> None:
     """Whatever a file holds: it is sound, or has a named fault with words."""

@@ -141,7 +141,7 @@ def test_no_reason_repeats_a_private_key() -> None:
     assert key not in str(caught.value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(min_size=32, max_size=32))
 def test_a_point_is_one_for_pyrage_as_well(point: bytes) -> None:
     """Half of all keys that are mistyped are no points; both see the same half.
@@ -159,7 +159,6 @@ def test_a_point_is_one_for_pyrage_as_well(point: bytes) -> None:
         assert parse(text).text == text
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(["age", "age1x", "a1b"]))
 def test_bech32_gives_back_what_was_written(data: bytes, name: str) -> None:
     """A bech32 text decodes to the name and bytes that were written, of any length."""
