@@ -1,11 +1,32 @@
-"""What git says of the fleet's folder, through its command line."""
+"""What git says of the fleet's folder, and what is committed there: the only user of GitPython.
+
+GitPython starts git itself, so what :mod:`orchestrator.core.process` promises of each process is
+kept here for it: no terminal, no other repository than the folder's, a deadline, a bound on what it
+prints, and an end with its whole group. It is imported when git is first asked, for that takes a
+tenth of a second and a question to git.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
 from orchestrator.core import process
+from orchestrator.core.bounds import OUTPUT, TAIL, Intake, TooMuchError
 from orchestrator.core.errors import StepError
+from orchestrator.core.process import CommandResult
 
 _SECONDS = 60.0
+_LOOK = ("--no-optional-locks", "-c", "core.fsmonitor=false")
+"""For what only looks: the index stays as it is, and no other program says what changed."""
 
 
 async def revision(folder: str) -> str | None:
@@ -14,14 +35,29 @@ async def revision(folder: str) -> str | None:
     Returns:
         ``None`` where the folder is in no git repository, has no commit, or there is no git.
     """
+    words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
-        done = await process.run(
-            ("git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
-            deadline=_SECONDS,
-        )
+        done = await _git(folder, *_LOOK, *words)
     except StepError:
         return None
     return done.out if done.rc == 0 else None
+
+
+async def commit_named(folder: str, name: str) -> str:
+    """The full id of the commit that a person named: a branch, a tag, ``HEAD~2``.
+
+    Raises:
+        StepError: There is no such commit.
+    """
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    done = await _git(folder, *_LOOK, *words)
+    if done.rc != 0:
+        raise StepError(
+            f"{name!r} is no commit of {folder}",
+            hint="is it fetched? git fetch --all --tags",
+            stderr=done.err,
+        )
+    return done.out
 
 
 async def tracked(folder: str, pattern: str) -> tuple[str, ...]:
@@ -30,15 +66,14 @@ async def tracked(folder: str, pattern: str) -> tuple[str, ...]:
     Raises:
         StepError: It is in no git repository.
     """
-    argv = ("git", "-C", folder, "ls-files", "-z", "--", pattern)
-    done = await process.run(argv, deadline=_SECONDS)
+    done = await _git(folder, *_LOOK, "ls-files", "-z", "--", pattern)
     if done.rc != 0:
         raise StepError(f"git could not list the files of {folder}", stderr=done.err)
     return tuple(name for name in done.stdout.decode(errors="surrogateescape").split("\0") if name)
 
 
 async def commit_file(folder: str, file: str, message: str) -> bool:
-    """Commit one file and nothing else, whatever else is staged.
+    """Commit one file and nothing else, whatever else is staged; the repository's hooks run.
 
     Returns:
         Whether there was anything to commit.
@@ -46,14 +81,146 @@ async def commit_file(folder: str, file: str, message: str) -> bool:
     Raises:
         StepError: git refused.
     """
-    add = await process.run(("git", "-C", folder, "add", "--", file), deadline=_SECONDS)
-    differs = await process.run(
-        ("git", "-C", folder, "diff", "--cached", "--quiet", "HEAD", "--", file), deadline=_SECONDS
-    )
+    add = await _git(folder, "add", "--", file)
+    differs = await _git(folder, "diff", "--cached", "--quiet", "HEAD", "--", file)
     if add.rc == 0 and differs.rc == 0:
         return False
-    argv = ("git", "-C", folder, "commit", "--quiet", "-m", message, "--", file)
-    done = await process.run(argv, deadline=_SECONDS)
+    words = ("commit", "--quiet", "-m", message, "--", file)
+    done = await _git(folder, *words)
     if add.rc != 0 or done.rc != 0:
-        raise StepError(f"git did not commit {file}", stderr=add.err or done.err)
+        raise StepError(
+            f"git did not commit {file}",
+            command=shlex.join(("git", "-C", folder, *words)),
+            stderr=add.err or done.err,
+        )
     return True
+
+
+@dataclass(slots=True)
+class _Child:
+    """The git of one call, which may be told to stop before it was started, too."""
+
+    process: subprocess.Popen[bytes] | None = None
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal it and its hooks; git removes its lock files when it is told to end."""
+        self.stopped.set()
+        if self.process is not None and self.process.returncode is None:
+            process.signal_group(self.process.pid, number)
+
+
+async def _git(folder: str, *words: str) -> CommandResult:
+    """Run git to its end, in a thread; who cancels this ends it first.
+
+    Raises:
+        StepError: There is no git, it did not end in time, or it printed too much.
+    """
+    for name in process.ELSEWHERE:
+        os.environ.pop(name, None)  # GitPython hands on all that this process has
+    child = _Child()
+    running = asyncio.ensure_future(asyncio.to_thread(_run, child, folder, words))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            child.signal(number)
+            await asyncio.wait((running,), timeout=process.GRACE)
+        if running.done() and not running.cancelled():
+            running.exception()
+        raise
+
+
+def _run(child: _Child, folder: str, words: tuple[str, ...]) -> CommandResult:
+    by_hand = shlex.join(("git", "-C", folder, *words))
+    verb = words[len(_LOOK)] if words[: len(_LOOK)] == _LOOK else words[0]
+    git = child.process = _start(folder, words)
+    try:
+        if child.stopped.is_set():
+            raise StepError(f"git {verb} was stopped")
+        return _talk(git)
+    except BaseException as error:
+        _end(git)
+        if isinstance(error, TimeoutError):
+            message = f"git {verb} did not end within {_SECONDS:.0f} s and was stopped"
+            raise StepError(message, command=by_hand) from None
+        if isinstance(error, TooMuchError):
+            message = f"git {verb} printed {error} and was stopped"
+            raise StepError(message, command=by_hand) from None
+        raise
+    finally:
+        for pipe in (git.stdout, git.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _start(folder: str, words: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    """Have GitPython start git, in a session of its own.
+
+    Raises:
+        StepError: There is no git, or the folder is not to be entered.
+    """
+    try:
+        from git import Git
+        from git.exc import GitCommandNotFound
+    except ImportError as error:  # of git itself: it looks for it when it is imported
+        raise _no_git(error) from None
+    # As this process has them, so that hooks speak as ever. An empty one counts as none.
+    language = {name: os.environ.get(name, "") for name in ("LANGUAGE", "LC_ALL")}
+    try:
+        started = Git().execute(
+            ["git", "-C", folder, *words],
+            as_process=True,
+            env={**language, "GIT_TERMINAL_PROMPT": "0"},
+            shell=False,
+            start_new_session=True,
+        )
+    except (GitCommandNotFound, OSError) as error:
+        raise _no_git(error) from None
+    # What GitPython gives ends git as soon as nobody looks at it any more.
+    found, started.proc = started.proc, None
+    assert found is not None
+    return found
+
+
+def _no_git(error: Exception) -> StepError:
+    return StepError(
+        "git could not be started", hint="is it on the PATH? git --version", stderr=str(error)
+    )
+
+
+def _talk(child: subprocess.Popen[bytes]) -> CommandResult:
+    """Read what git prints until it ends.
+
+    Raises:
+        TimeoutError: It did not end in time.
+        TooMuchError: It printed more than is taken.
+    """
+    assert child.stdout is not None
+    assert child.stderr is not None
+    out, err = Intake(OUTPUT), Intake(OUTPUT, TAIL)
+    until = time.monotonic() + _SECONDS
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(child.stdout, selectors.EVENT_READ, out)
+        pipes.register(child.stderr, selectors.EVENT_READ, err)
+        while pipes.get_map():
+            ready = pipes.select(until - time.monotonic())
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                if piece := os.read(key.fd, 1 << 16):
+                    key.data.take(piece)
+                else:
+                    pipes.unregister(key.fileobj)
+    try:
+        return CommandResult(child.wait(process.GRACE), out.taken, err.taken)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+
+
+def _end(git: subprocess.Popen[bytes]) -> None:
+    """Leave nothing behind: neither git nor what a hook of it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        process.signal_group(git.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            git.wait(process.GRACE)

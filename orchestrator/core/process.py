@@ -23,7 +23,7 @@ GRACE = 3.0
 
 # A hook's or an alias's environment may name another repository: git(1). The fleet's is found by
 # its folder, by git and by Nix.
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
 
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -210,7 +210,7 @@ def _spawn(
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
-    changed = {**os.environ, **dict.fromkeys(_ELSEWHERE), **changes}
+    changed = {**os.environ, **dict.fromkeys(ELSEWHERE), **changes}
     return {name: value for name, value in changed.items() if value is not None}
 
 
@@ -252,14 +252,14 @@ async def ensure_stopped(process: asyncio.subprocess.Process) -> None:
     """
     clock = asyncio.get_running_loop().time
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if not _signal_group(process.pid, number) and process.returncode is not None:
+        if not signal_group(process.pid, number) and process.returncode is not None:
             break
         # Not asyncio.timeout(): where this task was cancelled, Python 3.11 takes it for that.
         until = clock() + GRACE
         # Not Process.wait(): it may wait for pipes that a grandchild holds open.
         while clock() < until and (  # noqa: ASYNC110 (a group has no event)
             process.returncode is None
-            or (number is signal.SIGTERM and _signal_group(process.pid, 0))
+            or (number is signal.SIGTERM and signal_group(process.pid, 0))
         ):
             await asyncio.sleep(0.01)
     with contextlib.suppress(PermissionError):
@@ -269,10 +269,10 @@ async def ensure_stopped(process: asyncio.subprocess.Process) -> None:
 
 def kill_group(pid: int) -> None:
     """Kill a command and its group at once; whoever runs it sees it end by SIGKILL."""
-    _signal_group(pid, signal.SIGKILL)
+    signal_group(pid, signal.SIGKILL)
 
 
-def _signal_group(pid: int, number: int) -> bool:
+def signal_group(pid: int, number: int) -> bool:
     """Signal a child's group; tell whether there still is one that can be signalled."""
     try:
         os.killpg(pid, number)

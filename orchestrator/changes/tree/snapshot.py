@@ -24,7 +24,7 @@ from orchestrator.changes.tree.index import (
     parse_status,
 )
 from orchestrator.changes.tree.place import flake_folder, git_folder, repository
-from orchestrator.core import process
+from orchestrator.core import git, process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
 
@@ -144,18 +144,14 @@ async def at_revision(folder: str, revision: str) -> Tree:
         StepError: There is no such commit.
     """
     root = repository(folder)
-    named = await _git(
-        root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
-    )
-    if named.rc != 0:
-        raise StepError(f"{revision!r} is no commit of {root}", stderr=named.err)
-    listed = await _git(root, "ls-tree", "-r", "-z", "--full-tree", named.out)
+    commit = await git.commit_named(str(root), revision)
+    listed = await _git(root, "ls-tree", "-r", "-z", "--full-tree", commit)
     entries = {}
     for line in fields(listed.stdout):
         meta, _, path = line.partition("\t")
         mode, _, blob = meta.split(" ")
         entries[path] = f"{mode} {blob}"
-    return Tree(str(root), entries, named.out, False, flake_folder(root, folder))
+    return Tree(str(root), entries, commit, False, flake_folder(root, folder))
 
 
 def stamp(tree: Tree) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,119 @@ def test_a_commit_that_git_refuses_is_an_error(repository: Path) -> None:
     assert caught.value.stderr == "not today"
     with pytest.raises(StepError, match=r"did not commit missing"):
         commit(repository, "missing")
+
+
+def hook(folder: Path, text: str) -> None:
+    """Have the repository run this before each commit."""
+    file = folder / ".git" / "hooks" / "pre-commit"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+
+
+def is_there(pid: str) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        return Path("/proc", pid.strip(), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_hook_that_hangs_is_ended_with_all_that_it_started(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the deadline: its children hold git's pipes open, and are gone afterwards, too."""
+    monkeypatch.setattr(git, "_SECONDS", 1.0)
+    hook(repository, f"sleep 600 & echo $! > {str(repository)!r}/pid; wait")
+    (repository / "a.nix").write_text("changed\n")
+    with pytest.raises(StepError, match=r"git commit did not end within 1 s") as caught:
+        commit(repository, "a.nix")
+    assert caught.value.command is not None
+    assert not is_there((repository / "pid").read_text())
+    assert not (repository / ".git/index.lock").exists()
+
+
+def test_whoever_stops_a_commit_leaves_no_git_behind(repository: Path) -> None:
+    """A person's Ctrl-C ends git and its hook before the caller goes on."""
+    hook(repository, f"sleep 600 & echo $! > {str(repository)!r}/pid; wait")
+    (repository / "a.nix").write_text("changed\n")
+    before = run(repository, "rev-parse", "HEAD")
+
+    async def stopped() -> None:
+        working = asyncio.ensure_future(git.commit_file(str(repository), "a.nix", "x"))
+        async with asyncio.timeout(30):
+            while not (repository / "pid").exists() or not (repository / "pid").read_text():
+                await asyncio.sleep(0.01)
+        working.cancel()
+        await asyncio.wait((working,))
+        assert working.cancelled()
+        assert not is_there((repository / "pid").read_text())
+
+    asyncio.run(stopped())
+    assert run(repository, "rev-parse", "HEAD") == before
+    assert not (repository / ".git/index.lock").exists()
+
+
+def test_a_hooks_own_repository_is_not_taken_for_the_fleets(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``GIT_DIR`` and its kin of whoever started this name another one; the folder counts."""
+    other = repository.parent / "other"
+    run(repository.parent, "init", "--quiet", str(other))
+    expected = run(repository, "rev-parse", "HEAD")
+    for name, value in (("GIT_DIR", ".git"), ("GIT_WORK_TREE", ""), ("GIT_INDEX_FILE", "x")):
+        monkeypatch.setenv(name, str(other / value))
+    assert revision(repository) == expected
+
+
+def test_a_hook_hears_the_language_of_the_person(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitPython sets ``LC_ALL=C`` for its own reading; hooks are given what the person has."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.delenv("LANGUAGE", raising=False)
+    hook(repository, f'printf %s "$LC_ALL:$LANGUAGE" > {str(repository)!r}/heard')
+    (repository / "a.nix").write_text("changed\n")
+    assert commit(repository, "a.nix")
+    assert (repository / "heard").read_text() == "C.UTF-8:"
+
+
+def test_a_commit_is_named_as_git_names_it(repository: Path) -> None:
+    """By a tag, a branch, ``HEAD`` and what stands before it; an option is no name."""
+    first = run(repository, "rev-parse", "HEAD")
+    (repository / "a.nix").write_text("changed\n")
+    assert commit(repository, "a.nix")
+
+    def named(name: str) -> str:
+        return asyncio.run(git.commit_named(str(repository), name))
+
+    assert named("v1") == named("HEAD~1") == first
+    assert named("HEAD") == run(repository, "rev-parse", "HEAD")
+    for wrong in ("no-such", "--output=x", "HEAD~9", ""):
+        with pytest.raises(StepError, match="is no commit of"):
+            named(wrong)
+
+
+MISSING = """
+import asyncio
+from orchestrator.core import git
+from orchestrator.core.errors import StepError
+assert asyncio.run(git.revision(".")) is None
+try:
+    asyncio.run(git.tracked(".", "*"))
+except StepError as error:
+    print(error.message, error.hint)
+"""
+
+
+def test_a_machine_without_git_is_told_so(repository: Path) -> None:
+    """GitPython looks for git when it is imported: that is no traceback, and no import error."""
+    done = subprocess.run(
+        (sys.executable, "-c", MISSING),
+        cwd=repository,
+        env={**os.environ, "PATH": "/nowhere", "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "git could not be started is it on the PATH? git --version\n", done
