@@ -25,11 +25,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, for as many hosts at the same time as the system allows."""
     # Modules and the fleet stay to the end: no search for garbage need look at them again.
     gc.freeze()
-    _allow_files()
+    allow_files()
     return asyncio.run(work)
 
 
-def _allow_files() -> None:
+def allow_files() -> None:
     """Use the file descriptors that this process may have: each connection is one.
 
     The usual soft limit, 1,024, is there for programs that use select(2): setrlimit(2).

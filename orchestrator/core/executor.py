@@ -46,6 +46,42 @@ class Stream:
     wait: Callable[[], Awaitable[int | None]]
 
 
+class Running(Protocol):
+    """A command that runs on a host, its streams apart from one another."""
+
+    async def read(self, n: int, *, stderr: bool = False) -> bytes:
+        """Read up to ``n`` bytes of a stream; none at its end.
+
+        Raises:
+            UnreachableError: The connection was lost.
+        """
+
+    async def write(self, data: bytes) -> None:
+        """Have it read bytes; a command that has ended reads none, which is no error."""
+
+    def write_eof(self) -> None:
+        """Have it see the end of its input."""
+
+    async def wait(self) -> int:
+        """Wait for its end, and give its exit code: negative for a signal's number.
+
+        Raises:
+            UnreachableError: The connection was lost, and how it ended is not known.
+        """
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Say that its terminal has another size now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A terminal to run a command in: what it understands, and its size in characters."""
+
+    kind: str
+    columns: int
+    rows: int
+
+
 async def pump(source: Source, sink: Sink) -> None:
     """Move bytes until the source ends, waiting whenever the sink is full; then tell the end."""
     while data := await source.read(1 << 18):
@@ -78,6 +114,22 @@ class Executor(Protocol):
         """Start a command as root whose input and output are streams; it ends with the context.
 
         Raises:
+            StepError: Root is not to be had, or the command could not be started.
+        """
+
+    def start(
+        self, argv: Sequence[str], *, root: bool = True
+    ) -> AbstractAsyncContextManager[Running]:
+        """Start a command whose streams are all read as they come.
+
+        With the context ends what this machine has of it; the command itself may go on.
+
+        Args:
+            argv: The command and its arguments; quoted here, nowhere else.
+            root: Whether it runs as root, through sudo where the login is another user.
+
+        Raises:
+            UnreachableError: The connection was lost.
             StepError: Root is not to be had, or the command could not be started.
         """
 

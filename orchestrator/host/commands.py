@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,6 @@ with lazily():
     from orchestrator.inventory import select as inventory_select
     from orchestrator.render import tables
     from orchestrator.secrets.commands import check
-    from orchestrator.ssh import connect
     from orchestrator.ssh import trust as ssh_trust
 
 
@@ -266,18 +264,6 @@ def _agree(shown: str, expected: str | None) -> None:
         )
     elif not click.confirm("Is that the host's key?", err=True):
         raise RefusedError("the key is not trusted; known_hosts is as it was")
-
-
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@host_argument
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@fleet_options
-def ssh(host: str, command: tuple[str, ...], target: Target) -> None:
-    """Log in to HOST by the way that deployments take, or run COMMAND there."""
-    setup = opening.open_setup(target)
-    found = opening.one_host(setup.fleet, host)
-    argv = connect.ssh_argv(setup.ssh.connect_for(found.name, found.connect), setup.ssh)
-    os.execvp(argv[0], (*argv, *command))  # noqa: S606
 
 
 @click.command()

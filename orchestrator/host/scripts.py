@@ -176,6 +176,28 @@ CLOSURE = r"""
 exec nix-store --query --requisites /run/current-system
 """
 
+# Says on standard error which process the command is and of which group, and becomes it: whoever
+# starts it can end it by another connection, whatever its sshd makes of signals (proc_pid_stat(5)).
+# $1 a word that nobody else says  $2... the command
+ANNOUNCED = r"""
+word=$1; shift
+read -r stat < /proc/$$/stat
+stat=${stat##*) }; stat=${stat#* * }
+printf '%s %s %s\n' "$word" "$$" "${stat%% *}" >&2
+exec "$@"
+"""
+
+# Ends a process and its group, and waits two seconds for it. Exit 1: it goes on.
+# $1 process  $2 group
+END = r"""
+kill -TERM "-$2" 2>/dev/null
+for moment in 1 2 3 4 5 6 7 8 9 10; do
+  kill -0 "$1" 2>/dev/null || exit 0
+  sleep 0.2
+done
+exit 1
+"""
+
 
 def script(text: str, *arguments: str) -> tuple[str, ...]:
     """The argv that runs one of these scripts with arguments."""

@@ -9,77 +9,16 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from orchestrator.core.bounds import ANSWER, Intake, TooMuchError
+from orchestrator.core.bounds import TooMuchError
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
-from orchestrator.core.executor import Stream, pump
+from orchestrator.core.executor import Stream, Window, pump
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
 from orchestrator.ssh.connect import connected, ssh_argv
 from orchestrator.ssh.lean import asyncssh
+from orchestrator.ssh.running import SshRunning, said_by, started
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Sudo, SudoPassword
-
-
-class _Answer(asyncssh.SSHClientSession[bytes]):
-    """What a command says. asyncssh's own collects all that comes, however much it is."""
-
-    def __init__(self) -> None:
-        self.stdout = Intake(ANSWER)
-        self.stderr = Intake(ANSWER)
-        self.ended = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        self._channel = chan
-
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        if self.ended.done():
-            return
-        try:
-            (self.stdout if datatype is None else self.stderr).take(data)
-        except TooMuchError as error:
-            self.ended.set_exception(error)
-            self._channel.abort()
-
-    def eof_received(self) -> bool:
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-
-async def said_by(
-    connection: asyncssh.SSHClientConnection, command: str, stdin: bytes
-) -> CommandResult | None:
-    """Run one command to its end.
-
-    Returns:
-        Its result; ``None`` where the host never told how it ended.
-
-    Raises:
-        TooMuchError: The host sent more than is taken.
-        OSError: The connection was lost.
-        asyncssh.Error: Likewise, or the host runs no command.
-    """
-    answer = _Answer()
-    channel, _ = await connection.create_session(lambda: answer, command, encoding=None)
-    try:
-        # A command may end before it reads: that is its own affair, and no lost connection.
-        with contextlib.suppress(BrokenPipeError):
-            channel.write(stdin)
-            channel.write_eof()
-        await answer.ended
-        rc = channel.get_returncode()
-        if rc is None:
-            return None
-        return CommandResult(rc, answer.stdout.taken, answer.stderr.taken)
-    finally:
-        answer.stdout.drop()
-        answer.stderr.drop()
-        # It is not waited for: OpenSSH's sshd agrees to close a session only when the command has
-        # ended, whatever our deadline.
-        channel.close()
-
 
 _CHECK_SECONDS = 30.0
 
@@ -208,6 +147,41 @@ class SshExecutor:
                 process.close()
         except (OSError, asyncssh.Error) as error:
             raise self._lost(error) from error
+
+    @contextlib.asynccontextmanager
+    async def start(self, argv: Sequence[str], *, root: bool = True) -> AsyncIterator[SshRunning]:
+        """Start a command; see :class:`orchestrator.core.executor.Executor`."""
+        argv, prefix = await self._sudo.wrap(argv) if root else (argv, b"")
+        command = shlex.join(argv)
+        async with started(self._connection, command, self._lost, prefix=prefix) as running:
+            yield running
+
+    @contextlib.asynccontextmanager
+    async def terminal(
+        self, argv: Sequence[str], window: Window, *, root: bool, prompt: str
+    ) -> AsyncIterator[tuple[SshRunning, SudoPassword | None]]:
+        """Start a command, or a login shell where there is none, in a terminal.
+
+        Args:
+            argv: The command and its arguments; none: a login shell.
+            window: The terminal.
+            root: Whether it runs as root. Where sudo asks, it asks in that terminal.
+            prompt: What sudo is to ask with.
+
+        Returns:
+            A context that gives it, and what sudo is to be answered; ``None``: it is given no
+            password, or asks for none.
+
+        Raises:
+            UnreachableError: The connection was lost.
+            RefusedError: Root is not to be had.
+        """
+        password = None
+        if root:
+            argv, password = await self._sudo.in_terminal(argv, prompt)
+        command = shlex.join(argv) or None
+        async with started(self._connection, command, self._lost, window=window) as running:
+            yield running, password
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` there by hand."""

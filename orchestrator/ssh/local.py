@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shlex
@@ -36,6 +37,38 @@ def is_this_machine(host: Host) -> bool:
     return host.machine_id is not None and host.machine_id == this_machine_id()
 
 
+class LocalRunning:
+    """See :class:`orchestrator.core.executor.Running`."""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+
+    async def read(self, n: int, *, stderr: bool = False) -> bytes:
+        """Read a stream."""
+        pipe = self._child.stderr if stderr else self._child.stdout
+        assert pipe is not None
+        return await pipe.read(n)
+
+    async def write(self, data: bytes) -> None:
+        """Have it read bytes."""
+        assert self._child.stdin is not None
+        with contextlib.suppress(OSError):
+            self._child.stdin.write(data)
+            await self._child.stdin.drain()
+
+    def write_eof(self) -> None:
+        """Have it see the end of its input."""
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        return await self._child.wait()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """It has no terminal."""
+
+
 class LocalExecutor:
     """Commands on this machine, as root through sudo where need be."""
 
@@ -68,6 +101,15 @@ class LocalExecutor:
             assert child.stdout is not None
             child.stdin.write(prefix)
             yield Stream(child.stdin, child.stdout, child.wait)
+
+    @contextlib.asynccontextmanager
+    async def start(self, argv: Sequence[str], *, root: bool = True) -> AsyncIterator[LocalRunning]:
+        """Start a command; see :class:`orchestrator.core.executor.Executor`."""
+        argv, prefix = await self._sudo.wrap(argv) if root else (argv, b"")
+        async with process.started(argv) as child:
+            running = LocalRunning(child)
+            await running.write(prefix)
+            yield running
 
     @contextlib.asynccontextmanager
     async def nix_store(self) -> AsyncIterator[str]:

@@ -143,6 +143,32 @@ class Sudo:
         await self._ask(anew=self._may_change)
         return self._wrapped(argv)
 
+    async def in_terminal(
+        self, argv: Sequence[str], prompt: str
+    ) -> tuple[Sequence[str], SudoPassword | None]:
+        """Give the command that runs as root in a terminal, where sudo asks whoever sits there.
+
+        Args:
+            argv: The command; none: a login shell.
+            prompt: What sudo asks with.
+
+        Returns:
+            The command, and the password that sudo is to be answered with; ``None``: it is given
+            none, or asks for none.
+
+        Raises:
+            RefusedError: sudo must not be used, or refused the password that was given.
+        """
+        if not self._needed:
+            return argv, None
+        what = ("--", *argv) if argv else ("-i",)
+        if self._allowed and self._password is None:
+            return ("sudo", "-p", prompt, *what), None
+        await self._ask()
+        if not self._asks:
+            return ("sudo", "-n", *what), None
+        return ("sudo", "-k", "-p", prompt, *what), self._password
+
     @property
     def _may_change(self) -> bool:
         """Whether sudo wanted no password, and there is one should it want it."""

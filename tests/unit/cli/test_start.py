@@ -50,6 +50,7 @@ HEAVY = (
     *("orchestrator.nix", "orchestrator.ssh", "orchestrator.host", "orchestrator.inventory"),
     *("orchestrator.changes", "orchestrator.secrets", "orchestrator.runs", "orchestrator.rollout"),
     *("orchestrator.deploy.run", "orchestrator.lab", "orchestrator.render"),
+    *("git", "fabric", "invoke", "paramiko"),
 )
 
 
@@ -124,6 +125,7 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
     assert not seen.imported(
         (
             *("rich", "yaml", "pytest", "testinfra", "zstandard", "importlib.metadata"),
+            *("git", "fabric", "invoke", "paramiko"),
             *("orchestrator.inventory.load", "orchestrator.deploy.changing.carry_out"),
             *(
                 "orchestrator.deploy.changing.activation",

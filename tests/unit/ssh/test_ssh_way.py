@@ -16,7 +16,7 @@ import pytest
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.ssh.connect import connected
-from orchestrator.ssh.executor import said_by
+from orchestrator.ssh.running import said_by
 from orchestrator.ssh.settings import SshSettings
 
 ME = pwd.getpwuid(os.getuid()).pw_name

@@ -1,0 +1,162 @@
+"""``host exec`` and ``host ssh``: a person's own commands, and a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from orchestrator.cli.options import (
+    Target,
+    duration,
+    host_argument,
+    json_option,
+    selectors_argument,
+    target_options,
+)
+from orchestrator.core.errors import StepError, UsageError
+
+_COMMAND = "orchestrator.command"
+_CONNECTION = 255
+"""As ssh(1): its own failures are told from the command's by this exit code."""
+
+
+class CommandBehind(click.Command):
+    """A command that takes another one behind ``--``, word for word: none of it is its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Set aside what stands behind the first ``--``."""
+        own, behind = args, []
+        if "--" in args:
+            at = args.index("--")
+            own, behind = args[:at], args[at + 1 :]
+        ctx.meta[_COMMAND] = tuple(behind)
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show it in the usage."""
+        command = "[-- COMMAND...]" if self.name == "ssh" else "-- COMMAND..."
+        pieces = (piece for piece in super().collect_usage_pieces(ctx) if piece)
+        return [*pieces, command]
+
+
+def _behind() -> tuple[str, ...]:
+    found: tuple[str, ...] = click.get_current_context().meta[_COMMAND]
+    return found
+
+
+def sudo_option(command: Any) -> Any:
+    """``--sudo``: as root."""
+    text = "Run it as root, through sudo where the login is another user."
+    return click.option("--sudo", is_flag=True, help=text)(command)
+
+
+@click.command("exec", cls=CommandBehind)
+@selectors_argument(required=True)
+@sudo_option
+@click.option("--timeout", callback=duration, metavar="TIME", help="For each host, such as 30s.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), default=32, show_default=True, help="Hosts at a time."
+)
+@target_options
+@json_option
+def exec_(
+    selectors: tuple[str, ...],
+    sudo: bool,
+    timeout: float | None,
+    jobs: int,
+    target: Target,
+    as_json: bool,
+) -> int:
+    """Run COMMAND on hosts, at the same time. Exit 1 unless it succeeds on all of them.
+
+    Each argument arrives as it is; no shell reads them. For a shell: sh -c '...'. The command is
+    given no input. With --json: one object a host, a line each, as soon as its command ended.
+
+    \b
+      orchestrator host exec p620 -- systemctl status nginx
+      orchestrator host exec tag:web --sudo -- sh -c 'journalctl -b | grep -c error'
+    """  # noqa: D301 (click reads the mark)
+    from orchestrator.cli.fleet import open_setup
+    from orchestrator.cli.run import allow_files, results, words
+    from orchestrator.host.draw_execute import JsonLines, LiveLines, draw_summary
+    from orchestrator.host.execute import ExecOutput, ExecRequest, ExecStatus, execute
+    from orchestrator.inventory.select import select
+
+    argv = _behind()
+    if not argv:
+        raise UsageError(
+            "which command? It stands behind --",
+            hint=f"orchestrator host exec {shlex.join(selectors)} -- systemctl --failed",
+        )
+    setup = open_setup(target)
+    hosts = select(setup.fleet, selectors)
+    output: ExecOutput = JsonLines(results(), words())
+    if not as_json:
+        output = LiveLines([host.name for host in hosts], results(), words())
+    allow_files()
+    with _signals_as_keys():
+        done, interrupted = execute(setup, hosts, ExecRequest(argv, sudo, timeout, jobs), output)
+    draw_summary(done, words())
+    if interrupted:
+        return 130
+    return int(any(one.status is not ExecStatus.SUCCEEDED for one in done))
+
+
+@click.command(cls=CommandBehind)
+@host_argument
+@click.argument("rest", nargs=-1, metavar="")
+@sudo_option
+@target_options
+def ssh(host: str, rest: tuple[str, ...], sudo: bool, target: Target) -> int:
+    """Log in to HOST by the way that deployments take, or run COMMAND there.
+
+    In a terminal the host has one, too: its size follows, each key is passed on, and `~.` at the
+    start of a line leaves a host that hangs. Else the streams are passed on as they are. Each
+    argument of COMMAND arrives as it is; for a shell: sh -c '...'.
+
+    Exit code: the command's; 128 and the number of the signal that ended it; 255 where the host
+    was not reached, or the connection was lost.
+    """
+    from orchestrator.cli.fleet import one_host, open_setup
+    from orchestrator.cli.run import words
+    from orchestrator.host.execute import log_in
+    from orchestrator.render.tables import draw_step_error
+    from orchestrator.ssh.runner import StoppedError
+
+    argv = _behind()
+    if rest:
+        by_hand = f"orchestrator host ssh {shlex.quote(host)} -- {shlex.join((*rest, *argv))}"
+        raise UsageError("the command stands behind --", hint=by_hand)
+    setup = open_setup(target)
+    found = one_host(setup.fleet, host)
+    try:
+        with _signals_as_keys():
+            code = log_in(setup, found, argv, root=sudo)
+    except StoppedError:
+        return 130
+    except BrokenPipeError:  # who read its output is gone
+        return 128 + signal.SIGPIPE
+    except StepError as error:
+        draw_step_error(found.name, error, words())
+        return _CONNECTION
+    return 128 - code if code < 0 else code
+
+
+@contextlib.contextmanager
+def _signals_as_keys() -> Iterator[None]:
+    """Have TERM and HUP stop what Ctrl-C does."""
+
+    def stop(_: int, __: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
