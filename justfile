@@ -106,6 +106,14 @@ catch-up *HOSTS:
 ping-hosts *HOSTS:
     @"{{ orchestrator }}" host ping "$@"
 
+# A shell on a host, by the connection that deployments take
+ssh HOST *OPTIONS:
+    @"{{ orchestrator }}" host ssh "$@"
+
+# A command on hosts, at the same time: just exec tag:web -- systemctl is-active nginx
+exec +HOSTS:
+    @"{{ orchestrator }}" host exec "$@"
+
 # Inventory, syntax, secrets, and the evaluation of every host
 validate *HOSTS:
     @"{{ orchestrator }}" check "$@"

@@ -53,8 +53,8 @@ async def _git() -> tuple[Grade, str, str]:
 async def _ssh() -> tuple[Grade, str, str]:
     if shutil.which("ssh") is None:
         hint = "install OpenSSH's client"
-        return Grade.LESS, "there is no `ssh`: only `host ssh` needs it", hint
-    return Grade.GOOD, "deployments bring their own; `ssh` is there for logging in", ""
+        return Grade.LESS, "there is no `ssh`, which reads ~/.ssh/config for us", hint
+    return Grade.GOOD, "deployments bring their own; `ssh` reads ~/.ssh/config for them", ""
 
 
 async def _sources(setup: Setup) -> tuple[Grade, str, str]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.group import is_quiet
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     duration,
@@ -19,6 +21,15 @@ from orchestrator.cli.options import (
     target_options,
 )
 from orchestrator.core.errors import StepError, UsageError
+
+with lazily():
+    from orchestrator.cli import console, opening
+    from orchestrator.host import draw_execute
+    from orchestrator.host import execute as host_execute
+    from orchestrator.inventory import select as inventory_select
+    from orchestrator.render import tables
+    from orchestrator.ssh import runner
+
 
 _COMMAND = "orchestrator.command"
 _CONNECTION = 255
@@ -81,30 +92,26 @@ def exec_(
       orchestrator host exec p620 -- systemctl status nginx
       orchestrator host exec tag:web --sudo -- sh -c 'journalctl -b | grep -c error'
     """  # noqa: D301 (click reads the mark)
-    from orchestrator.cli.fleet import open_setup
-    from orchestrator.cli.run import allow_files, results, words
-    from orchestrator.host.draw_execute import JsonLines, LiveLines, draw_summary
-    from orchestrator.host.execute import ExecOutput, ExecRequest, ExecStatus, execute
-    from orchestrator.inventory.select import select
-
     argv = _behind()
     if not argv:
         raise UsageError(
             "which command? It stands behind --",
             hint=f"orchestrator host exec {shlex.join(selectors)} -- systemctl --failed",
         )
-    setup = open_setup(target)
-    hosts = select(setup.fleet, selectors)
-    output: ExecOutput = JsonLines(results(), words())
+    setup = opening.open_setup(target)
+    hosts = inventory_select.select(setup.fleet, selectors)
+    results, words = console.results(), console.words()
+    output: host_execute.ExecOutput = draw_execute.JsonLines(results, words)
     if not as_json:
-        output = LiveLines([host.name for host in hosts], results(), words())
-    allow_files()
+        output = draw_execute.LiveLines([host.name for host in hosts], results, words)
+    request = host_execute.ExecRequest(argv, sudo, timeout, jobs)
+    console.allow_files()
     with _signals_as_keys():
-        done, interrupted = execute(setup, hosts, ExecRequest(argv, sudo, timeout, jobs), output)
-    draw_summary(done, words())
+        done, interrupted = host_execute.execute(setup, hosts, request, output)
+    draw_execute.draw_summary(done, words, counts=not is_quiet())
     if interrupted:
         return 130
-    return int(any(one.status is not ExecStatus.SUCCEEDED for one in done))
+    return int(any(one.status is not host_execute.ExecStatus.SUCCEEDED for one in done))
 
 
 @click.command(cls=CommandBehind)
@@ -122,27 +129,21 @@ def ssh(host: str, rest: tuple[str, ...], sudo: bool, target: Target) -> int:
     Exit code: the command's; 128 and the number of the signal that ended it; 255 where the host
     was not reached, or the connection was lost.
     """
-    from orchestrator.cli.fleet import one_host, open_setup
-    from orchestrator.cli.run import words
-    from orchestrator.host.execute import log_in
-    from orchestrator.render.tables import draw_step_error
-    from orchestrator.ssh.runner import StoppedError
-
     argv = _behind()
     if rest:
         by_hand = f"orchestrator host ssh {shlex.quote(host)} -- {shlex.join((*rest, *argv))}"
         raise UsageError("the command stands behind --", hint=by_hand)
-    setup = open_setup(target)
-    found = one_host(setup.fleet, host)
+    setup = opening.open_setup(target)
+    found = opening.one_host(setup.fleet, host)
     try:
         with _signals_as_keys():
-            code = log_in(setup, found, argv, root=sudo)
-    except StoppedError:
+            code = host_execute.log_in(setup, found, argv, root=sudo)
+    except runner.StoppedError:
         return 130
     except BrokenPipeError:  # who read its output is gone
         return 128 + signal.SIGPIPE
     except StepError as error:
-        draw_step_error(found.name, error, words())
+        tables.draw_step_error(found.name, error, console.words())
         return _CONNECTION
     return 128 - code if code < 0 else code
 

@@ -146,11 +146,11 @@ def draw_result(result: ExecResult, words: Output) -> None:
         words.line(f"{name} host '{result.host}': {ended} after {duration(result.seconds)}")
 
 
-def draw_summary(results: Sequence[ExecResult], words: Output) -> None:
-    """Write how many succeeded, and where the command may still run."""
+def draw_summary(results: Sequence[ExecResult], words: Output, *, counts: bool = True) -> None:
+    """Write how many succeeded, where that is wanted, and where the command may still run."""
     counted = Counter(result.status for result in results)
     said = [f"{counted[status]} {status.value}" for status in ExecStatus if counted[status]]
-    if len(results) > 1 or counted[ExecStatus.SUCCEEDED] == 0:
+    if counts and (len(results) > 1 or counted[ExecStatus.SUCCEEDED] == 0):
         words.line(f"{len(results)} host{'s' * (len(results) > 1)}: {', '.join(said)}")
     for result in results:
         if result.may_run:

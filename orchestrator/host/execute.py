@@ -41,6 +41,8 @@ _MOST = 1 << 16
 """Bytes in which a command's process is looked for: a login shell may say something before."""
 
 _END_SECONDS = 6.0
+_KNOWN_SECONDS = 2.0
+"""Within which a command that was just started says which process it is."""
 
 
 class ExecStatus(Enum):
@@ -144,6 +146,7 @@ class _OnHost:
         self._stopped = threading.Event()
         self._connecting: Any = None
         self._runner: Runner | None = None
+        self._begun = False
         self._gone = False
         self.result = ExecResult(host.name, ExecStatus.NOT_RUN)
 
@@ -153,7 +156,7 @@ class _OnHost:
         status, code, error = self._outcome()
         self._err.end()
         seconds = time.monotonic() - began
-        left = code is None and self._err.process is not None and not self._gone
+        left = code is None and self._begun and not self._gone
         self.result = ExecResult(self._host.name, status, code, seconds, error, left)
         self._output.ended(self.result)
 
@@ -163,8 +166,8 @@ class _OnHost:
         except TimeLimitError as error:
             return ExecStatus.TIMED_OUT, None, error
         except (StoppedError, CancelledError):
-            begun = self._err.process is not None
-            return (ExecStatus.INTERRUPTED if begun else ExecStatus.NOT_RUN), None, None
+            status = ExecStatus.INTERRUPTED if self._begun else ExecStatus.NOT_RUN
+            return status, None, None
         except UnreachableError as error:
             return ExecStatus.UNREACHABLE, None, error
         except StepError as error:
@@ -184,16 +187,15 @@ class _OnHost:
                 self._loop.call(way.__aexit__(None, None, None))
 
     def _on(self, executor: Executor) -> int:
-        word = self._err.word.decode()
-        argv = script(ANNOUNCED, word, *self._request.argv)
-        root = self._request.root
-        self._runner = Runner(
-            Call(
-                self._loop,
-                lambda _: executor.start(argv, root=root),
-                lambda: self._end(executor),
-            )
-        )
+        argv = script(ANNOUNCED, self._err.word.decode(), *self._request.argv)
+
+        @contextlib.asynccontextmanager
+        async def begin(_: Window | None) -> AsyncIterator[Running]:
+            async with executor.start(argv, root=self._request.root) as running:
+                self._begun = True
+                yield running
+
+        self._runner = Runner(Call(self._loop, begin, lambda: self._end(executor)))
         if self._stopped.is_set():
             raise StoppedError("it was not begun")
         try:
@@ -213,6 +215,7 @@ class _OnHost:
 
     def _end(self, executor: Executor) -> None:
         """Have the command end on its host, as far as that can be done."""
+        self._err.known.wait(_KNOWN_SECONDS)
         if self._err.process is None:
             return
         argv = script(END, *map(str, self._err.process))
@@ -235,11 +238,13 @@ class _Announced:
     Attributes:
         word: What that line begins with: nobody else knows it.
         process: The process and its group; ``None`` before it is known.
+        known: Set when it is, or when nobody will ever say.
     """
 
     def __init__(self, rest: ByteSink) -> None:
         self.word = secrets.token_hex(16).encode()
         self.process: tuple[int, int] | None = None
+        self.known = threading.Event()
         self._rest = rest
         self._held: bytes | None = b""
 
@@ -265,6 +270,7 @@ class _Announced:
 
     def _hand_on(self, data: bytes) -> None:
         self._held = None
+        self.known.set()
         if data:
             self._rest.write(data)
 

@@ -192,7 +192,8 @@ exec "$@"
 END = r"""
 kill -TERM "-$2" 2>/dev/null
 for moment in 1 2 3 4 5 6 7 8 9 10; do
-  kill -0 "$1" 2>/dev/null || exit 0
+  { read -r stat < "/proc/$1/stat"; } 2>/dev/null || exit 0
+  case ${stat##*) } in Z* | X*) exit 0 ;; esac
   sleep 0.2
 done
 exit 1

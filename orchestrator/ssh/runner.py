@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import termios
+import threading
 import tty
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -86,6 +87,7 @@ class Runner(Remote):
         self._call = call
         self._expired = False
         self._stopped = False
+        self._stopping = threading.Lock()
 
     def start(self, command: str, shell: str, env: dict[str, str], timeout: None = None) -> None:
         """Start the command; one that is given no input sees the end of it."""
@@ -136,9 +138,10 @@ class Runner(Remote):
 
     def stop_it(self) -> None:
         """End it as far as that can be done, and leave it."""
-        self._stopped = True
-        self._call.stop()
-        self.channel.close()
+        with self._stopping:
+            self._stopped = True
+            self._call.stop()
+            self.channel.close()
 
     @property
     def timed_out(self) -> bool:
@@ -165,7 +168,10 @@ class Runner(Remote):
             raise error.exceptions[0].value from None
         except CancelledError:
             raise StoppedError("it was not begun") from None
-        if result.exited is None:
+        finally:
+            with self._stopping:  # whoever stops it may still find out whether it ended
+                pass
+        if self._stopped:
             raise StoppedError("it was left before its end")
         return int(result.exited)
 

@@ -123,7 +123,7 @@ class Verification:
     def _by_hand(self, command: str | None) -> str | None:
         if command is None:
             return None
-        return f"orchestrator host ssh {self.host} {shlex.quote(command)}"
+        return f"orchestrator host exec {self.host} -- sh -c {shlex.quote(command)}"
 
 
 def _account(failure: CheckFailure) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.trust import judges
 from tests.trust.campaign import campaign
 from tests.trust.keys import make_keys
 
@@ -30,7 +31,7 @@ def _main() -> int:
                 folder,
                 chosen.seed,
                 chosen.cases,
-                connect=chosen.connect,
+                connect=judges.ours_connecting if chosen.connect else None,
                 told=_tell,
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from tests.trust.keys import Keys
 from tests.trust.peers import Peer, peers
 
 _AT_ONCE = 8
+
+Connecting = Callable[[Case], Awaitable[Verdict]]
+"""A way to a host: a deployment's, or a command's."""
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ async def campaign(
     seed: int,
     cases: int,
     *,
-    connect: bool = False,
+    connect: Connecting | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Tally:
     """Judge a number of cases.
@@ -100,7 +103,7 @@ async def campaign(
         folder: For their files.
         seed: Of the generator.
         cases: How many.
-        connect: Whether we make the whole connection, too.
+        connect: Makes the whole connection, too: the way to it.
         told: Told now and then how far it is.
     """
     tally = Tally()
@@ -121,10 +124,10 @@ async def campaign(
 Judged = tuple[Case, Verdict, Verdict]
 
 
-async def _judge(case: Case, peer: Peer, keys: Keys, *, connect: bool) -> list[Judged]:
+async def _judge(case: Case, peer: Peer, keys: Keys, *, connect: Connecting | None) -> list[Judged]:
     judges.write_config(case, peer)
-    if connect:
-        both = judges.openssh(case), judges.ours_connecting(case)
+    if connect is not None:
+        both = judges.openssh(case), connect(case)
         theirs, mine = await asyncio.gather(*both)
         return [(case, theirs, mine)]
     return await _in_both_orders(case, peer, keys)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.core.host import Connect, Deadlines, Fleet, Host
+from orchestrator.host.draw_execute import JsonLines
+from orchestrator.host.execute import ExecRequest, execute, log_in
+from orchestrator.host.setup import Setup
+from orchestrator.nix.verbs import Flake
+from orchestrator.render.output import Output
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.said import said_of
 from orchestrator.ssh.settings import SshSettings
@@ -90,16 +96,45 @@ async def ours(case: Case, peer: Peer, keys: Keys) -> Verdict:
     return Verdict(True, "")
 
 
+def _host(case: Case) -> Host:
+    to = Connect(case.address, "root", case.port)
+    return Host("h", "h", to, deadlines=Deadlines(connect=_DEADLINE))
+
+
+def _verdict(error: StepError) -> Verdict:
+    """The server lets nobody in: a login that was refused is a key that was accepted."""
+    return Verdict(isinstance(error.__cause__, asyncssh.PermissionDenied), str(error))
+
+
 async def ours_connecting(case: Case) -> Verdict:
-    """Make the whole connection."""
-    host = Host(
-        "h",
-        "h",
-        Connect(case.address, "root", case.port),
-        deadlines=Deadlines(connect=_DEADLINE),
-    )
+    """Make the whole connection, as a deployment does."""
     try:
-        async with connected(host, SshSettings(config=str(case.config))):
+        async with connected(_host(case), SshSettings(config=str(case.config))):
             raise AssertionError("the server lets nobody in")
     except StepError as error:
-        return Verdict(isinstance(error.__cause__, asyncssh.PermissionDenied), str(error))
+        return _verdict(error)
+
+
+def _setup(case: Case) -> Setup:
+    folder = str(case.folder)
+    fleet = Fleet("fleet", folder, folder, {"h": _host(case)})
+    return Setup(fleet, Flake(folder, folder), SshSettings(config=str(case.config)), case.folder)
+
+
+async def ours_executing(case: Case) -> Verdict:
+    """Run a command by ``host exec``: Fabric's group, over our own connection."""
+    setup, nowhere = _setup(case), Output(io.StringIO())
+    output = JsonLines(nowhere, nowhere)
+    request = ExecRequest(("true",))
+    (result,), _ = await asyncio.to_thread(execute, setup, (_host(case),), request, output)
+    assert result.error is not None
+    return _verdict(result.error)
+
+
+async def ours_logging_in(case: Case) -> Verdict:
+    """Log in by ``host ssh``."""
+    try:
+        await asyncio.to_thread(log_in, _setup(case), _host(case), ("true",), root=False)
+    except StepError as error:
+        return _verdict(error)
+    raise AssertionError("the server lets nobody in")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trust import judges
-from tests.trust.campaign import campaign, class_of
+from tests.trust.campaign import Connecting, campaign, class_of
 from tests.trust.cases import Case
 from tests.trust.keys import PRINCIPAL, Keys, make_keys
 from tests.trust.peers import ODD, Peer, peers
@@ -34,9 +34,17 @@ def test_we_accept_nobody_whom_ssh_refuses(seed: int, keys: Keys, tmp_path: Path
     assert tally.stricter.total() < 20, tally
 
 
-def test_the_whole_connection_says_the_same(keys: Keys, tmp_path: Path) -> None:
-    """A whole connection by asyncssh trusts the same hosts as the function that decides."""
-    tally = asyncio.run(campaign(keys, tmp_path, 104, 60, connect=True))
+@pytest.mark.parametrize(
+    "connect", [judges.ours_connecting, judges.ours_executing, judges.ours_logging_in]
+)
+def test_the_whole_connection_says_the_same(
+    keys: Keys, tmp_path: Path, connect: Connecting
+) -> None:
+    """A deployment's, that of ``host exec`` and that of ``host ssh``: there is no other way in.
+
+    Not only that which decides: asyncssh asks it.
+    """
+    tally = asyncio.run(campaign(keys, tmp_path, 104, 60, connect=connect))
     assert tally.wrong == []
     assert tally.accepted > 5
 

@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -133,7 +134,7 @@ def test_every_command_in_a_sentence_exists(page: Path) -> None:
     for span in spans(page):
         if span.startswith("orchestrator ") and "COMMAND" not in span:
             command, argv = find(words(span))
-            for word in argv:
+            for word in takewhile(lambda word: word != "--", argv):
                 if word.startswith("-"):
                     assert word.partition("=")[0] in options(command), span
 

@@ -108,7 +108,9 @@ def test_failure_tells_check_output_and_command(bench: Bench) -> None:
     assert "(exit 3)\nsamsung\noh\n" in failure.output
     error = result.error()
     assert error.message == "test_suite.py::test_name: another host"
-    assert error.command == "orchestrator host ssh p620 'echo samsung; echo oh >&2; exit 3'"
+    assert (
+        error.command == "orchestrator host exec p620 -- sh -c 'echo samsung; echo oh >&2; exit 3'"
+    )
     assert "another host" in error.stderr
 
 
