@@ -199,13 +199,18 @@ def _reboot(_: click.Context, __: click.Parameter, text: str) -> Reboot:
         ) from None
 
 
-def selectors_argument(required: bool = False) -> Callable[[F], F]:
-    """``[SELECTOR]…``: names, globs and expressions; completed from the inventory."""
+def selectors_argument(required: bool = False, behind: str = "") -> Callable[[F], F]:
+    """``[SELECTOR]…``: names, globs and expressions; completed from the inventory.
+
+    Args:
+        required: Whether there must be one.
+        behind: What else the usage shows after them.
+    """
     return click.argument(
         "selectors",
         nargs=-1,
         required=required,
-        metavar="SELECTOR..." if required else "[SELECTOR]...",
+        metavar=("SELECTOR..." if required else "[SELECTOR]...") + behind,
         shell_complete=_complete,
     )
 

@@ -48,12 +48,6 @@ class CommandBehind(click.Command):
         ctx.meta[_COMMAND] = tuple(behind)
         return super().parse_args(ctx, own)
 
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Show it in the usage."""
-        command = "[-- COMMAND...]" if self.name == "ssh" else "-- COMMAND..."
-        pieces = (piece for piece in super().collect_usage_pieces(ctx) if piece)
-        return [*pieces, command]
-
 
 def _behind() -> tuple[str, ...]:
     found: tuple[str, ...] = click.get_current_context().meta[_COMMAND]
@@ -67,7 +61,7 @@ def sudo_option(command: Any) -> Any:
 
 
 @click.command("exec", cls=CommandBehind)
-@selectors_argument(required=True)
+@selectors_argument(required=True, behind=" -- COMMAND...")
 @sudo_option
 @click.option("--timeout", callback=duration, metavar="TIME", help="For each host, such as 30s.")
 @click.option(
@@ -86,12 +80,9 @@ def exec_(
     """Run COMMAND on hosts, at the same time. Exit 1 unless it succeeds on all of them.
 
     Each argument arrives as it is; no shell reads them. For a shell: sh -c '...'. The command is
-    given no input. With --json: one object a host, a line each, as soon as its command ended.
-
-    \b
-      orchestrator host exec p620 -- systemctl status nginx
-      orchestrator host exec tag:web --sudo -- sh -c 'journalctl -b | grep -c error'
-    """  # noqa: D301 (click reads the mark)
+    given no input. With --json: one object a host, a line each, as soon as its command ended. For
+    example: orchestrator host exec tag:web -- systemctl status nginx
+    """
     argv = _behind()
     if not argv:
         raise UsageError(
@@ -116,7 +107,7 @@ def exec_(
 
 @click.command(cls=CommandBehind)
 @host_argument
-@click.argument("rest", nargs=-1, metavar="")
+@click.argument("rest", nargs=-1, metavar="[-- COMMAND...]")
 @sudo_option
 @target_options
 def ssh(host: str, rest: tuple[str, ...], sudo: bool, target: Target) -> int:
