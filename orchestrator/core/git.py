@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import selectors
 import shlex
 import signal
@@ -22,11 +23,15 @@ from dataclasses import dataclass, field
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT, TAIL, Intake, TooMuchError
 from orchestrator.core.errors import StepError
+from orchestrator.core.foreign import whole_number
 from orchestrator.core.process import CommandResult
 
 _SECONDS = 60.0
 _LOOK = ("--no-optional-locks", "-c", "core.fsmonitor=false")
 """For what only looks: the index stays as it is, and no other program says what changed."""
+
+
+_ID = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 async def revision(folder: str) -> str | None:
@@ -58,6 +63,43 @@ async def commit_named(folder: str, name: str) -> str:
             stderr=done.err,
         )
     return done.out
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far a commit is from the one that is checked out.
+
+    Attributes:
+        ahead: How many commits it has that are not in what is checked out; of an ancestor none.
+        behind: How many are checked out that it lacks.
+    """
+
+    ahead: int
+    behind: int
+
+
+async def distance(folder: str, revision: str) -> Distance | None:
+    """How far a commit is from the one that is checked out.
+
+    Args:
+        folder: In the repository.
+        revision: A full id, such as a host says: anything else is none.
+
+    Returns:
+        ``None`` where the commit is not known here, or there is no git.
+    """
+    if not _ID.fullmatch(revision):
+        return None
+    words = ("rev-list", "--count", "--left-right", f"{revision}...HEAD", "--")
+    try:
+        done = await _git(folder, *_LOOK, *words)
+    except StepError:
+        return None
+    match [whole_number(word) for word in done.out.split("\t")]:
+        case [int(ahead), int(behind)] if done.rc == 0:
+            return Distance(ahead, behind)
+        case _:
+            return None
 
 
 async def tracked(folder: str, pattern: str) -> tuple[str, ...]:

@@ -61,6 +61,10 @@ def status(selectors: tuple[str, ...], locks: bool, target: Target, as_json: boo
     answers = ask(selectors, target)
     draw = host_draw.draw_locks if locks else host_draw.draw_status
     draw(answers, console.results(), console.words(), as_json=as_json)
+    if not (locks or as_json):
+        root = str(inventory_root.find_root(Path.cwd(), target.fleet))
+        odd = console.run(host_status.histories(root, answers))
+        draw_generations.draw_histories(odd, console.results())
     return int(any(answer.error is not None for answer in answers))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from orchestrator.core.generation import Generation, HostSystems
 from orchestrator.core.state import Attempt
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import ago
-from orchestrator.render.output import Colour, Output
+from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.tables import Cell, Column, print_json, print_table
 
 _COLUMNS = (
@@ -116,3 +116,9 @@ def _attempt(attempt: Attempt | None, known: HostSystems) -> dict[str, object] |
 
 def _text(path: OutPath | None) -> str | None:
     return None if path is None else path.path
+
+
+def draw_histories(histories: Mapping[str, str], results: Output) -> None:
+    """Write which hosts were deployed from commits that are not checked out here."""
+    for host, text in histories.items():
+        results.line(f"{host}: {results.paint(clean(text), Colour.WARN)}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from orchestrator.core import git
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.generation import HostSystems
@@ -68,6 +69,41 @@ async def _ask(setup: Setup, host: Host, gate: asyncio.Semaphore) -> HostAnswer:
         except StepError as error:
             return HostAnswer(host, None, error, time.monotonic() - began)
         return HostAnswer(host, state, None, time.monotonic() - began)
+
+
+async def histories(folder: str, answers: Sequence[HostAnswer]) -> Mapping[str, str]:
+    """Which hosts were deployed from commits that are not in what is checked out here.
+
+    Args:
+        folder: The fleet's.
+        answers: What the hosts said.
+
+    Returns:
+        Host → what is to be said of it; none where its commit is checked out here, or before it.
+    """
+    told = {
+        answer.host.name: answer.state.record.revision.removesuffix("-dirty")
+        for answer in answers
+        if answer.state and answer.state.record and answer.state.record.revision
+    }
+    revisions = sorted(set(told.values()))
+    if not revisions or await git.revision(folder) is None:
+        return {}
+    distances = await asyncio.gather(*(git.distance(folder, each) for each in revisions))
+    said = {
+        revision: f"deployed from {revision[:12]}, {_elsewhere(found)}"
+        for revision, found in zip(revisions, distances, strict=True)
+        if found is None or found.ahead
+    }
+    return {name: said[revision] for name, revision in told.items() if revision in said}
+
+
+def _elsewhere(found: git.Distance | None) -> str:
+    if found is None:
+        return "which is not in this repository: git fetch, or deploying may undo what it has"
+    if found.ahead == 1:
+        return "which has 1 commit that is not checked out here: deploying may undo it"
+    return f"which has {found.ahead} commits that are not checked out here: deploying may undo them"
 
 
 async def hold(setup: Setup, hosts: Sequence[Host], reason: str) -> tuple[HoldAnswer, ...]:
