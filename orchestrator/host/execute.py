@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shlex
 import sys
@@ -29,6 +28,7 @@ from orchestrator.ssh.executor import open_ssh
 from orchestrator.ssh.runner import (
     ByteSink,
     Call,
+    Descriptor,
     Runner,
     Sessions,
     StoppedError,
@@ -122,6 +122,8 @@ def execute(
             interrupted = True
         except GroupException as error:  # a host's own failure is no exception: this is a bug
             raise next(iter(error.result.failed.values())) from None
+        for member in members:
+            member.tell()
         return tuple(member.result for member in members), interrupted
 
 
@@ -146,6 +148,7 @@ class _OnHost:
         self._stopped = threading.Event()
         self._connecting: Any = None
         self._runner: Runner | None = None
+        self._told = False
         self._begun = False
         self._gone = False
         self.result = ExecResult(host.name, ExecStatus.NOT_RUN)
@@ -158,7 +161,13 @@ class _OnHost:
         seconds = time.monotonic() - began
         left = code is None and self._begun and not self._gone
         self.result = ExecResult(self._host.name, status, code, seconds, error, left)
-        self._output.ended(self.result)
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell what came of it, once; of a host whose turn did not come, that."""
+        if not self._told:
+            self._told = True
+            self._output.ended(self.result)
 
     def _outcome(self) -> tuple[ExecStatus, int | None, StepError | None]:
         try:
@@ -322,23 +331,10 @@ def log_in(setup: Setup, host: Host, argv: Sequence[str], *, root: bool) -> int:
                     shlex.join(words),
                     pty=in_terminal,
                     in_stream=sys.stdin,
-                    out_stream=_Descriptor(1),
-                    err_stream=_Descriptor(2),
+                    out_stream=Descriptor(1),
+                    err_stream=Descriptor(2),
                     watchers=[SudoPrompt(prompt, answers)],
                 )
         finally:
             with contextlib.suppress(StepError):
                 loop.call(way.__aexit__(None, None, None))
-
-
-@dataclass(frozen=True, slots=True)
-class _Descriptor:
-    """A file descriptor of this process, written to without a buffer and without a look at it."""
-
-    number: int
-
-    def write(self, data: bytes) -> None:
-        """Write all of it."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.number, view) :]

@@ -51,6 +51,19 @@ class ByteSink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A file descriptor of this process, written to without a buffer and without a look at it."""
+
+    number: int
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.number, view) :]
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One command, as Fabric's runner wants its context.
 
@@ -229,7 +242,7 @@ def raw_terminal(file: int) -> Iterator[None]:
     """Have a terminal pass each key on, Ctrl-C too; afterwards it is as it was."""
     before = termios.tcgetattr(file)
     try:
-        tty.setraw(file)
+        tty.setraw(file, termios.TCSADRAIN)  # what was typed already is not lost
         yield
     finally:
         termios.tcsetattr(file, termios.TCSADRAIN, before)

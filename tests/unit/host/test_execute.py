@@ -336,6 +336,7 @@ def test_ctrl_c_ends_what_runs_and_begins_nothing_more(
         keys.join()
     assert done.interrupted
     assert done.statuses == [ExecStatus.INTERRUPTED, ExecStatus.NOT_RUN]
+    assert "2 hosts: 1 interrupted, 1 not run" in done.err
     assert not is_there(pid.read_text())
     assert "stopping" in done.err
 

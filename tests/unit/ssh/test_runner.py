@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.process import CommandResult
 from orchestrator.ssh.runner import Escape, SudoPrompt
+from orchestrator.ssh.sudo import Sudo, SudoPassword
 
 
 def typed(*pieces: bytes) -> tuple[bytes, bool]:
@@ -45,3 +51,38 @@ def test_sudo_is_answered_once_and_nobody_else() -> None:
 def test_without_a_password_nothing_is_answered() -> None:
     """Sudo's question is the person's then."""
     assert list(SudoPrompt("ask: ", []).submit("ask: ")) == []
+
+
+def in_terminal(
+    *argv: str, needed: bool = True, asks: bool = True, allowed: bool = True, given: bool = True
+) -> tuple[Sequence[str], SudoPassword | None]:
+    """What is run as root in a terminal, and what sudo is answered."""
+
+    async def plain(command: Sequence[str], stdin: bytes) -> CommandResult:
+        right = not asks or stdin == b"hunter2\n"
+        return CommandResult(0 if right else 1, b"", b"")
+
+    password = SudoPassword("hunter2") if given else None
+    sudo = Sudo(plain, password, needed=needed, allowed=allowed)
+    return asyncio.run(sudo.in_terminal(argv, "ask: "))
+
+
+def test_root_in_a_terminal_is_sudo_that_asks_there() -> None:
+    """Without a command a login shell; whoever is root needs no sudo."""
+    assert in_terminal("id", given=False) == (("sudo", "-p", "ask: ", "--", "id"), None)
+    assert in_terminal(given=False) == (("sudo", "-p", "ask: ", "-i"), None)
+    assert in_terminal("id", needed=False) == (("id",), None)
+
+
+def test_a_password_that_was_given_answers_only_a_sudo_that_asks() -> None:
+    """It was tried before; where sudo asks for none, it is not typed into anything."""
+    argv, password = in_terminal("id")
+    assert argv == ("sudo", "-k", "-p", "ask: ", "--", "id")
+    assert password is not None
+    assert in_terminal("id", asks=False) == (("sudo", "-n", "--", "id"), None)
+
+
+def test_where_sudo_must_not_be_used_there_is_no_terminal_either() -> None:
+    """The inventory's ``sudo: false`` holds for a person, too."""
+    with pytest.raises(RefusedError, match="sudo: false"):
+        in_terminal("id", allowed=False, given=False)
