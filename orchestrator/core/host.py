@@ -216,12 +216,17 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person's or a service's account, as the templates create it on a host."""
+    """A person's or a service's account, as the templates create it on a host.
+
+    Attributes:
+        profiles: Those whose user part the account gets, on hosts that have the profile too.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
     shell: str | None = None
     ssh_keys: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

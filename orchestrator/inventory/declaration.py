@@ -276,6 +276,11 @@ _USER = Record(
             ListOf(Text("an OpenSSH public key on one line", _SSH_KEY, secret=True)),
             "Public keys that may log in.",
         ),
+        Key(
+            "profiles",
+            ListOf(_reference("profiles", "a profile")),
+            "Profiles whose user part it gets, on hosts that have them.",
+        ),
         _DESCRIPTION,
     ),
 )

@@ -43,7 +43,12 @@ def fleet_json(inventory: Inventory) -> str:
 
 
 def _user(user: User) -> dict[str, object]:
-    return {"groups": user.groups, "shell": user.shell, "ssh_keys": user.ssh_keys}
+    return {
+        "groups": user.groups,
+        "shell": user.shell,
+        "ssh_keys": user.ssh_keys,
+        "profiles": user.profiles,
+    }
 
 
 def _host(host: Host) -> dict[str, object]:

@@ -19,7 +19,7 @@ Loaded = Callable[..., Inventory]
 TEMPLATED = "templates: {box: }\nhosts: {web1: {template: box}}\n"
 FULL = """\
 fleet: {name: example}
-users: {admin: {groups: [wheel]}}
+users: {admin: {groups: [wheel], profiles: [dev]}}
 templates: {box: {profiles: [dev]}}
 profiles: {dev: {features: [f]}}
 features: {f: {}}
@@ -36,7 +36,9 @@ def test_the_contract_with_nix(loaded: Loaded) -> None:
     assert json.loads(fleet_json(loaded(h=FULL))) == {
         "format": 1,
         "name": "example",
-        "users": {"admin": {"groups": ["wheel"], "shell": None, "ssh_keys": []}},
+        "users": {
+            "admin": {"groups": ["wheel"], "shell": None, "ssh_keys": [], "profiles": ["dev"]}
+        },
         "hosts": {
             "web1": {
                 "system": "x86_64-linux",

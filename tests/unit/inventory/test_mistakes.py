@@ -193,6 +193,15 @@ def test_extends_stays_within_its_kind(mistakes: Told) -> None:
     assert "the unknown profile 'a'; expected one of b" in line
 
 
+def test_a_users_profile_is_one_of_the_fleets(mistakes: Told) -> None:
+    """A profile that a user names and nobody declares is a mistake with the nearest name."""
+    (line,) = mistakes(
+        h="users:\n  u:\n    profiles: [developper]\nprofiles: {developer: }\nhosts: {h: }\n"
+    )
+    assert "h.yaml:3:16: the unknown profile 'developper'; expected one of developer" in line
+    assert line.endswith("did you mean 'developer'?")
+
+
 def test_names_in_an_unreadable_file_are_not_called_unknown(mistakes: Told) -> None:
     """One broken file is one mistake, and not one for each name that it would have declared."""
     (line,) = mistakes(a="templates: [", b="hosts: {h: {template: box}}")

@@ -1,5 +1,10 @@
 # users.users and users.groups: accounts are made, never taken away: mutableUsers, as NixOS has it.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) mkEnableOption mkOption types;
 
@@ -11,8 +16,9 @@ let
     };
 
   user =
-    { name, ... }:
+    { name, config, ... }:
     {
+      config.home = lib.mkIf config.isNormalUser (lib.mkDefault "/home/${config.name}");
       options = {
         name = string name "The login.";
         description = string "" "The person's name.";
@@ -90,21 +96,14 @@ let
       lib.getExe one.shell
     else
       toString one.shell;
-  homeOf =
-    name: one:
-    if one.home != null then
-      toString one.home
-    else if one.isNormalUser then
-      "/home/${name}"
-    else
-      "/var/empty";
+  homeOf = one:    if one.home != null then toString one.home else "/var/empty";
   makeUser =
     name: one:
     let
       words = [
         name
         (shellOf one)
-        (homeOf name one)
+        (homeOf one)
         (if one.isNormalUser || one.createHome then "-m" else "-M")
         (firstGroup one)
         (if one.uid == null then "" else toString one.uid)
@@ -152,13 +151,23 @@ in
       "wheel"
     ] (_: { });
 
-    environment.etc = lib.mapAttrs' (
-      name: one:
-      lib.nameValuePair "ssh/authorized_keys.d/${name}" {
-        text = lib.concatLines one.openssh.authorizedKeys.keys;
-        mode = "0444";
-      }
-    ) (lib.filterAttrs (_: one: one.openssh.authorizedKeys.keys != [ ]) config.users.users);
+    environment.etc =
+      lib.mapAttrs' (
+        name: one:
+        lib.nameValuePair "ssh/authorized_keys.d/${name}" {
+          text = lib.concatLines one.openssh.authorizedKeys.keys;
+          mode = "0444";
+        }
+      ) (lib.filterAttrs (_: one: one.openssh.authorizedKeys.keys != [ ]) config.users.users)
+      // lib.mapAttrs' (
+        name: one:
+        lib.nameValuePair "profiles/per-user/${name}" {
+          source = pkgs.buildEnv {
+            name = "user-environment";
+            paths = one.packages;
+          };
+        }
+      ) (lib.filterAttrs (_: one: one.packages != [ ]) config.users.users);
 
     system.activationScripts.users.text = lib.concatStrings (
       [ "${builtins.readFile ./users.sh}\n" ]
