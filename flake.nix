@@ -1,7 +1,12 @@
 {
-  description = "Example fleet: five NixOS hosts made of templates, profiles and features";
+  description = "orchestrator deploys NixOS fleets: the tool, and an example fleet of five hosts";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.05";
+  # For the user parts of profiles: only hosts whose users have some evaluate it.
+  inputs.home-manager = {
+    url = "github:nix-community/home-manager/release-25.05";
+    inputs.nixpkgs.follows = "nixpkgs";
+  };
 
   outputs =
     { nixpkgs, ... }@inputs:
@@ -25,9 +30,21 @@
             hardware
             ;
           stateVersion = host.state_version;
-          users = lib.genAttrs host.users (user: fleet.users.${user});
+          users = users host;
         };
       };
+
+      # A user has the user part of a profile on hosts that have the profile too.
+      users =
+        host:
+        lib.genAttrs host.users (
+          name:
+          let
+            user = fleet.users.${name};
+          in
+          user // { profiles = lib.intersectLists host.profiles user.profiles; }
+        );
+      hasHomes = host: lib.any (user: user.profiles != [ ]) (lib.attrValues (users host));
 
       mkHost =
         name: host:
@@ -44,6 +61,10 @@
             ++ lib.optional (host.template != null) ./templates/${host.template}.nix
             ++ map (profile: ./templates/profiles/${profile}.nix) host.profiles
             ++ map (feature: ./templates/features/${feature}.nix) host.features
+            ++ lib.optionals (hasHomes host) [
+              inputs.home-manager.nixosModules.home-manager
+              ./templates/home.nix
+            ]
             ++ [
               ./hosts/${name}/default.nix
               (facts name host)
@@ -51,6 +72,17 @@
         };
     in
     {
+      # The tool: nix/README.md.
+      inherit (import ./nix inputs)
+        apps
+        checks
+        devShells
+        nixosModules
+        overlays
+        packages
+        ;
+
+      # The example fleet.
       nixosConfigurations = lib.mapAttrs mkHost fleet.hosts;
     };
 }

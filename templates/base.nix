@@ -39,6 +39,11 @@ let
         default = [ ];
         description = "Public keys that may log in as this user.";
       };
+      profiles = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        description = "Profiles whose user part this user has here.";
+      };
     };
   };
 

@@ -84,6 +84,7 @@ class Fleet:
             (
                 *("nix", *arguments, "--no-write-lock-file", "--no-eval-cache"),
                 *("--override-input", "nixpkgs", f"path:{self.nixpkgs}"),
+                *("--override-input", "home-manager", f"path:{self.nixpkgs}?dir=home-manager"),
             ),
             capture_output=True,
             text=True,

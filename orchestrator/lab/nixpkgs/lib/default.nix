@@ -71,7 +71,20 @@ let
       importJSON = path: builtins.fromJSON (builtins.readFile path);
       version = "25.05.standin";
       maintainers = { };
-      licenses = { };
+      licenses.mit = {
+        spdxId = "MIT";
+        free = true;
+      };
+      sourceTypes.binaryNativeCode.shortName = "binaryNativeCode";
+      importTOML = path: builtins.fromTOML (builtins.readFile path);
+      fileset = import ./fileset.nix { inherit lib; };
+      modules = modules // {
+        # A module of a file that takes something first, such as a flake; errors name the file.
+        importApply = file: given: {
+          _file = file;
+          imports = [ (import file given) ];
+        };
+      };
       platforms.linux = [
         "x86_64-linux"
         "aarch64-linux"

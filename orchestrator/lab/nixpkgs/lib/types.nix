@@ -318,6 +318,8 @@ let
         modules,
         specialArgs ? { },
         shorthandOnlyDefinesConfig ? false,
+        # Not of nixpkgs: as `evalModules` has it.
+        carried ? [ ],
         ...
       }:
       let
@@ -346,6 +348,7 @@ let
         merge =
           location: definitions:
           (lib.evalModules {
+            inherit carried;
             prefix = location;
             specialArgs = {
               name = lib.last location;

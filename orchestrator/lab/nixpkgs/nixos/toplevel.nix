@@ -9,6 +9,7 @@
 let
   inherit (lib) mkOption types;
 
+  carry = import ./carry.nix { inherit lib; };
   release = "25.05.standin";
   failed = builtins.filter (one: !one.assertion) config.assertions;
   checked =
@@ -19,37 +20,6 @@ let
       builtins.foldl' (
         rest: warning: builtins.trace "evaluation warning: ${warning}" rest
       ) value config.warnings;
-
-  # A carried option is data here: a package is its path, a function only that it is one.
-  data =
-    value:
-    if lib.isDerivation value then
-      "${value}"
-    else if builtins.isAttrs value then
-      lib.mapAttrs (_: data) value
-    else if builtins.isList value then
-      map data value
-    else if builtins.isFunction value then
-      "<function>"
-    else if builtins.isPath value then
-      toString value
-    else
-      value;
-  # What of a configuration no module here implements.
-  notImplemented =
-    declared: set:
-    lib.filterAttrs (_: one: one != { }) (
-      lib.mapAttrs (
-        name: one:
-        if !declared ? ${name} then
-          data one
-        else if lib.isOption declared.${name} then
-          { }
-        else
-          notImplemented declared.${name} one
-      ) set
-    );
-  carried = lib.filterAttrs (name: _: builtins.elem name (import ./carried.nix)) config;
 
   files = builtins.filter (one: one.enable) (builtins.attrValues config.environment.etc);
   # Each file is two variables of the build; a name is data and never part of the script.
@@ -107,7 +77,7 @@ in
           units = config.system.build.units;
           wants = config.system.build.unitWants;
           packages = map toString config.environment.systemPackages;
-          carriedOptions = builtins.toJSON (notImplemented options carried);
+          carriedOptions = carry (import ./carried.nix) options config;
           version = config.system.nixos.version;
           limit = if limit == null then "999999" else toString limit;
           hostPlatform = pkgs.system;

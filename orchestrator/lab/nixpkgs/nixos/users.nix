@@ -96,7 +96,7 @@ let
       lib.getExe one.shell
     else
       toString one.shell;
-  homeOf = one:    if one.home != null then toString one.home else "/var/empty";
+  homeOf = one: if one.home != null then toString one.home else "/var/empty";
   makeUser =
     name: one:
     let

@@ -62,9 +62,18 @@ let
       };
   };
 
-  packages = lib.genAttrs (import ./names.nix) standIn // {
+  packaging = import ./packaging.nix { inherit lib packages run; };
+
+  packages = lib.genAttrs (import ./names.nix) standIn // packaging // {
     inherit lib system;
-    stdenv.hostPlatform = { inherit system; };
+    stdenv = {
+      hostPlatform = { inherit system; };
+      buildPlatform = {
+        inherit system;
+        canExecute = other: other.system == system;
+      };
+      cc.cc.lib = standIn "gcc-libs";
+    };
 
     busybox = applets // {
       pname = "busybox";
