@@ -9,9 +9,14 @@
   };
 
   outputs =
-    { nixpkgs, ... }@inputs:
+    { self, nixpkgs, ... }@inputs:
     let
       inherit (nixpkgs) lib;
+
+      each =
+        make:
+        lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: make nixpkgs.legacyPackages.${system});
+      tool = pkgs: self.packages.${pkgs.stdenv.hostPlatform.system}.default;
 
       # Generated from inventory/*.yaml by `orchestrator inventory generate`, and committed, so that
       # `nixos-rebuild --flake .#HOST` works without the tool.
@@ -72,15 +77,34 @@
         };
     in
     {
-      # The tool: nix/README.md.
-      inherit (import ./nix inputs)
-        apps
-        checks
-        devShells
-        nixosModules
-        overlays
-        packages
-        ;
+      # The tool: nix/README.md. No host of the fleet depends on it.
+      packages = each (pkgs: rec {
+        default = orchestrator;
+        orchestrator = pkgs.callPackage ./nix/package.nix { };
+        image = pkgs.callPackage ./nix/image.nix { inherit orchestrator; };
+      });
+      apps = each (pkgs: {
+        default = {
+          type = "app";
+          program = lib.getExe (tool pkgs);
+          meta = { inherit ((tool pkgs).meta) description; };
+        };
+      });
+      devShells = each (pkgs: {
+        default = pkgs.callPackage ./nix/shell.nix { orchestrator = tool pkgs; };
+      });
+      checks = each (
+        pkgs:
+        pkgs.callPackage ./nix/checks.nix {
+          inherit self;
+          orchestrator = tool pkgs;
+        }
+      );
+      overlays.default = final: _: { orchestrator = final.callPackage ./nix/package.nix { }; };
+      nixosModules = rec {
+        default = orchestrator;
+        orchestrator = lib.modules.importApply ./nix/module.nix self;
+      };
 
       # The example fleet.
       nixosConfigurations = lib.mapAttrs mkHost fleet.hosts;

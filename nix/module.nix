@@ -65,6 +65,13 @@ in
       }
     ];
 
+    # The folders that it writes are there before it starts; what is there keeps its mode.
+    systemd.tmpfiles.rules = map (below: "d ${user.home}/${below} :0755 :${cfg.user} - -") [
+      ".cache"
+      ".local"
+      ".local/state"
+    ];
+
     systemd.services.orchestrator-watch = {
       description = "Deliver what waits for absent hosts";
       wantedBy = [ "multi-user.target" ];
@@ -97,9 +104,10 @@ in
         # It writes the fleet's fleet.json, what it remembers, and Nix's cache; all else it reads.
         ProtectSystem = "strict";
         ProtectHome = "read-only";
-        ReadWritePaths = [ cfg.fleet ] ++ map (below: "-${user.home}/${below}") [
-          ".cache"
-          ".local/state"
+        ReadWritePaths = [
+          cfg.fleet
+          "${user.home}/.cache"
+          "${user.home}/.local/state"
         ];
         CapabilityBoundingSet = "";
         LockPersonality = true;
@@ -123,7 +131,6 @@ in
         RestrictSUIDSGID = true;
         SystemCallArchitectures = "native";
         SystemCallFilter = "@system-service";
-        UMask = "0077";
       };
     };
   };

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from orchestrator.inventory.load import Inventory
 
 _MOST_IN_A_LINE = 5
+# Inputs that nixpkgs' stand-in has within, and where.
+_WITHIN = {"agenix": "", "home-manager": "/home-manager"}
 
 
 def ask_passwords(fleet: Fleet, target: Target) -> Passwords:
@@ -175,16 +177,17 @@ def open_setup(target: Target) -> Setup:
 
 
 def _stand_ins(fleet: Fleet, lab: ActiveLab) -> tuple[tuple[str, str], ...]:
-    """What a fleet's inputs are in its lab: nixpkgs' stand-in has agenix's module in it.
+    """What a fleet's inputs are in its lab: nixpkgs' stand-in, and what is in it of others.
 
     To override an input that a flake has not is no error, so its text need not be understood.
     """
     stand_in = f"path:{lab.nixpkgs}"
     try:
-        named = re.search(r"\bagenix\b", Path(fleet.flake, "flake.nix").read_text())
+        text = Path(fleet.flake, "flake.nix").read_text()
     except OSError:
-        named = None
-    return (("nixpkgs", stand_in), *([("agenix", stand_in)] if named else []))
+        text = ""
+    named = [name for name in _WITHIN if re.search(rf"\b{name}\b", text)]
+    return (("nixpkgs", stand_in), *((name, stand_in + _WITHIN[name]) for name in named))
 
 
 def in_lab(fleet: Fleet, machine_ids: Mapping[str, str]) -> Fleet:

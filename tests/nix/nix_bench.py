@@ -73,18 +73,24 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A fleet's folder, evaluated on the stand-in."""
+    """A fleet's folder, evaluated on the stand-in.
+
+    Attributes:
+        home_manager: In the place of Home Manager's stand-in, which is in that of nixpkgs.
+    """
 
     root: Path
     nixpkgs: Path
+    home_manager: Path | None = None
 
     def nix(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Nix on the fleet's flake: purely, and without a lock file."""
+        home_manager = self.home_manager or self.nixpkgs / "home-manager"
         return subprocess.run(
             (
                 *("nix", *arguments, "--no-write-lock-file", "--no-eval-cache"),
                 *("--override-input", "nixpkgs", f"path:{self.nixpkgs}"),
-                *("--override-input", "home-manager", f"path:{self.nixpkgs}?dir=home-manager"),
+                *("--override-input", "home-manager", f"path:{home_manager}"),
             ),
             capture_output=True,
             text=True,

@@ -8,10 +8,5 @@ in
   programs.foot.enable = mkDefault true;
   services.mako.enable = mkDefault true;
 
-  xdg.userDirs = {
-    enable = mkDefault true;
-    createDirectories = mkDefault true;
-  };
-
   xdg.configFile."fleet/profiles/desktop-user".text = "A person's own desktop.\n";
 }

@@ -1,4 +1,5 @@
 # A user's home: files, packages, and one derivation with all that a generation of it is.
+carry:
 {
   config,
   lib,
@@ -8,7 +9,6 @@
 }:
 let
   inherit (lib) mkEnableOption mkOption types;
-  carry = import ../nixos/carry.nix { inherit lib; };
 
   file =
     { name, ... }:
@@ -79,8 +79,6 @@ let
   );
 in
 {
-  imports = [ ../nixos/assertions.nix ];
-
   options.home = {
     username = mkOption {
       type = types.str;

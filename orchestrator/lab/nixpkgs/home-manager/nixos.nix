@@ -4,6 +4,7 @@
 {
   config,
   lib,
+  modulesPath,
   pkgs,
   ...
 }:
@@ -14,7 +15,11 @@ let
   ownModule =
     { name, ... }:
     {
-      imports = [ ./home.nix ] ++ cfg.sharedModules;
+      imports = [
+        "${modulesPath}/assertions.nix"
+        (import ./home.nix (import "${modulesPath}/carry.nix" { inherit lib; }))
+      ]
+      ++ cfg.sharedModules;
       home.username = config.users.users.${name}.name;
       home.homeDirectory = config.users.users.${name}.home;
     };

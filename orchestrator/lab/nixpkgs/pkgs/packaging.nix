@@ -15,19 +15,13 @@ rec {
   python3 = callPackage ./python.nix { inherit run; };
   python3Packages = python3.pkgs;
 
-  # A file of a given content, whose content is not here.
+  # A file by its name and hash; its content is not here.
   fetchurl =
     { name, hash }:
     if builtins.match "sha256-[A-Za-z0-9+/]{43}=" hash == null then
       throw "the hash of ${name} is none: ${hash}"
     else
-      derivation {
-        inherit name;
-        inherit (packages) system;
-        builder = "/no/network";
-        outputHash = hash;
-        outputHashMode = "flat";
-      };
+      run name { inherit hash; } "echo $hash > $out";
 
   mkShell =
     {
