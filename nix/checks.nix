@@ -39,7 +39,7 @@ in
 
   inventory = runCommand "orchestrator-inventory" { nativeBuildInputs = [ orchestrator ]; } ''
     export HOME=$TMPDIR
-    orchestrator inventory check --frozen --fleet ${self}
+    orchestrator check --inventory --frozen --fleet ${self}
     touch $out
   '';
 

@@ -93,7 +93,7 @@ in
         Type = "notify";
         User = cfg.user;
         WorkingDirectory = cfg.fleet;
-        ExecStart = "${lib.getExe cfg.package} watch --fleet ${cfg.fleet} --interval ${cfg.interval}";
+        ExecStart = "${lib.getExe cfg.package} pending deliver --watch --fleet ${cfg.fleet} --interval ${cfg.interval}";
         Restart = "on-failure";
         RestartSec = "30s";
         WatchdogSec = "5min";

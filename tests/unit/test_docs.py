@@ -213,6 +213,7 @@ FOLDERS = [
             "docs",
             "hosts",
             "inventory",
+            "nix",
             "scripts",
             "templates",
             "tests",
