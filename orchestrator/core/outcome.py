@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.core.changed import SystemChange
 from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath
 
@@ -24,6 +25,7 @@ class Deployed:
 
     Attributes:
         reboot_required: What takes effect at the host's next boot only, such as ``kernel``.
+        changed: Packages, units and size; ``None`` where nothing of it is known.
     """
 
     reason: str
@@ -31,6 +33,7 @@ class Deployed:
     goal: Goal
     warnings: tuple[str, ...] = ()
     reboot_required: tuple[str, ...] = ()
+    changed: SystemChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

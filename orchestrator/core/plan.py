@@ -86,6 +86,8 @@ class HostPlan:
         return_to: The system to go back to when a step before the commit fails; ``None`` where the
             plan never activates.
         reason: Why there is something to do, in words.
+        cause: Whose change it is, such as ``flake.nix changed``; empty where that is not known, and
+            ``None`` where the reason is another one than the wanted system.
     """
 
     host: Host
@@ -94,3 +96,4 @@ class HostPlan:
     steps: tuple[Step, ...]
     return_to: OutPath | None
     reason: str
+    cause: str | None = None

@@ -81,3 +81,15 @@ def size_text(size: int) -> str:
     if size < _UNITS["G"]:
         return f"{size / _UNITS['M']:.0f} MiB"
     return f"{size / _UNITS['G']:.1f} GiB"
+
+
+def bytes_text(size: int) -> str:
+    """Say bytes in powers of 1000, in few characters: ``512 B``, ``1.2 kB``, ``12 MB``."""
+    if size < 1000:
+        return f"{size} B"
+    amount, unit = size / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:.0f} {unit}"

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
+from orchestrator.core.changed import PackageChange
 from orchestrator.core.errors import StepError
 from orchestrator.core.foreign import split_lines
 from orchestrator.core.host import Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.deploy.delivering.building import Builds, Member
+from orchestrator.deploy.plan.difference import diff
 from orchestrator.host import scripts
 from orchestrator.host.setup import Gates, Setup, reach
 from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A package whose paths differ; a version is empty where the name has none.
-
-    Attributes:
-        before: Versions there now, sorted; empty where the package is new.
-        after: Versions there would be; empty where it goes.
-    """
-
-    package: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +30,7 @@ class HostDiff:
     host: Host
     state: HostState
     wanted: OutPath
-    changes: tuple[Change, ...]
-
-
-# A version begins at the first dash that a digit follows: Nix's own rule for derivation names.
-# https://nix.dev/manual/nix/latest/language/builtins#builtins-parseDrvName
-_NAME = re.compile(r"(.*?)-(\d.*)")
-
-
-def diff(before: Iterable[OutPath], after: Iterable[OutPath]) -> tuple[Change, ...]:
-    """Compare two closures by package; a package with the same paths in both is left out."""
-    there, wanted = set(before), set(after)
-    old, new = _versions(there - wanted), _versions(wanted - there)
-    return tuple(
-        Change(name, tuple(sorted(old.get(name, ()))), tuple(sorted(new.get(name, ()))))
-        for name in sorted(old.keys() | new.keys())
-    )
-
-
-def _versions(paths: Iterable[OutPath]) -> dict[str, list[str]]:
-    versions: dict[str, list[str]] = {}
-    for path in paths:
-        found = _NAME.fullmatch(path.name)
-        name, version = (found[1], found[2]) if found else (path.name, "")
-        versions.setdefault(name, []).append(version)
-    return versions
+    changes: tuple[PackageChange, ...]
 
 
 async def diff_host(setup: Setup, host: Host) -> HostDiff:

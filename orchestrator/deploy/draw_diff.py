@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.deploy.diff import Change, HostDiff
+from orchestrator.core.changed import PackageChange
+from orchestrator.deploy.diff import HostDiff
 from orchestrator.render.output import Output
 from orchestrator.render.tables import Column, print_json, print_table
 
@@ -25,7 +26,7 @@ def draw_diff(found: HostDiff, results: Output, words: Output, *, as_json: bool)
     print_table(results, _COLUMNS, [_row(change) for change in found.changes])
 
 
-def _row(change: Change) -> tuple[str, str, str]:
+def _row(change: PackageChange) -> tuple[str, str, str]:
     if change.before == change.after:
         # The same versions, built from something else.
         return (change.package, _versions(change.before), "rebuilt")

@@ -11,6 +11,7 @@ from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.foreign import parse_json, split_lines
 from orchestrator.core.store import OutPath
+from orchestrator.host.difference import COMPARE, Difference, parse_difference
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import script
 
@@ -155,7 +156,7 @@ async def settled(executor: Executor, seconds: float) -> str:
 
 # Print what `system.switch.inhibitors` was for the running system and for another, as one line of
 # JSON each; NixOS has it in the toplevel since 25.11, and its pre-switch check compares the two.
-# Then what is printed of their parts.
+# Then how their closures differ, and what is printed of their parts.
 # $1 the other  $2… the parts
 SWITCHING = rf"""
 inhibitors() {{
@@ -165,6 +166,8 @@ inhibitors() {{
 }} 2>/dev/null
 inhibitors running /run/current-system
 inhibitors target "$1"
+{COMPARE}
+compared "$1"
 {BOOT_PARTS}
 """
 
@@ -179,12 +182,14 @@ class SwitchInfo:
         target: Likewise of the other system.
         booted: What counts from a boot on, of the system that was booted, by the part's name.
         wanted: Likewise of the other system.
+        difference: How their closures differ; ``None`` where it did not say.
     """
 
     running: dict[str, str]
     target: dict[str, str]
     booted: dict[str, str]
     wanted: dict[str, str]
+    difference: Difference | None = None
 
 
 async def ask_standing(
@@ -207,7 +212,8 @@ async def ask_standing(
     said = values_of(done.out)
     booted, wanted = parse_parts(lines, parts)
     running = _components(said.get("running", ""))
-    return SwitchInfo(running, _components(said.get("target", "")), booted, wanted)
+    difference = parse_difference(lines)
+    return SwitchInfo(running, _components(said.get("target", "")), booted, wanted, difference)
 
 
 def _components(text: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import assert_never
 
+from orchestrator.core.changed import SystemChange
 from orchestrator.core.event import (
     Event,
     HostFinished,
@@ -146,11 +147,12 @@ def _text(path: OutPath | None) -> str | None:
 
 def _more(outcome: Outcome) -> Json:
     match outcome:
-        case Deployed(goal=goal, warnings=warnings, reboot_required=reboot):
+        case Deployed(goal=goal, warnings=warnings, reboot_required=reboot, changed=changed):
             return {
                 "goal": goal.value,
                 "warnings": list(warnings),
                 "reboot_required": list(reboot),
+                "changed": None if changed is None else _changed(changed),
             }
         case Completed(goal=goal):
             return {"goal": goal.value}
@@ -160,6 +162,33 @@ def _more(outcome: Outcome) -> Json:
             return {}
         case _:
             assert_never(outcome)
+
+
+_MOST = 200
+"""Packages, and units of one kind, that are listed."""
+
+
+def _changed(changed: SystemChange) -> Json:
+    closure, units = changed.closure, changed.units
+    return {
+        "closure": closure
+        and {
+            "packages": [
+                {"package": one.package, "before": list(one.before), "after": list(one.after)}
+                for one in closure.packages[:_MOST]
+            ],
+            "more": max(len(closure.packages) - _MOST, 0),
+            "rebuilt": closure.rebuilt,
+            "size": closure.size,
+        },
+        "units": units
+        and {
+            "restarted": list(units.restarted[:_MOST]),
+            "reloaded": list(units.reloaded[:_MOST]),
+            "started": list(units.started[:_MOST]),
+            "stopped": list(units.stopped[:_MOST]),
+        },
+    }
 
 
 def _problem(problem: Problem) -> Json:

@@ -175,6 +175,12 @@ class Activation:
         """What kept the host from its target, where something did."""
         return self._verdict.error
 
+    @property
+    def said(self) -> str | None:
+        """What an activation said; ``None`` where there was none, or not all of it is kept."""
+        activates = self._lifeline.attempt.goal.activates
+        return self._lifeline.said if activates and not self._lifeline.cut else None
+
     async def run(self) -> Ended:
         """Begin, and bring it to an end. Whatever fails on the way becomes an outcome.
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import assert_never
 
+from orchestrator.core.changed import ClosureChange, SystemChange
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -22,6 +23,7 @@ from orchestrator.deploy.changing.activation import (
     attempt_of,
     require_return,
 )
+from orchestrator.deploy.changing.changed import planned, with_change, would_change
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.preflight import (
     check_secrets,
@@ -129,7 +131,8 @@ async def carry_out(
     if work.session.request.plan_only:
         say_or_refuse(work, plan)
         foreseen = await foresee(work, plan, state, executor) if executor and state else ()
-        return _would_be(plan, foreseen)
+        closure = await would_change(work, plan, state, executor) if executor and state else None
+        return _would_be(plan, state, foreseen, closure)
     await build(work, plan, executor)
     if executor is None or state is None:
         return await _complete(work, plan, executor)
@@ -177,6 +180,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             activation = Activation(work, line, attempt, checked=checked)
             work.ended = ended = await activation.run()
         if isinstance(ended, Deployed):
+            ended = with_change(work, ended, state, going.closure, activation.said)
             warned = (*warnings, *ended.warnings)
             work.ended = ended = replace(ended, warnings=warned, reboot_required=going.boots)
         return await _afterwards(work, ended, line)
@@ -208,9 +212,16 @@ async def _afterwards(work: HostWork, ended: Ended, line: HostSession) -> Outcom
     return work.ended
 
 
-def _would_be(plan: HostPlan, foreseen: tuple[str, ...]) -> Outcome:
-    if plan.goal.changes_host:
-        return Deployed(plan.reason, plan.target.out, plan.goal, foreseen)
+def _would_be(
+    plan: HostPlan,
+    state: HostState | None,
+    foreseen: tuple[str, ...],
+    closure: ClosureChange | None,
+) -> Outcome:
+    if plan.goal.changes_host and state is not None:
+        changed = SystemChange(closure) if closure else None
+        reason = planned(plan, state, closure)
+        return Deployed(reason, plan.target.out, plan.goal, foreseen, changed=changed)
     return Completed(plan.reason, plan.target.out, plan.goal)
 
 

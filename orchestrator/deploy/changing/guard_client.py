@@ -50,12 +50,14 @@ class GuardClient:
         line: The present connection.
         attempt: What is wanted there, and how far the guard says it has come.
         said: What ``switch-to-configuration`` said last.
+        cut: Whether it said more than is kept.
     """
 
     def __init__(self, work: HostWork, line: HostSession, attempt: Attempt) -> None:
         self.line = line
         self.attempt = attempt
         self.said = ""
+        self.cut = False
         self._work = work
         self._position = 0
         self._unstarted: StepError | None = None
@@ -210,7 +212,8 @@ class GuardClient:
         """Ask for the attempt's next state; what an activation says is logged as it comes."""
         attempt = self.attempt
         told = await verbs.await_(executor, attempt.token, attempt.state, seconds, self._position)
-        self.said = (self.said + told.log)[-_SAID:]
+        said = self.said + told.log
+        self.said, self.cut = said[-_SAID:], self.cut or len(said) > _SAID
         self._position = told.position
         self._work.log(told.log)
         return told

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.core.changed import ClosureChange
 from orchestrator.core.checks import BootFiles, Check, Shortfall, Wanted, boot_name
 from orchestrator.core.errors import OrchestratorError, RefusedError, StepError
 from orchestrator.core.event import Phase
@@ -15,6 +16,7 @@ from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.run import Load
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
+from orchestrator.deploy.changing.changed import summed_up
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
@@ -111,10 +113,12 @@ class SwitchPlan:
     Attributes:
         plan: As it can be carried out: a switch that NixOS would refuse is a ``boot``.
         boots: What takes effect at the next boot only, in words.
+        closure: What changes in the host's closure; ``None`` where the host did not say.
     """
 
     plan: HostPlan
     boots: tuple[str, ...]
+    closure: ClosureChange | None = None
 
 
 async def live_or_booted(work: HostWork, plan: HostPlan, line: HostSession) -> SwitchPlan:
@@ -133,11 +137,12 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: HostSession) -> S
                 hint="make it the boot default, then boot it: --goal boot --reboot",
             )
     parts = needs_boot(found.booted, found.wanted)
+    closure = None if found.difference is None else summed_up(found.difference)
     if not changed:
-        return SwitchPlan(plan, parts)
+        return SwitchPlan(plan, parts, closure)
     work.notice(f"cannot switch live; set as boot default: {'; '.join(changed)}")
     booted = replace(plan, goal=Goal.BOOT, steps=steps(Goal.BOOT), return_to=None)
-    return SwitchPlan(booted, (*changed, *parts))
+    return SwitchPlan(booted, (*changed, *parts), closure)
 
 
 async def needing_boot(

@@ -60,6 +60,15 @@ async def closure_of(out: OutPath) -> list[str]:
     return split_lines(await _nix_store("--query", "--requisites", out.path))
 
 
+async def references_of(paths: Sequence[str]) -> frozenset[str]:
+    """Name the paths that some in the store here refer to themselves.
+
+    Raises:
+        StepError: One of them is not whole here.
+    """
+    return frozenset(split_lines(await _nix_store("--query", "--references", *paths)))
+
+
 async def sized(paths: Sequence[str], codecs: tuple[Codec, ...]) -> Lacking:
     """Look up how large paths are that a host lacks and the store here has.
 

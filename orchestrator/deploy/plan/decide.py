@@ -116,12 +116,19 @@ def why_changed(
     """Say why there is something to do."""
     if state is not None and state.attempt is not None and unsettled(state.attempt):
         return left_in_the_middle(state.attempt, now)
-    reason = _compared(goal, state, wanted)
+    reason, cause = _compared(goal, state, wanted), _cause(state, known)
+    return f"{cause}: {reason}" if cause else reason
+
+
+def _cause(state: HostState | None, known: Knowledge | None) -> str | None:
+    """Say which files changed; ``None`` where a host that was left in the middle is the reason."""
+    if state is not None and unsettled(state.attempt):
+        return None
     match known:
         case Unknown(changed=(_, *_) as paths):
-            return f"{listing(paths)} changed: {reason}"
+            return f"{listing(paths)} changed"
         case _:
-            return reason
+            return ""
 
 
 def _already(verb: str, state: HostState, wanted: OutPath, now: datetime) -> str:
@@ -181,6 +188,7 @@ def decide(
         steps=steps(goal, verify=verify),
         return_to=state.running if state is not None and goal.activates else None,
         reason=why_changed(goal, state, wanted.out, now, known),
+        cause=_cause(state, known),
     )
 
 
