@@ -54,7 +54,7 @@ _GROUPS = {
     "Checks": "no_verify skip_preflight despite_hold check_caches",
     "Hosts": "absent reboot",
     "Rollout": "canary batch pause budget when_spent all_at_once one_by_one",
-    "Building and copying": "build_on copy",
+    "Building and copying": "all_must_build fast build_on copy",
 }
 _OTHERS = "Fleet, passwords, output"
 

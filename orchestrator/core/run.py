@@ -119,6 +119,8 @@ class DeployRequest:
         title: What the run is called in the history; the goal's name, where it is ``None``.
         rollout: Who goes first, how many at a time: goes before what the fleet says.
         waves: The waves, where they are given: those of a run that goes on.
+        all_must_build: Whether no host gets anything unless every host's system was built.
+        fast: Whether what a host has already is not built, and its link not measured.
     """
 
     selectors: tuple[str, ...] = ()
@@ -141,6 +143,8 @@ class DeployRequest:
     title: str | None = None
     rollout: RolloutPolicy = field(default_factory=RolloutPolicy)
     waves: tuple[Wave, ...] = ()
+    all_must_build: bool = False
+    fast: bool = False
 
     @property
     def reboots(self) -> bool:

@@ -146,7 +146,7 @@ def defers(work: HostWork) -> bool:
 
 
 async def or_absent(work: HostWork, asking: Awaitable[T]) -> T | Absence:
-    """Await an answer, or find that there is none where that is no failure.
+    """Await an answer, or find that there is none, where its system is built all the same.
 
     Raises:
         UnreachableError: There is none, and the host should answer.
@@ -155,7 +155,7 @@ async def or_absent(work: HostWork, asking: Awaitable[T]) -> T | Absence:
     try:
         return await asking
     except UnreachableError as error:
-        if not defers(work):
+        if not (defers(work) or work.session.request.all_must_build):
             raise
         return Absence(error)
 
@@ -186,15 +186,24 @@ async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
     """Build what should run on an absent host, and have it wait.
 
     Raises:
+        UnreachableError: The host should have answered. Where all must build, its system is built
+            before that is said.
         StepError: The build failed, or what waits could not be written down.
     """
     assert isinstance(plan.target, Evaluated)
+    all_built = work.session.all_built
+    if not defers(work):
+        await _build_anyway(work, plan)
+        await all_built.wait(work)
+        raise absence.error
     reason = f"absent: {absence.error.message}{_last_seen(work)}"
     if work.session.request.plan_only:
+        await all_built.wait(work)
         return Deferred(f"{reason}; its system would wait for it", plan.target.out)
     if is_caught_up(work):
         return _still_absent(work, reason, plan.target)
-    await _build(work, plan)
+    await (_build_anyway if work.session.request.all_must_build else _build)(work, plan)
+    await all_built.wait(work)
     # What is not to be had by hosts of its wave yet, or never, is not delivered to it either.
     await work.session.rollout.turn(work)
     entry = _entry(work, plan.target, absence.error.message)
@@ -246,6 +255,24 @@ async def _build(work: HostWork, plan: HostPlan) -> None:
     site = work.session.request.build or work.host.build
     if site.on is not BuildOn.TARGET:
         await build(work, plan, None)
+
+
+async def _build_anyway(work: HostWork, plan: HostPlan) -> None:
+    """Build where all must build, unless it is a plan.
+
+    Raises:
+        UnreachableError: The host itself is where it is built: nobody knows whether it does.
+        StepError: The build failed.
+    """
+    if work.session.request.plan_only:
+        return
+    site = work.session.request.build or work.host.build
+    if site.on is BuildOn.TARGET:
+        raise UnreachableError(
+            "it does not answer, and builds its own system, which all must (--all-must-build)",
+            hint=f"build it here (--build-on here), or leave {work.host.name} out",
+        )
+    await _build(work, plan)
 
 
 async def _keep(work: HostWork, pending: PendingSystems, wanted: Evaluated) -> None:

@@ -27,6 +27,7 @@ from orchestrator.core.outcome import (
 from orchestrator.core.run import DeployRequest, HostResult, Report, Run
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.absence import withdraw
+from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
@@ -138,6 +139,7 @@ async def _deploy(
     token = f"{run.number}-{secrets.token_hex(4)}"
     led = RolloutRun(run, token, request, policy, waves, UNDO, interrupt, emit)
     gates = Gates.of(setup.fleet.limits)
+    waits = request.all_must_build and request.goal.contacts_host
     session = Session(
         setup=setup,
         request=request,
@@ -153,6 +155,7 @@ async def _deploy(
         copies=Copies(setup.state),
         rollout=led.rollout,
         secrets=RunSecrets(setup),
+        all_built=AllBuilt(host.name for host in hosts if waits),
     )
     names = tuple(host.name for host in hosts)
     emit(RunStarted(run, request.goal, names, request.plan_only, waves))
@@ -209,6 +212,7 @@ async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResul
         outcome = Failed(message, Problem(step_name(work.phase), message))
     work.seconds = time.monotonic() - work.began
     session.emit(HostFinished(host.name, outcome, work.seconds))
+    session.all_built.ended(host.name, outcome)
     session.rollout.finished(host.name, outcome)
     return HostResult(outcome, work.seconds, work.before)
 

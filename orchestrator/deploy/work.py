@@ -30,6 +30,7 @@ from orchestrator.nix.evaluation import Evaluations
 from orchestrator.secrets.of_run import RunSecrets
 
 if TYPE_CHECKING:
+    from orchestrator.deploy.all_built import AllBuilt
     from orchestrator.deploy.copy.closure import Lacking
     from orchestrator.rollout.rollout import Rollout
     from orchestrator.secrets.model.repository import HostSecrets
@@ -104,6 +105,7 @@ class Session:
     copies: Copies
     rollout: Rollout
     secrets: RunSecrets
+    all_built: AllBuilt
     names: Names = field(default_factory=Names)
 
 
@@ -116,6 +118,7 @@ class HostWork:
         before: What the host was before it began to be changed.
         ended: The host's outcome, as soon as it was changed: no interruption makes that undone.
         lacks: What is to be copied to it, once that was asked.
+        has_target: Whether it was found to have its system, which then was not built.
         secrets: What its configuration says of them, once that was evaluated.
         place: Among the hosts that are under way.
         seconds: How long it took; 0 before its end.
@@ -129,6 +132,7 @@ class HostWork:
         self.before: Before | None = None
         self.ended: Outcome | None = None
         self.lacks: Lacking | None = None
+        self.has_target = False
         self.secrets: HostSecrets | None = None
         self.place = HostSlot()
         self._room = LOG_SIZE

@@ -15,7 +15,7 @@ MOST_PATHS = 40_000
 
 # Say what differs, in lines of their own: paths of the running system's closure alone (`gone=`), of
 # the other alone (`new=`), those of both that a system or a unit that changed names itself
-# (`direct=`), and sizes in bytes. Of what goes wrong nothing is said: the last line is missing then.
+# (`direct=`), and sizes in bytes. Where anything goes wrong the last line is missing.
 # $1 the other system; empty: its closure comes on standard input, and its size is not said
 COMPARE = r"""
 compare() {

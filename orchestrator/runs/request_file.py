@@ -93,6 +93,8 @@ def _to_json(request: DeployRequest, waves: tuple[Wave, ...]) -> dict[str, objec
         "reboot": request.reboot.value,
         "skip_preflight": list(request.skip_preflight),
         "despite_hold": request.despite_hold,
+        "all_must_build": request.all_must_build,
+        "fast": request.fast,
         "budget": str(policy.budget) if policy.budget else None,
         "when_spent": policy.when_spent.value if policy.when_spent else None,
         "waves": [
@@ -117,6 +119,8 @@ def _from_json(found: dict[str, Any]) -> DeployRequest:
         reboot=Reboot(found["reboot"]),
         skip_preflight=tuple(found["skip_preflight"]),
         despite_hold=found["despite_hold"],
+        all_must_build=bool(found.get("all_must_build")),
+        fast=bool(found.get("fast")),
         rollout=RolloutPolicy(
             budget=Amount.parse(budget) if budget else None,
             when_spent=WhenSpent(when) if when else None,

@@ -26,6 +26,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy import work
+from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.changing import activation
 from orchestrator.deploy.copy.closure import Lacking
 from orchestrator.deploy.copy.links import Copies
@@ -353,6 +354,7 @@ class Bench:
             copies=Copies(self.folder),
             rollout=Rollout(),
             secrets=RunSecrets(setup),
+            all_built=AllBuilt(),
         )
         shares = [HostWork(session, host) for host in hosts.values()]
         for share in shares:

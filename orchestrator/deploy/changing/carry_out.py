@@ -130,10 +130,12 @@ async def carry_out(
         refuse_if_taken(work, state)
     if work.session.request.plan_only:
         say_or_refuse(work, plan)
+        await work.session.all_built.wait(work)
         foreseen = await foresee(work, plan, state, executor) if executor and state else ()
         closure = await would_change(work, plan, state, executor) if executor and state else None
         return _would_be(plan, state, foreseen, closure)
     await build(work, plan, executor)
+    await work.session.all_built.wait(work)
     if executor is None or state is None:
         return await _complete(work, plan, executor)
     await work.session.rollout.turn(work)

@@ -92,6 +92,8 @@ _WHAT = (
     reboot_option,
     rollout_options,
     click.option("--emergency", metavar="REASON", help="One host now, without verification."),
+    click.option("--all-must-build", is_flag=True, help="Change no host unless all systems build."),
+    click.option("--fast", is_flag=True, help="Build and measure less; see docs/deploying.md."),
     click.option("--this-machine", is_flag=True, help="The machine that you sit on."),
     click.option("--check-caches", is_flag=True, help="Refuse unless every binary cache answers."),
     _run_options,
@@ -148,6 +150,8 @@ def _deploy(
         reboot=options.pop("reboot"),
         skip_preflight=options.pop("skip_preflight"),
         rollout=rollout,
+        all_must_build=options.pop("all_must_build"),
+        fast=options.pop("fast"),
     )
     if request.reboot is not Reboot.NEVER and not request.reboots:
         raise click.UsageError(f"--reboot: --goal {request.goal.value} commits nothing to boot")

@@ -99,7 +99,8 @@ async def _choose(work: HostWork, executor: Executor, lacks: Lacking) -> tuple[C
     forced = work.session.request.copy
     if forced is not None:
         return Choice(forced, "by --copy"), link
-    if link is None and load.size >= PROBE_WORTH:
+    measures = load.size >= PROBE_WORTH and not work.session.request.fast
+    if link is None and measures:
         link = await _measure(work, executor, load)
     elif link is None and samples:
         link = link_of(samples, samples[-1].at)  # old, and good enough for little

@@ -86,6 +86,8 @@ async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> No
     wanted = plan.target
     if Step.BUILD not in plan.steps or not isinstance(wanted, Evaluated):
         return
+    if await _has_it(work, plan, executor):
+        return
     say_or_refuse(work, plan)
     site = site_of(work)
     async with AsyncExitStack() as stack:
@@ -98,13 +100,27 @@ async def build(work: HostWork, plan: HostPlan, executor: Executor | None) -> No
                 await _build_there(work, wanted, await _builder(work, site, stack))
 
 
+async def _has_it(work: HostWork, plan: HostPlan, executor: Executor | None) -> bool:
+    """Ask a host whether it has its system already, where nothing is to be built that it has.
+
+    Raises:
+        UnreachableError: The connection was lost.
+    """
+    if executor is None or not (work.session.request.fast and plan.goal.copies):
+        return False
+    work.has_target = await is_valid(executor, plan.target.out)
+    if work.has_target:
+        work.log("neither built nor copied (--fast): the host has the system")
+    return work.has_target
+
+
 async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
     """Bring what was built to the host, where the plan says so.
 
     Raises:
         StepError: The copy failed.
     """
-    if Step.COPY not in plan.steps or await _fetched(work, plan, executor):
+    if Step.COPY not in plan.steps or work.has_target or await _fetched(work, plan, executor):
         return
     site = site_of(work)
     async with AsyncExitStack() as stack:
