@@ -42,10 +42,13 @@ class AllBuilt:
                 async with work.place.given_up():
                     await self._decided.wait()
         if self._failed:
-            raise HaltedError(
-                f"nothing was activated: {listing(sorted(self._failed))} did not build, "
-                "and all must (--all-must-build)"
+            names = listing(sorted(self._failed))
+            said = (
+                f"nothing would be activated: {names} would not build"
+                if work.session.request.plan_only
+                else f"nothing was activated: {names} did not build"
             )
+            raise HaltedError(f"{said}, and all must (--all-must-build)")
 
     def ended(self, name: str, outcome: Outcome) -> None:
         """Take note of a host's end; one that was at its target, or waits, has its system."""

@@ -261,6 +261,7 @@ class Bench:
         self.verify: Callable[[], None] = lambda: None
         self.verify_seconds = 0.0
         self.delivered: list[str] = []
+        self.all_built = AllBuilt()
         patch.setattr(work, "reach", self._reach)
         patch.setattr(nix, "evaluate", self._evaluate)
         patch.setattr(nix_build, "keep", self._keep)
@@ -354,7 +355,7 @@ class Bench:
             copies=Copies(self.folder),
             rollout=Rollout(),
             secrets=RunSecrets(setup),
-            all_built=AllBuilt(),
+            all_built=self.all_built,
         )
         shares = [HostWork(session, host) for host in hosts.values()]
         for share in shares:

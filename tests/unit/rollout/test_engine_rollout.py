@@ -96,6 +96,7 @@ class Fake:
         await self.slow.get(name, _nothing)()
         if name in self.early:
             return self.ends[name]
+        await work.session.all_built.wait(work)
         await work.session.rollout.turn(work)
         self.turns.append(name)
         self.ended_before[name] = set(work.session.rollout.outcomes)
@@ -616,3 +617,94 @@ async def _later(fake: Fake, word: Word) -> None:
     loop.call_later(60, lambda: fake.order(word))
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.sleep(0)
+
+
+UNBUILT = Failed("build failed", Problem("build", "build failed"))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"rollout": CANARY},
+        {"rollout": BY_TWO},
+        {"emergency": "fire"},
+        {"goal": Goal.PUSH},
+        {"plan_only": True},
+    ],
+)
+def test_where_all_must_build_one_failed_build_keeps_every_host_from_its_turn(
+    fake: Fake, request_: dict[str, Any]
+) -> None:
+    """Whatever the waves, the goal or the hurry; hosts are told whose build failed."""
+    fake.ends["h4"] = UNBUILT
+    fake.early = {"h4"}
+    fake.slow["h4"] = lambda: asyncio.sleep(3600)
+    report = fake.deploy(all_must_build=True, **request_)
+    assert fake.turns == []
+    assert outcomes(report) == "skipped skipped skipped failed skipped"
+    said = "would not" if request_.get("plan_only") else "did not"
+    assert f"h4 {said} build, and all must" in report.hosts["h1"].outcome.reason
+    assert report.exit_code == 1
+
+
+def test_where_all_must_build_every_build_is_waited_for_even_of_the_last_wave(fake: Fake) -> None:
+    """No host of the first wave is changed while one of the last is being built."""
+    built: list[str] = []
+
+    async def build() -> None:
+        await asyncio.sleep(3600)
+        built.append("h5")
+
+    async def changed() -> None:
+        assert built == ["h5"]
+
+    fake.slow["h5"] = build
+    fake.busy = dict.fromkeys(NAMES, changed)
+    report = fake.deploy(CANARY, all_must_build=True)
+    assert outcomes(report) == " ".join(["deployed"] * 5)
+
+
+def test_where_all_must_build_hosts_wait_in_nobodys_way(fake: Fake) -> None:
+    """With one place only, those that wait for the others' builds leave it to them."""
+    fake.limits = Limits(hosts=1)
+    report = fake.deploy(all_must_build=True)
+    assert outcomes(report) == " ".join(["deployed"] * 5)
+
+
+def test_where_all_must_build_hosts_that_have_their_system_stop_nobody(fake: Fake) -> None:
+    """One at its target was built before; what waits for an absent one is built by then."""
+    fake.ends |= {"h1": SAME, "h2": Deferred("absent", OUT)}
+    fake.early = {"h1", "h2"}
+    report = fake.deploy(all_must_build=True)
+    assert outcomes(report) == "unchanged deferred deployed deployed deployed"
+
+
+def test_where_all_must_build_a_bug_before_a_build_stops_all(fake: Fake) -> None:
+    """A host whose share broke was not built: nobody waits for it without end."""
+
+    async def breaks() -> None:
+        raise RuntimeError("a bug")
+
+    fake.slow["h2"] = breaks
+    with pytest.raises(RuntimeError, match="a bug"):
+        fake.deploy(all_must_build=True)
+    assert fake.turns == []
+
+
+def test_where_all_must_build_ctrl_c_ends_the_wait(fake: Fake) -> None:
+    """Hosts that wait for another's build are left at once, and nothing was activated."""
+    fake.slow["h3"] = lambda: asyncio.sleep(36_000)
+    fake.ctrl_c = 5.0
+    report = fake.deploy(all_must_build=True)
+    assert fake.turns == []
+    assert outcomes(report) == " ".join(["skipped"] * 5)
+    assert report.exit_code == 130
+
+
+def test_a_build_alone_is_no_activation_that_others_wait_for(fake: Fake) -> None:
+    """Nothing follows a build: each host's own result is told."""
+    fake.ends["h4"] = UNBUILT
+    fake.early = {"h4"}
+    report = fake.deploy(all_must_build=True, goal=Goal.BUILD)
+    assert outcomes(report) == "deployed deployed deployed failed deployed"

@@ -1,0 +1,118 @@
+"""One host's way where all must build, and where nothing is built that a host has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_host import NEW, OLD, Bench
+
+from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.outcome import Deferred, Deployed, Failed, Outcome, Problem, Skipped
+from orchestrator.core.store import OutPath
+from orchestrator.deploy.all_built import AllBuilt
+from orchestrator.deploy.delivering import delivery
+
+UNBUILT = Failed("build failed", Problem("build", "build failed"))
+THERE = BuildSite(BuildOn.TARGET)
+
+
+def beside(bench: Bench, other: Outcome, **request: Any) -> Outcome:
+    """Deploy the host, and p620 alone, beside one that ended so."""
+    bench.all_built = AllBuilt(("p620", "razer"))
+    bench.all_built.ended("razer", other)
+    return bench.deploy(all_must_build=True, **request)
+
+
+@pytest.mark.parametrize("request_", [{}, {"emergency": "fire"}, {"force": True}])
+def test_a_built_host_is_not_touched_where_another_did_not_build(
+    bench: Bench, request_: dict[str, Any]
+) -> None:
+    """It is neither locked nor copied to, and its guard never began; it is told why."""
+    outcome = beside(bench, UNBUILT, **request_)
+    assert isinstance(outcome, Skipped)
+    assert "razer did not build" in outcome.reason
+    assert bench.delivered == ["build"]
+    assert bench.host.state == (OLD, OLD, OLD)
+    assert bench.host.guard.lines == {}
+
+
+def test_a_host_is_deployed_where_the_others_built(bench: Bench) -> None:
+    """That another one failed later, or was at its target, is no reason to wait."""
+    bench.all_built = AllBuilt(("p620",))
+    assert isinstance(bench.deploy(all_must_build=True), Deployed)
+    assert bench.host.state == (NEW, NEW, NEW)
+
+
+def test_an_unreachable_host_is_built_before_its_silence_is_told(bench: Bench) -> None:
+    """Its build counts and its silence does not: others are deployed, it has failed."""
+    bench.host.reachable = False
+    bench.all_built = AllBuilt(("p620",))
+    outcome = bench.deploy(all_must_build=True)
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.step == "connect"
+    assert bench.delivered == ["build"]
+    assert bench.all_built._failed == []
+
+
+@pytest.mark.parametrize("absent", list(Absent))
+def test_an_unreachable_host_that_builds_its_own_system_stops_all(
+    bench: Bench, absent: Absent
+) -> None:
+    """Nobody knows whether it would build: that is no build that succeeded."""
+    bench.host.reachable = False
+    bench.all_built = AllBuilt(("p620", "razer"))
+    outcome = bench.deploy(all_must_build=True, build=THERE, absent=absent)
+    bench.all_built.ended("p620", outcome)
+    assert isinstance(outcome, Failed)
+    assert "--build-on here" in (outcome.problem.hint or "")
+    assert bench.all_built._failed == ["p620"]
+
+
+def test_what_waits_for_an_absent_host_waits_only_if_all_built(bench: Bench) -> None:
+    """A system of a run that activated nothing is not delivered later either."""
+    bench.host.reachable = False
+    outcome = beside(bench, UNBUILT, absent=Absent.DEFER)
+    assert isinstance(outcome, Skipped)
+    assert not (bench.folder / "pending" / "p620.json").exists()
+    bench.all_built = AllBuilt(("p620",))
+    assert isinstance(bench.deploy(all_must_build=True, absent=Absent.DEFER), Deferred)
+
+
+def test_a_plan_of_an_unreachable_host_builds_nothing(bench: Bench) -> None:
+    """It fails as the deployment would, and no build is begun for that."""
+    bench.host.reachable = False
+    bench.all_built = AllBuilt(("p620",))
+    assert isinstance(bench.deploy(all_must_build=True, plan_only=True), Failed)
+    assert bench.delivered == []
+
+
+@pytest.mark.parametrize(
+    ("has_it", "delivered"), [(True, []), (False, ["build", "copy"])], ids=["there", "not there"]
+)
+def test_fast_builds_and_copies_nothing_that_the_host_has(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, has_it: bool, delivered: list[str]
+) -> None:
+    """It is activated, proved and verified all the same."""
+
+    async def is_valid(_: object, out: OutPath) -> bool:
+        assert out == NEW
+        return has_it
+
+    monkeypatch.setattr(delivery, "is_valid", is_valid)
+    assert isinstance(bench.deploy(fast=True), Deployed)
+    assert bench.delivered == delivered
+    assert "verify" in bench.host.calls
+    assert bench.host.state == (NEW, NEW, NEW)
+
+
+def test_without_fast_nobody_asks_whether_the_host_has_its_system(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A usual deployment makes no such round trip."""
+
+    async def is_valid(*_: object) -> bool:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(delivery, "is_valid", is_valid)
+    assert isinstance(bench.deploy(), Deployed)
