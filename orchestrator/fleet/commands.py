@@ -23,6 +23,7 @@ with lazily():
     from orchestrator.deploy.commands import deploy
     from orchestrator.fleet import doctor as fleet_doctor
     from orchestrator.fleet import draw, files
+    from orchestrator.fleet import modules as fleet_modules
     from orchestrator.inventory import select as inventory_select
     from orchestrator.render import output
     from orchestrator.secrets.commands import check as commands_check
@@ -40,7 +41,9 @@ _PARTS = {
     "secrets": "What can be proved of secrets without a private key.",
     "eval": "Every host's system evaluates.",
     "build": "Every host's system builds; not by default.",
+    "modules": "Each template, profile and feature, alone and in its smallest host; not by default.",
 }
+_NOT_BY_DEFAULT = ("build", "modules")
 
 
 @click.command()
@@ -50,6 +53,7 @@ _PARTS = {
 @click.option("--secrets", is_flag=True, help=_PARTS["secrets"])
 @click.option("--eval", is_flag=True, help=_PARTS["eval"])
 @click.option("--build", is_flag=True, help=_PARTS["build"])
+@click.option("--modules", is_flag=True, help=_PARTS["modules"])
 @fleet_options
 @json_option
 @verbose_option
@@ -62,7 +66,7 @@ def check(
     orchestrator check --frozen --inventory --syntax --secrets --build
     """
     wanted = [name for name, is_wanted in parts.items() if is_wanted]
-    wanted = wanted or [name for name in _PARTS if name != "build"]
+    wanted = wanted or [name for name in _PARTS if name not in _NOT_BY_DEFAULT]
     checked = list(_check(wanted, selectors, target, verbose=verbose, as_json=as_json))
     if as_json:
         draw.draw_checks(checked, console.results(), as_json=True)
@@ -87,6 +91,8 @@ def _check(
         yield draw.Checked("syntax", asyncio.run(files.check_files(setup)))
     if "eval" in wanted:
         yield draw.Checked("evaluation", asyncio.run(files.check_evaluation(setup, hosts)))
+    if "modules" in wanted:
+        yield draw.Checked("modules", asyncio.run(fleet_modules.check_modules(setup)))
     evaluates = "eval" in wanted
     if "build" in wanted:
         built = _build(setup, hosts, verbose=verbose, as_json=as_json)

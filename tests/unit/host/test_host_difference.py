@@ -30,7 +30,7 @@ NEW = [
     "nginx-1.28",
     "openssl-3",
     "unit-nginx2.service",
-    "nixos-system-p510-25.11",
+    "nixos-system-p510-26",
 ]
 STORE = r"""#!/bin/sh
 what=$2
@@ -79,7 +79,7 @@ def names(paths: tuple[OutPath, ...] | frozenset[OutPath]) -> set[str]:
 
 def test_a_host_says_what_only_one_closure_has(store: Path) -> None:
     """Paths of either alone, those that changed units and systems name, and both sizes."""
-    found = compared(store, path("nixos-system-p510-25.11"))
+    found = compared(store, path("nixos-system-p510-26"))
     assert found is not None
     assert names(found.gone) == set(OLD) - set(NEW)
     assert names(found.new) == set(NEW) - set(OLD)

@@ -1,19 +1,35 @@
 # lib.nixosSystem: modules of NixOS as far as a lab host lives by them; the rest is carried.
 { lib, packagesFor }:
-{
-  modules,
-  system ? null,
-  specialArgs ? { },
-}:
 let
-  evaluated = lib.evalModules {
-    modules = import ./module-list.nix ++ modules;
-    carried = import ./carried.nix;
-    specialArgs = {
+  nixosSystem =
+    {
+      modules,
+      system ? null,
+      specialArgs ? { },
+    }:
+    let
       pkgs = packagesFor (if system == null then "x86_64-linux" else system);
-      modulesPath = toString ./.;
-    }
-    // specialArgs;
-  };
+      evaluated = lib.evalModules {
+        modules = import ./module-list.nix ++ modules;
+        carried = import ./carried.nix;
+        specialArgs = {
+          inherit pkgs;
+          modulesPath = toString ./.;
+        }
+        // specialArgs;
+      };
+    in
+    evaluated
+    // {
+      inherit pkgs;
+      # The same with more modules, of which some may disable others.
+      extendModules =
+        more:
+        nixosSystem {
+          inherit system;
+          modules = modules ++ more.modules or [ ];
+          specialArgs = specialArgs // more.specialArgs or { };
+        };
+    };
 in
-evaluated // { pkgs = packagesFor (if system == null then "x86_64-linux" else system); }
+nixosSystem

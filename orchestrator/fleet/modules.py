@@ -1,0 +1,197 @@
+"""Each template, profile and feature: by itself, and in the smallest host that has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from orchestrator.changes.source import Source
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.foreign import parse_json
+from orchestrator.core.host import Fleet, Host
+from orchestrator.fleet.files import check_evaluation, nix_files
+from orchestrator.host.setup import Setup
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.flake import Flake
+
+FOLDER = "templates"
+KINDS: Mapping[str, Callable[[Host], tuple[str, ...]]] = {
+    f"{FOLDER}/profiles": lambda host: host.profiles,
+    f"{FOLDER}/features": lambda host: host.features,
+    FOLDER: lambda host: (host.template,) if host.template else (),
+}
+"""Where the example fleet's flake has a host's modules, by what the inventory says of the host."""
+
+BASE = f"{FOLDER}/base.nix"
+"""What every other module is written for: the options of ``fleet``."""
+
+_SECONDS = 600.0
+
+# The host's own modules are disabled, and what a host's own files say of its disk and its boot
+# loader is said in their place: NixOS evaluates no system without.
+_ALONE = """
+let root = {root}; in host:
+(host.extendModules {{
+  modules = map (file: root + file) {wanted} ++ [
+    (
+      {{ lib, ... }}:
+      {{
+        disabledModules = map (file: root + file) {others};
+        fileSystems."/" = lib.mkDefault {{
+          device = "none";
+          fsType = "tmpfs";
+        }};
+        boot.loader.grub.enable = lib.mkDefault false;
+      }}
+    )
+  ];
+}}).config.system.build.toplevel.drvPath
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A template, a profile or a feature.
+
+    Attributes:
+        file: Relative to the flake's folder, such as ``templates/features/printing.nix``.
+        smallest: Of the hosts that have it the one with the fewest modules; ``None`` where no
+            host has it.
+    """
+
+    file: str
+    smallest: Host | None
+
+
+def modules_of(fleet: Fleet, files: Sequence[str]) -> tuple[Module, ...]:
+    """Find a fleet's modules by where their files are.
+
+    Args:
+        fleet: Whose hosts have them.
+        files: The flake's Nix files, relative to its folder.
+
+    Raises:
+        UsageError: None is where the example fleet has them.
+    """
+    by_size = sorted(fleet.hosts.values(), key=_size)
+    found = []
+    for file in files:
+        path = PurePosixPath(file)
+        named = KINDS.get(str(path.parent))
+        if named is not None:
+            users = (host for host in by_size if path.stem in named(host))
+            found.append(Module(file, next(users, None)))
+    if not found:
+        raise UsageError(
+            f"this fleet has no modules in {', '.join(sorted(KINDS))}",
+            hint="modules that are elsewhere are not found; every host is evaluated by: "
+            "orchestrator check --eval",
+        )
+    return tuple(sorted(found, key=lambda module: module.file))
+
+
+def _size(host: Host) -> int:
+    return sum(len(named(host)) for named in KINDS.values())
+
+
+async def check_modules(setup: Setup) -> Mapping[str, str | None]:
+    """Evaluate each module with nothing beside it but ``base.nix``, and in its smallest host.
+
+    Returns:
+        What was evaluated → ``None`` where it evaluates, else the error.
+
+    Raises:
+        UsageError: There is no Nix or too old a one, the flake is elsewhere, or it has no modules
+            where they are looked for.
+    """
+    await nix.version()
+    if setup.flake.reference != ".":
+        raise UsageError(f"the flake {setup.flake.reference} is not in a folder of this machine")
+    modules = modules_of(setup.fleet, await nix_files(Path(setup.flake.folder)))
+    hosts = {module.smallest.name: module.smallest for module in modules if module.smallest}
+    alone = await _alone(setup, modules)
+    inside = await check_evaluation(setup, tuple(hosts.values()))
+    found: dict[str, str | None] = {}
+    for module in modules:
+        found[f"{module.file}, by itself"] = alone[module.file]
+        if module.smallest is not None:
+            found[f"{module.file}, in {module.smallest.name}"] = inside[module.smallest.name]
+    return found
+
+
+async def _alone(setup: Setup, modules: Sequence[Module]) -> dict[str, str | None]:
+    carrier = min(setup.fleet.hosts.values(), key=_size)
+    files = tuple(module.file for module in modules)
+    async with Source(setup.flake) as source:
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(modules))
+        root = await _root(await source.flake())
+
+        async def evaluate(module: Module) -> str | None:
+            host = module.smallest or carrier
+            question = partial(_evaluate, root, module.file, (*files, *_of_host(host)))
+            try:
+                await evaluations.ask(Quiet(host), question)
+            except StepError as error:
+                return f"{error.message}\n{error.stderr}".rstrip()
+            return None
+
+        errors = await asyncio.gather(*map(evaluate, modules))
+    return dict(zip(files, errors, strict=True))
+
+
+def _of_host(host: Host) -> tuple[str, ...]:
+    return (f"hosts/{host.name}/default.nix", f"hosts/{host.name}.nix")
+
+
+async def _evaluate(
+    root: str,
+    file: str,
+    files: Sequence[str],
+    flake: Flake,
+    attr: str,
+    _: str,
+    *,
+    deadline: float,
+    env: Mapping[str, str | None],
+    on_start: Callable[[int], None],
+) -> None:
+    """Evaluate a module on a host without its other modules.
+
+    Raises:
+        StepError: It does not evaluate.
+    """
+    wanted = [file, *([BASE] if BASE in files else [])]
+    others = [other for other in files if other not in wanted]
+    apply = _ALONE.format(root=_string(root), wanted=_list(wanted), others=_list(others))
+    argv = (
+        *nix.nix_argv("eval", "--raw", "--apply", apply),
+        *flake.evaluating,
+        flake.configuration(attr).removesuffix(".config"),
+    )
+    done = await nix.run_on(
+        flake, argv, deadline=min(deadline, _SECONDS), env=env, on_start=on_start
+    )
+    if done.rc != 0:
+        by_hand = tuple(map(flake.by_hand, argv))
+        raise nix.failed(done, by_hand, "it does not evaluate", flake.folder)
+
+
+async def _root(flake: Flake) -> str:
+    """The folder in the store that the flake's files are evaluated from."""
+    said = parse_json(await nix.metadata(flake))
+    folder = str(said.get("resolved", {}).get("dir", ""))
+    return "/".join(part for part in (str(said["path"]), folder) if part) + "/"
+
+
+def _string(text: str) -> str:
+    # JSON's strings are Nix's, but for what begins an expression.
+    return json.dumps(text, ensure_ascii=False).replace("${", "\\${")
+
+
+def _list(texts: Sequence[str]) -> str:
+    return f"[ {' '.join(map(_string, texts))} ]"
