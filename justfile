@@ -46,9 +46,9 @@ deploy-all *OPTIONS:
 deploy-all-parallel *OPTIONS:
     @"{{ orchestrator }}" deploy "$@"
 
-# Deploy without verification; the end state is proved all the same
+# Deploy with fewer build steps: what a host has already is neither built nor copied; it is verified
 deploy-fast +HOSTS:
-    @"{{ orchestrator }}" deploy --no-verify "$@"
+    @"{{ orchestrator }}" deploy --fast "$@"
 
 # Deploy what is built on this machine, whatever the inventory says
 deploy-local-build +HOSTS:
@@ -150,13 +150,21 @@ test-all-parallel *OPTIONS:
 quick-test *HOSTS:
     @"{{ orchestrator }}" build "$@"
 
-# Deploy every host that changed
+# Deploy every host that changed, if every host builds
 quick-all *OPTIONS:
-    @"{{ orchestrator }}" deploy "$@"
+    @"{{ orchestrator }}" deploy --all-must-build "$@"
+
+# Evaluate each template, profile and feature by itself, and in its smallest host
+test-modules *OPTIONS:
+    @"{{ orchestrator }}" check --modules "$@"
 
 # The whole pipeline: checks, then every system built
 ci *OPTIONS:
     @"{{ orchestrator }}" check --frozen --inventory --syntax --secrets --build "$@"
+
+# Move pins; if every host evaluates and builds, commit them and deploy what changed
+update *INPUTS:
+    @"{{ orchestrator }}" update --through all "$@"
 
 # Move all pins, and commit them when every host still evaluates
 update-flake:

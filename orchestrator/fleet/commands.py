@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import click
@@ -14,12 +15,13 @@ from orchestrator.cli.options import (
     fleet_options,
     json_option,
     selectors_argument,
+    target_options,
     verbose_option,
 )
 
 with lazily():
     from orchestrator.cli import console, opening
-    from orchestrator.core import checks
+    from orchestrator.core import checks, run
     from orchestrator.deploy.commands import deploy
     from orchestrator.fleet import doctor as fleet_doctor
     from orchestrator.fleet import draw, files
@@ -41,7 +43,7 @@ _PARTS = {
     "secrets": "What can be proved of secrets without a private key.",
     "eval": "Every host's system evaluates.",
     "build": "Every host's system builds; not by default.",
-    "modules": "Each template, profile and feature, alone and in its smallest host; not by default.",
+    "modules": "Each template, profile and feature by itself; not by default.",
 }
 _NOT_BY_DEFAULT = ("build", "modules")
 
@@ -125,18 +127,66 @@ def format_files(check: bool, target: Target) -> int:
     return int(check and bool(changed))
 
 
+class Through(Enum):
+    """How far an update goes."""
+
+    EVALUATE = "evaluate"
+    BUILD = "build"
+    ALL = "all"
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...")
-@fleet_options
-def update(inputs: tuple[str, ...], target: Target) -> int:
+@click.option(
+    "--through",
+    type=click.Choice([stage.value for stage in Through]),
+    default=Through.EVALUATE.value,
+    show_default=True,
+    help="What every host must do before the commit; all: build, then be deployed.",
+)
+@target_options
+@verbose_option
+def update(inputs: tuple[str, ...], through: str, target: Target, verbose: bool) -> int:
     """Move the flake's pins, all or those of INPUT; commit them when every host still evaluates.
 
-    Where a host does not, the lock file is put back as it was.
+    Where a host does not evaluate, or not build, the lock file is put back as it was. With
+    --through all what changed is deployed after the commit, as by: deploy --all-must-build
     """
     # Pins come from the internet, which a lab's network has not; and they are not the lab's.
-    setup = opening.open_setup(replace(target, lab=False))
-    console.words().line(asyncio.run(files.update_flake(setup, inputs)))
-    return 0
+    outside = replace(target, lab=False, ask_sudo_password=False, sudo_password_for=())
+    setup, stage = opening.open_setup(outside), Through(through)
+    pins = files.Pins.of(setup)
+    code = 0
+    try:
+        moved = asyncio.run(files.move_pins(setup, inputs))
+        if stage is not Through.EVALUATE:
+            setup = opening.open_setup(target)
+            code = _build_with(setup, verbose=verbose)
+        committed = not code and asyncio.run(files.commit_pins(setup, inputs))
+    except BaseException:
+        pins.put_back()
+        raise
+    if code:
+        pins.put_back()
+        console.words().line(f"not every host was built; {files.LOCK} is put back as it was")
+        return code
+    console.words().line(_moved(moved, stage) if committed else f"{files.LOCK}: nothing moved")
+    if stage is not Through.ALL:
+        return 0
+    request = run.DeployRequest(all_must_build=True, title="update")
+    return deploy.run_request(setup, target, request, as_json=False, verbose=verbose)
+
+
+def _build_with(setup: Setup, *, verbose: bool) -> int:
+    """Build every host, drawn as any run, and give the exit code."""
+    hosts = tuple(setup.fleet.hosts.values())
+    return deploy.build_hosts(setup, hosts, verbose=verbose, report=False).exit_code
+
+
+def _moved(moved: str, stage: Through) -> str:
+    does = "evaluates" if stage is Through.EVALUATE else "evaluates and builds"
+    text = f"{moved}\n{files.LOCK} is committed; every host {does}".strip()
+    return text if stage is Through.ALL else f"{text}. Next: orchestrator deploy"
 
 
 @click.command()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.changes.source import Source
@@ -128,32 +128,65 @@ def _now(folder: Path, file: str) -> bytes | None:
 LOCK = "flake.lock"
 
 
-async def update_flake(setup: Setup, inputs: Sequence[str]) -> str:
-    """Update the lock file, evaluate every host with it, commit it.
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """The lock file as it was.
+
+    Attributes:
+        folder: The flake's.
+        before: Its content; ``None`` where there was none.
+    """
+
+    folder: Path
+    before: bytes | None
+
+    @classmethod
+    def of(cls, setup: Setup) -> Pins:
+        """Read it.
+
+        Raises:
+            UsageError: The flake is not in a folder of this machine, or there is no Nix.
+        """
+        nix.require()
+        if setup.flake.reference != ".":
+            message = f"the flake {setup.flake.reference} is not in a folder of this machine"
+            raise UsageError(message)
+        folder = Path(setup.flake.folder)
+        return cls(folder, lock_of(folder))
+
+    def put_back(self) -> None:
+        """Have the file as it was."""
+        if self.before is None:
+            beneath.remove(self.folder, LOCK)
+        else:
+            beneath.replace(self.folder, LOCK, self.before)
+
+
+async def move_pins(setup: Setup, inputs: Sequence[str]) -> str:
+    """Update the lock file, and evaluate every host with it.
 
     Returns:
-        What was done, in a sentence.
+        What Nix said of it.
 
     Raises:
-        UsageError: The flake is not in a folder of this machine, or there is no Nix.
-        StepError: An input could not be fetched, or a host does not evaluate with the new pins;
-            the lock file is as it was.
+        StepError: An input could not be fetched, or a host does not evaluate with the new pins.
     """
-    nix.require()
-    folder = setup.flake.folder
-    if setup.flake.reference != ".":
-        raise UsageError(f"the flake {setup.flake.reference} is not in a folder of this machine")
-    before = lock_of(Path(folder))
-    try:
-        moved = await nix.update(setup.flake, inputs)
-        await _require_evaluation(setup)
-        committed = await git.commit_file(folder, LOCK, _message(inputs))
-    except BaseException:
-        _put_back(Path(folder), before)
-        raise
-    if not committed:
-        return f"{LOCK}: nothing moved"
-    return f"{moved}\n{LOCK} is committed; every host evaluates. Next: orchestrator deploy".strip()
+    moved = await nix.update(setup.flake, inputs)
+    await _require_evaluation(setup)
+    return moved.strip()
+
+
+async def commit_pins(setup: Setup, inputs: Sequence[str]) -> bool:
+    """Commit the lock file alone.
+
+    Returns:
+        Whether anything in it had moved.
+
+    Raises:
+        StepError: git refused.
+    """
+    message = f"flake: update {', '.join(inputs) or 'all inputs'}"
+    return await git.commit_file(setup.flake.folder, LOCK, message)
 
 
 async def _require_evaluation(setup: Setup) -> None:
@@ -169,10 +202,6 @@ async def _require_evaluation(setup: Setup) -> None:
         )
 
 
-def _message(inputs: Sequence[str]) -> str:
-    return f"flake: update {', '.join(inputs) or 'all inputs'}"
-
-
 def lock_of(folder: Path) -> bytes | None:
     """Read the lock file; Nix writes where a link in its place leads, so there is to be none."""
     if not os.path.lexists(folder / LOCK):
@@ -180,10 +209,3 @@ def lock_of(folder: Path) -> bytes | None:
     if not beneath.is_regular(folder, LOCK):
         raise UsageError(f"{folder / LOCK} is a link, or no file; Nix would write where it leads")
     return beneath.read(folder, LOCK, _MOST)
-
-
-def _put_back(folder: Path, before: bytes | None) -> None:
-    if before is None:
-        beneath.remove(folder, LOCK)
-    else:
-        beneath.replace(folder, LOCK, before)

@@ -112,6 +112,29 @@ def test_deploying_all_tells_a_failure_and_ends_when_all_have_ended(
     assert units.out == ""
 
 
+def test_quick_all_deploys_nothing_where_one_host_does_not_build(unbuildable: Bench) -> None:
+    """quick-all means "deploy all if every host builds", and deployed those that did."""
+    unbuildable.module("p510", 'environment.etc."marker".text = "never";')
+    done = just(unbuildable, "quick-all", "--json")
+    assert done.rc == 1
+    assert done.outcomes == {
+        **dict.fromkeys(HOSTS, "unchanged"),
+        "razer": "failed",
+        "p510": "skipped",
+    }
+    assert unbuildable.on("p510", "test -e /etc/marker").rc != 0
+
+
+def test_modules_are_tested_one_by_one(fleet: Bench) -> None:
+    """A module that no host has yet is wrong before the first one names it."""
+    assert just(fleet, "test-modules").rc == 0
+    fleet.write("templates/features/new.nix", "{ fleet.nobody.declares = 1; }\n")
+    done = just(fleet, "test-modules")
+    assert done.rc == 1
+    assert "templates/features/new.nix, by itself" in done.err
+    assert "1 of " in done.err
+
+
 @pytest.mark.parametrize("recipe", ["test-all", "test-all-parallel", "quick-test"])
 def test_testing_all_tells_a_failing_host(unbuildable: Bench, recipe: str) -> None:
     """A recipe that tests all hosts exits with an error when a host fails, and leaves none out."""
@@ -177,12 +200,12 @@ def test_emergency_deploy_deploys_and_skips_what_it_says(fleet: Bench) -> None:
     assert just(fleet, "emergency-deploy", "*").rc == 2
 
 
-def test_deploy_fast_and_local_build_deploy(fleet: Bench) -> None:
-    """Fewer steps, or built here whatever the inventory says."""
+def test_deploy_fast_and_local_build_deploy_and_verify(fleet: Bench) -> None:
+    """Fewer build steps, or built here whatever the inventory says; none is left unverified."""
     fleet.module("samsung", 'environment.etc."marker".text = "fast";')
     fast = just(fleet, "deploy-fast", "samsung", "--json")
     assert fast.outcomes == {"samsung": "deployed"}
-    assert "verify" not in {event.get("phase") for event in fast.events}
+    assert "verify" in {event.get("phase") for event in fast.events}
     fleet.module("samsung", 'environment.etc."marker".text = "local";')
     local = just(fleet, "deploy-local-build", "samsung", "--json")
     assert local.outcomes == {"samsung": "deployed"}
@@ -253,6 +276,61 @@ def test_updated_pins_are_committed_only_if_every_host_evaluates(
         fleet.command("git", "reset", "--quiet", "--hard", start)
 
 
+def test_update_deploys_what_changed_with_pins_that_build(fleet: Bench) -> None:
+    """Pins, every host evaluates and builds, commit, deployment; else the lock file is as it was."""
+    pins = fleet.root.parent / "pins"
+    pins.mkdir()
+    (pins / "flake.nix").write_text("{ outputs = _: { number = 1; }; }\n")
+    flake = fleet.root / "flake.nix"
+    start = fleet.command("git", "rev-parse", "HEAD").out.strip()
+    with_nix = str(REPOSITORY / "scripts/lib/with-nix")
+
+    def update() -> Done:
+        """Pins are moved outside of the lab's network, by the lab's Nix where there is no other."""
+        return fleet.command(with_nix, "just", "update", "pins", seconds=300)
+
+    def commit(text: str) -> None:
+        flake.write_text(text)
+        assert fleet.command("git", "commit", "-qam", "pins").rc == 0
+
+    try:
+        nixpkgs = f"path:{fleet.lab_folder}/nixpkgs"
+        text = flake.read_text().replace("github:NixOS/nixpkgs/nixos-25.05", nixpkgs)
+        commit(
+            text.replace("inputs.nixpkgs", f'inputs.pins.url = "path:{pins}";\n  inputs.nixpkgs')
+        )
+        for host in HOSTS:
+            # What the input says is a part of every system.
+            file = fleet.root / f"hosts/{host}/default.nix"
+            fleet.write(f"hosts/{host}/plain.nix", file.read_text())
+            fleet.write(
+                f"hosts/{host}/default.nix",
+                "{ inputs, pkgs, ... }: { imports = [ ./plain.nix ];\n"
+                '  environment.etc."pins".source = inputs.pins.made or pkgs.writeText "pins"'
+                ' "${toString inputs.pins.number}"; }\n',
+            )
+        fleet.command("git", "commit", "-qam", "pins in systems")
+        done = update()
+        assert done.rc == 0, done
+        assert fleet.on("p510", "cat /etc/pins").out == "1"
+        head = fleet.command("git", "log", "-1", "--format=%s").out.strip()
+        assert head == "flake: update pins"
+
+        before = (fleet.root / "flake.lock").read_text()
+        (pins / "flake.nix").write_text(
+            '{ outputs = _: { made = derivation { name = "pins"; system = "x86_64-linux";'
+            ' builder = "/nowhere"; }; }; }\n'
+        )
+        bad = update()
+        assert bad.rc == 1, bad
+        assert "flake.lock is put back as it was" in bad.err
+        assert (fleet.root / "flake.lock").read_text() == before
+        assert fleet.on("p510", "cat /etc/pins").out == "1"
+        assert fleet.command("git", "status", "--porcelain").out == ""
+    finally:
+        fleet.command("git", "reset", "--quiet", "--hard", start)
+
+
 def test_every_recipe_is_one_call(fleet: Bench) -> None:
     """The recipes' names are those that people type, and none has logic of its own."""
     done = just(fleet, "--dump", "--dump-format", "json")
@@ -262,7 +340,7 @@ def test_every_recipe_is_one_call(fleet: Bench) -> None:
         *("test-all-parallel", "quick-test", "quick-all", "ci", "deploy", "quick-deploy"),
         *("deploy-fast", "deploy-local-build", "deploy-cached", "deploy-all"),
         *("deploy-all-parallel", "emergency-deploy", "ping-hosts", "diff", "update-flake"),
-        *("update-input", *HOSTS),
+        *("update-input", "update", "test-modules", *HOSTS),
     }
     assert wanted <= recipes.keys()
     text = (fleet.root / "justfile").read_text()

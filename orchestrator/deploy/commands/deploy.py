@@ -76,7 +76,7 @@ _WHAT = (
         type=_GOALS,
         metavar="GOAL",
         default="switch",
-        help="build, push, dry-activate, test, switch (default), boot.",
+        help="build, push, dry-activate, test, boot (else switch).",
     ),
     despite_hold_option,
     skip_preflight_option,
@@ -111,9 +111,9 @@ def _request_options(command: F) -> F:
 def deploy(dry_run: bool, **options: Any) -> int:
     """Bring hosts to what the fleet says: all of them, or those selected.
 
-    A host at its target is unchanged. What fails on one host stops that host only; after a failed
-    activation or verification it is rolled back. --emergency: preflight refuses only what would
-    fail anyway, or another machine; host keys stay strict, the end state is proved.
+    What fails stops its own host only; after its activation it is rolled back. --emergency:
+    preflight refuses only what would fail anyway, or another machine; host keys stay strict, the
+    end state is proved.
     """
     return _deploy(plan_only=dry_run, **options)
 
