@@ -277,7 +277,7 @@ def test_updated_pins_are_committed_only_if_every_host_evaluates(
 
 
 def test_update_deploys_what_changed_with_pins_that_build(fleet: Bench) -> None:
-    """Pins, every host evaluates and builds, commit, deployment; else the lock file is as it was."""
+    """Every host evaluates and builds, commit, deployment; else the lock file is as it was."""
     pins = fleet.root.parent / "pins"
     pins.mkdir()
     (pins / "flake.nix").write_text("{ outputs = _: { number = 1; }; }\n")

@@ -69,6 +69,8 @@ LINES = [
     ("deploy --unreachable defer", DeployRequest(absent=Absent.DEFER)),
     ("deploy --unreachable fail", DeployRequest(absent=Absent.FAIL)),
     ("deploy --reboot=always", DeployRequest(reboot=Reboot.ALWAYS)),
+    ("deploy --all-must-build", DeployRequest(all_must_build=True)),
+    ("deploy --fast", DeployRequest(fast=True)),
     ("deploy --copy stream", DeployRequest(copy=CopyMethod.STREAM)),
     ("deploy --build-on target", DeployRequest(build=BuildSite(BuildOn.TARGET))),
     ("deploy --build-on razer", DeployRequest(build=BuildSite(BuildOn.BUILDER, "razer"))),

@@ -56,6 +56,8 @@ REQUEST = DeployRequest(
     despite_hold="abcd",
     rollout=RolloutPolicy(budget=Amount(5, percent=True), when_spent=WhenSpent.ROLL_BACK_RUN),
     waves=WAVES,
+    all_must_build=True,
+    fast=True,
 )
 
 
