@@ -35,9 +35,13 @@ compare() {
     for size in $sizes; do total=$((total + size)); done
     printf '%s.size=%s\n' "$1" "$total"
   }
+  # Nix takes a link in the store for the path that it is in: its end is wanted.
   named() {
-    { printf '%s\n' "$1" "$1/sw"; printf '%s\n' "$2" | grep -e '-unit-'; } |
-      timeout 4 xargs nix-store --query --references
+    {
+      readlink -f "$1"
+      [ ! -e "$1/sw" ] || readlink -f "$1/sw"
+      printf '%s\n' "$2" | grep -e '-unit-'
+    } | timeout 4 xargs nix-store --query --references
   }
   direct=$({ named "$running" "$gone"; [ -z "$1" ] || named "$1" "$new"; } | sort -u)
   printf '%s\n' "$new" | sed 's/^/new=/'

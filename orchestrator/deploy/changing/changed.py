@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from orchestrator.core.changed import ClosureChange, PackageChange, SystemChange
 from orchestrator.core.errors import StepError
@@ -97,7 +98,8 @@ async def _completed(found: Difference, out: OutPath) -> Difference:
     new = frozenset(path.path for path in found.new)
     sized = await closures.sized(sorted(new), ())
     units = [path for path in new if "-unit-" in path]
-    named = await closures.references_of([out.path, f"{out}/sw", *units])
+    packages = str(Path(out.path, "sw").resolve())
+    named = await closures.references_of([out.path, packages, *units])
     direct = frozenset(OutPath(path) for path in named if path in new)
     return replace(found, direct=found.direct | direct, new_size=sized.load.size)
 
