@@ -23,7 +23,8 @@ Each command, its arguments and options, as `--help` has them. This page is made
 
 def reference() -> str:
     """Give the page's text."""
-    context = click.Context(orchestrator, info_name="orchestrator")
+    # With its own settings: click remembers a command's help option from its first use.
+    context = orchestrator.make_context("orchestrator", [], resilient_parsing=True)
     parts = [_HEAD, _block(HELP), _block(END)]
     for section, commands in SECTIONS.items():
         parts.append(f"## {section}\n")
