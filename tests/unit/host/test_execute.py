@@ -316,6 +316,16 @@ def test_a_command_that_refuses_to_end_is_said_to_go_on(hosts: Hosts) -> None:
     assert "warning: host 'h0': the command may still run there" in done.err
 
 
+@contextlib.contextmanager
+def handled(number: signal.Signals) -> Iterator[None]:
+    """Have a signal be a key, though whoever started this may ignore it."""
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def test_ctrl_c_ends_what_runs_and_begins_nothing_more(
     hosts: Hosts,
 ) -> None:
@@ -329,7 +339,7 @@ def test_ctrl_c_ends_what_runs_and_begins_nothing_more(
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
-    with hosts.served() as port:
+    with hosts.served() as port, handled(signal.SIGINT):
         keys = threading.Thread(target=press)
         keys.start()
         done = run(hosts.setup(port, port), "sh", "-c", text, jobs=1)
