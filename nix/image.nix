@@ -27,8 +27,11 @@ dockerTools.buildLayeredImage {
     nix
     openssh
     dockerTools.caCertificates
-    dockerTools.fakeNss
     dockerTools.usrBinEnv
+    # OpenSSH looks for ~/.ssh here, whatever HOME is.
+    (writeTextDir "etc/passwd" "root:x:0:0::/root:/bin/bash\n")
+    (writeTextDir "etc/group" "root:x:0:\n")
+    (writeTextDir "etc/nsswitch.conf" "hosts: files dns\n")
     # In a container root builds by itself, and there are no users to build as.
     (writeTextDir "etc/nix/nix.conf" ''
       experimental-features = nix-command flakes

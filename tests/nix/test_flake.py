@@ -70,6 +70,13 @@ def test_every_output_evaluates_for_both_machines(whole: Fleet) -> None:
     assert asked(whole, "overlays.default", overlay) == "package.nix"
 
 
+def test_nix_finds_every_output_well_formed(whole: Fleet) -> None:
+    """`nix flake check` takes all that the flake offers, for both machines, without building it."""
+    done = whole.nix("flake", "check", "--no-build", "--all-systems", f"path:{whole.root}")
+    assert done.returncode == 0, done.stderr
+    assert "unknown flake output" not in done.stderr
+
+
 def test_the_package_is_what_pyproject_says(whole: Fleet) -> None:
     """Version, licence and description are those of pyproject.toml, and so is every dependency."""
     package = "packages.x86_64-linux.default"
@@ -171,8 +178,17 @@ def test_the_image_has_what_ci_runs(whole: Fleet) -> None:
         assert any(name.startswith(program) for name in names), (program, names)
     said = json.loads(config)
     assert "PATH=/bin" in said["Env"]
-    (conf,) = (Path(one) for one in contents if one.endswith("-nix.conf"))
-    assert "flakes" in (conf / "etc/nix/nix.conf").read_text()
+    written = {
+        file.name: file.read_text()
+        for one in contents
+        for file in Path(one, "etc").rglob("*")
+        if file.is_file()
+    }
+    assert "experimental-features = nix-command flakes\n" in written["nix.conf"]
+    # Where OpenSSH looks for keys and trust is where the tool does.
+    home = written["passwd"].split(":")[5]
+    assert {f"HOME={home}", "USER=root"} <= set(said["Env"])
+    assert said["WorkingDir"] == home
 
 
 # The module.

@@ -64,6 +64,16 @@ def test_users_exist(host: Any, fleet_host: dict[str, Any]) -> None:
     assert not missing, f"no account for {', '.join(missing)}"
 
 
+def test_homes_are_activated(host: Any, fleet_host: dict[str, Any]) -> None:
+    """The home of every user that has profiles was brought to the running system's."""
+    units = [f"home-manager-{name}.service" for name in fleet_host["users"]]
+    there = [unit for unit in units if host.file(f"/etc/systemd/system/{unit}").exists]
+    if not there:
+        pytest.skip("no user of this host has profiles")
+    failed = [unit for unit in there if not host.service(unit).is_running]
+    assert not failed, f"see: journalctl -u {failed[0]}"
+
+
 def test_store_is_not_full(host: Any) -> None:
     """There is room for the next system: more than 1 % of the blocks."""
     used = host.check_output("df -P /nix | tail -n 1").split()[4]

@@ -53,9 +53,7 @@ rec {
         contents = map toString contents;
         config = builtins.toJSON config;
       } "printf '%s\\n' \"$config\" $contents > $out";
-    fakeNss = run "fake-nss" { } "mkdir -p $out/etc";
     usrBinEnv = run "usr-bin-env" { } "mkdir -p $out/usr/bin";
     caCertificates = run "ca-certificates" { } "mkdir -p $out/etc/ssl";
-    binSh = run "bin-sh" { } "mkdir -p $out/bin";
   };
 }
