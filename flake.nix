@@ -68,7 +68,7 @@
             ++ map (feature: ./templates/features/${feature}.nix) host.features
             ++ lib.optionals (hasHomes host) [
               inputs.home-manager.nixosModules.home-manager
-              ./templates/home.nix
+              ./templates/profiles/home
             ]
             ++ [
               ./hosts/${name}/default.nix

@@ -150,21 +150,29 @@ def _names(count: int) -> list[str]:
 
 
 async def _fleet(root: Path, nixpkgs: Path, count: int) -> Flake:
-    """Write the example fleet with each host several times over, by names of their own."""
+    """Write the example fleet with each host several times over, by names of their own.
+
+    Its users have no profiles: Home Manager is not part of what is measured.
+    """
     root.mkdir()
     shutil.copy(REPOSITORY / "flake.nix", root)
     shutil.copytree(REPOSITORY / "templates", root / "templates")
     fleet = json.loads((REPOSITORY / "inventory/fleet.json").read_text())
     hosts = {name: fleet["hosts"][name.rpartition("-")[0]] for name in _names(count)}
     (root / "inventory").mkdir()
-    (root / "inventory/fleet.json").write_text(json.dumps({**fleet, "hosts": hosts}))
+    users = {name: {**user, "profiles": []} for name, user in fleet["users"].items()}
+    (root / "inventory/fleet.json").write_text(
+        json.dumps({**fleet, "hosts": hosts, "users": users})
+    )
     for name in hosts:
         shutil.copytree(REPOSITORY / "hosts" / name.rpartition("-")[0], root / "hosts" / name)
     if nixpkgs.parent == Path("/nix/store"):
         in_store = str(nixpkgs)
     else:
         in_store = json.loads(await nix.metadata(Flake(f"path:{nixpkgs}", str(root))))["path"]
-    flake = Flake(f"path:{root}", str(root), (("nixpkgs", f"path:{in_store}"),))
+    # What no host asks for may be anything that is a flake.
+    inputs = tuple((name, f"path:{in_store}") for name in ("nixpkgs", "home-manager"))
+    flake = Flake(f"path:{root}", str(root), inputs)
     await nix.metadata(flake)
     return flake
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,19 @@ REPOSITORY = Path(__file__).parents[2]
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 FLEET_PARTS = ("flake.nix", "inventory", "templates", "hosts", "tests/verify", "justfile")
+STAND_INS = {"NixOS/nixpkgs": "", "nix-community/home-manager": "/home-manager"}
+"""Where, in the stand-in for nixpkgs, those for the example flake's inputs are."""
 HOSTS = ("p620", "razer", "samsung", "p510", "dex5550")
 """The example fleet's."""
+
+
+def pinned(flake: str, nixpkgs: str) -> str:
+    """A flake's text with stand-ins in the place of inputs from the network, for where none is."""
+    for name, place in STAND_INS.items():
+        flake, count = re.subn(rf"github:{name}[^\"]*", f"path:{nixpkgs}{place}", flake)
+        assert count == 1, name
+    assert "github:" not in flake
+    return flake
 
 
 @dataclass(frozen=True, slots=True)

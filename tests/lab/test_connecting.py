@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fleet_bench import ORCHESTRATOR, Bench, Done, on_terminal
+from fleet_bench import ORCHESTRATOR, Bench, Done, on_terminal, pinned
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -234,9 +234,7 @@ def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
     host's. There is no network at all, so that SSH cannot be spoken.
     """
     pins = (fleet.root / "flake.nix").read_text()
-    pinned = pins.replace("github:NixOS/nixpkgs/nixos-25.05", f"path:{fleet.lab_folder}/nixpkgs")
-    assert pinned != pins
-    (fleet.root / "flake.nix").write_text(pinned)
+    (fleet.root / "flake.nix").write_text(pinned(pins, f"{fleet.lab_folder}/nixpkgs"))
     find = (
         "import sys; from pathlib import Path; from orchestrator.lab.lab import Lab;"
         "from orchestrator.lab import seed as deployer_nix;"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet_bench import REPOSITORY, Bench, Done, until
+from fleet_bench import REPOSITORY, Bench, Done, pinned, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -247,9 +247,7 @@ def test_updated_pins_are_committed_only_if_every_host_evaluates(
     text = (fleet.root / "flake.nix").read_text()
 
     def pin(name: str) -> None:
-        changed = text.replace("github:NixOS/nixpkgs/nixos-25.05", f"path:{tmp_path}/{name}")
-        assert changed != text
-        fleet.write("flake.nix", changed)
+        fleet.write("flake.nix", pinned(text, f"{tmp_path}/{name}"))
         subprocess.run(("git", "commit", "-qam", "pins"), cwd=fleet.root, check=True)
 
     def outside(*arguments: str) -> Done:
@@ -294,10 +292,9 @@ def test_update_deploys_what_changed_with_pins_that_build(fleet: Bench) -> None:
         assert fleet.command("git", "commit", "-qam", "pins").rc == 0
 
     try:
-        nixpkgs = f"path:{fleet.lab_folder}/nixpkgs"
-        text = flake.read_text().replace("github:NixOS/nixpkgs/nixos-25.05", nixpkgs)
+        text = pinned(flake.read_text(), f"{fleet.lab_folder}/nixpkgs")
         commit(
-            text.replace("inputs.nixpkgs", f'inputs.pins.url = "path:{pins}";\n  inputs.nixpkgs')
+            text.replace("inputs.nixpkgs", f'inputs.pins.url = "path:{pins}";\n  inputs.nixpkgs', 1)
         )
         for host in HOSTS:
             # What the input says is a part of every system.

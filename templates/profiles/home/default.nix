@@ -1,4 +1,4 @@
-# The user parts of profiles: Home Manager as a part of the system. flake.nix imports this file, and
+# The user parts of profiles: Home Manager as a part of the system. flake.nix imports this folder, and
 # Home Manager itself, where some user of the host has a profile.
 { config, lib, ... }:
 let
@@ -11,7 +11,7 @@ in
     # What a person put where a file of the profile goes is kept beside it.
     backupFileExtension = lib.mkDefault "before";
     users = lib.mapAttrs (_: user: {
-      imports = map (profile: ./profiles/home/${profile}.nix) user.profiles;
+      imports = map (profile: ./${profile}.nix) user.profiles;
       home.stateVersion = lib.mkDefault config.system.stateVersion;
     }) users;
   };
