@@ -2,6 +2,10 @@
   description = "orchestrator deploys NixOS fleets: the tool, and an example fleet of five hosts";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.05";
+  inputs.agenix = {
+    url = "github:ryantm/agenix";
+    inputs.nixpkgs.follows = "nixpkgs";
+  };
   # For the user parts of profiles: only hosts whose users have some evaluate it.
   inputs.home-manager = {
     url = "github:nix-community/home-manager/release-25.05";
@@ -71,6 +75,8 @@
               ./templates/profiles/home
             ]
             ++ [
+              # Secrets are decrypted on the host: `age.secrets`.
+              inputs.agenix.nixosModules.default
               ./hosts/${name}/default.nix
               (facts name host)
             ];

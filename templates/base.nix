@@ -22,6 +22,10 @@ let
   shell = named: if lib.hasPrefix "/" named then named else pkgs.${named};
   someoneUses = named: any (user: user.shell == named) users;
 
+  # Whose password is a secret: its hash is in secrets/NAME-password.age.
+  passwordOf = name: ../secrets/${name}-password.age;
+  withPassword = lib.filterAttrs (name: _: builtins.pathExists (passwordOf name)) cfg.users;
+
   user = types.submodule {
     options = {
       groups = mkOption {
@@ -102,14 +106,24 @@ in
     networking.hostName = cfg.name;
     system.stateVersion = mkDefault cfg.stateVersion;
 
+    # Decrypted before accounts are made; root's, and nobody else reads it.
+    age.secrets = lib.mapAttrs' (
+      name: _: lib.nameValuePair "${name}-password" { file = passwordOf name; }
+    ) withPassword;
+    # Such a password is what the secret says, and not what somebody once typed on the host.
+    users.mutableUsers = mkIf (withPassword != { }) (mkDefault false);
+
     users.users = lib.mapAttrs (
-      _: user:
+      name: user:
       {
         isNormalUser = true;
         extraGroups = user.groups;
         openssh.authorizedKeys.keys = user.ssh_keys;
       }
       // lib.optionalAttrs (user.shell != null) { shell = shell user.shell; }
+      // lib.optionalAttrs (withPassword ? ${name}) {
+        hashedPasswordFile = config.age.secrets."${name}-password".path;
+      }
     ) cfg.users;
 
     # NixOS refuses a login shell that is not set up as one.

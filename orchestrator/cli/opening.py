@@ -173,7 +173,7 @@ def open_setup(target: Target) -> Setup:
     enter(lab)
     flake = Flake.at(fleet.flake, fleet.root, stand_ins(fleet, lab.nixpkgs))
     setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), passwords)
-    return replace(setup, fleet=in_lab(fleet, lab.machine_ids))
+    return replace(setup, fleet=in_lab(fleet, lab.machine_ids), in_lab=True)
 
 
 def stand_ins(fleet: Fleet, nixpkgs: Path) -> tuple[tuple[str, str], ...]:

@@ -37,6 +37,7 @@ class Shortfall:
         remedy: What to do about it.
         command: What to run on the host, to see it or to repair it.
         refuses: Whether the host is left alone for it; else it is a warning.
+        always: Whether it refuses in an emergency, too, where its check would not.
     """
 
     check: Check
@@ -44,6 +45,7 @@ class Shortfall:
     remedy: str = ""
     command: tuple[str, ...] = ()
     refuses: bool = True
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)

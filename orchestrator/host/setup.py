@@ -34,6 +34,7 @@ class Setup:
         ssh: How hosts are reached.
         passwords: For sudo on the hosts that it was asked for.
         state: The fleet's folder on this machine: history, runs, roots.
+        in_lab: Whether the hosts are those of the fleet's lab.
     """
 
     fleet: Fleet
@@ -41,6 +42,7 @@ class Setup:
     ssh: SshSettings
     state: Path
     passwords: Passwords = field(default_factory=Passwords)
+    in_lab: bool = False
 
 
 def state_folder(fleet: Fleet) -> Path:

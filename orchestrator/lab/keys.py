@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab.places import LabPlaces, LabRecord, write_atomically
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization as form
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from orchestrator.core import beneath
+from orchestrator.lab.places import LabError, LabPlaces, LabRecord, write_atomically
+
+OPEN = "secrets/open-keys"
+"""Where a fleet has private keys in the open, by its hosts' names: for its lab alone."""
+
+_MOST = 2**14
+"""Bytes of a private key; one of Ed25519 has 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +29,37 @@ class KeyPair:
 
 def generate() -> KeyPair:
     """Make a new key."""
-    from cryptography.hazmat.primitives import serialization as form
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+    return KeyPair(private.decode(), _public(key))
+
+
+def _public(key: Ed25519PrivateKey) -> str:
     public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
-    return KeyPair(private.decode(), public.decode())
+    return public.decode()
+
+
+def in_the_open(fleet_root: Path, name: str) -> KeyPair | None:
+    """Read the host key that a fleet has in the open for a host of its lab; ``None`` without one.
+
+    Secrets are encrypted to host keys: with this one the lab's host decrypts those of the fleet.
+
+    Raises:
+        LabError: There is a file, and it is no Ed25519 key in OpenSSH's form without a passphrase.
+    """
+    try:
+        private = beneath.read(fleet_root, f"{OPEN}/{name}", _MOST)
+        key = form.load_ssh_private_key(private, password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError("it is no Ed25519 key")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise LabError(
+            f"{OPEN}/{name} cannot be the host key of '{name}' in the lab: {error}",
+            hint=f"ssh-keygen -t ed25519 -N '' -f {OPEN}/{name}; or remove it: the lab makes one",
+        ) from None
+    return KeyPair(private.decode(), _public(key))
 
 
 def keep(path: Path) -> str:

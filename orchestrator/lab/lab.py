@@ -175,12 +175,23 @@ class Lab:
             first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
             for name in new:
                 lab = self._new_host(name, lab, authorized, first, disk_size)
+        self._tell_other_keys(names, lab)
         keys.write(self.places, lab)
         lab.save(self.places.record)
         return lab
 
     def _is_furnished(self, name: str, lab: LabRecord) -> bool:
         return name in lab.hosts and (self.places.host(name) / _COMPLETE).exists()
+
+    def _tell_other_keys(self, names: Sequence[str], lab: LabRecord) -> None:
+        """Tell of hosts that were made before the fleet had their keys in the open."""
+        for name in names:
+            key = keys.in_the_open(self.fleet_root, name)
+            if key is not None and key.public != lab.hosts[name].host_key:
+                self.on_progress(
+                    f"{name} keeps its older host key, which opens no secret of {keys.OPEN} "
+                    f"(renew: orchestrator lab up --fresh {name})"
+                )
 
     def _base_for(self, lab: LabRecord, wanted: Image) -> Image:
         """Keep the base image that existing hosts were made on: their upper layers belong to it."""
@@ -195,7 +206,7 @@ class Lab:
     def _new_host(
         self, name: str, lab: LabRecord, authorized: str, first: seed.Seed, disk_size: str | None
     ) -> LabRecord:
-        key = keys.generate()
+        key = keys.in_the_open(self.fleet_root, name) or keys.generate()
         old = lab.hosts.get(name)
         number = lab.next_number() if old is None else old.number
         host = HostRecord(number, record.machine_id(self.places.id, name), key.public)

@@ -187,6 +187,7 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
         ),
         opened=await _opened(place, files_there, context.keyring),
         pending=transaction.pending(place.root),
+        in_lab=context.setup is not None and context.setup.in_lab,
     )
 
 

@@ -45,6 +45,6 @@ class RunSecrets:
 
         async with self._gathering:
             if self._evidence is None:
-                context = Context(self._setup.fleet, self._setup.ssh)
+                context = Context(self._setup.fleet, self._setup.ssh, setup=self._setup)
                 self._evidence = await gather(await place_of(file), context)
         return self._evidence

@@ -20,7 +20,10 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[2]
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
-FLEET_PARTS = ("flake.nix", "inventory", "templates", "hosts", "tests/verify", "justfile")
+FLEET_PARTS = (
+    *(".gitattributes", "flake.nix", "justfile"),
+    *("inventory", "templates", "hosts", "secrets", "tests/verify"),
+)
 STAND_INS = {"NixOS/nixpkgs": "", "nix-community/home-manager": "/home-manager"}
 """Where, in the stand-in for nixpkgs, those for the example flake's inputs are."""
 HOSTS = ("p620", "razer", "samsung", "p510", "dex5550")

@@ -13,7 +13,7 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[2]
 STANDIN = REPOSITORY / "orchestrator/lab/nixpkgs"
 HOSTS = frozenset({"p620", "razer", "samsung", "p510", "dex5550"})
-FLEET_PARTS = ("flake.nix", "inventory", "templates", "hosts", "README.md")
+FLEET_PARTS = ("flake.nix", "inventory", "templates", "hosts", "secrets", "README.md")
 
 # In scope of every expression, beside all of `lib`.
 PRELUDE = """
@@ -91,6 +91,7 @@ class Fleet:
                 *("nix", *arguments, "--no-write-lock-file", "--no-eval-cache"),
                 *("--override-input", "nixpkgs", f"path:{self.nixpkgs}"),
                 *("--override-input", "home-manager", f"path:{home_manager}"),
+                *("--override-input", "agenix", f"path:{self.nixpkgs}"),
             ),
             capture_output=True,
             text=True,

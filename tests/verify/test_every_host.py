@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+SECRETS = Path(__file__).parents[2] / "secrets"
 
 
 def test_host_is_the_one_it_should_be(host: Any, fleet_host: dict[str, Any]) -> None:
@@ -72,6 +75,22 @@ def test_homes_are_activated(host: Any, fleet_host: dict[str, Any]) -> None:
         pytest.skip("no user of this host has profiles")
     failed = [unit for unit in there if not host.service(unit).is_running]
     assert not failed, f"see: journalctl -u {failed[0]}"
+
+
+def test_passwords_are_those_of_the_secrets(host: Any, fleet_host: dict[str, Any]) -> None:
+    """A user's hash is what was decrypted on the host, where root alone can read it."""
+    names = [name for name in fleet_host["users"] if (SECRETS / f"{name}-password.age").exists()]
+    if not names:
+        pytest.skip("no user of this host has a password in secrets/")
+    for name in names:
+        file = host.file(f"/run/agenix/{name}-password")
+        assert (file.user, file.group, file.mode) == ("root", "root", 0o400), name
+        # Compared on the host: the hash stays there.
+        same = host.run(
+            f'hash=$(getent shadow {name} | cut -d : -f 2); test -n "$hash" && '
+            f'test "$hash" = "$(cat /run/agenix/{name}-password)"'
+        )
+        assert same.rc == 0, f"the password of {name} is another one"
 
 
 def test_store_is_not_full(host: Any) -> None:

@@ -22,13 +22,14 @@ from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.plan.decide import PARTS, inhibitors, needs_boot, steps
 from orchestrator.deploy.plan.preflight import examine
-from orchestrator.deploy.work import HostWork
+from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host.boot import SwitchInfo, ask_standing
 from orchestrator.host.preflight import PreflightAnswer, ask_facts
 from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.model.repository import HostSecrets
 from orchestrator.secrets.on_host import ask_identities, try_to_open
 from orchestrator.secrets.place import seen_from
+from orchestrator.secrets.plan import published
 from orchestrator.secrets.plan.evidence import finding
 from orchestrator.secrets.plan.hosts import before_the_copy, opened, shortfalls
 from orchestrator.secrets.uses import secrets_of
@@ -37,21 +38,22 @@ from orchestrator.secrets.uses import secrets_of
 async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
     """Find what is wrong with a host's secrets; a fleet without ``secrets.nix`` has none.
 
-    The configuration of today says nothing of a system that was given, or that a host goes back
-    to: nothing is told of one.
+    The configuration of today says nothing of a system that a host goes back to: nothing is told
+    of one. Of a system that was given it is told only whether everybody has the secrets' keys.
 
     Raises:
         UnreachableError: The connection was lost.
         StepError: The host did not answer to the end.
     """
     session, file = work.session, work.session.secrets.file
-    given = work.host.name in session.request.systems or isinstance(plan.target, Existing)
-    if file is None or given:
+    if file is None or isinstance(plan.target, Existing):
         return ()
+    if work.host.name in session.request.systems:
+        return await _everybodys(session, file)
     try:
         secrets = await secrets_of(session.setup, session.evaluations, work, plan.target.out)
         if not secrets.uses:
-            return ()
+            return await _everybodys(session, file)
         work.secrets = secrets
         evidence = await session.secrets.evidence(file)
     except RulesError as error:
@@ -63,6 +65,17 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
     secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
     identities = await ask_identities(executor, secrets.identity_paths)
     return tuple(shortfalls(tuple(before_the_copy(evidence, secrets, identities))))
+
+
+async def _everybodys(session: Session, file: Path) -> tuple[Shortfall, ...]:
+    """Find secrets that everybody can read: with them a fleet goes to no host, used or not."""
+    if session.setup.in_lab:
+        return ()
+    try:
+        evidence = await session.secrets.evidence(file)
+    except OrchestratorError:
+        return ()  # what else is wrong with secrets does not concern this host
+    return tuple(shortfalls(tuple(published.check(evidence))))
 
 
 async def check_secrets(work: HostWork, line: HostSession) -> tuple[str, ...]:

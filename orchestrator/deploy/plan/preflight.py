@@ -257,6 +257,7 @@ _CHECKS = (
 
 
 def _refuses(found: Shortfall, wanted: Wanted) -> bool:
-    if found.check in wanted.skipped or (wanted.emergency and found.check in _LESS):
+    urgent = wanted.emergency and found.check in _LESS and not found.always
+    if found.check in wanted.skipped or urgent:
         return False
     return found.refuses

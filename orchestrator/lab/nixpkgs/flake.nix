@@ -1,8 +1,11 @@
 {
   description = "A small stand-in for nixpkgs: as much of it as a lab host needs";
 
+  # Itself: it stands for agenix too, whose `nixpkgs` a fleet has follow its own.
+  inputs.nixpkgs.follows = "";
+
   outputs =
-    { self }:
+    { self, ... }:
     let
       lib = import ./lib;
       systems = [

@@ -42,8 +42,27 @@ def is_ed25519(key: bytes) -> bool:
 
 def is_weak_ed25519(key: bytes) -> bool:
     """Whether it is of small order, once it is turned into an X25519 key as age does."""
+    return _montgomery(key) in _WEAK
+
+
+def _montgomery(key: bytes) -> int:
     y = _coordinate(key)
-    return (1 + y) * pow(1 - y, _P - 2, _P) % _P in _WEAK
+    return (1 + y) * pow(1 - y, _P - 2, _P) % _P
+
+
+def curve25519(recipient: Recipient) -> bytes | None:
+    """Give the X25519 key that opens what is encrypted to a recipient; ``None`` where none does.
+
+    That of Ed25519 is u = (1 + y) / (1 - y): RFC 7748 section 4.1; age does it likewise.
+    """
+    match recipient.kind:
+        case RecipientKind.X25519:
+            return decode(recipient.text)[1]
+        case RecipientKind.ED25519:
+            wire = binascii.a2b_base64(recipient.text.split()[1])
+            return _montgomery(_fields(wire)[1]).to_bytes(32, "little")
+        case _:
+            return None
 
 
 def is_p256(key: bytes) -> bool:

@@ -9,7 +9,7 @@ from orchestrator.core.units import listing
 from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient, is_passphrase
 from orchestrator.secrets.model.finding import SecretFinding, Severity
 from orchestrator.secrets.model.repository import Journal, Repository, Rule
-from orchestrator.secrets.plan import config, leaks
+from orchestrator.secrets.plan import config, leaks, published
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable, finding, in_order, shortened
 from orchestrator.secrets.plan.readers import Names, Readers, judged, known_recipients, readers
 
@@ -212,6 +212,7 @@ def check(evidence: Evidence, *, strict: bool = False) -> tuple[SecretFinding, .
     found = (
         *check_transaction(evidence.pending),
         *check_rules(evidence.rules.rules),
+        *published.check(evidence),
         *check_files(evidence),
         *check_age(evidence),
         *check_rekey(evidence),

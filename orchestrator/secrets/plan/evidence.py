@@ -39,6 +39,7 @@ class Evidence:
             that a key at hand opens were looked for.
         leaked_in_store: The same of files in the store that hosts' systems are made from.
         pending: A change of several files that was cut off.
+        in_lab: Whether the hosts are a lab's, which have published keys by right.
     """
 
     rules: Rules
@@ -55,6 +56,7 @@ class Evidence:
     leaked: tuple[tuple[str, str], ...] = ()
     leaked_in_store: tuple[tuple[str, str], ...] = ()
     pending: Journal | None = None
+    in_lab: bool = False
 
     def users(self, path: str) -> tuple[str, ...]:
         """The target hosts whose configurations use a file."""

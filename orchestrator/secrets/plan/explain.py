@@ -62,6 +62,15 @@ _ALL = (
         "remove one of them from secrets.nix",
     ),
     Explanation(
+        "KEY-PUBLISHED",
+        _E,
+        "no secret is for a key whose private half is published with the example fleet, but in a "
+        "lab",
+        "Everybody can decrypt it",
+        "name keys of your own in secrets.nix, then: orchestrator secrets rekey PATH; and rotate "
+        "the value, which everybody has: orchestrator secrets edit PATH",
+    ),
+    Explanation(
         "FILE-MISSING",
         _W,
         "each declared file exists; it is an error where a host's configuration uses it",

@@ -18,6 +18,7 @@ from orchestrator.secrets.model.repository import (
     Rule,
     Trial,
 )
+from orchestrator.secrets.plan import published
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.config import uses_host_keys_only
 from orchestrator.secrets.plan.evidence import Evidence, finding
@@ -124,6 +125,10 @@ _TOLD_BY_KEYS = frozenset({"CFG-HOST", "REKEY-NEEDED"})
 """What is less than the host's own keys tell of the same file."""
 
 
+_FLEETS = frozenset({"KEY-PUBLISHED"})
+"""What concerns every host of a fleet, also one that has nothing to do with the secret."""
+
+
 def before_the_copy(
     evidence: Evidence, secrets: HostSecrets, identities: Sequence[Identity]
 ) -> Iterator[SecretFinding]:
@@ -143,10 +148,13 @@ def before_the_copy(
         targets=frozenset({host}),
     )
     by_keys = list(has_keys(own, secrets, identities))
+    by_keys += published.check_identities(evidence, secrets, identities)
     told = {one.path for one in by_keys}
     files = {use.file for use in secrets.uses} | {""}
     for one in (*by_keys, *check(own)):
-        if (one.host is None and one.path not in files) or one.host not in (None, host):
+        if one.host is None and one.path not in files and one.id not in _FLEETS:
+            continue
+        if one.host not in (None, host):
             continue
         if not (one.path in told and one.id in _TOLD_BY_KEYS):
             yield one
@@ -165,6 +173,7 @@ def shortfalls(findings: Sequence[SecretFinding]) -> Iterator[Shortfall]:
             f"{name}: {paths}{': ' if paths else ''}{fact}",
             f"{fix} (orchestrator secrets explain {name})",
             refuses=same[0].severity is Severity.ERROR,
+            always=name in _FLEETS,
         )
 
 

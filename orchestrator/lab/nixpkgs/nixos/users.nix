@@ -1,4 +1,5 @@
-# users.users and users.groups: accounts are made, never taken away: mutableUsers, as NixOS has it.
+# users.users and users.groups: accounts are made, never taken away. With `mutableUsers` set to false
+# a password that is declared replaces what is there, on each activation, as NixOS has it.
 {
   config,
   lib,
@@ -57,6 +58,11 @@ let
           default = null;
           description = "As crypt(5) has it.";
         };
+        hashedPasswordFile = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+          description = "A file on the host with the same; it wins.";
+        };
         openssh.authorizedKeys.keys = mkOption {
           type = types.listOf types.str;
           default = [ ];
@@ -84,6 +90,7 @@ let
     name: one: name != "root" && (one.isNormalUser || one.isSystemUser)
   ) config.users.users;
 
+  hasPassword = one: one.hashedPassword != null || one.hashedPasswordFile != null;
   makeGroup = name: "group ${quote name}";
   # A person's first group is `users`, as in NixOS.
   firstGroup = one: if one.group == "" && one.isNormalUser then "users" else one.group;
@@ -112,6 +119,14 @@ let
     lib.concatLines (
       map makeGroup (groupsOf one)
       ++ [ "user ${lib.escapeShellArgs words}" ]
+      ++ lib.optional (hasPassword one) "password ${
+        lib.escapeShellArgs [
+          name
+          (if config.users.mutableUsers then "new" else "always")
+          (toString one.hashedPasswordFile)
+          (toString one.hashedPassword)
+        ]
+      }"
       ++ lib.optional (groupsOf one != [ ]) "member ${
         lib.escapeShellArgs [
           name
@@ -121,6 +136,11 @@ let
     );
 in
 {
+  options.users.mutableUsers = mkOption {
+    type = types.bool;
+    default = true;
+    description = "Whether what somebody changed on the host stays.";
+  };
   options.users.users = mkOption {
     type = types.attrsOf (types.submodule user);
     default = { };
