@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from datetime import datetime
 
 from orchestrator.core.errors import StepError
 from orchestrator.host.setup import Setup
@@ -27,17 +25,14 @@ async def status(place: SecretsRepository, context: Context) -> tuple[SecretStat
         RulesError: ``secrets.nix`` says nothing usable.
         StepError: git refused.
     """
-    changing = repository.changed(place.root, place.folder) if place.in_git else _never()
-    evidence, changed = await asyncio.gather(gather(place, context), changing)
+    # One after the other: what the first refuses must not leave a git behind.
+    evidence = await gather(place, context)
+    changed = await repository.changed(place.root, place.folder) if place.in_git else {}
     found = overview.secrets(evidence, check(evidence), changed)
     if not context.targets:
         return found
     theirs = frozenset().union(*(secrets_of(evidence, host) for host in context.targets))
     return tuple(one for one in found if one.path in theirs)
-
-
-async def _never() -> dict[str, datetime]:
-    return {}
 
 
 async def recipients(place: SecretsRepository, context: Context) -> tuple[RecipientStatus, ...]:

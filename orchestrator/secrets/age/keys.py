@@ -50,21 +50,6 @@ def _montgomery(key: bytes) -> int:
     return (1 + y) * pow(1 - y, _P - 2, _P) % _P
 
 
-def curve25519(recipient: Recipient) -> bytes | None:
-    """Give the X25519 key that opens what is encrypted to a recipient; ``None`` where none does.
-
-    That of Ed25519 is u = (1 + y) / (1 - y): RFC 7748 section 4.1; age does it likewise.
-    """
-    match recipient.kind:
-        case RecipientKind.X25519:
-            return decode(recipient.text)[1]
-        case RecipientKind.ED25519:
-            wire = binascii.a2b_base64(recipient.text.split()[1])
-            return _montgomery(_fields(wire)[1]).to_bytes(32, "little")
-        case _:
-            return None
-
-
 def is_p256(key: bytes) -> bool:
     """Whether a compressed P-256 point is one (SEC 1 section 2.3.4)."""
     x = int.from_bytes(key[1:], "big")
@@ -106,6 +91,22 @@ def decode(text: str) -> tuple[str, bytes]:
     if _polymod([*_expand(name), *values]) != 1:
         raise ValueError("has a wrong checksum: it was mistyped or cut off")
     return name, _bytes(values[:-_CHECKSUM])
+
+
+def encode(name: str, data: bytes) -> str:
+    """Encode a text as :func:`decode` reads it.
+
+    Args:
+        name: The human-readable part.
+        data: Any bytes.
+    """
+    padding = -len(data) * 8 % 5
+    number = int.from_bytes(data, "big") << padding
+    size = (len(data) * 8 + padding) // 5
+    values = [number >> 5 * place & 31 for place in reversed(range(size))]
+    check = _polymod([*_expand(name), *values, *(0,) * _CHECKSUM]) ^ 1
+    values += [check >> 5 * place & 31 for place in reversed(range(_CHECKSUM))]
+    return f"{name}1{''.join(_ALPHABET[value] for value in values)}"
 
 
 def _expand(name: str) -> list[int]:
@@ -176,6 +177,16 @@ def parse_ssh_key(algorithm: str, coded: str, comment: str) -> Recipient:
     if coded.rstrip("=") != canonical.rstrip("="):
         raise ValueError("is no canonical base64: it was mistyped or cut off")
     return of_wire(algorithm, wire, comment)
+
+
+def as_x25519(ed25519: Recipient) -> Recipient:
+    """Give age's own spelling of an Ed25519 key of SSH, as ``ssh-to-age`` does.
+
+    Its curve's coordinate is u = (1 + y) / (1 - y): RFC 7748 section 4.1.
+    """
+    wire = binascii.a2b_base64(ed25519.text.split()[1])
+    point = _montgomery(_fields(wire)[1]).to_bytes(32, "little")
+    return Recipient(encode("age", point), RecipientKind.X25519, None, ed25519.comment)
 
 
 def of_wire(algorithm: str, wire: bytes, comment: str = "") -> Recipient:

@@ -31,16 +31,14 @@ def published() -> tuple[Recipient, ...]:
 
 
 @functools.cache
-def _curve_keys() -> frozenset[bytes]:
-    return frozenset(filter(None, map(keys.curve25519, published())))
+def _spellings() -> dict[str, Recipient]:
+    """Each published key by its texts: that of SSH, and what ``ssh-to-age`` makes of it."""
+    return {one.text: key for key in published() for one in (key, keys.as_x25519(key))}
 
 
 def is_published(recipient: Recipient) -> bool:
-    """Whether everybody can decrypt what is encrypted to a key, in whichever way it is written.
-
-    A key of SSH that was made one of age's (``ssh-to-age``) is opened by the same private key.
-    """
-    return keys.curve25519(recipient) in _curve_keys()
+    """Whether everybody can decrypt what is encrypted to a key, in whichever way it is written."""
+    return recipient.text in _spellings()
 
 
 def check(evidence: Evidence) -> Iterator[SecretFinding]:
