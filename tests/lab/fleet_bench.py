@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,11 @@ FLEET_PARTS = (
     *(".gitattributes", "flake.nix", "justfile"),
     *("inventory", "templates", "hosts", "secrets", "tests/verify"),
 )
-STAND_INS = {"NixOS/nixpkgs": "", "nix-community/home-manager": "/home-manager"}
+STAND_INS = {
+    "NixOS/nixpkgs": "",
+    "ryantm/agenix": "",
+    "nix-community/home-manager": "/home-manager",
+}
 """Where, in the stand-in for nixpkgs, those for the example flake's inputs are."""
 HOSTS = ("p620", "razer", "samsung", "p510", "dex5550")
 """The example fleet's."""
@@ -250,3 +254,46 @@ def interrupt(process: subprocess.Popen[str]) -> Done:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     return Done(process.returncode, out, err)
+
+
+def give_machine_id(fleet: Bench, name: str, machine_id: str) -> None:
+    """Say in the inventory which machine a host is."""
+    hosts = fleet.root / "inventory/hosts.yaml"
+    before = hosts.read_text()
+    after = before.replace(f"  {name}:\n", f"  {name}:\n    machine_id: '{machine_id}'\n")
+    assert after != before
+    hosts.write_text(after)
+
+
+def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
+    """Run the command line as if on a lab host: its /run, /boot, /nix, machine-id and systemd.
+
+    The program and its interpreter stay this machine's; all that a deployment touches is the
+    host's. There is no network at all, so that SSH cannot be spoken.
+    """
+    pins = (fleet.root / "flake.nix").read_text()
+    (fleet.root / "flake.nix").write_text(pinned(pins, f"{fleet.lab_folder}/nixpkgs"))
+    find = (
+        "import sys; from pathlib import Path; from orchestrator.lab.lab import Lab;"
+        "from orchestrator.lab import seed as deployer_nix;"
+        "from orchestrator.lab.image import Image;"
+        "lab = Lab.of(Path(sys.argv[1])); print(lab.host(sys.argv[2]).leader);"
+        "base = __import__('json').loads(lab.places.record.read_text())['base'];"
+        "own = deployer_nix.machine_has_nix();"
+        "found = {} if own else deployer_nix.environment(Image(Path(base)));"
+        "[print(f'{key}={value}', end=chr(0)) for key, value in found.items()]"
+    )
+    found = fleet.command(sys.executable, "-c", find, str(fleet.root), name)
+    assert found.rc == 0, found
+    leader, _, environment = found.out.partition("\n")
+    more = dict(pair.split("=", 1) for pair in environment.split("\0") if pair)
+    # systemd's own tools are the host's too; this machine may have none.
+    tools = fleet.home / "tools"
+    tools.mkdir(exist_ok=True)
+    for tool in ("systemctl", "systemd-run"):
+        (tools / tool).write_text(f'#!/bin/sh\nexec chroot /proc/1/root {tool} "$@"\n')
+        (tools / tool).chmod(0o755)
+    path = f"{tools}:{more.get('PATH', fleet.environment['PATH'])}"
+    here = replace(fleet, more={**more, "PATH": path, "FLEET": str(fleet.root)})
+    script = Path(__file__).with_name("sit_on.py")
+    return here.command(sys.executable, str(script), leader, str(ORCHESTRATOR), *arguments)

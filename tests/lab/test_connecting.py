@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from fleet_bench import ORCHESTRATOR, Bench, Done, on_terminal, pinned
+from fleet_bench import ORCHESTRATOR, Bench, give_machine_id, on_terminal, sitting_on
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -201,6 +199,10 @@ def test_a_host_behind_a_jump_host(fleet: Bench) -> None:
     assert f"Accepted publickey for deploy from {jump}" in seen.out
 
 
+PAST = ("--no-lab", "--no-verify", "--skip-preflight", "secrets")
+"""For a deployer who does not know that it is the lab's: the example's secrets are everybody's."""
+
+
 def test_the_machine_one_sits_on_is_deployed_without_ssh(fleet: Bench) -> None:
     """Where the inventory's machine-id is this machine's, no SSH is spoken: sshd may be off."""
     name = "p510"
@@ -211,54 +213,11 @@ def test_the_machine_one_sits_on_is_deployed_without_ssh(fleet: Bench) -> None:
     assert nowhere.rc == 2
     assert "which host this machine is" in nowhere.err
 
-    done = sitting_on(fleet, name, "deploy", "--json", "--this-machine", "--no-verify", "--no-lab")
+    done = sitting_on(fleet, name, "deploy", "--json", "--this-machine", *PAST)
     assert done.outcomes == {name: "deployed"}, done
     state = fleet.state(name)
     assert state["running"] == state["boot_default"] == done.report["hosts"][name]["out_path"]
     assert fleet.on(name, "cat /etc/marker").out == "here"
-
-
-def give_machine_id(fleet: Bench, name: str, machine_id: str) -> None:
-    """Say in the inventory which machine a host is."""
-    hosts = fleet.root / "inventory/hosts.yaml"
-    before = hosts.read_text()
-    after = before.replace(f"  {name}:\n", f"  {name}:\n    machine_id: '{machine_id}'\n")
-    assert after != before
-    hosts.write_text(after)
-
-
-def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
-    """Run the command line as if on a lab host: its /run, /boot, /nix, machine-id and systemd.
-
-    The program and its interpreter stay this machine's; all that a deployment touches is the
-    host's. There is no network at all, so that SSH cannot be spoken.
-    """
-    pins = (fleet.root / "flake.nix").read_text()
-    (fleet.root / "flake.nix").write_text(pinned(pins, f"{fleet.lab_folder}/nixpkgs"))
-    find = (
-        "import sys; from pathlib import Path; from orchestrator.lab.lab import Lab;"
-        "from orchestrator.lab import seed as deployer_nix;"
-        "from orchestrator.lab.image import Image;"
-        "lab = Lab.of(Path(sys.argv[1])); print(lab.host(sys.argv[2]).leader);"
-        "base = __import__('json').loads(lab.places.record.read_text())['base'];"
-        "own = deployer_nix.machine_has_nix();"
-        "found = {} if own else deployer_nix.environment(Image(Path(base)));"
-        "[print(f'{key}={value}', end=chr(0)) for key, value in found.items()]"
-    )
-    found = fleet.command(sys.executable, "-c", find, str(fleet.root), name)
-    assert found.rc == 0, found
-    leader, _, environment = found.out.partition("\n")
-    more = dict(pair.split("=", 1) for pair in environment.split("\0") if pair)
-    # systemd's own tools are the host's too; this machine may have none.
-    tools = fleet.home / "tools"
-    tools.mkdir()
-    for tool in ("systemctl", "systemd-run"):
-        (tools / tool).write_text(f'#!/bin/sh\nexec chroot /proc/1/root {tool} "$@"\n')
-        (tools / tool).chmod(0o755)
-    path = f"{tools}:{more.get('PATH', fleet.environment['PATH'])}"
-    here = replace(fleet, more={**more, "PATH": path, "FLEET": str(fleet.root)})
-    script = Path(__file__).with_name("sit_on.py")
-    return here.command(sys.executable, str(script), leader, str(ORCHESTRATOR), *arguments)
 
 
 def test_another_machine_than_the_known_one_is_refused(fleet: Bench) -> None:
