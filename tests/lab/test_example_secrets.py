@@ -152,8 +152,8 @@ def test_outside_the_lab_such_secrets_go_nowhere(fleet: Bench) -> None:
     def typed(*arguments: str) -> Done:
         return sitting_on(fleet, HOST, *arguments, "--no-lab")
 
-    for words in (("deploy", "--this-machine"), ("emergency-deploy", HOST)):
-        done = typed(*words, "--json")
+    for words in ((), ("--emergency", "the site is down")):
+        done = typed("deploy", "--this-machine", *words, "--json")
         host = done.report["hosts"][HOST]
         assert (done.rc, host["outcome"], host["refused"]) == (4, "failed", True), done
         assert host["checks"] == ["secrets"]

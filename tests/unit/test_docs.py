@@ -212,6 +212,8 @@ FOLDERS = [
         for name in (
             "docs",
             "hosts",
+            "secrets",
+            "secrets/open-keys",
             "inventory",
             "nix",
             "scripts",
