@@ -112,3 +112,45 @@ def test_one_host_takes_a_moment(
     assert done.returncode == 0, done.stderr
     calls = json.loads(statistics.read_text())["nrFunctionCalls"]
     assert 10_000 < calls < 100_000  # 31,000; that took 0.3 s
+
+
+SERVERS = {"p510", "dex5550"}
+
+
+def test_a_secrets_new_value_changes_those_who_use_it(fleet: Fleet) -> None:
+    """A file that is encrypted anew alters its hosts; who may read it, and the keys, nobody."""
+    systems = fleet.systems()
+    for name, who in (("status-token", SERVERS), ("admin-password", set(HOSTS))):
+        path = fleet.root / f"secrets/{name}.age"
+        before = path.read_bytes()
+        path.write_bytes(before + b"new")
+        assert changed(fleet, systems) == who
+        path.write_bytes(before)
+    for name in ("secrets.nix", "README.md", "open-keys/admin"):
+        (fleet.root / "secrets" / name).write_text("{ }\n")
+    assert changed(fleet, systems) == set()
+
+
+def test_each_host_uses_the_secrets_that_its_key_is_in_the_rules_of(fleet: Fleet) -> None:
+    """What a configuration decrypts and what secrets.nix lets its host read are the same files."""
+    done = fleet.nix("eval", "--json", "--file", str(fleet.root / "secrets/secrets.nix"))
+    assert done.returncode == 0, done.stderr
+    rules = {name: rule["publicKeys"] for name, rule in json.loads(done.stdout).items()}
+    for host in HOSTS:
+        key = (fleet.root / f"secrets/open-keys/{host}.pub").read_text().strip()
+        names = fleet.evaluate(
+            f"nixosConfigurations.{host}.config.age.secrets", "--apply", "builtins.attrNames"
+        )
+        used = {f"{name}.age" for name in json.loads(names.stdout)}
+        assert used == {name for name, keys in rules.items() if key in keys}, host
+        assert used
+
+
+def test_a_password_is_a_file_on_the_host(fleet: Fleet) -> None:
+    """Its path is all that the configuration knows; a user without a secret has no password."""
+    path = fleet.option("razer", "users.users.admin.hashedPasswordFile")
+    assert path == "/run/agenix/admin-password"
+    assert fleet.option("razer", "users.mutableUsers") is False
+    (fleet.root / "secrets/admin-password.age").unlink()
+    assert fleet.option("razer", "users.users.admin.hashedPasswordFile") is None
+    assert fleet.option("razer", "users.mutableUsers") is True

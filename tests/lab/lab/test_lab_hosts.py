@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from lab_bench import Bench
+
+from orchestrator.lab import keys
+from orchestrator.lab.places import LabError
 
 pytestmark = pytest.mark.lab
 
@@ -62,3 +68,45 @@ def test_the_store_is_sound(bench: Bench) -> None:
     running = bench.ssh("beta", "readlink -f /run/current-system")
     bench.ssh("beta", "nix-store --gc")
     assert bench.ssh("beta", f"nix-store --check-validity {running} && echo valid") == "valid"
+
+
+def open_key(root: Path, name: str, *options: str) -> str:
+    """Put a private key into a fleet for a host of its lab; its public half."""
+    path = root / keys.OPEN / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    argv = ("ssh-keygen", "-q", "-f", str(path), *(options or ("-t", "ed25519", "-N", "")))
+    subprocess.run(argv, check=True)
+    return " ".join(path.with_name(f"{name}.pub").read_text().split()[:2])
+
+
+def test_a_new_host_has_the_key_that_is_in_the_open(bench_factory: Callable[..., Bench]) -> None:
+    """An older host keeps its own, which is said with the way to renew it; others get new ones."""
+    said: list[str] = []
+    bench = bench_factory("gamma", "delta")
+    lab = replace(bench.lab, on_progress=said.append)
+    lab.up(["gamma"])
+    wanted = open_key(lab.fleet_root, "gamma")
+    lab.up(["gamma"])
+    assert [text for text in said if "lab up --fresh gamma" in text]
+    assert wanted not in bench.ssh("gamma", "cat /etc/ssh/ssh_host_ed25519_key.pub")
+
+    said.clear()
+    lab.up(["gamma", "delta"], fresh=True)
+    assert not [text for text in said if "host key" in text]
+    assert bench.ssh("gamma", "cat /etc/ssh/ssh_host_ed25519_key.pub") == wanted
+    assert bench.ssh("delta", "cat /etc/ssh/ssh_host_ed25519_key.pub") != wanted
+
+
+def test_what_is_no_host_key_is_refused(tmp_path: Path) -> None:
+    """Another kind, one with a passphrase, no key, a link out of the fleet: the file is named."""
+    assert keys.in_the_open(tmp_path, "none") is None
+    open_key(tmp_path, "rsa", "-t", "rsa", "-b", "2048", "-N", "")
+    open_key(tmp_path, "closed", "-t", "ed25519", "-N", "a passphrase")
+    (tmp_path / keys.OPEN / "text").write_text("no key\n")
+    open_key(tmp_path.parent, "own")
+    (tmp_path / keys.OPEN / "link").symlink_to(tmp_path.parent / keys.OPEN / "own")
+    for name in ("rsa", "closed", "text", "link"):
+        with pytest.raises(LabError, match=f"{keys.OPEN}/{name} ") as caught:
+            keys.in_the_open(tmp_path, name)
+        assert caught.value.hint is not None
