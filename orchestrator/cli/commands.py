@@ -8,24 +8,28 @@ from __future__ import annotations
 from orchestrator.cli.group import Entry, Group
 
 _RUN = Group(
-    "Runs from this machine: list, show, pause, resume, abort, retry.",
+    "Runs from this machine: list, show, logs, pause, resume, abort, retry, prune.",
     """Runs from this machine: what they did, and what becomes of those that are at work.
 
 \b
   orchestrator run list              past runs, newest first
-  orchestrator run show              the newest rollout: each wave, each host
+  orchestrator run show              the newest rollout: each wave, each host; or how it ended
+  orchestrator run logs 12 p620      what was run for a host, and what it said
   orchestrator run pause 12          no further host begins
   orchestrator run resume 12         go on after a pause; or with a run that was cut off
   orchestrator run abort 12          hosts that began come to their ends, no other begins
   orchestrator run retry             the hosts that failed in the last deployment
+  orchestrator run prune --keep 50   remove what older runs left
 """,
     {
         "list": ("runs.commands:list_runs", "Past runs, newest first."),
         "show": ("rollout.commands:show", "Where a run is: each wave, each host."),
+        "logs": ("runs.commands:logs", "What was run for a host, and what it said."),
         "pause": ("rollout.commands:pause", "Let no further host of a run begin."),
         "resume": ("rollout.commands:resume", "Go on with a paused or interrupted run."),
         "abort": ("rollout.commands:abort", "End a run; hosts that began come to their ends."),
         "retry": ("rollout.commands:retry", "Deploy the hosts that failed in a run."),
+        "prune": ("runs.commands:prune", "Remove what old runs left."),
     },
 )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from orchestrator.core.outcome import Outcome
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import Report, Run
+from orchestrator.core.stored import kebab
 
 
 class Phase(Enum):
@@ -28,8 +30,11 @@ class Phase(Enum):
     REBOOT = "rebooting"
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class _Event(Struct, frozen=True, tag_field="type", tag=kebab):
+    """In files, the name of the class tells which event it is."""
+
+
+class RunStarted(_Event, frozen=True):
     """A run begins; ``hosts`` are those selected."""
 
     run: Run
@@ -39,8 +44,7 @@ class RunStarted:
     waves: tuple[Wave, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WaveStarted:
+class WaveStarted(_Event, frozen=True):
     """The turn of a wave's hosts has come; ``number`` counts from 1."""
 
     wave: Wave
@@ -48,8 +52,7 @@ class WaveStarted:
     of: int
 
 
-@dataclass(frozen=True, slots=True)
-class WaveEnded:
+class WaveEnded(_Event, frozen=True):
     """All hosts of a wave have ended; ``failed`` are those that failed or were rolled back."""
 
     wave: Wave
@@ -58,32 +61,28 @@ class WaveEnded:
     failed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(_Event, frozen=True):
     """No host's turn comes for ``seconds``; where that is ``None``, until a person says so."""
 
     why: str
     seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseStarted:
+class PhaseStarted(_Event, frozen=True):
     """A host enters a phase. Evaluating and asking go on at the same time."""
 
     host: str
     phase: Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(_Event, frozen=True):
     """What a host's phase is at: the current build or copy. Replaces the one before."""
 
     host: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
+class Recalled(_Event, frozen=True):
     """Whether a host's system is known without an evaluation, and why or why not."""
 
     host: str
@@ -91,16 +90,14 @@ class Recalled:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(_Event, frozen=True):
     """A line for the host's log: a command that is run, or what it says."""
 
     host: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(_Event, frozen=True):
     """A sentence that a person should read now; of one host or of the run."""
 
     text: str
@@ -108,8 +105,7 @@ class Notice:
     warning: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HostFinished:
+class HostFinished(_Event, frozen=True):
     """A host is done."""
 
     host: str
@@ -117,8 +113,7 @@ class HostFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(_Event, frozen=True):
     """The last event of every run."""
 
     report: Report

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
+
 from orchestrator.core.state import Attempt, HostState
 from orchestrator.core.store import OutPath
+from orchestrator.core.stored import kebab
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +57,27 @@ class HostSystems:
         return next(numbers, None)
 
 
-@dataclass(frozen=True, slots=True)
-class BeforeLast:
+class _WayBack(Struct, frozen=True, tag_field="to", tag=kebab):
+    """In files, the name of the class tells which way it is."""
+
+
+class BeforeLast(_WayBack, frozen=True):
     """Back to what the host ran before its last deployment."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToGeneration:
+class ToGeneration(_WayBack, frozen=True):
     """Back to a generation of the system profile."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ToSystem:
+class ToSystem(_WayBack, frozen=True):
     """Back to a system by its path."""
 
     system: OutPath
 
 
-@dataclass(frozen=True, slots=True)
-class BeforeRun:
+class BeforeRun(_WayBack, frozen=True):
     """Back to what hosts ran before a run of this machine's.
 
     Attributes:

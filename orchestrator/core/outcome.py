@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
+
+from msgspec import Struct, structs
 
 from orchestrator.core.changed import SystemChange
 from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath
+from orchestrator.core.stored import snake
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """The host was at its target already; nothing was done."""
+class _Outcome(Struct, frozen=True, tag_field="outcome", tag=snake):
+    """What all have in common: in files, the name of the class tells which one it is."""
 
     reason: str
+
+    def but(self, **changes: Any) -> Self:
+        """This outcome with other fields; it is no dataclass, so ``replace`` does not do it."""
+        return structs.replace(self, **changes)
+
+
+class Unchanged(_Outcome, frozen=True):
+    """The host was at its target already; nothing was done."""
+
     out_path: OutPath
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
+class Deployed(_Outcome, frozen=True):
     """The host reached a goal that changes what it runs or boots, and that was proved.
 
     In a plan: it would.
@@ -28,7 +39,6 @@ class Deployed:
         changed: Packages, units and size; ``None`` where nothing of it is known.
     """
 
-    reason: str
     out_path: OutPath
     goal: Goal
     warnings: tuple[str, ...] = ()
@@ -36,51 +46,39 @@ class Deployed:
     changed: SystemChange | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(_Outcome, frozen=True):
     """The host reached a goal that leaves it running what it ran: build, push, dry-activate."""
 
-    reason: str
     out_path: OutPath
     goal: Goal
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(_Outcome, frozen=True):
     """The host was absent; its system waits for it."""
 
-    reason: str
     out_path: OutPath | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RolledBack:
+class RolledBack(_Outcome, frozen=True):
     """A step failed after activation began, and the host is proved to run what it ran before."""
 
-    reason: str
     out_path: OutPath
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(_Outcome, frozen=True):
     """A step failed. ``problem.host_state`` says what is known of the host."""
 
-    reason: str
     problem: Problem
     out_path: OutPath | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreached(Failed):
+class Unreached(Failed, frozen=True):
     """The host's guard went back and proved what runs, but nobody has got in since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(_Outcome, frozen=True):
     """The host was not tried, because of something that is not its own fault."""
-
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +111,12 @@ class Problem:
 
 Outcome = Unchanged | Deployed | Completed | Deferred | RolledBack | Failed | Unreached | Skipped
 
-NAMES: dict[type[Outcome], str] = {
-    Unchanged: "unchanged",
-    Deployed: "deployed",
-    Completed: "completed",
-    Deferred: "deferred",
-    RolledBack: "rolled_back",
-    Failed: "failed",
-    Unreached: "unreached",
-    Skipped: "skipped",
-}
-
 
 def outcome_names(*kinds: type[Outcome]) -> frozenset[str]:
     """The names of several kinds of outcome."""
-    return frozenset(NAMES[kind] for kind in kinds)
+    return frozenset(snake(kind.__name__) for kind in kinds)
 
 
 def outcome_name(outcome: Outcome) -> str:
     """The outcome's name as reports spell it, such as ``rolled_back``."""
-    return NAMES[type(outcome)]
+    return snake(type(outcome).__name__)

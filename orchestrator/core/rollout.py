@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
 from enum import Enum
 from typing import Self
+
+from orchestrator.core.stored import Time, check_times
 
 AMOUNT = r"[1-9][0-9]{0,5}|(?:[1-9][0-9]?|100)%"
 """A regular expression: a number of hosts, or a percentage."""
@@ -190,8 +191,11 @@ class RolloutStatus:
     standing: Standing
     waves: tuple[WaveStatus, ...]
     why: str | None = None
-    until: datetime | None = None
+    until: Time | None = None
     answered: str | None = None
+
+    def __post_init__(self) -> None:
+        check_times(self.until)
 
     @property
     def hosts(self) -> dict[str, str]:

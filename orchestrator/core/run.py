@@ -23,6 +23,7 @@ from orchestrator.core.outcome import (
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy, Wave
 from orchestrator.core.store import Evaluated, OutPath
+from orchestrator.core.stored import Time, check_times
 
 
 class CopyMethod(Enum):
@@ -168,8 +169,11 @@ class Run:
     folder: str
     who: str
     revision: str | None
-    started: datetime
+    started: Time
     title: str = ""
+
+    def __post_init__(self) -> None:
+        check_times(self.started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +232,12 @@ class PastRun:
 
     Attributes:
         started: ISO 8601, UTC.
+        goal: The run's title.
         exit_code: ``None`` where the run never reported its end.
-        hosts: Pairs of a host's name and its outcome's.
-        kept: Whether the history's database has it; else this is what the run's folder tells.
+        hosts: Each host's outcome, by its name; of a run that did not end, of those that did.
+        plan: Whether it was a plan: its outcomes are those that would have been.
         alive: Whether its process lives: then its end is still to come.
+        resumable: Whether it was cut off or stopped, and ``run resume`` goes on with it.
     """
 
     number: int
@@ -241,9 +247,10 @@ class PastRun:
     goal: str
     seconds: float | None
     exit_code: int | None
-    hosts: tuple[tuple[str, str], ...]
-    kept: bool = True
+    hosts: Mapping[str, str]
+    plan: bool = False
     alive: bool = False
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

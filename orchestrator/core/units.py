@@ -77,7 +77,9 @@ def parse_size(text: str) -> int:
 
 
 def size_text(size: int) -> str:
-    """Say bytes in the words of a person: ``640 MiB``, ``3.0 GiB``."""
+    """Say bytes in the words of a person: ``12 KiB``, ``640 MiB``, ``3.0 GiB``."""
+    if size < _UNITS["M"]:
+        return f"{size / 1024:.0f} KiB"
     if size < _UNITS["G"]:
         return f"{size / _UNITS['M']:.0f} MiB"
     return f"{size / _UNITS['G']:.1f} GiB"

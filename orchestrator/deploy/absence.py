@@ -24,6 +24,7 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
 from orchestrator.core.units import ago
 from orchestrator.deploy.work import HostWork
+from orchestrator.runs.store import Runs
 
 if TYPE_CHECKING:
     from orchestrator.runs.pending import Pending, PendingSystems
@@ -283,7 +284,5 @@ async def _keep(work: HostWork, pending: PendingSystems, wanted: Evaluated) -> N
 
 
 def _last_seen(work: HostWork) -> str:
-    from orchestrator.runs.history import History
-
-    seen = History(work.session.setup.state / "history.db").last_reached(work.host.name)
+    seen = Runs(work.session.setup.state).last_reached(work.host.name)
     return f"; last seen {ago(seen, datetime.now(UTC))}" if seen else ""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.changes.knowledge import KnownSystems, stop_learning
@@ -24,7 +23,8 @@ from orchestrator.core.outcome import (
     Unchanged,
     Unreached,
 )
-from orchestrator.core.run import DeployRequest, HostResult, Report, Run
+from orchestrator.core.rollout import Wave
+from orchestrator.core.run import DeployRequest, HostResult, Report
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.absence import withdraw
 from orchestrator.deploy.all_built import AllBuilt
@@ -39,7 +39,8 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.rollout.lead import Undo
 from orchestrator.rollout.run import RolloutRun, divide
-from orchestrator.runs.history import History
+from orchestrator.runs.journal import Journal
+from orchestrator.runs.store import Runs
 from orchestrator.secrets.of_run import RunSecrets
 
 
@@ -73,10 +74,8 @@ async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:
 UNDO = Undo(withdraw, _roll_back)
 
 
-async def _begin(
-    setup: Setup, request: DeployRequest, known: KnownSystems
-) -> tuple[Run, str | None]:
-    """Give a run its number and its folder; and say what the history could not keep."""
+async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> Journal:
+    """Give a run its number and its folder."""
     if await known.all_known():
         nix.require()
     else:
@@ -85,14 +84,7 @@ async def _begin(
     revision = request.revision
     if not request.systems:
         revision = await known.revision() or await git.revision(setup.fleet.root)
-    started = datetime.now(UTC)
-    who = whoami()
-    history = History(setup.state / "history.db")
-    title = request.title or request.goal.value
-    if request.plan_only:
-        title = f"plan {title}"
-    begun = history.begin(who, revision, title, started)
-    return Run(begun.number, str(begun.folder), who, revision, started, title), begun.notice
+    return Runs(setup.state).begin(whoami(), revision, request)
 
 
 async def deploy(
@@ -134,33 +126,39 @@ async def _deploy(
     evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
     if request.goal.contacts_host:
         warm_up()
-    run, not_kept = await _begin(setup, request, known)
-    interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
-    token = f"{run.number}-{secrets.token_hex(4)}"
-    led = RolloutRun(run, token, request, policy, waves, UNDO, interrupt, emit)
-    gates = Gates.of(setup.fleet.limits)
-    waits = request.all_must_build and request.goal.contacts_host
-    session = Session(
-        setup=setup,
-        request=request,
-        run=run,
-        gates=gates,
-        known=known,
-        evaluations=evaluations,
-        builds=Builds.of(setup, gates),
-        pushes=Pushes.of(setup),
-        interrupt=interrupt,
-        emit=emit,
-        token=token,
-        copies=Copies(setup.state),
-        rollout=led.rollout,
-        secrets=RunSecrets(setup),
-        all_built=AllBuilt(host.name for host in hosts if waits),
-    )
+    asked = replace(request, rollout=policy, waves=waves)
+    with await _begin(setup, asked, known) as journal:
+        emit = journal.recording(emit)
+        interrupt = interrupt or Interrupt(lambda text: emit(Notice(text, warning=True)))
+        led = RolloutRun(journal, request, policy, waves, UNDO, interrupt, emit)
+        gates = Gates.of(setup.fleet.limits)
+        waits = request.all_must_build and request.goal.contacts_host
+        session = Session(
+            setup=setup,
+            request=request,
+            run=journal.run,
+            gates=gates,
+            known=known,
+            evaluations=evaluations,
+            builds=Builds.of(setup, gates),
+            pushes=Pushes.of(setup),
+            interrupt=interrupt,
+            emit=emit,
+            token=journal.token,
+            copies=Copies(setup.state),
+            rollout=led.rollout,
+            secrets=RunSecrets(setup),
+            all_built=AllBuilt(host.name for host in hosts if waits),
+        )
+        return await _to_the_end(session, hosts, led, waves, began)
+
+
+async def _to_the_end(
+    session: Session, hosts: Sequence[Host], led: RolloutRun, waves: tuple[Wave, ...], began: float
+) -> Report:
+    run, request, interrupt = session.run, session.request, session.interrupt
     names = tuple(host.name for host in hosts)
-    emit(RunStarted(run, request.goal, names, request.plan_only, waves))
-    if not_kept:
-        emit(Notice(not_kept, warning=True))
+    session.emit(RunStarted(run, request.goal, names, request.plan_only, waves))
     bugs: list[Exception] = []
     try:
         with interrupt.listening():
@@ -175,14 +173,13 @@ async def _deploy(
         hosts=led.final(results),
         seconds=time.monotonic() - began,
         interrupted=interrupt.wished,
-        evaluated=known.evaluated,
+        evaluated=session.known.evaluated,
         waves=waves,
     )
-    _remember(setup, report, emit)
-    if not interrupt.wished and (never := await known.keep(run.number)):
-        emit(Notice(never))
-    _merge_junit(report, emit)
-    emit(RunFinished(report))
+    if not interrupt.wished and (never := await session.known.keep(run.number)):
+        session.emit(Notice(never))
+    _merge_junit(report, session.emit)
+    session.emit(RunFinished(report))
     if bugs:
         raise bugs[0]
     return report
@@ -217,20 +214,17 @@ async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResul
     return HostResult(outcome, work.seconds, work.before)
 
 
-def _remember(setup: Setup, report: Report, emit: Emit) -> None:
-    """Enter the run's end into the history; a full disk must not hide what happened."""
-    if not_kept := History(setup.state / "history.db").finish(report):
-        emit(Notice(not_kept, warning=True))
-
-
 def _merge_junit(report: Report, emit: Emit) -> None:
     """Put the hosts' JUnit files into one for the run: ``junit.xml`` in its folder."""
     folder = Path(report.run.folder)
-    if any(folder.glob("junit-*.xml")):
-        from orchestrator.verify import result as junit
+    parts = [file for name in report.hosts if (file := folder / f"junit-{name}.xml").exists()]
+    if not parts:
+        return
+    from orchestrator.verify import result as junit
 
-        found = [folder / f"junit-{name}.xml" for name in report.hosts]
-        try:
-            junit.merge(found, folder / "junit.xml")
-        except OSError as error:  # such as a full disk
-            emit(Notice(f"{folder}/junit.xml could not be written: {error.strerror}", warning=True))
+    try:
+        junit.merge(parts, folder / "junit.xml")
+        for part in parts:
+            part.unlink()
+    except OSError as error:  # such as a full disk
+        emit(Notice(f"{folder}/junit.xml could not be written: {error.strerror}", warning=True))

@@ -28,7 +28,7 @@ with lazily():
     from orchestrator.host import setup as host_setup
     from orchestrator.offline import catch_up, draw
     from orchestrator.offline import watch as offline_watch
-    from orchestrator.render import event_json, runlog
+    from orchestrator.render import event_json
     from orchestrator.render import renderer as render_renderer
 
 
@@ -134,14 +134,10 @@ def _keep_delivering(interval: float, target: Target, *, as_json: bool) -> None:
 
 
 def _watch_lines(*, as_json: bool) -> Renderer:
-    from datetime import datetime
-
     lines: Renderer = (
         event_json.JsonLines(console.results()) if as_json else draw.WatchLines(console.words())
     )
-    return render_renderer.Fanout(
-        [runlog.RunLog(lambda: datetime.now().astimezone()), lines], console.words()
-    )
+    return render_renderer.Fanout([lines], console.words())
 
 
 def _state(fleet: Path | None) -> Path:

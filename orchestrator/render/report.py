@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import PurePath
 from typing import TextIO
 
 from orchestrator.core.event import Event, RunFinished
@@ -24,7 +22,6 @@ from orchestrator.render.output import (
 )
 from orchestrator.render.plain import PlainLines, described
 from orchestrator.render.renderer import Fanout, Renderer
-from orchestrator.render.runlog import RunLog
 from orchestrator.render.tables import Cell, Column, draw_problem, print_table
 from orchestrator.render.terminal import Terminal
 
@@ -71,7 +68,7 @@ def draw_report(report: Report, results: Output, words: Output) -> None:
         problem = problem_of(result.outcome)
         if problem is not None:
             words.line()
-            draw_problem(name, problem, log_path(report.run.folder, name), words)
+            draw_problem(name, problem, log_command(report.run.number, name), words)
 
 
 def _warnings(report: Report) -> dict[str, list[str]]:
@@ -104,9 +101,9 @@ def _wave(report: Report, wave: Wave) -> str:
     return f"{wave.name}: " + ", ".join(f"{count} {word}" for word, count in ended.items())
 
 
-def log_path(folder: str, host: str) -> str:
-    """Tell where a host's full log is."""
-    return str(PurePath(folder) / f"{host}.log")
+def log_command(run: int, host: str) -> str:
+    """The command that prints a host's full log."""
+    return f"orchestrator run logs {run} {host}"
 
 
 def _row(report: Report, name: str, result: HostResult) -> tuple[str | Cell, ...]:
@@ -122,7 +119,6 @@ def choose(
     env: Mapping[str, str],
     verbose: bool = False,
     *,
-    record: bool = True,
     quiet: bool = False,
 ) -> Fanout:
     """Put a command's renderers together.
@@ -133,18 +129,14 @@ def choose(
         stderr: Takes words for a person.
         env: ``NO_COLOR`` and ``TERM`` are looked at.
         verbose: Whether the hosts' log lines are shown.
-        record: Whether the run's folder is written.
         quiet: Whether progress is left out.
 
     Returns:
         A renderer that survives the failure of each of its parts.
     """
     results, words = Output.of(stdout, env), Output.of(stderr, env)
-    renderers: list[Renderer] = [RunLog(lambda: datetime.now().astimezone())] if record else []
-    if not quiet:
-        renderers.append(_progress(words, env, verbose))
-    renderers.append(JsonLines(results, verbose=verbose) if json else ReportTable(results, words))
-    return Fanout(renderers, words)
+    end = JsonLines(results, verbose=verbose) if json else ReportTable(results, words)
+    return Fanout((end,) if quiet else (_progress(words, env, verbose), end), words)
 
 
 def _progress(words: Output, env: Mapping[str, str], verbose: bool) -> Renderer:

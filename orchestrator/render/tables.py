@@ -128,7 +128,7 @@ def draw_problem(host: str, problem: Problem, log: str, output: Output) -> None:
     Args:
         host: Its name.
         problem: Why.
-        log: The path of its full log.
+        log: The command that prints its full log.
         output: Standard error.
     """
     verb = "refused" if problem.refused else "failed"

@@ -23,6 +23,7 @@ with lazily():
     from orchestrator.deploy.commands import deploy
     from orchestrator.host import setup as host_setup
     from orchestrator.rollout import draw, order
+    from orchestrator.runs import store
 
 
 if TYPE_CHECKING:
@@ -39,10 +40,13 @@ _RUN = click.argument("run", type=click.IntRange(1), metavar="RUN")
 @fleet_option
 @json_option
 def show(run: int | None, fleet: Path | None, as_json: bool) -> None:
-    """Where RUN is, or was when it ended; the newest run, where none is named."""
+    """Where RUN is, or how it ended; the newest rollout, where none is named."""
     runs = _runs(fleet)
-    status, alive = runs.status(runs.newest() if run is None else run)
-    draw.draw_rollout(status, console.results(), console.words(), alive=alive, as_json=as_json)
+    found = runs.run(order.newest(runs) if run is None else run)
+    alive = found.is_alive
+    record = found.record()
+    results, words = console.results(), console.words()
+    draw.draw_run(found.number, record, results, words, alive=alive, as_json=as_json)
 
 
 @click.command()
@@ -64,13 +68,12 @@ def abort(run: int, fleet: Path | None) -> None:
 
 
 def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
-    who = host_setup.whoami()
-    _runs(fleet).order(run, word, who)
+    order.order(_runs(fleet).run(run), word, host_setup.whoami())
     say(f"run {run} {then}")
 
 
-def _runs(fleet: Path | None) -> order.Runs:
-    return order.Runs(host_setup.state_folder(opening.open_fleet(Target(fleet))))
+def _runs(fleet: Path | None) -> store.Runs:
+    return store.Runs(host_setup.state_folder(opening.open_fleet(Target(fleet))))
 
 
 @click.command()
@@ -85,7 +88,7 @@ def resume(run: int, target: Target, as_json: bool, verbose: bool) -> int:
     that was cut off goes on here: the same hosts, goal, options and waves. Hosts are asked first:
     those that are at their target are unchanged.
     """
-    if _runs(target.fleet).files(run).is_alive():
+    if _runs(target.fleet).run(run).is_alive:
         _order(run, target.fleet, Word.RESUME, "resumed")
         return 0
     setup = opening.open_setup(target)

@@ -2,110 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
-from orchestrator.core.rollout import Order, RolloutStatus, Wave, Word
+from orchestrator.core.rollout import Order, Wave, Word
 from orchestrator.core.run import DeployRequest, Reboot
 from orchestrator.host.setup import Setup
-from orchestrator.runs.files import RunFiles, RunFolders
-from orchestrator.runs.history import History
-from orchestrator.runs.request_file import NoDeploymentError, kept
+from orchestrator.runs.folder import RunFolder
+from orchestrator.runs.model import NothingAskedError, is_deployment
+from orchestrator.runs.store import Runs
 
 ANSWER_SECONDS = 10.0
 """For a run to say that it has heard: it looks twice a second, and may be at something."""
 
 
-class Runs:
-    """The runs of one fleet.
+def newest(runs: Runs) -> int:
+    """The newest run that tells where it is; plans have no rollout.
 
-    Args:
-        state: The fleet's folder on this machine.
+    Raises:
+        UsageError: There is none.
     """
+    for number in runs.numbers():
+        if runs.folder(number).status() is not None:
+            return number
+    raise UsageError("there was no rollout of this fleet on this machine yet")
 
-    def __init__(self, state: Path) -> None:
-        self._folder = state / "runs"
 
-    def newest(self) -> int:
-        """The newest run that tells where it is; plans have no rollout.
+def order(run: RunFolder, word: Word, who: str) -> None:
+    """Send a run a word, and wait until it acknowledges it.
 
-        Raises:
-            UsageError: There is none.
-        """
-        for number in RunFolders(self._folder).numbers():
-            if self._files(number).status() is not None:
-                return number
-        raise UsageError("there was no rollout of this fleet on this machine yet")
-
-    def status(self, number: int) -> tuple[RolloutStatus, bool]:
-        """Where a run is, and whether it lives.
-
-        Raises:
-            UsageError: There is no such run, or it does not tell.
-        """
-        files = self.files(number)
-        alive = files.is_alive()
-        status = files.status()
-        if status is None:
-            raise UsageError(f"run {number} was no rollout", hint=_WHICH)
-        return status, alive
-
-    def order(self, number: int, word: Word, who: str) -> None:
-        """Send a run a word, and wait until it acknowledges it.
-
-        Raises:
-            UsageError: There is no such run, or it does not live any more.
-            OrchestratorError: It cannot be told, or does not answer.
-        """
-        files = self.files(number)
-        if not files.is_alive():
-            raise UsageError(
-                f"run {number} has ended",
-                hint=f"to go on with what it left: orchestrator run resume {number}",
+    Raises:
+        UsageError: It does not live any more.
+        OrchestratorError: It cannot be reached, or does not answer.
+    """
+    number = run.number
+    if not run.is_alive:
+        raise UsageError(
+            f"run {number} has ended",
+            hint=f"to go on with what it left: orchestrator run resume {number}",
+        )
+    given = Order(secrets.token_hex(8), word, who)
+    try:
+        run.put_order(given)
+    except OSError as error:
+        raise OrchestratorError(f"run {number} cannot be reached: {error}") from error
+    until = time.monotonic() + ANSWER_SECONDS
+    while not _has_heard(run, given):
+        if not run.is_alive:
+            raise UsageError(f"run {number} ended before it heard this", hint=_WHICH)
+        if time.monotonic() > until:
+            raise OrchestratorError(
+                f"run {number} has not answered within {ANSWER_SECONDS:.0f} s; it may yet",
+                hint=f"orchestrator run show {number}; its terminal takes Ctrl-C",
             )
-        order = Order(secrets.token_hex(8), word, who)
-        try:
-            files.put_order(order)
-        except OSError as error:
-            raise OrchestratorError(f"run {number} cannot be reached: {error}") from error
-        until = time.monotonic() + ANSWER_SECONDS
-        while not _has_heard(files, order):
-            if not files.is_alive():
-                raise UsageError(f"run {number} ended before it heard this", hint=_WHICH)
-            if time.monotonic() > until:
-                raise OrchestratorError(
-                    f"run {number} has not answered within {ANSWER_SECONDS:.0f} s; it may yet",
-                    hint=f"orchestrator run show {number}; its terminal takes Ctrl-C",
-                )
-            time.sleep(0.1)
-
-    def files(self, number: int) -> RunFiles:
-        """The files of a run.
-
-        Raises:
-            UsageError: There is no such run.
-        """
-        files = self._files(number)
-        if not files.folder.is_dir():
-            raise UsageError(f"there is no run {number} of this fleet here", hint=_WHICH)
-        return files
-
-    def _files(self, number: int) -> RunFiles:
-        return RunFiles(self._folder / str(number))
+        time.sleep(0.1)
 
 
 _WHICH = "which there are: orchestrator run list"
 
 
-def _has_heard(files: RunFiles, order: Order) -> bool:
-    status = files.status()
-    return status is not None and status.answered == order.id
+def _has_heard(run: RunFolder, given: Order) -> bool:
+    found = run.status()
+    return found is not None and found.answered == given.id
 
 
 _WELL = outcome_names(Unchanged, Deployed, Completed, Deferred)
@@ -123,24 +87,24 @@ def again(setup: Setup, number: int) -> tuple[DeployRequest, tuple[str, ...]]:
     Raises:
         UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
     """
-    files = Runs(setup.state).files(number)
-    if files.is_alive():
+    run = Runs(setup.state).run(number)
+    if run.is_alive:
         raise UsageError(
             f"run {number} is still at work: it needs no second one",
             hint=f"orchestrator run show {number}",
         )
-    found = kept(files.folder)
-    request, notices = found.request, []
+    request = _deployment(run)
+    notices = []
     gone = [name for wave in request.waves for name in wave.hosts if name not in setup.fleet.hosts]
     if gone:
         notices.append(_left_out(gone))
-    status = files.status()
-    if status and status.until and status.until > datetime.now(UTC):
-        until = f"{status.until.astimezone():%H:%M:%S}"
+    found = run.status()
+    if found and found.until and found.until > datetime.now(UTC):
+        until = f"{found.until.astimezone():%H:%M:%S}"
         notices.append(f"the pause that it was in, until {until}, is not waited for")
     # What is done although a host is at its target is not done a second time.
     anew = request.force or request.reboot is Reboot.ALWAYS
-    done = {name for name, at in status.hosts.items() if at in _DONE} if status and anew else set()
+    done = {name for name, at in found.hosts.items() if at in _DONE} if found and anew else set()
     waves = _without(request.waves, {*gone, *done})
     if not waves:
         raise UsageError(f"run {number} has no host left to go on with")
@@ -164,14 +128,10 @@ def failed_again(setup: Setup, number: int | None) -> tuple[DeployRequest | None
         UsageError: There is no such run, it lives still, or it was no deployment of the fleet.
     """
     number = _last_deployment(setup) if number is None else number
-    files = Runs(setup.state).files(number)
-    if files.is_alive():
+    run = Runs(setup.state).run(number)
+    if run.is_alive:
         raise UsageError(f"run {number} is still at work", hint=f"orchestrator run show {number}")
-    asked = kept(files.folder).request
-    results = History(setup.state / "history.db").results(number)
-    ended = {name: result.outcome for name, result in results.items()}
-    if not ended and (status := files.status()) is not None:
-        ended = status.hosts
+    asked, ended = _deployment(run), run.record().outcomes
     names = [name for wave in asked.waves for name in wave.hosts]
     well = {name for name in names if ended.get(name) in _WELL}
     gone = [name for name in names if name not in well and name not in setup.fleet.hosts]
@@ -191,13 +151,29 @@ def _left_out(gone: Sequence[str]) -> str:
 
 def _last_deployment(setup: Setup) -> int:
     runs = Runs(setup.state)
-    for number in RunFolders(setup.state / "runs").numbers():
-        try:
-            if kept(runs.files(number).folder).request.goal.changes_host:
+    for number in runs.numbers():
+        with contextlib.suppress(NothingAskedError):
+            if is_deployment(runs.folder(number).asked().request):
                 return number
-        except NoDeploymentError:
-            continue
     raise UsageError("there was no deployment of this fleet on this machine yet")
+
+
+def _deployment(run: RunFolder) -> DeployRequest:
+    """What a run was asked for.
+
+    Raises:
+        UsageError: It was no deployment of the fleet, or that cannot be read.
+    """
+    request = run.asked().request
+    if request.back is not None:
+        what, hint = "rollback", "give the command again: orchestrator rollback"
+    elif request.catch_up:
+        what, hint = "catch-up", "what still waits is delivered by: orchestrator pending deliver"
+    elif request.plan_only:
+        what, hint = "plan", "what it planned is done by: orchestrator deploy"
+    else:
+        return request
+    raise UsageError(f"run {run.number} was a {what}, no deployment", hint=hint)
 
 
 def _without(waves: tuple[Wave, ...], names: set[str]) -> tuple[Wave, ...]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from orchestrator.core.event import Notice, Paused
 from orchestrator.core.host import Fleet, Host
@@ -20,13 +19,12 @@ from orchestrator.core.rollout import (
     WaveStatus,
     Word,
 )
-from orchestrator.core.run import DeployRequest, HostResult, Run
+from orchestrator.core.run import DeployRequest, HostResult
 from orchestrator.host.setup import Emit
 from orchestrator.rollout.lead import Lead, Undo
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.rollout.waves import waves
-from orchestrator.runs import request_file
-from orchestrator.runs.files import RunFiles
+from orchestrator.runs.journal import Journal
 
 POLL_SECONDS = 0.5
 """How soon a word is heard."""
@@ -39,14 +37,13 @@ class Control:
     """Listens for words, and writes down where the rollout is, after each change.
 
     Args:
-        files: The run's.
-        number: The run's.
+        journal: The run's.
         emit: Takes what happens.
     """
 
-    def __init__(self, files: RunFiles, number: int, emit: Emit) -> None:
-        self._files = files
-        self._number = number
+    def __init__(self, journal: Journal, emit: Emit) -> None:
+        self._journal = journal
+        self._number = journal.run.number
         self._emit = emit
         self._rollout = Rollout()
         self._lead: Lead | None = None
@@ -70,7 +67,7 @@ class Control:
     async def listen(self) -> None:
         """Do what is ordered, until this is cancelled."""
         while True:
-            order = self._files.order()
+            order = self._journal.order()
             if order is not None and order.id != self._answered:
                 self._do(order)
                 self._answered = order.id
@@ -102,7 +99,7 @@ class Control:
             self._writing.cancel()
             self._writing = None
         try:
-            self._files.write_status(self._status())
+            self._journal.write_status(self._status())
         except OSError as error:
             if not self._told_unwritten:
                 self._told_unwritten = True
@@ -171,8 +168,7 @@ class RolloutRun:
     """One run's rollout.
 
     Args:
-        run: The run.
-        token: Names it on hosts.
+        journal: The run's.
         request: What is wanted. A plan has no turns: its hosts go on at once.
         policy: How many hosts may fail, and what is done then.
         divided: The waves.
@@ -186,8 +182,7 @@ class RolloutRun:
 
     def __init__(
         self,
-        run: Run,
-        token: str,
+        journal: Journal,
         request: DeployRequest,
         policy: RolloutPolicy,
         divided: tuple[Wave, ...],
@@ -195,18 +190,13 @@ class RolloutRun:
         interrupt: Interrupt,
         emit: Emit,
     ) -> None:
-        self._run = run
-        self._token = token
         self._request = request
-        self._emit = emit
-        self._files = RunFiles(Path(run.folder))
-        self._control = Control(self._files, run.number, emit)
+        self._control = Control(journal, emit)
         if request.plan_only:
             self.rollout = Rollout()
         else:
             self.rollout = Rollout(divided, self._control.changed)
         self._lead = Lead(self.rollout, policy, undo, interrupt, emit)
-        self._kept = replace(request, rollout=policy), divided
 
     @contextlib.asynccontextmanager
     async def led(self, bugs: Bugs) -> AsyncIterator[None]:
@@ -214,17 +204,15 @@ class RolloutRun:
         if self._request.plan_only:
             yield
             return
-        with contextlib.ExitStack() as stack:
-            self._show(stack)
-            self._control.of(self.rollout, self._lead)
-            async with asyncio.TaskGroup() as group:
-                listening = group.create_task(self._or_bug(self._control.listen(), bugs))
-                leading = group.create_task(self._or_bug(self._lead.lead(), bugs))
-                yield
-                await leading
-                listening.cancel()
-            bugs.extend(self._lead.bugs)
-            self._control.end()
+        self._control.of(self.rollout, self._lead)
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._or_bug(self._control.listen(), bugs))
+            leading = group.create_task(self._or_bug(self._lead.lead(), bugs))
+            yield
+            await leading
+            listening.cancel()
+        bugs.extend(self._lead.bugs)
+        self._control.end()
 
     def final(self, results: Mapping[str, HostResult]) -> dict[str, HostResult]:
         """The hosts' results, with what became of them after their own ends."""
@@ -233,15 +221,6 @@ class RolloutRun:
             name: replace(result, outcome=outcomes.get(name, result.outcome))
             for name, result in results.items()
         }
-
-    def _show(self, stack: contextlib.ExitStack) -> None:
-        """Show that this run lives, and what it was asked for; a full disk must not stop it."""
-        try:
-            stack.enter_context(self._files.living(self._token))
-            request_file.keep(self._run, *self._kept)
-        except OSError as error:
-            text = f"other terminals and `resume` will not know of this run: {error}"
-            self._emit(Notice(text, warning=True))
 
     async def _or_bug(self, work: Coroutine[None, None, None], bugs: Bugs) -> None:
         """Its bug must not cut off hosts that are being changed; no further one is begun."""

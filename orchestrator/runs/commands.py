@@ -1,27 +1,87 @@
-"""``run list``: what was run from this machine."""
+"""``run list``, ``logs``, ``prune``: what runs left on this machine."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.lazy import lazily
-from orchestrator.cli.options import Target, fleet_options, json_option
+from orchestrator.cli.options import Target, duration, fleet_option, json_option
 
 with lazily():
     from orchestrator.cli import console, opening
     from orchestrator.host import setup
-    from orchestrator.runs import draw, history
+    from orchestrator.runs import draw, store
+    from orchestrator.runs import prune as pruning
+
+if TYPE_CHECKING:
+    from orchestrator.core.host import Fleet
 
 
 @click.command("list")
 @click.option("-n", "--count", type=click.IntRange(1), default=20, show_default=True)
-@fleet_options
+@fleet_option
 @json_option
-def list_runs(count: int, target: Target, as_json: bool) -> None:
-    """Past runs from this machine, newest first.
+def list_runs(count: int, fleet: Path | None, as_json: bool) -> None:
+    """Past runs from this machine, newest first."""
+    runs = store.Runs(setup.state_folder(_open(fleet)))
+    draw.draw_runs(runs.recent(count), console.results(), as_json=as_json)
 
-    A run that could not be entered into the history's database is told by its folder, and marked.
+
+@click.command()
+@click.argument("run", type=click.IntRange(1), metavar="RUN")
+@click.argument("host", metavar="[HOST]", required=False)
+@click.option(
+    "-n", "--lines", type=click.IntRange(1), metavar="N", help="The last N lines only, not all."
+)
+@fleet_option
+@json_option
+def logs(run: int, host: str | None, lines: int | None, fleet: Path | None, as_json: bool) -> None:
+    """Print the log of RUN: what was run and what it said; of HOST only, where one is named.
+
+    Of a host that was unchanged there is none. With --json, an object for each line.
     """
-    fleet = opening.open_inventory(target).fleet
-    past = history.History(setup.state_folder(fleet) / "history.db").recent(count)
-    draw.draw_history(past.runs, past.notice, console.results(), console.words(), as_json=as_json)
+    found = store.Runs(setup.state_folder(_open(fleet))).run(run)
+    draw.draw_log(found.log(), host, lines, console.results(), as_json=as_json)
+
+
+@click.command()
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep the newest N runs.")
+@click.option(
+    "--older-than",
+    callback=duration,
+    metavar="TIME",
+    help="Remove only runs older than that, such as 30d.",
+)
+@click.option("--unfinished", is_flag=True, help="Remove runs that could be resumed, too.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@fleet_option
+@json_option
+def prune(
+    keep: int | None,
+    older_than: float | None,
+    unfinished: bool,
+    dry_run: bool,
+    fleet: Path | None,
+    as_json: bool,
+) -> int:
+    """Remove what old runs left: those that are not among the newest N, and older than TIME.
+
+    Never the newest run, one that is at work, one whose system is pending for a host, or the two
+    last deployments of each host, which a rollback needs.
+    """
+    if keep is None and older_than is None:
+        raise click.UsageError("expected --keep N, --older-than TIME, or both")
+    opened = _open(fleet)
+    state = setup.state_folder(opened)
+    runs, limits = store.Runs(state), pruning.Limits(keep, older_than, unfinished=unfinished)
+    needed = pruning.needed(runs, opened, state)
+    pruned = pruning.prune_runs(runs, limits, needed, dry_run=dry_run)
+    draw.draw_pruned(pruned, console.results(), console.words(), dry_run=dry_run, as_json=as_json)
+    return 1 if pruned.failed else 0
+
+
+def _open(fleet: Path | None) -> Fleet:
+    return opening.open_fleet(Target(fleet))

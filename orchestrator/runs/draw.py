@@ -1,58 +1,46 @@
-"""Past runs, as a table."""
+"""Past runs as a table, a run's log, and what was pruned."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from orchestrator.core.outcome import Deployed, outcome_names
 from orchestrator.core.run import PastRun
+from orchestrator.core.stored import plain
+from orchestrator.core.units import listing, size_text
 from orchestrator.render.output import Output, clean
 from orchestrator.render.tables import Column, duration, print_json, print_table
+from orchestrator.runs.model import LoggedLine
+from orchestrator.runs.prune import Pruned
 
 _COLUMNS = (
     Column("run", right=True),
     Column("started"),
     Column("who"),
-    Column("goal"),
+    Column("what"),
     Column("exit", right=True),
     Column("hosts", flexible=True),
     Column("time", right=True),
 )
+_NAMED = 12
+"""Numbers of runs that a line names."""
 
 
-def draw_history(
-    runs: Sequence[PastRun],
-    notice: str | None,
-    results: Output,
-    words: Output,
-    *,
-    as_json: bool,
-) -> None:
-    """Draw runs, newest first.
-
-    Args:
-        runs: The runs.
-        notice: What is wrong with the history's database.
-        results: Standard output.
-        words: Standard error.
-        as_json: As JSON instead of a table.
-    """
-    if notice is not None:
-        words.line(f"warning: {clean(notice)}")
+def draw_runs(runs: Sequence[PastRun], results: Output, *, as_json: bool) -> None:
+    """Draw runs, newest first."""
     if as_json:
-        print_json(results, [{**asdict(run), "hosts": dict(run.hosts)} for run in runs])
+        print_json(results, plain(runs))
     else:
         print_table(results, _COLUMNS, [_row(run) for run in runs])
-        if not all(run.kept for run in runs):
-            words.line("* is not in the history's database: told by the run's folder")
 
 
 def _row(run: PastRun) -> tuple[str, ...]:
-    counts = Counter(outcome for _, outcome in run.hosts)
+    counts = Counter(_word(run, outcome) for outcome in run.hosts.values())
     return (
-        str(run.number) if run.kept else f"*{run.number}",
+        str(run.number),
         _started(run),
         run.who,
         run.goal,
@@ -60,6 +48,15 @@ def _row(run: PastRun) -> tuple[str, ...]:
         ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())),
         "" if run.seconds is None else duration(run.seconds),
     )
+
+
+def _word(run: PastRun, outcome: str) -> str:
+    """Name an outcome: in a plan, what would come of the host."""
+    if run.plan and outcome in outcome_names(Deployed):
+        return "would deploy"
+    if run.plan and outcome == "completed":
+        return f"would {run.goal.removeprefix('plan ')}"
+    return outcome.replace("_", " ")
 
 
 def _started(run: PastRun) -> str:
@@ -72,4 +69,48 @@ def _started(run: PastRun) -> str:
 def _exit(run: PastRun) -> str:
     if run.exit_code is not None:
         return str(run.exit_code)
-    return "goes on" if run.alive else "cut off"
+    return "at work" if run.alive else "cut off"
+
+
+def draw_log(
+    lines: Iterable[LoggedLine],
+    host: str | None,
+    last: int | None,
+    results: Output,
+    *,
+    as_json: bool,
+) -> None:
+    """Print a log; a line of JSON for each of its lines, where that is wanted.
+
+    Args:
+        lines: The log.
+        host: Whose lines; ``None`` is everybody's.
+        last: How many of the last; ``None`` is all.
+        results: Standard output.
+        as_json: As JSON.
+    """
+    wanted = (line for line in lines if host is None or line.host == host)
+    for line in wanted if last is None else deque(wanted, maxlen=last):
+        if as_json:
+            results.line(json.dumps(plain(line)))
+        else:
+            whose = "" if host is not None else f"{line.host or '-'} "
+            results.line(clean(f"{line.time} {whose}{line.text}"))
+
+
+def draw_pruned(
+    pruned: Pruned, results: Output, words: Output, *, dry_run: bool, as_json: bool
+) -> None:
+    """Say what was removed, and what was not."""
+    if as_json:
+        print_json(results, {"dry_run": dry_run, "bytes": pruned.size, **plain(pruned)})
+        return
+    numbers = [str(one.number) for one in pruned.removed]
+    verb = "would remove" if dry_run else "removed"
+    what = f"{len(numbers)} run{'' if len(numbers) == 1 else 's'}"
+    named = f": {listing(numbers, _NAMED)}" if numbers else ""
+    results.line(f"{verb} {what}, {size_text(pruned.size)}{named}")
+    for number, why in pruned.kept.items():
+        words.line(f"kept run {number}: {clean(why)}")
+    for one in pruned.failed:
+        words.line(f"error: run {one.number} was not removed: {clean(one.why_not or '')}")

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core import files
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import parse_json
 from orchestrator.core.host import is_host_name
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Reboot, Run
 from orchestrator.core.state import HostState
-from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.store import Evaluated, OutPath
+from orchestrator.core.stored import DamagedError, Time, check_times
+
+FORMAT = 1
+"""Of a file: one of a newer format is left alone."""
 
 LONGEST_PAUSE = timedelta(minutes=15)
 """Between two tries of ``watch``: how long a host that came back waits at the most."""
@@ -50,15 +52,19 @@ class Pending:
     who: str
     revision: str | None
     reason: str
-    since: datetime
-    expires: datetime
+    since: Time
+    expires: Time
     goal: Goal = Goal.SWITCH
     verify: bool = True
     skip_preflight: tuple[str, ...] = ()
     reboot: Reboot = Reboot.NEVER
     tries: int = 0
-    last_try: datetime | None = None
+    last_try: Time | None = None
     problem: str | None = None
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        check_times(self.since, self.expires, self.last_try)
 
     def has_expired(self, now: datetime) -> bool:
         """Whether its time is up."""
@@ -98,80 +104,6 @@ class Pending:
         return self.run <= run.number
 
 
-FORMAT = 1
-"""Of a file: one of a newer format is left alone."""
-
-
-class NewerError(Exception):
-    """Written by a newer orchestrator."""
-
-
-def to_json(pending: Pending) -> dict[str, object]:
-    """What the file has."""
-    return {
-        "format": FORMAT,
-        "host": pending.host,
-        "drv": pending.system.drv.path,
-        "out": pending.system.out.path,
-        "goal": pending.goal.value,
-        "run": pending.run,
-        "who": pending.who,
-        "revision": pending.revision,
-        "reason": pending.reason,
-        "since": pending.since.isoformat(),
-        "expires": pending.expires.isoformat(),
-        "verify": pending.verify,
-        "skip_preflight": list(pending.skip_preflight),
-        "reboot": pending.reboot.value,
-        "tries": pending.tries,
-        "last_try": pending.last_try.isoformat() if pending.last_try else None,
-        "problem": pending.problem,
-    }
-
-
-def from_json(entry: dict[str, Any], host: str) -> Pending:
-    """Read a file of the host.
-
-    Raises:
-        NewerError: It is of a newer format.
-        ValueError, OverflowError, KeyError, TypeError, AttributeError: It is damaged.
-    """
-    if int(entry["format"]) > FORMAT:
-        raise NewerError(f"its format {entry['format']} is of a newer orchestrator")
-    if entry["host"] != host or not is_host_name(host):
-        raise ValueError(f"it is of {entry['host']!r}")
-    last = entry["last_try"]
-    return Pending(
-        host=host,
-        system=Evaluated(DrvPath(entry["drv"]), OutPath(entry["out"])),
-        run=int(entry["run"]),
-        who=str(entry["who"]),
-        revision=_text(entry["revision"]),
-        reason=str(entry["reason"]),
-        since=_time(entry["since"]),
-        expires=_time(entry["expires"]),
-        goal=Goal(entry["goal"]),
-        verify=bool(entry["verify"]),
-        skip_preflight=tuple(str(check) for check in entry["skip_preflight"]),
-        reboot=Reboot(entry["reboot"]),
-        tries=int(entry["tries"]),
-        last_try=_time(last) if last else None,
-        problem=_text(entry["problem"]),
-    )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _time(text: str) -> datetime:
-    """A time with its zone: one without is damage, as it could be compared with nothing."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return found.astimezone(UTC)
-
-
 FOLDER = "pending"
 """In a fleet's state folder."""
 
@@ -196,8 +128,8 @@ class PendingSystems:
 
     def all(self) -> tuple[Pending, ...]:
         """What waits, by the hosts' names; a file that is damaged is set aside and told."""
-        files = sorted(self._folder.glob("*.json"))
-        return tuple(found for file in files if (found := self._read(file)) is not None)
+        paths = sorted(self._folder.glob("*.json"))
+        return tuple(found for file in paths if (found := self._read(file)) is not None)
 
     def of(self, host: str) -> Pending | None:
         """What waits for a host."""
@@ -272,30 +204,30 @@ class PendingSystems:
             ) from error
 
     def _write(self, pending: Pending) -> None:
-        new = self._file(pending.host).with_suffix(".new")
-        with new.open("w") as file:
-            json.dump(to_json(pending), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._file(pending.host))
+        files.save(self._file(pending.host), pending, sync=True)
 
     def _read(self, file: Path) -> Pending | None:
+        host = file.stem
         try:
-            return from_json(parse_json(file.read_text()), file.stem)
+            found = files.load(self._folder, file.name, Pending)
+            if found.host != host or not is_host_name(host):
+                raise DamagedError(f"it is of {found.host!r}")
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._tell(f"what waits for {file.stem} cannot be read: {error}")
-        except NewerError as error:
-            self._tell(f"{file} is left alone: {error}")
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            self._tell(f"what waits for {host} cannot be read: {error}")
+        except DamagedError as error:
             aside = file.with_suffix(f".damaged-{datetime.now():%Y%m%d-%H%M%S}")
             with contextlib.suppress(OSError):
                 file.rename(aside)
             self._tell(
-                f"what waited for {file.stem} is damaged ({error}) and set aside as {aside}; "
-                f"`orchestrator deploy {file.stem}` has it wait again"
+                f"what waited for {host} is damaged ({error}) and set aside as {aside}; "
+                f"`orchestrator deploy {host}` has it wait again"
             )
+        else:
+            if found.format <= FORMAT:
+                return found
+            self._tell(f"{file} is left alone: it is of a newer orchestrator")
         return None
 
 

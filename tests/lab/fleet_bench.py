@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.runs.folder import RunFolder
+
 REPOSITORY = Path(__file__).parents[2]
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
@@ -68,6 +70,12 @@ class Done:
     def outcomes(self) -> dict[str, str]:
         """Each host's outcome, by the report."""
         return {name: host["outcome"] for name, host in self.report["hosts"].items()}
+
+
+def log_of(folder: Path | str, host: str) -> str:
+    """A host's log in the folder of a run, be it at work or over."""
+    run = RunFolder(Path(folder).parent, int(Path(folder).name))
+    return "".join(f"{line.time} {line.text}\n" for line in run.log() if line.host == host)
 
 
 @dataclass(frozen=True, slots=True)

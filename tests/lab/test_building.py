@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from fleet_bench import HOSTS, Bench, Done
+from fleet_bench import HOSTS, Bench, Done, log_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -19,8 +19,8 @@ def builds(done: Done) -> dict[str, set[str]]:
     """Each `nix build` of a run and the hosts that it was for, by the hosts' logs."""
     found: dict[str, set[str]] = {}
     for host in HOSTS:
-        log = Path(done.report["folder"], f"{host}.log")
-        for number in re.findall(r"nix build (\d+), for", log.read_text() if log.exists() else ""):
+        log = log_of(done.report["folder"], host)
+        for number in re.findall(r"nix build (\d+), for", log):
             found.setdefault(number, set()).add(host)
     return found
 
@@ -108,7 +108,7 @@ def test_a_builder_that_is_down_is_said(fleet: Bench) -> None:
     fleet.module("razer", marker("razer"))
     done = fleet.run("build", "--json", "razer")
     assert done.outcomes == {"razer": "completed"}, done
-    log = Path(done.report["folder"], "razer.log").read_text()
+    log = log_of(done.report["folder"], "razer")
     assert "ssh-ng://root@nowhere" in log
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cache_bench import KEY, URL, CacheBench
-from fleet_bench import HOSTS, Bench, Done
+from fleet_bench import HOSTS, Bench, Done, log_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -24,9 +24,9 @@ def cache(fleet: Bench, tmp_path: Path) -> Iterator[CacheBench]:
         yield bench
 
 
-def log_of(done: Done, host: str = HOST) -> str:
+def log(done: Done, host: str = HOST) -> str:
     """A host's log of a run."""
-    return Path(done.report["folder"], f"{host}.log").read_text()
+    return log_of(done.report["folder"], host)
 
 
 def test_the_cache_is_filled_once_and_every_host_fetches(fleet: Bench, cache: CacheBench) -> None:
@@ -44,7 +44,7 @@ def test_the_cache_is_filled_once_and_every_host_fetches(fleet: Bench, cache: Ca
         name = wanted.removeprefix("/nix/store/").partition("-")[0]
         assert any(f"GET /{name}.narinfo" in line for line in cache.asked)
         assert fleet.on(host, f"nix-store --query --requisites {wanted}").rc == 0
-        assert " by connection" not in log_of(done, host)
+        assert " by connection" not in log(done, host)
 
 
 def test_what_is_there_is_not_fetched(fleet: Bench, cache: CacheBench) -> None:
@@ -54,7 +54,7 @@ def test_what_is_there_is_not_fetched(fleet: Bench, cache: CacheBench) -> None:
     before = cache.asked
     done = fleet.deploy(HOST)
     assert done.outcomes == {HOST: "deployed"}
-    assert "nothing to fetch" in log_of(done)
+    assert "nothing to fetch" in log(done)
     assert cache.asked == before
     assert not list(cache.store.glob("*.narinfo"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -109,8 +110,11 @@ def test_a_sudo_password_is_asked_once_and_never_shown(asking: Bench) -> None:
     assert done.rc == 0, done.out
     assert PASSWORD not in done.out
     runs = asking.home / "state"
+    assert {file.name for file in runs.rglob("runs/*/*")} == {"events.jsonl.gz", "log.gz"}
     leaks = [
-        file for file in runs.rglob("runs/**/*") if file.is_file() and PASSWORD in file.read_text()
+        file
+        for file in runs.rglob("runs/**/*.gz")
+        if PASSWORD.encode() in gzip.decompress(file.read_bytes())
     ]
     assert leaks == []
     journal = asking.on(HOST, "journalctl --no-pager | cat; cat /var/lib/orchestrator/record")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet_bench import ORCHESTRATOR, Bench, Done, interrupt, on_terminal, until
+from fleet_bench import ORCHESTRATOR, Bench, Done, interrupt, log_of, on_terminal, until
 from slow_link import slow_link
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
@@ -34,7 +34,7 @@ def content(count: int, size: int, what: str) -> str:
 
 def log(done: Done, host: str) -> str:
     """A host's log of a run."""
-    return Path(done.report["folder"], f"{host}.log").read_text()
+    return log_of(done.report["folder"], host)
 
 
 @pytest.mark.parametrize("host", [HOST, ROOTS])

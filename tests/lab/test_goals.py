@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fleet_bench import Bench
+from fleet_bench import Bench, log_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -87,17 +87,18 @@ def test_a_plan_touches_nothing(changed: Bench) -> None:
 
 
 def test_verification_leaves_junit_and_logs(changed: Bench) -> None:
-    """A run's folder has events, each host's log, JUnit XML and the report."""
+    """A run's folder has its events, its log and the JUnit XML of all hosts, and nothing else."""
     done = changed.deploy(HOST)
     folder = Path(done.report["folder"])
     assert folder.stat().st_mode & 0o077 == 0
-    assert {"events.jsonl", "report.json", f"{HOST}.log", f"junit-{HOST}.xml", "junit.xml"} <= {
-        file.name for file in folder.iterdir()
-    }
-    assert 'failures="0"' in (folder / f"junit-{HOST}.xml").read_text()
+    assert {"events.jsonl.gz", "log.gz", "junit.xml"} == {file.name for file in folder.iterdir()}
+    assert 'failures="0"' in (folder / "junit.xml").read_text()
     assert HOST in (folder / "junit.xml").read_text()
-    report = json.loads((folder / "report.json").read_text())
-    assert report["hosts"] == done.report["hosts"]
+    shown = json.loads(changed.run("rollout", "show", str(done.report["run"]), "--json").out)
+    assert shown["report"] == done.report
+    log = changed.run("run", "logs", str(done.report["run"]), HOST).out
+    assert log == log_of(folder, HOST)
+    assert "== deployed" in log
 
 
 @pytest.mark.parametrize("site", ["target", "p510"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_bench import BOOT_ID, Bench, Done, example_fleet, in_lab, until
+from fleet_bench import BOOT_ID, Bench, Done, example_fleet, in_lab, log_of, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -191,12 +191,12 @@ def test_a_power_cut_while_it_boots(fleet: Bench) -> None:
     fleet.module(HOST, KERNEL.format("linuxPackages_latest"))
     before = boot_id(fleet)
     process = fleet.start("deploy", "--json", HOST, "--reboot")
-    log = wait_for(fleet, "booting it anew")
+    folder = wait_for(fleet, "booting it anew")
     until(lambda: boot_id(fleet) not in ("", before))
     fleet.boot(HOST, "kill", "start")
     out, err = process.communicate(timeout=90)
     done = Done(process.returncode, out, err)
-    assert done.outcomes == {HOST: "deployed"}, log.read_text()
+    assert done.outcomes == {HOST: "deployed"}, log_of(folder, HOST)
     assert paths(fleet) == [result(done)["out_path"]] * 4
 
 
@@ -204,8 +204,8 @@ def wait_for(fleet: Bench, text: str) -> Path:
     """Wait until the newest run's log of the host has a line."""
 
     def newest() -> Path:
-        logs = fleet.home.glob(f"state/orchestrator/fleets/*/runs/*/{HOST}.log")
-        return max(logs, key=lambda log: int(log.parent.name))
+        runs = fleet.home.glob("state/orchestrator/fleets/*/runs/*")
+        return max(runs, key=lambda folder: int(folder.name))
 
-    until(lambda: text in newest().read_text())
+    until(lambda: text in log_of(newest(), HOST))
     return newest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -80,7 +79,7 @@ async def take_up(
         case Deployed(reason=reason) if wanted:
             before = attempt.before
             work.before = Before(before.running, before.profile, before.boot_default)
-            return replace(ended, reason=f"{reason}, which was begun by {who}")
+            return ended.but(reason=f"{reason}, which was begun by {who}")
         case RolledBack() if wanted and not isinstance(activation.error, WentBackError):
             return ended
         case Deployed() | RolledBack():
@@ -184,7 +183,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         if isinstance(ended, Deployed):
             ended = with_change(work, ended, state, going.closure, activation.said)
             warned = (*warnings, *ended.warnings)
-            work.ended = ended = replace(ended, warnings=warned, reboot_required=going.boots)
+            work.ended = ended = ended.but(warnings=warned, reboot_required=going.boots)
         return await _afterwards(work, ended, line)
 
 

@@ -17,7 +17,7 @@ from orchestrator.deploy.work import HostWork
 from orchestrator.host import lock
 from orchestrator.host.lock import Claim, LockAnswer, LockReply
 from orchestrator.host.lock_scripts import LONGEST_SECONDS
-from orchestrator.runs.files import RunFiles
+from orchestrator.runs.store import Runs
 
 
 def refusal(work: HostWork, told: LockReply, *, lost: bool = False) -> RefusedError:
@@ -243,8 +243,8 @@ def _is_free(work: HostWork, other: Lock) -> bool:
     """Whether a lock is ours, or of a run of this machine whose process is no more."""
     if other.token == work.token or other.run is None:
         return other.token == work.token
-    run = work.session.setup.state / "runs" / str(other.run)
-    return RunFiles(run).died(run_of(other.token))
+    run = Runs(work.session.setup.state).folder(other.run)
+    return run.died(run_of(other.token))
 
 
 def _is_of_this_run(work: HostWork, other: Lock) -> bool:

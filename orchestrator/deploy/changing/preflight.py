@@ -167,7 +167,7 @@ async def needing_boot(
     except StepError as error:
         work.notice(f"whether it is to be booted is not known: {error.message}", warning=True)
         return ended
-    return replace(ended, reboot_required=needs_boot(found.booted, found.wanted))
+    return ended.but(reboot_required=needs_boot(found.booted, found.wanted))
 
 
 async def _ask(line: HostSession, plan: HostPlan) -> SwitchInfo:
@@ -180,7 +180,7 @@ def told(outcome: Deployed) -> Deployed:
     if not outcome.reboot_required:
         return outcome
     what = ", ".join(outcome.reboot_required)
-    return replace(outcome, warnings=(*outcome.warnings, f"reboot required: {what}"))
+    return outcome.but(warnings=(*outcome.warnings, f"reboot required: {what}"))
 
 
 async def preflight(

@@ -57,7 +57,7 @@ class Boot:
                 return await self._boot()
             except LostError as error:
                 failed = failed_boot(error, self._target, "not known: it does not answer")
-                return replace(failed, problem=replace(failed.problem, lost=True))
+                return failed.but(problem=replace(failed.problem, lost=True))
             except StepError as error:
                 return failed_boot(error, self._target, await self._state())
             except asyncio.CancelledError:
@@ -86,8 +86,8 @@ class Boot:
         if failed := prove.newly_failed(now, before):
             text = f"units that fail since the boot: {', '.join(failed)}"
             self._work.notice(text, warning=True)
-            outcome = replace(outcome, warnings=(*outcome.warnings, text))
-        return replace(outcome, reason=reason, reboot_required=())
+            outcome = outcome.but(warnings=(*outcome.warnings, text))
+        return outcome.but(reason=reason, reboot_required=())
 
     async def _back(self, before: HostState, began: float) -> HostState:
         """Wait for another boot to have ended, and ask what came up.
@@ -203,11 +203,9 @@ async def reboot(work: HostWork, outcome: Deployed, line: HostSession) -> Deploy
     if why is None:
         return outcome
     if is_this_machine(work.host):
-        return replace(outcome, warnings=(*outcome.warnings, _not_this_machine(why)))
+        return outcome.but(warnings=(*outcome.warnings, _not_this_machine(why)))
     if work.session.interrupt.wished:
-        return replace(
-            outcome, warnings=(*outcome.warnings, f"not booted anew ({why}): interrupted")
-        )
+        return outcome.but(warnings=(*outcome.warnings, f"not booted anew ({why}): interrupted"))
     return await Boot(work, line, outcome, why).run()
 
 
@@ -233,7 +231,7 @@ async def reboot_unchanged(
     outcome = Deployed(unchanged.reason, unchanged.out_path, work.session.request.goal)
     refuse_if_taken(work, state)
     if work.session.request.plan_only:
-        return replace(outcome, reason=f"{unchanged.reason}; to be booted anew ({why})")
+        return outcome.but(reason=f"{unchanged.reason}; to be booted anew ({why})")
     await work.session.rollout.turn(work)
     async with held(work, line) as holding:
         await holding.last_look()

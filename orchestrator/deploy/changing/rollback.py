@@ -30,7 +30,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.host.state import ask_state
 from orchestrator.host.status import ask_both
 from orchestrator.nix import verbs as nix
-from orchestrator.runs.history import History
+from orchestrator.runs.store import Runs
 
 Hosts = tuple[str, ...]
 """Selectors."""
@@ -52,11 +52,12 @@ def before_run(
     Raises:
         UsageError: There is no such run, or it changed no host that is in the fleet.
     """
-    history = History(setup.state / "history.db")
-    run = history.run(number)
+    folder = Runs(setup.state).run(number)
+    record = folder.record()
+    run = folder.past(record)
     changed = {
         host: result.before.running
-        for host, result in history.results(number).items()
+        for host, result in record.results.items()
         if result.before and result.before.running
     }
     systems = {host: ran for host, ran in changed.items() if host in setup.fleet.hosts}
@@ -101,7 +102,7 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
         copy=copy,
     )
     if isinstance(plan, Unchanged):
-        unchanged = replace(plan, reason=f"{plan.reason}: that is {which}")
+        unchanged = plan.but(reason=f"{plan.reason}: that is {which}")
         if work.session.request.reboots:
             return await reboot_unchanged(work, unchanged, known.state, executor, stack)
         return unchanged
@@ -197,8 +198,7 @@ async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> b
         f"what is there: orchestrator host generations {work.host.name}; what is not is deployed "
         "again from the fleet's revision of that time"
     )
-    history = History(work.session.setup.state / "history.db")
-    if not history.has_deployed(work.host.name, to):
+    if not Runs(work.session.setup.state).has_deployed(work.host.name, to):
         why = "it is not copied from here, as no run of this machine deployed it there"
         raise RefusedError(f"{gone}; {why}", hint=hint)
     if not nix.is_here(to):
@@ -210,8 +210,8 @@ async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> b
 def _in_words(outcome: Outcome, words: str) -> Outcome:
     """Say of a host that it is back; or what may help where its checks keep it."""
     if isinstance(outcome, Deployed):
-        return replace(outcome, reason=f"{words}: {outcome.reason}")
+        return outcome.but(reason=f"{words}: {outcome.reason}")
     if isinstance(outcome, RolledBack) and outcome.problem.step == "verify":
         hint = "the suites are those of the fleet as it is now; without them: --no-verify"
-        return replace(outcome, problem=replace(outcome.problem, hint=hint))
+        return outcome.but(problem=replace(outcome.problem, hint=hint))
     return outcome

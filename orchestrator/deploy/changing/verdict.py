@@ -103,7 +103,7 @@ class Verdict:
         if wrong:
             failed = self._failed(f"{prove.in_words(now)}; {wrong}")
             lost = attempt.state is AttemptState.STUCK
-            return replace(failed, problem=replace(failed.problem, lost=lost))
+            return failed.but(problem=replace(failed.problem, lost=lost))
         if shut is not None:
             return self._unreached(shut, f"{prove.in_words(now)}, as before", attempt.why)
         error, state = self._error(), f"{prove.in_words(now)}, as before"

@@ -142,6 +142,15 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
     )
 
 
+def test_a_rollout_without_changes_leaves_two_files(fleet: Simulated) -> None:
+    """Its events and its log, however many hosts it has; and no index of runs is opened."""
+    seen = watched("deploy", cwd=fleet.bench.root, environment=fleet.bench.environment)
+    assert not seen.imported(("orchestrator.runs.index",))
+    runs = [*fleet.bench.home.glob("state/orchestrator/fleets/*/runs/*")]
+    newest = max(runs, key=lambda folder: int(folder.name))
+    assert {file.name for file in newest.iterdir()} == {"events.jsonl.gz", "log.gz"}
+
+
 def test_an_unchanged_host_is_asked_one_question(fleet: Simulated) -> None:
     """One connection, one command: at 50 ms a round trip each more would be heard."""
     before = fleet.questions()

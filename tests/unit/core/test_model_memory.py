@@ -23,7 +23,8 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 MiB"), (640 * 1024**2, "640 MiB"), (3 * 1024**3, "3.0 GiB")]
+    ("size", "text"),
+    [(0, "0 KiB"), (12 * 1024, "12 KiB"), (640 * 1024**2, "640 MiB"), (3 * 1024**3, "3.0 GiB")],
 )
 def test_a_size_is_said(size: int, text: str) -> None:
     """A size in bytes is said in the unit that a person would choose."""

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.outcome import (
-    NAMES,
     Completed,
     Deferred,
     Deployed,
@@ -28,6 +27,7 @@ from orchestrator.core.outcome import (
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import HostResult, Report, Run, exit_code
 from orchestrator.core.store import OutPath
+from orchestrator.core.stored import decode, encode
 
 OUT = OutPath("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-system")
 ERROR = Problem("activate", "it broke")
@@ -55,10 +55,21 @@ def report(outcomes: Sequence[Outcome], *, interrupted: bool = False) -> Report:
 
 
 def test_every_outcome_has_a_name_of_its_own() -> None:
-    """Reports can name whatever the union holds, and nothing else."""
-    assert set(NAMES) == set(get_args(Outcome))
-    assert len(set(NAMES.values())) == len(NAMES)
-    assert {outcome_name(outcome) for outcome, _ in CODES} == set(NAMES.values())
+    """By which reports and files tell which one of the union it is; files find it by that again."""
+    outcomes = {outcome_name(outcome): outcome for outcome, _ in CODES}
+    assert {type(outcome) for outcome in outcomes.values()} == set(get_args(Outcome))
+    for name, outcome in outcomes.items():
+        stored = encode(HostResult(outcome, 1.0))
+        assert f'"outcome":"{name}"'.encode() in stored
+        assert decode(HostResult, stored) == HostResult(outcome, 1.0)
+
+
+def test_an_outcome_changes_by_its_own_method() -> None:
+    """It stays of its kind, and what is not named stays as it was."""
+    lost = Unreached("broke", ERROR, OUT).but(reason="lost")
+    assert lost == Unreached("lost", ERROR, OUT)
+    with pytest.raises(AttributeError):
+        lost.reason = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("outcome", "code"), CODES)

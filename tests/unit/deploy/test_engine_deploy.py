@@ -19,7 +19,7 @@ from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.runs.history import History
+from orchestrator.runs.store import Runs
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
@@ -120,7 +120,7 @@ def test_runs_are_numbered_and_remembered(fake: Fake) -> None:
     assert [run.number for run in runs] == [1, 2]
     assert runs[0].revision == "abc-dirty"
     assert Path(runs[1].folder).stat().st_mode & 0o777 == 0o700
-    newest, oldest = History(fake.setup.state / "history.db").recent(9).runs
+    newest, oldest = Runs(fake.setup.state).recent(9)
     assert (newest.number, newest.exit_code) == (2, 1)
     assert dict(oldest.hosts) == {"p620": "skipped", "razer": "unchanged", "p510": "unchanged"}
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TypeVar, cast
 
 import pytest
+from run_examples import begin
 
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
@@ -25,7 +26,6 @@ from orchestrator.deploy.names import Names
 from orchestrator.deploy.work import HostWork
 from orchestrator.host import lock as adapter
 from orchestrator.host.lock import Claim, LockAnswer, LockReply
-from orchestrator.runs.files import RunFiles
 
 T = TypeVar("T")
 NOW = datetime.now(UTC)
@@ -231,11 +231,10 @@ def test_what_is_taken_over_is_told(bench: Bench, before: LockReply, word: str |
 def test_a_run_of_this_machine_that_died_keeps_nobody_out(bench: Bench, tmp_path: Path) -> None:
     """The lock of a dead run of this machine is taken over and reported; a live one counts."""
     bench.state = tmp_path
-    folder = tmp_path / "runs" / str(BOB.run)
-    folder.mkdir(parents=True)
-    theirs = replace(BOB, token="3-ffff.p620.beef")
-    state = cast("HostState", SimpleNamespace(hold=None, lock=theirs))
-    with RunFiles(folder).living("3-ffff"):
+    (tmp_path / "runs" / "2").mkdir(parents=True)
+    with begin(tmp_path) as other:
+        theirs = replace(BOB, token=f"{other.token}.p620.beef")
+        state = cast("HostState", SimpleNamespace(hold=None, lock=theirs))
         bench.answers["take"] = [told(LockAnswer.LOCKED, theirs)]
         with pytest.raises(RefusedError, match="another deployment is at it"):
             bench.run(nothing)

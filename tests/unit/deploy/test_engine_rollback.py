@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import fake_host
 import pytest
 from fake_host import ELSE, NEW, OLD, QUESTIONS, Bench, exits
+from run_examples import leave
 
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.event import PhaseStarted
@@ -16,7 +16,7 @@ from orchestrator.core.generation import BeforeLast, BeforeRun, ToGeneration, To
 from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.core.plan import Goal
-from orchestrator.core.run import Before, HostResult, Report, Run
+from orchestrator.core.run import Before, DeployRequest, HostResult
 from orchestrator.deploy.changing.rollback import before_run, roll_back
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork
@@ -24,7 +24,6 @@ from orchestrator.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.runs.history import History
 from orchestrator.ssh.settings import SshSettings
 
 HERE = BuildSite(BuildOn.HERE)
@@ -115,25 +114,29 @@ def test_what_is_gone_there_and_is_here_is_copied(
     assert bench.host.state == (ELSE, ELSE, ELSE)
 
 
-def recorded(bench: Bench, outcome: Outcome, title: str = "switch", host: str = "p620") -> None:
-    """Have the history tell of a run."""
-    began = datetime(2024, 5, 6, tzinfo=UTC)
-    history = History(bench.folder / "history.db")
-    begun = history.begin("me@here", None, title, began)
-    run = Run(begun.number, str(begun.folder), "me@here", None, began, title)
-    result = HostResult(outcome, 1, Before(ELSE, ELSE, ELSE))
-    assert history.finish(Report(run, Goal.SWITCH, False, {host: result}, 2)) is None
+SWITCH = DeployRequest()
+
+
+def recorded(
+    bench: Bench, outcome: Outcome, asked: DeployRequest = SWITCH, host: str = "p620"
+) -> None:
+    """Have a run that is over tell of a host."""
+    leave(bench.folder, {host: HostResult(outcome, 1, Before(ELSE, ELSE, ELSE))}, asked)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "title", "host"),
+    ("outcome", "asked", "host"),
     [
-        (Deployed("new", NEW, Goal.SWITCH), "switch", "p620"),
-        (Deployed("back to what it ran before", ELSE, Goal.SWITCH), "rollback", "p620"),
-        (Deployed("new", ELSE, Goal.SWITCH), "plan switch", "p620"),
-        (Deployed("new", ELSE, Goal.SWITCH), "switch", "p510"),
-        (Unchanged("superseded", ELSE), "catch-up switch", "p620"),
-        (RolledBack("taken back", ELSE, Problem("rollout", "x")), "switch", "p620"),
+        (Deployed("new", NEW, Goal.SWITCH), SWITCH, "p620"),
+        (
+            Deployed("back to what it ran before", ELSE, Goal.SWITCH),
+            DeployRequest(back=BeforeLast()),
+            "p620",
+        ),
+        (Deployed("new", ELSE, Goal.SWITCH), DeployRequest(plan_only=True), "p620"),
+        (Deployed("new", ELSE, Goal.SWITCH), SWITCH, "p510"),
+        (Unchanged("superseded", ELSE), DeployRequest(catch_up=True), "p620"),
+        (RolledBack("taken back", ELSE, Problem("rollout", "x")), SWITCH, "p620"),
     ],
 )
 @pytest.mark.parametrize("way", [None, ToSystem(ELSE), ToGeneration(41)])
@@ -142,7 +145,7 @@ def test_a_host_is_given_nothing_for_its_own_word(
     monkeypatch: pytest.MonkeyPatch,
     way: WayBack | None,
     outcome: Outcome,
-    title: str,
+    asked: DeployRequest,
     host: str,
 ) -> None:
     """A host's word that it ran another host's system, which is here, does not have it copied.
@@ -152,7 +155,7 @@ def test_a_host_is_given_nothing_for_its_own_word(
     """
     monkeypatch.setattr(nix, "is_here", lambda _: True)
     bench.host.answers["generations"] = f"generation=41 1 {ELSE} \nend=\n".encode()
-    recorded(bench, outcome, title, host)
+    recorded(bench, outcome, asked, host)
     bench.deploy()
     bench.host.guard.lines["running"] = ELSE.path
     bench.host.goes_wrong("is there", exits(NOT_THERE))
@@ -288,15 +291,10 @@ def setup(tmp_path: Path) -> Setup:
     hosts = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
     fleet = Fleet("f", str(tmp_path), str(tmp_path), hosts)
     setup = Setup(fleet, Flake.at("/f", "/f"), SshSettings(), tmp_path)
-    began = datetime(2024, 5, 6, tzinfo=UTC)
-    history = History(tmp_path / "history.db")
-    folder = history.begin("me@here", None, "switch", began).folder
     changed = HostResult(Deployed("new", NEW, Goal.SWITCH), 1, Before(OLD, OLD, OLD))
     left = HostResult(Unchanged("as it was", OLD), 1)
-    run = Run(1, str(folder), "me@here", None, began, "switch")
-    hosts_of_run = {"p620": changed, "razer": left, "sold": changed}
-    history.finish(Report(run, Goal.SWITCH, False, hosts_of_run, 2))
-    history.begin("me@here", None, "switch", began)
+    leave(tmp_path, {"p620": changed, "razer": left, "sold": changed})
+    leave(tmp_path)
     return setup
 
 

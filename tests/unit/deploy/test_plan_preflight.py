@@ -178,7 +178,7 @@ def test_boot_s_figures_are_told() -> None:
     )
     full = BootRoom("/boot", Room(0), frozenset({KERNEL, INITRD}))
     assert only(replace(SOUND, boot=full)).text == (
-        "0 MiB are free in /boot: a new entry takes 1 MiB"
+        "0 KiB are free in /boot: a new entry takes 1 MiB"
     )
 
 

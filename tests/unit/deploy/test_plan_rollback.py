@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.generation import (
@@ -102,7 +103,7 @@ def test_before_a_run_by_the_history() -> None:
     to, which = target_of(way, HOST, KNOWN)
     assert to == OLDER
     assert which == "what it ran before run 3; since then run 12 by me@here deployed it"
-    assert target_of(replace(way, run=12), HOST, KNOWN)[1] == "what it ran before run 12"
+    assert target_of(structs.replace(way, run=12), HOST, KNOWN)[1] == "what it ran before run 12"
 
 
 def test_before_a_run_by_the_host() -> None:

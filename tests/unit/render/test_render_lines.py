@@ -85,8 +85,8 @@ def test_report_has_table_and_problems() -> None:
     assert results.getvalue() == TABLE
     assert words.getvalue() == (
         "warning: razer: degraded before and after\n"
-        f"\n{PROBLEM_TEXT}log: /runs/12/p510.log\n"
-        f"\n{PROBLEM_TEXT.replace('p510', 'dex5550', 1)}log: /runs/12/dex5550.log\n"
+        f"\n{PROBLEM_TEXT}log: orchestrator run logs 12 p510\n"
+        f"\n{PROBLEM_TEXT.replace('p510', 'dex5550', 1)}log: orchestrator run logs 12 dex5550\n"
     )
 
 

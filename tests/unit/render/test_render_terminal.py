@@ -147,7 +147,7 @@ def test_display_restores_the_cursor_on_interrupt(tmp_path: Path) -> None:
         f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from render_examples import stream\n"
         "from orchestrator.render.report import choose\n"
-        "with choose(False, sys.stdout, sys.stderr, {'TERM': 'xterm'}, record=False) as all:\n"
+        "with choose(False, sys.stdout, sys.stderr, {'TERM': 'xterm'}) as all:\n"
         "    for event in stream()[:3]:\n"
         "        all.handle(event)\n"
         "    time.sleep(0.8)\n"
@@ -165,7 +165,7 @@ def test_display_restores_the_cursor_on_interrupt(tmp_path: Path) -> None:
 def test_piped_run_has_no_control_characters() -> None:
     """Without a terminal there are plain lines on standard error and a table on the other."""
     stdout, stderr = StringIO(), StringIO()
-    with choose(False, stdout, stderr, {"TERM": "xterm"}, record=False) as renderer:
+    with choose(False, stdout, stderr, {"TERM": "xterm"}) as renderer:
         for event in stream():
             renderer.handle(event)
     assert stdout.getvalue().startswith("host ")
@@ -176,7 +176,7 @@ def test_piped_run_has_no_control_characters() -> None:
 def test_json_alone_is_on_standard_output() -> None:
     """With JSON, every line of standard output is a JSON object."""
     stdout, stderr = StringIO(), StringIO()
-    with choose(True, stdout, stderr, {}, record=False) as renderer:
+    with choose(True, stdout, stderr, {}) as renderer:
         for event in stream():
             renderer.handle(event)
     assert all(line.startswith("{") for line in stdout.getvalue().splitlines())
@@ -202,7 +202,7 @@ def test_no_color_is_honoured(env: dict[str, str], coloured: bool) -> None:
 def test_dumb_terminal_gets_plain_lines() -> None:
     """A terminal that cannot move its cursor gets plain lines without colours."""
     stderr = Tty()
-    with choose(False, StringIO(), stderr, {"TERM": "dumb"}, record=False) as renderer:
+    with choose(False, StringIO(), stderr, {"TERM": "dumb"}) as renderer:
         for event in stream():
             renderer.handle(event)
     assert "p620: evaluating\n" in stderr.getvalue()
@@ -229,7 +229,7 @@ def test_failing_renderer_is_dropped() -> None:
     """A full disk takes one renderer away, once and with a warning, and nothing else."""
     warnings, text = StringIO(), StringIO()
     broken = Broken(OSError(28, "No space left on device"))
-    good = choose(True, text, StringIO(), {}, record=False)
+    good = choose(True, text, StringIO(), {})
     with Fanout([broken, good], Output(warnings)) as fanout:
         for event in stream():
             fanout.handle(event)
@@ -245,7 +245,7 @@ def test_everything_may_be_closed() -> None:
     stdout, stderr = StringIO(), StringIO()
     stdout.close()
     stderr.close()
-    with choose(False, stdout, stderr, {}, record=False) as renderer:
+    with choose(False, stdout, stderr, {}) as renderer:
         for event in stream():
             renderer.handle(event)
 
@@ -258,7 +258,7 @@ def test_closed_pipe_does_not_change_the_exit_code() -> None:
         "from render_examples import stream\n"
         "from orchestrator.render.report import choose\n"
         "sys.stdin.read()\n"
-        "with choose(True, sys.stdout, sys.stderr, {}, record=False) as all:\n"
+        "with choose(True, sys.stdout, sys.stderr, {}) as all:\n"
         "    for event in stream():\n"
         "        all.handle(event)\n"
         "sys.exit(3)\n"

@@ -42,7 +42,8 @@ from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.runs.files import RunFiles
+from orchestrator.runs.folder import RunFolder
+from orchestrator.runs.journal import Journal
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
@@ -141,13 +142,13 @@ class Fake:
             return runner.run(self._with_words(run))
 
     @property
-    def files(self) -> RunFiles:
-        """The first run's."""
-        return RunFiles(self.folder / "state" / "runs" / "1")
+    def first(self) -> RunFolder:
+        """What the first run leaves."""
+        return RunFolder(self.folder / "state" / "runs", 1)
 
     def order(self, word: Word, id: str = "1") -> None:
         """Tell the run something, as another terminal does."""
-        self.files.put_order(Order(id, word, "me@sofa"))
+        self.first.put_order(Order(id, word, "me@sofa"))
 
 
 async def _nothing() -> None:
@@ -523,9 +524,9 @@ def test_where_it_is_can_be_read_while_it_goes(fake: Fake) -> None:
 
     async def look() -> None:
         await asyncio.sleep(1)
-        status = fake.files.status()
+        status = fake.first.status()
         assert status is not None
-        seen.extend([fake.files.is_alive(), status.hosts, [w.standing for w in status.waves]])
+        seen.extend([fake.first.is_alive, status.hosts, [w.standing for w in status.waves]])
 
     fake.busy["h3"] = look
     fake.deploy(BY_TWO)
@@ -534,7 +535,7 @@ def test_where_it_is_can_be_read_while_it_goes(fake: Fake) -> None:
         {"h1": "deployed", "h2": "deployed", "h3": "deploying", "h4": "deployed", "h5": "ready"},
         [Standing.ENDED, Standing.GOING, Standing.WAITING],
     ]
-    assert not fake.files.is_alive()
+    assert not fake.first.is_alive
     assert _status(fake) is Standing.ENDED
 
 
@@ -544,7 +545,8 @@ def test_a_full_disk_stops_no_rollout(fake: Fake, monkeypatch: pytest.MonkeyPatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(RunFiles, "write", full)
+    monkeypatch.setattr(Journal, "write_status", full)
+    monkeypatch.setattr("orchestrator.runs.journal.os.write", full)
     assert outcomes(fake.deploy(CANARY)) == " ".join(["deployed"] * 5)
     told = [e.text for e in fake.events if isinstance(e, Notice)]
     assert len(told) == 2
@@ -599,7 +601,7 @@ def test_every_rollout_comes_to_an_end(
 
 
 def _status(fake: Fake) -> Standing | None:
-    status = fake.files.status()
+    status = fake.first.status()
     return status.standing if status else None
 
 

@@ -17,7 +17,8 @@ from orchestrator.render.output import Output
 from orchestrator.render.plain import PlainLines, described
 from orchestrator.render.report import ReportTable
 from orchestrator.render.terminal import Board, lines
-from orchestrator.rollout.draw import draw_rollout
+from orchestrator.rollout.draw import draw_run
+from orchestrator.runs.model import RunRecord
 
 CANARY = Wave("canary", ("p620",), 60.0)
 REST = Wave("all hosts", ("razer", "samsung", "p510", "dex5550", "spare", "other"))
@@ -114,7 +115,8 @@ def test_the_report_tells_how_waves_ended() -> None:
 
 def _drawn(status: RolloutStatus, *, alive: bool = True, as_json: bool = False) -> tuple[str, str]:
     results, words = StringIO(), StringIO()
-    draw_rollout(status, Output(results), Output(words), alive=alive, as_json=as_json)
+    record = RunRecord(status=status)
+    draw_run(12, record, Output(results), Output(words), alive=alive, as_json=as_json)
     return results.getvalue(), words.getvalue()
 
 

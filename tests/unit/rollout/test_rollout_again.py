@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from run_examples import leave
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.generation import BeforeLast
@@ -22,14 +24,11 @@ from orchestrator.core.outcome import (
 )
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutStatus, Standing, Wave, WaveStatus
-from orchestrator.core.run import DeployRequest, HostResult, Reboot, Report, Run
+from orchestrator.core.run import DeployRequest, HostResult, Reboot
 from orchestrator.core.store import OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.order import again, failed_again
-from orchestrator.runs import request_file
-from orchestrator.runs.files import RunFiles
-from orchestrator.runs.history import History
 from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
@@ -56,62 +55,54 @@ def _setup(folder: Path, names: tuple[str, ...]) -> Setup:
     return Setup(fleet, Flake.at("/f", "/f"), SshSettings(), folder)
 
 
-def past(setup: Setup, request: DeployRequest | None = None) -> Run:
-    """A run that was cut off after it had begun."""
-    history = History(setup.state / "history.db")
-    began = datetime(2024, 5, 6, tzinfo=UTC)
-    begun = history.begin("me@here", "abc", "switch", began)
-    run = Run(begun.number, str(begun.folder), "me@here", "abc", began, "switch")
-    request_file.keep(run, request or DeployRequest(), WAVES)
-    return run
+def past(
+    setup: Setup,
+    request: DeployRequest | None = None,
+    outcomes: Mapping[str, Outcome] | None = None,
+    status: RolloutStatus | None = None,
+) -> int:
+    """A run; where no outcomes are given, one that was cut off after it had begun."""
+    asked = replace(request or DeployRequest(), waves=WAVES)
+    ends = {name: HostResult(outcome, 1.0) for name, outcome in (outcomes or {}).items()}
+    return leave(setup.state, ends if outcomes else None, asked, status)
 
 
-def end(setup: Setup, run: Run, outcomes: dict[str, Outcome]) -> None:
-    """Enter how a run ended."""
-    hosts = {name: HostResult(outcome, 1.0) for name, outcome in outcomes.items()}
-    report = Report(run, Goal.SWITCH, plan_only=False, hosts=hosts, seconds=1.0)
-    assert History(setup.state / "history.db").finish(report) is None
-
-
-def write_status(run: Run, hosts: dict[str, str]) -> None:
-    """Have the run's own file say where hosts are."""
+def at(hosts: dict[str, str]) -> RolloutStatus:
+    """Where hosts are."""
     wave = WaveStatus("all hosts", Standing.GOING, hosts)
-    status = RolloutStatus(run.number, Standing.GOING, (wave,))
-    RunFiles(Path(run.folder)).write_status(status)
+    return RolloutStatus(1, Standing.GOING, (wave,))
 
 
 def test_a_run_goes_on_in_the_same_waves(setup: Setup) -> None:
     """A resumed run has the same waves and all that was asked for."""
     asked = DeployRequest(("h*",), Goal.BOOT, verify=False)
     run = past(setup, asked)
-    request, notices = again(setup, run.number)
+    request, notices = again(setup, run)
     assert request == replace(
-        asked, selectors=NAMES, waves=WAVES, title=f"boot, going on with run {run.number}"
+        asked, selectors=NAMES, waves=WAVES, title=f"boot, going on with run {run}"
     )
     assert notices == ()
 
 
 def test_a_pause_that_was_cut_off_is_told(setup: Setup) -> None:
     """Hosts that were deployed before it are not looked at any longer: a person has to know."""
-    run = past(setup)
     until = datetime.now(UTC) + timedelta(hours=1)
     wave = WaveStatus("canary", Standing.ENDED, {"h1": "deployed"})
-    files = RunFiles(Path(run.folder))
-    files.write_status(RolloutStatus(1, Standing.PAUSED, (wave,), until=until))
-    _, (told,) = again(setup, run.number)
+    status = RolloutStatus(1, Standing.PAUSED, (wave,), until=until)
+    _, (told,) = again(setup, past(setup, status=status))
     assert f"until {until.astimezone():%H:%M}" in told
-    files.write_status(RolloutStatus(1, Standing.PAUSED, (wave,), until=datetime.now(UTC)))
-    assert again(setup, run.number)[1] == ()
+    status = replace(status, until=datetime.now(UTC))
+    assert again(setup, past(setup, status=status))[1] == ()
 
 
 def test_hosts_that_the_fleet_has_no_more_are_left_out(setup: Setup, tmp_path: Path) -> None:
     """A resumed run leaves out hosts that the fleet no longer has, and says which."""
     run = past(setup)
-    request, notices = again(_setup(tmp_path, ("h1", "h5")), run.number)
+    request, notices = again(_setup(tmp_path, ("h1", "h5")), run)
     assert [wave.hosts for wave in request.waves] == [("h1",), ("h5",)]
     assert notices == ("left out, as the fleet does not have them any more: h2, h3, h4",)
     with pytest.raises(UsageError, match="no host left"):
-        again(_setup(tmp_path, ("new",)), run.number)
+        again(_setup(tmp_path, ("new",)), run)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +110,9 @@ def test_hosts_that_the_fleet_has_no_more_are_left_out(setup: Setup, tmp_path: P
 )
 def test_what_is_forced_is_not_done_twice(setup: Setup, asked: DeployRequest) -> None:
     """Where a host's state does not tell that it was done, the run's own file does."""
-    run = past(setup, asked)
     hosts = ("deployed", "unchanged", "deploying", "ready", "failed")
-    write_status(run, dict(zip(NAMES, hosts, strict=True)))
-    request, _ = again(setup, run.number)
+    run = past(setup, asked, status=at(dict(zip(NAMES, hosts, strict=True))))
+    request, _ = again(setup, run)
     forced = asked != DeployRequest()
     assert request.selectors == (("h3", "h4", "h5") if forced else NAMES)
 
@@ -138,9 +128,8 @@ def retried(setup: Setup, number: int | None = None) -> tuple[str, ...]:
 
 def test_a_retry_is_of_what_failed_as_that_run_did(setup: Setup) -> None:
     """Failed, rolled back and skipped; not deferred, which waits by itself."""
-    run = past(setup)
-    end(setup, run, ENDS)
-    assert retried(setup, run.number) == ("h2", "h3", "h4")
+    run = past(setup, outcomes=ENDS)
+    assert retried(setup, run) == ("h2", "h3", "h4")
     request, _ = failed_again(setup, None)
     assert request is not None
     assert (request.goal, request.verify) == (Goal.SWITCH, True)
@@ -148,7 +137,7 @@ def test_a_retry_is_of_what_failed_as_that_run_did(setup: Setup) -> None:
 
 def test_hosts_that_failed_and_are_no_more_are_reported(setup: Setup, tmp_path: Path) -> None:
     """Where the fleet has none of the failed hosts any more, nobody reads that nothing failed."""
-    end(setup, past(setup), ENDS)
+    past(setup, outcomes=ENDS)
     request, notices = failed_again(_setup(tmp_path, ("h1", "h5")), None)
     assert request is None
     assert notices == ("run 1: left out, as the fleet does not have them any more: h2, h3, h4",)
@@ -156,35 +145,49 @@ def test_hosts_that_failed_and_are_no_more_are_reported(setup: Setup, tmp_path: 
 
 def test_nothing_that_failed_is_nothing_to_retry(setup: Setup) -> None:
     """A run whose hosts are all at their target leaves a retry nothing to do, and it says so."""
-    run = past(setup)
-    end(setup, run, dict.fromkeys(NAMES, ENDS["h1"]))
-    assert failed_again(setup, run.number) == (
-        None,
-        (f"run {run.number}: no failed hosts to retry",),
-    )
+    run = past(setup, outcomes=dict.fromkeys(NAMES, ENDS["h1"]))
+    assert failed_again(setup, run) == (None, (f"run {run}: no failed hosts to retry",))
 
 
 def test_of_a_run_that_was_cut_off_its_own_file_tells(setup: Setup) -> None:
     """Hosts that had not ended count as failed; of no file, all do."""
-    run = past(setup)
+    past(setup)
     assert retried(setup) == NAMES
-    write_status(run, {"h1": "deployed", "h2": "deploying", "h3": "ready", "h4": "unchanged"})
+    hosts = {"h1": "deployed", "h2": "deploying", "h3": "ready", "h4": "unchanged"}
+    past(setup, status=at(hosts))
     assert retried(setup) == ("h2", "h3", "h5")
 
 
 def test_a_last_deployment_that_cannot_be_read_is_not_gone_past(setup: Setup) -> None:
     """An older run's failures are not what is meant."""
-    end(setup, past(setup), ENDS)
-    (Path(past(setup).folder) / "request.json").write_text("{")
+    past(setup, outcomes=ENDS)
+    (setup.state / f"runs/{past(setup)}/events.jsonl").write_text("{\n")
     with pytest.raises(UsageError, match="run 2 was asked for cannot be read"):
         failed_again(setup, None)
 
 
 def test_the_last_deployment_is_meant(setup: Setup) -> None:
     """No build, no rollback, no run that kept nothing."""
-    run = past(setup)
-    end(setup, run, ENDS)
+    past(setup, outcomes=ENDS)
     past(setup, DeployRequest(goal=Goal.BUILD))
+    past(setup, DeployRequest(plan_only=True))
     past(setup, DeployRequest(back=BeforeLast()))
     (setup.state / "runs" / "9").mkdir()
     assert retried(setup) == ("h2", "h3", "h4")
+
+
+@pytest.mark.parametrize(
+    ("asked", "what", "hint"),
+    [
+        (DeployRequest(back=BeforeLast()), "rollback", "orchestrator rollback"),
+        (DeployRequest(catch_up=True), "catch-up", "orchestrator pending deliver"),
+        (DeployRequest(plan_only=True), "plan", "orchestrator deploy"),
+    ],
+)
+def test_what_was_no_deployment_is_not_gone_on_with(
+    setup: Setup, asked: DeployRequest, what: str, hint: str
+) -> None:
+    """To go back "to what ran before" twice is to be there again."""
+    with pytest.raises(UsageError, match=f"run 1 was a {what}") as caught:
+        again(setup, past(setup, asked))
+    assert hint in str(caught.value.hint)

@@ -130,7 +130,8 @@ def test_what_has_expired_goes_with_its_root(files: Files) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"drv": "/etc/passwd"},
+        {"system": {"drv": "/etc/passwd", "out": {"path": OUT.path}}},
+        {"system": {"drv": {"path": "/etc/passwd"}, "out": {"path": OUT.path}}},
         {"since": "yesterday"},
         {"since": "2024-05-06T07:08:09"},
         {"host": "another"},

@@ -11,25 +11,22 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from run_examples import leave
 
-from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.event import RunFinished, RunStarted
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Order, RolloutStatus, Standing, Wave, WaveStatus, Word
-from orchestrator.core.run import Before, DeployRequest, HostResult, Report, Run, Sample
+from orchestrator.core.run import Before, DeployRequest, HostResult, Sample
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy.copy.links import Links
 from orchestrator.deploy.names import Machines
 from orchestrator.offline.draw import draw_pending
 from orchestrator.render.output import Output
-from orchestrator.render.runlog import RunLog
-from orchestrator.rollout.draw import draw_rollout
-from orchestrator.runs import request_file
-from orchestrator.runs.draw import draw_history
-from orchestrator.runs.files import RunFiles
-from orchestrator.runs.history import History
+from orchestrator.rollout.draw import draw_run
+from orchestrator.runs.draw import draw_log, draw_runs
 from orchestrator.runs.pending import Pending, PendingSystems
+from orchestrator.runs.store import Runs
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
@@ -40,8 +37,8 @@ STRANGE = (
 )
 FILES = (
     *("history.db", "links.json", "machines/p620", "pending/p620.json"),
-    *(f"runs/1/{name}" for name in ("rollout.json", "control", "request.json", "alive")),
-    *("runs/1/events.jsonl", "runs/1/report.json"),
+    *(f"runs/1/{name}" for name in ("events.jsonl.gz", "log.gz")),
+    *(f"runs/2/{name}" for name in ("events.jsonl", "log", "progress.json", "order.json")),
 )
 TIMES = 40
 
@@ -50,22 +47,14 @@ TIMES = 40
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder with one of each."""
     state = tmp_path_factory.mktemp("damage") / "state"
-    history = History(state / "history.db")
-    folder = history.begin("me@here", "abc", "switch", NOW).folder
-    run = Run(1, str(folder), "me@here", "abc", NOW, "switch")
+    wave = Wave("all hosts", ("p620",))
     result = HostResult(Deployed("new", OUT, Goal.SWITCH), 1.0, Before(OUT, OUT, OUT))
-    report = Report(run, Goal.SWITCH, False, {"p620": result}, 1.0)
-    with contextlib.closing(RunLog(lambda: NOW)) as log:
-        log.handle(RunStarted(run, Goal.SWITCH, ("p620",)))
-        log.handle(RunFinished(report))
-    history.finish(report)
-    files, wave = RunFiles(folder), Wave("all hosts", ("p620",))
     told = WaveStatus(wave.name, Standing.GOING, {"p620": "ready"})
-    files.write_status(RolloutStatus(1, Standing.PAUSED, (told,), until=NOW, answered="1"))
-    files.put_order(Order("1", Word.PAUSE, "me@sofa"))
-    request_file.keep(run, DeployRequest(), (wave,))
-    with files.living("1-abcd"):
-        pass
+    status = RolloutStatus(1, Standing.PAUSED, (told,), until=NOW, answered="1")
+    for hosts in ({"p620": result}, None):
+        leave(state, hosts, DeployRequest(waves=(wave,)), status)
+    Runs(state).run(2).put_order(Order("1", Word.PAUSE, "me@sofa"))
+    Runs(state).recent(9)
     system, expires = Evaluated(DrvPath(f"{OUT}.drv"), OUT), datetime.now(UTC) + timedelta(days=9)
     waits = Pending("p620", system, 1, "me@here", None, "away", NOW, expires, last_try=NOW)
     PendingSystems(state, print).put(waits)
@@ -79,7 +68,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def damaged(data: bytes, chance: random.Random) -> bytes:
     """Flip a bit, cut it off, overwrite some or all of it, or put a strange value into JSON."""
     at = chance.randrange(len(data))
-    values = list(re.finditer(rb'(?<=: )("[^"]*"|[\d.]+|null|true|false)', data))
+    values = list(re.finditer(rb'(?<=:)("[^"]*"|[\d.]+|null|true|false)', data))
     ways = [
         data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :],
         data[:at],
@@ -94,16 +83,21 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 def read_all(state: Path) -> None:
     """Read everything, and draw it."""
-    words, history, files = Output(StringIO()), History(state / "history.db"), RunFiles
-    run, pending = files(state / "runs" / "1"), PendingSystems(state, lambda _: None)
-    past = history.recent(9)
-    history.results(1)
-    history.last_reached("p620")
-    with contextlib.suppress(OrchestratorError):
-        history.run(1)
-    with contextlib.suppress(OrchestratorError):
-        request_file.kept(run.folder)
-    status, _, _ = run.status(), run.order(), run.died("1-abcd")
+    words, runs = Output(StringIO()), Runs(state)
+    pending = PendingSystems(state, lambda _: None)
+    past = runs.recent(9)
+    assert [one.number for one in past] == [2, 1]
+    runs.last_reached("p620")
+    runs.deployments()
+    for number in (1, 2):
+        run = runs.run(number)
+        with contextlib.suppress(OrchestratorError):
+            run.asked()
+        record, _, _, _ = run.record(), run.status(), run.order(), run.died("1-abcd")
+        for as_json in (False, True):
+            draw_log(run.log(), None, None, words, as_json=as_json)
+            with contextlib.suppress(UsageError):
+                draw_run(number, record, words, words, alive=False, as_json=as_json)
     entries = pending.all()
     pending.drop_expired(NOW)
     Machines(state / "machines").seen("p620")
@@ -111,16 +105,14 @@ def read_all(state: Path) -> None:
     links.add("p620", SAMPLE)
     links.save()
     for as_json in (False, True):
-        draw_history(past.runs, past.notice, words, words, as_json=as_json)
+        draw_runs(past, words, as_json=as_json)
         draw_pending(entries, words, words, as_json=as_json)
-        if status is not None:
-            draw_rollout(status, words, words, alive=True, as_json=as_json)
-    history.begin("me@here", None, "switch", NOW)
+    leave(state)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_damage_crashes_who_reads_it(whole: Path, tmp_path: Path, name: str) -> None:
-    """Of whatever kind; also where the folders of runs must stand for the database."""
+    """Of whatever kind; also where the index of the runs is made again."""
     chance = random.Random(name)  # noqa: S311
     for number in range(TIMES):
         state = Path(shutil.copytree(whole, tmp_path / str(number)))

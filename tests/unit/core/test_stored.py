@@ -1,0 +1,119 @@
+"""What is kept in files: values come back as they were, and nothing damaged does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core import files
+from orchestrator.core.plan import Goal
+from orchestrator.core.store import OutPath
+from orchestrator.core.stored import DamagedError, Time, decode, encode, kebab, snake
+
+OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something of each kind that is kept."""
+
+    host: str
+    goal: Goal
+    at: Time
+    out: OutPath | None = None
+    tries: int = 0
+    names: tuple[str, ...] = ()
+    more: dict[str, float] = field(default_factory=dict)
+
+
+KEPT = Kept("p620", Goal.SWITCH, datetime(2024, 5, 6, tzinfo=UTC), OUT, 3, ("a",), {"x": 0.5})
+
+
+@given(st.text(), st.lists(st.text()), st.dictionaries(st.text(), st.floats(-1e9, 1e9)))
+def test_a_value_comes_back_as_it_was(host: str, names: list[str], more: dict[str, float]) -> None:
+    """Whatever its texts are, in one line."""
+    kept = Kept(host, Goal.BOOT, datetime(2024, 5, 6, tzinfo=UTC), OUT, 1, tuple(names), more)
+    assert b"\n" not in encode(kept)
+    assert decode(Kept, encode(kept)) == kept
+
+
+def test_a_text_that_is_no_unicode_is_kept_without_what_is_none() -> None:
+    """Such as the name of a file that is not UTF-8; nobody's run ends for that."""
+    assert decode(str, encode("a\udcffb")) == "a?b"
+
+
+WHOLE = encode(KEPT).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (WHOLE.replace('"tries":3', '"tries":"3"'), r"Expected `int`, got `str` - at `\$.tries`"),
+        (WHOLE.replace('"tries":3', '"tries":true'), r"`\$.tries`"),
+        (WHOLE.replace('"tries":3', '"tries":1.5'), r"`\$.tries`"),
+        (WHOLE.replace('"host":"p620",', ""), "missing required field `host`"),
+        (WHOLE.replace('"p620"', "null"), r"`\$.host`"),
+        (WHOLE.replace('"switch"', '"fly"'), "Invalid enum value 'fly'"),
+        (WHOLE.replace("/nix/store/n", "/etc/"), "not a store path"),
+        (WHOLE.replace("2024-05-06T00:00:00Z", "2024-05-06T00:00:00"), "timezone"),
+        (WHOLE.replace("2024-05", "2024-99"), "datetime"),
+        (WHOLE.replace("0.5", "1e999"), "out of range"),
+        (WHOLE.replace("0.5", "NaN"), "malformed"),
+        (WHOLE[:40], "truncated"),
+        ("", "truncated"),
+        ("[]", "Expected `object`, got `array`"),
+        ("[" * 1_000_000, "."),
+        ('{"host":' + "[" * 1_000_000, "."),
+    ],
+    ids=range(16),
+)
+def test_damage_is_an_error_that_says_where(text: str, why: str) -> None:
+    """Wrong types, missing fields, other values, texts that are cut off or too deep."""
+    with pytest.raises(DamagedError, match=why):
+        decode(Kept, text.encode())
+
+
+def test_a_file_is_replaced_whole_and_its_owner_alone_may_read_it(tmp_path: Path) -> None:
+    """A link in its place is replaced, and never written through."""
+    (tmp_path / "elsewhere").write_text("precious")
+    (tmp_path / "file").symlink_to(tmp_path / "elsewhere")
+    files.save(tmp_path / "file", KEPT, sync=True)
+    assert files.load(tmp_path, "file", Kept) == KEPT
+    assert (tmp_path / "file").lstat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "elsewhere"}
+
+
+def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path: Path) -> None:
+    """And nothing is left beside it."""
+    (tmp_path / "folder/x").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        files.save(tmp_path / "folder", KEPT)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_that_is_huge_or_leads_elsewhere_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks is told that it cannot be."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "elsewhere").write_bytes(encode(KEPT))
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (root / "huge").write_bytes(encode(KEPT))
+    monkeypatch.setattr(files, "MOST", 20)
+    for name in ("link", "huge"):
+        with pytest.raises(OSError, match=r"leads out|more than 20 bytes"):
+            files.load(root, name, Kept)
+
+
+def test_a_class_s_name_in_a_file_is_of_small_letters() -> None:
+    """Between the words a dash, or a bar."""
+    assert (kebab("RunStarted"), snake("RolledBack"), kebab("Paused")) == (
+        *("run-started", "rolled_back", "paused"),
+    )
