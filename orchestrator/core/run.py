@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
@@ -75,7 +74,7 @@ class Sample:
         round_trip: Seconds, as far as known then.
     """
 
-    at: datetime
+    at: Time
     method: CopyMethod | None
     size: int
     sent: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.core import files
 from orchestrator.core.checks import Seen
 from orchestrator.core.host import is_host_name
 from orchestrator.core.state import HostState
@@ -47,11 +47,9 @@ class Machines:
 
     def remember(self, host: str, machine_id: str) -> None:
         """Take down which machine answers; where that cannot be written, nothing is known later."""
-        new = self._folder / f".{host}.{os.getpid()}.new"
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            new.write_text(f"{machine_id}\n")
-            new.replace(self._folder / host)
+            files.replace(self._folder / host, f"{machine_id}\n".encode())
 
 
 class Names:

@@ -9,8 +9,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from orchestrator.core import beneath
-from orchestrator.lab.places import LabError, LabPlaces, LabRecord, write_atomically
+from orchestrator.core import beneath, files
+from orchestrator.lab.places import LabError, LabPlaces, LabRecord
 
 OPEN = "secrets/open-keys"
 """Where a fleet has private keys in the open, by its hosts' names: for its lab alone."""
@@ -83,7 +83,7 @@ def write_private(path: Path, text: str) -> None:
 def write(places: LabPlaces, lab: LabRecord) -> None:
     """Write ``known_hosts`` (sshd(8)) and ``ssh_config`` (ssh_config(5))."""
     known = [f"{name},{host.address} {host.host_key}\n" for name, host in lab.hosts.items()]
-    write_atomically(places.known_hosts, "".join(known))
+    files.replace(places.known_hosts, "".join(known).encode(), mode=0o644)
     blocks = [f"Host {name}\n  HostName {host.address}\n" for name, host in lab.hosts.items()]
     common = (
         "Host *\n"
@@ -96,4 +96,4 @@ def write(places: LabPlaces, lab: LabRecord) -> None:
         "  BatchMode yes\n"
         "  ConnectTimeout 10\n"
     )
-    write_atomically(places.ssh_config, "\n".join([*blocks, common]))
+    files.replace(places.ssh_config, "\n".join([*blocks, common]).encode(), mode=0o644)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from orchestrator.core import files
 from orchestrator.core.errors import OrchestratorError
 
 
@@ -154,7 +155,7 @@ class LabRecord:
             "deployer": DEPLOYER_ADDRESS,
             "hosts": {n: {"address": h.address, **asdict(h)} for n, h in self.hosts.items()},
         }
-        write_atomically(path, json.dumps(data, indent=2) + "\n")
+        files.replace(path, f"{json.dumps(data, indent=2)}\n".encode(), mode=0o644)
 
 
 def load(path: Path) -> LabRecord | None:
@@ -188,14 +189,6 @@ def load(path: Path) -> LabRecord | None:
 def machine_id(lab_id: str, name: str) -> str:
     """Derive a host's machine-id(5): distinct for each host of each lab, and stable."""
     return hashlib.sha256(f"{lab_id}/{name}".encode()).hexdigest()[:32]
-
-
-def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file so that a reader sees the old or the new text, and nothing between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.touch(mode)
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core import files
 from orchestrator.core.foreign import split_lines
 from orchestrator.core.units import MemoryLimit
 
@@ -247,7 +248,5 @@ def read(file: Path) -> int:
 
 def keep(file: Path, peak: int) -> None:
     """Keep a peak, as a whole or not at all; a full disk must not fail an evaluation."""
-    new = file.with_name(f"{file.name}.new")
     with contextlib.suppress(OSError):
-        new.write_text(f"{peak}\n")
-        new.replace(file)
+        files.replace(file, f"{peak}\n".encode())

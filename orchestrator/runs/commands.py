@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target, duration, fleet_option, json_option
 
@@ -77,7 +78,7 @@ def prune(
     opened = _open(fleet)
     state = setup.state_folder(opened)
     runs, limits = store.Runs(state), pruning.Limits(keep, older_than, unfinished=unfinished)
-    needed = pruning.needed(runs, opened, state)
+    needed = pruning.needed(runs, opened, state, say)
     pruned = pruning.prune_runs(runs, limits, needed, dry_run=dry_run)
     draw.draw_pruned(pruned, console.results(), console.words(), dry_run=dry_run, as_json=as_json)
     return 1 if pruned.failed else 0

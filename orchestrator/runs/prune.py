@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.core.host import Fleet
 from orchestrator.core.run import PastRun
-from orchestrator.runs.pending import PendingSystems
+from orchestrator.runs.pending import PendingSystems, Tell
 from orchestrator.runs.store import Removed, Runs
 
 LAST_DEPLOYMENTS = 2
@@ -51,14 +51,21 @@ class Pruned:
         return sum(one.size for one in self.removed)
 
 
-def needed(runs: Runs, fleet: Fleet, state: Path) -> dict[int, str]:
-    """Find the runs that something else on this machine needs, and why."""
+def needed(runs: Runs, fleet: Fleet, state: Path, tell: Tell) -> dict[int, str]:
+    """Find the runs that something else on this machine needs, and why.
+
+    Args:
+        runs: The fleet's.
+        fleet: Its hosts' deployments count.
+        state: The fleet's state folder.
+        tell: Takes a sentence about each pending system that cannot be read.
+    """
     found: dict[int, str] = {}
     for host, numbers in runs.deployments().items():
         if host in fleet.hosts:
             for number in numbers[:LAST_DEPLOYMENTS]:
                 found.setdefault(number, f"among the last deployments of {host}, for a rollback")
-    for one in PendingSystems(state, lambda _: None).all():
+    for one in PendingSystems(state, tell).all():
         found[one.run] = f"its system is pending for {one.host}"
     return found
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +15,13 @@ from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.model import Known
 from orchestrator.changes.source import Source
 from orchestrator.changes.tree.place import flake_folder, repository
+from orchestrator.core import files
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
 from orchestrator.core.foreign import parse_json
 from orchestrator.core.host import Host
 from orchestrator.core.store import OutPath
+from orchestrator.core.stored import DamagedError
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
 from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
@@ -28,7 +29,14 @@ from orchestrator.secrets.check import systems_of_hosts
 from orchestrator.secrets.gather import Context
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
 
-_VERSION = 2
+_VERSION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    system: OutPath
+    secrets: HostSecrets
+    version: int = _VERSION
 
 
 def recall(folder: Path, host: str, out: OutPath) -> HostSecrets | None:
@@ -39,33 +47,18 @@ def recall(folder: Path, host: str, out: OutPath) -> HostSecrets | None:
         host: The host's name.
         out: The system that its configuration makes.
     """
-    try:
-        kept = parse_json((folder / f"{host}.json").read_bytes())
-        if (kept["version"], kept["system"]) != (_VERSION, out.path):
-            return None
-        said = kept["secrets"]
-        return HostSecrets(
-            host=said["host"],
-            uses=tuple(
-                SecretUse(**{**use, "identity_paths": tuple(use["identity_paths"])})
-                for use in said["uses"]
-            ),
-            sources=tuple(said["sources"]),
-            identity_paths=tuple(said["identity_paths"]),
-            program=said["program"],
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    with contextlib.suppress(OSError, DamagedError):
+        kept = files.load(folder, f"{host}.json", _Kept)
+        if (kept.version, kept.system) == (_VERSION, out):
+            return kept.secrets
+    return None
 
 
 def keep(folder: Path, out: OutPath, secrets: HostSecrets) -> None:
     """Keep it, as a whole or not at all; a full disk must not fail a deployment."""
-    text = json.dumps({"version": _VERSION, "system": out.path, "secrets": asdict(secrets)})
-    new = folder / f"{secrets.host}.json.new"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        new.write_text(text)
-        new.replace(folder / f"{secrets.host}.json")
+        files.save(folder / f"{secrets.host}.json", _Kept(out, secrets))
 
 
 _STORE = re.compile(r"(/nix/store/[^/]+)/(.+)", re.DOTALL)

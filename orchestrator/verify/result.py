@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+from orchestrator.core import files
 from orchestrator.core.errors import StepError
 from orchestrator.core.foreign import parse_json, split_lines
 
@@ -245,13 +246,7 @@ def write(path: Path, suites: Iterable[Xml.Element]) -> None:
     root.extend(suites)
     Xml.indent(root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}")
-    try:
-        Xml.ElementTree(root).write(new, encoding="utf-8", xml_declaration=True)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    files.replace(path, Xml.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def merge(paths: Iterable[Path], into: Path) -> None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orchestrator.core.foreign import parse_json
-from orchestrator.core.run import CopyMethod, Sample
+from orchestrator.core import files
+from orchestrator.core.run import Sample
+from orchestrator.core.stored import DamagedError
 
 if TYPE_CHECKING:
     from orchestrator.deploy.copy.spool import Codec, Spool
 
 KEPT = 8
 """Samples kept for each host, the newest."""
-_VERSION = 1
+_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    hosts: Mapping[str, tuple[Sample, ...]]
+    version: int = _VERSION
 
 
 class Links:
@@ -49,48 +55,16 @@ class Links:
             return
         # Another run may have added to other hosts since.
         hosts = self._read() | {host: self._known[host] for host in self._changed}
-        entries = {host: [_entry(one) for one in samples] for host, samples in hosts.items()}
-        new = self._file.with_suffix(f".{os.getpid()}.new")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            new.write_text(json.dumps({"version": _VERSION, "hosts": entries}))
-            new.replace(self._file)
+            files.save(self._file, _Kept(hosts))
         self._changed.clear()
 
     def _read(self) -> dict[str, tuple[Sample, ...]]:
-        try:
-            found = parse_json(self._file.read_text())
-            if found["version"] != _VERSION:
-                return {}
-            return {
-                host: tuple(_sample(entry) for entry in entries)
-                for host, entries in found["hosts"].items()
-            }
-        except (OSError, AttributeError, KeyError, TypeError, ValueError, OverflowError):
-            return {}
-
-
-def _entry(sample: Sample) -> dict[str, object]:
-    return {
-        "at": sample.at.astimezone(UTC).isoformat(),
-        "method": sample.method.value if sample.method else None,
-        "size": sample.size,
-        "sent": sample.sent,
-        "seconds": sample.seconds,
-        "round_trip": sample.round_trip,
-    }
-
-
-def _sample(entry: dict[str, Any]) -> Sample:
-    method = entry["method"]
-    return Sample(
-        datetime.fromisoformat(entry["at"]).astimezone(UTC),
-        CopyMethod(method) if method else None,
-        int(entry["size"]),
-        int(entry["sent"]),
-        float(entry["seconds"]),
-        float(entry["round_trip"]),
-    )
+        with contextlib.suppress(OSError, DamagedError):
+            found = files.load(self._file.parent, self._file.name, _Kept)
+            return dict(found.hosts) if found.version == _VERSION else {}
+        return {}
 
 
 class Copies:

@@ -87,7 +87,7 @@ def test_the_last_two_deployments_of_each_host_are_needed_and_what_is_pending(
     system = Evaluated(DrvPath(f"{OUT}.drv"), OUT)
     waits = Pending("p620", system, 6, "me@here", None, "no answer", datetime.now(UTC), later)
     PendingSystems(tmp_path, print).put(waits)
-    found = needed(Runs(tmp_path), fleet(tmp_path), tmp_path)
+    found = needed(Runs(tmp_path), fleet(tmp_path), tmp_path, print)
     assert set(found) == {2, 4, 6}
     assert found[6] == "its system is pending for p620"
 
