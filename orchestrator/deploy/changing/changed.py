@@ -55,7 +55,7 @@ def with_change(
     reason = words.in_words(change)
     if ended.goal is not Goal.SWITCH and reason:
         reason = f"{reason}: {ended.goal.achievement}"
-    return replace(ended, changed=change, reason=reason or ended.reason)
+    return ended.but(changed=change, reason=reason or ended.reason)
 
 
 def _log_packages(work: HostWork, packages: tuple[PackageChange, ...]) -> None:

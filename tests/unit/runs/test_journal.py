@@ -85,6 +85,8 @@ REQUEST = DeployRequest(
     back=BeforeRun(7, "me@here", {"p620": OUT}),
     catch_up=True,
     title="all",
+    all_must_build=True,
+    fast=True,
     rollout=RolloutPolicy(
         canary=Amount(1),
         batch=Amount(10, percent=True),
