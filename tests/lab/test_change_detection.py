@@ -142,7 +142,7 @@ def test_a_change_is_evaluated_where_it_is_read(learned: Bench) -> None:
     assert (found["known"], found["changed"]) == (False, ["templates/laptop.nix"])
 
     plan = learned.run("plan", "--json", "razer").report["hosts"]["razer"]
-    assert plan["reason"].startswith("templates/laptop.nix changed: it runs ")
+    assert plan["reason"].startswith("templates/laptop.nix changed; what that changes is known ")
 
     # What the plan evaluated is known from then on: another edit, so that something is not.
     learned.write("templates/laptop.nix", f"{head}  {edit}\n}}{tail}# a comment\n")

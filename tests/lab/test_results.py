@@ -70,13 +70,11 @@ def test_a_plan_says_what_would_change_once_that_is_built(fleet: Bench) -> None:
     planned = fleet.run("plan", "p510", "--json")
     assert planned.outcomes == {"p510": "deployed"}, planned
     unbuilt = planned.report["hosts"]["p510"]
-    assert unbuilt["reason"].endswith("what changes is known once it is built"), unbuilt
+    assert unbuilt["reason"].endswith("what that changes is known once it is built"), unbuilt
     assert unbuilt["changed"] is None
     assert fleet.run("build", "p510").rc == 0
     built = fleet.run("plan", "p510", "--json").report["hosts"]["p510"]
-    assert re.match(
-        r"hosts/p510/default\.nix.* changed: webserver 2\.0 added, closure \+", built["reason"]
-    ), built
+    assert re.search(r"webserver 2\.0 added, closure \+", built["reason"]), built
     done = fleet.deploy("p510").report["hosts"]["p510"]
     assert done["changed"]["closure"] == built["changed"]["closure"]
 

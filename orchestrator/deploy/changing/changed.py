@@ -21,7 +21,7 @@ from orchestrator.nix import verbs as nix
 _LOGGED = 200
 """Packages that are named in a host's log."""
 
-UNKNOWN = "what changes is known once it is built"
+UNKNOWN = "what that changes is known once it is built"
 
 
 def summed_up(found: Difference) -> ClosureChange:
@@ -109,7 +109,7 @@ def planned(plan: HostPlan, state: HostState, closure: ClosureChange | None) -> 
     if state.running == plan.target.out:
         return plan.reason
     if closure is None:
-        return f"{plan.reason}; {UNKNOWN}"
+        return f"{plan.cause or plan.reason}; {UNKNOWN}"
     said = words.in_words(SystemChange(closure))
     if plan.cause is None:
         return f"{plan.reason}; {said}"

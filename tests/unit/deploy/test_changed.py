@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from fake_host import ANSWER, NEW, OLD, Bench, then
 
 from orchestrator.core.changed import ClosureChange, PackageChange, SystemChange, UnitChanges
 from orchestrator.core.event import LogLine
+from orchestrator.core.host import Connect, Host
 from orchestrator.core.outcome import Deployed
-from orchestrator.core.plan import Goal
+from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.run import HostResult
-from orchestrator.core.store import OutPath
+from orchestrator.core.state import HostState
+from orchestrator.core.store import Existing, OutPath
 from orchestrator.deploy.changing import changed
 from orchestrator.host import difference
 from orchestrator.nix import verbs as nix
@@ -33,6 +36,7 @@ COMPARED = "\n".join(
     )
 ).encode()
 NGINX = PackageChange("nginx", ("1.26",), ("1.28",))
+HOST = Host("p620", "p620", Connect("192.0.2.1"))
 SAID = "restarting the following units: nginx.service a.service\n"
 
 
@@ -132,7 +136,7 @@ def test_a_plan_says_that_it_is_not_known_before_the_build(bench: Bench) -> None
     """The system is neither here nor there."""
     outcome = deployed(bench, plan_only=True)
     assert outcome.reason == (
-        f"it runs {OLD.short}, wanted is {NEW.short}; what changes is known once it is built"
+        f"it runs {OLD.short}, wanted is {NEW.short}; what that changes is known once it is built"
     )
     assert outcome.changed is None
 
@@ -166,3 +170,16 @@ def test_a_plan_of_a_host_that_does_not_compare_is_a_plan(
     monkeypatch.setattr(changed.closures, "closure_of", broken)
     assert changed.UNKNOWN in deployed(bench, plan_only=True).reason
     assert "what would change is not known: the closure could not be read" in logged(bench)
+
+
+def test_a_plan_names_the_files_that_changed_and_no_store_path() -> None:
+    """Whose change it is, and what it changes, or that this is not known yet."""
+    out = OutPath(f"{NEW}")
+    plan = HostPlan(HOST, Goal.SWITCH, Existing(out), (), None, "it runs …", "flake.nix changed")
+    state = HostState("m", "b", OLD, OLD, OLD, OLD)
+    closure = ClosureChange((NGINX,), 0, None)
+    assert changed.planned(plan, state, closure) == "flake.nix changed: nginx 1.26 → 1.28"
+    assert changed.planned(plan, state, None) == f"flake.nix changed; {changed.UNKNOWN}"
+    left = replace(plan, cause=None)
+    assert changed.planned(left, state, closure) == "it runs …; nginx 1.26 → 1.28"
+    assert changed.planned(plan, replace(state, running=out), None) == "it runs …"
