@@ -72,7 +72,7 @@
             ++ map (feature: ./templates/features/${feature}.nix) host.features
             ++ lib.optionals (hasHomes host) [
               inputs.home-manager.nixosModules.home-manager
-              ./templates/profiles/home
+              ./templates/profiles/home/default.nix
             ]
             ++ [
               # Secrets are decrypted on the host: `age.secrets`.

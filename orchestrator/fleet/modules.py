@@ -30,6 +30,9 @@ KINDS: Mapping[str, Callable[[Host], tuple[str, ...]]] = {
 BASE = f"{FOLDER}/base.nix"
 """What every other module is written for: the options of ``fleet``."""
 
+HOMES = f"{FOLDER}/profiles/home/default.nix"
+"""What brings the profiles' parts for users, which are modules of Home Manager, into a host."""
+
 _SECONDS = 600.0
 
 # The host's own modules are disabled, and what a host's own files say of its disk and its boot
@@ -133,7 +136,7 @@ async def _alone(setup: Setup, modules: Sequence[Module]) -> dict[str, str | Non
 
         async def evaluate(module: Module) -> str | None:
             host = module.smallest or carrier
-            question = partial(_evaluate, root, module.file, (*files, *_of_host(host)))
+            question = partial(_evaluate, root, module.file, (*files, HOMES, *_of_host(host)))
             try:
                 await evaluations.ask(Quiet(host), question)
             except StepError as error:

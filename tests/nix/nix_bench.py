@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -83,15 +84,23 @@ class Fleet:
     nixpkgs: Path
     home_manager: Path | None = None
 
+    @property
+    def inputs(self) -> tuple[tuple[str, str], ...]:
+        """What the flake's inputs are: their names, and what stands in for each."""
+        home_manager = self.home_manager or self.nixpkgs / "home-manager"
+        return (
+            ("nixpkgs", f"path:{self.nixpkgs}"),
+            ("home-manager", f"path:{home_manager}"),
+            ("agenix", f"path:{self.nixpkgs}"),
+        )
+
     def nix(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Nix on the fleet's flake: purely, and without a lock file."""
-        home_manager = self.home_manager or self.nixpkgs / "home-manager"
+        overrides = (("--override-input", name, url) for name, url in self.inputs)
         return subprocess.run(
             (
                 *("nix", *arguments, "--no-write-lock-file", "--no-eval-cache"),
-                *("--override-input", "nixpkgs", f"path:{self.nixpkgs}"),
-                *("--override-input", "home-manager", f"path:{home_manager}"),
-                *("--override-input", "agenix", f"path:{self.nixpkgs}"),
+                *itertools.chain.from_iterable(overrides),
             ),
             capture_output=True,
             text=True,

@@ -56,7 +56,7 @@ def evaluate(
     fleet: Fleet, names: Sequence[str], limits: Limits | None = None
 ) -> tuple[dict[str, Evaluated | StepError], list[str]]:
     """Evaluate hosts of a fleet at once; give each one's end, and what was said."""
-    flake = Flake.at(str(fleet.root), str(fleet.root), (("nixpkgs", f"path:{fleet.nixpkgs}"),))
+    flake = Flake.at(str(fleet.root), str(fleet.root), fleet.inputs)
     askers = [Told(Host(name, name, Connect(name))) for name in names]
 
     async def all_of_them() -> list[Evaluated | BaseException]:

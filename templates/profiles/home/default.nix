@@ -1,4 +1,4 @@
-# The user parts of profiles: Home Manager as a part of the system. flake.nix imports this folder, and
+# The user parts of profiles: Home Manager as a part of the system. flake.nix imports this file, and
 # Home Manager itself, where some user of the host has a profile.
 { config, lib, ... }:
 let
