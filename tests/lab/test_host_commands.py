@@ -72,7 +72,7 @@ def test_a_host_that_is_cut_off_is_unreachable_and_the_other_answers(lab: Bench)
 
 @pytest.mark.parametrize("sudo", [(), ("--sudo",)], ids=["plain", "sudo"])
 def test_ctrl_c_ends_the_command_on_its_hosts(lab: Bench, sudo: tuple[str, ...]) -> None:
-    """Also what root runs for the deploy user, whose own signals it would not take."""
+    """Ctrl-C ends the command on its hosts, also what root runs for the deploy user."""
     process = lab.start("host", "exec", ROOT, DEPLOY, *sudo, "--", "sleep", "4321")
 
     def sleeps(host: str) -> bool:
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_command_on_its_hosts(lab: Bench, sudo: tuple[str, ...])
 
 
 def test_a_time_limit_ends_the_command(lab: Bench) -> None:
-    """And says so, with the exit code 1."""
+    """A command that meets its time limit is ended and said to be, with exit code 1."""
     found = said(lab, ROOT, "--timeout", "2s", "--", "sleep", "4322")
     assert found[ROOT]["status"] == "timed out"
     assert not found[ROOT]["may_still_run"]
@@ -156,7 +156,7 @@ class Terminal:
 
 
 def test_a_person_has_a_terminal_on_the_host(lab: Bench) -> None:
-    """Its size follows, Ctrl-C reaches what runs there, and the shell's exit code is ours."""
+    """A person's terminal on the host has their size, their Ctrl-C and the shell's exit code."""
     terminal = Terminal(lab, "host", "ssh", ROOT)
     terminal.type("stty size; echo begun-$((40 + 2))\n")
     terminal.until("begun-42")
@@ -176,7 +176,7 @@ def test_a_person_has_a_terminal_on_the_host(lab: Bench) -> None:
 
 
 def test_a_terminal_is_left_as_it_was(lab: Bench) -> None:
-    """Also when the person leaves a host that hangs, by ``~.`` at a line's start."""
+    """A terminal is left as it was, also when ``~.`` leaves a host that hangs."""
     probe = Terminal(lab, "host", "ssh", ROOT, "--", "sleep", "4324")
     until(lambda: lab.on(ROOT, "pgrep -xf 'sleep 4324'").rc == 0)
     assert termios.tcgetattr(probe.ends)[:4] != probe.before

@@ -28,7 +28,7 @@ def beside(bench: Bench, other: Outcome, **request: Any) -> Outcome:
 def test_a_built_host_is_not_touched_where_another_did_not_build(
     bench: Bench, request_: dict[str, Any]
 ) -> None:
-    """It is neither locked nor copied to, and its guard never began; it is told why."""
+    """A built host is neither locked, copied to nor changed where another did not build."""
     outcome = beside(bench, UNBUILT, **request_)
     assert isinstance(outcome, Skipped)
     assert "razer did not build" in outcome.reason
@@ -45,7 +45,7 @@ def test_a_host_is_deployed_where_the_others_built(bench: Bench) -> None:
 
 
 def test_an_unreachable_host_is_built_before_its_silence_is_told(bench: Bench) -> None:
-    """Its build counts and its silence does not: others are deployed, it has failed."""
+    """An unreachable host's build counts: others are deployed, and it alone has failed."""
     bench.host.reachable = False
     bench.all_built = AllBuilt(("p620",))
     outcome = bench.deploy(all_must_build=True)
@@ -80,7 +80,7 @@ def test_what_waits_for_an_absent_host_waits_only_if_all_built(bench: Bench) -> 
 
 
 def test_a_plan_of_an_unreachable_host_builds_nothing(bench: Bench) -> None:
-    """It fails as the deployment would, and no build is begun for that."""
+    """A plan of an unreachable host fails as the deployment would, without any build."""
     bench.host.reachable = False
     bench.all_built = AllBuilt(("p620",))
     assert isinstance(bench.deploy(all_must_build=True, plan_only=True), Failed)
@@ -93,7 +93,7 @@ def test_a_plan_of_an_unreachable_host_builds_nothing(bench: Bench) -> None:
 def test_fast_builds_and_copies_nothing_that_the_host_has(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, has_it: bool, delivered: list[str]
 ) -> None:
-    """It is activated, proved and verified all the same."""
+    """A fast deployment builds and copies nothing that the host has, and proves it all the same."""
 
     async def is_valid(_: object, out: OutPath) -> bool:
         assert out == NEW

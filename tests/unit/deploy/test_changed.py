@@ -109,7 +109,7 @@ def test_where_nothing_is_known_the_systems_are_named(bench: Bench) -> None:
 
 
 def test_an_activation_that_said_too_much_is_not_counted(compared: Bench) -> None:
-    """Its first lines are not kept: how many units were restarted is not known."""
+    """Where an activation's first lines are not kept, restarted units are not counted."""
 
     def says(host: Any) -> None:
         host.running = NEW

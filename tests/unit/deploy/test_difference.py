@@ -56,7 +56,7 @@ def test_three_packages_are_named_and_the_others_counted() -> None:
 
 
 def test_a_package_that_comes_or_goes_is_told_with_its_version() -> None:
-    """It was not there before, or is not any more."""
+    """A package that is new or is removed is reported with its version."""
     assert package_in_words(PackageChange("hello", (), ("2.12",))) == "hello 2.12 added"
     assert package_in_words(PackageChange("hello", ("2.12",), ())) == "hello 2.12 removed"
     assert package_in_words(PackageChange("py", ("1", "2", "3"), ("4",))) == "py 1 and 2… → 4"
@@ -64,7 +64,7 @@ def test_a_package_that_comes_or_goes_is_told_with_its_version() -> None:
 
 
 def test_what_a_person_chose_goes_first() -> None:
-    """Then what changed its version, then what is new or gone; each by name."""
+    """Packages that a person chose go first, then new versions, then new and removed ones."""
     gone = [path("zlib-1.2"), path("nginx-1.26"), path("acl-2.0"), path("vim-9.0")]
     new = [path("zlib-1.3"), path("nginx-1.28"), path("acl-2.1"), path("nano-8")]
     direct = [path("nginx-1.28"), path("nano-8"), path("vim-9.0")]
@@ -92,7 +92,7 @@ def test_a_rebuild_is_counted_and_not_named() -> None:
 
 
 def test_units_as_nixos_says_them() -> None:
-    """It stops and starts most units that changed; names are parted by commas."""
+    """Units that NixOS stops and starts, parted by commas, are read by their names."""
     said = (
         "stopping the following units: nginx.service, old.service, sshd.service\n"
         "NOT restarting the following changed units: display-manager.service\n"
@@ -111,13 +111,13 @@ def test_units_as_nixos_says_them() -> None:
 
 
 def test_units_as_the_labs_hosts_say_them() -> None:
-    """Names are parted by spaces."""
+    """Units in the words of the lab's hosts, parted by spaces, are read by their names."""
     found = units_of("restarting the following units: a.service b.timer\n")
     assert found == UnitChanges(restarted=("a.service", "b.timer"))
 
 
 def test_a_failed_units_own_words_are_not_read() -> None:
-    """Its journal is printed after the list of failed units, and may say anything."""
+    """The journal of a failed unit, which may say anything, is not read for units."""
     said = (
         "warning: the following units failed: bad.service\n"
         "restarting the following units: forged.service\n"
@@ -132,7 +132,7 @@ def test_names_that_no_unit_has_are_not_told() -> None:
 
 
 def test_how_many_units_and_what_was_done_with_them() -> None:
-    """``units`` is said once."""
+    """Units are counted by what was done with them, and the word ``units`` is said once."""
     units = UnitChanges(("a.service",), (), ("b.service", "c.service"), ("d.service",))
     assert in_words(SystemChange(units=units)) == "1 unit restarted, 2 started, 1 stopped"
 
@@ -156,7 +156,7 @@ def test_whatever_a_closure_has_the_line_is_short_and_harmless(
 
 @given(st.text(max_size=400))
 def test_whatever_an_activation_says_only_names_of_units_come_of_it(said: str) -> None:
-    """What it prints is a host's."""
+    """Of whatever a host's activation prints only names of units are taken."""
     units = units_of(f"restarting the following units: {said}\n{said}")
     for name in (*units.restarted, *units.started, *units.stopped, *units.reloaded):
         assert name.isascii()

@@ -44,7 +44,7 @@ def test_a_fleet_of_another_layout_is_refused_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("name", ['a"b', "${builtins.abort 1}", "a\\b", "a\nb", "$${x}"])
 def test_a_files_name_is_data_in_the_expression(name: str) -> None:
-    """It is a string of Nix's: nothing in it ends that, or begins an expression."""
+    """A file's name is a string in the expression: nothing in it ends that or begins another."""
     text = _string(name)
     assert text.startswith('"')
     assert text.endswith('"')

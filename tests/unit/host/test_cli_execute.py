@@ -92,7 +92,7 @@ def test_the_exit_code_is_0_only_where_all_succeeded(
 def test_json_is_one_object_a_line_and_words_go_elsewhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A script reads standard output alone."""
+    """With ``--json`` standard output has one object a line, and nothing else for a script."""
     monkeypatch.setattr(module, "execute", Executing(ExecStatus.SUCCEEDED, ExecStatus.FAILED))
     assert typed("host", "exec", "--json", "web1", "web2", "--", "true") == 1
     said = capsys.readouterr()

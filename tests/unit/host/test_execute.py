@@ -263,7 +263,7 @@ def test_only_our_own_client_is_seen_and_no_agent_is_forwarded(
 
 
 def test_a_host_whose_key_is_another_one_runs_nothing(hosts: Hosts) -> None:
-    """It fails with the reason, and the others go on."""
+    """A host with another key runs nothing and fails with the reason, and others go on."""
     with hosts.served() as port:
         hosts.known(asyncssh.generate_private_key("ssh-ed25519"), port)
         done = run(hosts.setup(port), "true")
@@ -273,7 +273,7 @@ def test_a_host_whose_key_is_another_one_runs_nothing(hosts: Hosts) -> None:
 
 
 def test_a_command_that_is_not_there_is_told_as_such(hosts: Hosts) -> None:
-    """Exit 127, in words."""
+    """A command that the host lacks, exit code 127, is reported in words."""
     with hosts.served() as port:
         done = run(hosts.setup(port), "no-such-command")
     assert done.results[0].exit_code == 127
@@ -281,7 +281,7 @@ def test_a_command_that_is_not_there_is_told_as_such(hosts: Hosts) -> None:
 
 
 def test_a_command_is_given_no_input(hosts: Hosts) -> None:
-    """It sees the end at once, whatever this process reads."""
+    """A command sees the end of its input at once, whatever this process reads."""
     with hosts.served() as port:
         assert run(hosts.setup(port), "cat", timeout=20.0).statuses == [ExecStatus.SUCCEEDED]
 
@@ -306,7 +306,7 @@ def test_a_command_whose_time_is_over_is_ended_on_its_host(hosts: Hosts) -> None
 
 
 def test_a_command_that_refuses_to_end_is_said_to_go_on(hosts: Hosts) -> None:
-    """It is not killed: what it does may matter. The warning names the host."""
+    """A command that refuses to end is not killed, and a warning names its host."""
     text = f"trap '' TERM; echo $$ > {hosts.folder}/pid; while :; do sleep 0.1; done"
     with hosts.served() as port:
         done = run(hosts.setup(port), "sh", "-c", text, timeout=0.5)
@@ -352,7 +352,7 @@ def test_ctrl_c_ends_what_runs_and_begins_nothing_more(
 
 
 def test_a_lost_connection_is_unreachable_and_the_command_may_run(hosts: Hosts) -> None:
-    """Nobody knows how it ended."""
+    """After a lost connection the host is unreachable, and its command may still run."""
     with hosts.served() as port:
         done = run(hosts.setup(port), "hang-up")
     (result,) = done.results
@@ -398,7 +398,7 @@ def test_no_more_hosts_at_a_time_than_wanted(hosts: Hosts) -> None:
 
 
 def test_the_word_of_the_process_may_come_in_pieces() -> None:
-    """And something before it: a login shell's greeting is handed on, the word is not."""
+    """The process's word may come in pieces, after a greeting of a login shell's."""
     taken = io.BytesIO()
     announced = module._Announced(taken)
     for byte in b"hello\n" + announced.word + b" 42 41\nrest":
@@ -410,7 +410,7 @@ def test_the_word_of_the_process_may_come_in_pieces() -> None:
 
 @pytest.mark.parametrize("said", [b"1 1", b"42", b"x y", b"-1 5", b"42 0", b"9" * 30 + b" 5"])
 def test_a_process_that_is_none_is_never_ended(said: bytes) -> None:
-    """Nor a group that is everybody: ``kill -TERM -1`` is never said."""
+    """Numbers that are no process's, such as 1 or everybody's -1, are not taken for one."""
     announced = module._Announced(io.BytesIO())
     announced.write(announced.word + b" " + said + b"\n")
     assert announced.process is None

@@ -110,7 +110,7 @@ def test_where_the_store_does_not_answer_nothing_is_said(store: Path) -> None:
 
 
 def test_where_sizes_are_not_known_the_packages_are(store: Path) -> None:
-    """Less is said, and nothing false."""
+    """Where sizes are not known the packages are said alone, and nothing false."""
     found = compared(store, path("x"), breaks="--size")
     assert found is not None
     assert growth(found) is None
@@ -142,7 +142,7 @@ def test_an_answer_of_another_form_is_none(lines: list[str]) -> None:
 
 
 def test_sizes_that_are_no_numbers_are_not_known() -> None:
-    """Nor are those that no store has."""
+    """Sizes that are no numbers, or that no store has, count as not known."""
     for size in ("-5", "1e9", "9" * 40, "", "x"):
         found = parse_difference([f"gone.size={size}", f"new.size={size}", "compared=yes"])
         assert found is not None

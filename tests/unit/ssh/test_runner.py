@@ -49,7 +49,7 @@ def test_sudo_is_answered_once_and_nobody_else() -> None:
 
 
 def test_without_a_password_nothing_is_answered() -> None:
-    """Sudo's question is the person's then."""
+    """Without a password sudo's question is left to the person, and nothing is answered."""
     assert list(SudoPrompt("ask: ", []).submit("ask: ")) == []
 
 
@@ -75,7 +75,7 @@ def test_root_in_a_terminal_is_sudo_that_asks_there() -> None:
 
 
 def test_a_password_that_was_given_answers_only_a_sudo_that_asks() -> None:
-    """It was tried before; where sudo asks for none, it is not typed into anything."""
+    """A password answers only a sudo that asks, and is typed into nothing else."""
     argv, password = in_terminal("id")
     assert argv == ("sudo", "-k", "-p", "ask: ", "--", "id")
     assert password is not None
