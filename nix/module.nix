@@ -15,7 +15,7 @@ let
 in
 {
   options.services.orchestrator.watch = {
-    enable = mkEnableOption "the delivery of what waits for absent hosts";
+    enable = mkEnableOption "the delivery of what waits for unreachable hosts";
     package = mkOption {
       type = types.package;
       default = flake.packages.${pkgs.stdenv.hostPlatform.system}.default;
@@ -73,7 +73,7 @@ in
     ];
 
     systemd.services.orchestrator-watch = {
-      description = "Deliver what waits for absent hosts";
+      description = "Deliver what waits for unreachable hosts";
       wantedBy = [ "multi-user.target" ];
       wants = [ "network-online.target" ];
       after = [

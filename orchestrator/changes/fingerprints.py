@@ -73,7 +73,7 @@ def _line(read: Read) -> str:
 
 
 VERSION = 1
-"""``PRAGMA user_version``: a database of another version is begun anew."""
+"""``PRAGMA user_version``: a database of another version is begun again."""
 
 KEPT = 8
 """Fingerprints a host: going back to an earlier branch costs no evaluation."""

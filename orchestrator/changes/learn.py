@@ -159,7 +159,7 @@ async def _one(
         if watched.drv != evaluated.drv:
             why = watched.why or WHOLE_TREE
         elif ground.tree.indivisible:
-            why = f"its files cannot be told apart ({ground.tree.indivisible})"
+            why = f"its files cannot be distinguished ({ground.tree.indivisible})"
         else:
             reads, why = reads_of(watched.accesses, ground.tree), ""
     if ground.loose is None or not still_in(setup.flake, ground):

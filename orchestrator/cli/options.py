@@ -52,7 +52,7 @@ class Target:
 _GROUPS = {
     "What": "goal dry_run emergency force no_cache this_machine",
     "Checks": "no_verify skip_preflight despite_hold check_caches",
-    "Hosts": "absent reboot",
+    "Hosts": "unreachable reboot",
     "Rollout": "canary batch pause budget when_spent all_at_once one_by_one",
     "Building and copying": "all_must_build fast build_on copy",
 }

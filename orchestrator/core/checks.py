@@ -161,7 +161,7 @@ class Wanted:
         clock_skew: Seconds by which the clocks may differ.
         changes: Whether the host will be changed, and not only copied to.
         commits: Whether its boot default will be.
-        boots: Whether it will be booted anew.
+        boots: Whether it will be rebooted.
         emergency: Whether only what would make the deployment fail may refuse it.
         skipped: Checks that do not count.
     """

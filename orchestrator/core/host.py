@@ -117,7 +117,7 @@ class UnsignedBuilds(Enum):
     REFUSE = "refuse"
 
 
-class Absent(Enum):
+class WhenUnreachable(Enum):
     """What becomes of a host that does not answer."""
 
     FAIL = "fail"
@@ -168,8 +168,8 @@ class Host:
         state_version: NixOS's ``system.stateVersion``.
         substitute: The cache that it fetches its system from; ``None`` where it is copied to it.
         unsigned_builds: Whether it takes what another machine built without a signature.
-        absent: What becomes of it where it does not answer.
-        absent_expiry: Seconds for which its system waits for it.
+        unreachable: What becomes of it where it does not answer.
+        pending_expiry: Seconds for which its system waits for it.
     """
 
     name: str
@@ -192,8 +192,8 @@ class Host:
     deadlines: Deadlines = Deadlines()
     guard: Guard = Guard()
     preflight: Preflight = Preflight()
-    absent: Absent = Absent.FAIL
-    absent_expiry: float = 7 * 86400.0
+    unreachable: WhenUnreachable = WhenUnreachable.FAIL
+    pending_expiry: float = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)

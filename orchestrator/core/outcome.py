@@ -54,7 +54,7 @@ class Completed(_Outcome, frozen=True):
 
 
 class Deferred(_Outcome, frozen=True):
-    """The host was absent; its system waits for it."""
+    """The host was unreachable; its system waits for it."""
 
     out_path: OutPath | None = None
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import assert_never
 
 from orchestrator.core.generation import WayBack
-from orchestrator.core.host import Absent, BuildSite
+from orchestrator.core.host import BuildSite, WhenUnreachable
 from orchestrator.core.outcome import (
     Completed,
     Deferred,
@@ -88,7 +88,7 @@ class Sample:
 
 
 class Reboot(Enum):
-    """Whether a host is booted anew once its system is committed."""
+    """Whether a host is rebooted once its system is committed."""
 
     NEVER = "never"
     IF_NEEDED = "if-needed"
@@ -108,8 +108,8 @@ class DeployRequest:
         cache: Whether what is known from earlier evaluations counts.
         emergency: The reason, for an emergency deployment.
         copy: Overrides the way of copying that would be chosen.
-        absent: Overrides what to do with hosts that do not answer.
-        reboot: Whether hosts are booted anew afterwards.
+        unreachable: Overrides what to do with hosts that do not answer.
+        reboot: Whether hosts are rebooted afterwards.
         skip_preflight: The ids of checks that do not count.
         despite_hold: The id of the hold that this deployment may go past.
         systems: Systems that are to run on hosts, by their names: those are not evaluated.
@@ -132,7 +132,7 @@ class DeployRequest:
     cache: bool = True
     emergency: str | None = None
     copy: CopyMethod | None = None
-    absent: Absent | None = None
+    unreachable: WhenUnreachable | None = None
     reboot: Reboot = Reboot.NEVER
     skip_preflight: tuple[str, ...] = ()
     despite_hold: str | None = None
@@ -148,7 +148,7 @@ class DeployRequest:
 
     @property
     def reboots(self) -> bool:
-        """Whether hosts may be booted anew: into what is committed, and into nothing else."""
+        """Whether hosts may be rebooted: into what is committed, and into nothing else."""
         return self.reboot is not Reboot.NEVER and self.goal.commits
 
 

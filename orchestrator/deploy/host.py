@@ -16,16 +16,23 @@ from orchestrator.core.outcome import Failed, Outcome, Skipped, Unchanged
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
-from orchestrator.deploy.absence import Absence, defer, or_absent, or_unreachable, overtaken, settle
 from orchestrator.deploy.identity import recognise
 from orchestrator.deploy.plan.attempts import untold
 from orchestrator.deploy.plan.decide import decide, why_known
+from orchestrator.deploy.unreachable import (
+    NoAnswer,
+    defer,
+    or_no_answer,
+    or_unreachable,
+    overtaken,
+    settle,
+)
 from orchestrator.deploy.work import HostWork, problem_of
 from orchestrator.host.state import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.rollout.rollout import HaltedError
 
-Answer = tuple[Executor | None, HostState | None] | Absence
+Answer = tuple[Executor | None, HostState | None] | NoAnswer
 """A host's: the way to it and its state, ``None`` where it is not asked."""
 
 
@@ -64,7 +71,7 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
 
         return await go_back(work, back, stack)
     (wanted, known), answer = await _gather(work, stack)
-    executor, state = (None, None) if isinstance(answer, Absence) else answer
+    executor, state = (None, None) if isinstance(answer, NoAnswer) else answer
     if (superseded := overtaken(work, state)) is not None:
         return superseded
     plan = _decide(work, wanted, state, known)
@@ -73,13 +80,13 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
         return await _unchanged(work, stack, plan, executor, state)
-    if isinstance(answer, Absence):
+    if isinstance(answer, NoAnswer):
         return await defer(work, plan, answer)
     # What carries out a plan takes long to import; a host that is at its target does without.
     from orchestrator.deploy.changing.carry_out import carry_out
 
     carried = await or_unreachable(work, carry_out(work, stack, plan, executor, state))
-    return await defer(work, plan, carried) if isinstance(carried, Absence) else carried
+    return await defer(work, plan, carried) if isinstance(carried, NoAnswer) else carried
 
 
 async def _unchanged(
@@ -128,7 +135,7 @@ async def _gather(
     try:
         async with asyncio.TaskGroup() as group:
             wanted = group.create_task(_wanted(work))
-            answer = group.create_task(or_absent(work, _ask(work, stack)))
+            answer = group.create_task(or_no_answer(work, _ask(work, stack)))
     except BaseExceptionGroup as errors:
         # Both may fail; the first is enough to stop this host, and a bug goes before either.
         raise min(errors.exceptions, key=lambda error: isinstance(error, StepError)) from None

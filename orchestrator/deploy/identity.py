@@ -123,7 +123,7 @@ async def _look(work: HostWork, name: str) -> None:
     try:
         found = await _lock_at(work, other)
     except StepError as error:
-        _refuse_or_tell(work, f"{same_id}, which does not tell more: {error.message}", name)
+        _refuse_or_tell(work, f"{same_id}, which says no more: {error.message}", name)
         return
     if not found:
         work.session.names.apart(work.host.name, name)

@@ -26,12 +26,12 @@ from orchestrator.core.outcome import (
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, HostResult, Report
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.absence import withdraw
 from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.host import deploy_host
+from orchestrator.deploy.unreachable import withdraw
 from orchestrator.deploy.work import HostWork, Session, step_name
 from orchestrator.host.setup import Emit, Gates, Setup, warm_up, whoami
 from orchestrator.inventory.select import select
@@ -50,7 +50,7 @@ async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:
 
     before = work.before.running if work.before else None
     if before is None:
-        message = f"to be taken back, but what it ran before is not known ({why})"
+        message = f"to be rolled back, but what it ran before is not known ({why})"
         problem = Problem("roll back", message, host_state=f"it runs {out.short}, deployed")
         return Failed(message, problem, out)
     outcome = await roll_back(work, out, before, why)
@@ -58,15 +58,15 @@ async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:
         case Deployed() | Unchanged():
             problem = Problem(
                 step="rollout",
-                message=f"it was deployed, and taken back with others: {why}",
+                message=f"it was deployed, and rolled back with others: {why}",
                 hint=f"orchestrator run retry {work.session.run.number}",
                 host_state=f"it runs {before.short} again, as before the run",
             )
-            return RolledBack(f"taken back to {before.short}: {why}", before, problem)
+            return RolledBack(f"rolled back to {before.short}: {why}", before, problem)
         case (
             RolledBack(reason=reason, problem=problem) | Unreached(reason=reason, problem=problem)
         ):  # from the way back: it runs `out` again
-            return Failed(f"not taken back: {reason}", problem, out)
+            return Failed(f"not rolled back: {reason}", problem, out)
         case _:
             return outcome
 

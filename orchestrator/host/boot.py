@@ -112,7 +112,7 @@ def parse_parts(
 
 
 async def reboot(executor: Executor, token: str, deadline: float) -> None:
-    """Order a host to boot anew.
+    """Order a host to reboot.
 
     Raises:
         RefusedError: The host does not boot.
@@ -123,7 +123,7 @@ async def reboot(executor: Executor, token: str, deadline: float) -> None:
     # One that was ended by a signal met the boot itself.
     if 0 < done.rc < _SIGNALS:
         raise RefusedError(
-            f"the host refuses to boot anew (exit {done.rc})",
+            f"the host refuses to reboot (exit {done.rc})",
             hint="what holds it up: systemd-inhibit --list",
             command=executor.repeat(("systemctl", "reboot")),
             stderr=f"{done.out}\n{done.err}".strip(),

@@ -127,7 +127,7 @@ def _agree_to_break(name: str, *, yes: bool) -> None:
 
 @click.command()
 @selectors_argument(required=True)
-@click.option("--reason", required=True, help="Why; whoever is refused is told.")
+@click.option("--reason", required=True, help="Why; whoever is refused reads it.")
 @target_options
 @json_option
 def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool) -> int:

@@ -59,7 +59,7 @@ def _attempt_words(attempt: Attempt, now: datetime) -> str | None:
     whose = f"run {attempt.run} of {attempt.who}"
     if attempt.state.in_flight:
         left = attempt.seconds_left
-        end = f"; it goes back by itself in {left} s" if left is not None else ""
+        end = f"; it rolls back by itself in {left} s" if left is not None else ""
         if attempt.guard_gone:
             end = "; its guard is gone, and nothing goes on until the next deployment settles it"
         return f"being changed by {whose}: {attempt.state.value}{end}"
@@ -68,9 +68,9 @@ def _attempt_words(attempt: Attempt, now: datetime) -> str | None:
     if attempt.unreached:
         return f"{whose} was rolled back{when}, and not reached before this{why}"
     if attempt.state is AttemptState.RETURNED:
-        return f"{whose} went back{when}{why}"
+        return f"{whose} rolled back{when}{why}"
     if attempt.state is AttemptState.STUCK:
-        return f"{whose} could not go back{when}{why}"
+        return f"{whose} could not roll back{when}{why}"
     return f"{whose} ended{when}{why}" if why else None
 
 
@@ -281,7 +281,7 @@ def draw_lock(name: str, state: HostState, words: Output) -> None:
 
 def draw_stolen(name: str, lock: Lock, words: Output, *, done: bool) -> None:
     """Say that a lock was taken away, or that its holder was done."""
-    taken = f"its lock was taken away from {lock.who}, who is told"
+    taken = f"its lock was broken; {lock.who} is notified"
     words.line(clean(f"{name}: {taken if done else 'nobody has its lock by now'}"))
 
 

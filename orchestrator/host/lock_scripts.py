@@ -77,7 +77,7 @@ write "$lock" "expires=$((now + $2))"
 answer done
 """
 
-# Have our lock count for longer; one that a boot cleared away is written anew.
+# Have our lock count for longer; one that a boot cleared away is rewritten.
 # $1 token  $2 seconds  $3 the id of a hold that does not count  $4 the boot in which it was taken
 # standard input: the lock's lines
 RENEW = rf"""{_ALONE}

@@ -169,7 +169,7 @@ fi
 
 # Answer with `key=value` lines, to `end=`; then, of a closure on standard input, with the paths
 # that are not valid here. An empty value says that there is none of it.
-# $1 the target  $2 `boots` where the host will be booted anew
+# $1 the target  $2 `boots` where the host will be rebooted
 PREFLIGHT = rf"""
 printf 'user=%s\nclock=%s\n' "$(id -u)" "$(date +%s)"
 {_ACTIVATION}
@@ -239,7 +239,7 @@ async def ask_facts(
         executor: The way to the host.
         target: The system that it is to have.
         closure: Paths to say of which are lacking; none where they are not known here.
-        boots: Whether it will be booted anew.
+        boots: Whether it will be rebooted.
 
     Raises:
         UnreachableError: The connection was lost.

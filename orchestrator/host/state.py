@@ -85,8 +85,8 @@ def _refuse_many(failed: Sequence[str]) -> None:
     if len(failed) > _MOST_UNITS or sum(map(len, failed)) + len(failed) > _MOST_NAMES:
         raise StepError(
             f"the host has more than {min(len(failed) - 1, _MOST_UNITS)} failed units: more than "
-            "can be told apart from those that fail next",
-            hint="see which they are, mend them, then have systemd forget them: "
+            "can be distinguished from those that fail next",
+            hint="see which they are, fix them, then have systemd forget them: "
             "systemctl reset-failed",
         )
 

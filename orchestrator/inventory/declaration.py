@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.core.host import Absent, LastResort, NewlyFailed, UnsignedBuilds
+from orchestrator.core.host import LastResort, NewlyFailed, UnsignedBuilds, WhenUnreachable
 from orchestrator.core.rollout import WhenSpent
 from orchestrator.inventory.containers import Key, ListOf, Named, Record
 from orchestrator.inventory.kinds import (
@@ -175,14 +175,14 @@ SETTINGS = (
     Key("hardware", Facts(), "Free-form facts for the templates, such as cpu: amd."),
     Key("verify", _VERIFY, "How a host is verified after activation."),
     Key("deadlines", _DEADLINES, "How long each phase may take on a host."),
-    Key("guard", _GUARD, "When the guard on a host goes back by itself."),
+    Key("guard", _GUARD, "When the guard on a host rolls back by itself."),
     Key("preflight", _PREFLIGHT, "What a host must have before anything is copied to it."),
     Key(
-        "absent",
-        Word(tuple(what.value for what in Absent)),
+        "unreachable",
+        Word(tuple(what.value for what in WhenUnreachable)),
         "Whether a host that does not answer has failed, or its system waits for it.",
     ),
-    Key("absent_expiry", Duration(days=365), "For how long its system waits for it."),
+    Key("pending_expiry", Duration(days=365), "For how long its system waits for it."),
 )
 
 _FEATURES = Key(

@@ -10,7 +10,6 @@ from typing import Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import (
-    Absent,
     BuildOn,
     BuildSite,
     Cache,
@@ -26,6 +25,7 @@ from orchestrator.core.host import (
     UnsignedBuilds,
     User,
     Verify,
+    WhenUnreachable,
 )
 from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
 from orchestrator.inventory.declaration import HOST
@@ -86,8 +86,8 @@ def built_in(name: str) -> Fields:
                     "clock_skew": Leaf(host.preflight.clock_skew, _BUILT_IN),
                 }
             ),
-            "absent": Leaf(host.absent.value, _BUILT_IN),
-            "absent_expiry": Leaf(host.absent_expiry, _BUILT_IN),
+            "unreachable": Leaf(host.unreachable.value, _BUILT_IN),
+            "pending_expiry": Leaf(host.pending_expiry, _BUILT_IN),
         }
     )
 
@@ -178,8 +178,8 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
         guard=_guard(values["guard"]),
         preflight=Preflight(**values["preflight"]),
         unsigned_builds=UnsignedBuilds(values["unsigned_builds"]),
-        absent=Absent(values["absent"]),
-        absent_expiry=values["absent_expiry"],
+        unreachable=WhenUnreachable(values["unreachable"]),
+        pending_expiry=values["pending_expiry"],
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.core.event import Notice
-from orchestrator.core.host import Absent, BuildOn, Host
+from orchestrator.core.host import BuildOn, Host, WhenUnreachable
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import DeployRequest, Report
@@ -91,13 +91,13 @@ def _requests(setup: Setup, entries: Sequence[Pending], emit: Emit) -> Iterator[
 
 
 def _way(entry: Pending, *, given: bool) -> DeployRequest:
-    """How a host is deployed: as it was to be when it was absent."""
+    """How a host is deployed: as it was to be when it was unreachable."""
     return DeployRequest(
         goal=entry.goal,
         verify=entry.verify,
         skip_preflight=entry.skip_preflight,
         reboot=entry.reboot,
-        absent=Absent.DEFER,
+        unreachable=WhenUnreachable.DEFER,
         revision=entry.revision if given else None,
         catch_up=True,
         rollout=RolloutPolicy(at_once=True),
@@ -115,5 +115,5 @@ def _is_there(entry: Pending, host: Host, emit: Emit) -> bool:
     if host.build.on is BuildOn.HERE and built:
         return True
     lost = "what waited was collected as garbage, and what it is built from"
-    emit(Notice(f"{lost}: it is evaluated anew, as the fleet is now", entry.host, warning=True))
+    emit(Notice(f"{lost}: it is evaluated again, as the fleet is now", entry.host, warning=True))
     return False

@@ -1,4 +1,4 @@
-"""What waits for absent hosts, as a table; what ``watch`` does, a line for each thing."""
+"""What waits for unreachable hosts, as a table; what ``watch`` does, a line for each thing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def draw_pending(
         now = datetime.now(UTC)
         print_table(results, _COLUMNS, [_row(entry, now) for entry in entries])
     else:
-        words.line("nothing waits: no host was absent when it was to be deployed")
+        words.line("nothing is pending")
 
 
 def _row(entry: Pending, now: datetime) -> tuple[str | Cell, ...]:

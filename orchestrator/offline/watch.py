@@ -182,7 +182,7 @@ async def _ask(setup: Setup, host: Host, entry: Pending, gate: asyncio.Semaphore
         async with gate, reach(setup, host) as executor:
             state = await ask_state(executor, host)
     except UnreachableError as error:
-        return Try(entry, "absent", f"absent: {error.message}")
+        return Try(entry, "unreachable", f"unreachable: {error.message}")
     except StepError as error:
         return Try(entry, error.message, f"not deployed: {error.message}")
     if (name := state.another_than(host.name)) and "identity" not in entry.skip_preflight:

@@ -59,7 +59,7 @@ def draw_run(
         words.line(f"run {number}: {_standing(status, alive=alive)}")
     else:
         raise UsageError(
-            f"run {number} does not tell how it ended",
+            f"run {number} does not say how it ended",
             hint=f"what it logged: orchestrator run logs {number}",
         )
 

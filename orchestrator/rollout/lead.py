@@ -22,7 +22,7 @@ class Undo:
     """How a host's share of a run is undone; each says what became of the host.
 
     Attributes:
-        withdraw: What waits for an absent host is taken away again.
+        withdraw: What waits for an unreachable host is taken away again.
         roll_back: A host that was deployed goes back to what it ran.
     """
 
@@ -51,19 +51,19 @@ class Back:
         self._bugs = bugs
 
     async def take(self, names: tuple[str, ...]) -> None:
-        """Take those back that were deployed, all at once; what waits for absent ones is gone."""
+        """Roll back those that were deployed, all at once; drop what is pending for others."""
         for name in names:
             if isinstance(self._rollout.outcomes[name], Deferred):
                 self._ends(name, self._undo.withdraw(self._rollout.works[name], self._why))
         changed = {name: done for name in names if (done := self._changed(name)) is not None}
         if changed:
-            self._emit(Notice(f"taking back {', '.join(changed)}: {self._why}", warning=True))
+            self._emit(Notice(f"rolling back {', '.join(changed)}: {self._why}", warning=True))
         async with asyncio.TaskGroup() as group:
             for name, outcome in changed.items():
                 group.create_task(self._take_one(name, outcome.out_path), name=name)
 
     def _changed(self, name: str) -> Deployed | None:
-        """The outcome of a host that was changed; one that was only booted anew was not."""
+        """The outcome of a host that was changed; one that was only rebooted was not."""
         outcome = self._rollout.outcomes[name]
         if isinstance(outcome, Deployed) and self._rollout.works[name].before is not None:
             return outcome
@@ -73,7 +73,7 @@ class Back:
         outcome: Outcome
         try:
             outcome = await self._undo.roll_back(self._rollout.works[name], out, self._why)
-        except Exception as bug:  # It must not cut off others that are being taken back.
+        except Exception as bug:  # It must not cut off others that are being rolled back.
             self._bugs.append(bug)
             message = f"a bug in the orchestrator: {type(bug).__name__}: {bug}"
             outcome = Failed(message, Problem("roll back", message, host_state="not known"), out)
@@ -92,12 +92,12 @@ class Lead:
         rollout: Which hosts are in which wave, and where they are.
         policy: How many may fail, and what is done then.
         undo: How a host's share of the run is undone.
-        interrupt: The wish to stop: then no further wave begins and nothing is taken back.
+        interrupt: The wish to stop: then no further wave begins and nothing is rolled back.
         emit: Takes what happens.
 
     Attributes:
         until: When a pause ends by itself.
-        bugs: That were met while hosts were taken back.
+        bugs: That were met while hosts were rolled back.
     """
 
     def __init__(
@@ -150,8 +150,8 @@ class Lead:
     def _warn_of_nobody(self, number: int) -> None:
         """Tell that a wave was none, before the next one relies on it."""
         wave, outcomes = self._rollout.waves[number], self._rollout.outcomes
-        absent = all(isinstance(outcomes[name], Deferred) for name in wave.hosts)
-        if absent and not self._rollout.nothing_left(number):
+        waits = all(isinstance(outcomes[name], Deferred) for name in wave.hosts)
+        if waits and not self._rollout.nothing_left(number):
             text = f"no host of wave {number + 1}, {wave.name}, answered: it proves nothing"
             self._emit(Notice(text, warning=True))
 
@@ -216,5 +216,5 @@ def _names(failed: dict[str, Failed | RolledBack]) -> str:
     """Name hosts and their steps, not too many of them."""
     named = [f"{name} ({outcome.problem.step})" for name, outcome in failed.items()]
     more = [] if len(named) <= 5 else [f"{len(named) - 5} more"]
-    verb = "failed" if any(isinstance(one, Failed) for one in failed.values()) else "went back"
+    verb = "failed" if any(isinstance(one, Failed) for one in failed.values()) else "rolled back"
     return f"{', '.join(named[:5] + more)} {verb}"

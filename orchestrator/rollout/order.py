@@ -55,7 +55,7 @@ def order(run: RunFolder, word: Word, who: str) -> None:
     until = time.monotonic() + ANSWER_SECONDS
     while not _has_heard(run, given):
         if not run.is_alive:
-            raise UsageError(f"run {number} ended before it heard this", hint=_WHICH)
+            raise UsageError(f"run {number} ended before it read this", hint=_WHICH)
         if time.monotonic() > until:
             raise OrchestratorError(
                 f"run {number} has not answered within {ANSWER_SECONDS:.0f} s; it may yet",

@@ -120,7 +120,7 @@ class Rollout:
         self._tasks[work.host.name] = task
 
     def finished(self, name: str, outcome: Outcome) -> None:
-        """Take note of a host's end; or of another one, where it was taken back since."""
+        """Take note of a host's end; or of another one, where it was rolled back since."""
         self.outcomes[name] = outcome
         self.tell()
 
@@ -177,7 +177,7 @@ class Rollout:
         return all(self.ended(later) for later in range(number + 1, len(self.waves)))
 
     def touched(self, number: int) -> bool:
-        """Whether any host of a wave was at work: not where all were unchanged or absent."""
+        """Whether any host of a wave was at work: not where all were unchanged or unreachable."""
         return any(
             name in self._let_in and not isinstance(self.outcomes.get(name), Deferred)
             for name in self.waves[number].hosts

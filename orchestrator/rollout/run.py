@@ -151,7 +151,7 @@ def divide(
     """Find how a run goes over its hosts.
 
     What the fleet says holds for ordinary deployments: in an emergency, on the way back, and where
-    hosts come back that were absent, everybody goes at once; and where no host is changed.
+    hosts come back that were unreachable, everybody goes at once; and where no host is changed.
 
     Raises:
         UsageError: A selector of the policy means no host.

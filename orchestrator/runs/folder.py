@@ -126,7 +126,7 @@ class RunFolder:
         if entry is None or not isinstance(entry.event, Asked):
             raise NothingAskedError(
                 f"what run {self.number} was asked for is not known: it kept nothing of it",
-                hint="give the command again: hosts that are at their target are left alone",
+                hint="give the command again: hosts at their target are unchanged",
             )
         if entry.event.format != FORMAT:
             raise UsageError(f"run {self.number} is of a newer orchestrator")

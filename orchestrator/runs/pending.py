@@ -32,7 +32,7 @@ class Pending:
 
     Attributes:
         system: What was evaluated for it, and built.
-        run: The run that met the host absent.
+        run: The run that found the host unreachable.
         who: ``user@machine`` of that run.
         reason: Why the host was not reached, in words.
         since: When the system began to wait.
@@ -40,8 +40,8 @@ class Pending:
         goal: How far the deployment was to go.
         verify: Whether it was to be verified.
         skip_preflight: The ids of checks that did not count.
-        reboot: Whether the host was to be booted anew.
-        tries: How often ``catch-up`` or ``watch`` met the host absent.
+        reboot: Whether the host was to be rebooted.
+        tries: How often ``catch-up`` or ``watch`` found the host unreachable.
         last_try: When that was last.
         problem: Why a delivery failed although the host answered: ``watch`` then leaves it alone.
     """
@@ -199,7 +199,7 @@ class PendingSystems:
                 yield
         except OSError as error:
             raise StepError(
-                f"what waits for absent hosts cannot be written below {self._folder}: {error}",
+                f"what is pending cannot be written below {self._folder}: {error}",
                 hint="is the disk full, or the folder another user's?",
             ) from error
 
@@ -227,7 +227,7 @@ class PendingSystems:
         else:
             if found.format <= FORMAT:
                 return found
-            self._tell(f"{file} is left alone: it is of a newer orchestrator")
+            self._tell(f"{file} is not touched: it is of a newer orchestrator")
         return None
 
 

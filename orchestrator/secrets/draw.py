@@ -123,14 +123,14 @@ class Rekeyed(Protocol):
 
 
 def draw_rekeyed(found: Rekeyed, results: Output, words: Output, *, as_json: bool) -> None:
-    """Name each secret that was encrypted anew, and say what became of the others."""
+    """Name each secret that was re-encrypted, and say what became of the others."""
     if as_json:
         lists = ("done", "right", "absent", "damaged")
         print_json(results, {name: list(getattr(found, name)) for name in lists})
         return
     for path in found.done:
         results.line(clean(path))
-    counts = f"{len(found.done)} encrypted anew, {len(found.right)} already up to date"
+    counts = f"{len(found.done)} re-encrypted, {len(found.right)} already up to date"
     words.line(counts)
     for path in found.absent:
         words.line(clean(f"{path} has a rule and is not there"))
@@ -150,7 +150,7 @@ def draw_recovered(
     elif journal is None and not left:
         words.line("nothing was interrupted")
     elif journal is not None:
-        end = "was carried out" if journal.committed else "was taken back"
+        end = "was carried out" if journal.committed else "was rolled back"
         words.line(f"the interrupted {clean(journal.what)} {end}:")
         for one in journal.replacements:
             results.line(clean(one.path))

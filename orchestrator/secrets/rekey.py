@@ -41,13 +41,13 @@ async def rekey(
     every: bool,
     without_me: bool,
 ) -> Rekeyed:
-    """Encrypt anew what is not encrypted as its rule says.
+    """Re-encrypt what is not encrypted as its rule says.
 
     Args:
         vault: Where.
         rules: Those to look at.
         keyring: What opens them.
-        every: Whether those that are right are encrypted anew, too.
+        every: Whether those that are right are re-encrypted, too.
         without_me: Whether they may end unreadable with these keys.
 
     Raises:
@@ -98,7 +98,7 @@ async def _seal_all(wanted: dict[Rule, bytes], keyring: Keyring) -> list[Sealed]
     if failures:
         told = "\n".join(f"  {error.message}" for error in failures)
         raise StepError(
-            f"{len(failures)} of {len(wanted)} secrets cannot be encrypted anew; "
+            f"{len(failures)} of {len(wanted)} secrets cannot be re-encrypted; "
             f"nothing was written:\n{told}",
             hint=failures[0].hint,
         )

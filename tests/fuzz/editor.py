@@ -18,7 +18,7 @@ _LULLS = (0.1, 0.5, 1.0, 2.0)
 _MOMENTS = (0.002, 0.02, 0.1)
 """Seconds, at the most, for which a file is another one; a copy of Nix's takes such a while."""
 _FLIPS = 0.7
-"""The share of edits that are taken back: what was read in between may be kept as the tree's."""
+"""The share of edits that are rolled back: what was read in between may be kept as the tree's."""
 
 
 class Editor:

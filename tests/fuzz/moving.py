@@ -210,7 +210,7 @@ class Moving:
         """What the tree itself gives, by a Nix that remembers nothing; asked once of each tree."""
         try:
             whole = (await snapshot(self._setup.flake.folder)).whole
-        except StepError:  # a conflict, after a stash was taken back
+        except StepError:  # a conflict, after a stash was rolled back
             whole = ""
         if not whole or whole not in self._truths:
             with self._fresh() as env:

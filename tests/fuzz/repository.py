@@ -111,7 +111,7 @@ KINDS = {
 
 
 class Repository:
-    """A repository of one kind, made anew.
+    """A repository of one kind, made again.
 
     Args:
         root: Where; it is made.

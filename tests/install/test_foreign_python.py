@@ -109,7 +109,7 @@ def test_a_python_that_is_too_old_is_passed_over(
 
 
 def test_an_active_environment_is_looked_through(bare: dict[str, str], tmp_path: Path) -> None:
-    """The Python that it was made of is taken: the environment may go, or be the one made anew."""
+    """The Python that it was made of is taken: the environment may go, or be the one made again."""
     venv = tmp_path / "active"
     subprocess.run((BASE, "-m", "venv", "--without-pip", venv), check=True)
     path = f"{venv / 'bin'}:{bare['PATH']}"

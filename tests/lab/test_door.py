@@ -390,7 +390,7 @@ def test_a_damaged_record_repairs_nothing(host: GuardHost, record: str, damage: 
     kept = f"sha256sum {files}"
     before = host.sh(kept)
     door = shut(host, damage.format(record))
-    # Where the other record is whole, sshd may be asked, and begun anew where it is too slow.
+    # Where the other record is whole, sshd may be asked, and begun again where it is too slow.
     assert door.then == ""
     assert door.mended in ("", " ssh.service is restarted")
     assert host.sh(kept) == before

@@ -400,7 +400,7 @@ def test_odd_beginnings_are_what_it_goes_back_to(host: GuardHost) -> None:
     assert host.systems == odd
     generations = host.sh("ls -d /nix/var/nix/profiles/system-*-link").splitlines()
     token = host.checking(target)
-    # The commit fails half way: everything is to be taken back.
+    # The commit fails half way: everything is to be rolled back.
     host.sh(
         "mkdir /run/broken; mount --bind /run/broken /boot/loader; mount -o remount,ro,bind "
         "/boot/loader"

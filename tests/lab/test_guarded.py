@@ -270,9 +270,9 @@ def test_a_deployer_that_dies_and_is_not_followed_is_told_of_later(fleet: Bench)
     done = deploy_until_good(fleet)
     assert done.rc == 0, done
     told = " ".join(event.get("text", "") for event in done.events)
-    assert "the guard there went back to" in told
+    assert "the guard there rolled back to" in told
     again = fleet.deploy(HOST)
-    assert "went back" not in " ".join(event.get("text", "") for event in again.events)
+    assert "rolled back" not in " ".join(event.get("text", "") for event in again.events)
 
 
 def test_a_power_cut_before_the_confirmation_is_a_way_back(fleet: Bench) -> None:

@@ -183,7 +183,7 @@ def test_the_one_whose_lock_is_stolen_stops_before_it_changes_the_host(
     assert (again.rc, "nobody has its lock" in again.err) == (0, True)
     loser = ended(process)
     assert (loser["outcome"], loser["refused"], loser["rc"]) == ("failed", True, 4)
-    assert "its lock was taken away by bob@" in loser["message"]
+    assert "its lock was broken by bob@" in loser["message"]
     assert "in a hurry" in loser["message"]
     assert other.run("lab", "fault", HOST, "heal").rc == 0
     assert fleet.state(HOST)["running"] == before["running"]
@@ -212,7 +212,7 @@ def test_once_the_host_is_being_changed_a_stolen_lock_stops_nothing(
     assert other.run("host", "lock", "break", HOST, "--yes").rc == 0
     end = ended(process)
     assert end["outcome"] == "deployed"
-    assert "its lock was taken away by bob@" in end["told"]
+    assert "its lock was broken by bob@" in end["told"]
     assert "goes on" in end["told"]
 
 

@@ -66,7 +66,7 @@ def test_a_new_kernel_is_booted_and_proved(fleet: Bench) -> None:
     fleet.module(HOST, KERNEL.format("linuxPackages_latest"))
     done = fleet.deploy(HOST, "--reboot")
     assert done.outcomes == {HOST: "deployed"}
-    assert re.search(r"booted anew in \d+ s \(new kernel, kernel-modules\)", result(done)["reason"])
+    assert re.search(r"rebooted in \d+ s \(new kernel, kernel-modules\)", result(done)["reason"])
     assert boot_id(fleet) != before
     assert paths(fleet) == [result(done)["out_path"]] * 4
     went = phases(done)
@@ -131,7 +131,7 @@ def test_what_holds_a_boot_up_is_told(fleet: Bench) -> None:
     finally:
         fleet.on(HOST, "systemctl unmask --runtime reboot.target")
     assert (done.rc, done.outcomes) == (1, {HOST: "failed"})
-    assert "refuses to boot anew" in result(done)["message"]
+    assert "refuses to reboot" in result(done)["message"]
     assert "it runs and will boot" in result(done)["host_state"]
     assert boot_id(fleet) == before
 
@@ -191,7 +191,7 @@ def test_a_power_cut_while_it_boots(fleet: Bench) -> None:
     fleet.module(HOST, KERNEL.format("linuxPackages_latest"))
     before = boot_id(fleet)
     process = fleet.start("deploy", "--json", HOST, "--reboot")
-    folder = wait_for(fleet, "booting it anew")
+    folder = wait_for(fleet, "rebooting it")
     until(lambda: boot_id(fleet) not in ("", before))
     fleet.boot(HOST, "kill", "start")
     out, err = process.communicate(timeout=90)

@@ -81,7 +81,7 @@ def test_a_canary_that_fails_stops_all_others(changed: Bench) -> None:
     assert done.rc == 1, done
     stopped = {host: "rolled_back" if host == "razer" else "skipped" for host in HOSTS}
     assert done.outcomes == stopped, done
-    assert "razer (verify) went back" in done.report["hosts"]["p620"]["reason"]
+    assert "razer (verify) rolled back" in done.report["hosts"]["p620"]["reason"]
     assert running(changed) == before
 
     (changed.root / "hosts/razer/test_healthy.py").unlink()

@@ -138,7 +138,7 @@ def test_a_revision_and_a_reason_stay_on_the_host(fleet: Bench) -> None:
 
 def test_systemd_finds_nothing_wrong_with_the_documented_unit(fleet: Bench) -> None:
     """Each line of the watch service that the documentation gives is known to a host's systemd."""
-    page = Path(__file__).parents[2] / "docs/absent-hosts.md"
+    page = Path(__file__).parents[2] / "docs/unreachable-hosts.md"
     (unit,) = re.findall(r"^```ini\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     command = "%h/.local/bin/orchestrator"
     assert command in unit

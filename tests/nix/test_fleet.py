@@ -118,7 +118,7 @@ SERVERS = {"p510", "dex5550"}
 
 
 def test_a_secrets_new_value_changes_those_who_use_it(fleet: Fleet) -> None:
-    """A file that is encrypted anew alters its hosts; who may read it, and the keys, nobody."""
+    """A file that is re-encrypted alters its hosts; who may read it, and the keys, nobody."""
     systems = fleet.systems()
     for name, who in (("status-token", SERVERS), ("admin-password", set(HOSTS))):
         path = fleet.root / f"secrets/{name}.age"

@@ -264,7 +264,7 @@ def test_an_encrypted_key_is_asked_for_once(tmp_path: Path) -> None:
     code, said = secrets.type("rekey", "--all", prompt=b"passphrase of", answer=b"pass word\n")
     assert code == 0, said
     assert said.count(b"passphrase of") == 1
-    assert b"3 encrypted anew" in said
+    assert b"3 re-encrypted" in said
     assert b"pass word" not in said
 
 

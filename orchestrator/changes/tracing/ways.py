@@ -150,7 +150,7 @@ class Strace:
                 if call is None or folder not in call[1]:
                     continue
                 if call[0] == "chdir":
-                    raise StepError("Nix went into the folder: relative paths cannot be told")
+                    raise StepError("Nix went into the folder: relative paths cannot be resolved")
                 yield call
 
 

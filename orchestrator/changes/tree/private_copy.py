@@ -153,5 +153,5 @@ async def _git(root: Path, *words: str, rc: int = 0) -> bytes:
     argv = ("git", "-c", "core.fsmonitor=false", "-C", str(root), *words)
     done = await process.run(argv, deadline=_SECONDS)
     if done.rc not in (0, rc):
-        raise StepError("git does not tell what it tracks", stderr=done.err)
+        raise StepError("git does not say what it tracks", stderr=done.err)
     return done.stdout

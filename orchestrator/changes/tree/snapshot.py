@@ -52,7 +52,7 @@ async def _snapshot(root: Path, flake: str) -> Tree:
         _git(root, "config", "-z", "--get-regexp", SETTINGS),
     )
     if listed.rc != 0 or changed.rc != 0:
-        raise StepError("git does not tell what it tracks", stderr=listed.err or changed.err)
+        raise StepError("git does not say what it tracks", stderr=listed.err or changed.err)
     index, status = parse_index(listed.stdout), parse_status(changed.stdout)
     unusual = conversions(root, index.entries, settings.stdout)
     if unusual.convert or unusual.indivisible or index.hidden:
@@ -157,11 +157,11 @@ async def at_revision(folder: str, revision: str) -> Tree:
 def stamp(tree: Tree) -> str:
     """Digest of when each tracked file was changed last: equal before and after, nothing moved.
 
-    A change that was taken back in between shows here, and nowhere else.
+    A change that was rolled back in between shows here, and nowhere else.
     """
     root = Path(tree.root)
     digest = hashlib.sha256()
-    # The log of what was checked out: a commit that is made and taken back leaves its lines there.
+    # The log of what was checked out: a commit that is made and rolled back leaves its lines there.
     for place in (*_files(root, tree), str(git_folder(root) / "logs/HEAD")):
         try:
             found = os.lstat(place)

@@ -47,7 +47,7 @@ def require_return(plan: HostPlan, before: HostState) -> None:
             "nix-env -p /nix/var/nix/profiles/system --set $(readlink -f /run/current-system)"
         )
         raise RefusedError(
-            f"there is nothing to go back to: it has not {' nor '.join(missing)}",
+            f"no rollback target: it has not {' nor '.join(missing)}",
             hint=repair if before.running else "install NixOS on it (nixos-install), then deploy",
         )
 
@@ -317,7 +317,7 @@ class Activation:
         if self._lifeline.attempt.state.in_flight:
             self._work.notice(f"{error.message}; going back to what it ran", warning=True)
         with self._work.step(Phase.ROLL_BACK):
-            self._work.doing(f"its guard goes back within {self._lifeline.left:.0f} s")
+            self._work.doing(f"its guard rolls back within {self._lifeline.left:.0f} s")
             try:
                 await self._lifeline.back(error.message)
             except StepError as second:

@@ -15,7 +15,6 @@ from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, Roll
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.run import Before
 from orchestrator.core.state import AttemptState, HostState, host_of
-from orchestrator.deploy.absence import overtaken
 from orchestrator.deploy.changing.activation import (
     Activation,
     WentBackError,
@@ -39,6 +38,7 @@ from orchestrator.deploy.delivering.delivery import build, deliver, refuse_one_w
 from orchestrator.deploy.identity import recognise, set_apart
 from orchestrator.deploy.plan.attempts import ended_badly, unsettled, untold, whose
 from orchestrator.deploy.plan.decide import is_at, why_unchanged
+from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders as verbs
 from orchestrator.host.state import ask_state

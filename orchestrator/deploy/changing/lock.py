@@ -35,7 +35,7 @@ def refusal(work: HostWork, told: LockReply, *, lost: bool = False) -> RefusedEr
     if told.lock is None:
         message = "its lock is gone: somebody removed it, or another deployment came and went"
     else:
-        message = f"its lock was taken away {told.lock.in_words(datetime.now(UTC))}"
+        message = f"its lock was broken {told.lock.in_words(datetime.now(UTC))}"
     return RefusedError(message, hint="look at what it runs (orchestrator status), then deploy")
 
 
@@ -62,7 +62,7 @@ def locked_by(work: HostWork, other: Lock | None) -> RefusedError:
         f"another deployment is at it: locked {whose}",
         hint=(
             f"wait for its end; where its deployer is gone, the lock ends in {left}; "
-            f"take it away: orchestrator host lock break {name}"
+            f"break it: orchestrator host lock break {name}"
         ),
     )
 

@@ -68,7 +68,7 @@ class Boot:
         began = _now()
         with self._work.step(Phase.REBOOT):
             before = await self._line.ask(self._ask)
-            self._work.notice(f"booting it anew: {self._why}")
+            self._work.notice(f"rebooting it: {self._why}")
             try:
                 executor, token = self._line.executor, self._work.token
                 await on_host.reboot(executor, token, SHORT_SECONDS)
@@ -82,7 +82,7 @@ class Boot:
         if self._work.session.request.verify:
             await verify(self._work, self._line)
         outcome, seconds = self._outcome, _now() - began
-        reason = f"{outcome.reason}; booted anew in {seconds:.0f} s ({self._why})"
+        reason = f"{outcome.reason}; rebooted in {seconds:.0f} s ({self._why})"
         if failed := prove.newly_failed(now, before):
             text = f"units that fail since the boot: {', '.join(failed)}"
             self._work.notice(text, warning=True)
@@ -122,7 +122,7 @@ class Boot:
         repeat = self._line.executor.repeat
         if silent is None:
             return StepError(
-                f"it did not boot anew {within}: it answers in the same boot ({before.boot_id})",
+                f"it did not reboot {within}: it answers in the same boot ({before.boot_id})",
                 hint="what keeps it: systemctl list-jobs, systemd-inhibit --list",
                 command=repeat(("systemctl", "reboot")),
             )
@@ -161,7 +161,7 @@ class Boot:
         if failed:
             raise StepError(
                 f"it booted {self._target.short}, and its activation failed: {'; '.join(failed)}",
-                hint="repair the script, or go back: orchestrator rollback "
+                hint="repair the script, or roll back: orchestrator rollback "
                 f"{self._work.host.name} --reboot",
                 command=self._line.executor.repeat(("journalctl", "--boot", "--dmesg")),
             )
@@ -199,13 +199,13 @@ async def reboot(work: HostWork, outcome: Deployed, line: HostSession) -> Deploy
     try:
         why = await _why(work, line, outcome.out_path, outcome.reboot_required)
     except StepError as error:
-        return failed_boot(error, outcome.out_path, "it was deployed, and not booted anew")
+        return failed_boot(error, outcome.out_path, "it was deployed, and not rebooted")
     if why is None:
         return outcome
     if is_this_machine(work.host):
         return outcome.but(warnings=(*outcome.warnings, _not_this_machine(why)))
     if work.session.interrupt.wished:
-        return outcome.but(warnings=(*outcome.warnings, f"not booted anew ({why}): interrupted"))
+        return outcome.but(warnings=(*outcome.warnings, f"not rebooted ({why}): interrupted"))
     return await Boot(work, line, outcome, why).run()
 
 
@@ -231,7 +231,7 @@ async def reboot_unchanged(
     outcome = Deployed(unchanged.reason, unchanged.out_path, work.session.request.goal)
     refuse_if_taken(work, state)
     if work.session.request.plan_only:
-        return outcome.but(reason=f"{unchanged.reason}; to be booted anew ({why})")
+        return outcome.but(reason=f"{unchanged.reason}; to be rebooted ({why})")
     await work.session.rollout.turn(work)
     async with held(work, line) as holding:
         await holding.last_look()
@@ -278,4 +278,4 @@ async def _need(work: HostWork, line: HostSession, target: OutPath) -> str | Non
 
 
 def _not_this_machine(why: str) -> str:
-    return f"not booted anew ({why}): it is the machine that you sit on"
+    return f"not rebooted ({why}): it is the machine that you sit on"

@@ -115,7 +115,7 @@ async def roll_back(work: HostWork, deployed: OutPath, to: OutPath, why: str) ->
     """Take a host back within the run that deployed it; its turn is over by then.
 
     It is a deployment of its own, with a token of its own: locked, guarded, proved, committed and
-    recorded. It is not verified: the suites are those of what is taken back.
+    recorded. It is not verified: the suites are those of what is rolled back.
 
     Args:
         work: The host's share of the run; its lock is released.
@@ -124,25 +124,25 @@ async def roll_back(work: HostWork, deployed: OutPath, to: OutPath, why: str) ->
         why: For the outcome's reason.
 
     Returns:
-        ``Deployed`` ("taken back …") or ``Unchanged`` where the host runs ``to``, proved and
+        ``Deployed`` ("rolled back …") or ``Unchanged`` where the host runs ``to``, proved and
         committed; anything else says what it runs instead.
     """
     request = replace(work.session.request, verify=False, build=BuildSite(BuildOn.HERE))
     session = replace(work.session, request=request, token=f"{work.session.token}{BACK}")
     again = HostWork(session, work.host)
-    words = f"taken back ({why})"
+    words = f"rolled back ({why})"
     try:
         with session.interrupt.cancellable():
             return _in_words(_live(await _within(again, deployed, to), deployed), words)
     except StepError as error:
-        return Failed(error.message, problem_of(error, "not taken back"))
+        return Failed(error.message, problem_of(error, "not rolled back"))
     except asyncio.CancelledError:
         if again.ended is not None:
             return _in_words(_live(again.ended, deployed), words)
         if not session.interrupt.wished:
             raise
-        message = "interrupted before it was taken back"
-        return Failed(message, Problem("roll back", message, host_state="not taken back"))
+        message = "interrupted before it was rolled back"
+        return Failed(message, Problem("roll back", message, host_state="not rolled back"))
 
 
 async def _within(work: HostWork, deployed: OutPath, to: OutPath) -> Outcome:
@@ -165,18 +165,18 @@ def _live(outcome: Outcome, deployed: OutPath) -> Outcome:
     """Tell a host as failed that NixOS did not let switch live, and that was not booted since."""
     if not isinstance(outcome, Deployed) or outcome.goal.activates or not outcome.reboot_required:
         return outcome
-    message = f"it runs {deployed.short} until it boots anew: {', '.join(outcome.reboot_required)}"
+    message = f"it runs {deployed.short} until it reboots: {', '.join(outcome.reboot_required)}"
     state = f"it runs {deployed.short}, it will boot {outcome.out_path.short}"
-    problem = Problem("roll back", message, hint="boot it anew", host_state=state)
+    problem = Problem("roll back", message, hint="reboot it", host_state=state)
     return Failed(message, problem, outcome.out_path)
 
 
 def _superseded(deployed: OutPath, state: HostState) -> Failed:
-    message = f"not taken back: it is not at {deployed.short} any more; somebody deployed it since"
+    message = f"not rolled back: it is not at {deployed.short} any more; somebody deployed it since"
     problem = Problem(
         step="roll back",
         message=message,
-        hint="orchestrator status says who; to go back nevertheless: orchestrator rollback",
+        hint="orchestrator status says who; to roll back nevertheless: orchestrator rollback",
         host_state=in_words(state),
     )
     return Failed(message, problem, state.running)

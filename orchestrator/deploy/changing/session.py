@@ -1,4 +1,4 @@
-"""The way to a host in this run: it may break, and is made anew once for all who use it."""
+"""The way to a host in this run: it may break, and is made again once for all who use it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class HostSession:
         self._silence: SilentError | None = None
 
     async def ask(self, question: Callable[[Executor], Awaitable[T]]) -> T:
-        """Ask something that may be asked twice; a connection that is lost meanwhile is made anew.
+        """Ask something that may be asked twice; a connection that is lost meanwhile is made again.
 
         Raises:
             StepError: As the question does, and as :meth:`renew`.

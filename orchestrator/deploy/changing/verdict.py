@@ -71,7 +71,7 @@ class Verdict:
         attempt = self._lifeline.attempt
         self.error = StepError(
             "left before the host reached a proven state",
-            hint="deploy it again: that tells how it ended, and goes on from there",
+            hint="deploy it again: that reports how it ended, and goes on from there",
             command=self._lifeline.line.executor.repeat(("cat", "/run/orchestrator/attempt")),
         )
         self.error.step = step_name(self._work.phase)
@@ -108,7 +108,7 @@ class Verdict:
             return self._unreached(shut, f"{prove.in_words(now)}, as before", attempt.why)
         error, state = self._error(), f"{prove.in_words(now)}, as before"
         if attempt.why and attempt.why != error.message:
-            state += f"; its guard went back because: {attempt.why}"
+            state += f"; its guard rolled back because: {attempt.why}"
         return RolledBack(error.message, attempt.target, problem_of(error, state))
 
     def _unknown(self, unknown: StepError) -> Failed:
@@ -117,7 +117,7 @@ class Verdict:
             return self._unreached(unknown, "not known, but by its guard", self._going_on())
         error = self._error()
         error.command = unknown.command or error.command
-        error.hint = "look once it answers: the next deployment tells how it ended, and goes on"
+        error.hint = "look once it answers: the next deployment reports how it ended, and goes on"
         return self._failed(f"not known ({unknown.message}); {self._going_on()}")
 
     def _unreached(self, shut: StepError, state: str, why: str) -> Unreached:
@@ -128,7 +128,7 @@ class Verdict:
         )
         error.hint = (
             f"nobody may get into {host.name} any more: go to its console, or use a connection "
-            f"that is still open; once it answers, orchestrator status {host.name} tells, and the "
+            f"that is still open; once it answers, orchestrator status {host.name} says, and the "
             "next deployment settles it"
         )
         error.command = shut.command or error.command

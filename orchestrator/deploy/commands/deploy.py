@@ -23,7 +23,7 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.core.errors import UsageError
-from orchestrator.core.host import Absent, BuildOn, BuildSite, Fleet, Host
+from orchestrator.core.host import BuildOn, BuildSite, Fleet, Host, WhenUnreachable
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report
@@ -85,8 +85,8 @@ _WHAT = (
     click.option("--no-cache", is_flag=True, help="Evaluate, whatever is known already."),
     click.option(
         "--unreachable",
-        "absent",
-        type=click.Choice([policy.value for policy in Absent]),
+        "unreachable",
+        type=click.Choice([policy.value for policy in WhenUnreachable]),
         help="If hosts do not answer (default: inventory).",
     ),
     reboot_option,
@@ -127,7 +127,7 @@ def plan(**options: Any) -> int:
 
 def _deploy(
     selectors: tuple[str, ...],
-    absent: str | None,
+    unreachable: str | None,
     rollout: RolloutPolicy,
     emergency: str | None,
     *,
@@ -155,17 +155,17 @@ def _deploy(
     )
     if request.reboot is not Reboot.NEVER and not request.reboots:
         raise click.UsageError(f"--reboot: --goal {request.goal.value} commits nothing to boot")
-    request = replace(request, absent=_absent(absent, request.goal))
+    request = replace(request, unreachable=_when_unreachable(unreachable, request.goal))
     return _run(request, one_host_only=emergency is not None, **options)
 
 
-def _absent(policy: str | None, goal: Goal) -> Absent | None:
-    if policy == Absent.DEFER.value and not goal.commits:
+def _when_unreachable(policy: str | None, goal: Goal) -> WhenUnreachable | None:
+    if policy == WhenUnreachable.DEFER.value and not goal.commits:
         raise click.UsageError(
             f"--unreachable defer: what waits is switched to or booted; "
             f"--goal {goal.value} is for those who watch"
         )
-    return None if policy is None else Absent(policy)
+    return None if policy is None else WhenUnreachable(policy)
 
 
 @click.command()

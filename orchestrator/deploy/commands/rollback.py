@@ -32,7 +32,7 @@ with lazily():
 if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
 
-HELP = """Take hosts back to what they ran before their last deployment, or to what you name.
+HELP = """Return hosts to what they ran before their last deployment, or to what you name.
 
 \b
   orchestrator rollback p620              before its last deployment
@@ -41,7 +41,7 @@ HELP = """Take hosts back to what they ran before their last deployment, or to w
   orchestrator rollback p620 --run 12     one host of it
 
 Nothing is evaluated or built. It is a deployment like any other: proved, verified, committed,
-and taken back if it fails. No generation is deleted.
+and rolled back if it fails. No generation is deleted.
 """
 
 

@@ -203,7 +203,7 @@ async def refuse_one_way(work: HostWork, out: OutPath, executor: Executor) -> tu
         missing = await _missing(work, out, executor)
         if doors.SWITCH in missing:
             raise RefusedError(
-                f"{out.short} could never be changed again, nor taken back: it has no "
+                f"{out.short} could never be changed again, nor rolled back: it has no "
                 f"{doors.SWITCH}",
                 hint="set `system.switch.enable = true` in its configuration",
                 checks=(Check.WAY_BACK.value,),

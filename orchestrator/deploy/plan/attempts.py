@@ -14,7 +14,7 @@ RETURN_MARGIN = 300
 three passes, and all is proved."""
 
 SILENT_MARGIN = 90
-"""The same where the host does not answer meanwhile: the next deployment tells how it ended."""
+"""The same where the host does not answer meanwhile: the next deployment reports how it ended."""
 
 
 def untold(attempt: Attempt | None) -> bool:
@@ -72,30 +72,30 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool, over: bool) -> 
         case AttemptState.DONE:
             return f"its guard is done: {attempt.target.short} is there to stay"
         case AttemptState.RETURNED if attempt.unreached:
-            return f"its guard went back to {old}, and nobody has got in since"
+            return f"its guard rolled back to {old}, and nobody has got in since"
         case AttemptState.RETURNED:
-            return f"its guard went back to {old}"
+            return f"its guard rolled back to {old}"
         case AttemptState.STUCK:
-            return f"its guard could not go back to {old}: {attempt.why}"
+            return f"its guard could not roll back to {old}: {attempt.why}"
         case AttemptState.RETURNING:
             return f"its guard is going back to {old}"
         case AttemptState.COMMITTING:
             return f"its guard is making {attempt.target.short} its boot default"
         case _ if confirmed:
-            return f"its guard keeps {attempt.target.short}, or goes back to {old}"
+            return f"its guard keeps {attempt.target.short}, or rolls back to {old}"
         case _ if within < 1 and not over:
-            return f"its guard goes back to {old} by itself, and is at it now"
+            return f"its guard rolls back to {old} by itself, and is at it now"
         case _ if within < 1:
-            return f"its guard goes back to {old} by itself: if the host runs, it has by now"
+            return f"its guard rolls back to {old} by itself: if the host runs, it has by now"
         case _:
-            return f"its guard goes back to {old} by itself, within {within:.0f} s"
+            return f"its guard rolls back to {old} by itself, within {within:.0f} s"
 
 
 def ended_badly(attempt: Attempt, now: datetime) -> str:
     """Say of an untold attempt how it ended, to somebody who was not there."""
     old = _words(attempt.before.running)
     stuck = attempt.state is AttemptState.STUCK
-    how = f"could not go back to {old}" if stuck else f"went back to {old}"
+    how = f"could not roll back to {old}" if stuck else f"rolled back to {old}"
     why = f": {attempt.why}" if attempt.why else ""
     first = "; nobody had got in since, until now" if attempt.unreached else ""
     return f"{whose(attempt, now)}, was not carried out; the guard there {how}{why}{first}"

@@ -141,7 +141,7 @@ def skew(clock: int, asked: tuple[float, float]) -> float:
 def _identity(facts: Facts, wanted: Wanted) -> Iterator[Shortfall]:
     if not wanted.machine_id:
         yield Shortfall(
-            Check.IDENTITY, "the host has no machine-id: nothing tells it apart", refuses=False
+            Check.IDENTITY, "the host has no machine-id: nothing identifies it", refuses=False
         )
     elif wanted.seen and wanted.seen.machine_id != wanted.machine_id and not facts.volatile_id:
         yield Shortfall(
@@ -190,7 +190,7 @@ def _read_only(facts: Facts, wanted: Wanted) -> Iterator[Shortfall]:
             Check.READ_ONLY,
             f"mounted read-only: {', '.join(places)}",
             "after an error of the disk the kernel does so: read `dmesg`, check the file system, "
-            "mount it anew (mount -o remount,rw)",
+            "remount it (mount -o remount,rw)",
             ("dmesg", "--level", "err,warn"),
         )
 

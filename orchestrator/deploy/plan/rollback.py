@@ -96,7 +96,7 @@ def _before_run(way: BeforeRun, host: Host, known: HostSystems) -> tuple[OutPath
         ran = None if attempt is None else attempt.before.running
         if ran is not None and attempt and (attempt.run, attempt.who) == of_run:
             return ran, f"{words}, as the host recorded it"
-    raise _nothing(f"neither the history nor the host tells {words}", host)
+    raise _nothing(f"neither the history nor the host says {words}", host)
 
 
 def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
@@ -105,12 +105,12 @@ def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
         raise _nothing("the host has no record of a deployment", host)
     run = f"run {attempt.run} by {attempt.who}"
     if attempt.before.running is None:
-        raise _nothing(f"the host's record does not tell what it ran before {run}", host)
+        raise _nothing(f"the host's record does not say what it ran before {run}", host)
     if attempt.before.running == attempt.target:
         raise _nothing(f"{run} deployed what it ran already", host)
     which = f"what it ran before {run}"
     if attempt.state is AttemptState.RETURNED:
-        which += f", which was taken back{_further(known)}"
+        which += f", which was rolled back{_further(known)}"
     return attempt.before.running, which
 
 
@@ -123,6 +123,6 @@ def _further(known: HostSystems) -> str:
 
 def _nothing(why: str, host: Host) -> StepError:
     return RefusedError(
-        f"there is nothing to go back to: {why}",
+        f"no rollback target: {why}",
         hint=f"orchestrator host generations {host.name} lists what is there; name one with --to",
     )

@@ -91,7 +91,7 @@ is_answering() {
 }
 
 # A socket and a unit tell little: sshd may be stopped by a signal, or want its user, its empty root. It
-# is begun anew then, and no more is made of it: whoever comes often without logging in, any user of the
+# is begun again then, and no more is made of it: whoever comes often without logging in, any user of the
 # host among them, has it close the host's own connections at once (PerSourcePenalties).
 answers() {
   kind_of_key=$(fact answers)

@@ -281,11 +281,11 @@ async def back(executor: Executor, token: str, why: str) -> GuardReply:
         UnreachableError: The connection was lost.
         StepError: The host could not take it.
     """
-    return await _ask(executor, "be told to go back", carried("back", token, plain(why)))
+    return await _ask(executor, "be told to roll back", carried("back", token, plain(why)))
 
 
 async def resume(executor: Executor, token: str) -> GuardReply:
-    """Have an attempt whose guard was ended, or was cut off by a boot, finished or taken back.
+    """Have an attempt whose guard was ended, or was cut off by a boot, finished or rolled back.
 
     Does nothing where its guard is at work, or the attempt has ended.
 

@@ -185,7 +185,7 @@ def tell_needs(setup: Setup, host: str) -> None:
         _find_and_draw(setup, host, file)
     except OrchestratorError as error:
         click.echo(f"which secrets {host} needs is not known: {clean(error.message)}", err=True)
-        click.echo(f"hint: once that is cured: orchestrator host trust {host}", err=True)
+        click.echo(f"hint: once that is fixed: orchestrator host trust {host}", err=True)
 
 
 def _find_and_draw(setup: Setup, host: str, file: Path) -> None:

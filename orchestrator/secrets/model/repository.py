@@ -213,7 +213,7 @@ class Lack(Enum):
     FILE = "is not there"
     KEY = "has a rule that does not name its key"
     REKEY = "is not encrypted to its key"
-    UNCLEAR = "is damaged, or its rule is: orchestrator secrets check tells"
+    UNCLEAR = "is damaged, or its rule is: orchestrator secrets check says"
 
 
 @dataclass(frozen=True, slots=True)

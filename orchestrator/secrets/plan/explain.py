@@ -51,7 +51,7 @@ _ALL = (
         "RULES-KEY",
         _E,
         "every recipient is a key that age can encrypt to, and there is at least one",
-        "The secret cannot be encrypted anew",
+        "The secret cannot be re-encrypted",
         "correct the key in secrets.nix: ssh-ed25519, ssh-rsa of 2048 bits or more, or age1…",
     ),
     Explanation(

@@ -190,7 +190,7 @@ SHUT_DOORS = (
     ),
     Change(
         "activation-denies-by-etc",
-        "sshd denies the user by a file of the new system's /etc, and was begun anew",
+        "sshd denies the user by a file of the new system's /etc, and was begun again",
         "prove",
         """
         environment.etc."ssh/sshd_config.d/00-denied.conf".text = "DenyUsers deploy\\n";

@@ -48,7 +48,7 @@ def of_host(before: Seen, now: Seen, systems: Systems) -> list[str]:
     if gone := before.generations - now.generations:
         wrong.append(f"generations are gone: {sorted(gone)}")
     if now.attempt == "stuck":
-        wrong.append("the guard could not go back")
+        wrong.append("the guard could not roll back")
     if now.stray and now.token != before.token:
         wrong.append(f"left behind: {', '.join(now.stray)}")
     if now.left:

@@ -157,8 +157,8 @@ class Trial:
         notices, later = judge.of_next(self.ground, self.before)
         knew = result is not None and not str(result.get("host_state")).startswith("not known")
         end = self._end(now)
-        if end == "old" and not knew and not any("went back" in text for text in notices):
-            later.append(f"nobody told that it went back: {notices}")
+        if end == "old" and not knew and not any("rolled back" in text for text in notices):
+            later.append(f"no notice that it rolled back: {notices}")
         return Verdict(
             end=end,
             outcome=None if result is None else str(result["outcome"]),

@@ -114,7 +114,7 @@ def test_a_twin_without_a_result_says_why(fleet: KnownFleet) -> None:
 
 
 def test_where_files_cannot_be_told_apart_the_whole_tree_counts(fleet: KnownFleet) -> None:
-    """Where files cannot be told apart, the whole tree counts, whatever was traced."""
+    """Where files cannot be distinguished, the whole tree counts, whatever was traced."""
     fleet.write(".gitattributes", "README export-subst\n")
     fleet.commit()
     lesson = fleet.learn("p620")["p620"]

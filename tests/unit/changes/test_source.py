@@ -53,7 +53,7 @@ def before_each(patch: pytest.MonkeyPatch, happens: Callable[[int], None]) -> No
 def test_an_edit_there_and_back_is_not_copied(
     fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: int, back: int
 ) -> None:
-    """Whenever it was made and taken back: what is accepted is what was looked at."""
+    """Whenever it was made and rolled back: what is accepted is what was looked at."""
 
     def happens(number: int) -> None:
         if number in (edit, back):

@@ -37,7 +37,7 @@ CODES: tuple[tuple[Outcome, int], ...] = (
     (Unchanged("same", OUT), 0),
     (Deployed("new", OUT, Goal.SWITCH), 0),
     (Completed("built", OUT, Goal.BUILD), 0),
-    (Deferred("absent"), 3),
+    (Deferred("unreachable"), 3),
     (Failed("refused", REFUSAL), 4),
     (Failed("broke", ERROR), 1),
     (RolledBack("broke", OUT, ERROR), 1),

@@ -434,7 +434,7 @@ def test_the_second_wish_says_what_goes_on_there(bench: Bench) -> None:
     outcome = bench.deploy()
     assert isinstance(outcome, Failed)
     assert outcome.problem.host_state is not None
-    assert f"its guard goes back to {OLD.short} by itself, within " in outcome.problem.host_state
+    assert f"its guard rolls back to {OLD.short} by itself, within " in outcome.problem.host_state
     assert "/run/orchestrator/attempt" in str(outcome.problem.command)
 
 
@@ -445,7 +445,7 @@ def test_a_host_that_is_gone_is_not_claimed_to_be_anywhere(bench: Bench) -> None
     assert isinstance(outcome, Failed)
     assert outcome.problem.host_state is not None
     assert outcome.problem.host_state.startswith("not known (")
-    assert f"its guard goes back to {OLD.short} by itself" in outcome.problem.host_state
+    assert f"its guard rolls back to {OLD.short} by itself" in outcome.problem.host_state
 
 
 def test_a_host_that_answers_again_is_asked_what_became_of_it(bench: Bench) -> None:

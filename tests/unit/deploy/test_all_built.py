@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fake_host import NEW, OLD, Bench
 
-from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.outcome import Deferred, Deployed, Failed, Outcome, Problem, Skipped
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.all_built import AllBuilt
@@ -55,14 +55,14 @@ def test_an_unreachable_host_is_built_before_its_silence_is_told(bench: Bench) -
     assert bench.all_built._failed == []
 
 
-@pytest.mark.parametrize("absent", list(Absent))
+@pytest.mark.parametrize("unreachable", list(WhenUnreachable))
 def test_an_unreachable_host_that_builds_its_own_system_stops_all(
-    bench: Bench, absent: Absent
+    bench: Bench, unreachable: WhenUnreachable
 ) -> None:
     """Nobody knows whether it would build: that is no build that succeeded."""
     bench.host.reachable = False
     bench.all_built = AllBuilt(("p620", "razer"))
-    outcome = bench.deploy(all_must_build=True, build=THERE, absent=absent)
+    outcome = bench.deploy(all_must_build=True, build=THERE, unreachable=unreachable)
     bench.all_built.ended("p620", outcome)
     assert isinstance(outcome, Failed)
     assert "--build-on here" in (outcome.problem.hint or "")
@@ -72,11 +72,13 @@ def test_an_unreachable_host_that_builds_its_own_system_stops_all(
 def test_what_waits_for_an_absent_host_waits_only_if_all_built(bench: Bench) -> None:
     """A system of a run that activated nothing is not delivered later either."""
     bench.host.reachable = False
-    outcome = beside(bench, UNBUILT, absent=Absent.DEFER)
+    outcome = beside(bench, UNBUILT, unreachable=WhenUnreachable.DEFER)
     assert isinstance(outcome, Skipped)
     assert not (bench.folder / "pending" / "p620.json").exists()
     bench.all_built = AllBuilt(("p620",))
-    assert isinstance(bench.deploy(all_must_build=True, absent=Absent.DEFER), Deferred)
+    assert isinstance(
+        bench.deploy(all_must_build=True, unreachable=WhenUnreachable.DEFER), Deferred
+    )
 
 
 def test_a_plan_of_an_unreachable_host_builds_nothing(bench: Bench) -> None:

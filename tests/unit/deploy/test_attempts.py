@@ -106,9 +106,11 @@ def test_what_goes_on_is_said_of_each_state(state: AttemptState) -> None:
 def test_a_deadline_that_has_passed_is_said_to_have() -> None:
     """Nobody is told to wait for 0 s, nor that it is back while it may still be repaired."""
     words = goes_on(in_state(AttemptState.WAITING), within=0, confirmed=False, over=False)
-    assert words == f"its guard goes back to {OLD.short} by itself, and is at it now"
+    assert words == f"its guard rolls back to {OLD.short} by itself, and is at it now"
     words = goes_on(in_state(AttemptState.WAITING), within=0, confirmed=False, over=True)
-    assert words == f"its guard goes back to {OLD.short} by itself: if the host runs, it has by now"
+    assert (
+        words == f"its guard rolls back to {OLD.short} by itself: if the host runs, it has by now"
+    )
 
 
 def test_a_guard_that_may_have_been_told_to_commit_may_do_either() -> None:
@@ -120,7 +122,7 @@ def test_a_guard_that_may_have_been_told_to_commit_may_do_either() -> None:
 
 @pytest.mark.parametrize(
     ("state", "how"),
-    [(AttemptState.RETURNED, "went back to"), (AttemptState.STUCK, "could not go back to")],
+    [(AttemptState.RETURNED, "rolled back to"), (AttemptState.STUCK, "could not roll back to")],
 )
 def test_an_end_that_nobody_saw_is_told(state: AttemptState, how: str) -> None:
     """Who, which run, when, how and why."""
@@ -142,4 +144,4 @@ def test_what_was_left_in_the_middle_is_a_reason() -> None:
 def test_a_host_that_ran_nothing_known_is_spoken_of_all_the_same() -> None:
     """Where the path from before cannot be read, no path is invented."""
     attempt = replace(ATTEMPT, before=replace(ATTEMPT.before, running=None))
-    assert "goes back to what it ran" in goes_on(attempt, within=1, confirmed=False, over=False)
+    assert "rolls back to what it ran" in goes_on(attempt, within=1, confirmed=False, over=False)

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.core.generation import BeforeLast, ToGeneration, ToSystem
-from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report, Run
@@ -66,8 +66,8 @@ LINES = [
     ("deploy --no-cache", DeployRequest(cache=False)),
     ("deploy --override-hold f00d", DeployRequest(despite_hold="f00d")),
     ("deploy --skip-preflight clock", DeployRequest(skip_preflight=("clock",))),
-    ("deploy --unreachable defer", DeployRequest(absent=Absent.DEFER)),
-    ("deploy --unreachable fail", DeployRequest(absent=Absent.FAIL)),
+    ("deploy --unreachable defer", DeployRequest(unreachable=WhenUnreachable.DEFER)),
+    ("deploy --unreachable fail", DeployRequest(unreachable=WhenUnreachable.FAIL)),
     ("deploy --reboot=always", DeployRequest(reboot=Reboot.ALWAYS)),
     ("deploy --all-must-build", DeployRequest(all_must_build=True)),
     ("deploy --fast", DeployRequest(fast=True)),

@@ -269,7 +269,7 @@ def test_it_is_renewed_until_the_end(impatient: Bench) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (told(LockAnswer.LOCKED, THIEF), "its lock was taken away by eve@bar (in a hurry)"),
+        (told(LockAnswer.LOCKED, THIEF), "its lock was broken by eve@bar (in a hurry)"),
         (told(LockAnswer.LOCKED), "its lock is gone"),
         (told(LockAnswer.HELD, hold=HELD), "disk swap"),
     ],

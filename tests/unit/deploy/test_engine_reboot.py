@@ -72,7 +72,7 @@ def test_a_boot_comes_after_the_commit_and_is_verified(bench: Bench) -> None:
     bench.host.goes_wrong("reboot", boots())
     outcome = bench.deploy(reboot=Reboot.IF_NEEDED)
     assert isinstance(outcome, Deployed)
-    assert "booted anew in 0 s (new kernel)" in outcome.reason
+    assert "rebooted in 0 s (new kernel)" in outcome.reason
     assert outcome.reboot_required == ()
     assert bench.host.calls.count("verify") == 2
     assert bench.host.booted == NEW
@@ -119,7 +119,7 @@ def test_a_boot_that_was_owed(bench: Bench) -> None:
     assert isinstance(bench.deploy(), Unchanged)
     plan = bench.deploy(reboot=Reboot.IF_NEEDED, plan_only=True)
     assert isinstance(plan, Deployed)
-    assert "to be booted anew" in plan.reason
+    assert "to be rebooted" in plan.reason
     assert "reboot" not in bench.host.calls
     bench.host.goes_wrong("reboot", boots())
     outcome = bench.deploy(reboot=Reboot.IF_NEEDED)
@@ -155,7 +155,7 @@ def test_the_wish_to_stop_boots_nothing(bench: Bench) -> None:
     bench.host.goes_wrong("reboot", boots())
     outcome = bench.deploy(reboot=Reboot.ALWAYS)
     assert isinstance(outcome, Deployed)
-    assert "not booted anew (as was asked for): interrupted" in outcome.warnings
+    assert "not rebooted (as was asked for): interrupted" in outcome.warnings
     assert "reboot" not in bench.host.calls
 
 
@@ -175,7 +175,7 @@ def test_a_host_that_answers_in_the_same_boot_is_not_lost(bench: Bench) -> None:
     bench.deadlines = Deadlines(reboot=30)
     outcome = bench.deploy(reboot=Reboot.ALWAYS)
     assert isinstance(outcome, Failed)
-    assert "it did not boot anew within 30 s" in outcome.reason
+    assert "it did not reboot within 30 s" in outcome.reason
     assert not outcome.problem.lost
     # None is closed before the end: one for each question would be hundreds of sessions.
     assert bench.host.calls.count("connect") <= 3

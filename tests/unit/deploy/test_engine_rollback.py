@@ -136,7 +136,7 @@ def recorded(
         (Deployed("new", ELSE, Goal.SWITCH), DeployRequest(plan_only=True), "p620"),
         (Deployed("new", ELSE, Goal.SWITCH), SWITCH, "p510"),
         (Unchanged("superseded", ELSE), DeployRequest(catch_up=True), "p620"),
-        (RolledBack("taken back", ELSE, Problem("rollout", "x")), SWITCH, "p620"),
+        (RolledBack("rolled back", ELSE, Problem("rollout", "x")), SWITCH, "p620"),
     ],
 )
 @pytest.mark.parametrize("way", [None, ToSystem(ELSE), ToGeneration(41)])
@@ -223,7 +223,7 @@ def test_within_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     within = Within(bench, monkeypatch)
     assert isinstance(bench.deploy(), Deployed)
     assert isinstance(within.undone, Deployed)
-    assert within.undone.reason.startswith("taken back (too many failed): ")
+    assert within.undone.reason.startswith("rolled back (too many failed): ")
     assert OLD.short in within.undone.reason
     assert bench.host.state == (OLD, OLD, OLD)
     assert bench.host.calls.count("verify") == 1
@@ -237,7 +237,7 @@ def test_within_a_run_what_fails_is_told(bench: Bench, monkeypatch: pytest.Monke
     bench.host.goes_wrong("is there", exits(NOT_THERE))
     bench.deploy()
     assert isinstance(within.undone, Failed)
-    assert within.undone.problem.host_state == "not taken back"
+    assert within.undone.problem.host_state == "not rolled back"
     assert bench.host.state == (NEW, NEW, NEW)
 
 
@@ -271,7 +271,7 @@ def test_what_runs_the_new_system_until_it_boots_is_not_back(
     within.meanwhile = booted_since
     bench.deploy()
     assert isinstance(within.undone, Failed)
-    assert within.undone.reason.startswith(f"it runs {NEW.short} until it boots anew: dbus")
+    assert within.undone.reason.startswith(f"it runs {NEW.short} until it reboots: dbus")
     assert bench.host.state == (NEW, OLD, OLD)
 
 
@@ -281,7 +281,7 @@ def test_within_a_run_that_is_interrupted(bench: Bench, monkeypatch: pytest.Monk
     within.interrupts = True
     bench.deploy()
     assert isinstance(within.undone, Failed)
-    assert within.undone.reason == "interrupted before it was taken back"
+    assert within.undone.reason == "interrupted before it was rolled back"
     assert bench.host.state == (NEW, NEW, NEW)
 
 

@@ -134,7 +134,7 @@ def test_what_went_wrong_with_nobody_there_is_told_once(bench: Bench, target: Ou
     left(bench.host, "returned", NEW, why="no new connection came in time", ended="1700000100")
     bench.deploy()
     assert WHO in told(bench)
-    assert f"went back to {OLD.short}: no new connection came in time" in told(bench)
+    assert f"rolled back to {OLD.short}: no new connection came in time" in told(bench)
     bench.events.clear()
     bench.deploy()
     assert WHO not in told(bench)
@@ -156,4 +156,4 @@ def test_a_host_that_is_stuck_is_deployed_again(bench: Bench) -> None:
     outcome = bench.deploy()
     assert isinstance(outcome, Deployed)
     assert bench.host.guard.state == "done"
-    assert f"could not go back to {OLD.short}" in told(bench)
+    assert f"could not roll back to {OLD.short}" in told(bench)

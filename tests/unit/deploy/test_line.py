@@ -1,4 +1,4 @@
-"""The way to a host: it may break, and is made anew once for all who use it."""
+"""The way to a host: it may break, and is made again once for all who use it."""
 
 from __future__ import annotations
 

@@ -79,12 +79,12 @@ def test_a_deployment_that_was_taken_back_is_not_gone_behind() -> None:
     known = replace(KNOWN, state=replace(at(NEW), attempt=returned))
     to, which = target_of(BeforeLast(), HOST, known)
     assert to == NEW
-    assert which.endswith(f"which was taken back; before run 12: --to {OLD}")
+    assert which.endswith(f"which was rolled back; before run 12: --to {OLD}")
     assert isinstance(plan_back(HOST, to, at(NEW), now=NOW), Unchanged)
     numbered = replace(known, generations=(Generation(7, NOW, OLD),))
     assert target_of(BeforeLast(), HOST, numbered)[1].endswith("--to 7")
     unknown = replace(known, committed=None)
-    assert target_of(BeforeLast(), HOST, unknown)[1].endswith("which was taken back")
+    assert target_of(BeforeLast(), HOST, unknown)[1].endswith("which was rolled back")
 
 
 def test_a_generation_is_its_system() -> None:
@@ -126,7 +126,7 @@ def test_before_a_run_by_the_host() -> None:
 )
 def test_nothing_to_go_back_to_by_the_host(known: HostSystems) -> None:
     """No record, one that changed nothing, one that does not tell: a person names a system."""
-    with pytest.raises(RefusedError, match="nothing to go back to") as raised:
+    with pytest.raises(RefusedError, match="no rollback target") as raised:
         target_of(BeforeLast(), HOST, known)
     assert "orchestrator host generations p620" in str(raised.value.hint)
 

@@ -125,7 +125,7 @@ def test_a_refusal_has_what_systemd_says(machine: Machine) -> None:
         "systemd-run", 'echo "Operation inhibited by: raid"; echo "Please retry" >&2; exit 1'
     )
     machine.tool("systemctl", "echo degraded")
-    with pytest.raises(StepError, match="refuses to boot anew") as raised:
+    with pytest.raises(StepError, match="refuses to reboot") as raised:
         asyncio.run(reboot(machine.executor, "7-abcd", 30))
     assert raised.value.stderr == "Operation inhibited by: raid\nPlease retry"
 

@@ -152,7 +152,7 @@ def test_whose_lock_is_taken_is_said_before_and_after() -> None:
     for lock in (None, replace(LOCK, expires_in=0)):
         assert lock_words(replace(STATE, lock=lock)) == "p620: nobody has its lock\n"
     _, err = drawn(lambda _, words: draw_stolen("p620", LOCK, words, done=True))
-    assert "taken away from ada@desk" in err
+    assert "its lock was broken; ada@desk is notified" in err
     _, err = drawn(lambda _, words: draw_stolen("p620", LOCK, words, done=False))
     assert "nobody has its lock by now" in err
 
@@ -183,15 +183,15 @@ def test_what_a_host_says_cannot_draw_on_the_terminal(escape: str) -> None:
         ),
         (
             replace(ATTEMPT, state=AttemptState.RETURNED, why="nobody came"),
-            "run 7 of ada@desk went back 3 h ago: nobody came",
+            "run 7 of ada@desk rolled back 3 h ago: nobody came",
         ),
         (
             replace(ATTEMPT, state=AttemptState.STUCK, ended=None),
-            "run 7 of ada@desk could not go back",
+            "run 7 of ada@desk could not roll back",
         ),
         (
             replace(ATTEMPT, state=AttemptState.WAITING, seconds_left=120, ended=None),
-            "being changed by run 7 of ada@desk: waiting; it goes back by itself in 120 s",
+            "being changed by run 7 of ada@desk: waiting; it rolls back by itself in 120 s",
         ),
         (
             replace(

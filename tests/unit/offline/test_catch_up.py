@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, Notice
-from orchestrator.core.host import Absent, BuildOn, BuildSite, Connect, Fleet, Host
+from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host, WhenUnreachable
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
@@ -98,7 +98,11 @@ def test_one_run_brings_each_host_its_own_system(runs: Runs) -> None:
     (request,) = runs.requests
     assert request.selectors == ("razer", "samsung")
     assert request.systems == {"razer": razer.system, "samsung": samsung.system}
-    assert (request.catch_up, request.absent, request.revision) == (True, Absent.DEFER, "abc")
+    assert (request.catch_up, request.unreachable, request.revision) == (
+        True,
+        WhenUnreachable.DEFER,
+        "abc",
+    )
 
 
 def test_each_way_of_deploying_has_a_run(runs: Runs) -> None:
@@ -173,6 +177,6 @@ def test_a_derivation_that_was_collected_too_is_evaluated_anew(
     anew, given = runs.requests
     assert (anew.selectors, anew.systems, anew.catch_up) == (("razer",), {}, True)
     assert anew.revision is None
-    assert anew.absent is Absent.DEFER
+    assert anew.unreachable is WhenUnreachable.DEFER
     assert given.systems.keys() == {"samsung"}
-    assert any("evaluated anew" in told for told in runs.told)
+    assert any("evaluated again" in told for told in runs.told)

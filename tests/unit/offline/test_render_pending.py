@@ -1,4 +1,4 @@
-"""What waits for absent hosts, as a table and as JSON; the lines of the service."""
+"""What waits for unreachable hosts, as a table and as JSON; the lines of the service."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_nothing_waits() -> None:
     """A sentence for a person, and nothing for a program to stumble over."""
     out, err = drawn()
     assert out == ""
-    assert "nothing waits" in err
+    assert "nothing is pending" in err
     assert drawn(as_json=True) == ("{}\n", "")
 
 

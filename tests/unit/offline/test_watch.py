@@ -38,7 +38,7 @@ class Service:
     """A service for two hosts that answer as they are told to.
 
     Attributes:
-        answers: By host; one that is not there is absent.
+        answers: By host; one that is not there is unreachable.
         delivered: The hosts of each catch-up.
         fails: What reading the fleet raises.
     """
@@ -132,7 +132,7 @@ class Service:
         ]
 
     def tries(self, host: str) -> int:
-        """How often a host was met absent."""
+        """How often a host was found unreachable."""
         found = self.pending.of(host)
         return found.tries if found else 0
 
@@ -167,7 +167,9 @@ def test_a_host_that_comes_back_is_delivered(service: Service) -> None:
 
     said = service.run(comes_back)
     assert service.delivered == [["razer"]]
-    assert [line for line in said if line.startswith("razer")] == ["razer: absent: no route, try 1"]
+    assert [line for line in said if line.startswith("razer")] == [
+        "razer: unreachable: no route, try 1"
+    ]
 
 
 @pytest.mark.parametrize(

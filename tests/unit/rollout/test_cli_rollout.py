@@ -106,7 +106,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("run pause 7", "there is no run 7"),
         ("run resume 7", "there is no run 7"),
         ("run abort 3", "run 3 has ended"),
-        ("run show 3", "does not tell how it ended"),
+        ("run show 3", "does not say how it ended"),
         ("run resume 3", "it kept nothing of it"),
         ("run retry", "there was no deployment"),
         ("run retry 3", "it kept nothing of it"),

@@ -66,7 +66,7 @@ class Fake:
         early: Hosts that end before their turn.
         slow: What a host does before its turn; the builds of others go on.
         busy: What a host does once its turn has come.
-        booted: Hosts that are only booted anew.
+        booted: Hosts that are only rebooted.
         turns: The hosts whose turn came, in that order.
         ended_before: Those that had ended by then.
         said: What is said to the run, and after how many seconds.
@@ -252,7 +252,7 @@ def test_a_host_that_fails_before_its_turn_counts_for_its_wave(fake: Fake) -> No
 
 def test_deferred_hosts_do_not_count(fake: Fake) -> None:
     """Neither deferred nor unchanged hosts count as failures of a rollout."""
-    fake.ends = {"h1": Deferred("absent"), "h2": SAME}
+    fake.ends = {"h1": Deferred("unreachable"), "h2": SAME}
     fake.early = {"h2"}
     assert outcomes(fake.deploy(BY_TWO)) == "deferred unchanged deployed deployed deployed"
 
@@ -266,7 +266,7 @@ def test_no_rollout_goes_on_over_a_host_that_does_not_come_back(fake: Fake) -> N
 
 def test_a_canary_that_is_absent_proves_nothing(fake: Fake) -> None:
     """The others go on, and that is told."""
-    fake.ends["h1"] = Deferred("absent")
+    fake.ends["h1"] = Deferred("unreachable")
     assert outcomes(fake.deploy(CANARY)) == "deferred deployed deployed deployed deployed"
     (told,) = [e.text for e in fake.events if isinstance(e, Notice)]
     assert told == "no host of wave 1, canary, answered: it proves nothing"
@@ -304,7 +304,7 @@ def test_hosts_are_taken_back_as_the_policy_says(
 def test_a_host_that_cannot_be_taken_back_is_told_as_failed(fake: Fake) -> None:
     """A host that cannot be rolled back with its wave is failed, with what it runs."""
     fake.ends["h2"] = FAILED
-    fake.back_ends["h1"] = Failed("no", Problem("connect", "no", host_state="not taken back"))
+    fake.back_ends["h1"] = Failed("no", Problem("connect", "no", host_state="not rolled back"))
     policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
     report = fake.deploy(policy)
     assert report.hosts["h1"].outcome == fake.back_ends["h1"]
@@ -322,7 +322,7 @@ def test_a_host_whose_way_back_was_taken_back_is_not_told_as_back(
     policy = RolloutPolicy(batch=Amount(2), when_spent=WhenSpent.ROLL_BACK_WAVE)
     outcome = fake.deploy(policy).hosts["h1"].outcome
     assert isinstance(outcome, Failed)
-    assert outcome.reason == "not taken back: a unit broke"
+    assert outcome.reason == "not rolled back: a unit broke"
     assert (outcome.problem, outcome.out_path) == (stays, OUT)
 
 
@@ -365,7 +365,7 @@ def test_there_is_no_pause_where_nothing_was_changed_or_is_left(fake: Fake) -> N
 def test_there_is_no_pause_after_hosts_that_were_absent(fake: Fake) -> None:
     """Nothing of theirs is there to be looked at; of others that changed, there is."""
     policy = RolloutPolicy(batch=Amount(2), pause=60.0)
-    fake.ends = dict.fromkeys(("h1", "h2", "h3"), Deferred("absent"))
+    fake.ends = dict.fromkeys(("h1", "h2", "h3"), Deferred("unreachable"))
     fake.deploy(policy)
     assert [e.why for e in fake.events if isinstance(e, Paused)] == ["after wave 2, batch 2 of 3"]
 
@@ -675,8 +675,8 @@ def test_where_all_must_build_hosts_wait_in_nobodys_way(fake: Fake) -> None:
 
 
 def test_where_all_must_build_hosts_that_have_their_system_stop_nobody(fake: Fake) -> None:
-    """One at its target was built before; what waits for an absent one is built by then."""
-    fake.ends |= {"h1": SAME, "h2": Deferred("absent", OUT)}
+    """One at its target was built before; what waits for an unreachable one is built by then."""
+    fake.ends |= {"h1": SAME, "h2": Deferred("unreachable", OUT)}
     fake.early = {"h1", "h2"}
     report = fake.deploy(all_must_build=True)
     assert outcomes(report) == "unchanged deferred deployed deployed deployed"

@@ -39,7 +39,7 @@ ENDS: dict[str, Outcome] = {
     "h2": Failed("broke", Problem("build", "broke")),
     "h3": RolledBack("broke", OUT, Problem("verify", "broke")),
     "h4": Skipped("stopped"),
-    "h5": Deferred("absent"),
+    "h5": Deferred("unreachable"),
 }
 
 

@@ -1,4 +1,4 @@
-"""A run that is taken back leaves nothing waiting for the hosts that it deferred."""
+"""A run that is rolled back leaves nothing waiting for the hosts that it deferred."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Rollout:
             return Failed("broke", Problem("verify", "broke"))
         run = work.session.run
         self.pending.put(entry("razer", run.number - self.earlier, run.who))
-        return Deferred("absent; its system waits for it", OUT)
+        return Deferred("unreachable; its system waits for it", OUT)
 
     def run(self, when_spent: WhenSpent) -> Report:
         """Deploy both."""

@@ -32,7 +32,7 @@ from orchestrator.core.event import (
     RunStarted,
 )
 from orchestrator.core.generation import BeforeRun
-from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import (
@@ -76,7 +76,7 @@ REQUEST = DeployRequest(
     cache=False,
     emergency="fire",
     copy=CopyMethod.STREAM,
-    absent=Absent.DEFER,
+    unreachable=WhenUnreachable.DEFER,
     reboot=Reboot.ALWAYS,
     skip_preflight=("clock",),
     despite_hold="abcd",

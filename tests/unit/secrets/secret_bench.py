@@ -81,7 +81,7 @@ class Bench:
         return {one.path: run(show(now, one, keyring))[1] for one in now.rules.rules}
 
     def rekey(self, *more: str, keyring: Keyring | None = None, every: bool = False) -> Rekeyed:
-        """Encrypt anew for more keys."""
+        """Re-encrypt for more keys."""
         now = self.vault(*more)
         work = rekey(now, now.rules.rules, keyring or self.mine, every=every, without_me=False)
         return run(work)

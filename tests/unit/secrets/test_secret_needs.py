@@ -128,7 +128,7 @@ def test_each_lack_has_its_step(fleet: Fleet) -> None:
     key = f"{fleet.key} root@web1"
     assert drawn(found) == [
         "web1: 7 secrets are meant for it; its key opens 1",
-        "  -broken.age is damaged, or its rule is: orchestrator secrets check tells",
+        "  -broken.age is damaged, or its rule is: orchestrator secrets check says",
         "  absent.age is not there",
         "  bare.age has no rule in secrets.nix",
         "  named.age is not encrypted to its key",

@@ -147,7 +147,7 @@ def _of_claim(claim: str, said: Said, facts: Facts) -> list[str]:
 
 
 def _of_old(said: Said, facts: Facts) -> list[str]:
-    """A host that was taken back is wholly what it was; where two deploy, what it was then."""
+    """A host that was rolled back is wholly what it was; where two deploy, what it was then."""
     if facts.alone and facts.after.systems == facts.before.systems:
         return []
     if not facts.alone and any(len(look.systems) == 1 for look in said.looks):

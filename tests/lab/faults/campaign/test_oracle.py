@@ -66,7 +66,7 @@ LIES: dict[str, tuple[Said, Facts]] = {
         says("deployed", 0, looks=(at(NEW, WANTED, boot_default=OLD),)),
         replace(DEPLOYED, after=at(NEW, WANTED, boot_default=OLD)),
     ),
-    "deployed, and taken back afterwards": (says("deployed", 0), RETURNED),
+    "deployed, and rolled back afterwards": (says("deployed", 0), RETURNED),
     "deployed what nobody wanted": (
         says("deployed", 0, THIRD, looks=(at(THIRD, STRANGE),)),
         replace(DEPLOYED, after=at(THIRD, STRANGE)),

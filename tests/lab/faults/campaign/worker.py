@@ -69,7 +69,7 @@ class _Worker:
         try:
             if self._ground is not None:
                 renew(self._ground)
-        except Exception:  # the whole lab is made anew then, for the next round
+        except Exception:  # the whole lab is made again then, for the next round
             self.end()
 
 

@@ -193,7 +193,7 @@ def test_what_has_expired_is_dropped(fleet: Bench) -> None:
         "inventory/hosts.yaml",
         (fleet.root / "inventory/hosts.yaml")
         .read_text()
-        .replace(f"  {LAPTOP}:\n", f"  {LAPTOP}:\n    absent_expiry: 1s\n"),
+        .replace(f"  {LAPTOP}:\n", f"  {LAPTOP}:\n    pending_expiry: 1s\n"),
     )
     away(fleet)
     defer(fleet, "too late")
@@ -285,7 +285,7 @@ def test_watch_delivers_when_the_host_is_back(fleet: Bench) -> None:
     finally:
         said = ended(watch)
     assert watch.returncode == 0, said
-    assert said.count(f"{LAPTOP}: absent") == 1
+    assert said.count(f"{LAPTOP}: unreachable") == 1
     assert said.count(f"{LAPTOP}: deployed") == 1
     assert at_target(fleet, out)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.host import Absent, BuildOn
+from orchestrator.core.host import BuildOn, WhenUnreachable
 from orchestrator.core.outcome import (
     Deferred,
     Deployed,
@@ -91,8 +91,8 @@ def withdraw(work: HostWork, why: str) -> Skipped:
         if entry is not None and (entry.run, entry.who) == (run.number, run.who):
             pending.drop(entry)
     except StepError as error:
-        return Skipped(f"absent; what waits for it could not be dropped: {error.message}")
-    return Skipped(f"absent; what was to wait for it is dropped: {why}")
+        return Skipped(f"unreachable; what waits for it could not be dropped: {error.message}")
+    return Skipped(f"unreachable; what was to wait for it is dropped: {why}")
 
 
 def _stopped(work: HostWork) -> bool:
@@ -129,7 +129,7 @@ _BEFORE_CHANGE = UNTOUCHED | {"build"}
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class NoAnswer:
     """No answer, from a host that is waited for."""
 
     error: UnreachableError
@@ -143,10 +143,10 @@ def defers(work: HostWork) -> bool:
     request = work.session.request
     if request.emergency is not None or not request.goal.commits:
         return False
-    return (request.absent or work.host.absent) is Absent.DEFER
+    return (request.unreachable or work.host.unreachable) is WhenUnreachable.DEFER
 
 
-async def or_absent(work: HostWork, asking: Awaitable[T]) -> T | Absence:
+async def or_no_answer(work: HostWork, asking: Awaitable[T]) -> T | NoAnswer:
     """Await an answer, or find that there is none, where its system is built all the same.
 
     Raises:
@@ -158,10 +158,10 @@ async def or_absent(work: HostWork, asking: Awaitable[T]) -> T | Absence:
     except UnreachableError as error:
         if not (defers(work) or work.session.request.all_must_build):
             raise
-        return Absence(error)
+        return NoAnswer(error)
 
 
-async def or_unreachable(work: HostWork, carrying: Awaitable[T]) -> T | Absence:
+async def or_unreachable(work: HostWork, carrying: Awaitable[T]) -> T | NoAnswer:
     """Await a plan's being carried out, or find that the host is gone and was not changed.
 
     What breaks then has many names, and a builder may be what is lost: so the host is asked once.
@@ -178,13 +178,13 @@ async def or_unreachable(work: HostWork, carrying: Awaitable[T]) -> T | Absence:
         try:
             async with AsyncExitStack() as stack:
                 await work.connect(stack)
-        except UnreachableError as absent:
-            return Absence(absent)
+        except UnreachableError as error:
+            return NoAnswer(error)
         raise
 
 
-async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
-    """Build what should run on an absent host, and have it wait.
+async def defer(work: HostWork, plan: HostPlan, no_answer: NoAnswer) -> Deferred:
+    """Build what should run on an unreachable host, and have it wait.
 
     Raises:
         UnreachableError: The host should have answered. Where all must build, its system is built
@@ -196,8 +196,8 @@ async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
     if not defers(work):
         await _build_anyway(work, plan)
         await all_built.wait(work)
-        raise absence.error
-    reason = f"absent: {absence.error.message}{_last_seen(work)}"
+        raise no_answer.error
+    reason = f"unreachable: {no_answer.error.message}{_last_seen(work)}"
     if work.session.request.plan_only:
         await all_built.wait(work)
         return Deferred(f"{reason}; its system would wait for it", plan.target.out)
@@ -207,7 +207,7 @@ async def defer(work: HostWork, plan: HostPlan, absence: Absence) -> Deferred:
     await all_built.wait(work)
     # What is not to be had by hosts of its wave yet, or never, is not delivered to it either.
     await work.session.rollout.turn(work)
-    entry = _entry(work, plan.target, absence.error.message)
+    entry = _entry(work, plan.target, no_answer.error.message)
     pending = pending_of(work)
     pending.put(entry)
     try:
@@ -241,7 +241,7 @@ def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
         revision=run.revision,
         reason=reason,
         since=now,
-        expires=now + timedelta(seconds=work.host.absent_expiry),
+        expires=now + timedelta(seconds=work.host.pending_expiry),
         goal=request.goal,
         verify=request.verify,
         skip_preflight=request.skip_preflight,
@@ -250,7 +250,7 @@ def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
 
 
 async def _build(work: HostWork, plan: HostPlan) -> None:
-    """Build, unless the absent host itself is where it is built."""
+    """Build, unless the unreachable host itself is where it is built."""
     from orchestrator.deploy.delivering.delivery import build
 
     site = work.session.request.build or work.host.build

@@ -12,14 +12,14 @@ import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost
 
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.host import Absent, BuildOn, BuildSite
+from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.outcome import Deferred, Deployed, Failed, RolledBack, Skipped, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.runs.pending import Pending, PendingSystems
 
-DEFER: dict[str, Any] = {"absent": Absent.DEFER}
+DEFER: dict[str, Any] = {"unreachable": WhenUnreachable.DEFER}
 
 
 def evaluated(out: OutPath) -> Evaluated:
@@ -62,7 +62,7 @@ def have_wait(bench: Bench, out: OutPath = NEW, **fields: Any) -> Pending:
 def catch_up(bench: Bench, out: OutPath = NEW) -> Any:
     """Deploy what waits, as ``catch-up`` does."""
     systems = {"p620": evaluated(out)}
-    return bench.deploy(catch_up=True, systems=systems, absent=Absent.DEFER)
+    return bench.deploy(catch_up=True, systems=systems, unreachable=WhenUnreachable.DEFER)
 
 
 def test_it_is_built_and_waits(bench: Bench) -> None:
@@ -84,7 +84,7 @@ def test_by_default_an_absent_host_has_failed(bench: Bench) -> None:
     """A server that does not answer is an error, and nothing waits."""
     bench.host.reachable = False
     assert isinstance(bench.deploy(), Failed)
-    assert isinstance(bench.deploy(absent=Absent.FAIL), Failed)
+    assert isinstance(bench.deploy(unreachable=WhenUnreachable.FAIL), Failed)
     assert waits(bench) is None
 
 
