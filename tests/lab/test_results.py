@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_bench import HOSTS, Bench
+from fleet_bench import HOSTS, Bench, log_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -61,7 +60,7 @@ def test_a_result_names_packages_units_and_size_and_no_store_path(fleet: Bench) 
     assert result["reason"].startswith("same packages"), result
     assert result["changed"]["closure"]["packages"] == []
     assert result["out_path"] == fleet.state("p510")["running"]
-    log = Path(quiet.report["folder"], "p510.log").read_text()
+    log = log_of(quiet.report["folder"], "p510")
     assert f"system: {after} → {result['out_path']}" in log
 
 

@@ -21,6 +21,7 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.runs.store import Runs
 from orchestrator.ssh.settings import SshSettings
+from orchestrator.verify import result as junit
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("p620", "razer", "p510")
@@ -123,6 +124,28 @@ def test_runs_are_numbered_and_remembered(fake: Fake) -> None:
     newest, oldest = Runs(fake.setup.state).recent(9)
     assert (newest.number, newest.exit_code) == (2, 1)
     assert dict(oldest.hosts) == {"p620": "skipped", "razer": "unchanged", "p510": "unchanged"}
+
+
+def test_a_run_with_verified_hosts_leaves_one_junit_file_beside_its_two(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the suites of all hosts that were verified, and none of theirs is left."""
+
+    async def verified(work: HostWork) -> Outcome:
+        folder = Path(work.session.run.folder)
+        if work.host.name != "p510":
+            junit.write(
+                folder / f"junit-{work.host.name}.xml", [junit.suite(work.host.name, [], [])]
+            )
+        return await fake.deploy_host(work)
+
+    monkeypatch.setattr(engine, "deploy_host", verified)
+    folder = Path(fake.deploy().run.folder)
+    assert {file.name for file in folder.iterdir()} == {"events.jsonl.gz", "log.gz", "junit.xml"}
+    merged = (folder / "junit.xml").read_text()
+    assert 'name="p620"' in merged
+    assert 'name="razer"' in merged
+    assert "p510" not in merged
 
 
 def test_nothing_begins_for_a_selector_that_means_nothing(fake: Fake) -> None:
