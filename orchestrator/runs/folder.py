@@ -140,12 +140,6 @@ class RunFolder:
         """
         files.save(self.path / ORDER, order)
 
-    def order(self) -> Order | None:
-        """What the run was told last."""
-        with contextlib.suppress(OSError, DamagedError):
-            return files.load(self._runs, f"{self.number}/{ORDER}", Order)
-        return None
-
     def log(self) -> Iterator[LoggedLine]:
         """Read the log, up to where it was cut off or is damaged."""
         with contextlib.suppress(DamagedError):

@@ -36,11 +36,11 @@ from orchestrator.core.foreign import split_lines
 from orchestrator.core.outcome import Problem, Unchanged
 from orchestrator.core.rollout import Order, RolloutStatus
 from orchestrator.core.run import DeployRequest, Run
-from orchestrator.core.stored import encode
+from orchestrator.core.stored import DamagedError, encode
 from orchestrator.render.output import clean, duration, outcome_word, problem_of
 from orchestrator.render.plain import of_waves, started
 from orchestrator.render.report import summary
-from orchestrator.runs.folder import EVENTS, LOG, ORDER, PACKED, PROGRESS, RunFolder
+from orchestrator.runs.folder import EVENTS, LOG, ORDER, PACKED, PROGRESS
 from orchestrator.runs.model import Asked, Entry, LastStatus, Record
 
 Emit = Callable[[Event], None]
@@ -113,7 +113,10 @@ class Journal:
 
     def order(self) -> Order | None:
         """What a person ordered last, from another terminal."""
-        return RunFolder(self._folder.parent, self.run.number).order()
+        # By no number: a folder among temporary files has neighbours that anyone may make.
+        with contextlib.suppress(OSError, DamagedError):
+            return files.load(self._folder, ORDER, Order)
+        return None
 
     def __enter__(self) -> Self:
         return self

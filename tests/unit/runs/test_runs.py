@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -20,8 +21,10 @@ from orchestrator.core.event import HostFinished, Notice, RunStarted
 from orchestrator.core.generation import BeforeLast
 from orchestrator.core.outcome import Deployed, Skipped, Unchanged
 from orchestrator.core.plan import Goal
+from orchestrator.core.rollout import Order, Word
 from orchestrator.core.run import Before, DeployRequest, HostResult, PastResult, PastRun
 from orchestrator.core.store import OutPath
+from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.index import VERSION
 from orchestrator.runs.store import Runs
 
@@ -284,13 +287,21 @@ def test_a_full_disk_stops_no_run_and_is_said_once(small: Path) -> None:
     assert [run.exit_code for run in recent(small)] == [1, None, 1]
 
 
-def test_a_state_folder_that_cannot_be_made_stops_no_run(tmp_path: Path) -> None:
-    """Its run has a folder among the temporary files, and is told why."""
+def test_a_state_folder_that_cannot_be_made_stops_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run has a folder among the temporary files, where nobody else orders it anything."""
     (tmp_path / "plain").touch()
     told: list[object] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # Anyone may make a folder beside it.
+    (tmp_path / "1").mkdir()
+    RunFolder(tmp_path, 1).put_order(Order("1", Word.ABORT, "eve@bar"))
     with begin(tmp_path / "plain") as journal:
         journal.recording(told.append)(RunStarted(journal.run, Goal.SWITCH, ()))
+        assert journal.order() is None
     folder = Path(journal.run.folder)
     assert folder.is_dir()
+    assert folder.stat().st_mode & 0o777 == 0o700
     shutil.rmtree(folder)
     assert any(isinstance(event, Notice) and str(folder) in event.text for event in told)

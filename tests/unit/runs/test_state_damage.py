@@ -16,7 +16,7 @@ from run_examples import leave
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import Goal
-from orchestrator.core.rollout import Order, RolloutStatus, Standing, Wave, WaveStatus, Word
+from orchestrator.core.rollout import RolloutStatus, Standing, Wave, WaveStatus
 from orchestrator.core.run import Before, DeployRequest, HostResult, Sample
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy.copy.links import Links
@@ -38,7 +38,7 @@ STRANGE = (
 FILES = (
     *("history.db", "links.json", "machines/p620", "pending/p620.json"),
     *(f"runs/1/{name}" for name in ("events.jsonl.gz", "log.gz")),
-    *(f"runs/2/{name}" for name in ("events.jsonl", "log", "progress.json", "order.json")),
+    *(f"runs/2/{name}" for name in ("events.jsonl", "log", "progress.json")),
 )
 TIMES = 40
 
@@ -53,7 +53,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     status = RolloutStatus(1, Standing.PAUSED, (told,), until=NOW, answered="1")
     for hosts in ({"p620": result}, None):
         leave(state, hosts, DeployRequest(waves=(wave,)), status)
-    Runs(state).run(2).put_order(Order("1", Word.PAUSE, "me@sofa"))
     Runs(state).recent(9)
     system, expires = Evaluated(DrvPath(f"{OUT}.drv"), OUT), datetime.now(UTC) + timedelta(days=9)
     waits = Pending("p620", system, 1, "me@here", None, "away", NOW, expires, last_try=NOW)
@@ -93,7 +92,7 @@ def read_all(state: Path) -> None:
         run = runs.run(number)
         with contextlib.suppress(OrchestratorError):
             run.asked()
-        record, _, _, _ = run.record(), run.status(), run.order(), run.died("1-abcd")
+        record, _, _ = run.record(), run.status(), run.died("1-abcd")
         for as_json in (False, True):
             draw_log(run.log(), None, None, words, as_json=as_json)
             with contextlib.suppress(UsageError):
