@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization as form
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING
 
 from orchestrator.core import beneath, files
 from orchestrator.lab.places import LabError, LabPlaces, LabRecord
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 OPEN = "secrets/open-keys"
 """Where a fleet has private keys in the open, by its hosts' names: for its lab alone."""
@@ -29,12 +29,18 @@ class KeyPair:
 
 def generate() -> KeyPair:
     """Make a new key."""
+    # Only now: `lab --help` does without, and it takes long to import.
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
     return KeyPair(private.decode(), _public(key))
 
 
 def _public(key: Ed25519PrivateKey) -> str:
+    from cryptography.hazmat.primitives import serialization as form
+
     public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
     return public.decode()
 
@@ -47,6 +53,10 @@ def in_the_open(fleet_root: Path, name: str) -> KeyPair | None:
     Raises:
         LabError: There is a file, and it is no Ed25519 key in OpenSSH's form without a passphrase.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         private = beneath.read(fleet_root, f"{OPEN}/{name}", _MOST)
         key = form.load_ssh_private_key(private, password=None)

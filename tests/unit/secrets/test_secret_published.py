@@ -118,7 +118,7 @@ def test_nothing_is_said_in_a_lab_nor_of_ones_own_keys() -> None:
 
 
 def test_every_host_of_such_a_fleet_is_refused() -> None:
-    """Also one that has nothing to do with the secret."""
+    """A host that has nothing to do with a secret that everybody can read is refused, too."""
     nothing = HostSecrets("web1", (), (), (HOST_KEY,), "/age")
     told = list(before_the_copy(evidence(EXAMPLES), nothing, ()))
     assert [one.id for one in told] == ["KEY-PUBLISHED"]
@@ -126,7 +126,7 @@ def test_every_host_of_such_a_fleet_is_refused() -> None:
 
 
 def test_a_host_whose_own_key_is_published_is_refused() -> None:
-    """Whatever the rules say: everybody can pose as that host."""
+    """Everybody can pose as a host with a published key, whatever the rules say."""
     nothing = HostSecrets("web1", (), (), (HOST_KEY,), "/age")
     identity = Identity(HOST_KEY, there=True, public=EXAMPLES)
     it = evidence(new_key())
