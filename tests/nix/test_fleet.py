@@ -147,7 +147,7 @@ def test_each_host_uses_the_secrets_that_its_key_is_in_the_rules_of(fleet: Fleet
 
 
 def test_a_password_is_a_file_on_the_host(fleet: Fleet) -> None:
-    """A password's path is all that a configuration knows; a user without a secret has no password."""
+    """A password's path is all that a configuration knows; without a secret there is none."""
     path = fleet.option("razer", "users.users.admin.hashedPasswordFile")
     assert path == "/run/agenix/admin-password"
     assert fleet.option("razer", "users.mutableUsers") is False
