@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -93,6 +94,15 @@ class Fleet:
             ("home-manager", f"path:{home_manager}"),
             ("agenix", f"path:{self.nixpkgs}"),
         )
+
+    def pin(self) -> None:
+        """Have the flake itself name what stands in for its inputs."""
+        path = self.root / "flake.nix"
+        text = path.read_text()
+        for name, url in self.inputs:
+            text, count = re.subn(rf'github:[^"/]+/{name}[^"]*', url, text)
+            assert count == 1, name
+        path.write_text(text)
 
     def nix(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Nix on the fleet's flake: purely, and without a lock file."""

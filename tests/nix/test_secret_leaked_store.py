@@ -59,7 +59,7 @@ def made(fleet: Fleet) -> Fleet:
     (root / "secrets.nix").write_text(f'{{ "a.age".publicKeys = [ "{key} root@p620" ]; }}')
     recipient = pyrage.ssh.Recipient.from_str(pair.public)
     (root / "a.age").write_bytes(pyrage.encrypt(f"{VALUE}\n".encode(), [recipient]))
-    fleet.replace("flake.nix", "github:NixOS/nixpkgs/nixos-25.05", f"path:{fleet.nixpkgs}")
+    fleet.pin()
     subprocess.run(("git", "init", "--quiet", str(root)), check=True)
     return fleet
 
@@ -113,7 +113,7 @@ def test_a_system_that_is_known_and_gone_is_evaluated_again(made: Fleet) -> None
     """Garbage may have been collected: nothing to search would look like nothing found."""
     subprocess.run(("git", "-C", str(made.root), "add", "--all"), check=True)
     root, host = str(made.root), Host("p620", "p620", Connect("p620"))
-    flake = Flake.at(root, root, (("nixpkgs", f"path:{made.nixpkgs}"),))
+    flake = Flake.at(root, root, made.inputs)
     state = made.root.parent / "state"
     setup = Setup(FleetModel("f", root, root, {"p620": host}), flake, SshSettings(), state)
 

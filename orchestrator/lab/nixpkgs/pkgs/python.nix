@@ -17,6 +17,7 @@ let
     "fabric"
     "gitpython"
     "hypothesis"
+    "invoke"
     "jsonschema"
     "msgspec"
     "mypy"
