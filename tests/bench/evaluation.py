@@ -23,6 +23,7 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.units import parse_size, size_text
+from orchestrator.lab.places import package_data
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.verbs import Flake
@@ -156,7 +157,8 @@ async def _fleet(root: Path, nixpkgs: Path, count: int) -> Flake:
     """
     root.mkdir()
     shutil.copy(REPOSITORY / "flake.nix", root)
-    shutil.copytree(REPOSITORY / "templates", root / "templates")
+    for part in ("templates", "secrets"):
+        shutil.copytree(REPOSITORY / part, root / part)
     fleet = json.loads((REPOSITORY / "inventory/fleet.json").read_text())
     hosts = {name: fleet["hosts"][name.rpartition("-")[0]] for name in _names(count)}
     (root / "inventory").mkdir()
@@ -170,9 +172,10 @@ async def _fleet(root: Path, nixpkgs: Path, count: int) -> Flake:
         in_store = str(nixpkgs)
     else:
         in_store = json.loads(await nix.metadata(Flake(f"path:{nixpkgs}", str(root))))["path"]
-    # What no host asks for may be anything that is a flake.
-    inputs = tuple((name, f"path:{in_store}") for name in ("nixpkgs", "home-manager"))
-    flake = Flake(f"path:{root}", str(root), inputs)
+    # Home Manager is asked for by no host here, and may be anything that is a flake.
+    real = [(name, f"path:{in_store}") for name in ("nixpkgs", "home-manager")]
+    agenix = ("agenix", f"path:{package_data('nixpkgs')}")
+    flake = Flake(f"path:{root}", str(root), (*real, agenix))
     await nix.metadata(flake)
     return flake
 
