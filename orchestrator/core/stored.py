@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -62,11 +63,27 @@ def decode(kind: type[T], data: bytes | memoryview) -> T:
         DamagedError: It is no such value; the message says where.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        return _decoder(kind).decode(data)
     except RecursionError:
         raise DamagedError("it is too deep") from None
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise DamagedError(str(error)) from None
+
+
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+_BUILDING = threading.Lock()
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Give the reader of a type.
+
+    One thread at a time builds what msgspec keeps of types: it crashes (0.22) where another one
+    meets a type that is half built.
+    """
+    if (found := _DECODERS.get(kind)) is None:
+        with _BUILDING:
+            found = _DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
+    return found
 
 
 def plain(value: object) -> Any:

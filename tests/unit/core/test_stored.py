@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +78,29 @@ def test_damage_is_an_error_that_says_where(text: str, why: str) -> None:
     """Wrong types, missing fields, other values, texts that are cut off or too deep."""
     with pytest.raises(DamagedError, match=why):
         decode(Kept, text.encode())
+
+
+THREADS = """
+import sys, threading
+from orchestrator.core.stored import decode
+from orchestrator.runs.model import Entry
+sys.setswitchinterval(1e-6)
+together, told = threading.Barrier(8), []
+def read():
+    together.wait()
+    told.append(decode(Entry, b'{"at":"2025-06-01T12:00:00Z","event":{"type":"notice","text":""}}'))
+threads = [threading.Thread(target=read) for _ in range(8)]
+for one in threads: one.start()
+for one in threads: one.join()
+assert len(told) == 8, told
+"""
+
+
+def test_threads_that_read_the_first_values_of_a_type_at_once_do_not_crash() -> None:
+    """Msgspec builds what it knows of a type on its first use, and not for several at a time."""
+    for _ in range(5):
+        done = subprocess.run((sys.executable, "-c", THREADS), capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_file_is_replaced_whole_and_its_owner_alone_may_read_it(tmp_path: Path) -> None:
