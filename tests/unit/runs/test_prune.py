@@ -12,12 +12,15 @@ import pytest
 from run_examples import begin, leave
 
 from orchestrator.cli.main import main
+from orchestrator.cli.opening import open_fleet
+from orchestrator.cli.options import Target
 from orchestrator.core.event import LogLine, RunStarted
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.outcome import Deployed, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, HostResult, PastRun
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.host.setup import state_folder
 from orchestrator.runs.pending import Pending, PendingSystems
 from orchestrator.runs.prune import Limits, needed, prune_runs, to_remove
 from orchestrator.runs.store import Runs
@@ -138,8 +141,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "flake.nix").touch()
     (root / "inventory/hosts.yaml").write_text("hosts:\n  p620: {address: 192.0.2.1}\n")
     monkeypatch.chdir(root)
-    monkeypatch.setattr("orchestrator.host.setup.state_folder", lambda _: tmp_path / "state")
-    return tmp_path / "state"
+    for what in ("STATE", "CACHE"):
+        monkeypatch.setenv(f"XDG_{what}_HOME", str(tmp_path / what))
+    return state_folder(open_fleet(Target()))
 
 
 def typed(words: str) -> int:
