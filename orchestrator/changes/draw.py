@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.changes.model import Asked, Fingerprint, Knowledge, Known, Read
+from orchestrator.changes.plan import Asked, Fingerprint, Knowledge, Known, Read
 from orchestrator.render.output import Output, clean
-from orchestrator.render.tables import Column, ago, print_json, print_table
+from orchestrator.render.report import Column, ago, print_json, print_table
 
 _COLUMNS = (Column("asked"), Column("path", flexible=True), Column("changed"))
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from orchestrator.changes.model import Asked, Fingerprint, Read, Tree
+from orchestrator.changes.plan import Asked, Fingerprint, Read, Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 

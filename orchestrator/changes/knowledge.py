@@ -12,17 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.changes.fingerprints import Fingerprints
-from orchestrator.changes.model import Fingerprint, Knowledge, Known, Tree, Unknown
-from orchestrator.changes.plan import Comparison
+from orchestrator.changes.plan import Comparison, Fingerprint, Knowledge, Known, Tree, Unknown
 from orchestrator.changes.source import Ground, Source, snapshot_of
 from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
 from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
-from orchestrator.nix.context import context
 from orchestrator.nix.evaluation import Asker, Evaluations
-from orchestrator.nix.flake import Flake
+from orchestrator.nix.flake import Flake, context
 from orchestrator.nix.verbs import is_here
 
 _FILE = "learn.lock"

@@ -13,10 +13,9 @@ from orchestrator.changes.knowledge import (
     learning,
     still_in,
 )
-from orchestrator.changes.model import Fingerprint, Known, Read
-from orchestrator.changes.plan import Comparison, files_of, reads_of
+from orchestrator.changes.plan import Comparison, Fingerprint, Known, Read, files_of, reads_of
 from orchestrator.changes.source import Ground, Source, snapshot_of
-from orchestrator.changes.tracing.choose import find
+from orchestrator.changes.tracing.evaluation import find
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace
 from orchestrator.changes.tree.snapshot import at_revision
@@ -25,7 +24,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.context import context
+from orchestrator.nix.flake import context
 
 
 async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Mapping[str, str]:

@@ -19,17 +19,15 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from orchestrator.changes.model import Tree
-from orchestrator.changes.plan import floating
+from orchestrator.changes.plan import Tree, floating
 from orchestrator.changes.tracing.tracer import workplace
 from orchestrator.changes.tree.place import repository
 from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import parse_json
+from orchestrator.core.units import parse_json
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.context import context, fresh_cache, own_cache
-from orchestrator.nix.flake import Copied, Flake
+from orchestrator.nix.flake import Copied, Flake, context, fresh_cache, own_cache
 
 _TRIES = 8
 _PAUSE = 0.05

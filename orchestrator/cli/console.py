@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from orchestrator.cli.group import is_quiet
 from orchestrator.render.output import Output
-from orchestrator.render.renderer import Renderer
+from orchestrator.render.plain import Renderer
 from orchestrator.render.report import choose
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.core.errors import OrchestratorError
 
 with lazily():
-    from orchestrator.render import output, tables
+    from orchestrator.render import output
+    from orchestrator.render import report as tables
 
 
 HELP = """Declarative deployments for NixOS fleets.

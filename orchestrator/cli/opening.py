@@ -17,12 +17,11 @@ from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.host.setup import Setup, state_folder
-from orchestrator.inventory.remembered import key_of, recall, remember
-from orchestrator.inventory.root import find_root
-from orchestrator.lab.enter import ActiveLab, enter, find_active
+from orchestrator.inventory.root import find_root, key_of, recall, remember
+from orchestrator.lab.network import ActiveLab, enter, find_active
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.local import is_this_machine
-from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.executor import is_this_machine
 from orchestrator.ssh.sudo import Passwords
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT, TAIL, Intake, TooMuchError
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import whole_number
 from orchestrator.core.process import CommandResult
+from orchestrator.core.units import whole_number
 
 _SECONDS = 60.0
 _LOOK = ("--no-optional-locks", "-c", "core.fsmonitor=false")

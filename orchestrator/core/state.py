@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from orchestrator.core.foreign import whole_number
 from orchestrator.core.host import LastResort, is_host_name
 from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath
-from orchestrator.core.units import ago
+from orchestrator.core.units import ago, whole_number
 
 UNREADABLE = "unreadable"
 """The id of a hold whose file says none: it is a person's word all the same."""

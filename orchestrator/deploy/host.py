@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from orchestrator.changes.knowledge import COLLECTED
-from orchestrator.changes.model import Knowledge, Known, Unknown
+from orchestrator.changes.plan import Knowledge, Known, Unknown
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase, Recalled
 from orchestrator.core.executor import Executor
@@ -28,7 +28,7 @@ from orchestrator.deploy.unreachable import (
     settle,
 )
 from orchestrator.deploy.work import HostWork, problem_of
-from orchestrator.host.state import ask_state
+from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.rollout.rollout import HaltedError
 

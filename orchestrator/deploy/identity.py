@@ -11,7 +11,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.state import Attempt, AttemptState, HostState, host_of, run_of
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.state import ask_state
+from orchestrator.host.status import ask_state
 
 
 def marks_of(state: HostState, run: str) -> tuple[tuple[str, str], ...]:

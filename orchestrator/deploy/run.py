@@ -26,10 +26,10 @@ from orchestrator.core.outcome import (
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, HostResult, Report
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
+from orchestrator.deploy.delivering.delivery import AllBuilt
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.unreachable import withdraw
 from orchestrator.deploy.work import HostWork, Session, step_name
@@ -41,7 +41,7 @@ from orchestrator.rollout.lead import Undo
 from orchestrator.rollout.run import RolloutRun, divide
 from orchestrator.runs.journal import Journal
 from orchestrator.runs.store import Runs
-from orchestrator.secrets.of_run import RunSecrets
+from orchestrator.secrets.on_host import RunSecrets
 
 
 async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:

@@ -14,12 +14,12 @@ from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.core.executor import Executor
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Outcome, Problem
 from orchestrator.core.run import Before, DeployRequest, Run
 from orchestrator.core.state import token_of
+from orchestrator.core.units import split_lines
 from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
@@ -27,11 +27,11 @@ from orchestrator.deploy.names import Names
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.evaluation import Evaluations
-from orchestrator.secrets.of_run import RunSecrets
+from orchestrator.secrets.on_host import RunSecrets
 
 if TYPE_CHECKING:
-    from orchestrator.deploy.all_built import AllBuilt
     from orchestrator.deploy.copy.closure import Lacking
+    from orchestrator.deploy.delivering.delivery import AllBuilt
     from orchestrator.rollout.rollout import Rollout
     from orchestrator.secrets.model.repository import HostSecrets
 

@@ -24,7 +24,7 @@ with lazily():
     from orchestrator.core import checks, run
     from orchestrator.deploy.commands import deploy
     from orchestrator.fleet import doctor as fleet_doctor
-    from orchestrator.fleet import draw, files
+    from orchestrator.fleet import files
     from orchestrator.fleet import modules as fleet_modules
     from orchestrator.inventory import select as inventory_select
     from orchestrator.render import output
@@ -71,30 +71,30 @@ def check(
     wanted = wanted or [name for name in _PARTS if name not in _NOT_BY_DEFAULT]
     checked = list(_check(wanted, selectors, target, verbose=verbose, as_json=as_json))
     if as_json:
-        draw.draw_checks(checked, console.results(), as_json=True)
+        fleet_doctor.draw_checks(checked, console.results(), as_json=True)
     else:
-        draw.draw_checks(checked, console.words(), as_json=False)
+        fleet_doctor.draw_checks(checked, console.words(), as_json=False)
     return int(not all(one.is_right for one in checked))
 
 
 def _check(
     wanted: list[str], selectors: tuple[str, ...], target: Target, *, verbose: bool, as_json: bool
-) -> Iterator[draw.Checked]:
+) -> Iterator[fleet_doctor.Checked]:
     """Check one thing after the other: what is cheap comes first."""
     # Read also where it was read before: what is remembered is not looked through for mistakes.
     fleet = opening.open_inventory(target).fleet
     hosts = inventory_select.select(fleet, selectors)
     if "inventory" in wanted:
-        yield draw.Checked("inventory", {host.name: None for host in hosts})
+        yield fleet_doctor.Checked("inventory", {host.name: None for host in hosts})
     if wanted == ["inventory"]:
         return
     setup = opening.open_setup(target)
     if "syntax" in wanted:
-        yield draw.Checked("syntax", asyncio.run(files.check_files(setup)))
+        yield fleet_doctor.Checked("syntax", asyncio.run(files.check_files(setup)))
     if "eval" in wanted:
-        yield draw.Checked("evaluation", asyncio.run(files.check_evaluation(setup, hosts)))
+        yield fleet_doctor.Checked("evaluation", asyncio.run(files.check_evaluation(setup, hosts)))
     if "modules" in wanted:
-        yield draw.Checked("modules", asyncio.run(fleet_modules.check_modules(setup)))
+        yield fleet_doctor.Checked("modules", asyncio.run(fleet_modules.check_modules(setup)))
     evaluates = "eval" in wanted
     if "build" in wanted:
         built = _build(setup, hosts, verbose=verbose, as_json=as_json)
@@ -104,13 +104,15 @@ def _check(
         chosen = hosts if selectors else ()
         found = asyncio.run(commands_check.check_fleet(setup, chosen, configurations=evaluates))
         if found is not None:
-            yield draw.Checked("secrets", {}, found)
+            yield fleet_doctor.Checked("secrets", {}, found)
 
 
-def _build(setup: Setup, hosts: Sequence[Host], *, verbose: bool, as_json: bool) -> draw.Checked:
+def _build(
+    setup: Setup, hosts: Sequence[Host], *, verbose: bool, as_json: bool
+) -> fleet_doctor.Checked:
     report = deploy.build_hosts(setup, hosts, verbose=verbose, report=not as_json)
     problems = {name: output.problem_of(result.outcome) for name, result in report.hosts.items()}
-    return draw.Checked(
+    return fleet_doctor.Checked(
         "build", {name: it.message if it else None for name, it in problems.items()}
     )
 
@@ -198,5 +200,5 @@ def doctor(target: Target, as_json: bool) -> int:
     No host is contacted and nothing is changed. Exit 1 where something needed is missing.
     """
     findings = asyncio.run(fleet_doctor.examine(opening.open_setup(target)))
-    draw.draw_findings(findings, console.results(), as_json=as_json)
+    fleet_doctor.draw_findings(findings, console.results(), as_json=as_json)
     return int(any(finding.grade is checks.Grade.BAD for finding in findings))

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.core.foreign import parse_json
 from orchestrator.core.host import Fleet, Host
+from orchestrator.core.units import parse_json
 from orchestrator.fleet.files import check_evaluation, nix_files
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
-from orchestrator.core.foreign import parse_json, split_lines
 from orchestrator.core.store import OutPath
+from orchestrator.core.units import parse_json, split_lines
 from orchestrator.host.difference import COMPARE, Difference, parse_difference
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import script

@@ -26,12 +26,12 @@ from orchestrator.render.output import clean
 with lazily():
     from orchestrator.cli import console, opening
     from orchestrator.host import draw as host_draw
-    from orchestrator.host import draw_generations
+    from orchestrator.host import generations as draw_generations
     from orchestrator.host import status as host_status
     from orchestrator.inventory import add_host
     from orchestrator.inventory import root as inventory_root
     from orchestrator.inventory import select as inventory_select
-    from orchestrator.render import tables
+    from orchestrator.render import report as tables
     from orchestrator.secrets.commands import check
     from orchestrator.ssh import trust as ssh_trust
 

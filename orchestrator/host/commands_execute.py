@@ -27,7 +27,7 @@ with lazily():
     from orchestrator.host import draw_execute
     from orchestrator.host import execute as host_execute
     from orchestrator.inventory import select as inventory_select
-    from orchestrator.render import tables
+    from orchestrator.render import report as tables
     from orchestrator.ssh import runner
 
 

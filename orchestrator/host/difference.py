@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core.executor import Executor
-from orchestrator.core.foreign import split_lines, whole_number
 from orchestrator.core.store import OutPath
+from orchestrator.core.units import split_lines, whole_number
 from orchestrator.host.scripts import script
 
 MOST_PATHS = 40_000

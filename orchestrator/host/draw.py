@@ -9,7 +9,7 @@ from orchestrator.core.state import Attempt, AttemptState, Hold, HostState, Lock
 from orchestrator.core.units import ago
 from orchestrator.host.status import HoldAnswer, HostAnswer
 from orchestrator.render.output import Colour, Output, clean
-from orchestrator.render.tables import Cell, Column, draw_step_error, print_json, print_table
+from orchestrator.render.report import Cell, Column, draw_step_error, print_json, print_table
 
 
 def standing_json(state: HostState) -> dict[str, object]:

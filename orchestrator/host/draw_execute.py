@@ -12,7 +12,7 @@ from orchestrator.core.bounds import ANSWER, Intake, Liner
 from orchestrator.core.process import how_it_ended
 from orchestrator.host.execute import ExecResult, ExecStatus
 from orchestrator.render.output import Colour, Output, clean, duration, pad
-from orchestrator.render.tables import draw_step_error
+from orchestrator.render.report import draw_step_error
 from orchestrator.ssh.runner import ByteSink
 
 

@@ -19,8 +19,8 @@ from fabric.group import GroupException
 from orchestrator.core.bounds import TooMuchError
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.executor import Executor, Running, Window
-from orchestrator.core.foreign import whole_number
 from orchestrator.core.host import Host
+from orchestrator.core.units import whole_number
 from orchestrator.host.scripts import ANNOUNCED, END, script
 from orchestrator.host.setup import Setup, reach
 from orchestrator.ssh.channel import EventLoop

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.core.foreign import split_lines, whole_number
 from orchestrator.core.state import UNREADABLE, Hold, Lock
+from orchestrator.core.units import split_lines, whole_number
 
 LONGEST_SECONDS = 3600
 """A lock that says it counts for longer than this was not written by us: it is nobody's."""

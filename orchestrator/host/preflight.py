@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from orchestrator.core.checks import BootFiles, BootRoom, Facts, Inhibitor, Room, boot_name
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
-from orchestrator.core.foreign import parse_json, split_lines, whole_number
 from orchestrator.core.store import OutPath
+from orchestrator.core.units import parse_json, split_lines, whole_number
 from orchestrator.host.scripts import INVALID, UNDOING, script
 
 _WRITABLE = r"""

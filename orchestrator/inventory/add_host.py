@@ -13,8 +13,8 @@ from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.core.host import Fleet
 from orchestrator.inventory.compose import Mapping, Node, Scalar, Sequence, compose, resolve
-from orchestrator.inventory.folder import FOLDER, inventory_names
 from orchestrator.inventory.load import Inventory, load
+from orchestrator.inventory.root import FOLDER, inventory_names
 from orchestrator.inventory.sections import MAX_BYTES
 from orchestrator.inventory.tree import InventoryError, Mistakes
 

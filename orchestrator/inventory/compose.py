@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from orchestrator.core.foreign import split_lines
+from orchestrator.core.units import split_lines
 from orchestrator.inventory.tree import Mistakes, Position, printable, quoted
 
 if TYPE_CHECKING:

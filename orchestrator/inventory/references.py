@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.inventory.folder import SUITES as FOLDER
-from orchestrator.inventory.folder import own_suites, shared_suites
 from orchestrator.inventory.kinds import Reading, Reference
+from orchestrator.inventory.root import SUITES as FOLDER
+from orchestrator.inventory.root import own_suites, shared_suites
 from orchestrator.inventory.tree import (
     Fields,
     Items,

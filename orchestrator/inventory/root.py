@@ -1,14 +1,74 @@
-"""Which folder is the fleet."""
+"""Where a fleet is, what its folder has, and the fleet as it was read last."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.core import host as model
+from orchestrator.core import rollout
 from orchestrator.core.errors import UsageError
-from orchestrator.core.foreign import split_lines
-from orchestrator.inventory.folder import FOLDER, has_files
+from orchestrator.core.host import Fleet
+from orchestrator.core.units import split_lines
+
+if TYPE_CHECKING:
+    from orchestrator.inventory.load import Inventory
+
+FOLDER = "inventory"
+SUFFIXES = (".yaml", ".yml")
+SUITES = "tests/verify"
+_KINDS = ("", "/templates", "/profiles", "/features")
+
+
+def has_files(root: Path) -> bool:
+    """Whether there is an inventory below ``root`` that can be listed."""
+    try:
+        return bool(inventory_names(root))
+    except OSError:
+        return False
+
+
+def inventory_names(root: Path) -> list[str]:
+    """The inventory's file names, sorted; hidden ones are an editor's and are left out.
+
+    Raises:
+        OSError: The folder cannot be listed.
+    """
+    found = os.listdir(root / FOLDER)  # noqa: PTH208 - names are all that is wanted
+    return sorted(n for n in found if n.endswith(SUFFIXES) and not n.startswith("."))
+
+
+def shared_suites(root: Path) -> tuple[str, ...]:
+    """The suites below ``tests/verify``, relative to the fleet's root."""
+    return tuple(path for kind in _KINDS for path in _tests(root, SUITES + kind))
+
+
+def own_suites(root: Path) -> dict[str, tuple[str, ...]]:
+    """By host, the suites in ``hosts/NAME/``."""
+    return {host: tuple(_tests(root, f"hosts/{host}")) for host in _names(root / "hosts")}
+
+
+def _tests(root: Path, folder: str) -> Iterator[str]:
+    for name in _names(root / folder):
+        path = f"{folder}/{name}"
+        if name.startswith("test_") and name.endswith(".py") and (root / path).is_file():
+            yield path
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is wanted
+    except OSError:
+        return []
+
 
 VARIABLE = "ORCHESTRATOR_FLEET"
 
@@ -51,3 +111,148 @@ def _beginning() -> str:
 
     lines = [f"{FOLDER}/hosts.yaml:", *(f"  {line}" for line in split_lines(EXAMPLE))]
     return "\n".join(f"  {line}" for line in lines)
+
+
+_TYPE = "@"
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def recall(root: Path) -> Fleet | None:
+    """The fleet at ``root``, if it is known and ``fleet.json`` is fresh; else ``None``."""
+    try:
+        with _file(root).open("rb") as stream:
+            if os.fstat(stream.fileno()).st_uid != os.geteuid():
+                return None
+            digest, _, text = stream.read().partition(b"\n")
+        if digest.decode() != hashlib.sha256(text).hexdigest():
+            return None
+        found = json.loads(text)
+        if found["key"] != _key(root) or found["fleet.json"] != _fleet_json(root):
+            return None
+        if not all((root / suite).exists() for suite in found["suites"]):
+            return None
+        fleet = _decoded(found["fleet"])
+    except (OSError, *_DAMAGE):
+        return None
+    return fleet if isinstance(fleet, Fleet) else None
+
+
+def remember(root: Path, read: Inventory, key: str | None) -> None:
+    """Keep a fleet that was read, where it is safe to; ``fleet.json`` is fresh.
+
+    Args:
+        root: The fleet's root.
+        read: What was read there.
+        key: What :func:`key_of` gave before it was read.
+    """
+    if key is None or key != key_of(root):
+        return
+    with contextlib.suppress(OSError, *_DAMAGE):
+        found = {
+            "key": key,
+            "fleet.json": _fleet_json(root),
+            "suites": read.suites,
+            "fleet": _encoded(read.fleet),
+        }
+        text = json.dumps(found).encode()
+        # What would come back as something else is not kept.
+        if _decoded(json.loads(text)["fleet"]) == read.fleet:
+            _write(_file(root), hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+
+
+def key_of(root: Path) -> str | None:
+    """Digest all that reading the inventory looks at; ``None`` where that cannot be told."""
+    try:
+        return _key(root)
+    except (OSError, ValueError):
+        return None
+
+
+def _key(root: Path) -> str:
+    digest = hashlib.sha256()
+    for fact in _facts(root):
+        digest.update(fact if isinstance(fact, bytes) else repr(fact).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _facts(root: Path) -> Iterator[object]:
+    yield os.path.realpath(root), str(root), os.path.expanduser("~")  # noqa: PTH111 (light)
+    yield from _code()
+    yield shared_suites(root), own_suites(root)
+    for name in inventory_names(root):
+        path = root / FOLDER / name
+        yield name, os.path.realpath(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError(f"{path} is no regular file")
+            content = stream.read()
+        yield len(content)
+        yield content
+
+
+def _code() -> Iterator[object]:
+    """Which version of the reading it is: another may see mistakes where this saw none."""
+    for folder in (Path(__file__).parent, Path(model.__file__).parent):
+        yield str(folder)
+        with os.scandir(folder) as found:
+            entries = sorted((entry.name, entry.stat()) for entry in found if entry.is_file())
+        yield [(name, now.st_size, now.st_mtime_ns) for name, now in entries]
+
+
+def _fleet_json(root: Path) -> str | None:
+    """The digest of ``fleet.json``; ``None`` where there is none."""
+    path = root / FOLDER / "fleet.json"
+    if not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _encoded(value: object) -> object:
+    """A value in JSON's terms: an object's type goes along, and a tuple is a list."""
+    if is_dataclass(value):
+        named = {field.name: _encoded(getattr(value, field.name)) for field in fields(value)}
+        return {_TYPE: type(value).__name__, **named}
+    if isinstance(value, Enum):
+        return {_TYPE: type(value).__name__, "value": value.value}
+    if isinstance(value, dict):
+        return {key: _encoded(below) for key, below in value.items()}
+    if isinstance(value, tuple):
+        return [_encoded(below) for below in value]
+    return value
+
+
+def _decoded(value: Any) -> object:
+    if isinstance(value, list):
+        return tuple(_decoded(below) for below in value)
+    if not isinstance(value, dict):
+        return value
+    below = {key: _decoded(entry) for key, entry in value.items() if key != _TYPE}
+    if _TYPE not in value:
+        return below
+    name = value[_TYPE]
+    kind = getattr(rollout, name) if hasattr(rollout, name) else getattr(model, name)
+    if not isinstance(kind, type) or kind.__module__ not in (model.__name__, rollout.__name__):
+        raise ValueError(f"{kind} is no type of the fleet's")
+    return kind(**below)
+
+
+def _file(root: Path) -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    return Path(base, "orchestrator", "inventories", f"{digest}.json")
+
+
+def _write(file: Path, content: bytes) -> None:
+    import tempfile
+
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as stream:
+        try:
+            stream.write(content)
+            stream.close()
+            Path(stream.name).replace(file)
+        except BaseException:
+            Path(stream.name).unlink(missing_ok=True)
+            raise

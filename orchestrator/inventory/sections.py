@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from orchestrator.core.foreign import split_lines
+from orchestrator.core.units import split_lines
 from orchestrator.inventory.compose import compose
 from orchestrator.inventory.declaration import DOCUMENT, SINGLE
-from orchestrator.inventory.folder import FOLDER, inventory_names
 from orchestrator.inventory.kinds import Reading
+from orchestrator.inventory.root import FOLDER, inventory_names
 from orchestrator.inventory.tree import Fields, Mistakes, Position, quoted
 
 MAX_BYTES = 1 << 20

@@ -6,10 +6,9 @@ import contextlib
 import time
 from pathlib import Path
 
-from orchestrator.lab.cgroup import Cgroup
+from orchestrator.lab.cgroup import Cgroup, run, start
 from orchestrator.lab.host import LabHost
 from orchestrator.lab.places import LabError
-from orchestrator.lab.shell import run, start
 
 # All but $1 of the host's own disk is taken. The bulk is only promised, the rest is written: what
 # the file system keeps for its own tables makes a promise fail short of the end.

@@ -10,12 +10,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestrator.core.foreign import split_lines
-from orchestrator.lab import keys
-from orchestrator.lab.cgroup import Cgroup
+from orchestrator.core.units import split_lines
+from orchestrator.lab import seed as keys
+from orchestrator.lab.cgroup import Cgroup, run, start
 from orchestrator.lab.image import Image
 from orchestrator.lab.places import PREFIX, HostRecord, LabError, package_data
-from orchestrator.lab.shell import run, start
 
 _DEPLOY_ID = 1000
 _START_DEADLINE = 2.0

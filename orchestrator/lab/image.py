@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.lab.cgroup import run
 from orchestrator.lab.places import LabError, cache_directory, locked, package_data
-from orchestrator.lab.shell import run
 
 SUITE = "trixie"
 """The Debian release of the hosts, for its Nix ≥ 2.18."""

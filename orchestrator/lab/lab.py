@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.lab import cgroup as requirements
-from orchestrator.lab import disk, faults, image, keys, seed
+from orchestrator.lab import disk, faults, image, seed
 from orchestrator.lab import places as record
 from orchestrator.lab.cgroup import Cgroup, cgroup2_root, lab_group
 from orchestrator.lab.host import HostStatus, LabHost, LabStatus, furnish
@@ -169,14 +169,14 @@ class Lab:
             lab = LabRecord(self.fleet_root, self.cgroup.path, True, base.path, {})
         lab = replace(lab, up=True, base=self._base_for(lab, base).path)
         self.places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        authorized = keys.keep(self.places.identity)
+        authorized = seed.keep(self.places.identity)
         seed.place_nixpkgs(base, self.places.nixpkgs)
         if new := [name for name in names if not self._is_furnished(name, lab)]:
             first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
             for name in new:
                 lab = self._new_host(name, lab, authorized, first, disk_size)
         self._tell_other_keys(names, lab)
-        keys.write(self.places, lab)
+        seed.write(self.places, lab)
         lab.save(self.places.record)
         return lab
 
@@ -186,10 +186,10 @@ class Lab:
     def _tell_other_keys(self, names: Sequence[str], lab: LabRecord) -> None:
         """Tell of hosts that were made before the fleet had their keys in the open."""
         for name in names:
-            key = keys.in_the_open(self.fleet_root, name)
+            key = seed.in_the_open(self.fleet_root, name)
             if key is not None and key.public != lab.hosts[name].host_key:
                 self.on_progress(
-                    f"{name} keeps its older host key, which opens no secret of {keys.OPEN} "
+                    f"{name} keeps its older host key, which opens no secret of {seed.OPEN} "
                     f"(renew: orchestrator lab up --fresh {name})"
                 )
 
@@ -206,7 +206,7 @@ class Lab:
     def _new_host(
         self, name: str, lab: LabRecord, authorized: str, first: seed.Seed, disk_size: str | None
     ) -> LabRecord:
-        key = keys.in_the_open(self.fleet_root, name) or keys.generate()
+        key = seed.in_the_open(self.fleet_root, name) or seed.generate()
         old = lab.hosts.get(name)
         number = lab.next_number() if old is None else old.number
         host = HostRecord(number, record.machine_id(self.places.id, name), key.public)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.core.foreign import parse_json, split_lines
 from orchestrator.core.store import DrvPath
+from orchestrator.core.units import parse_json, split_lines
 
 _PREFIX = b"@nix "
 _VERBS = {100: "copying", 105: "building", 108: "fetching"}

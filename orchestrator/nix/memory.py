@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core import files
-from orchestrator.core.foreign import split_lines
-from orchestrator.core.units import MemoryLimit
+from orchestrator.core.units import MemoryLimit, split_lines
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NO_LIMIT = 2**60

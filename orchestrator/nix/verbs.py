@@ -13,9 +13,9 @@ from pathlib import Path
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG, OUTPUT, Bound
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
+from orchestrator.core.units import split_lines
 from orchestrator.nix import flake as derivation
 from orchestrator.nix.flake import Flake as Flake
 from orchestrator.nix.log import cause, ran_out_of_memory, readable

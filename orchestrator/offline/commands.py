@@ -26,16 +26,16 @@ with lazily():
     from orchestrator.cli import console, opening
     from orchestrator.core import run as core_run
     from orchestrator.host import setup as host_setup
-    from orchestrator.offline import catch_up, draw
-    from orchestrator.offline import watch as offline_watch
+    from orchestrator.offline import draw
+    from orchestrator.offline import watch as catch_up
     from orchestrator.render import event_json
-    from orchestrator.render import renderer as render_renderer
+    from orchestrator.render import plain as render_renderer
 
 
 if TYPE_CHECKING:
     from orchestrator.core.event import Event
     from orchestrator.host.setup import Setup
-    from orchestrator.render.renderer import Renderer
+    from orchestrator.render.plain import Renderer
 
 
 @click.command("list")
@@ -130,7 +130,7 @@ def _keep_delivering(interval: float, target: Target, *, as_json: bool) -> None:
         return first if first.ssh.config else replace(first, fleet=opening.open_fleet(target))
 
     with _watch_lines(as_json=as_json) as drawn:
-        console.run(offline_watch.Watch(load, interval, drawn.handle).run())
+        console.run(catch_up.Watch(load, interval, drawn.handle).run())
 
 
 def _watch_lines(*, as_json: bool) -> Renderer:

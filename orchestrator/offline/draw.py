@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 from orchestrator.core.event import Event, HostFinished, Notice, RunStarted
 from orchestrator.render.output import Colour, Output, clean
-from orchestrator.render.plain import finished, notice
-from orchestrator.render.renderer import Renderer
-from orchestrator.render.tables import Cell, Column, ago, print_json, print_table
+from orchestrator.render.plain import Renderer, finished, notice
+from orchestrator.render.report import Cell, Column, ago, print_json, print_table
 from orchestrator.runs.pending import Pending
 
 _COLUMNS = (

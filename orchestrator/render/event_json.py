@@ -36,8 +36,7 @@ from orchestrator.core.outcome import (
 from orchestrator.core.run import Before, HostResult, Report
 from orchestrator.core.store import OutPath
 from orchestrator.render.output import Output
-from orchestrator.render.plain import waves_to_json
-from orchestrator.render.renderer import Renderer
+from orchestrator.render.plain import Renderer, waves_to_json
 
 Json = dict[str, object]
 

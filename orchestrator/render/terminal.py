@@ -39,8 +39,7 @@ from orchestrator.render.output import (
     stopwatch,
     width,
 )
-from orchestrator.render.plain import notice, of_waves, started
-from orchestrator.render.renderer import Clock, Renderer
+from orchestrator.render.plain import Clock, Renderer, notice, of_waves, started
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,8 +10,7 @@ from orchestrator.core.rollout import RolloutStatus, Standing
 from orchestrator.core.stored import plain
 from orchestrator.render.event_json import to_json as event_to_json
 from orchestrator.render.output import Colour, Output, clean, stopwatch
-from orchestrator.render.report import draw_report
-from orchestrator.render.tables import Cell, Column, print_json, print_table
+from orchestrator.render.report import Cell, Column, draw_report, print_json, print_table
 from orchestrator.runs.model import RunRecord
 
 _COLUMNS = (Column("wave"), Column("host"), Column("where"))

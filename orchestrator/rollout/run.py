@@ -22,8 +22,7 @@ from orchestrator.core.rollout import (
 from orchestrator.core.run import DeployRequest, HostResult
 from orchestrator.host.setup import Emit
 from orchestrator.rollout.lead import Lead, Undo
-from orchestrator.rollout.rollout import Rollout
-from orchestrator.rollout.waves import waves
+from orchestrator.rollout.rollout import Rollout, waves
 from orchestrator.runs.journal import Journal
 
 POLL_SECONDS = 0.5

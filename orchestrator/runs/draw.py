@@ -12,7 +12,7 @@ from orchestrator.core.run import PastRun
 from orchestrator.core.stored import plain
 from orchestrator.core.units import listing, size_text
 from orchestrator.render.output import Output, clean
-from orchestrator.render.tables import Column, duration, print_json, print_table
+from orchestrator.render.report import Column, duration, print_json, print_table
 from orchestrator.runs.model import LoggedLine
 from orchestrator.runs.prune import Pruned
 

@@ -32,11 +32,11 @@ from orchestrator.core.event import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.outcome import Problem, Unchanged
 from orchestrator.core.rollout import Order, RolloutStatus
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.stored import DamagedError, encode
+from orchestrator.core.units import split_lines
 from orchestrator.render.output import clean, duration, outcome_word, problem_of
 from orchestrator.render.plain import of_waves, started
 from orchestrator.render.report import summary

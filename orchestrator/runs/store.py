@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.foreign import whole_number
 from orchestrator.core.run import DeployRequest, PastRun, Run
 from orchestrator.core.store import OutPath
+from orchestrator.core.units import whole_number
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.journal import Journal
 

@@ -21,7 +21,7 @@ from orchestrator.secrets.files import files
 from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.files.transaction import pending
 from orchestrator.secrets.gather import Context, gather
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import SecretFinding, Severity
 from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan import checks as transaction
 from orchestrator.secrets.plan.checks import check

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from orchestrator.core.units import listing
 from orchestrator.render.output import Colour, Output, clean
-from orchestrator.render.tables import Cell, Column, ago, print_json, print_table
-from orchestrator.secrets.model.finding import (
+from orchestrator.render.report import Cell, Column, ago, print_json, print_table
+from orchestrator.secrets.model.ciphertext import (
     RecipientStatus,
     SecretFinding,
     SecretStatus,

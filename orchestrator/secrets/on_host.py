@@ -1,18 +1,61 @@
-"""What a host can open of its secrets: its identities' public halves, and a decryption for trial.
-
-A plaintext goes to ``/dev/null`` there, and no private key leaves the host.
-"""
+"""A run's secrets: gathered before, tried on the host by the keys that it has."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.host.scripts import script
+from orchestrator.host.setup import Setup
 from orchestrator.secrets.age import keys as recipients
 from orchestrator.secrets.model.ciphertext import Recipient
 from orchestrator.secrets.model.repository import Identity, Trial
+
+if TYPE_CHECKING:
+    from orchestrator.secrets.plan.evidence import Evidence
+
+
+class RunSecrets:
+    """One run's knowledge of secrets.
+
+    Args:
+        setup: The fleet.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._gathering = asyncio.Lock()
+        self._evidence: Evidence | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """The fleet's ``secrets.nix``; ``None`` where it has none."""
+        from orchestrator.secrets.place import find
+
+        return find(Path(self._setup.fleet.root))
+
+    async def evidence(self, file: Path) -> Evidence:
+        """All that is known without a host.
+
+        Raises:
+            RulesError: ``secrets.nix`` says nothing usable.
+            StepError: git refused.
+            UsageError: What was written down beside it cannot be used.
+        """
+        # What reads secrets takes long to import, and a run that changes nothing does without.
+        from orchestrator.secrets.gather import Context, gather
+        from orchestrator.secrets.place import place_of
+
+        async with self._gathering:
+            if self._evidence is None:
+                context = Context(self._setup.fleet, self._setup.ssh, setup=self._setup)
+                self._evidence = await gather(await place_of(file), context)
+        return self._evidence
+
 
 _SECONDS = 120.0
 """An RSA key opens some eighty a second, and a host may have hundreds."""

@@ -8,7 +8,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.host.setup import Setup
 from orchestrator.secrets.files import repository
 from orchestrator.secrets.gather import Context, gather
-from orchestrator.secrets.model.finding import RecipientStatus, SecretStatus
+from orchestrator.secrets.model.ciphertext import RecipientStatus, SecretStatus
 from orchestrator.secrets.model.repository import Needs
 from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan import readers as overview

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.changes.knowledge import KnownSystems
-from orchestrator.changes.model import Known
+from orchestrator.changes.plan import Known
 from orchestrator.changes.source import Source
 from orchestrator.changes.tree.place import flake_folder, repository
 from orchestrator.core import files
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import parse_json
 from orchestrator.core.host import Host
 from orchestrator.core.store import OutPath
 from orchestrator.core.stored import DamagedError
+from orchestrator.core.units import parse_json
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
 from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on

@@ -14,9 +14,9 @@ import pytest
 from testinfra.backend import base  # type: ignore[import-untyped]
 from testinfra.host import Host  # type: ignore[import-untyped]
 
-from orchestrator.core.foreign import split_lines
-from orchestrator.verify import spec as wire
-from orchestrator.verify.spec import VARIABLE, Spec
+from orchestrator.core.units import split_lines
+from orchestrator.verify import server as wire
+from orchestrator.verify.server import VARIABLE, Spec
 
 _KEPT = 4000
 """Bytes of a command's output that are kept for the record: the last ones tell the cause."""

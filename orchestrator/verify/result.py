@@ -12,7 +12,7 @@ from xml.etree import ElementTree as Xml
 
 from orchestrator.core import files
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import parse_json, split_lines
+from orchestrator.core.units import parse_json, split_lines
 
 # A report shows the last twenty lines: the first failure in full, and what else failed.
 _ACCOUNT = 12

@@ -14,14 +14,12 @@ from pathlib import Path
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult, how_it_ended
+from orchestrator.core.units import split_lines
 from orchestrator.verify import result as junit_xml
-from orchestrator.verify import result as records
 from orchestrator.verify.result import CheckFailure, SuiteCheck, Verification
-from orchestrator.verify.server import RunCommand, command, serve
-from orchestrator.verify.spec import Spec, facts
+from orchestrator.verify.server import RunCommand, Spec, command, facts, serve
 
 _WHOLE = "verification"
 """The name of a failure that is no single check's."""
@@ -160,7 +158,7 @@ class _Verifying:
 
     def take(self, *, ended: CommandResult | None = None, partial: bool = False) -> None:
         """Take in what pytest recorded in this try."""
-        attempt = records.read(_beginning(self.results))
+        attempt = junit_xml.read(_beginning(self.results))
         for check in attempt.checks:
             before = self.checks.get(check.name)
             self.checks[check.name] = replace(check, tries=before.tries + 1 if before else 1)
@@ -212,7 +210,7 @@ def _failure(check: SuiteCheck) -> CheckFailure:
     return CheckFailure(check.name, check.message, check.command, output, check.tries)
 
 
-def _whole_failures(attempt: records.SuiteAttempt, ended: CommandResult) -> list[CheckFailure]:
+def _whole_failures(attempt: junit_xml.SuiteAttempt, ended: CommandResult) -> list[CheckFailure]:
     """Say what kept pytest from coming to a sound end."""
     # By name: two checks of one name would hide each other's results.
     ran = len({check.name for check in attempt.checks})

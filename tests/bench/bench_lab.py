@@ -144,7 +144,7 @@ def bench_lab(
 
 
 def _keeper(places: LabPlaces) -> int:
-    from orchestrator.lab.enter import find_active
+    from orchestrator.lab.network import find_active
     from orchestrator.lab.places import load
 
     record = load(places.record)

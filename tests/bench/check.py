@@ -16,15 +16,15 @@ from pathlib import Path
 from unittest import mock
 
 from orchestrator.changes.knowledge import KnownSystems, fingerprints_of
-from orchestrator.changes.model import Asked, Fingerprint, Known, Read, Tree
+from orchestrator.changes.plan import Asked, Fingerprint, Known, Read, Tree
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.load import load
-from orchestrator.nix.context import context
+from orchestrator.nix.flake import context
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.config import SshSettings
 from tests.bench.table import Table, spread
 from tests.bench.timing import Ran, Series, run
 from tests.lab.fleet_bench import ORCHESTRATOR

@@ -25,13 +25,13 @@ from pathlib import Path
 import asyncssh
 
 from orchestrator.changes.knowledge import fingerprints_of
-from orchestrator.changes.model import Fingerprint
+from orchestrator.changes.plan import Fingerprint
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host import scripts
 from orchestrator.host.setup import state_folder
 from orchestrator.inventory.load import load
-from orchestrator.nix.context import context
+from orchestrator.nix.flake import context
 from orchestrator.nix.verbs import Flake
 from tests.lab.fleet_bench import Bench
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from campaign import campaigns
 from repository import KINDS, nix
 
-from orchestrator.changes.tracing import choose
-from orchestrator.changes.tracing import ways as shim
-from orchestrator.changes.tracing import ways as strace
+from orchestrator.changes.tracing import evaluation as choose
+from orchestrator.changes.tracing import ways
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.nix.verbs import version as nix_version
 
@@ -47,7 +46,7 @@ def _tell(text: str) -> None:
 
 async def _tracer(name: str | None) -> Tracer:
     if name is not None:
-        return await shim.compiled() if name == "shim" else strace.found()
+        return await ways.compiled() if name == "shim" else ways.found()
     found = await choose.choose()
     if found.tracer is None:
         raise SystemExit(found.sentence)

@@ -15,8 +15,7 @@ from random import Random
 from edits import edit
 from repository import KINDS, Repository
 
-from orchestrator.changes.model import Fingerprint, Tree
-from orchestrator.changes.plan import changes, files_of, reads_of
+from orchestrator.changes.plan import Fingerprint, Tree, changes, files_of, reads_of
 from orchestrator.changes.source import Source, floating_inputs
 from orchestrator.changes.tracing.evaluation import Trace
 from orchestrator.changes.tracing.tracer import Tracer

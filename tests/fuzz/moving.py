@@ -22,7 +22,7 @@ from repository import Kind, Repository
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.learn import learn
-from orchestrator.changes.model import Known
+from orchestrator.changes.plan import Known
 from orchestrator.changes.source import Source
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core import process
@@ -31,7 +31,7 @@ from orchestrator.core.host import Connect, Fleet, Host, Limits
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Evaluable, Evaluations, Quiet
 from orchestrator.nix.flake import Flake
-from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.config import SshSettings
 
 READS = {
     "one": "builtins.readFile ./v/a",

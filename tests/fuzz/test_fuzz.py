@@ -9,7 +9,7 @@ import pytest
 from campaign import Campaign
 from repository import KINDS
 
-from orchestrator.changes.tracing import choose
+from orchestrator.changes.tracing import evaluation as choose
 from orchestrator.lab import seed as deployer_nix
 from orchestrator.nix.verbs import version
 

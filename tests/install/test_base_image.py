@@ -9,8 +9,7 @@ import mirror_bench
 import pytest
 from mirror_bench import Mirror
 
-from orchestrator.lab import image as debian
-from orchestrator.lab import image as relocate
+from orchestrator.lab import image
 from orchestrator.lab.image import Image, ensure
 from orchestrator.lab.places import LabError
 
@@ -20,7 +19,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     """A mirror that has little of what a system is made of."""
     mirror_bench.publish(("apt", "dbus", "age"), tmp_path / "mirror", tmp_path / "work")
     with mirror_bench.served(tmp_path / "mirror") as served:
-        monkeypatch.setenv(debian.MIRROR, served.line)
+        monkeypatch.setenv(image.MIRROR, served.line)
         yield served
 
 
@@ -28,9 +27,9 @@ def test_a_package_that_is_gone_is_named(mirror: Mirror, tmp_path: Path) -> None
     """A package that is gone is named with what to do, and no second attempt is made."""
     told: list[str] = []
     with pytest.raises(LabError) as error:
-        debian.make_tree(("age", "nix-bin", "dbus"), tmp_path / "rootfs", told.append, pause=0)
+        image.make_tree(("age", "nix-bin", "dbus"), tmp_path / "rootfs", told.append, pause=0)
     assert error.value.message.startswith("Debian trixie has no package nix-bin, which the lab's")
-    assert debian.MIRROR in str(error.value.hint)
+    assert image.MIRROR in str(error.value.hint)
     assert told == []
 
 
@@ -39,10 +38,10 @@ def test_a_mirror_that_fails_is_asked_again_and_then_told(mirror: Mirror, tmp_pa
     mirror.failures = {"Release": 10_000}
     told: list[str] = []
     with pytest.raises(LabError, match="failed, 3 times") as error:
-        debian.make_tree(("age",), tmp_path / "rootfs", told.append, pause=0)
+        image.make_tree(("age",), tmp_path / "rootfs", told.append, pause=0)
     assert len(told) == 2
     assert all("trying again" in line for line in told)
-    assert debian.MIRROR in str(error.value.hint)
+    assert image.MIRROR in str(error.value.hint)
 
 
 def test_an_image_that_failed_is_not_there(
@@ -59,14 +58,14 @@ def test_an_image_that_failed_is_not_there(
 def test_a_program_that_its_package_no_longer_has_is_named(tmp_path: Path) -> None:
     """A tree without it is told by the program's name, and is no image."""
     with pytest.raises(LabError, match="the Debian tree has no /usr/bin/nix"):
-        relocate.tools(tmp_path / "rootfs", tmp_path / "nix", tmp_path / "final")
+        image.tools(tmp_path / "rootfs", tmp_path / "nix", tmp_path / "final")
 
 
 def test_the_image_says_what_it_is_made_of(tmp_path: Path) -> None:
     """Each package of the recipe is listed, with the version that was installed."""
     tree = ensure(lambda _: None).rootfs
-    listing = dict(line.split("\t") for line in debian.installed(tree).splitlines())
-    recipe = Path(debian.__file__).with_name("base") / "recipe/packages"
+    listing = dict(line.split("\t") for line in image.installed(tree).splitlines())
+    recipe = Path(image.__file__).with_name("base") / "recipe/packages"
     wanted = {line for line in recipe.read_text().splitlines() if not line.startswith("#")}
     assert wanted <= {name.split(":")[0] for name in listing}
     assert all(listing.values())

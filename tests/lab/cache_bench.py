@@ -24,7 +24,7 @@ import http.server, os, sys
 from functools import partial
 from pathlib import Path
 from orchestrator.lab import places as namespaces
-from orchestrator.lab.enter import find_active
+from orchestrator.lab.network import find_active
 
 root, folder, port = sys.argv[1:]
 namespaces.enter_network(find_active(Path(root)).keeper)

@@ -18,7 +18,7 @@ from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host.guard import orders as verbs
 from orchestrator.host.guard.orders import GuardReply
-from orchestrator.host.state import ask_state
+from orchestrator.host.status import ask_state
 from orchestrator.lab.faults import FaultOptions
 from orchestrator.lab.lab import Lab
 

@@ -44,7 +44,7 @@ def slow_link(fleet: Bench, host: str, *, delay: float, mbit: float) -> Iterator
 def _keeper(fleet: Bench) -> int:
     """The process whose network is the lab's."""
     find = (
-        "import sys; from pathlib import Path; from orchestrator.lab.enter import find_active;"
+        "import sys; from pathlib import Path; from orchestrator.lab.network import find_active;"
         "print(find_active(Path(sys.argv[1])).keeper)"
     )
     found = fleet.command(sys.executable, "-c", find, str(fleet.root))

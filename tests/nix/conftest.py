@@ -9,7 +9,6 @@ import pytest
 from nix_bench import Fleet, Modules, example_fleet
 
 from orchestrator.lab import image, seed
-from orchestrator.lab import seed as deployer_nix
 
 HERE = Path(__file__).parent
 
@@ -24,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def nix() -> None:
     """Fail, and never skip, where there is no Nix."""
-    if not deployer_nix.machine_has_nix() or shutil.which("nix-instantiate") is None:
+    if not seed.machine_has_nix() or shutil.which("nix-instantiate") is None:
         pytest.fail("no Nix ≥ 2.18 here: scripts/lib/with-nix .venv/bin/pytest tests/nix")
 
 

@@ -16,7 +16,7 @@ from secret_fleet import Repository, ed25519_key, encrypt, rsa_key, sound, x2551
 from orchestrator.secrets.check import SecretCheck, check_secrets
 from orchestrator.secrets.files import journal
 from orchestrator.secrets.gather import Context
-from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.ciphertext import Severity
 from orchestrator.secrets.model.repository import Journal, SecretUse
 from orchestrator.secrets.place import place_of
 

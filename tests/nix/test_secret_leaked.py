@@ -10,7 +10,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from orchestrator.lab.keys import generate
+from orchestrator.lab.seed import generate
 from orchestrator.secrets.age import crypt as keyring
 from orchestrator.secrets.check import check_secrets
 from orchestrator.secrets.gather import Context

@@ -17,17 +17,17 @@ import pytest
 from nix_bench import Fleet
 
 from orchestrator.changes.knowledge import fingerprints_of, snapshot_of
-from orchestrator.changes.model import Fingerprint
+from orchestrator.changes.plan import Fingerprint
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.host import Fleet as FleetModel
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
-from orchestrator.lab.keys import generate
+from orchestrator.lab.seed import generate
 from orchestrator.nix.closure import Recipe
-from orchestrator.nix.context import context
+from orchestrator.nix.flake import context
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.check import systems_of_hosts
-from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.config import SshSettings
 
 pytestmark = pytest.mark.usefixtures("nix")
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")

@@ -14,10 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes.tracing import choose
-from orchestrator.changes.tracing import choose as self_test
-from orchestrator.changes.tracing import ways as shim
-from orchestrator.changes.tracing import ways as strace
+from orchestrator.changes.tracing import evaluation, ways
 from orchestrator.changes.tracing.evaluation import Trace
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace, trace_fragment
@@ -63,10 +60,10 @@ SEEN = {("open", "flake.nix"), ("stat", "flake.lock")}
 
 
 async def _found() -> Tracer:
-    return strace.found()
+    return ways.found()
 
 
-TRACERS: dict[str, Callable[[], Awaitable[Tracer]]] = {"shim": shim.compiled, "strace": _found}
+TRACERS: dict[str, Callable[[], Awaitable[Tracer]]] = {"shim": ways.compiled, "strace": _found}
 
 
 @pytest.fixture(params=TRACERS)
@@ -126,7 +123,7 @@ def is_same(seen: Trace, root: Path, attribute: str) -> bool:
 
 def test_a_tracer_sees_all_that_nix_reads(tracer: Tracer) -> None:
     """The self-test's flake, by the Nix that is here."""
-    asyncio.run(self_test.check(tracer))
+    asyncio.run(evaluation.check(tracer))
 
 
 def test_a_tracer_that_sees_nothing_fails_the_self_test(tmp_path: Path) -> None:
@@ -134,23 +131,23 @@ def test_a_tracer_that_sees_nothing_fails_the_self_test(tmp_path: Path) -> None:
     library = tmp_path / "other.so"
     subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", library], check=True)
     with pytest.raises(StepError, match="does not see Nix read"):
-        asyncio.run(self_test.check(shim.Shim(library)))
+        asyncio.run(evaluation.check(ways.Shim(library)))
 
 
 def test_the_first_that_works_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shim; strace where there is no compiler; nothing, and why, where there is neither."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert isinstance(asyncio.run(choose.find()), shim.Shim)
+    assert isinstance(asyncio.run(evaluation.find()), ways.Shim)
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("nix", "nix-store", "nice", "strace"):
         (programs / name).symlink_to(shutil.which(name) or name)
     monkeypatch.setenv("PATH", str(programs))
-    chosen = asyncio.run(choose.choose())
-    assert isinstance(chosen.tracer, strace.Strace)
+    chosen = asyncio.run(evaluation.choose())
+    assert isinstance(chosen.tracer, ways.Strace)
     assert chosen.sentence.startswith("strace works; preloaded shim: there is no C compiler")
     (programs / "strace").unlink()
-    chosen = asyncio.run(choose.choose())
+    chosen = asyncio.run(evaluation.choose())
     assert chosen.tracer is None
     assert "there is no strace" in chosen.sentence
 
@@ -158,14 +155,14 @@ def test_the_first_that_works_is_chosen(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_success_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For this Nix and this tracer; the shim is not compiled again, either."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    first = asyncio.run(choose.find())
+    first = asyncio.run(evaluation.find())
     made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")}
 
     async def fails(tracer: Tracer) -> None:
         raise StepError("it was tested again")
 
-    monkeypatch.setattr(self_test, "check", fails)
-    assert asyncio.run(choose.find()) == first
+    monkeypatch.setattr(evaluation, "check", fails)
+    assert asyncio.run(evaluation.find()) == first
     assert made == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")}
 
 
@@ -282,7 +279,7 @@ def test_an_evaluation_that_was_not_seen_is_an_error(fleet: Path, tmp_path: Path
     library = tmp_path / "other.so"
     subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", library], check=True)
     with pytest.raises(StepError, match="did not see"):
-        traced(fleet, "file", shim.Shim(library))
+        traced(fleet, "file", ways.Shim(library))
 
 
 PROGRAM = """
@@ -317,7 +314,7 @@ os.access("last", os.R_OK)
 
 def run_shim(folder: Path, log: Path) -> subprocess.CompletedProcess[str]:
     """Run a program that does not go easy on its tracer."""
-    tool = asyncio.run(shim.compiled())
+    tool = asyncio.run(ways.compiled())
     env = {**os.environ, **tool.environment(log, folder.name)}
     argv = [sys.executable, "-c", PROGRAM, str(folder)]
     return subprocess.run(argv, env=env, check=False, capture_output=True, text=True)
@@ -328,7 +325,7 @@ def test_the_shim_loses_nothing(tmp_path: Path) -> None:
     root = tmp_path / "unlike-any-other"
     (root / "folder").mkdir(parents=True)
     assert run_shim(root, tmp_path / "log").returncode == 0
-    tool = asyncio.run(shim.compiled())
+    tool = asyncio.run(ways.compiled())
     seen = [path for _, path in tool.calls(tmp_path / "log", root.name)]
     expected = {f"{root}/folder/{one}-{two}" for one in range(8) for two in range(200)}
     expected |= {f"{root}/child", f"{root}/last", f"{root}/" + ("x" * 200 + "/") * 19 + "end"}
@@ -350,4 +347,4 @@ def test_a_log_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
     """A trace whose last record lacks its end is an error: it was cut off."""
     (tmp_path / "log").write_bytes(b"o/a\0o/b")
     with pytest.raises(StepError, match="cut off"):
-        list(shim.Shim(tmp_path).calls(tmp_path / "log", "a"))
+        list(ways.Shim(tmp_path).calls(tmp_path / "log", "a"))

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.changes import learn as learning
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.learn import Lesson
-from orchestrator.changes.model import Access, Knowledge
+from orchestrator.changes.plan import Access, Knowledge
 from orchestrator.changes.source import Source
 from orchestrator.changes.tracing.twin import Trace
 from orchestrator.core.errors import StepError
@@ -23,7 +23,7 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.config import SshSettings
 
 HOSTS = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
 READS: dict[str, frozenset[Access]] = {

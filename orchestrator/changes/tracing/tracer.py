@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.changes.model import Access
+from orchestrator.changes.plan import Access
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 

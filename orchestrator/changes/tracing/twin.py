@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.changes.model import ABSENT, GITLINK, Tree
+from orchestrator.changes.plan import ABSENT, GITLINK, Tree
 from orchestrator.changes.tracing import tracer as store
 from orchestrator.changes.tracing.evaluation import Evaluation, Trace
 from orchestrator.changes.tracing.tracer import Tracer, workplace
@@ -18,7 +18,7 @@ from orchestrator.core import process
 from orchestrator.core.bounds import FILES
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath
-from orchestrator.nix.context import fresh_cache
+from orchestrator.nix.flake import fresh_cache
 from orchestrator.nix.verbs import Flake
 
 _LINK = "120000"

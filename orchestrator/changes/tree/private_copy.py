@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator.changes.model import GITLINK
+from orchestrator.changes.plan import GITLINK
 from orchestrator.changes.tree.index import parse_index
 from orchestrator.changes.tree.place import common_folder, git_folder, place_in_copy
 from orchestrator.core import process

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from orchestrator.changes.model import ABSENT, GITLINK, Tree
+from orchestrator.changes.plan import ABSENT, GITLINK, Tree
 from orchestrator.changes.tree.index import (
     SETTINGS,
     Status,

@@ -41,7 +41,7 @@ from orchestrator.deploy.plan.decide import is_at, why_unchanged
 from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders as verbs
-from orchestrator.host.state import ask_state
+from orchestrator.host.status import ask_state
 
 _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})
 """The guard is at the end already: it is waited for."""

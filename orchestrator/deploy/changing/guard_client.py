@@ -17,7 +17,7 @@ from orchestrator.deploy.plan.attempts import SILENT_MARGIN, returns_within, tur
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders as verbs
 from orchestrator.host.guard.orders import GuardReply
-from orchestrator.host.state import ask_state
+from orchestrator.host.status import ask_state
 
 T = TypeVar("T")
 

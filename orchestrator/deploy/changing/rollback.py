@@ -27,8 +27,7 @@ from orchestrator.deploy.plan.rollback import plan_back, target_of
 from orchestrator.deploy.work import HostWork, problem_of
 from orchestrator.host.generations import is_there
 from orchestrator.host.setup import Setup
-from orchestrator.host.state import ask_state
-from orchestrator.host.status import ask_both
+from orchestrator.host.status import ask_both, ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.runs.store import Runs
 

@@ -33,7 +33,6 @@ with lazily():
     from orchestrator.changes import commands
     from orchestrator.cli import console, opening
     from orchestrator.deploy import diff as deploy_diff
-    from orchestrator.deploy import draw_diff as deploy_draw_diff
     from orchestrator.deploy import run as deploy_run
     from orchestrator.deploy.delivering import caches
     from orchestrator.host import setup as host_setup
@@ -273,4 +272,4 @@ def diff(host: str, target: Target, as_json: bool) -> None:
 
     setup = opening.open_setup(target)
     found = asyncio.run(deploy_diff.diff_host(setup, opening.one_host(setup.fleet, host)))
-    deploy_draw_diff.draw_diff(found, console.results(), console.words(), as_json=as_json)
+    deploy_diff.draw_diff(found, console.results(), console.words(), as_json=as_json)

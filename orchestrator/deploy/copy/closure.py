@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor, Stream
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.run import Load, Sample
 from orchestrator.core.store import OutPath
+from orchestrator.core.units import split_lines
 from orchestrator.deploy.copy.spool import Codec, WantedPath
 from orchestrator.host import scripts
 

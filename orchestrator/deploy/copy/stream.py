@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from orchestrator.core.bounds import ANSWER, Intake, TooMuchError
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor, Sink, Source, Stream
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import OutPath, StorePath
+from orchestrator.core.units import split_lines
 from orchestrator.deploy.copy.closure import ask
 from orchestrator.deploy.copy.spool import Codec, Spool, WantedPath
 from orchestrator.host import scripts

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from orchestrator.changes.model import Fingerprint, Knowledge, Known, Unknown
+from orchestrator.changes.plan import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.core.host import Host
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step

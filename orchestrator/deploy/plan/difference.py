@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 
 from orchestrator.core.changed import ClosureChange, PackageChange, SystemChange, UnitChanges
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.store import OutPath
-from orchestrator.core.units import bytes_text
+from orchestrator.core.units import bytes_text, split_lines
 
 # A version begins at the first dash that a digit follows: Nix's own rule for derivation names.
 # https://nix.dev/manual/nix/latest/language/builtins#builtins-parseDrvName

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor
-from orchestrator.core.foreign import split_lines, whole_number
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState, Record
 from orchestrator.core.store import OutPath
+from orchestrator.core.units import split_lines, whole_number
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import SYSTEMS, script
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import split_lines
-from orchestrator.secrets.age import file as textual
-from orchestrator.secrets.age import header, library
+from orchestrator.core.units import split_lines
+from orchestrator.secrets.age import file, header
 from orchestrator.secrets.age import identities as identity_file
 from orchestrator.secrets.age.file import ClosedError, DamagedError, IdentityError
 from orchestrator.secrets.age.identities import (
@@ -220,8 +219,8 @@ async def encrypt(plaintext: bytes, recipients: Sequence[Recipient], *, armor: b
 
 
 async def _encrypt(plaintext: bytes, recipients: Sequence[Recipient], *, armor: bool) -> bytes:
-    if all(map(library.takes, recipients)):
-        return library.encrypt(plaintext, recipients, armor=armor)
+    if all(map(file.takes, recipients)):
+        return file.encrypt(plaintext, recipients, armor=armor)
     return await encrypt_by_program(plaintext, recipients, armor=armor)
 
 
@@ -241,13 +240,13 @@ async def decrypt(ciphertext: bytes, keyring: Keyring) -> bytes:
         IdentityError: A passphrase was wrong too often.
         StepError: A key needs the ``age`` program, and it is not there.
     """
-    data = textual.decode(ciphertext) if textual.is_armored(ciphertext) else ciphertext
+    data = file.decode(ciphertext) if file.is_armored(ciphertext) else ciphertext
     head = header.parse(data)
     damaged = None
     for identity in keyring.may_open(head):
         try:
-            return library.decrypt(data, identity.key)
-        except library.NotOpenedError as error:
+            return file.decrypt(data, identity.key)
+        except file.NotOpenedError as error:
             damaged = identity if error.matching else damaged
     if files := keyring.external(head):
         return await decrypt_by_program(data, files)

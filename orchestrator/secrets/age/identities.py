@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.core.foreign import split_lines
+from orchestrator.core.units import split_lines
 from orchestrator.secrets.age import file as armor
-from orchestrator.secrets.age import keys, library
-from orchestrator.secrets.age.file import INTRO, IdentityError
-from orchestrator.secrets.age.library import Key
+from orchestrator.secrets.age import keys
+from orchestrator.secrets.age.file import INTRO, IdentityError, Key
 from orchestrator.secrets.model.ciphertext import Recipient
 
 _BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -109,10 +108,10 @@ def unlock(data: bytes, passphrase: str | None) -> bytes:
 
 def _age(data: bytes, passphrase: str) -> bytes:
     try:
-        return library.decrypt_by_passphrase(data, passphrase)
+        return armor.decrypt_by_passphrase(data, passphrase)
     except UnicodeEncodeError:
         raise WrongPassphraseError from None
-    except library.NotOpenedError as error:
+    except armor.NotOpenedError as error:
         if error.matching:
             raise WrongPassphraseError from None
         raise ValueError("takes more work for its passphrase than is done here") from None
@@ -248,9 +247,9 @@ def _ssh_identity(path: str, data: bytes) -> Identity:
         return Locked(path, public.recipient, data)
     plain = data if public.recipient else unlock(data, None)
     recipient = public.recipient or describe(plain).recipient
-    if recipient and not library.takes(recipient):
+    if recipient and not armor.takes(recipient):
         return External(path, recipient)
-    return Opened(path, recipient, library.ssh_key(plain))
+    return Opened(path, recipient, armor.ssh_key(plain))
 
 
 def _age_identity(path: str, data: bytes) -> Iterator[Opened | External]:
@@ -262,7 +261,7 @@ def _age_identity(path: str, data: bytes) -> Iterator[Opened | External]:
         elif text and not text.startswith("#"):
             if not text.startswith("AGE-SECRET-KEY-1"):
                 raise ValueError("is no private key, neither of SSH nor of age")
-            key, public = library.age_key(text)
+            key, public = armor.age_key(text)
             yield Opened(path, keys.parse(public), key)
     if external:
         yield External(path)

@@ -6,7 +6,7 @@ import binascii
 import hashlib
 import re
 
-from orchestrator.core.foreign import split_lines
+from orchestrator.core.units import split_lines
 from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind
 
 # Curve25519 and edwards25519: RFC 7748 section 4.1.

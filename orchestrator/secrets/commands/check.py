@@ -20,7 +20,7 @@ from orchestrator.secrets.commands.repository import open_rules, rules_option
 
 with lazily():
     from orchestrator.cli import console
-    from orchestrator.render import tables
+    from orchestrator.render import report as tables
     from orchestrator.secrets import check as secrets_check
     from orchestrator.secrets import draw, gather, uses
     from orchestrator.secrets import place as secrets_place
@@ -31,7 +31,7 @@ with lazily():
 
 if TYPE_CHECKING:
     from orchestrator.secrets.check import SecretCheck
-    from orchestrator.secrets.model.finding import RecipientStatus, SecretStatus
+    from orchestrator.secrets.model.ciphertext import RecipientStatus, SecretStatus
 
 
 @click.command()

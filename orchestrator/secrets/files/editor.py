@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.process import how_it_ended
+from orchestrator.core.units import split_lines
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import UsageError
-from orchestrator.core.foreign import parse_json
+from orchestrator.core.units import parse_json
 from orchestrator.secrets.model.repository import LockEntry
 
 _KINDS = (

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError
-from orchestrator.core.foreign import parse_json
+from orchestrator.core.units import parse_json
 from orchestrator.secrets.files import files
 from orchestrator.secrets.files.files import is_inside
 from orchestrator.secrets.model.repository import Journal, Replacement

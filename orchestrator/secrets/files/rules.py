@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import parse_json
 from orchestrator.core.process import how_it_ended
+from orchestrator.core.units import parse_json
 from orchestrator.nix.log import cause, ran_out_of_memory, readable
 from orchestrator.secrets.age import keys as recipients
 from orchestrator.secrets.model.ciphertext import Recipient

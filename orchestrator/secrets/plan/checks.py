@@ -6,8 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.core.units import listing
-from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient, is_passphrase
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import (
+    Ciphertext,
+    Recipient,
+    SecretFinding,
+    Severity,
+    is_passphrase,
+)
 from orchestrator.secrets.model.repository import Journal, Repository, Rule
 from orchestrator.secrets.plan import config, leaks, published
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable, finding, in_order, shortened

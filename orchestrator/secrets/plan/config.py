@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.secrets.model.finding import SecretFinding
+from orchestrator.secrets.model.ciphertext import SecretFinding
 from orchestrator.secrets.model.repository import Rule, SecretUse
 from orchestrator.secrets.plan.evidence import Evidence, finding
 

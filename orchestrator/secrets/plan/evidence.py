@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient, SecretFinding, Severity
 from orchestrator.secrets.model.repository import Journal, LockEntry, Repository, Rules, SecretUse
 from orchestrator.secrets.plan.explain import EXPLANATIONS
 

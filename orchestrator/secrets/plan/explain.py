@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.ciphertext import Severity
 
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 

@@ -7,8 +7,14 @@ from dataclasses import replace
 
 from orchestrator.core.checks import Check, Shortfall
 from orchestrator.core.units import listing
-from orchestrator.secrets.model.ciphertext import Header, Recipient, RecipientKind, is_for
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import (
+    Header,
+    Recipient,
+    RecipientKind,
+    SecretFinding,
+    Severity,
+    is_for,
+)
 from orchestrator.secrets.model.repository import (
     HostSecrets,
     Identity,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import SecretFinding, Severity
 from orchestrator.secrets.plan.evidence import Evidence, finding, quoted
 
 _CODE = re.compile(

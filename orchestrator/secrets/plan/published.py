@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from orchestrator.core.units import listing
 from orchestrator.secrets.age import keys
-from orchestrator.secrets.model.ciphertext import Recipient, is_for
-from orchestrator.secrets.model.finding import SecretFinding
+from orchestrator.secrets.model.ciphertext import Recipient, SecretFinding, is_for
 from orchestrator.secrets.model.repository import HostSecrets, Identity
 from orchestrator.secrets.plan.evidence import Evidence, finding, shortened
 

@@ -10,12 +10,14 @@ from orchestrator.secrets.model.ciphertext import (
     Ciphertext,
     Header,
     Recipient,
+    RecipientStatus,
+    SecretFinding,
+    SecretStatus,
     Stanza,
     is_for,
     is_grease,
     is_passphrase,
 )
-from orchestrator.secrets.model.finding import RecipientStatus, SecretFinding, SecretStatus
 from orchestrator.secrets.model.repository import LockEntry, Rule, fingerprint
 from orchestrator.secrets.plan.evidence import Evidence, shortened
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lab_bench import Bench
 
-from orchestrator.lab import keys
+from orchestrator.lab import seed as keys
 from orchestrator.lab.places import LabError
 
 pytestmark = pytest.mark.lab

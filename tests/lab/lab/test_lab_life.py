@@ -13,7 +13,7 @@ import pytest
 from lab_bench import COMMAND, Bench
 
 from orchestrator.lab.cgroup import Cgroup
-from orchestrator.lab.enter import find_active
+from orchestrator.lab.network import find_active
 from orchestrator.lab.places import LabError
 
 pytestmark = pytest.mark.lab
@@ -129,7 +129,7 @@ def test_a_lab_that_is_gone_is_no_silent_way_to_the_real_hosts(
 ENTER = """
 import subprocess, sys
 from pathlib import Path
-from orchestrator.lab.enter import enter, find_active
+from orchestrator.lab.network import enter, find_active
 active = find_active(Path(sys.argv[1]))
 enter(active)
 subprocess.run(["nix", "store", "info"], check=True, capture_output=True)

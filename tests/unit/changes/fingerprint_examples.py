@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.changes.model import Asked, Fingerprint, Read, Tree
+from orchestrator.changes.plan import Asked, Fingerprint, Read, Tree
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 AT = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -10,8 +10,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.changes.model import ABSENT, Access, Asked, Fingerprint, Read, Tree
-from orchestrator.changes.plan import changes, difference, files_of, reads_of
+from orchestrator.changes.plan import (
+    ABSENT,
+    Access,
+    Asked,
+    Fingerprint,
+    Read,
+    Tree,
+    changes,
+    difference,
+    files_of,
+    reads_of,
+)
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 
 FILE, PROGRAM, LINK = "100644", "100755", "120000"

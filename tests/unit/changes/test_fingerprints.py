@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from orchestrator.changes import fingerprints
 from orchestrator.changes.fingerprints import KEPT, Fingerprints
-from orchestrator.changes.model import Asked, Fingerprint, Read, Tree
+from orchestrator.changes.plan import Asked, Fingerprint, Read, Tree
 
 STORED = (
     fingerprint("p620", letter="a"),

@@ -15,7 +15,7 @@ import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
 from orchestrator.changes.knowledge import NOT_LEARNED, KnownSystems
-from orchestrator.changes.model import Known, Unknown
+from orchestrator.changes.plan import Known, Unknown
 from orchestrator.nix.verbs import Flake
 
 

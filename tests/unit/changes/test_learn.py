@@ -17,7 +17,7 @@ from known_fleet import HOSTS, KnownFleet, found_tracer, system
 
 from orchestrator.changes import learn as engine
 from orchestrator.changes.knowledge import NOT_LEARNED, BusyError, learning, stop_learning
-from orchestrator.changes.model import Asked, Known, Read, Unknown
+from orchestrator.changes.plan import Asked, Known, Read, Unknown
 from orchestrator.changes.tracing.twin import Trace
 from orchestrator.core.errors import StepError
 

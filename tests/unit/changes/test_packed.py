@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.changes.fingerprints import LazyReads, pack_reads, pack_tree, unpack_tree
-from orchestrator.changes.model import Asked, Read, Tree
+from orchestrator.changes.plan import Asked, Read, Tree
 
 # Names as os.fsdecode gives them: bytes that are no UTF-8 are lone surrogates.
 names = st.text(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes.model import Tree
+from orchestrator.changes.plan import Tree
 from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.changes.tree.snapshot import is_of, snapshot
 from orchestrator.core.errors import StepError

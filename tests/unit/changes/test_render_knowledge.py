@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.changes.draw import draw_affected, draw_lesson, draw_why
-from orchestrator.changes.model import Asked, Fingerprint, Knowledge, Known, Read, Tree, Unknown
+from orchestrator.changes.plan import Asked, Fingerprint, Knowledge, Known, Read, Tree, Unknown
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.render.output import Output
 

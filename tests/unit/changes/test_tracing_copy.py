@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes.model import Tree
+from orchestrator.changes.plan import Tree
 from orchestrator.changes.tracing.twin import copy
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.errors import StepError

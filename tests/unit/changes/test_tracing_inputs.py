@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.changes.model import Tree
+from orchestrator.changes.plan import Tree
 from orchestrator.changes.tracing.evaluation import input_accesses
 
 TREE = Tree(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.changes.model import Tree
+from orchestrator.changes.plan import Tree
 from orchestrator.changes.tree.snapshot import at_revision, snapshot, stamp
 from orchestrator.core.errors import StepError
 

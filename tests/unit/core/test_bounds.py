@@ -14,7 +14,7 @@ import orchestrator
 from orchestrator.core import process
 from orchestrator.core.bounds import LINE, MIB, Bound, Intake, Liner, TooMuchError
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import split_lines
+from orchestrator.core.units import split_lines
 
 PACKAGE = Path(orchestrator.__file__).parent
 SMALL = Bound(4 * MIB, 1000)

@@ -12,8 +12,7 @@ from orchestrator.core.changed import PackageChange as Change
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.diff import HostDiff
-from orchestrator.deploy.draw_diff import draw_diff
+from orchestrator.deploy.diff import HostDiff, draw_diff
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.render.output import Output
 

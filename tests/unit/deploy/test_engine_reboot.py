@@ -24,8 +24,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import Reboot
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.changing import reboot as booting
-from orchestrator.deploy.changing import reboot as engine
+from orchestrator.deploy.changing import reboot
 
 NEW_KERNEL = b"booted.kernel=/nix/store/6.6\ntarget.kernel=/nix/store/6.12\nend=\n"
 
@@ -37,7 +36,7 @@ def verified(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def verify(*_: object) -> None:
         await bench._verify()
 
-    monkeypatch.setattr(booting, "verify", verify)
+    monkeypatch.setattr(reboot, "verify", verify)
 
 
 def boots(system: OutPath | None = None, *, failed: tuple[str, ...] = ()) -> Fault:
@@ -257,7 +256,7 @@ def test_the_machine_one_sits_on_is_not_booted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine that one sits at is deployed, and left to be booted by its person."""
-    monkeypatch.setattr(engine, "is_this_machine", lambda _: True)
+    monkeypatch.setattr(reboot, "is_this_machine", lambda _: True)
     bench.host.goes_wrong("reboot", boots())
     outcome = bench.deploy(reboot=Reboot.ALWAYS)
     assert isinstance(outcome, Deployed)

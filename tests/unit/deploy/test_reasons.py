@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.changes.model import Fingerprint, Known, Tree, Unknown
+from orchestrator.changes.plan import Fingerprint, Known, Tree, Unknown
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath

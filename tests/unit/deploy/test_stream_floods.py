@@ -16,7 +16,7 @@ from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.copy.spool import Codec
 from orchestrator.deploy.copy.stream import Sent, take_in
-from orchestrator.host.fetch import fetch
+from orchestrator.host.scripts import fetch
 
 OUT = OutPath(f"/nix/store/{'a' * 32}-nixos-system")
 CACHE = Cache("c", url="http://cache.invalid", public_key="c:k")

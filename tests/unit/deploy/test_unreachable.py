@@ -200,8 +200,8 @@ def test_what_is_built_on_the_absent_host_itself_waits_unbuilt(
     async def keep_derivation(drv: DrvPath, _: object) -> None:
         kept.append(drv)
 
-    monkeypatch.setattr("orchestrator.nix.build.keep", keep_nothing)
-    monkeypatch.setattr("orchestrator.nix.build.keep_derivation", keep_derivation)
+    monkeypatch.setattr("orchestrator.nix.closure.keep", keep_nothing)
+    monkeypatch.setattr("orchestrator.nix.closure.keep_derivation", keep_derivation)
     bench.host.reachable = False
     outcome = bench.deploy(build=BuildSite(BuildOn.TARGET), **DEFER)
     assert isinstance(outcome, Deferred)
@@ -224,7 +224,7 @@ def test_what_could_not_be_kept_does_not_wait(
         await asyncio.sleep(1)
         return True
 
-    monkeypatch.setattr("orchestrator.nix.build.keep", keep)
+    monkeypatch.setattr("orchestrator.nix.closure.keep", keep)
     bench.host.reachable = False
     assert isinstance(bench.deploy(**DEFER), Failed if how == "fails" else Skipped)
     assert waits(bench) is None

@@ -8,10 +8,10 @@ import json
 import pytest
 
 from orchestrator.core.checks import Finding, Grade
-from orchestrator.fleet.draw import Checked, draw_checks, draw_findings
+from orchestrator.fleet.doctor import Checked, draw_checks, draw_findings
 from orchestrator.render.output import Output
 from orchestrator.secrets.check import SecretCheck
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import SecretFinding, Severity
 
 RIGHT = Checked("inventory", {"hosts.yaml": None})
 WRONG = Checked("syntax", {"a.nix": None, "b\x1b[2J.nix": "unexpected ';'\nat line 3\n"})

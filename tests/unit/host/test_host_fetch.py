@@ -16,7 +16,7 @@ from orchestrator.core.executor import Stream
 from orchestrator.core.host import Cache
 from orchestrator.core.store import OutPath
 from orchestrator.host import scripts
-from orchestrator.host.fetch import fetch
+from orchestrator.host.scripts import fetch
 
 OUT = OutPath(f"/nix/store/{'a' * 32}-nixos-system-p620")
 LIBRARY = f"/nix/store/{'l' * 32}-library"

@@ -28,7 +28,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.host import scripts
 from orchestrator.host.guard import orders as verbs
 from orchestrator.host.guard.orders import GuardReply
-from orchestrator.host.state import parse_state
+from orchestrator.host.status import parse_state
 
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host import scripts
-from orchestrator.host.state import parse_state
+from orchestrator.host.status import parse_state
 
 NEW = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -19,7 +19,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, BootSource, Record
 from orchestrator.core.store import OutPath
 from orchestrator.host.guard.orders import lines_of
-from orchestrator.host.state import ask_state, parse_state
+from orchestrator.host.status import ask_state, parse_state
 
 RUNS = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
 BOOTS = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system-p620")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.foreign import split_lines
 from orchestrator.core.store import DrvPath
+from orchestrator.core.units import split_lines
 from orchestrator.deploy.copy.closure import understood
 from orchestrator.deploy.copy.stream import _store_paths
 from orchestrator.deploy.diff import _closure
@@ -20,7 +20,7 @@ from orchestrator.host.boot import _components, parse_parts
 from orchestrator.host.guard.orders import _LOG, _told
 from orchestrator.host.lock_scripts import parse_hold, parse_lock, values_of
 from orchestrator.host.preflight import parse_facts
-from orchestrator.host.state import parse_state
+from orchestrator.host.status import parse_state
 from orchestrator.nix import log as nix_log
 from orchestrator.nix.log import BuildLog
 

@@ -10,7 +10,7 @@ from orchestrator.core.generation import Generation, HostSystems
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.host.draw_generations import draw_systems
+from orchestrator.host.generations import draw_systems
 from orchestrator.render.output import Output
 
 MADE = datetime(2024, 5, 6, tzinfo=UTC)

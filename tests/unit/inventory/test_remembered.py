@@ -13,9 +13,9 @@ from orchestrator.cli.opening import open_fleet
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
-from orchestrator.inventory import remembered
+from orchestrator.inventory import root as remembered
 from orchestrator.inventory.load import load
-from orchestrator.inventory.remembered import key_of, recall, remember
+from orchestrator.inventory.root import key_of, recall, remember
 
 Write = Callable[..., Path]
 

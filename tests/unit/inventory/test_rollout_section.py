@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.core.rollout import Amount, RolloutPolicy, Stage, WhenSpent
 from orchestrator.inventory.load import Inventory, load
-from orchestrator.inventory.remembered import key_of, recall, remember
+from orchestrator.inventory.root import key_of, recall, remember
 
 HOSTS = "hosts: {web1: {}, web2: {}}\n"
 WHOLE = """\

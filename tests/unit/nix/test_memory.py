@@ -14,7 +14,6 @@ import pytest
 
 from orchestrator.core.units import MemoryLimit
 from orchestrator.nix import memory
-from orchestrator.nix import memory as peak_file
 
 MIB = 1024**2
 TAKES = "import os; held = b'x' * (64 << 20); os.write(1, b'ready\\n'); os.read(0, 1)"
@@ -150,10 +149,10 @@ def test_a_machine_without_control_groups(kernel: Kernel) -> None:
 def test_a_peak_is_kept(tmp_path: Path) -> None:
     """A measured peak of memory is kept until the next one replaces it."""
     file = tmp_path / "peak"
-    assert peak_file.read(file) == 0
-    peak_file.keep(file, 5)
-    peak_file.keep(file, 1234567890)
-    assert peak_file.read(file) == 1234567890
+    assert memory.read(file) == 0
+    memory.keep(file, 5)
+    memory.keep(file, 1234567890)
+    assert memory.read(file) == 1234567890
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -161,10 +160,10 @@ def test_a_peak_is_kept(tmp_path: Path) -> None:
 def test_a_damaged_peak_is_none(tmp_path: Path, damage: str) -> None:
     """A damaged peak counts as none, which only costs time."""
     (tmp_path / "peak").write_text(damage)
-    assert peak_file.read(tmp_path / "peak") == 0
+    assert memory.read(tmp_path / "peak") == 0
 
 
 def test_where_nothing_can_be_kept(tmp_path: Path) -> None:
     """An evaluation does not fail for it."""
-    peak_file.keep(tmp_path / "missing/peak", 5)
+    memory.keep(tmp_path / "missing/peak", 5)
     assert not (tmp_path / "missing").exists()

@@ -11,7 +11,7 @@ from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, OutPath
-from orchestrator.nix import build as nix_build
+from orchestrator.nix import closure as nix_build
 
 DRVS = tuple(DrvPath(f"/nix/store/{letter * 32}-system-{letter}.drv") for letter in "ab")
 OUT = OutPath(f"/nix/store/{'a' * 32}-system-a")

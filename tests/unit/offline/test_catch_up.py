@@ -19,9 +19,9 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.offline import catch_up as engine
+from orchestrator.offline import watch as engine
 from orchestrator.runs.pending import Pending, PendingSystems
-from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.config import SshSettings
 
 NOW = datetime.now(UTC)
 HOSTS = {

@@ -13,8 +13,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.run import Report
 from orchestrator.render.output import Output
 from orchestrator.render.plain import PlainLines
-from orchestrator.render.report import ReportTable, summary
-from orchestrator.render.tables import draw_error, draw_problem
+from orchestrator.render.report import ReportTable, draw_error, draw_problem, summary
 
 PLAIN = """\
 run 12: switch, 7 hosts, logs in /runs/12

@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 
 from orchestrator.render.output import Colour, Output, duration, stopwatch
-from orchestrator.render.tables import Cell, Column, print_json, print_table
+from orchestrator.render.report import Cell, Column, print_json, print_table
 
 COLUMNS = (Column("host"), Column("what", flexible=True), Column("n", right=True))
 
@@ -73,7 +73,7 @@ def test_stopwatch_keeps_its_width() -> None:
 def test_drawing_loads_neither_rich_nor_pytest() -> None:
     """A run that draws no live board does not pay for what would draw it."""
     code = (
-        "import sys, orchestrator.render.report, orchestrator.render.tables\n"
+        "import sys, orchestrator.render.report, orchestrator.render.report\n"
         "import orchestrator.verify.run\n"
         "heavy = {'rich', 'pytest', '_pytest', 'testinfra'} & set(sys.modules)\n"
         "sys.exit(f'{heavy}' if heavy else 0)\n"

@@ -26,7 +26,7 @@ from orchestrator.core.event import (
 from orchestrator.core.outcome import Skipped
 from orchestrator.core.plan import Goal
 from orchestrator.render.output import Colour, Output, clean, cut, width
-from orchestrator.render.renderer import Fanout, Renderer
+from orchestrator.render.plain import Fanout, Renderer
 from orchestrator.render.report import choose
 from orchestrator.render.terminal import Board, Terminal, lines
 

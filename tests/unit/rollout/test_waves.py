@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.rollout import Amount, RolloutPolicy, Stage
-from orchestrator.rollout.waves import CANARY, EVERYBODY, REST, waves
+from orchestrator.rollout.rollout import CANARY, EVERYBODY, REST, waves
 
 TAGS = ("lab", "canary", "production")
 amounts = st.one_of(

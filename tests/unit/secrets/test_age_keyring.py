@@ -27,10 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.secrets.age import crypt, header, library
-from orchestrator.secrets.age import crypt as keyring
-from orchestrator.secrets.age import file as textual
-from orchestrator.secrets.age import file as unpadded
+from orchestrator.secrets.age import crypt, header
+from orchestrator.secrets.age import file as library
 from orchestrator.secrets.age import identities as identity_file
 from orchestrator.secrets.age.crypt import Ask, Keyring
 from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedError, IdentityError
@@ -83,7 +81,7 @@ class Person:
 
 def ring(*paths: str, ask: Ask | None = None) -> Keyring:
     """The keys of these files."""
-    return keyring.read(paths, ask)
+    return crypt.read(paths, ask)
 
 
 FORMS = {
@@ -152,7 +150,7 @@ def test_a_file_of_age_keys_behind_a_passphrase_opens(tmp_path: Path, armored: b
     if armored:
         text = base64.encodebytes(data).replace(b"\n", b"")
         lines = (text[at : at + 64] for at in range(0, len(text), 64))
-        data = b"\n".join([textual.ARMOR, *lines, textual.END, b""])
+        data = b"\n".join([library.ARMOR, *lines, library.END, b""])
     person = Person("wrong", "\udcff", PASSPHRASE)
     keys = ring(kept(tmp_path, "keys.age", data), ask=person)
     assert opened(closed(str(X25519.to_public())), keys) == SECRET
@@ -282,15 +280,15 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 def test_the_defaults_are_agenixs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is there and can be used is taken; an ECDSA key in their place is passed over."""
-    assert keyring.default_paths("/root")[:2] == ("/root/.ssh/id_ed25519", "/root/.ssh/id_rsa")
-    assert keyring.default_paths("/root")[2:] == (
+    assert crypt.default_paths("/root")[:2] == ("/root/.ssh/id_ed25519", "/root/.ssh/id_rsa")
+    assert crypt.default_paths("/root")[2:] == (
         "/etc/ssh/ssh_host_ed25519_key",
         "/etc/ssh/ssh_host_rsa_key",
     )
     (tmp_path / ".ssh").mkdir()
     kept(tmp_path / ".ssh", "id_ed25519", private(ECDSA))
     kept(tmp_path / ".ssh", "id_rsa", private(RSA))
-    keys = keyring.read_defaults(str(tmp_path))
+    keys = crypt.read_defaults(str(tmp_path))
     assert opened(closed(public(RSA)), keys) == SECRET
 
 
@@ -323,9 +321,9 @@ def test_a_forged_stanza_for_one_key_does_not_hide_the_others(tmp_path: Path) ->
     tag = parse(public(ED25519)).tag
     assert tag is not None
     forged = b"-> ssh-ed25519 %s %s\n%s\n" % (
-        unpadded.base64_encode(tag),
-        unpadded.base64_encode(bytes([9] + [0] * 31)),
-        unpadded.base64_encode(bytes(32)),
+        library.base64_encode(tag),
+        library.base64_encode(bytes([9] + [0] * 31)),
+        library.base64_encode(bytes(32)),
     )
     keys = ring(kept(tmp_path, "a", private(ED25519)), kept(tmp_path, "c", str(IDENTITY).encode()))
     assert opened(written(forged + own_stanza()), keys) == PLAINTEXT
@@ -437,7 +435,7 @@ def test_what_only_age_can_use_behind_a_passphrase_is_said(tmp_path: Path) -> No
     """What only age can use behind a passphrase is said, and no private key gets into a file."""
     path = kept(tmp_path, "key", private(LARGE_RSA, PASSPHRASE.encode()))
     keys = ring(path, ask=Person(PASSPHRASE))
-    stanza = b"-> ssh-rsa %s\n\n" % unpadded.base64_encode(parse(public(LARGE_RSA)).tag or b"")
+    stanza = b"-> ssh-rsa %s\n\n" % library.base64_encode(parse(public(LARGE_RSA)).tag or b"")
     with pytest.raises(IdentityError, match="only the age program"):
         opened(written(stanza), keys)
 

@@ -17,9 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.secrets.age import header
-from orchestrator.secrets.age import keys as bech32
-from orchestrator.secrets.age import keys as curves
+from orchestrator.secrets.age import header, keys
 from orchestrator.secrets.age.keys import parse
 from orchestrator.secrets.model.ciphertext import (
     Recipient,
@@ -148,7 +146,7 @@ def test_a_point_is_one_for_pyrage_as_well(point: bytes) -> None:
 
     Weak points are more than it refuses.
     """
-    assume(not curves.is_weak_ed25519(point))
+    assume(not keys.is_weak_ed25519(point))
     text = of_wire(b"ssh-ed25519", point)
     try:
         pyrage.ssh.Recipient.from_str(text)
@@ -162,7 +160,7 @@ def test_a_point_is_one_for_pyrage_as_well(point: bytes) -> None:
 @given(st.binary(max_size=80), st.sampled_from(["age", "age1x", "a1b"]))
 def test_bech32_gives_back_what_was_written(data: bytes, name: str) -> None:
     """A bech32 text decodes to the name and bytes that were written, of any length."""
-    assert bech32.decode(bech32_text(name, data)) == (name, data)
+    assert keys.decode(bech32_text(name, data)) == (name, data)
 
 
 @settings(max_examples=300)

@@ -13,9 +13,10 @@ from orchestrator.secrets.model.ciphertext import (
     Header,
     Recipient,
     RecipientKind,
+    SecretFinding,
+    Severity,
     Stanza,
 )
-from orchestrator.secrets.model.finding import SecretFinding, Severity
 from orchestrator.secrets.model.repository import Journal, Repository, Rule, Rules, SecretUse
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable

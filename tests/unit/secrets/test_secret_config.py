@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind
-from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind, Severity
 from orchestrator.secrets.model.repository import Rule, Rules, SecretUse
 from orchestrator.secrets.plan.config import check
 from orchestrator.secrets.plan.evidence import Evidence

@@ -11,9 +11,10 @@ from orchestrator.secrets.model.ciphertext import (
     Header,
     Recipient,
     RecipientKind,
+    SecretFinding,
+    Severity,
     Stanza,
 )
-from orchestrator.secrets.model.finding import SecretFinding, Severity
 from orchestrator.secrets.model.repository import (
     HostSecrets,
     Identity,

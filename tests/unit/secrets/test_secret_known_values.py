@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.secrets.model.finding import Severity
+from orchestrator.secrets.model.ciphertext import Severity
 from orchestrator.secrets.model.repository import Rules
 from orchestrator.secrets.plan.evidence import Evidence
 from orchestrator.secrets.plan.leaks import LONGEST, SHORTEST, KnownValues, check, forms, standing

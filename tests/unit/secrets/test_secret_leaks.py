@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import SecretFinding, Severity
 from orchestrator.secrets.model.repository import Rules
 from orchestrator.secrets.plan.evidence import Evidence
 from orchestrator.secrets.plan.leaks import Kind, check, words

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from orchestrator.core.checks import Check, Facts, Wanted
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.secrets.age import header, keys
-from orchestrator.secrets.model.ciphertext import Recipient
-from orchestrator.secrets.model.finding import SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import Recipient, SecretFinding, Severity
 from orchestrator.secrets.model.repository import HostSecrets, Identity, Rule, Rules
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.evidence import Evidence, finding

@@ -12,9 +12,9 @@ from orchestrator.secrets.model.ciphertext import (
     Header,
     Recipient,
     RecipientKind,
+    Severity,
     Stanza,
 )
-from orchestrator.secrets.model.finding import Severity
 from orchestrator.secrets.model.repository import LockEntry, Rule, Rules
 from orchestrator.secrets.plan.checks import check_rekey
 from orchestrator.secrets.plan.evidence import Evidence

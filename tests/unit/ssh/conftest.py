@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from orchestrator.ssh import known_hosts, settings
+from orchestrator.ssh import config as settings
+from orchestrator.ssh import known_hosts
 
 
 @pytest.fixture(autouse=True)
