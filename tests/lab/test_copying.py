@@ -146,7 +146,7 @@ def asking(fleet: Bench) -> Iterator[Bench]:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_copy_goes_to_where_sudo_asks(asking: Bench, method: str) -> None:
     """Each way is over our own connection, which gives sudo the password that a person typed."""
-    asking.module(HOST, content(3, 900, f"asking {method}"))
+    asking.module(HOST, content(3, 900, f"asking-{method}"))
     more = ("--ask-sudo-password", "--no-verify", "--copy", method)
     done = on_terminal(asking, "sudo password", PASSWORD, "deploy", HOST, *more)
     assert done.rc == 0, done.out
