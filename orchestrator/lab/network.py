@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -122,6 +123,23 @@ def enter(active: ActiveLab) -> None:
         )
     namespaces.enter_network(active.keeper)
     if not deployer_nix.machine_has_nix():
+        deployer_nix.use(Image(active.record.base))
+
+
+def borrow_nix(fleet_root: Path) -> None:
+    """Give this process the lab's Nix where the machine has none and the fleet's lab is up.
+
+    The process stays where it is: it is for a command that contacts no host.
+
+    Raises:
+        LabError: As :func:`find_active`.
+    """
+    from orchestrator.lab import seed as deployer_nix
+    from orchestrator.lab.image import Image
+
+    if shutil.which("nix") or os.geteuid() != 0:
+        return
+    if (active := find_active(fleet_root)) is not None:
         deployer_nix.use(Image(active.record.base))
 
 

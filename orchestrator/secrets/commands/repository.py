@@ -19,6 +19,7 @@ with lazily():
     from orchestrator.cli import opening
     from orchestrator.inventory import root as inventory_root
     from orchestrator.inventory import select as inventory_select
+    from orchestrator.lab import network
     from orchestrator.render import output
     from orchestrator.secrets import gather, place
     from orchestrator.secrets.age import crypt
@@ -65,7 +66,7 @@ def lone_rules(fleet: Path | None) -> Path | None:
 
 
 def rules_file(rules: Path | None, fleet: Path | None) -> Path:
-    """Find the ``secrets.nix``.
+    """Find the ``secrets.nix``; where its fleet's lab is up, its Nix is there to read it.
 
     Args:
         rules: The file of ``--rules``.
@@ -73,10 +74,12 @@ def rules_file(rules: Path | None, fleet: Path | None) -> Path:
 
     Raises:
         UsageError: There is neither a fleet nor a file.
+        LabError: It is needed, and was up and is gone.
     """
     if found := rules or lone_rules(fleet):
         return found
     root = inventory_root.find_root(Path.cwd(), fleet)
+    network.borrow_nix(root)
     return place.find(root) or root / place.USUAL[0]
 
 
