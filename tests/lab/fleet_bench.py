@@ -279,8 +279,9 @@ def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
     The program and its interpreter stay this machine's; all that a deployment touches is the
     host's. There is no network at all, so that SSH cannot be spoken.
     """
-    pins = (fleet.root / "flake.nix").read_text()
-    (fleet.root / "flake.nix").write_text(pinned(pins, f"{fleet.lab_folder}/nixpkgs"))
+    flake = fleet.root / "flake.nix"
+    if "github:" in (text := flake.read_text()):  # the first time
+        flake.write_text(pinned(text, f"{fleet.lab_folder}/nixpkgs"))
     find = (
         "import sys; from pathlib import Path; from orchestrator.lab.lab import Lab;"
         "from orchestrator.lab import seed as deployer_nix;"
