@@ -93,8 +93,8 @@ def typed(tmp_path: Path) -> Typed:
 
 
 def until_started(typed: Typed) -> int:
-    """Wait until ``nix`` runs; gives its process id."""
-    end = time.monotonic() + 30
+    """Wait until ``nix`` runs, on what nobody else wants of the processor; gives its process id."""
+    end = time.monotonic() + 300
     while not (typed.pids.exists() and typed.pids.read_text().endswith("\n")):
         assert time.monotonic() < end
         time.sleep(0.02)

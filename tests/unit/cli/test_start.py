@@ -143,7 +143,7 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
 
 
 def test_a_rollout_without_changes_leaves_two_files(fleet: Simulated) -> None:
-    """Its events and its log, however many hosts it has; and no index of runs is opened."""
+    """A no-op run leaves its events and its log, whatever its size; no index of runs is opened."""
     seen = watched("deploy", cwd=fleet.bench.root, environment=fleet.bench.environment)
     assert not seen.imported(("orchestrator.runs.index",))
     runs = [*fleet.bench.home.glob("state/orchestrator/fleets/*/runs/*")]

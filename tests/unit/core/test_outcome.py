@@ -65,7 +65,7 @@ def test_every_outcome_has_a_name_of_its_own() -> None:
 
 
 def test_an_outcome_changes_by_its_own_method() -> None:
-    """It stays of its kind, and what is not named stays as it was."""
+    """An outcome that is changed stays of its kind, and what is not named stays as it was."""
     lost = Unreached("broke", ERROR, OUT).but(reason="lost")
     assert lost == Unreached("lost", ERROR, OUT)
     with pytest.raises(AttributeError):

@@ -115,7 +115,7 @@ def test_a_file_is_replaced_whole_and_its_owner_alone_may_read_it(tmp_path: Path
 
 
 def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path: Path) -> None:
-    """And nothing is left beside it."""
+    """A file that cannot be replaced keeps its content, and no part is left beside it."""
     (tmp_path / "folder/x").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
         files.save(tmp_path / "folder", KEPT)

@@ -129,7 +129,7 @@ def test_runs_are_numbered_and_remembered(fake: Fake) -> None:
 def test_a_run_with_verified_hosts_leaves_one_junit_file_beside_its_two(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the suites of all hosts that were verified, and none of theirs is left."""
+    """One file has the suites of all verified hosts; no file of a single host is left."""
 
     async def verified(work: HostWork) -> Outcome:
         folder = Path(work.session.run.folder)

@@ -38,7 +38,7 @@ def test_outcomes_are_counted_in_a_line_for_each_run() -> None:
 
 
 def test_a_plan_is_listed_as_a_plan_and_not_as_a_deployment() -> None:
-    """Its outcomes are those that would have been."""
+    """A plan in the list of runs has the outcomes that would have been."""
     table = drawn(replace(RUN, goal="plan switch", plan=True))
     assert "plan switch" in table
     assert "1 skipped, 2 would deploy" in table
@@ -48,20 +48,20 @@ def test_a_plan_is_listed_as_a_plan_and_not_as_a_deployment() -> None:
 
 
 def test_a_run_that_is_at_work_was_not_cut_off() -> None:
-    """Its end is still to come."""
+    """A run that is at work is listed as that: its end is still to come."""
     table = drawn(replace(RUN, exit_code=None, seconds=None, hosts={}, alive=True))
     assert "at work" in table
     assert "cut off" not in table
 
 
 def test_a_time_that_is_none_is_said_not_to_be_known() -> None:
-    """Of a damaged file."""
+    """A time that a damaged file does not have is said not to be known."""
     for started in ("", "2024-13-01", "0001-01-01T00:00:00+14:00"):
         assert "unknown" in drawn(replace(RUN, started=started))
 
 
 def test_what_a_damaged_run_says_cannot_control_the_terminal() -> None:
-    """Its title and who ran it come from a file."""
+    """A run's title and who ran it come from a file: escapes in them are not printed."""
     assert "\x1b" not in drawn(replace(RUN, goal="\x1b[2Jswitch", who="\x1b]0;x\x07me"))
 
 

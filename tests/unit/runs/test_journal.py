@@ -204,7 +204,7 @@ def test_what_happened_is_on_disk_at_once(journal: Journal) -> None:
 
 
 def test_a_log_has_no_escapes_and_a_line_stays_a_line(journal: Journal) -> None:
-    """It can be printed on a terminal, and no host can speak for another one."""
+    """A log can be printed on a terminal, and no host can speak for another one in it."""
     nasty = LogLine("p620", "\x1b[31mred\x1b[0m\r12:00:00.000 razer is well\u2028x\ud800")
     run = written(journal, stream(journal.run.folder)[0], nasty, Notice("half \ud800 a pair"))
     assert log(run, "p620") == ["red 12:00:00.000 razer is well x"]
@@ -243,7 +243,7 @@ def _default(name: str) -> object:
 def test_a_request_that_cannot_be_read_is_an_error_that_says_why(
     tmp_path: Path, text: str | None, why: str
 ) -> None:
-    """Never guessed, and no traceback."""
+    """What a run was asked for is never guessed from a damaged file: the error says why."""
     (tmp_path / "12").mkdir()
     if text is not None:
         (tmp_path / "12" / EVENTS).write_text(text)
@@ -252,7 +252,7 @@ def test_a_request_that_cannot_be_read_is_an_error_that_says_why(
 
 
 def test_a_run_of_a_newer_orchestrator_is_said_to_be_one(tmp_path: Path) -> None:
-    """Its request may mean what this one does not know."""
+    """A newer orchestrator's request may mean what this one does not know: it is refused."""
     leave(tmp_path)
     events = tmp_path / "runs/1" / EVENTS
     events.write_text(events.read_text().replace('"format":1', '"format":2'))
@@ -264,7 +264,7 @@ def test_a_run_of_a_newer_orchestrator_is_said_to_be_one(tmp_path: Path) -> None
 def test_no_file_of_a_run_is_read_through_a_link_out_of_its_folder(
     tmp_path: Path, name: str
 ) -> None:
-    """Nor is anything but a regular file."""
+    """A run's files are read in its folder only, through no link, and regular files only."""
     elsewhere = tmp_path / "elsewhere"
     leave(elsewhere, {"p620": HostResult(Unchanged("same", OUT), 1)}, status=STATUS)
     whole = elsewhere / "runs/1"
@@ -323,7 +323,7 @@ signal.pause()
 
 
 def test_a_run_that_is_killed_leaves_all_that_it_did(tmp_path: Path) -> None:
-    """It is alive until then; afterwards it is known to be dead, by its token, too."""
+    """A killed run is alive until then; afterwards it is known to be dead, by its token, too."""
     here = str(Path(__file__).parents[1])
     argv = (sys.executable, "-c", KILLED, str(tmp_path), here)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
@@ -370,7 +370,7 @@ def test_damage_of_any_kind_is_said_and_crashes_nobody(tmp_path: Path) -> None:
 
 
 def test_a_run_that_kept_nothing_is_told_by_its_folder(tmp_path: Path) -> None:
-    """Its number, and when the folder was made."""
+    """Of a run that kept nothing its folder says the number and when it was made."""
     (tmp_path / "runs/3").mkdir(parents=True)
     (run,) = Runs(tmp_path).recent(9)
     assert (run.number, run.exit_code, run.resumable) == (3, None, False)

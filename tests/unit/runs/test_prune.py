@@ -155,7 +155,7 @@ def typed(words: str) -> int:
 
 
 def test_pruning_as_it_is_typed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says what it removed, how many bytes, and what it kept and why."""
+    """Pruning says what it removed, how many bytes, and what it kept and why."""
     for hosts in (SAME, None, SAME, SAME):
         leave(state, hosts)
     assert typed("run prune") == 2

@@ -77,7 +77,7 @@ def test_what_a_host_was_before_a_run_is_kept(state: Path) -> None:
 
 
 def test_a_run_that_never_was_is_an_error_that_says_how_to_list_them(state: Path) -> None:
-    """Also where another file, or a link, has the number for a name."""
+    """A run that never was is an error also where a file or link has its number for a name."""
     leave(state)
     (state / "runs/7").touch()
     (state / "runs/8").symlink_to(state / "runs/1")
@@ -153,7 +153,7 @@ def test_an_index_that_is_odd_is_made_again_from_the_folders(state: Path, how: s
 
 
 def test_an_index_that_was_rolled_back_gets_what_it_lacks(state: Path) -> None:
-    """Such as one from a backup."""
+    """An older index, such as one from a backup, gets the runs that it lacks."""
     leave(state, HOSTS)
     recent(state)
     shutil.copy(index(state), state / "backup")
@@ -179,7 +179,7 @@ def test_an_index_that_cannot_be_written_is_done_without(
 
 
 def test_deploying_reads_and_writes_no_index(state: Path) -> None:
-    """So that nothing about it can stop a deployment."""
+    """A deployment neither reads nor writes the index, so that nothing about it can stop one."""
     leave(state, HOSTS)
     assert not index(state).exists()
 
@@ -290,7 +290,7 @@ def test_a_full_disk_stops_no_run_and_is_said_once(small: Path) -> None:
 def test_a_state_folder_that_cannot_be_made_stops_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its run has a folder among the temporary files, where nobody else orders it anything."""
+    """Without a state folder a run has one among temporary files; nobody else gives it orders."""
     (tmp_path / "plain").touch()
     told: list[object] = []
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
