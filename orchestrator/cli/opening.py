@@ -20,8 +20,8 @@ from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.root import find_root, key_of, recall, remember
 from orchestrator.lab.network import ActiveLab, enter, find_active
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.config import SshSettings
-from orchestrator.ssh.executor import is_this_machine
+from orchestrator.ssh.local import is_this_machine
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Passwords
 
 if TYPE_CHECKING:

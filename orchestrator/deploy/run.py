@@ -26,10 +26,10 @@ from orchestrator.core.outcome import (
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, HostResult, Report
 from orchestrator.core.store import OutPath
+from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
-from orchestrator.deploy.delivering.delivery import AllBuilt
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.unreachable import withdraw
 from orchestrator.deploy.work import HostWork, Session, step_name

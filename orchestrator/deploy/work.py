@@ -30,8 +30,8 @@ from orchestrator.nix.evaluation import Evaluations
 from orchestrator.secrets.on_host import RunSecrets
 
 if TYPE_CHECKING:
+    from orchestrator.deploy.all_built import AllBuilt
     from orchestrator.deploy.copy.closure import Lacking
-    from orchestrator.deploy.delivering.delivery import AllBuilt
     from orchestrator.rollout.rollout import Rollout
     from orchestrator.secrets.model.repository import HostSecrets
 

@@ -20,7 +20,6 @@ from orchestrator.cli.options import (
     target_options,
 )
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError, UsageError
-from orchestrator.host.status import HostAnswer
 from orchestrator.render.output import clean
 
 with lazily():
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
 
 
-def ask(selectors: Sequence[str], target: Target) -> tuple[HostAnswer, ...]:
+def ask(selectors: Sequence[str], target: Target) -> tuple[host_status.HostAnswer, ...]:
     """Ask the hosts that are selected what they run."""
     setup = opening.open_setup(target)
     return console.run(host_status.ask_all(setup, inventory_select.select(setup.fleet, selectors)))

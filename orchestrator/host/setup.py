@@ -18,8 +18,8 @@ from orchestrator.core.event import Event
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Fleet, Host, Limits
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.config import SshSettings
-from orchestrator.ssh.executor import LocalExecutor, is_this_machine, this_machine_id
+from orchestrator.ssh.local import LocalExecutor, is_this_machine, this_machine_id
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Passwords
 
 Emit = Callable[[Event], None]

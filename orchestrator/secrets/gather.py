@@ -28,8 +28,8 @@ from orchestrator.secrets.place import SecretsRepository, seen_from
 from orchestrator.secrets.plan.checks import leads_out
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable
 from orchestrator.secrets.sealing import require_own_journal
-from orchestrator.ssh.config import SshSettings
-from orchestrator.ssh.executor import is_this_machine
+from orchestrator.ssh.local import is_this_machine
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verified import known_keys
 
 OWN = Path("/etc/ssh")

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from orchestrator.core.errors import SilentError, StepError, UnreachableError, UsageError
 from orchestrator.core.host import Connect, Host
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.options import connect_arguments, shared_options
 from orchestrator.ssh.said import Said, proxy_command, said_of
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verified import judged_by, trust_in, why
 from orchestrator.ssh.verify import UntrustedError
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.core.errors import StepError
-from orchestrator.ssh.config import look_again, moment
 from orchestrator.ssh.keys import MAGIC, KeyFormatError, WireKey, is_known_kind, read_key, read_krl
+from orchestrator.ssh.settings import look_again, moment
 
 AUTHORITY = b"@cert-authority"
 REVOKED = b"@revoked"

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.core.errors import StepError
-from orchestrator.ssh.config import SshSettings, config_shape
+from orchestrator.ssh.config import config_shape
 from orchestrator.ssh.said import Said
+from orchestrator.ssh.settings import SshSettings
 
 _KEY_KINDS = (
     "ssh-ed25519",

@@ -15,7 +15,8 @@ from pathlib import Path
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect
 from orchestrator.core.process import run
-from orchestrator.ssh.config import ConfigShape, SshSettings, config_shape, moment
+from orchestrator.ssh.config import ConfigShape, config_shape
+from orchestrator.ssh.settings import SshSettings, moment
 
 _DEADLINE = 30.0
 _BAD_MODE = "Bad owner or permissions on "

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.host import Host
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.connect import open_jumps
 from orchestrator.ssh.known_hosts import read_again
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.rules import CERTIFIED
 from orchestrator.ssh.said import proxy_command, said_of
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verified import no_algorithms, trust_in, why
 from orchestrator.ssh.verify import HostTrust, UntrustedError
 

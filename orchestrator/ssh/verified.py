@@ -9,12 +9,12 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.known_hosts import read_known_hosts, read_revoked
 from orchestrator.ssh.lean import SSHPacket, asyncssh
 from orchestrator.ssh.options import family_of
 from orchestrator.ssh.rules import plain_name, rules_of
 from orchestrator.ssh.said import Said, said_of
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verify import HostTrust, UntrustedError
 
 

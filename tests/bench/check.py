@@ -24,7 +24,7 @@ from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.load import load
 from orchestrator.nix.flake import context
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 from tests.bench.table import Table, spread
 from tests.bench.timing import Ran, Series, run
 from tests.lab.fleet_bench import ORCHESTRATOR

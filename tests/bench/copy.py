@@ -25,8 +25,8 @@ from orchestrator.deploy.copy.spool import Spool
 from orchestrator.deploy.copy.stream import stream
 from orchestrator.deploy.plan.copying import Choice, choose, link_of, ratio_of
 from orchestrator.lab.places import inside_network
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.executor import SshExecutor, open_ssh
+from orchestrator.ssh.settings import SshSettings
 from tests.bench.bench_lab import BenchLab, bench_lab
 from tests.bench.table import Table, seconds, spread
 from tests.bench.timing import Series

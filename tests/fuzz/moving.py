@@ -31,7 +31,7 @@ from orchestrator.core.host import Connect, Fleet, Host, Limits
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Evaluable, Evaluations, Quiet
 from orchestrator.nix.flake import Flake
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 READS = {
     "one": "builtins.readFile ./v/a",

@@ -18,7 +18,7 @@ from orchestrator.secrets.age import header
 from orchestrator.secrets.age import keys as recipients
 from orchestrator.secrets.files import files as lock_file
 from orchestrator.secrets.model.repository import LockEntry
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 HOSTS = 8
 _OPENSSH = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)

@@ -15,7 +15,7 @@ from orchestrator.fleet.modules import check_modules
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix.flake import Flake
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 MODULES = 18
 """Files in ``templates/``, ``templates/profiles`` and ``templates/features``."""

@@ -27,7 +27,7 @@ from orchestrator.nix.closure import Recipe
 from orchestrator.nix.flake import context
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.check import systems_of_hosts
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 pytestmark = pytest.mark.usefixtures("nix")
 ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")

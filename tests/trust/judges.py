@@ -17,9 +17,9 @@ from orchestrator.host.execute import ExecRequest, execute, log_in
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.render.output import Output
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.said import said_of
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verified import trust_in
 from orchestrator.ssh.verify import UntrustedError
 from tests.trust.cases import Case

@@ -26,6 +26,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy import work
+from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.changing import activation
 from orchestrator.deploy.copy.closure import Lacking
 from orchestrator.deploy.copy.links import Copies
@@ -33,7 +34,6 @@ from orchestrator.deploy.copy.spool import Codec, WantedPath
 from orchestrator.deploy.delivering import copying
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
-from orchestrator.deploy.delivering.delivery import AllBuilt
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host import lock_scripts, scripts
@@ -47,7 +47,7 @@ from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.secrets.on_host import RunSecrets
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 NAMES = {scripts.STATE: "state"}
 QUESTIONS = {

@@ -23,7 +23,7 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 HOSTS = {name: Host(name, name, Connect(name)) for name in ("p620", "razer")}
 READS: dict[str, frozenset[Access]] = {

@@ -22,7 +22,7 @@ from orchestrator.deploy.changing.verdict import Ended, Verdict
 from orchestrator.deploy.plan import attempts as prove
 from orchestrator.deploy.plan.decide import to_blame
 from orchestrator.deploy.work import HostWork, step_name
-from orchestrator.ssh.executor import is_this_machine
+from orchestrator.ssh.local import is_this_machine
 from orchestrator.verify import run
 
 

@@ -24,7 +24,7 @@ from orchestrator.deploy.plan.decide import PARTS, needs_boot
 from orchestrator.deploy.work import HostWork, problem_of
 from orchestrator.host import boot as on_host
 from orchestrator.host.status import ask_state
-from orchestrator.ssh.executor import is_this_machine
+from orchestrator.ssh.local import is_this_machine
 
 
 class LostError(StepError):

@@ -19,8 +19,8 @@ from orchestrator.core.store import Evaluated
 from orchestrator.host.setup import Gates, Setup
 from orchestrator.nix import closure as nix_build
 from orchestrator.nix.log import BuildLog, Failure, cause
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.said import nix_environment
+from orchestrator.ssh.settings import SshSettings
 
 COLLECT_SECONDS = 0.03
 """How long the first of a batch waits for others: hosts that are asked together answer together."""

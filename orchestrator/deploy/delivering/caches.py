@@ -16,8 +16,8 @@ from orchestrator.inventory.select import select
 from orchestrator.nix import closure as binary_cache
 from orchestrator.nix import log as nix_log
 from orchestrator.nix import verbs as nix
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.said import nix_environment
+from orchestrator.ssh.settings import SshSettings
 
 
 class Pushes:

@@ -1,9 +1,7 @@
-"""Build what a host lacks and bring it there; all of it before any host, where all must build."""
+"""Build here, there or elsewhere; bring it to the host."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,10 +10,8 @@ from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import BuildOn, BuildSite, Cache, UnsignedBuilds
-from orchestrator.core.outcome import Deferred, Outcome, Unchanged
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.store import Evaluated, OutPath
-from orchestrator.core.units import listing
 from orchestrator.deploy.delivering.building import Member
 from orchestrator.deploy.delivering.caches import in_time
 from orchestrator.deploy.delivering.copying import copy, copy_from
@@ -25,57 +21,6 @@ from orchestrator.host.scripts import fetch, is_valid
 from orchestrator.host.setup import reach
 from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix
-from orchestrator.rollout.rollout import HaltedError
-
-
-class AllBuilt:
-    """Where hosts wait for each other's builds. A host that waits holds nothing that others need.
-
-    Args:
-        hosts: The names of all that are to be built; none where nobody waits.
-    """
-
-    def __init__(self, hosts: Iterable[str] = ()) -> None:
-        self._open = set(hosts)
-        self._failed: list[str] = []
-        self._waits = bool(self._open)
-        self._decided = asyncio.Event()
-
-    async def wait(self, work: HostWork) -> None:
-        """Say that a host's system is built, and wait until all others' are.
-
-        In a plan nothing is built: there, those count that evaluate.
-
-        Raises:
-            HaltedError: One of them is not, and will not be.
-        """
-        if not self._waits:
-            return
-        self._settle(work.host.name)
-        if not self._decided.is_set():
-            with work.step(Phase.WAIT):
-                work.doing("built; waiting for the builds of other hosts")
-                async with work.place.given_up():
-                    await self._decided.wait()
-        if self._failed:
-            names = listing(sorted(self._failed))
-            said = (
-                f"nothing would be activated: {names} would not build"
-                if work.session.request.plan_only
-                else f"nothing was activated: {names} did not build"
-            )
-            raise HaltedError(f"{said}, and all must (--all-must-build)")
-
-    def ended(self, name: str, outcome: Outcome) -> None:
-        """Take note of a host's end; one that was at its target, or waits, has its system."""
-        if name in self._open and not isinstance(outcome, Unchanged | Deferred):
-            self._failed.append(name)
-        self._settle(name)
-
-    def _settle(self, name: str) -> None:
-        self._open.discard(name)
-        if not self._open:
-            self._decided.set()
 
 
 def site_of(work: HostWork) -> BuildSite:

@@ -220,7 +220,7 @@ def test_what_learns_afterwards_learns_the_same_fleet(
     from orchestrator.core.host import Fleet
     from orchestrator.host.setup import Setup
     from orchestrator.nix.verbs import Flake
-    from orchestrator.ssh.config import SshSettings
+    from orchestrator.ssh.settings import SshSettings
 
     started: list[tuple[str, ...]] = []
     monkeypatch.setattr(process, "detach", started.append)

@@ -353,7 +353,7 @@ def test_a_fleet_without_a_flake_is_an_error(fleet: Path) -> None:
 def test_a_folder_that_git_is_told_to_leave_alone_is_an_error(fleet: Path) -> None:
     """What git says of an error is in ours."""
     (fleet / ".git/HEAD").write_text("damage")
-    with pytest.raises(StepError, match="git does not tell") as error:
+    with pytest.raises(StepError, match="git does not say") as error:
         taken(fleet)
     assert "not a git repository" in error.value.stderr
 

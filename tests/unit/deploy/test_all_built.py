@@ -10,8 +10,8 @@ from fake_host import NEW, OLD, Bench
 from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.outcome import Deferred, Deployed, Failed, Outcome, Problem, Skipped
 from orchestrator.core.store import OutPath
+from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.delivering import delivery
-from orchestrator.deploy.delivering.delivery import AllBuilt
 
 UNBUILT = Failed("build failed", Problem("build", "build failed"))
 THERE = BuildSite(BuildOn.TARGET)

@@ -18,7 +18,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.nix import closure as binary_cache
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 KEY = f"lan-1:{'A' * 43}="
 LAN = Cache("lan", "http://lan", KEY, push="ssh-ng://lan", secret_key="/key")

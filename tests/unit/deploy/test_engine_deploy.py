@@ -20,7 +20,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.runs.store import Runs
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.verify import result as junit
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")

@@ -295,7 +295,7 @@ def test_the_last_look_refuses_what_was_lost_just_now(bench: Bench) -> None:
         await holding.last_look()
         went_on = True
 
-    with pytest.raises(RefusedError, match="taken away by eve@bar"):
+    with pytest.raises(RefusedError, match="was broken by eve@bar"):
         bench.run(body)
     assert not went_on
 
@@ -317,7 +317,7 @@ def test_after_the_last_look_a_loss_is_only_told(impatient: Bench) -> None:
 
     impatient.run(body)
     (notice,) = impatient.notices
-    assert "taken away by eve@bar" in notice
+    assert "was broken by eve@bar" in notice
     assert "goes on" in notice
 
 

@@ -24,7 +24,7 @@ from orchestrator.host.generations import GENERATIONS, IS_THERE, NO_SYSTEM, NOT_
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 HERE = BuildSite(BuildOn.HERE)
 

@@ -22,7 +22,7 @@ from orchestrator.core.run import exit_code
 from orchestrator.deploy.changing import activation as attempt
 from orchestrator.render.event_json import _more
 from orchestrator.render.output import outcome_word
-from orchestrator.ssh import executor as local
+from orchestrator.ssh import local
 
 ALL_OLD = (OLD, OLD, OLD)
 

@@ -30,7 +30,7 @@ from orchestrator.host.execute import ExecRequest, ExecResult, ExecStatus, execu
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.render.output import Output
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 LOCAL = "127.0.0.1"
 

@@ -21,7 +21,7 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.offline import watch as engine
 from orchestrator.runs.pending import Pending, PendingSystems
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 NOW = datetime.now(UTC)
 HOSTS = {

@@ -24,7 +24,7 @@ from orchestrator.nix.verbs import Flake
 from orchestrator.offline import watch as engine
 from orchestrator.offline.watch import Watch, only_one
 from orchestrator.runs.pending import Pending, PendingSystems
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 STATE = HostState("m", None, None, None, None)

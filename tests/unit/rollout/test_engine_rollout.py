@@ -44,7 +44,7 @@ from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.journal import Journal
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 OLD = OutPath("/nix/store/dddddddddddddddddddddddddddddddd-nixos-system")

@@ -29,7 +29,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.order import again, failed_again
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("h1", "h2", "h3", "h4", "h5")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.secrets import gather as hosts
 from orchestrator.secrets.age import keys as recipients
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 
 def key() -> str:

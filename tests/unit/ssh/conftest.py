@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from orchestrator.ssh import config as settings
+from orchestrator.ssh import settings
 from orchestrator.ssh import known_hosts
 
 

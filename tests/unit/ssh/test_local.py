@@ -12,8 +12,8 @@ from orchestrator.core import process
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
-from orchestrator.ssh import executor as local
-from orchestrator.ssh.executor import LocalExecutor, is_this_machine, this_machine_id
+from orchestrator.ssh import local
+from orchestrator.ssh.local import LocalExecutor, is_this_machine, this_machine_id
 from orchestrator.ssh.sudo import SudoPassword, sudo_argv
 
 HOST = Host("p620", "p620", Connect("192.0.2.1"), machine_id="0123")

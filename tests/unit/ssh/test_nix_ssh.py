@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ssh import said as module
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 
 
 def effective(options: str, host: str) -> dict[str, str]:

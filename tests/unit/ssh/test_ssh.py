@@ -13,8 +13,8 @@ import pytest
 
 from orchestrator.core.errors import SilentError, StepError, UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.executor import SshExecutor, open_ssh
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import SudoPassword
 
 LOCAL = "127.0.0.1"

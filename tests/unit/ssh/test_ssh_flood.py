@@ -72,7 +72,7 @@ def test_a_host_that_floods_is_cut_off(hub: Flooding, flood: str, said: str) -> 
 DEPLOYER = """
 import asyncio, sys
 from orchestrator.ssh.executor import open_ssh
-from orchestrator.ssh.config import SshSettings
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host
 port, folder = sys.argv[1:]

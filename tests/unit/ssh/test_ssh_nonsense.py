@@ -20,9 +20,9 @@ from orchestrator.core.host import Fleet
 from orchestrator.host.setup import Setup
 from orchestrator.host.status import ask_all
 from orchestrator.nix.flake import Flake
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.executor import open_ssh
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.trust import offered_key
 
 VERSION = b"SSH-2.0-x\r\n"

@@ -14,9 +14,10 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.core.process import run
 from orchestrator.ssh import options as module
-from orchestrator.ssh.config import ConfigShape, SshSettings
+from orchestrator.ssh.config import ConfigShape
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.said import Said, forget, said_of
+from orchestrator.ssh.settings import SshSettings
 
 LOCAL = "127.0.0.1"
 

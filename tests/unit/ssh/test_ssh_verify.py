@@ -20,11 +20,11 @@ from ssh_bearings import BEARINGS, NO_BEARING, Bearing
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.ssh import options, said, verified
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.executor import open_ssh
 from orchestrator.ssh.keys import KeyFormatError, read_key
 from orchestrator.ssh.known_hosts import read_known_hosts
 from orchestrator.ssh.rules import Rules, plain_name
+from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import SudoPassword
 from orchestrator.ssh.trust import offered_key
 from orchestrator.ssh.verified import trust_in

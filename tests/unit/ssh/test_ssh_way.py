@@ -15,9 +15,9 @@ import pytest
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.running import said_by
+from orchestrator.ssh.settings import SshSettings
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 RELAY = Path(__file__).parents[2] / "trust" / "relay.pl"

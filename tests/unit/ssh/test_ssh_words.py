@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect
-from orchestrator.ssh.config import SshSettings
 from orchestrator.ssh.connect import parse_jump, ssh_argv, ssh_command
+from orchestrator.ssh.settings import SshSettings
 
 
 def test_no_known_hosts_means_nothing_is_trusted(tmp_path: Path) -> None:
