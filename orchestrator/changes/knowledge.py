@@ -19,8 +19,9 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
 from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
+from orchestrator.nix.context import context
 from orchestrator.nix.evaluation import Asker, Evaluations
-from orchestrator.nix.flake import Flake, context
+from orchestrator.nix.flake import Flake
 from orchestrator.nix.verbs import is_here
 
 _FILE = "learn.lock"

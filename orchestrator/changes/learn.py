@@ -24,7 +24,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.flake import context
+from orchestrator.nix.context import context
 
 
 async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Mapping[str, str]:

@@ -27,7 +27,8 @@ from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp
 from orchestrator.core.errors import StepError
 from orchestrator.core.units import parse_json
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.flake import Copied, Flake, context, fresh_cache, own_cache
+from orchestrator.nix.context import context, fresh_cache, own_cache
+from orchestrator.nix.flake import Copied, Flake
 
 _TRIES = 8
 _PAUSE = 0.05

@@ -22,7 +22,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.load import load
-from orchestrator.nix.flake import context
+from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings
 from tests.bench.table import Table, spread

@@ -31,7 +31,7 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host import scripts
 from orchestrator.host.setup import state_folder
 from orchestrator.inventory.load import load
-from orchestrator.nix.flake import context
+from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
 from tests.lab.fleet_bench import Bench
 

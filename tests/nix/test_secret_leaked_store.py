@@ -24,7 +24,7 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.lab.seed import generate
 from orchestrator.nix.closure import Recipe
-from orchestrator.nix.flake import context
+from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.check import systems_of_hosts
 from orchestrator.ssh.settings import SshSettings

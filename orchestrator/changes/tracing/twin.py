@@ -18,7 +18,7 @@ from orchestrator.core import process
 from orchestrator.core.bounds import FILES
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath
-from orchestrator.nix.flake import fresh_cache
+from orchestrator.nix.context import fresh_cache
 from orchestrator.nix.verbs import Flake
 
 _LINK = "120000"

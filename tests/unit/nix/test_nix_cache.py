@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.nix.flake import fresh_cache, own_cache
+from orchestrator.nix.context import fresh_cache, own_cache
 
 
 @pytest.fixture

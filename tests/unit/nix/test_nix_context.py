@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.errors import StepError
-from orchestrator.nix.flake import context
+from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
 
 

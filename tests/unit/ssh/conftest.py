@@ -6,8 +6,7 @@ import itertools
 
 import pytest
 
-from orchestrator.ssh import settings
-from orchestrator.ssh import known_hosts
+from orchestrator.ssh import known_hosts, settings
 
 
 @pytest.fixture(autouse=True)

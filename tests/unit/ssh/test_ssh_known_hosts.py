@@ -10,8 +10,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from orchestrator.ssh import settings
-from orchestrator.ssh import known_hosts
+from orchestrator.ssh import known_hosts, settings
 from orchestrator.ssh.known_hosts import KnownHosts, read_known_hosts
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.trust import OfferedKey, remember
