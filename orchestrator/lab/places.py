@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from orchestrator.core import files
 from orchestrator.core.errors import OrchestratorError
 
 
@@ -147,6 +146,9 @@ class LabRecord:
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all."""
+        # Here, since the base image is made by a Python that has nothing of ours installed.
+        from orchestrator.core import files
+
         data = {
             "fleet_root": str(self.fleet_root),
             "cgroup": str(self.cgroup),

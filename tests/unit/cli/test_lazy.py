@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
 
 PUT_OFF = """
 import sys
@@ -40,3 +43,12 @@ def test_a_module_that_is_not_there_is_an_error_at_once() -> None:
     done = run("from orchestrator.core import no_such_module")
     assert done.returncode != 0
     assert "no_such_module" in done.stderr
+
+
+def test_the_base_image_is_made_by_a_python_that_has_nothing_of_ours() -> None:
+    """On a bare machine the lab's image is begun while our packages are still being installed."""
+    program = "import sys; sys.path.insert(0, '.'); from orchestrator.lab import image; print('ok')"
+    argv = (sys.executable, "-I", "-S", "-c", program)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ok\n"
