@@ -94,7 +94,7 @@ class LastResort(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How long the guard on a host waits before it goes back by itself.
+    """How long the guard on a host waits before it rolls back by itself.
 
     Attributes:
         confirm: Seconds from the end of activation to the deployer's new connection.

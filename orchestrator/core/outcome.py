@@ -74,7 +74,7 @@ class Failed(_Outcome, frozen=True):
 
 
 class Unreached(Failed, frozen=True):
-    """The host's guard went back and proved what runs, but nobody has got in since."""
+    """The host's guard rolled back and proved what runs, but nobody has got in since."""
 
 
 class Skipped(_Outcome, frozen=True):

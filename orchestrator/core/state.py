@@ -242,14 +242,14 @@ class Attempt:
             host is back.
         last_resort: What becomes of a host that nobody gets into any more.
         state: How far it has come.
-        turned: The state from which it went back; ``None`` where it did not.
-        why: Why it went back; or what is not as it should be although it is done.
+        turned: The state from which it rolled back; ``None`` where it did not.
+        why: Why it rolled back; or what is not as it should be although it is done.
         activation: How ``switch-to-configuration test`` ended: an exit code, ``timeout``,
             ``killed``, or ``locked`` where it could not begin; empty where it did not end.
-        seconds_left: Until the guard goes back by itself, where it waits for the deployer.
+        seconds_left: Until the guard rolls back by itself, where it waits for the deployer.
         ended: When, by the host's clock.
         seen: Whether a deployer has been told of its end.
-        reached: Whether one got in after it went back; ``None`` where nobody has to.
+        reached: Whether one got in after it rolled back; ``None`` where nobody has to.
         guard_gone: Whether systemd says that its guard is not at work, though it is not at its end.
     """
 
@@ -280,7 +280,7 @@ class Attempt:
 
     @property
     def unreached(self) -> bool:
-        """Whether the host went back and nobody has got in since."""
+        """Whether the host rolled back and nobody has got in since."""
         return self.state is AttemptState.RETURNED and self.reached is False
 
     def stands(self, boot_id: str) -> bool:

@@ -117,7 +117,7 @@ class Runs:
     def has_deployed(self, host: str, system: OutPath) -> bool:
         """Whether a run from here brought a host to a system that was evaluated for it.
 
-        What a host was before a run, or went back to, is the host's own word, and does not count.
+        What a host was before a run, or rolled back to, is the host's own word, and does not count.
         """
         return self._index().has_deployed(host, system.path)
 

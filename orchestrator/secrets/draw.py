@@ -107,7 +107,7 @@ class Rekeyed(Protocol):
 
     @property
     def done(self) -> Sequence[str]:
-        """Encrypted anew."""
+        """Re-encrypted."""
 
     @property
     def right(self) -> Sequence[str]:

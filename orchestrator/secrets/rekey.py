@@ -21,7 +21,7 @@ class Rekeyed:
     """What became of the secrets that were looked at.
 
     Attributes:
-        done: Encrypted anew.
+        done: Re-encrypted.
         right: Were right already, and were left alone.
         absent: Have a rule and no file.
         damaged: Cannot be read as they are; no rekey cures that.

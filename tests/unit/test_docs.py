@@ -328,7 +328,9 @@ GONE = (
     *("waits no more", "has heard it", "nothing is to be done again", "nobody gets in after"),
     *("not what its guard said", "it counts until", "not switched to live", "they are right"),
     *("is not for whom it should", "more and more seldom", "what becomes of hosts"),
-    "no further wave to begin (",
+    *("no further wave to begin (", "taken back", "taking back", "boot anew", "booted anew"),
+    *("encrypted anew", "goes back by itself", "went back", "absent host", "were absent"),
+    *("nothing to go back to", "lock steal"),
 )
 """Words of our own, which said what the field has a term for: `docs/glossary.md`."""
 

@@ -27,7 +27,7 @@ from orchestrator.verify import run
 
 
 def require_return(plan: HostPlan, before: HostState) -> None:
-    """Refuse to change a host that has nothing to go back to.
+    """Refuse to change a host that has no rollback target.
 
     Raises:
         RefusedError: The host runs no NixOS system, or has no system profile or boot default.
@@ -148,7 +148,7 @@ async def settle(work: HostWork) -> None:
 
 
 class WentBackError(StepError):
-    """The guard went back, and it was not asked to."""
+    """The guard rolled back, and it was not asked to."""
 
 
 class Activation:

@@ -66,7 +66,7 @@ class GuardClient:
 
     @property
     def left(self) -> float:
-        """Seconds until the guard goes back by itself, at the most."""
+        """Seconds until the guard rolls back by itself, at the most."""
         return max(0.0, self._turns - self._clock())
 
     @property
@@ -127,7 +127,7 @@ class GuardClient:
             await self.ended()
 
     async def reach(self) -> None:
-        """Have a host that went back note that one gets in, over a connection made since.
+        """Have a host that rolled back note that one gets in, over a connection made since.
 
         Where the present one is older a new one is made. It stays in use where none comes about.
 

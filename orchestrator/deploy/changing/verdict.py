@@ -121,7 +121,7 @@ class Verdict:
         return self._failed(f"not known ({unknown.message}); {self._going_on()}")
 
     def _unreached(self, shut: StepError, state: str, why: str) -> Unreached:
-        """Say of a host that went back what keeps everybody out, and who gets in all the same."""
+        """Say of a host that rolled back what keeps everybody out, and who gets in all the same."""
         error, host = self._error(), self._work.host
         error.message = (
             f"rolled back, not yet reached: {shut.message}; before that: {error.message}"

@@ -61,7 +61,7 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool, over: bool) -> 
 
     Args:
         attempt: As it was last told.
-        within: Seconds until it goes back by itself.
+        within: Seconds until it rolls back by itself.
         confirmed: Whether it may have been told to commit.
         over: Whether it must have gone back by now, if the host runs.
     """

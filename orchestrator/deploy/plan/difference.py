@@ -1,4 +1,4 @@
-"""What differs between two closures, which of it matters, and how a person is told."""
+"""What differs between two closures, which of it matters, and how a person reads it."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ async def seen(executor: Executor, token: str) -> GuardReply:
 
 
 async def reached(executor: Executor, token: str, *, anew: bool = False) -> GuardReply:
-    """Note, over a connection that was made after the host went back, that one gets in again.
+    """Note, over a connection that was made after the host rolled back, that one gets in again.
 
     A connection that the host finds to be an older one counts for nothing.
 
