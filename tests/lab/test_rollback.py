@@ -93,7 +93,7 @@ def test_a_plan_of_it_touches_nothing(fleet: Bench) -> None:
     """A plan of a rollback says where the host would go, and touches nothing."""
     deployed(fleet, "planned")
     now = paths(fleet, HOST)
-    done = back(fleet, HOST, "--plan")
+    done = back(fleet, HOST, "--dry-run")
     assert (done.rc, done.outcomes) == (0, {HOST: "deployed"})
     assert paths(fleet, HOST) == now
 

@@ -65,7 +65,7 @@ def _generation(_: click.Context, __: click.Parameter, text: str | None) -> WayB
     help="A generation of the host's, by its number or its store path.",
 )
 @click.option("--run", "number", type=click.IntRange(1), help="What hosts ran before this run.")
-@click.option("--plan", "plan_only", is_flag=True, help="Say what would be done; touch nothing.")
+@click.option("--dry-run", "plan_only", is_flag=True, help="Say what would be done; touch nothing.")
 @click.option("--no-verify", is_flag=True, help="Skip verification after activation.")
 @despite_hold_option
 @skip_preflight_option

@@ -126,7 +126,7 @@ def test_a_line_is_this_request(asked: Asked, line: str, request_: DeployRequest
         ("p620", {}),
         ("p620 --to 41", {"back": ToGeneration(41)}),
         (f"p620 --to {SYSTEM}", {"back": ToSystem(SYSTEM)}),
-        ("p620 --plan", {"plan_only": True}),
+        ("p620 --dry-run", {"plan_only": True}),
         ("p620 --no-verify", {"verify": False}),
         ("p620 --override-hold f00d", {"despite_hold": "f00d"}),
         ("p620 --skip-preflight clock", {"skip_preflight": ("clock",)}),
