@@ -55,7 +55,7 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
         problems.append(lesson.problem)
 
     hosts = inventory_select.select(setup.fleet, selectors)
-    asyncio.run(_until_told_to_stop(changes_learn.learn(setup, hosts, told, again=again)))
+    console.run(_until_told_to_stop(changes_learn.learn(setup, hosts, told, again=again)))
     return int(any(problems))
 
 
@@ -72,7 +72,7 @@ def why(host: str, target: Target, as_json: bool) -> int:
         known = await knowledge.KnownSystems(setup, (one,)).of(one)
         draw.draw_why(one.name, known, console.results(), console.words(), as_json=as_json)
 
-    asyncio.run(work())
+    console.run(work())
     return 0
 
 
@@ -89,7 +89,7 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
     A host that nothing is known of is touched: learn it first.
     """
     setup = opening.open_setup(target)
-    found = asyncio.run(
+    found = console.run(
         changes_learn.affected(setup, inventory_select.select(setup.fleet, selectors), since)
     )
     draw.draw_affected(found, console.results(), console.words(), as_json=as_json)

@@ -17,6 +17,8 @@ from orchestrator.render.report import choose
 
 T = TypeVar("T")
 
+_ASYNCIO = asyncio.__file__.removesuffix("__init__.py")
+
 FILES = 65_536
 """File descriptors: a connection, a log and a socket for each of 20,000 hosts."""
 
@@ -26,7 +28,30 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     # Modules and the fleet stay to the end: no search for garbage need look at them again.
     gc.freeze()
     allow_files()
-    return asyncio.run(work)
+    return asyncio.run(_whole(work))
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command, and leave nothing of it to be cancelled by ``asyncio.run``.
+
+    That cancels asyncio's own tasks with ours, at once: a child that is just being started then
+    waits for its pipes for ever (seen in 3.11.2). Ours are ended here, and have their children end.
+    """
+    try:
+        return await work
+    finally:
+        left = [task for task in asyncio.all_tasks() if _is_ours(task)]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+
+
+def _is_ours(task: asyncio.Task[Any]) -> bool:
+    if task is asyncio.current_task():
+        return False
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is None or not code.co_filename.startswith(_ASYNCIO)
 
 
 def allow_files() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -90,11 +89,11 @@ def _check(
         return
     setup = opening.open_setup(target)
     if "syntax" in wanted:
-        yield fleet_doctor.Checked("syntax", asyncio.run(files.check_files(setup)))
+        yield fleet_doctor.Checked("syntax", console.run(files.check_files(setup)))
     if "eval" in wanted:
-        yield fleet_doctor.Checked("evaluation", asyncio.run(files.check_evaluation(setup, hosts)))
+        yield fleet_doctor.Checked("evaluation", console.run(files.check_evaluation(setup, hosts)))
     if "modules" in wanted:
-        yield fleet_doctor.Checked("modules", asyncio.run(fleet_modules.check_modules(setup)))
+        yield fleet_doctor.Checked("modules", console.run(fleet_modules.check_modules(setup)))
     evaluates = "eval" in wanted
     if "build" in wanted:
         built = _build(setup, hosts, verbose=verbose, as_json=as_json)
@@ -102,7 +101,7 @@ def _check(
         yield built
     if "secrets" in wanted:
         chosen = hosts if selectors else ()
-        found = asyncio.run(commands_check.check_fleet(setup, chosen, configurations=evaluates))
+        found = console.run(commands_check.check_fleet(setup, chosen, configurations=evaluates))
         if found is not None:
             yield fleet_doctor.Checked("secrets", {}, found)
 
@@ -123,7 +122,7 @@ def _build(
 def format_files(check: bool, target: Target) -> int:
     """Format every Nix file that git tracks, with the formatter that is on the PATH."""
     fleet = opening.open_inventory(target).fleet
-    changed = asyncio.run(files.format_tracked(fleet.root, check=check))
+    changed = console.run(files.format_tracked(fleet.root, check=check))
     for file in changed:
         console.words().line(f"{'would change' if check else 'formatted'}: {file}")
     return int(check and bool(changed))
@@ -160,11 +159,11 @@ def update(inputs: tuple[str, ...], through: str, target: Target, verbose: bool)
     pins = files.Pins.of(setup)
     code = 0
     try:
-        moved = asyncio.run(files.move_pins(setup, inputs))
+        moved = console.run(files.move_pins(setup, inputs))
         if stage is not Through.EVALUATE:
             setup = opening.open_setup(target)
             code = _build_with(setup, verbose=verbose)
-        committed = not code and asyncio.run(files.commit_pins(setup, inputs))
+        committed = not code and console.run(files.commit_pins(setup, inputs))
     except BaseException:
         pins.put_back()
         raise
@@ -199,6 +198,6 @@ def doctor(target: Target, as_json: bool) -> int:
 
     No host is contacted and nothing is changed. Exit 1 where something needed is missing.
     """
-    findings = asyncio.run(fleet_doctor.examine(opening.open_setup(target)))
+    findings = console.run(fleet_doctor.examine(opening.open_setup(target)))
     fleet_doctor.draw_findings(findings, console.results(), as_json=as_json)
     return int(any(finding.grade is checks.Grade.BAD for finding in findings))

@@ -268,8 +268,6 @@ def build_hosts(setup: Setup, hosts: Sequence[Host], *, verbose: bool, report: b
 @json_option
 def diff(host: str, target: Target, as_json: bool) -> None:
     """Packages that a deployment would add, remove or change, against what HOST runs now."""
-    import asyncio
-
     setup = opening.open_setup(target)
-    found = asyncio.run(deploy_diff.diff_host(setup, opening.one_host(setup.fleet, host)))
+    found = console.run(deploy_diff.diff_host(setup, opening.one_host(setup.fleet, host)))
     deploy_diff.draw_diff(found, console.results(), console.words(), as_json=as_json)

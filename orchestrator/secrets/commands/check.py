@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +79,7 @@ def check(
         )
         return await secrets_check.check_secrets(place, asked, strict=strict), failed
 
-    found, failed = asyncio.run(work())
+    found, failed = console.run(work())
     _require_known(found.strangers)
     draw.draw_findings(found.findings, found.count, console.results(), as_json=as_json)
     for host, error in failed.items():
@@ -154,7 +153,7 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
     async def work() -> tuple[SecretStatus, ...]:
         return await secrets_status.status(await secrets_place.place_of(file), context)
 
-    draw.draw_status(asyncio.run(work()), console.results(), as_json=as_json)
+    draw.draw_status(console.run(work()), console.results(), as_json=as_json)
 
 
 @click.command()
@@ -168,7 +167,7 @@ def recipients(rules: Path | None, as_json: bool, target: Target) -> None:
     async def work() -> tuple[RecipientStatus, ...]:
         return await secrets_status.recipients(await secrets_place.place_of(file), context)
 
-    draw.draw_recipients(asyncio.run(work()), console.results(), as_json=as_json)
+    draw.draw_recipients(console.run(work()), console.results(), as_json=as_json)
 
 
 def tell_needs(setup: Setup, host: str) -> None:
@@ -193,7 +192,7 @@ def _find_and_draw(setup: Setup, host: str, file: Path) -> None:
         place = await secrets_place.place_of(file)
         return place.name, await secrets_status.needs_of(place, setup, host)
 
-    rules, found = asyncio.run(work())
+    rules, found = console.run(work())
     if found.failed is not None:
         draw.draw_unevaluated(host, found.failed.message, console.words())
     draw.draw_needs(found.needs, rules, console.words())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import sys
@@ -150,7 +149,7 @@ def create(
         await tell_git(vault.place, created.changed)
         return created
 
-    if not asyncio.run(work()).opened:
+    if not console.run(work()).opened:
         say("warning: none of your private keys opens it; its readers can")
     return 0
 
@@ -187,7 +186,7 @@ def edit(
         say(f"{rule.path} {said}")
         await tell_git(vault.place, changed)
 
-    asyncio.run(work())
+    console.run(work())
     return 0
 
 
@@ -204,7 +203,7 @@ def show(name: str, identity: tuple[str, ...], rules: Path | None, fleet: Path |
         vault = await _open_vault(rules, fleet)
         return (await manage.show(vault, vault.rule(name, Path.cwd()), keyring))[1]
 
-    plaintext = asyncio.run(work())
+    plaintext = console.run(work())
     try:
         sys.stdout.buffer.write(plaintext)
         sys.stdout.buffer.flush()
@@ -249,7 +248,7 @@ def rekey(
         await tell_git(vault.place, done.done)
         return done
 
-    done = asyncio.run(work())
+    done = console.run(work())
     draw.draw_rekeyed(done, console.results(), console.words(), as_json=as_json)
     return int(bool(done.damaged))
 
@@ -265,6 +264,6 @@ def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
         place = await secrets_place.place_of(rules_file(rules, fleet))
         return await sealing.recover(place), sealing.remove_leftovers(place)
 
-    ended, left = asyncio.run(work())
+    ended, left = console.run(work())
     draw.draw_recovered(ended, left, console.results(), console.words(), as_json=as_json)
     return 0
