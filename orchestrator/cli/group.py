@@ -71,6 +71,24 @@ def say(text: str) -> None:
         click.echo(output.clean(text), err=True)
 
 
+_asked_for: set[str] = set()
+
+
+def wants_debug() -> bool:
+    """Whether ``--debug`` was typed; known after the command has ended, too."""
+    return "debug" in _asked_for
+
+
+def forget() -> None:
+    """Forget what was typed: a command line begins."""
+    _asked_for.clear()
+
+
+def _keep_debug(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        _asked_for.add("debug")
+
+
 def _no_colour(context: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         # Programs that are started, such as an editor, are to be without colours as well.
@@ -90,7 +108,10 @@ def _everywhere(*, hidden: bool) -> list[click.Parameter]:
             ["--no-color"], help="Print without colours (also: NO_COLOR).",
             callback=_no_colour, **common,
         ),
-        click.Option(["--debug"], help="Print a traceback for expected errors, too.", **common),
+        click.Option(
+            ["--debug"], help="Print a traceback for expected errors, too.",
+            callback=_keep_debug, **common,
+        ),
     ]  # fmt: skip
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 from click.shell_completion import get_completion_class
 
 from orchestrator.cli.commands import SECTIONS
-from orchestrator.cli.group import LazyGroup
+from orchestrator.cli.group import LazyGroup, forget, wants_debug
 from orchestrator.cli.lazy import lazily
 from orchestrator.core.errors import OrchestratorError
 
@@ -36,7 +38,8 @@ END = """\b
 Anywhere on the line:
   --fleet DIR      the fleet's folder (default: $ORCHESTRATOR_FLEET, else nearest above)
   --json           JSON on standard output, where a command has it
-  -v, -q           log lines too; results and errors only
+  -v               log lines too, where a command has them
+  -q               results and errors only
   --no-color       no colours (also: $NO_COLOR)
   --debug          a traceback for expected errors, too
 
@@ -68,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Most of what a command makes, modules first of all, it keeps to its end: to look through it
     # again and again (the default is each 700 objects) was a tenth of a run over 1,000 hosts.
     gc.set_threshold(50_000, 20, 20)
+    forget()
     try:
         code = orchestrator.main(arguments, standalone_mode=False)
     except click.ClickException as error:
@@ -76,14 +80,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except OrchestratorError as error:
-        if "--debug" in arguments:
-            raise
-
+        if wants_debug():
+            traceback.print_exception(error)
         tables.draw_error(error, output.Output.of(sys.stderr, os.environ))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if (said := _of_the_surroundings(error)) is None or wants_debug():
+            raise
+        click.echo(f"error: {said}", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _of_the_surroundings(error: OSError) -> str | None:
+    """Say what is wrong around us: an output that is full, a folder that is gone; else ``None``."""
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EPIPE):
+        # What is left to be written would fail at exit once more.
+        output.silence(sys.stdout)
+        return f"cannot write standard output: {error.strerror}"
+    if error.filename is None and error.errno == errno.ENOENT and not _has_folder():
+        return "the working directory does not exist any more; cd to another one"
+    return None
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @click.command()

@@ -237,6 +237,7 @@ class PastRun:
         plan: Whether it was a plan: its outcomes are those that would have been.
         alive: Whether its process lives: then its end is still to come.
         resumable: Whether it was cut off or stopped, and ``run resume`` goes on with it.
+        damaged: Whether its events cannot all be read.
     """
 
     number: int
@@ -250,6 +251,7 @@ class PastRun:
     plan: bool = False
     alive: bool = False
     resumable: bool = False
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

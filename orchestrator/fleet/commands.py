@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
@@ -17,6 +18,7 @@ from orchestrator.cli.options import (
     target_options,
     verbose_option,
 )
+from orchestrator.core.errors import OrchestratorError
 
 with lazily():
     from orchestrator.cli import console, opening
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
 
 _PARTS = {
-    "inventory": "Every mistake in the inventory; fleet.json is up to date.",
+    "inventory": "Every mistake in the inventory; refreshes fleet.json, unless --frozen.",
     "syntax": "Every Nix file that git tracks parses.",
     "secrets": "What can be proved of secrets without a private key.",
     "eval": "Every host's system evaluates.",
@@ -63,23 +65,30 @@ def check(
 ) -> int:
     """Check the fleet: inventory, syntax, secrets and evaluation, or only what is named.
 
-    No host is contacted. Exit 1 where something is wrong, 2 for mistakes in the inventory. In CI:
+    No host is contacted; SELECTOR limits evaluation, build and secrets. Exit 1 where something is
+    wrong, 2 for mistakes in the inventory. In CI:
+
     orchestrator check --frozen --inventory --syntax --secrets --build
     """
     wanted = [name for name, is_wanted in parts.items() if is_wanted]
     wanted = wanted or [name for name in _PARTS if name not in _NOT_BY_DEFAULT]
-    checked = list(_check(wanted, selectors, target, verbose=verbose, as_json=as_json))
-    if as_json:
-        fleet_doctor.draw_checks(checked, console.results(), as_json=True)
-    else:
-        fleet_doctor.draw_checks(checked, console.words(), as_json=False)
+    checked: list[fleet_doctor.Checked] = []
+    error: OrchestratorError | None = None
+    try:
+        checked += _check(wanted, selectors, target, verbose=verbose, as_json=as_json)
+    except OrchestratorError as found:
+        error = found
+    output = console.results() if as_json else console.words()
+    fleet_doctor.draw_checks(checked, output, error, as_json=as_json)
+    if error is not None:
+        raise error
     return int(not all(one.is_right for one in checked))
 
 
 def _check(
     wanted: list[str], selectors: tuple[str, ...], target: Target, *, verbose: bool, as_json: bool
 ) -> Iterator[fleet_doctor.Checked]:
-    """Check one thing after the other: what is cheap comes first."""
+    """Check one thing after the other; secrets last, which need to know whether hosts evaluate."""
     # Read also where it was read before: what is remembered is not looked through for mistakes.
     fleet = opening.open_inventory(target).fleet
     hosts = inventory_select.select(fleet, selectors)
@@ -102,8 +111,9 @@ def _check(
     if "secrets" in wanted:
         chosen = hosts if selectors else ()
         found = console.run(commands_check.check_fleet(setup, chosen, configurations=evaluates))
-        if found is not None:
-            yield fleet_doctor.Checked("secrets", {}, found)
+        if found is None:
+            say("secrets: not checked: the fleet has no secrets.nix")
+        yield fleet_doctor.Checked("secrets", {}, found)
 
 
 def _build(

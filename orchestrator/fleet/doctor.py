@@ -49,13 +49,31 @@ class Checked:
         return not self.wrong and not (self.secrets and self.secrets.failed)
 
 
-def draw_checks(checked: Sequence[Checked], output: Output, *, as_json: bool) -> None:
-    """Draw what failed, and a line of summary for each check."""
+def draw_checks(
+    checked: Sequence[Checked],
+    output: Output,
+    error: OrchestratorError | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw what failed, and a line of summary for each check.
+
+    Args:
+        checked: What was checked.
+        output: Where to.
+        error: Why no more could be checked; in JSON, as it is drawn by whoever catches it.
+        as_json: As one JSON object.
+    """
     if as_json:
-        checks = {one.what: _check_json(one) for one in checked}
-        print_json(output, {"ok": all(one.is_right for one in checked), "checks": checks})
+        right = error is None and all(one.is_right for one in checked)
+        found: dict[str, object] = {"ok": right}
+        if error is not None:
+            found["error"] = {"message": error.message, "hint": error.hint}
+        print_json(output, {**found, "checks": {one.what: _check_json(one) for one in checked}})
         return
     for one in checked:
+        if one.what == "secrets" and one.secrets is None:
+            continue
         if one.secrets is not None:
             draw_secrets(one.secrets.findings, one.secrets.count, output, as_json=False)
         else:
@@ -63,6 +81,8 @@ def draw_checks(checked: Sequence[Checked], output: Output, *, as_json: bool) ->
 
 
 def _check_json(one: Checked) -> Mapping[str, object]:
+    if one.what == "secrets" and one.secrets is None:
+        return {"ok": True, "skipped": "the fleet has no secrets.nix"}
     if one.secrets is not None:
         findings = [finding.to_json() for finding in one.secrets.findings]
         return {"ok": one.is_right, "findings": findings}

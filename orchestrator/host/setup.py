@@ -50,7 +50,9 @@ def state_folder(fleet: Fleet) -> Path:
 
     Two checkouts of one fleet are two fleets here: their runs have numbers of their own.
     """
-    base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    # A relative one is to be ignored: https://specifications.freedesktop.org/basedir-spec/latest/
+    said = os.environ.get("XDG_STATE_HOME", "")
+    base = said if said.startswith("/") else Path("~/.local/state").expanduser()
     digest = hashlib.sha256(fleet.root.encode()).hexdigest()[:8]
     return Path(base, "orchestrator", "fleets", f"{fleet.name}-{digest}")
 

@@ -56,6 +56,8 @@ def draw_run(
     elif status is not None:
         _draw_waves(status, results)
         words.line(f"run {number}: {_standing(status, alive=alive)}")
+    elif not alive and record.resumable:
+        words.line(f"run {number}: it was cut off; to go on: orchestrator run resume {number}")
     else:
         raise UsageError(
             f"run {number} does not say how it ended",

@@ -138,6 +138,11 @@ def failed_again(setup: Setup, number: int | None) -> tuple[DeployRequest | None
     waves = _without(asked.waves, {*well, *gone})
     left = tuple(name for wave in waves for name in wave.hosts)
     notices = [f"run {number}: {_left_out(gone)}"] if gone else []
+    if not names:
+        raise UsageError(
+            f"run {number} was cut off before it divided its hosts into waves",
+            hint="give the command again: hosts at their target are unchanged",
+        )
     if not left:
         return None, tuple(notices or [f"run {number}: no failed hosts to retry"])
     notices.append(f"run {number}: retrying {', '.join(left)}")
@@ -168,7 +173,7 @@ def _deployment(run: RunFolder) -> DeployRequest:
     if request.back is not None:
         what, hint = "rollback", "give the command again: orchestrator rollback"
     elif request.catch_up:
-        what, hint = "catch-up", "what still waits is delivered by: orchestrator pending deliver"
+        what, hint = "delivery", "what still waits is delivered by: orchestrator pending deliver"
     elif request.plan_only:
         what, hint = "plan", "what it planned is done by: orchestrator deploy"
     else:

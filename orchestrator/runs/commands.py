@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target, duration, fleet_option, json_option
+from orchestrator.render.output import clean
 
 with lazily():
     from orchestrator.cli import console, opening
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 def list_runs(count: int, fleet: Path | None, as_json: bool) -> None:
     """Past runs from this machine, newest first."""
     runs = store.Runs(setup.state_folder(_open(fleet)))
-    draw.draw_runs(runs.recent(count), console.results(), as_json=as_json)
+    runs.require()
+    past = runs.recent(count)
+    if not past:
+        say("no runs of this fleet on this machine yet")
+    draw.draw_runs(past, console.results(), as_json=as_json)
 
 
 @click.command()
@@ -39,13 +44,16 @@ def list_runs(count: int, fleet: Path | None, as_json: bool) -> None:
 )
 @fleet_option
 @json_option
-def logs(run: int, host: str | None, lines: int | None, fleet: Path | None, as_json: bool) -> None:
+def logs(run: int, host: str | None, lines: int | None, fleet: Path | None, as_json: bool) -> int:
     """Print the log of RUN: what was run and what it said; of HOST only, where one is named.
 
     Of a host that was unchanged there is none. With --json, an object for each line.
     """
     found = store.Runs(setup.state_folder(_open(fleet))).run(run)
-    draw.draw_log(found.log(), host, lines, console.results(), as_json=as_json)
+    damage = draw.draw_log(found.log(), host, lines, console.results(), as_json=as_json)
+    if damage is not None:
+        console.words().line(clean(f"warning: the log of run {run} is damaged here: {damage}"))
+    return 0 if damage is None else 1
 
 
 @click.command()
@@ -56,7 +64,7 @@ def logs(run: int, host: str | None, lines: int | None, fleet: Path | None, as_j
     metavar="TIME",
     help="Remove only runs older than that, such as 30d.",
 )
-@click.option("--unfinished", is_flag=True, help="Remove runs that could be resumed, too.")
+@click.option("--unfinished", is_flag=True, help="Also runs that could be resumed, or are damaged.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @fleet_option
 @json_option
@@ -78,6 +86,7 @@ def prune(
     opened = _open(fleet)
     state = setup.state_folder(opened)
     runs, limits = store.Runs(state), pruning.Limits(keep, older_than, unfinished=unfinished)
+    runs.require()
     needed = pruning.needed(runs, opened, state, say)
     pruned = pruning.prune_runs(runs, limits, needed, dry_run=dry_run)
     draw.draw_pruned(pruned, console.results(), console.words(), dry_run=dry_run, as_json=as_json)

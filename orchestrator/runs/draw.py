@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from orchestrator.core.outcome import Deployed, outcome_names
 from orchestrator.core.run import PastRun
-from orchestrator.core.stored import plain
+from orchestrator.core.stored import DamagedError, plain
 from orchestrator.core.units import listing, size_text
 from orchestrator.render.output import Output, clean
 from orchestrator.render.report import Column, duration, print_json, print_table
@@ -79,7 +79,7 @@ def draw_log(
     results: Output,
     *,
     as_json: bool,
-) -> None:
+) -> str | None:
     """Print a log; a line of JSON for each of its lines, where that is wanted.
 
     Args:
@@ -88,14 +88,26 @@ def draw_log(
         last: How many of the last; ``None`` is all.
         results: Standard output.
         as_json: As JSON.
+
+    Returns:
+        Why it ends where it ends, where it is damaged.
     """
-    wanted = (line for line in lines if host is None or line.host == host)
+    damage: list[str] = []
+    wanted = (line for line in _until_damaged(lines, damage) if host is None or line.host == host)
     for line in wanted if last is None else deque(wanted, maxlen=last):
         if as_json:
             results.line(json.dumps(plain(line)))
         else:
             whose = "" if host is not None else f"{line.host or '-'} "
             results.line(clean(f"{line.time} {whose}{line.text}"))
+    return damage[0] if damage else None
+
+
+def _until_damaged(lines: Iterable[LoggedLine], damage: list[str]) -> Iterator[LoggedLine]:
+    try:
+        yield from lines
+    except DamagedError as error:
+        damage.append(str(error))
 
 
 def draw_pruned(

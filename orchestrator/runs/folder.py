@@ -141,12 +141,15 @@ class RunFolder:
         files.save(self.path / ORDER, order)
 
     def log(self) -> Iterator[LoggedLine]:
-        """Read the log, up to where it was cut off or is damaged."""
-        with contextlib.suppress(DamagedError):
-            for line in self._lines(LOG):
-                time, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
-                host, _, text = rest.partition(" ")
-                yield LoggedLine(time, "" if host == "-" else host, text)
+        """Read the log, up to where it was cut off.
+
+        Raises:
+            DamagedError: It is damaged from there on.
+        """
+        for line in self._lines(LOG):
+            time, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
+            host, _, text = rest.partition(" ")
+            yield LoggedLine(time, "" if host == "-" else host, text)
 
     def _began(self) -> str:
         """When the folder was made: for a run that tells nothing else."""
@@ -181,7 +184,7 @@ class RunFolder:
         except FileNotFoundError:
             return
         except (OSError, EOFError, zlib.error) as error:
-            raise DamagedError(f"{name}: {error}") from error
+            raise DamagedError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
         if room <= 0:
             raise DamagedError(f"{name} has more than {MOST >> 20} MiB")
 

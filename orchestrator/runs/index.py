@@ -20,12 +20,12 @@ from typing import TypeVar
 
 from orchestrator.core.outcome import Deployed, Unchanged, outcome_names
 from orchestrator.core.run import PastRun
-from orchestrator.core.stored import decode, encode
+from orchestrator.core.stored import DamagedError, decode, encode
 from orchestrator.runs.folder import RunFolder
 
 T = TypeVar("T")
 
-VERSION = 4
+VERSION = 5
 """``PRAGMA user_version``: a database of any other one is made again."""
 
 _TABLES = f"""
@@ -142,7 +142,15 @@ def _open(file: Path) -> Iterator[sqlite3.Connection]:
 def _past(database: sqlite3.Connection, oldest: int) -> dict[int, PastRun]:
     query = "SELECT number, past FROM runs WHERE number >= ?"
     rows = database.execute(query, (oldest,)).fetchall()
-    return {number: decode(PastRun, zlib.decompress(past)) for number, past in rows}
+    return {number: _sound(decode(PastRun, zlib.decompress(past))) for number, past in rows}
+
+
+def _sound(past: PastRun) -> PastRun:
+    try:
+        datetime.fromisoformat(past.started)
+    except ValueError as error:
+        raise DamagedError(f"{past.started!r} is no time") from error
+    return past
 
 
 def _deployments(database: sqlite3.Connection) -> dict[str, list[int]]:

@@ -158,6 +158,7 @@ class RunRecord:
             plan=self.started.plan_only if self.started else False,
             alive=alive and report is None,
             resumable=self.resumable and not alive,
+            damaged=self.damage is not None,
         )
 
 

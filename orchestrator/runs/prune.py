@@ -23,7 +23,7 @@ class Limits:
     Attributes:
         keep: How many of the newest stay.
         older_than: Seconds; younger runs stay.
-        unfinished: Whether runs that could be resumed go, too.
+        unfinished: Whether runs that could be resumed, or are damaged, go, too.
     """
 
     keep: int | None
@@ -124,6 +124,8 @@ def _why_not(
         return "at work"
     if is_newest:
         return "the newest: the next run's number comes from it"
+    if run.damaged and not limits.unfinished:
+        return "damaged: what it deployed is not known; --unfinished removes it"
     if run.resumable and not limits.unfinished:
         return "could be resumed; --unfinished removes it"
     return needed.get(run.number)

@@ -88,6 +88,22 @@ class Runs:
             return sorted((number for number in numbers if number is not None), reverse=True)
         return []
 
+    def require(self) -> None:
+        """Refuse to speak of runs where their folder cannot be read.
+
+        Raises:
+            OrchestratorError: It cannot.
+        """
+        try:
+            os.scandir(self._folder).close()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OrchestratorError(
+                f"{self._folder} cannot be read: {error.strerror}",
+                hint="the folder of a fleet's runs is below XDG_STATE_HOME",
+            ) from error
+
     def folder(self, number: int) -> RunFolder:
         """What a run left; it need not be there."""
         return RunFolder(self._folder, number)

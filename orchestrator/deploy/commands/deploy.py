@@ -137,6 +137,8 @@ def _deploy(
         raise click.UsageError(
             f"--emergency: expected a reason, which is recorded on the host, not {emergency!r}"
         )
+    if emergency is not None and rollout != RolloutPolicy():
+        raise click.UsageError("--emergency is for one host now: it has no waves")
     request = DeployRequest(
         selectors=selectors,
         goal=Goal(options.pop("goal")),

@@ -184,9 +184,23 @@ def as_x25519(ed25519: Recipient) -> Recipient:
 
     Its curve's coordinate is u = (1 + y) / (1 - y): RFC 7748 section 4.1.
     """
-    wire = binascii.a2b_base64(ed25519.text.split()[1])
-    point = _montgomery(_fields(wire)[1]).to_bytes(32, "little")
-    return Recipient(encode("age", point), RecipientKind.X25519, None, ed25519.comment)
+    found = point(ed25519)
+    assert found is not None
+    encoded = encode("age", found.to_bytes(32, "little"))
+    return Recipient(encoded, RecipientKind.X25519, None, ed25519.comment)
+
+
+def point(recipient: Recipient) -> int | None:
+    """The u coordinate that a recipient of Curve25519 is computed with; ``None`` for other kinds.
+
+    Whoever has the private half of one has that of each other key of the same coordinate: the sign
+    of an Ed25519 key and the top bit of an X25519 one do not count (RFC 7748 section 5).
+    """
+    if recipient.kind is RecipientKind.ED25519:
+        return _montgomery(_fields(binascii.a2b_base64(recipient.text.split()[1]))[1])
+    if recipient.kind is RecipientKind.X25519:
+        return _coordinate(decode(recipient.text)[1]) % _P
+    return None
 
 
 def of_wire(algorithm: str, wire: bytes, comment: str = "") -> Recipient:

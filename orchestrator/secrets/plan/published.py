@@ -30,14 +30,14 @@ def published() -> tuple[Recipient, ...]:
 
 
 @functools.cache
-def _spellings() -> dict[str, Recipient]:
-    """Each published key by its texts: that of SSH, and what ``ssh-to-age`` makes of it."""
-    return {one.text: key for key in published() for one in (key, keys.as_x25519(key))}
+def _points() -> frozenset[int | None]:
+    return frozenset(keys.point(key) for key in published())
 
 
 def is_published(recipient: Recipient) -> bool:
     """Whether everybody can decrypt what is encrypted to a key, in whichever way it is written."""
-    return recipient.text in _spellings()
+    found = keys.point(recipient)
+    return found is not None and found in _points()
 
 
 def check(evidence: Evidence) -> Iterator[SecretFinding]:

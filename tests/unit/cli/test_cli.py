@@ -260,7 +260,7 @@ def test_a_foreseen_error_has_its_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Drawn without a traceback; with ``--debug`` it is raised with one."""
+    """An error that was foreseen is drawn without a traceback, and ends with its own code."""
 
     def fails(*_: object, **__: object) -> None:
         raise error
@@ -268,8 +268,44 @@ def test_a_foreseen_error_has_its_code(
     monkeypatch.setattr(orchestrator, "main", fails)
     assert exit_code("status") == code
     assert capsys.readouterr().err.startswith("error: no")
-    with pytest.raises(type(error)):
-        main(["--debug", "status"])
+
+
+@pytest.mark.parametrize("line", ["--debug inventory list", "inventory list --debug"])
+def test_debug_adds_a_traceback_and_changes_no_code(
+    tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error is drawn all the same; what stands behind ``--`` is a host's command's own."""
+    assert exit_code(*line.split(), "--fleet", str(tmp_path)) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "\nerror: " in err
+    assert exit_code("host", "exec", "x", "--fleet", str(tmp_path), "--", "tool", "--debug") == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_output_that_is_full_is_one_line(fleet: Path) -> None:
+    """A disk that is full, or a folder that is gone, is no bug of ours: no traceback."""
+    argv = (sys.executable, "-m", "orchestrator", "inventory", "list")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        "error: cannot write standard output: No space left on device",
+    )
+
+
+def test_a_working_directory_that_is_gone_is_said(
+    fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody may have removed the folder that one is in: one line, and what to do."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert exit_code("inventory", "list") == 1
+    assert capsys.readouterr().err == (
+        "error: the working directory does not exist any more; cd to another one\n"
+    )
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.exceptions.Abort])

@@ -90,3 +90,15 @@ def test_generate(root: Path) -> None:
 def test_schema_needs_no_fleet() -> None:
     """`inventory schema` prints the schema, and needs no fleet."""
     assert json.loads(run("schema").stdout)["$schema"].endswith("2020-12/schema")
+
+
+def test_check_for_programs_has_the_error_too(root: Path) -> None:
+    """What stops a check is in the JSON as well, with what was checked before it."""
+    done = CliRunner().invoke(
+        orchestrator, ["check", "--inventory", "--frozen", "--json", "--fleet", str(root)]
+    )
+    assert done.exit_code != 0
+    found = json.loads(done.stdout)
+    assert not found["ok"]
+    assert "stale" in found["error"]["message"]
+    assert found["checks"] == {}

@@ -69,6 +69,7 @@ def test_one_by_one_is_waves_of_one_that_stop_nothing() -> None:
         ("deploy --no-waves --canary 1", "--no-waves has no canary"),
         ("deploy --one-by-one --batch 2", "--one-by-one is"),
         ("run retry p620", "not a valid integer"),
+        ("deploy p620 --emergency fire --canary 1", "it has no waves"),
         ("plan --batch 0", "neither a number of hosts"),
         ("run pause", "RUN"),
         ("run abort x", "not a valid integer"),

@@ -180,7 +180,7 @@ def test_the_last_deployment_is_meant(setup: Setup) -> None:
     ("asked", "what", "hint"),
     [
         (DeployRequest(back=BeforeLast()), "rollback", "orchestrator rollback"),
-        (DeployRequest(catch_up=True), "catch-up", "orchestrator pending deliver"),
+        (DeployRequest(catch_up=True), "delivery", "orchestrator pending deliver"),
         (DeployRequest(plan_only=True), "plan", "orchestrator deploy"),
     ],
 )

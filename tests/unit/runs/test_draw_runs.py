@@ -80,6 +80,7 @@ def test_a_script_gets_all_fields_as_json() -> None:
         "plan": False,
         "alive": False,
         "resumable": False,
+        "damaged": False,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from dataclasses import replace
@@ -176,6 +177,25 @@ def test_pruning_as_it_is_typed(state: Path, capsys: pytest.CaptureFixture[str])
     assert Runs(state).numbers() == [4]
 
 
+def test_a_damaged_run_is_kept_unless_unfinished_ones_go() -> None:
+    """What a damaged run deployed is not known, so that a rollback might need it."""
+    runs = [past(3, 0), replace(past(2, 1), damaged=True), past(1, 2)]
+    go, stay = to_remove(runs, Limits(1, None), {}, NOW)
+    assert (go, list(stay)) == ([1], [2])
+    assert "damaged" in stay[2]
+    assert to_remove(runs, Limits(1, None, unfinished=True), {}, NOW)[0] == [2, 1]
+
+
+def test_a_folder_of_runs_that_cannot_be_read_is_no_empty_list(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the folder of runs is none, nobody reads that there was no run."""
+    (state / "runs").rmdir() if (state / "runs").is_dir() else state.mkdir(parents=True)
+    (state / "runs").write_text("")
+    assert typed("run list") == 1
+    assert "cannot be read: Not a directory" in capsys.readouterr().err
+
+
 def test_runs_and_their_logs_as_they_are_typed(
     state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +214,10 @@ def test_runs_and_their_logs_as_they_are_typed(
     assert re.search(r"plan switch +0  1 would deploy", capsys.readouterr().out)
     assert typed("run logs 2 p620") == 0
     assert capsys.readouterr().out.endswith(" $ nix build\n")
+    whole = gzip.compress(b"2025-06-30T12:00:00 p620 it goes on\n" * 999)
+    (Runs(state).run(2).path / "log.gz").write_bytes(whole[:-20])
+    assert typed("run logs 2") == 1
+    assert "warning: the log of run 2 is damaged here" in capsys.readouterr().err
     assert typed("run logs 9") == 2
     assert "there is no run 9" in capsys.readouterr().err
     assert typed("run show 1") == 0

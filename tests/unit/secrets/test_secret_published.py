@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from dataclasses import replace
@@ -78,6 +79,18 @@ def test_the_examples_secrets_are_for_published_keys_alone() -> None:
     named = re.findall(r"ssh-ed25519 [A-Za-z0-9+/]+|age1\w+", (SECRETS / "secrets.nix").read_text())
     assert named
     assert {text for text in named if not is_published(keys.parse(text))} == set()
+
+
+@pytest.mark.parametrize("key", published(), ids=lambda one: one.comment)
+def test_keys_that_are_computed_with_as_a_published_one_are_known(key: Recipient) -> None:
+    """The sign of an Ed25519 key and the top bit of an X25519 one do not count: RFC 7748."""
+    wire = bytearray(base64.b64decode(key.text.split()[1]))
+    wire[-1] ^= 0x80
+    assert is_published(keys.parse(f"ssh-ed25519 {base64.b64encode(wire).decode()}"))
+    name, data = keys.decode(keys.as_x25519(key).text)
+    assert is_published(keys.parse(keys.encode(name, bytes((*data[:-1], data[-1] | 0x80)))))
+    other = bytes((data[0] ^ 1, *data[1:]))
+    assert not is_published(keys.parse(keys.encode(name, other)))
 
 
 @pytest.mark.parametrize("key", published(), ids=lambda one: one.comment)
