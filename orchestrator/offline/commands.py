@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.core.errors import UsageError
+from orchestrator.core.event import Event, Notice
 
 with lazily():
     from orchestrator.cli import console, opening
@@ -33,7 +34,6 @@ with lazily():
 
 
 if TYPE_CHECKING:
-    from orchestrator.core.event import Event
     from orchestrator.host.setup import Setup
     from orchestrator.render.plain import Renderer
 
@@ -109,15 +109,21 @@ def _deliver_once(
 
     async def work() -> int:
         with console.renderer(as_json=as_json, verbose=verbose) as drawn:
-            entries = catch_up.waiting(setup, selectors, drawn.handle)
+            unreadable: list[Event] = []
+
+            def heard(event: Event) -> None:
+                if isinstance(event, Notice) and event.warning and event.host is None:
+                    unreadable.append(event)
+                drawn.handle(event)
+
+            entries = catch_up.waiting(setup, selectors, heard)
             reports = await catch_up.catch_up(setup, entries, drawn.handle)
-        if not reports:
+        if not reports and not unreadable:
             say("nothing is pending for these hosts")
         if any(report.interrupted for report in reports):
             return 130
-        return core_run.exit_code(
-            one.outcome for report in reports for one in report.hosts.values()
-        )
+        ended = [one.outcome for report in reports for one in report.hosts.values()]
+        return core_run.exit_code(ended) or int(bool(unreadable))
 
     return console.run(work())
 

@@ -120,7 +120,14 @@ class PendingSystems:
 
     def __init__(self, state: Path, tell: Tell) -> None:
         self._folder = state / FOLDER
-        self._tell = tell
+        self._to = tell
+        self._told: set[str] = set()
+
+    def _tell(self, text: str) -> None:
+        """Say something once, however often a file is looked at."""
+        if text not in self._told:
+            self._told.add(text)
+            self._to(text)
 
     def root(self, host: str) -> Path:
         """The link that keeps a host's system from garbage collection."""
@@ -215,7 +222,7 @@ class PendingSystems:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._tell(f"what waits for {host} cannot be read: {error}")
+            self._tell(f"what waits for {host} cannot be read: {file}: {error.strerror}")
         except DamagedError as error:
             aside = file.with_suffix(f".damaged-{datetime.now():%Y%m%d-%H%M%S}")
             with contextlib.suppress(OSError):

@@ -89,6 +89,17 @@ def test_nothing_to_catch_up_with_makes_no_run(state: Path) -> None:
     assert not (state / "runs").exists()
 
 
+def test_what_cannot_be_read_is_no_success(state: Path) -> None:
+    """Nobody reads that nothing is pending where a file of it cannot be read; it is named once."""
+    (state / "pending").mkdir(parents=True)
+    (state / "pending/p510.json").mkdir()
+    words = ["pending", "deliver", "--no-lab"]
+    done = CliRunner().invoke(orchestrator, words, standalone_mode=False)
+    assert done.return_value == 1
+    assert "nothing is pending" not in done.stderr
+    assert done.stderr.count("what waits for p510 cannot be read") == 1
+
+
 @pytest.mark.parametrize("time", ["0s", "0.5s", "-1m", "1w", "soon"])
 def test_a_time_that_is_none(time: str) -> None:
     """A duration of at least a second: it would ask without end else."""
