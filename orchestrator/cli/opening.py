@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.group import say
+from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
@@ -23,6 +24,12 @@ from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.local import is_this_machine
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Passwords
+
+with lazily():
+    from orchestrator.inventory import fleet_json
+    from orchestrator.inventory import load as inventory_load
+    from orchestrator.inventory import select as inventory_select
+
 
 if TYPE_CHECKING:
     from orchestrator.inventory.load import Inventory
@@ -63,14 +70,16 @@ def recipients(fleet: Fleet, target: Target) -> list[tuple[Host, ...]]:
     Raises:
         UsageError: A host is named twice, or takes none.
     """
-    from orchestrator.inventory.select import select
-
     groups: list[tuple[Host, ...]] = []
     for selector in target.sudo_password_for:
-        groups.append(_named(select(fleet, (selector,)), selector, groups))
+        groups.append(_named(inventory_select.select(fleet, (selector,)), selector, groups))
     if target.ask_sudo_password:
         named = {host.name for group in groups for host in group}
-        chosen = _this_machine(fleet) if target.this_machine else select(fleet, target.selectors)
+        chosen = (
+            _this_machine(fleet)
+            if target.this_machine
+            else inventory_select.select(fleet, target.selectors)
+        )
         others = [host for host in _wanting(fleet, chosen) if host.name not in named]
         groups += [tuple(others)] if others else []
     return groups
@@ -130,13 +139,10 @@ def open_inventory(target: Target) -> Inventory:
     Raises:
         UsageError: There is no fleet, it has mistakes, or ``fleet.json`` is stale and frozen.
     """
-    from orchestrator.inventory.fleet_json import PATH, refresh
-    from orchestrator.inventory.load import load
-
     root = find_root(Path.cwd(), target.fleet)
-    inventory = load(root)
-    if refresh(root, inventory, frozen=target.frozen):
-        say(f"{PATH} was stale and has been rewritten; commit it")
+    inventory = inventory_load.load(root)
+    if fleet_json.refresh(root, inventory, frozen=target.frozen):
+        say(f"{fleet_json.PATH} was stale and has been rewritten; commit it")
     return inventory
 
 
@@ -216,9 +222,7 @@ def one_host(fleet: Fleet, name: str) -> Host:
     Raises:
         UsageError: It means none, or several.
     """
-    from orchestrator.inventory.select import select
-
-    hosts = select(fleet, (name,))
+    hosts = inventory_select.select(fleet, (name,))
     if len(hosts) != 1:
         names = ", ".join(host.name for host in hosts)
         raise UsageError(f"{name!r} means several hosts: {names}", hint="name one of them")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
+
+import yaml
 
 from orchestrator.core.units import split_lines
 from orchestrator.inventory.tree import Mistakes, Position, printable, quoted
-
-if TYPE_CHECKING:
-    import yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +130,6 @@ def compose(text: str, file: str, mistakes: Mistakes) -> Node | None:
     Returns:
         The document, or ``None`` where the file cannot be read to its end.
     """
-    import yaml
-
     events = yaml.parse(text, Loader=_loader())
     try:
         return _Composer(iter(events), file, mistakes).document()
@@ -147,8 +144,6 @@ def compose(text: str, file: str, mistakes: Mistakes) -> Node | None:
 
 def _loader() -> type[yaml.SafeLoader]:
     """The loader on libyaml where PyYAML was built with it: about ten times as fast."""
-    import yaml
-
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -187,8 +182,6 @@ class _Composer:
     nodes: int = 0
 
     def document(self) -> Node:
-        import yaml
-
         next(self.events)  # the stream's start
         if isinstance(next(self.events), yaml.StreamEndEvent):
             return Scalar(None, "", Position(self.file))
@@ -200,8 +193,6 @@ class _Composer:
         return root
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
-        import yaml
-
         place = self._place(event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(str(event.anchor), place, depth)
@@ -222,16 +213,12 @@ class _Composer:
         return node
 
     def _sequence(self, place: Position, depth: int) -> Node:
-        import yaml
-
         items: list[Node] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
         return Sequence(tuple(items), place)
 
     def _mapping(self, place: Position, depth: int) -> Node:
-        import yaml
-
         entries: dict[str, Node] = {}
         keys: dict[str, Position] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
