@@ -94,7 +94,7 @@ def test_verification_leaves_junit_and_logs(changed: Bench) -> None:
     assert {"events.jsonl.gz", "log.gz", "junit.xml"} == {file.name for file in folder.iterdir()}
     assert 'failures="0"' in (folder / "junit.xml").read_text()
     assert HOST in (folder / "junit.xml").read_text()
-    shown = json.loads(changed.run("rollout", "show", str(done.report["run"]), "--json").out)
+    shown = json.loads(changed.run("run", "show", str(done.report["run"]), "--json").out)
     assert shown["report"] == done.report
     log = changed.run("run", "logs", str(done.report["run"]), HOST).out
     assert log == log_of(folder, HOST)

@@ -178,7 +178,7 @@ def test_the_one_whose_lock_is_stolen_stops_before_it_changes_the_host(
     assert "no terminal" in nobody.err
     stolen = other.run("host", "lock", "break", HOST, "--yes", "--reason", "in a hurry")
     assert stolen.rc == 0, stolen
-    assert "is told" in stolen.err
+    assert "is notified" in stolen.err
     again = other.run("host", "lock", "break", HOST, "--yes")
     assert (again.rc, "nobody has its lock" in again.err) == (0, True)
     loser = ended(process)
@@ -198,7 +198,7 @@ def test_a_lock_is_stolen_by_who_says_yes(fleet: Bench, other: Bench) -> None:
     assert no.rc == 130
     assert f"(run {shown(fleet)['lock']['run']}: switch)" in no.out
     yes = on_terminal(other, "Break it?", "y", "host", "lock", "break", HOST)
-    assert (yes.rc, "is told" in yes.out) == (0, True), yes
+    assert (yes.rc, "is notified" in yes.out) == (0, True), yes
     assert ended(process)["refused"]
 
 
