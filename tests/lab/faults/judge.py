@@ -11,7 +11,8 @@ from tests.lab.faults.ground import HOST, USER, Ground
 from tests.lab.faults.observe import Seen
 
 _NAMED = re.compile(r"\b([0-9a-z]{5})…-nixos-system")
-_LOGIN = 8.0
+_LOGIN = 100.0
+"""Seconds: sshd keeps an address out for up to 90 that it lost connections of (sshd_config(5))."""
 _EXITS = {
     "deployed": {0},
     "unchanged": {0},
