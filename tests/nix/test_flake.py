@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from nix_bench import REPOSITORY, Fleet
 
+from orchestrator.lab import image
+
 SYSTEMS = ("x86_64-linux", "aarch64-linux")
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
@@ -250,27 +252,37 @@ def test_the_command_of_the_service_is_one_that_there_is(whole: Fleet) -> None:
     assert options <= set(re.findall(r"^ +(--[a-z-]+)", done.stdout, re.MULTILINE)), done.stdout
 
 
+def analyzed(unit: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Ask `systemd-analyze` of the lab's hosts: a machine that tests may have none."""
+    rootfs = image.ensure(print).rootfs
+    script = (
+        'root=$1 unit=$2; shift 2; mount -t tmpfs none "$root/tmp"; cp "$unit" "$root/tmp/"; '
+        'mount -t proc proc "$root/proc"; exec chroot "$root" systemd-analyze "$@"'
+    )
+    argv = ("unshare", "--mount", "sh", "-euc", script, "sh", rootfs, unit, *words)
+    return subprocess.run(
+        (*argv, f"/tmp/{unit.name}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_systemd_takes_the_unit(whole: Fleet, tmp_path: Path) -> None:
     """Every line of the unit is one that systemd knows, and it finds the unit well confined."""
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.fail("no systemd-analyze here: apt-get install systemd")
     watching(whole)
     text = whole.option("p620", 'environment.etc."systemd/system/orchestrator-watch.service".text')
     unit = tmp_path / "orchestrator-watch.service"
     # The program is in no store here, and need not be for this.
     unit.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
-    verified = subprocess.run(
-        [analyze, "verify", "--man=no", unit], capture_output=True, text=True, check=False
-    )
+    verified = analyzed(unit, "verify", "--man=no")
     own = [line for line in verified.stderr.splitlines() if "orchestrator-watch" in line]
     assert own == []
-    done = subprocess.run(
-        [analyze, "security", "--offline=yes", "--no-pager", "--threshold=25", unit],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    unit.write_text(f"{unit.read_text()}\nNoSuchSetting=1\n")
+    wrong = analyzed(unit, "verify", "--man=no").stderr
+    assert "NoSuchSetting" in wrong, "a line that systemd does not know is found"
+    unit.write_text(unit.read_text().replace("\nNoSuchSetting=1\n", ""))
+    done = analyzed(unit, "security", "--offline=yes", "--no-pager", "--threshold=25")
     assert done.returncode == 0, done.stdout[-400:] + done.stderr
 
 
