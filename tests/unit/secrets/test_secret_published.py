@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from orchestrator.core.checks import Check, Facts, Wanted
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.secrets.age import header, keys
-from orchestrator.secrets.model.ciphertext import Recipient, SecretFinding, Severity
+from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind, SecretFinding, Severity
 from orchestrator.secrets.model.repository import HostSecrets, Identity, Rule, Rules
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.evidence import Evidence, finding
@@ -170,3 +170,8 @@ def test_an_emergency_is_refused_too(wanted: Wanted, refusing: list[str]) -> Non
     of_secrets = [one for one in told if one.check is Check.SECRETS]
     assert len(of_secrets) == 2
     assert [one.text.partition(":")[0] for one in of_secrets if one.refuses] == refusing
+
+
+def test_what_is_no_key_is_not_a_published_one() -> None:
+    """A recipient that is cut off is another check's finding, and stops none."""
+    assert not is_published(Recipient("age1cut", RecipientKind.X25519, None))
