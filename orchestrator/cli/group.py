@@ -40,14 +40,19 @@ Entry: TypeAlias = tuple[str, str] | Group
 Sections: TypeAlias = Mapping[str, Mapping[str, Entry]]
 """Section of ``--help`` → command → what it is."""
 
-_BEFORE = "orchestrator.before"
-"""In the context's ``meta``: name of a parameter → what was typed before the command."""
+
+def _typed(context: click.Context) -> dict[str, Any]:
+    """What stands before the command's name, or counts for each: a parameter's name → its value.
+
+    It is the root context's object: ``main`` has it still when the command has ended.
+    """
+    typed: dict[str, Any] = context.find_root().ensure_object(dict)
+    return typed
 
 
 def _keep(context: click.Context, param: click.Parameter, value: Any) -> Any:
-    """Keep what stands before the command's name, for the command."""
     if param.name and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
-        context.meta.setdefault(_BEFORE, {})[param.name] = value
+        _typed(context)[param.name] = value
     return value
 
 
@@ -56,37 +61,19 @@ def inherited(context: click.Context, param: click.Parameter, value: Any) -> Any
     assert param.name is not None
     if context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
         return value
-    return context.meta.get(_BEFORE, {}).get(param.name, value)
+    return _typed(context).get(param.name, value)
 
 
 def is_quiet() -> bool:
     """Whether ``--quiet`` was typed."""
     context = click.get_current_context(silent=True)
-    return bool(context and context.meta.get(_BEFORE, {}).get("quiet"))
+    return bool(context and _typed(context).get("quiet"))
 
 
 def say(text: str) -> None:
     """Print a notice for a person to standard error, unless ``--quiet`` was typed."""
     if not is_quiet():
         click.echo(output.clean(text), err=True)
-
-
-_asked_for: set[str] = set()
-
-
-def wants_debug() -> bool:
-    """Whether ``--debug`` was typed; known after the command has ended, too."""
-    return "debug" in _asked_for
-
-
-def forget() -> None:
-    """Forget what was typed: a command line begins."""
-    _asked_for.clear()
-
-
-def _keep_debug(_: click.Context, __: click.Parameter, value: bool) -> None:
-    if value:
-        _asked_for.add("debug")
 
 
 def _no_colour(context: click.Context, param: click.Parameter, value: bool) -> None:
@@ -97,7 +84,7 @@ def _no_colour(context: click.Context, param: click.Parameter, value: bool) -> N
 
 
 def _everywhere(*, hidden: bool) -> list[click.Parameter]:
-    """The options that each command has. ``main`` looks for ``--debug`` itself."""
+    """The options that each command has."""
     common: dict[str, Any] = {"is_flag": True, "expose_value": False, "hidden": hidden}
     return [
         click.Option(
@@ -110,7 +97,7 @@ def _everywhere(*, hidden: bool) -> list[click.Parameter]:
         ),
         click.Option(
             ["--debug"], help="Print a traceback for expected errors, too.",
-            callback=_keep_debug, **common,
+            callback=_keep, **common,
         ),
     ]  # fmt: skip
 
@@ -173,7 +160,7 @@ class LazyGroup(click.Group):
         name, command, _ = found
         if command is not None and not isinstance(command, click.Group):
             known = {param.name for param in command.params}
-            for typed in ctx.meta.get(_BEFORE, {}).keys() - known:
+            for typed in _typed(ctx).keys() - known:
                 option = {"as_json": "--json"}.get(typed, f"--{typed}")
                 raise click.UsageError(f"{name} has no option {option}", ctx)
         return found

@@ -13,13 +13,12 @@ import click
 from click.shell_completion import get_completion_class
 
 from orchestrator.cli.commands import SECTIONS
-from orchestrator.cli.group import LazyGroup, forget, wants_debug
+from orchestrator.cli.group import LazyGroup
 from orchestrator.cli.lazy import lazily
 from orchestrator.core.errors import OrchestratorError
 
 with lazily():
-    from orchestrator.render import output
-    from orchestrator.render import report as tables
+    from orchestrator.render import output, report
 
 
 HELP = """Declarative deployments for NixOS fleets.
@@ -71,21 +70,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Most of what a command makes, modules first of all, it keeps to its end: to look through it
     # again and again (the default is each 700 objects) was a tenth of a run over 1,000 hosts.
     gc.set_threshold(50_000, 20, 20)
-    forget()
+    typed: dict[str, object] = {}
     try:
-        code = orchestrator.main(arguments, standalone_mode=False)
+        code = orchestrator.main(arguments, standalone_mode=False, obj=typed)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         sys.exit(130)
     except OrchestratorError as error:
-        if wants_debug():
+        if "debug" in typed:
             traceback.print_exception(error)
-        tables.draw_error(error, output.Output.of(sys.stderr, os.environ))
+        report.draw_error(error, output.Output.of(sys.stderr, os.environ))
         sys.exit(error.exit_code)
     except OSError as error:
-        if (said := _of_the_surroundings(error)) is None or wants_debug():
+        if (said := _of_the_surroundings(error)) is None or "debug" in typed:
             raise
         click.echo(f"error: {said}", err=True)
         sys.exit(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
@@ -223,6 +223,11 @@ class Report:
         if self.interrupted:
             return 130
         return exit_code(result.outcome for result in self.hosts.values())
+
+
+def left_out(gone: Sequence[str]) -> str:
+    """Say which hosts of a past run are none of the fleet's any more."""
+    return f"left out, as the fleet does not have them any more: {', '.join(gone)}"
 
 
 @dataclass(frozen=True, slots=True)

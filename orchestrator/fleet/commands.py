@@ -78,8 +78,8 @@ def check(
         checked += _check(wanted, selectors, target, verbose=verbose, as_json=as_json)
     except OrchestratorError as found:
         error = found
-    output = console.results() if as_json else console.words()
-    fleet_doctor.draw_checks(checked, output, error, as_json=as_json)
+    where = console.results() if as_json else console.words()
+    fleet_doctor.draw_checks(checked, where, error, as_json=as_json)
     if error is not None:
         raise error
     return int(not all(one.is_right for one in checked))

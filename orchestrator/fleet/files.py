@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,16 +63,18 @@ async def check_evaluation(setup: Setup, hosts: Sequence[Host]) -> Mapping[str, 
     await nix.version()
     async with Source(setup.flake) as source:
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
-
-        async def evaluate(host: Host) -> str | None:
-            try:
-                await evaluations.evaluate(Quiet(host))
-            except StepError as error:
-                return f"{error.message}\n{error.stderr}".rstrip()
-            return None
-
-        errors = await asyncio.gather(*(evaluate(host) for host in hosts))
+        asked = (evaluations.evaluate(Quiet(host)) for host in hosts)
+        errors = await asyncio.gather(*map(error_of, asked))
     return dict(zip((host.name for host in hosts), errors, strict=True))
+
+
+async def error_of(evaluation: Awaitable[object]) -> str | None:
+    """Wait for an evaluation; give its error with what Nix said, ``None`` where it has none."""
+    try:
+        await evaluation
+    except StepError as error:
+        return f"{error.message}\n{error.stderr}".rstrip()
+    return None
 
 
 FORMATTERS = ("nixfmt", "alejandra", "nixpkgs-fmt")

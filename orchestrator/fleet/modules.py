@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from orchestrator.changes.source import Source
-from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.units import parse_json
-from orchestrator.fleet.files import check_evaluation, nix_files
+from orchestrator.fleet.files import check_evaluation, error_of, nix_files
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
@@ -134,16 +134,12 @@ async def _alone(setup: Setup, modules: Sequence[Module]) -> dict[str, str | Non
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(modules))
         root = await _root(await source.flake())
 
-        async def evaluate(module: Module) -> str | None:
+        def asked(module: Module) -> Awaitable[None]:
             host = module.smallest or carrier
             question = partial(_evaluate, root, module.file, (*files, HOMES, *_of_host(host)))
-            try:
-                await evaluations.ask(Quiet(host), question)
-            except StepError as error:
-                return f"{error.message}\n{error.stderr}".rstrip()
-            return None
+            return evaluations.ask(Quiet(host), question)
 
-        errors = await asyncio.gather(*map(evaluate, modules))
+        errors = await asyncio.gather(*(error_of(asked(module)) for module in modules))
     return dict(zip(files, errors, strict=True))
 
 

@@ -30,7 +30,7 @@ with lazily():
     from orchestrator.inventory import add_host
     from orchestrator.inventory import root as inventory_root
     from orchestrator.inventory import select as inventory_select
-    from orchestrator.render import report as tables
+    from orchestrator.render import report
     from orchestrator.secrets.commands import check
     from orchestrator.ssh import trust as ssh_trust
 
@@ -100,7 +100,7 @@ def break_lock(host: str, reason: str, yes: bool, target: Target) -> int:
             done = console.run(host_status.steal(setup, found, state.lock, reason))
             host_draw.draw_stolen(found.name, state.lock, console.words(), done=done)
     except StepError as error:
-        tables.draw_step_error(found.name, error, console.words())
+        report.draw_step_error(found.name, error, console.words())
         return error.exit_code
     return 0
 

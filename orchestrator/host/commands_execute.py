@@ -27,7 +27,7 @@ with lazily():
     from orchestrator.host import draw_execute
     from orchestrator.host import execute as host_execute
     from orchestrator.inventory import select as inventory_select
-    from orchestrator.render import report as tables
+    from orchestrator.render import report
     from orchestrator.ssh import runner
 
 
@@ -134,7 +134,7 @@ def ssh(host: str, rest: tuple[str, ...], sudo: bool, target: Target) -> int:
     except BrokenPipeError:  # who read its output is gone
         return 128 + signal.SIGPIPE
     except StepError as error:
-        tables.draw_step_error(found.name, error, console.words())
+        report.draw_step_error(found.name, error, console.words())
         return _CONNECTION
     return 128 - code if code < 0 else code
 

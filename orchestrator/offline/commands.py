@@ -29,8 +29,7 @@ with lazily():
     from orchestrator.host import setup as host_setup
     from orchestrator.offline import draw
     from orchestrator.offline import watch as catch_up
-    from orchestrator.render import event_json
-    from orchestrator.render import plain as render_renderer
+    from orchestrator.render import event_json, plain
 
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def _watch_lines(*, as_json: bool) -> Renderer:
     lines: Renderer = (
         event_json.JsonLines(console.results()) if as_json else draw.WatchLines(console.words())
     )
-    return render_renderer.Fanout([lines], console.words())
+    return plain.Fanout([lines], console.words())
 
 
 def _state(fleet: Path | None) -> Path:

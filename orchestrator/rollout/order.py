@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
 from orchestrator.core.rollout import Order, Wave, Word
-from orchestrator.core.run import DeployRequest, Reboot
+from orchestrator.core.run import DeployRequest, Reboot, left_out
 from orchestrator.host.setup import Setup
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.model import NothingAskedError, is_deployment
@@ -97,7 +96,7 @@ def again(setup: Setup, number: int) -> tuple[DeployRequest, tuple[str, ...]]:
     notices = []
     gone = [name for wave in request.waves for name in wave.hosts if name not in setup.fleet.hosts]
     if gone:
-        notices.append(_left_out(gone))
+        notices.append(left_out(gone))
     found = run.status()
     if found and found.until and found.until > datetime.now(UTC):
         until = f"{found.until.astimezone():%H:%M:%S}"
@@ -137,7 +136,7 @@ def failed_again(setup: Setup, number: int | None) -> tuple[DeployRequest | None
     gone = [name for name in names if name not in well and name not in setup.fleet.hosts]
     waves = _without(asked.waves, {*well, *gone})
     left = tuple(name for wave in waves for name in wave.hosts)
-    notices = [f"run {number}: {_left_out(gone)}"] if gone else []
+    notices = [f"run {number}: {left_out(gone)}"] if gone else []
     if not names:
         raise UsageError(
             f"run {number} was cut off before it divided its hosts into waves",
@@ -148,10 +147,6 @@ def failed_again(setup: Setup, number: int | None) -> tuple[DeployRequest | None
     notices.append(f"run {number}: retrying {', '.join(left)}")
     title = f"{asked.goal.value}, retrying run {number}"
     return replace(asked, selectors=left, waves=waves, title=title), tuple(notices)
-
-
-def _left_out(gone: Sequence[str]) -> str:
-    return f"left out, as the fleet does not have them any more: {', '.join(gone)}"
 
 
 def _last_deployment(setup: Setup) -> int:

@@ -1,4 +1,4 @@
-"""Encrypt secrets anew to whom their rules name now: all of them or none."""
+"""Encrypt secrets to whom their rules name now: all of them or none."""
 
 from __future__ import annotations
 

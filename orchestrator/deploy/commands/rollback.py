@@ -20,7 +20,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.core.generation import BeforeLast, ToGeneration, ToSystem, WayBack
 from orchestrator.core.host import BuildOn, BuildSite
-from orchestrator.core.run import DeployRequest, Reboot
+from orchestrator.core.run import DeployRequest, Reboot, left_out
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.commands.deploy import run_request
 
@@ -113,8 +113,7 @@ def _way(
     if number is not None:
         way, hosts, gone = changing_rollback.before_run(setup, number, selectors)
         if gone:
-            names = ", ".join(gone)
-            say(f"left out, as the fleet does not have them any more: {names}")
+            say(left_out(gone))
         return way, hosts
     if to is not None:
         return to, (opening.one_host(setup.fleet, *selectors).name,)

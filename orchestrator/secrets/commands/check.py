@@ -19,7 +19,7 @@ from orchestrator.secrets.commands.repository import open_rules, rules_option
 
 with lazily():
     from orchestrator.cli import console
-    from orchestrator.render import report as tables
+    from orchestrator.render import report
     from orchestrator.secrets import check as secrets_check
     from orchestrator.secrets import draw, gather, uses
     from orchestrator.secrets import place as secrets_place
@@ -83,7 +83,7 @@ def check(
     _require_known(found.strangers)
     draw.draw_findings(found.findings, found.count, console.results(), as_json=as_json)
     for host, error in failed.items():
-        tables.draw_step_error(host, error, console.words())
+        report.draw_step_error(host, error, console.words())
     return int(found.failed or bool(failed))
 
 

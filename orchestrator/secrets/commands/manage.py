@@ -229,7 +229,7 @@ def rekey(
     rules: Path | None,
     fleet: Path | None,
 ) -> int:
-    """Encrypt secrets anew to whom secrets.nix names now: all of them, or none.
+    """Encrypt secrets to whom secrets.nix names now: all of them, or none.
 
     Only those that are not right are written; with --all every one. Each is decrypted again before
     anything is written. Exit 1 where a file is damaged, which no rekey cures.
