@@ -147,8 +147,11 @@ class Fake:
         return RunFolder(self.folder / "state" / "runs", 1)
 
     def order(self, word: Word, id: str = "1") -> None:
-        """Tell the run something, as another terminal does."""
-        self.first.put_order(Order(id, word, "me@sofa"))
+        """Tell the run something, as another terminal does: once there is such a run."""
+        if self.first.path.is_dir():
+            self.first.put_order(Order(id, word, "me@sofa"))
+        else:
+            asyncio.get_running_loop().call_later(0.1, self.order, word, id)
 
 
 async def _nothing() -> None:
@@ -553,7 +556,8 @@ def test_a_full_disk_stops_no_rollout(fake: Fake, monkeypatch: pytest.MonkeyPatc
     assert all("No space left" in text for text in told)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # a coroutine that nobody awaits
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     ends=st.dictionaries(st.sampled_from(NAMES), st.sampled_from([FAILED, LOST, SAME])),

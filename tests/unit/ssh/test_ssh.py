@@ -216,12 +216,18 @@ def test_a_host_that_says_nothing(hub: Hub) -> None:
     """A connection on which nothing comes is given up at the deadline."""
 
     async def connecting() -> None:
-        silent = await asyncio.start_server(lambda *_: None, LOCAL, 0)
-        async with silent:
-            port = silent.sockets[0].getsockname()[1]
-            host = Host("p", "p", hub.host(port).connect, deadlines=Deadlines(connect=0.2))
-            async with open_ssh(host, hub.settings(hub.host_key, port)):
-                pass
+        # Closed where it reaches its end: an open socket is found by whichever test comes later.
+        ended: list[asyncio.StreamWriter] = []
+        silent = await asyncio.start_server(lambda _, end: ended.append(end), LOCAL, 0)
+        try:
+            async with silent:
+                port = silent.sockets[0].getsockname()[1]
+                host = Host("p", "p", hub.host(port).connect, deadlines=Deadlines(connect=0.2))
+                async with open_ssh(host, hub.settings(hub.host_key, port)):
+                    pass
+        finally:
+            for end in ended:
+                end.transport.abort()
 
     with pytest.raises(SilentError, match=r"took the connection, and no SSH session .* in 0 s"):
         asyncio.run(connecting())

@@ -87,14 +87,20 @@ NONSENSE = {
 @contextlib.asynccontextmanager
 async def babbler(sent: bytes) -> AsyncIterator[int]:
     """A server that sends some bytes and closes; gives its port."""
+    open_ones: list[asyncio.StreamWriter] = []
 
     def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ones.append(writer)
         writer.write(sent)
         asyncio.get_running_loop().call_later(0.05, writer.close)
 
     server = await asyncio.start_server(serve, LOCAL, 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    try:
+        async with server:
+            yield server.sockets[0].getsockname()[1]
+    finally:
+        for writer in open_ones:
+            writer.transport.abort()
 
 
 @pytest.fixture
