@@ -27,6 +27,7 @@ class Unchanged(_Outcome, frozen=True):
     """The host was at its target already; nothing was done."""
 
     out_path: OutPath
+    warnings: tuple[str, ...] = ()
 
 
 class Deployed(_Outcome, frozen=True):

@@ -148,8 +148,9 @@ class HostState:
         running: ``/run/current-system``.
         booted: ``/run/booted-system``.
         profile: ``/nix/var/nix/profiles/system``.
-        boot_default: The system that the next boot starts.
+        boot_default: The system that boots from now on.
         boot_source: Where ``boot_default`` was read.
+        boot_note: Why it could not be read, or what the next boot alone starts.
         failed_units: Names of the units in state *failed*.
         boot_id: The kernel's identifier of this boot.
         lock: The deployment that is at it, or was and did not release its lock.
@@ -165,6 +166,7 @@ class HostState:
     boot_source: BootSource = BootSource.PROFILE
     failed_units: tuple[str, ...] = ()
     boot_id: str = ""
+    boot_note: str = ""
     record: Record | None = None
     lock: Lock | None = None
     hold: Hold | None = None
@@ -181,6 +183,14 @@ class HostState:
         if attempt is not None and attempt.stands(self.boot_id) and host_of(attempt.token):
             return host_of(attempt.token)
         return host_of(record.token) if record is not None else ""
+
+    @property
+    def boot_warning(self) -> str:
+        """What is not known of the next boot, or is another system; empty where nothing is."""
+        if self.boot_source.is_boot_loader:
+            return self.boot_note
+        why = self.boot_note or "no boot loader said it"
+        return f"the boot default cannot be read; the system profile stands for it: {why}"
 
     def another_than(self, host: str) -> str:
         """The other host that the machine is; empty where it is this one, or nothing there says."""

@@ -125,7 +125,8 @@ def draw_status(
             if name := answer.state.another_than(answer.host.name):
                 text = f"this machine was deployed as {name}: is its address wrong?"
                 results.line(f"{answer.host.name}: {results.paint(clean(text), Colour.BAD)}")
-            for text, colour in standing(answer.state, now):
+            doubt = [(answer.state.boot_warning, Colour.WARN)] if answer.state.boot_warning else []
+            for text, colour in doubt + standing(answer.state, now):
                 results.line(f"{answer.host.name}: {results.paint(clean(text), colour)}")
     _draw_errors(answers, words)
 
@@ -165,8 +166,10 @@ def _status_row(answer: HostAnswer, now: datetime) -> tuple[str | Cell, ...]:
 
 
 def _boots(state: HostState) -> str | Cell:
+    if not state.boot_source.is_boot_loader:
+        return Cell("cannot be read", Colour.WARN)
     if state.running == state.profile == state.boot_default:
-        return "the same"
+        return Cell("the same; not next", Colour.WARN) if state.boot_note else "the same"
     other = state.boot_default.short if state.boot_default else "nothing known"
     return Cell(other, Colour.WARN)
 
@@ -202,6 +205,7 @@ def _to_json(answer: HostAnswer) -> dict[str, object]:
         "profile": _text(state.profile),
         "boot_default": _text(state.boot_default),
         "boot_source": state.boot_source.value,
+        "boot_note": state.boot_note,
         "booted": _text(state.booted),
         "failed_units": list(state.failed_units),
         **standing_json(state),

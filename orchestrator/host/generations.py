@@ -63,7 +63,7 @@ def _words(known: HostSystems, system: OutPath, number: int | None = None) -> It
     for word, path in (
         ("running", state.running),
         ("profile", state.profile),
-        ("boot default", state.boot_default),
+        ("boot default", state.boot_default if state.boot_source.is_boot_loader else None),
         ("booted", state.booted),
     ):
         if path == system:

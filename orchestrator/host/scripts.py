@@ -6,6 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.core.bounds import OUTPUT, Intake, Liner, TooMuchError
 from orchestrator.core.errors import StepError
@@ -16,71 +17,21 @@ from orchestrator.core.store import OutPath
 from orchestrator.host.lock_scripts import TELL
 from orchestrator.nix import log as nix_log
 
-# What the host runs, what its profile is and what it boots. The guard proves by the same shell.
-#
-# The boot default is read from the boot loader's own files. A loader that was replaced may leave
-# its files behind: the last one written counts.
-#   systemd-boot  what `bootctl set-default` or a key in the menu chose, else loader.conf's
-#                 `preferred` or `default`, then that entry's `init=`   (loader.conf(5))
-#   GRUB          the first menu entry's `init=`
-#   extlinux      the `DEFAULT` label's `init=`
-SYSTEMS = r"""
+_GUARD = Path(__file__).parent / "guard"
+
+
+def _compact(text: str) -> str:
+    """A program without comments and indentation: it goes over the wire with each question."""
+    lines = (line.strip() for line in text.split("\n"))
+    return "\n".join(line for line in lines if line and not line.startswith("#"))
+
+
+# What the host runs, what its profile is and what it boots. The guard proves by the same shell, and
+# there is no other reader of boot loaders.
+SYSTEMS = (
+    r"""
 # A link that leads nowhere is nothing to return to.
 link() { cd -P -- "$2" && printf '%s=%s\n' "$1" "$PWD"; } 2>/dev/null
-init() {
-  sed -n '\|init=/nix/store/[^/ ]*/init|{s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p;q;}' "$1"
-}
-# An entry by its name or a pattern, into $entry. A counter of tries may end its name. Of several
-# that match, Lanzaboote's images among them, systemd-boot chooses: nothing is known.
-# $1 ESP  $2 name
-entry() {
-  entry=
-  for file in $1/loader/entries/$2 $1/loader/entries/$2.conf \
-    $1/loader/entries/${2%.conf}+[1-9]*.conf $1/EFI/Linux/$2 /boot/loader/entries/$2; do
-    [ -f "$file" ] && [ "$file" != "$entry" ] || continue
-    [ -z "$entry" ] || { entry=; return; }
-    entry=$file
-  done
-}
-# $1 ESP
-systemd_boot() {
-  efivars=/sys/firmware/efi/efivars
-  default='' preferred=''
-  while read -r key value || [ -n "$key" ]; do
-    case $key in
-    default) default=${default:-$value} ;;
-    preferred) preferred=${preferred:-$value} ;;
-    esac
-  done < "$1/loader/loader.conf"
-  # What a person chose: four bytes of attributes, then UTF-16, of which ASCII is enough.
-  chosen=$(tail -c +5 "$efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f" \
-    2>/dev/null | tr -d '\000')
-  for name in "$chosen" "$preferred" "$default"; do
-    entry "$1" "$name"
-    case $entry in
-    *.conf) printf 'boot_default=%s\nboot_source=systemd-boot\n' "$(init "$entry")"; return ;;
-    esac
-  done
-}
-extlinux() {
-  label=$(sed -n 's/^DEFAULT[[:space:]]\{1,\}//p' "$1" | head -n 1)
-  system=$(sed -n "/^LABEL $label\$/,/^LABEL /s|.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p" "$1" |
-    head -n 1)
-  printf 'boot_default=%s\nboot_source=extlinux\n' "$system"
-}
-boot_default() {
-  newest=
-  for file in /boot/loader/loader.conf /efi/loader/loader.conf /boot/efi/loader/loader.conf \
-    /boot/grub/grub.cfg /boot/extlinux/extlinux.conf; do
-    [ -e "$file" ] || continue
-    [ -n "$newest" ] && [ ! "$file" -nt "$newest" ] || newest=$file
-  done
-  case $newest in
-  */loader.conf) systemd_boot "${newest%/loader/loader.conf}" ;;
-  */grub.cfg) printf 'boot_default=%s\nboot_source=grub\n' "$(init "$newest")" ;;
-  */extlinux.conf) extlinux "$newest" ;;
-  esac
-}
 systems() {
   link running /run/current-system
   link booted /run/booted-system
@@ -88,6 +39,12 @@ systems() {
   boot_default
 }
 """
+    + "\n".join(
+        _compact((_GUARD / f"loaders{part}.sh").read_text())
+        for part in ("", "_systemd_boot", "_grub")
+    )
+    + "\n"
+)
 
 # Ask everything that a decision needs in one round trip: `key=value` lines.
 STATE = rf"""

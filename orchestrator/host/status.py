@@ -25,6 +25,7 @@ from orchestrator.host.lock_scripts import parse_hold, parse_lock
 from orchestrator.host.setup import Gates, Setup, reach, whoami
 
 _MOST_UNITS = 1000
+_LONGEST_NOTE = 400
 _MOST_NAMES = 100_000
 """Bytes of names: a command on Linux takes no argument of more than 128 KiB."""
 
@@ -82,6 +83,7 @@ def parse_state(text: str) -> HostState:
         profile=profile,
         boot_default=boot_default or profile,
         boot_source=source,
+        boot_note=values.get("boot_note", "")[:_LONGEST_NOTE],
         failed_units=tuple(sorted(failed)),
         record=parse_record(values),
         attempt=parse_attempt(values),

@@ -293,7 +293,11 @@ def plant(seed: Seed, host: Path) -> None:
     entries = host / "boot/loader/entries"
     entries.mkdir(parents=True, exist_ok=True)
     entry = "nixos-generation-1.conf"
+    kernel = "EFI/nixos/kernel.efi"
+    (host / "boot" / kernel).parent.mkdir(parents=True, exist_ok=True)
+    (host / "boot" / kernel).touch()
     (entries / entry).write_text(
-        f"title NixOS\nversion Generation 1 as installed\noptions init={seed.toplevel}/init\n"
+        f"title NixOS\nversion Generation 1 as installed\nlinux /{kernel}\n"
+        f"options init={seed.toplevel}/init\nsort-key nixos\n"
     )
     (host / "boot/loader/loader.conf").write_text(f"timeout 0\ndefault {entry}\n")

@@ -157,7 +157,9 @@ def _more(outcome: Outcome) -> Json:
             return {"goal": goal.value}
         case Failed(problem=problem) | RolledBack(problem=problem):
             return _problem(problem)
-        case Unchanged() | Deferred() | Skipped():
+        case Unchanged(warnings=warnings):
+            return {"warnings": list(warnings)} if warnings else {}
+        case Deferred() | Skipped():
             return {}
         case _:
             assert_never(outcome)

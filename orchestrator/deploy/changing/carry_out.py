@@ -37,7 +37,7 @@ from orchestrator.deploy.changing.verdict import Ended
 from orchestrator.deploy.delivering.delivery import build, deliver, refuse_one_way, say_or_refuse
 from orchestrator.deploy.identity import recognise, set_apart
 from orchestrator.deploy.plan.attempts import ended_badly, unsettled, untold, whose
-from orchestrator.deploy.plan.decide import is_at, why_unchanged
+from orchestrator.deploy.plan.decide import is_at, unchanged
 from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders as verbs
@@ -202,7 +202,7 @@ def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | No
     out = plan.target.out
     if work.session.request.force or not is_at(plan.goal, state, out):
         return None
-    return Unchanged(why_unchanged(plan.goal, state, out, datetime.now(UTC)), out)
+    return unchanged(plan.goal, state, out, datetime.now(UTC))
 
 
 async def _afterwards(work: HostWork, ended: Ended, line: HostSession) -> Outcome:

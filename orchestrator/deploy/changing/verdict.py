@@ -83,8 +83,8 @@ class Verdict:
         for what in (self.error.message if self.error else "", attempt.why):
             if what:
                 self.warn(what)
-        if attempt.goal.commits and not now.boot_source.is_boot_loader:
-            self.warn("the boot loader's default cannot be read there; the profile was proved")
+        if attempt.goal.commits and now.boot_warning:
+            self.warn(now.boot_warning)
         return Deployed(
             reason=prove.change(attempt),
             out_path=attempt.target,

@@ -183,7 +183,8 @@ def change(attempt: Attempt) -> str:
 def _unread(now: HostState, before: HostState) -> str | None:
     """The profile stands for a boot loader's default only where that never could be read."""
     if before.boot_source.is_boot_loader and not now.boot_source.is_boot_loader:
-        return f"the default of {before.boot_source.value} could be read before, and no more"
+        lost = f"the default of {before.boot_source.value} could be read before, and no more"
+        return f"{lost}: {now.boot_note}" if now.boot_note else lost
     return None
 
 
@@ -194,12 +195,13 @@ def newly_failed(now: HostState, before: HostState) -> tuple[str, ...]:
 
 def in_words(state: HostState) -> str:
     """What the host runs and what it will boot."""
+    runs, profile = _difference(state.running), _difference(state.profile)
+    if not state.boot_source.is_boot_loader:
+        return f"it runs {runs}, its profile is {profile}, and what it will boot cannot be read"
     if state.running == state.profile == state.boot_default:
-        return f"it runs and will boot {_difference(state.running)}"
-    return (
-        f"it runs {_difference(state.running)}, its profile is {_difference(state.profile)}, "
-        f"it will boot {_difference(state.boot_default)}"
-    )
+        return f"it runs and will boot {runs}"
+    boots = _difference(state.boot_default)
+    return f"it runs {runs}, its profile is {profile}, it will boot {boots}"
 
 
 def _difference(path: OutPath | None) -> str:

@@ -76,6 +76,15 @@ def needs_boot(booted: Mapping[str, str], target: Mapping[str, str]) -> tuple[st
     return tuple(part for part in PARTS if booted.get(part) != target.get(part))
 
 
+def unchanged(
+    goal: Goal, state: HostState, wanted: OutPath, now: datetime, known: Knowledge | None = None
+) -> Unchanged:
+    """Say that there is nothing to do, why, and what of it is not sure."""
+    doubt = state.boot_warning if goal.commits else ""
+    reason = why_unchanged(goal, state, wanted, now, known)
+    return Unchanged(reason, wanted, warnings=(doubt,) if doubt else ())
+
+
 def why_unchanged(
     goal: Goal, state: HostState, wanted: OutPath, now: datetime, known: Knowledge | None = None
 ) -> str:
@@ -89,8 +98,6 @@ def why_unchanged(
             reason = f"{listing(paths)} changed, its system did not: {already}"
         case _:
             reason = _already(verb, state, wanted, now)
-    if not state.boot_source.is_boot_loader:
-        reason += " (no boot loader's default could be read: the profile stands for it)"
     return reason
 
 
@@ -180,7 +187,7 @@ def decide(
         force: Go the whole way although the host is at its target.
     """
     if state is not None and not force and is_at(goal, state, wanted.out):
-        return Unchanged(why_unchanged(goal, state, wanted.out, now, known), wanted.out)
+        return unchanged(goal, state, wanted.out, now, known)
     return HostPlan(
         host=host,
         goal=goal,

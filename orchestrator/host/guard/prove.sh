@@ -3,13 +3,15 @@
 # What the host is; of what is said twice the first counts.
 observe() {
   now_running='' now_profile=''
-  unset now_boot now_source
+  unset now_boot now_source now_note now_by
   while IFS='=' read -r key value; do
     case $key in
     running) now_running=$value ;;
     profile) now_profile=$value ;;
     boot_default) now_boot=${now_boot-$value} ;;
     boot_source) now_source=${now_source-$value} ;;
+    boot_note) now_note=${now_note-$value} ;;
+    boot_by) now_by=${now_by-$value} ;;
     esac
   done << END
 $(systems)
@@ -30,9 +32,9 @@ is_at() {
   elif [ "$now_profile" != "$2" ]; then
     wrong="the system profile is ${now_profile:-nothing}, not ${2:-nothing}"
   elif [ "$boot_source" != profile ] && [ "$now_source" = profile ]; then
-    wrong="the default of $boot_source could be read before, and no more"
+    wrong="the default of $boot_source could be read before, and no more${now_note:+: $now_note}"
   elif [ "$now_boot" != "$3" ]; then
-    wrong="the boot default is ${now_boot:-nothing}, not ${3:-nothing}"
+    wrong="the boot default is ${now_boot:-nothing}, not ${3:-nothing}${now_by:+: it is chosen by $now_by}"
   fi
   [ -z "$wrong" ]
 }

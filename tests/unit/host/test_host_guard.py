@@ -38,15 +38,15 @@ RECORDED, WAITING, CHECKING, RETURNING, DONE, RETURNED = (
     for name in ("recorded", "waiting", "checking", "returning", "done", "returned")
 )
 # At the beginning of a path, and not within one.
-PLACE = re.compile(r"(?<![\w.-])/(run|var/lib|proc|etc|boot|efi|nix)(?=[/ ;])")
+PLACE = re.compile(r"(?<![\w.*-])/(run|var/lib|proc|etc|boot|efi|sys/firmware|nix)(?=[/ *;\n])")
 
 SWITCH = """#!/bin/sh
 system=${0%/bin/*}
 echo "$1 by the system" && cat "$ROOT/fault" 2> /dev/null | sh -s "$1" || exit
 case $1 in
 boot)
-  mkdir -p "$ROOT/boot/loader/entries"
-  echo "options init=$system/init" > "$ROOT/boot/loader/entries/a.conf"
+  mkdir -p "$ROOT/boot/loader/entries" && : > "$ROOT/boot/k"
+  printf 'linux /k\noptions init=%s/init\n' "$system" > "$ROOT/boot/loader/entries/a.conf"
   echo "default a.conf" > "$ROOT/boot/loader/loader.conf" ;;
 test) ln -sfn "$system" "$ROOT/run/current-system" ;;
 esac
@@ -191,7 +191,8 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]
         (made.root / link).parent.mkdir(parents=True, exist_ok=True)
         (made.root / link).symlink_to(made.root / OLD.path[1:])
     made.write("boot/loader/loader.conf", "default a.conf\n")
-    made.write("boot/loader/entries/a.conf", f"options init={made.root}{OLD}/init\n")
+    made.write("boot/k", "")
+    made.write("boot/loader/entries/a.conf", f"linux /k\noptions init={made.root}{OLD}/init\n")
     assert made.systems == (OLD, OLD, OLD)
     yield made
     with contextlib.suppress(OSError):
@@ -442,7 +443,9 @@ def test_after_a_boot_the_same_system_is_no_success(machine: Machine) -> None:
     for link in ("run/current-system", "nix/var/nix/profiles/system"):
         (machine.root / link).unlink()
         (machine.root / link).symlink_to(machine.root / NEW.path[1:])
-    machine.write("boot/loader/entries/a.conf", f"options init={machine.root}{NEW}/init\n")
+    machine.write(
+        "boot/loader/entries/a.conf", f"linux /k\noptions init={machine.root}{NEW}/init\n"
+    )
     attempt = machine.start()
     machine.until(attempt, WAITING)
     machine.kill()
@@ -539,7 +542,9 @@ def test_a_system_that_cannot_be_switched_to_is_left_alone(
 def test_a_boot_default_that_was_collected_is_nothing_to_go_back_to(machine: Machine) -> None:
     """Garbage collection keeps no system for a boot loader's sake."""
     gone = OutPath("/nix/store/gggggggggggggggggggggggggggggggg-nixos-system-p620")
-    machine.write("boot/loader/entries/a.conf", f"options init={machine.root}{gone}/init\n")
+    machine.write(
+        "boot/loader/entries/a.conf", f"linux /k\noptions init={machine.root}{gone}/init\n"
+    )
     with pytest.raises(StepError, match=f"the boot default {gone} is gone"):
         machine.start()
     assert machine.state.attempt is None

@@ -17,8 +17,9 @@ esac
 
 # Write an entry for each of the newest generations, then, last and atomically, the default.
 install_boot_loader() {
-  entries=/boot/loader/entries default= count=0 written=
-  mkdir -p "$entries"
+  entries=/boot/loader/entries default= count=0 written= kernel=EFI/nixos/kernel.efi
+  mkdir -p "$entries" "/boot/${kernel%/*}"
+  [ -e "/boot/$kernel" ] || : > "/boot/$kernel"
   for number in $(ls /nix/var/nix/profiles | sed -n 's/^system-\([0-9]*\)-link$/\1/p' | sort -rn); do
     generation=$(readlink -f "/nix/var/nix/profiles/system-$number-link")
     # One whose files are gone cannot be booted.
@@ -27,8 +28,8 @@ install_boot_loader() {
     count=$((count + 1))
     [ $count -le "$limit" ] || [ "$default" = "$number" ] || continue
     entry=nixos-generation-$number.conf
-    printf 'title NixOS\nversion Generation %s %s\noptions init=%s/init %s\n' \
-      "$number" "$(cat "$generation/nixos-version")" "$generation" \
+    printf 'title NixOS\nversion Generation %s %s\nlinux /%s\noptions init=%s/init %s\nsort-key nixos\n' \
+      "$number" "$(cat "$generation/nixos-version")" "$kernel" "$generation" \
       "$(cat "$generation/kernel-params" 2>/dev/null)" > "$entries/.$entry" &&
       sync "$entries/.$entry" &&
       mv "$entries/.$entry" "$entries/$entry" || return 1

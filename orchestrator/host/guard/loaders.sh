@@ -1,0 +1,124 @@
+# What boots next, read from the boot loader's own files by the loader's own rules. Where they cannot be
+# followed to the end, nothing is said but why: a loader is followed exactly, or not at all.
+#
+#   boot_default=PATH   the system that boots from now on
+#   boot_source=LOADER  the loader whose files say it
+#   boot_note=TEXT      why it cannot be read, or what the next boot alone starts
+#   boot_by=TEXT        what chose it, where that is a person's choice and not the loader's own file
+#
+# awk is on every NixOS (environment.corePackages); where it is not, nothing can be read.
+
+boot_default() {
+  newest='' kind='' twin=''
+  newest_of systemd-boot /boot/loader/loader.conf /efi/loader/loader.conf /boot/efi/loader/loader.conf
+  newest_of grub /boot*/grub/grub.cfg /boot/*/grub/grub.cfg
+  newest_of extlinux /boot*/extlinux/extlinux.conf
+  newest_of Limine /boot/limine/limine.conf /boot/EFI/limine/limine.conf /efi/limine/limine.conf \
+    /efi/EFI/limine/limine.conf /boot/efi/limine/limine.conf /boot/efi/EFI/limine/limine.conf
+  newest_of rEFInd /boot/EFI/refind/refind.conf /efi/EFI/refind/refind.conf \
+    /boot/efi/EFI/refind/refind.conf
+  if [ -z "$kind" ]; then
+    echo "boot_note=no boot loader's file is in /boot or /efi"
+  elif [ -n "$twin" ]; then
+    printf 'boot_note=%s and %s are as old as each other: which one boots is not known\n' "$newest" "$twin"
+  elif ! command -v awk > /dev/null; then
+    echo "boot_note=there is no awk to read $newest with"
+  else
+    case $kind in
+    systemd-boot) systemd_boot "${newest%/loader/loader.conf}" ;;
+    grub) LC_ALL=C awk "$init_of$grub" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg ;;
+    extlinux) LC_ALL=C awk "$init_of$extlinux" /boot*/extlinux/extlinux.conf ;;
+    *) echo "boot_note=$kind, whose $newest is the newest, is a loader that cannot be followed" ;;
+    esac 2> /dev/null || echo "boot_note=$newest could not be read to its end"
+  fi
+}
+
+# A loader that was replaced may leave its files behind: the one that was written last boots. Into $newest
+# and its $kind, and into $twin what is as new as that, and another one. $1 kind  $2… files
+newest_of() {
+  which=$1
+  shift
+  for file; do
+    [ -f "$file" ] || continue
+    if [ -z "$newest" ] || [ "$file" -nt "$newest" ]; then
+      newest=$file kind=$which twin=
+    elif [ "$newest" -nt "$file" ] || [ "$newest" -ef "$file" ]; then
+      :
+    elif [ "$which" != "$kind" ] || [ "$which" = systemd-boot ]; then
+      twin=$file
+    fi
+  done
+}
+
+# The one system that a kernel's command line names; empty where none or several are named.
+# shellcheck disable=SC2016 # awk's own
+init_of='
+BEGIN { store = "/nix/store/" }
+function is_system(path,  name) {
+  if (index(path, store) != 1) return 0
+  name = substr(path, length(store) + 1)
+  return name ~ /^[0-9a-z]+-[0-9A-Za-z+._?=-]+$/ && index(name, "-") == 33
+}
+function init_of(line,  words, n, i, path) {
+  path = ""
+  gsub(/[\t\r\n]/, " ", line)
+  n = split(line, words, " ")
+  for (i = 1; i <= n; i++) {
+    if (index(words[i], "init=") != 1) continue
+    if (path != "" && path != substr(words[i], 6)) return ""
+    path = substr(words[i], 6)
+  }
+  if (path !~ /\/init$/) return ""
+  path = substr(path, 1, length(path) - 5)
+  return is_system(path) ? path : ""
+}
+# What is printed of names is a part of them.
+function safe(text) {
+  gsub(/[^ -~]/, "?", text)
+  return substr(text, 1, 100)
+}
+'
+
+# extlinux.conf as U-Boot reads it (boot/pxe_utils.c) and NixOS writes it; mirrored ones must agree.
+# shellcheck disable=SC2016 # awk's own
+extlinux='
+function unread(why) { print "boot_note=extlinux: " why; exit }
+function rest(line) { sub(/^[^ \t]+[ \t]*/, "", line); return line }
+# What one file boots. Keywords are in any case; of several DEFAULTs or APPENDs the last one counts, of
+# several labels of one name the first.
+function boots(file,  line, key, label, labels, name, append, got) {
+  name = label = ""
+  split("", append)
+  split("", labels)
+  while ((got = (getline line < file)) > 0) {
+    sub(/\r$/, "", line)
+    gsub(/^[ \t]+|[ \t]+$/, "", line)
+    key = tolower(line)
+    sub(/[ \t].*/, "", key)
+    if (key == "include" || key == "ontimeout" || tolower(line) ~ /^menu[ \t]+(default|include)/)
+      unread("its " safe(line) " cannot be followed")
+    if (key == "default") name = rest(line)
+    if (key == "label") { label = rest(line); label = label in labels ? "" : label; labels[label] = 1 }
+    if (key == "append" && label != "") append[label] = rest(line)
+    if (key == "localboot" && label != "") append[label] = ""
+  }
+  close(file)
+  if (got < 0) return "-"
+  if (name == "") unread(file " names no DEFAULT")
+  if (!(name in labels)) unread(file " has no LABEL " safe(name))
+  if ((got = init_of(append[name])) == "") unread("the options of " safe(name) " name no one system of NixOS")
+  return got
+}
+BEGIN {
+  path = ""
+  for (k = 1; k < ARGC; k++) {
+    one = boots(ARGV[k])
+    if (one == "-") continue
+    if (path != "" && one != path) unread(was " and " ARGV[k] " boot different systems")
+    path = one
+    was = ARGV[k]
+  }
+  if (path == "") unread("it cannot be read")
+  print "boot_source=extlinux\nboot_default=" path
+}
+'

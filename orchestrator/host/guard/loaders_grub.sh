@@ -1,0 +1,360 @@
+# GRUB: grub.cfg is a script, which GRUB runs before it shows its menu. What of it cannot change the menu or
+# its default is passed over; all else is run here too, or the default cannot be read. Mirrored boots are
+# several files, each with an environment of its own: they must agree.
+#
+# GRUB's manual: "Writing full configuration files directly", "Environment block", "Multi-boot manual config";
+# grub-core/script/yylex.l, grub-core/normal/menu.c, grub-core/commands/{menuentry,loadenv,test}.c.
+
+# shellcheck disable=SC2016 # awk's own
+grub='
+function unread(why) { print "boot_note=GRUB: " why; exit }
+
+# Into tokens 1 to n: a word as it is written, or ";" "{" "}" with mark[].
+function read_script(file,  line, more, got) {
+  n = 0
+  while ((got = (getline line < file)) > 0) {
+    while (line != "") {
+      if (match(line, /^[ \t\r]+/)) line = substr(line, RLENGTH + 1)
+      else if (line ~ /^#/) line = ""
+      else if (line ~ /^[;{}]/) { token(substr(line, 1, 1), 1); line = substr(line, 2) }
+      else if (line ~ /^[|&<>]/) unread("a line of " file " cannot be read: " safe(line))
+      else if (match(line, word) && substr(line, RLENGTH + 1) !~ /^["\047\\]/) {
+        token(substr(line, 1, RLENGTH), 0)
+        line = substr(line, RLENGTH + 1)
+      } else if ((getline more < file) > 0) {
+        # A quotation goes on, or a line that ends with a backslash.
+        if (line ~ /\\$/) line = substr(line, 1, length(line) - 1) more
+        else line = line "\n" more
+        if (length(line) > 65536) unread("a quotation in " file " has no end")
+      } else unread("a line of " file " cannot be read: " safe(line))
+    }
+    token(";", 1)
+  }
+  close(file)
+  return got == 0
+}
+function token(text, special) {
+  n++
+  tokens[n] = text
+  mark[n] = special
+}
+function is_mark(i, text) { return mark[i] && tokens[i] == text }
+
+# A word with its quotes and variables taken for what they stand for; `unknown` where that is not known.
+function expand(raw,  out, c) {
+  out = ""
+  while (raw != "") {
+    c = substr(raw, 1, 1)
+    if (c == "\047") {
+      match(raw, /^\047[^\047]*\047/)
+      out = out substr(raw, 2, RLENGTH - 2)
+      raw = substr(raw, RLENGTH + 1)
+    } else if (c == "\"") {
+      raw = substr(raw, 2)
+      while (raw !~ /^"/) {
+        if (raw ~ /^\\["$\\]/) { out = out substr(raw, 2, 1); raw = substr(raw, 3) }
+        else if (raw ~ /^[$]/) { out = out variable(raw); raw = substr(raw, RLENGTH + 1) }
+        else { out = out substr(raw, 1, 1); raw = substr(raw, 2) }
+      }
+      raw = substr(raw, 2)
+    } else if (c == "\\") { out = out substr(raw, 2, 1); raw = substr(raw, 3) }
+    else if (c == "$") { out = out variable(raw); raw = substr(raw, RLENGTH + 1) }
+    else { out = out c; raw = substr(raw, 2) }
+  }
+  return out
+}
+# The value of the variable that a text begins with, whose length is RLENGTH then.
+function variable(raw,  name) {
+  if (!match(raw, /^[$]([A-Za-z_][A-Za-z0-9_]*|[{][A-Za-z_][A-Za-z0-9_]*[}])/)) {
+    unknown = 1
+    match(raw, /^[$][{]?[^ }]?[}]?/)
+    return ""
+  }
+  name = substr(raw, 2, RLENGTH - 1)
+  gsub(/[{}]/, "", name)
+  return get(name)
+}
+# What the firmware or a module may have set is not known; what nobody has set is empty.
+function get(name,  was) {
+  if (name in value) return value[name]
+  if (name in doubtful || name ~ /^(root|prefix|cmdpath|chosen|lang|pager|debug|theme|(grub|net|pxe|feature|color|gfx|shim|lock|check|locale|secondary|config|bli|fw)[a-z_]*)$/)
+    unknown = 1
+  return ""
+}
+function put(name, text, sure) {
+  if (sure && !unknown) { value[name] = text; delete doubtful[name] }
+  else { delete value[name]; doubtful[name] = 1 }
+}
+
+# grubenv: a signature, then lines; a backslash goes before what is meant as it is. Fails where GRUB fails.
+function load_env(  name) {
+  for (name in stored) { value[name] = stored[name]; delete doubtful[name] }
+  for (name in lost) { delete value[name]; doubtful[name] = 1 }
+}
+function read_env(file,  line, at, text) {
+  split("", stored)
+  split("", lost)
+  if ((getline line < file) <= 0) { close(file); return has_env = 0 }
+  has_env = 1
+  if (line != "# GRUB Environment Block") { close(file); return 0 }
+  while ((getline line < file) > 0) {
+    at = index(line, "=")
+    if (line ~ /^#/ || at < 2) continue
+    if (line ~ /\\$/) unread(file " has a value of several lines")
+    text = substr(line, at + 1)
+    gsub(/\\\\/, "\001", text)
+    gsub(/\\/, "", text)
+    gsub(/\001/, "\\", text)
+    stored[substr(line, 1, at - 1)] = text
+  }
+  close(file)
+  return 1
+}
+
+# Run tokens from one to another; where it is not sure that GRUB does, whatever counts is not known.
+function run(from, to, sure,  i, end) {
+  for (i = from; i <= to; i = end + 1) {
+    end = i
+    if (is_mark(i, ";")) continue
+    if (mark[i]) unread("a bracket stands alone")
+    if (tokens[i] == "if") end = run_if(i, to, sure)
+    else if (tokens[i] ~ /^(for|while|until)$/) end = run_loop(i, to)
+    else if (tokens[i] ~ /^(menuentry|submenu|function)$/) end = take_block(i, to, sure)
+    else {
+      end = to_mark(i, to)
+      command(i, end - 1, sure)
+    }
+  }
+}
+function to_mark(i, to) { while (i <= to && !is_mark(i, ";")) i++; return i }
+# The end of a block whose "{" is at a token.
+function closing(i, to,  depth) {
+  for (depth = 0; i <= to; i++) {
+    if (is_mark(i, "{")) depth++
+    if (is_mark(i, "}") && !--depth) return i
+  }
+  unread("a block has no end")
+}
+# The next of some words that stands where a command does, outside of what is nested. $3 a pattern
+function next_word(i, to, words,  depth, first) {
+  depth = 0
+  first = 1
+  for (; i <= to; i++) {
+    if (mark[i]) { first = 1; continue }
+    if (first && !depth && tokens[i] ~ words) return i
+    if (first && tokens[i] ~ /^(if|for|while|until)$/) depth++
+    if (first && tokens[i] ~ /^(fi|done)$/) depth--
+    first = tokens[i] ~ /^(then|else|do|elif|if)$/ && first
+  }
+  unread("an `if` or a loop has no end")
+}
+function run_if(i, to, sure,  then, end, truth, open) {
+  open = 1
+  for (;;) {
+    then = next_word(i + 1, to, "^then$")
+    truth = open == 1 ? test(i + 1, then - 1) : -1
+    run(i + 1, then - 1, sure && open == 1)
+    end = next_word(then + 1, to, "^(elif|else|fi)$")
+    # `open`: 1 where no branch before ran, -1 where that is not known, 0 where one did.
+    if (open && truth) run(then + 1, end - 1, sure && open == 1 && truth == 1)
+    if (open && truth) open = truth == 1 && open == 1 ? 0 : -1
+    if (tokens[end] != "elif") break
+    i = end
+  }
+  if (tokens[end] == "else") {
+    then = end
+    end = next_word(then + 1, to, "^fi$")
+    if (open) run(then + 1, end - 1, sure && open == 1)
+  }
+  return end
+}
+function run_loop(i, to,  body, end) {
+  body = next_word(i + 1, to, "^do$")
+  end = next_word(body + 1, to, "^done$")
+  if (tokens[i] != "for") run(i + 1, body - 1, 0)
+  else put(tokens[i + 1], "", 0)
+  run(body + 1, end - 1, 0)
+  return end
+}
+
+# Whether a condition holds: 1, 0, or -1 where that is not known.
+function test(from, to,  i, k, w, x, env) {
+  while (from <= to && mark[to]) to--
+  for (i = from; i <= to; i++) if (mark[i]) return -1
+  if (tokens[from] != "[" || tokens[to] != "]" || to < from + 1) return -1
+  unknown = 0
+  k = to - from - 1
+  w = tokens[from + 1]
+  env = k == 2 && tokens[to - 1] ~ /^"?[$]([{]prefix[}]|prefix)\/grubenv"?$/
+  if (env && w ~ /^-[sef]$/) return has_env
+  if (k == 1) x = expand(w) != ""
+  else if (k == 2 && w == "-n") x = expand(tokens[to - 1]) != ""
+  else if (k == 2 && w == "-z") x = expand(tokens[to - 1]) == ""
+  else if (k == 3 && tokens[from + 2] ~ /^(=|==)$/) x = expand(w) "" == expand(tokens[to - 1]) ""
+  else if (k == 3 && tokens[from + 2] == "!=") x = expand(w) "" != expand(tokens[to - 1]) ""
+  else return -1
+  return unknown ? -1 : x
+}
+
+function take_block(i, to, sure,  open, end) {
+  for (open = i; open <= to && !mark[open]; open++);
+  if (!is_mark(open, "{")) unread("a " tokens[i] " has no block")
+  end = closing(open, to)
+  if (tokens[i] == "function") { body[tokens[i + 1]] = open + 1; body_end[tokens[i + 1]] = end - 1 }
+  else if (!sure) unread("whether it has the entry " safe(tokens[i + 1]) " is not known")
+  else take_entry(i, open, end)
+  return end
+}
+# A menu entry: its title, and its id, which is the title where none is given.
+function take_entry(i, open, end,  k, w, argument, take) {
+  k = ++count[menu]
+  title[menu, k] = ident[menu, k] = ""
+  is_menu[menu, k] = tokens[i] == "submenu"
+  from_[menu, k] = open + 1
+  to_[menu, k] = end - 1
+  take = argument = ""
+  unknown = 0
+  for (i++; i < open; i++) {
+    w = expand(tokens[i])
+    # An empty variable that is not quoted is no word.
+    if (w == "" && tokens[i] ~ /^[$]/) continue
+    if (take == "id") { ident[menu, k] = w; take = "" }
+    else if (take != "") take = ""
+    else if (w ~ /^--id=/) ident[menu, k] = substr(w, 6)
+    else if (w == "--id") take = "id"
+    else if (w ~ /^--(class|users|hotkey|source)$/) take = w
+    else if (w ~ /^--/ && w !~ /^--(unrestricted$|(class|users|hotkey)=)/) unread("what " safe(w) " does is not known")
+    else if (w !~ /^--/ && !argument++) title[menu, k] = w
+  }
+  if (unknown) unread("the title of an entry is not known")
+  if (ident[menu, k] == "") ident[menu, k] = title[menu, k]
+}
+
+# A command of the menu itself.
+function command(from, to, sure,  i, name, at) {
+  for (i = from; i <= to; i++) if (mark[i]) unread("a bracket stands alone")
+  unknown = 0
+  name = expand(tokens[from])
+  if (unknown) unread("which command it runs is not known")
+  if (name == "set" && from == to) return
+  # It takes one word, and passes over the others.
+  if (name == "set") to = ++from
+  if (tokens[from] ~ /^[A-Za-z_][A-Za-z0-9_]*=/ && from == to) {
+    at = index(tokens[from], "=")
+    put(substr(tokens[from], 1, at - 1), expand(substr(tokens[from], at + 1)), sure)
+  } else if (name == "load_env" && from == to && sure) load_env()
+  else if (name == "unset" && sure) for (i = from + 1; i <= to; i++) put(tokens[i], "", 1)
+  else if (name == "save_env") for (i = from + 1; i <= to; i++) save(tokens[i], sure)
+  else if (name in body && depth < 9) {
+    depth++
+    run(body[name], body_end[name], sure)
+    depth--
+  } else if (name ~ /^(search|probe|regexp|smbios|read|getdate|cpuid|search[.a-z_]*|cryptomount|loopback)$/)
+    # What they set is not known.
+    for (i = from + 1; i <= to; i++) {
+      at = tokens[i]
+      sub(/^(--set=|-s=?|--set)/, "", at)
+      sub(/^[0-9]+:/, "", at)
+      if (at ~ /^[A-Za-z_][A-Za-z0-9_]*$/) put(at, "", 0)
+    }
+  else if (name !~ harmless) unread("what its `" safe(name) "` does to the menu is not known")
+}
+function save(name, sure) {
+  if (sure && name in value) saved[name] = value[name]
+  else if (sure && !(name in doubtful)) saved[name] = ""
+  else unsure[name] = 1
+}
+
+# get_entry_number(), and what grub_menu_execute_entry() makes of the rest. Fails as GRUB does: to the first.
+function choose(spec,  k, head, tail, at, m) {
+  if (!count[menu]) unread("its menu has no entry")
+  head = spec
+  gsub(/>>/, "\001", head)
+  at = index(head, ">")
+  tail = at ? substr(head, at + 1) : ""
+  if (at) head = substr(head, 1, at - 1)
+  gsub(/\001/, ">", head)
+  gsub(/\001/, ">>", tail)
+  sub(/^[ \t\n]+/, "", spec)
+  k = 1
+  if (match(spec, /^[0-9]+/)) {
+    if (RLENGTH > 9 || spec ~ /^0[0-9xX]/) unread("its default " safe(spec) " cannot be followed")
+    if (substr(spec, 1, RLENGTH) + 1 <= count[menu]) k = substr(spec, 1, RLENGTH) + 1
+  } else if (head != "")
+    for (m = 1; m <= count[menu]; m++)
+      if (title[menu, m] == head || ident[menu, m] == head) { k = m; break }
+  if (!is_menu[menu, k]) return system_of(from_[menu, k], to_[menu, k], title[menu, k])
+  at = menu
+  menu = menu "." k
+  put_default(tail)
+  run(from_[at, k], to_[at, k], 1)
+  return chosen_of()
+}
+function put_default(text) { unknown = 0; put("default", text, 1) }
+function chosen_of(  spec) {
+  unknown = 0
+  spec = get("default")
+  if (unknown) unread("its default depends on what is known at boot only")
+  return choose(spec)
+}
+# The one system whose kernel an entry starts.
+function system_of(from, to, name,  i, end, k, line, path, one) {
+  path = ""
+  for (i = from; i <= to; i = end + 1) {
+    end = to_mark(i, to)
+    for (k = i; k < end && (mark[k] || tokens[k] ~ /^(then|else|do)$/); k++);
+    if (tokens[k] ~ /^(configfile|source|[.]|chainloader|legacy_.*|ntldr|normal|menuentry|submenu)$/ && !mark[k])
+      unread("its default " safe(name) " starts no kernel of NixOS")
+    if (tokens[k] !~ /^(linux(16|efi)?|module2?)$/) continue
+    for (line = ""; k < end; k++) if (!mark[k]) line = line " " expand(tokens[k])
+    if (line !~ / init=/) continue
+    if ((one = init_of(line)) == "" || path != "" && path != one) unread("its default " safe(name) " names no one system of NixOS")
+    path = one
+  }
+  if (path == "") unread("its default " safe(name) " starts no kernel of NixOS")
+  return path
+}
+
+# What a file boots with the environment as it is stored.
+function boots() {
+  split("", value)
+  split("", doubtful)
+  split("", body)
+  split("", body_end)
+  split("", count)
+  split("", saved)
+  split("", unsure)
+  menu = "m"
+  depth = 0
+  run(1, n, 1)
+  return chosen_of()
+}
+# Then, and from then on: what a boot saves is what the next one finds.
+function both(file,  name, env, now) {
+  if (!read_script(file)) return 0
+  env = file
+  sub(/[^\/]*$/, "grubenv", env)
+  read_env(env)
+  now = boots()
+  for (name in saved) { stored[name] = saved[name]; delete lost[name] }
+  for (name in unsure) { delete stored[name]; lost[name] = 1 }
+  then_ = boots()
+  once = now
+  return 1
+}
+BEGIN {
+  word = "^([^{}|&$;<> \t\r\n\"\047\\\\]|[\\\\].|\"([^\"\\\\]|[\\\\].)*\"|\047[^\047]*\047|[$][A-Za-z_][A-Za-z0-9_]*|[$][{][A-Za-z0-9_?#*@]+[}]|[$][0-9?#*@])+"
+  harmless = "^(\\[|test|true|false|echo|insmod|rmmod|export|loadfont|terminal|terminal_(in|out)put|serial|background_(image|color)|play|sleep|clear|password|password_pbkdf2|keymap|videoinfo|videotest|gfxmode|nativedisk|hwmatch|cat|ls|help|lsmod|vbeinfo|usb|outb|inb|beep|rdmsr|wrmsr|keystatus)$"
+  path = ""
+  for (f = 1; f < ARGC; f++) {
+    if (!both(ARGV[f])) continue
+    if (path != "" && (then_ != path || once != first)) unread(was " and " ARGV[f] " boot different systems")
+    path = then_
+    first = once
+    was = ARGV[f]
+  }
+  if (path == "") unread("it cannot be read")
+  print "boot_source=grub\nboot_default=" path
+  if (first != path) print "boot_note=the next boot alone starts " first " (saved in grubenv)"
+}
+'

@@ -1,0 +1,344 @@
+# systemd-boot: loader.conf(5), src/boot/boot.c, UAPI.1 Boot Loader Specification.
+
+# An EFI variable's text, of UTF-16 with four bytes of attributes before it. $1 its name
+efi_text() {
+  set -- "/sys/firmware/efi/efivars/$1-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+  [ -e "$1" ] || return 0
+  # What is there and cannot be read is no name of an entry.
+  if [ -r "$1" ]; then tail -c +5 "$1" | tr -d '\000'; else echo '['; fi
+}
+
+# $1 ESP
+systemd_boot() {
+  esp=$1 once=$(efi_text LoaderEntryOneShot) preferred=$(efi_text LoaderEntryPreferred)
+  chosen=$(efi_text LoaderEntryDefault) last=$(efi_text LoaderEntryLastBooted)
+  # An extended boot loader partition, where there is one, is at /boot.
+  more=
+  [ "$esp" = /boot ] || more=/boot
+  set --
+  for file in "$esp"/loader/entries/* "$esp"/EFI/Linux/* ${more:+"$more"/loader/entries/* "$more"/EFI/Linux/*}; do
+    [ ! -f "$file" ] || set -- "$@" "$file"
+  done
+  esp=$esp more=$more once=$once preferred=$preferred chosen=$chosen last=$last \
+    LC_ALL=C awk "$init_of$order$systemd_boot" "$@"
+}
+
+# How systemd-boot orders its menu: strverscmp_improved(), and a glob of `*` and `?`.
+# shellcheck disable=SC2016 # awk's own
+order='
+function leading(text, set) { return match(text, "^" set "+") ? substr(text, 1, RLENGTH) : "" }
+function by_text(a, b) { a = a ""; b = b ""; return (a > b) - (a < b) }
+function by_version(a, b,  i, mark, r, x, y) {
+  for (;;) {
+    sub(/^[^0-9A-Za-z~^.-]+/, "", a)
+    sub(/^[^0-9A-Za-z~^.-]+/, "", b)
+    for (i = 1; i <= 4; i++) {
+      mark = substr("~-^.", i, 1)
+      if (i == 2 && (a == "" || b == "")) return (a != "") - (b != "")
+      x = substr(a, 1, 1) == mark
+      y = substr(b, 1, 1) == mark
+      if (x != y) return y - x
+      if (x) { a = substr(a, 2); b = substr(b, 2) }
+    }
+    if (a ~ /^[0-9]/ || b ~ /^[0-9]/) {
+      x = leading(a, "[0-9]")
+      y = leading(b, "[0-9]")
+      if ((x == "") != (y == "")) return (x != "") - (y != "")
+      a = substr(a, length(x) + 1)
+      b = substr(b, length(y) + 1)
+      sub(/^0+/, "", x)
+      sub(/^0+/, "", y)
+      if (length(x) != length(y)) return length(x) > length(y) ? 1 : -1
+      r = by_text(x, y)
+    } else {
+      x = leading(a, "[A-Za-z]")
+      y = leading(b, "[A-Za-z]")
+      a = substr(a, length(x) + 1)
+      b = substr(b, length(y) + 1)
+      i = length(x) < length(y) ? length(x) : length(y)
+      r = by_text(substr(x, 1, i), substr(y, 1, i))
+      if (!r) r = (length(x) > length(y)) - (length(x) < length(y))
+    }
+    if (r) return r
+  }
+}
+function glob(p, s,  c) {
+  for (;;) {
+    c = substr(p, 1, 1)
+    if (c == "*") {
+      sub(/^[*]+/, "", p)
+      for (;;) {
+        if (glob(p, s)) return 1
+        if (s == "") return 0
+        s = substr(s, 2)
+      }
+    }
+    if (c == "") return s == ""
+    if (s == "" || (c != "?" && c != substr(s, 1, 1))) return 0
+    p = substr(p, 2)
+    s = substr(s, 2)
+  }
+}
+'
+
+# systemd-boot since 250; a word that is new since then is followed where every version would, or where the
+# version is known.
+# shellcheck disable=SC2016 # awk's own
+systemd_boot='
+function say(path, by, note) {
+  if (path != "") print "boot_source=systemd-boot\nboot_default=" path
+  if (by != "") print "boot_by=" safe(by)
+  if (note != "") print "boot_note=" note
+  exit
+}
+function unread(why) { say("", "", "systemd-boot: " why) }
+
+# line_get_key_value(): into key and value. $1 line  $2 what parts them
+function pair(line, set) {
+  gsub(/^[ \t]+|[ \t]+$/, "", line)
+  if (line == "" || line ~ /^#/ || !match(line, "[" set "]+")) return 0
+  key = substr(line, 1, RSTART - 1)
+  value = substr(line, RSTART + RLENGTH)
+  if (value ~ /^["\047]/ && substr(line, length(line)) == substr(value, 1, 1))
+    value = substr(value, 2, length(value) - 2)
+  return 1
+}
+function loader_conf(file,  line, lines, n, i, got) {
+  while ((got = (getline line < file)) > 0) {
+    n = split(line, lines, "\r")
+    for (i = 1; i <= n; i++) {
+      if (!pair(lines[i], " \t")) continue
+      if (key == "default" && (value !~ /^@/ || tolower(value) == "@saved")) usual = tolower(value)
+      if (key == "preferred") wanted = tolower(value)
+    }
+  }
+  close(file)
+  if (got < 0) unread("its loader.conf cannot be read")
+}
+
+# An entry by its file. The ones that a loader might leave out are kept: where such a one is chosen, what
+# boots is not known.
+function entry(file,  name) {
+  name = tolower(file)
+  sub(/.*\//, "", name)
+  if (name ~ /^auto-/) return
+  n++
+  full[n] = cut[n] = name
+  left[n] = tried[n] = -1
+  sort[n] = version[n] = machine[n] = options[n] = doubt[n] = ""
+  of_esp[n] = index(file, ENVIRON["esp"] "/loader/") == 1 || index(file, ENVIRON["esp"] "/EFI/") == 1
+  if (match(name, /[+][0-9]+(-[0-9]+)?[.](conf|efi)$/)) counters(name)
+  if (name ~ /[.]conf$/) type1(file); else type2(file)
+}
+function counters(name,  part, of) {
+  part = substr(name, RSTART + 1, RLENGTH)
+  cut[n] = substr(name, 1, RSTART - 1) substr(name, length(name) - (name ~ /f$/ ? 4 : 3))
+  of = part
+  sub(/[-.].*/, "", of)
+  left[n] = of + 0
+  sub(/^[0-9]+/, "", part)
+  tried[n] = part ~ /^-/ ? substr(part, 2) + 0 : 0
+  if (left[n] > 2147483647 || tried[n] > 2147483647) { left[n] = tried[n] = -1; cut[n] = name }
+}
+function type1(file,  line, lines, m, i, got, kind, path, base) {
+  kind = path = ""
+  while ((got = (getline line < file)) > 0) {
+    m = split(line, lines, "\r")
+    for (i = 1; i <= m; i++) {
+      if (!pair(lines[i], " \t")) continue
+      if (key == "sort-key") sort[n] = value
+      else if (key == "version") version[n] = value
+      else if (key == "machine-id") machine[n] = value
+      else if (key == "options") options[n] = options[n] " " value
+      else if (key == "architecture") doubt[n] = "it is for one architecture"
+      else if (key ~ /^(linux|efi|uki|uki-url)$/) {
+        if (kind != "" && kind != key) doubt[n] = "it has both " kind " and " key
+        kind = key
+        path = value
+      }
+    }
+  }
+  close(file)
+  if (got < 0) doubt[n] = "it cannot be read"
+  else if (kind == "") { n--; return }
+  else if (kind != "linux") doubt[n] = "it starts no kernel of NixOS"
+  gsub(/\\/, "/", path)
+  base = file
+  sub(/\/loader\/entries\/[^\/]*$/, "", base)
+  file = base "/" path
+  if (kind == "linux" && (getline line < file) < 0) doubt[n] = "its kernel is not there"
+  close(file)
+}
+
+# A unified kernel image: a PE file whose sections have the release and the command line. The stub of
+# Lanzaboote has the same two.
+function type2(file,  head, m, at, i, begin, name, off, size, has, twice) {
+  if (file ~ /[^A-Za-z0-9\/._+@~-]/) { doubt[n] = "its name is unusual"; return }
+  m = bytes(file, 0, 2048, head)
+  at = head[60] + 256 * head[61]
+  if (m < 64 || head[0] != 77 || head[1] != 90 || head[at] != 80 || head[at + 1] != 69) { n--; return }
+  begin = at + 24 + head[at + 20] + 256 * head[at + 21]
+  for (i = begin; i < begin + 40 * (head[at + 6] + 256 * head[at + 7]); i += 40) {
+    if (i + 40 > m) { doubt[n] = "its sections cannot be read"; return }
+    name = text(head, i, 8)
+    size = word(head, i + 8) < word(head, i + 16) ? word(head, i + 8) : word(head, i + 16)
+    if (name == ".profile") doubt[n] = "it has several profiles"
+    twice = name in has
+    has[name] = twice ? -1 : size
+    off[name] = word(head, i + 20)
+  }
+  if (!(".osrel" in has)) { n--; return }
+  if (has[".osrel"] < 1 || has[".osrel"] > 65536) doubt[n] = "its release cannot be read"
+  else release(section(file, off[".osrel"], has[".osrel"]))
+  if (has[".cmdline"] > 0 && has[".cmdline"] <= 65536)
+    options[n] = section(file, off[".cmdline"], has[".cmdline"])
+}
+# Into array, from 0 on; how many. od is as little of a host as there is.
+function bytes(file, from, count, array,  command, line, parts, m, i, k) {
+  command = "od -An -v -tu1 -j" from " -N" count " \"" file "\""
+  m = 0
+  while ((command | getline line) > 0) {
+    k = split(line, parts, " ")
+    for (i = 1; i <= k; i++) array[m++] = parts[i] + 0
+  }
+  close(command)
+  return m
+}
+function word(array, i) { return array[i] + 256 * (array[i + 1] + 256 * (array[i + 2] + 256 * array[i + 3])) }
+function text(array, i, count,  k, all) {
+  all = ""
+  for (k = i; k < i + count && array[k] != 0; k++) all = all sprintf("%c", array[k])
+  return all
+}
+function section(file, from, size,  array, m) {
+  m = bytes(file, from, size, array)
+  if (m != size) doubt[n] = "its end is missing"
+  return text(array, 0, m)
+}
+function release(all,  lines, m, i, of) {
+  m = split(all, lines, /[\r\n]/)
+  for (i = 1; i <= m; i++) if (pair(lines[i], "=")) of[key] = value
+  sort[n] = first(of["IMAGE_ID"], of["ID"], "", "")
+  version[n] = first(of["IMAGE_VERSION"], of["VERSION"], of["VERSION_ID"], of["BUILD_ID"])
+  if (first(of["PRETTY_NAME"], of["IMAGE_ID"], of["NAME"], of["ID"]) == "") doubt[n] = "it has no name"
+}
+function first(a, b, c, d) { return a != "" ? a : b != "" ? b : c != "" ? c : d }
+
+# boot_entry_compare() of two entries: below 0 where the first is the higher one in the menu.
+function compare(a, b,  r) {
+  if ((left[a] == 0) != (left[b] == 0)) return left[a] == 0 ? 1 : -1
+  if ((sort[a] == "") != (sort[b] == "")) return sort[a] == "" ? 1 : -1
+  if (sort[a] != "") {
+    r = by_text(sort[a], sort[b])
+    if (!r) r = by_text(machine[a], machine[b])
+    if (!r) r = -by_version(version[a], version[b])
+    if (r) return r
+  }
+  r = -by_version(id(a), id(b))
+  if (r || left[a] < 0 || left[b] < 0) return r
+  if (left[a] != left[b]) return left[a] > left[b] ? -1 : 1
+  return (tried[a] > tried[b]) - (tried[a] < tried[b])
+}
+function id(i) { return strip ? cut[i] : full[i] }
+# The highest entry that a pattern means, or 0. $2 whether those that failed too often count
+function find(pattern, bad,  i, best, r) {
+  best = 0
+  if (pattern == "") return 0
+  for (i = 1; i <= n; i++) {
+    if (esp_only && !of_esp[i] || !bad && left[i] == 0 || !glob(pattern, id(i))) continue
+    r = best ? compare(best, i) : 1
+    if (best) many = 1
+    if (!r && init_of(options[best]) != init_of(options[i])) unread(safe(id(i)) " is there twice")
+    if (r > 0) best = i
+  }
+  return best
+}
+
+# config_select_default_entry(). A rule is 1 where counters are a part of an id, as before 258; 2 where they
+# are not; 3 and 4 where `preferred` is known, as since 260: its manual has the file before a variable of the
+# firmware, bootctl the other way round.
+function select(rule, oneshot,  i, chosen, saved) {
+  strip = rule > 1
+  saved = tolower(ENVIRON["last"])
+  chosen = tolower(ENVIRON["chosen"])
+  by = "the EFI variable LoaderEntryOneShot"
+  if (oneshot && (i = find(tolower(ENVIRON["once"]), 1))) return i
+  by = "the EFI variable LoaderEntryPreferred"
+  if (rule > 2 && (i = find(tolower(ENVIRON["preferred"]), 0))) return i
+  by = ""
+  if (rule == 3 && (i = find(wanted, 0))) return i
+  by = "the EFI variable LoaderEntryDefault (bootctl set-default \"\" lifts it)"
+  if (i = find(chosen == "@saved" ? saved : chosen, 1)) return i
+  by = ""
+  if (rule == 4 && (i = find(wanted, 0))) return i
+  if (usual != "@saved") i = find(usual, 1)
+  else if (chosen != "@saved") i = find(saved, 1)
+  if (usual == "@saved" && i) by = "the entry that was booted last"
+  return i ? i : find("*", 1)
+}
+# What all rules agree on, or "" and why. $1 first rule  $2 last
+function agree(from, to, oneshot,  rule, i, path, all) {
+  all = ""
+  for (rule = from; rule <= to; rule++) {
+    for (esp_only = 0; esp_only <= mixed; esp_only++) {
+      i = select(rule, oneshot)
+      path = i && doubt[i] == "" ? init_of(options[i]) : ""
+      if (!i) why = "it has no entry that boots"
+      else if (path == "")
+        why = "it starts " safe(id(i)) (doubt[i] == "" ? ", whose options name no one system of NixOS" : ": " doubt[i])
+      else if (all != "" && all != path) why = differs(esp_only)
+      if (path == "" || all != "" && all != path) return ""
+      all = path
+    }
+  }
+  return all
+}
+function differs(esp_only) {
+  if (esp_only) return "whether /boot is a partition of its own (XBOOTLDR) decides, and is not known"
+  return "its version decides between entries that count their tries, or `preferred` and `default`, and is not known"
+}
+
+# Which versions are installed: the number is in the loader itself. Into low and high.
+function versions(  command, line) {
+  low = high = 0
+  command = "grep -a -h -o \"#### LoaderInfo: systemd-boot [0-9]*\" \"" ENVIRON["esp"] "\"/EFI/systemd/systemd-boot*.efi \"" \
+    ENVIRON["esp"] "\"/EFI/BOOT/BOOT*.EFI"
+  while ((command | getline line) > 0) {
+    sub(/.* /, "", line)
+    if (!low || line + 0 < low) low = line + 0
+    if (line + 0 > high) high = line + 0
+  }
+  close(command)
+}
+
+BEGIN {
+  esp_only = many = n = 0
+  usual = wanted = ""
+  loader_conf(ENVIRON["esp"] "/loader/loader.conf")
+  patterns = usual " " wanted " " ENVIRON["once"] " " ENVIRON["preferred"] " " ENVIRON["chosen"] " " ENVIRON["last"]
+  if (patterns ~ /[^ -~]/ || patterns ~ /[\[\\]/ || gsub(/[*]/, "*", patterns) > 4)
+    unread("what chooses its entry is a pattern that cannot be followed")
+  if (wanted ~ /^@/ || ENVIRON["preferred"] ~ /^@/) unread("what `preferred` says cannot be followed")
+  if (ARGC > 1001) unread("it has more than 1000 entries")
+  for (k = 1; k < ARGC; k++) if (tolower(ARGV[k]) ~ /[.](conf|efi)$/) entry(ARGV[k])
+  mixed = 0
+  for (k = 1; k <= n; k++) if (of_esp[k]) mixed = ENVIRON["more"] != ""
+  from = 1
+  to = 4
+  path = agree(from, to, 0)
+  if (many || path == "") {
+    versions()
+    if (high && low < 250) unread("its version " low " is older than what is followed")
+    if (low >= 260) from = 3
+    if (high && high < 258) to = 1
+    else if (high && high < 260) to = 2
+    path = agree(from, to, 0)
+  }
+  if (path == "") unread(why)
+  lasting = by
+  next_path = ENVIRON["once"] == "" ? path : agree(from, to, 1)
+  if (next_path == path) say(path, lasting)
+  if (next_path == "") say(path, lasting, "the next boot alone follows the EFI variable LoaderEntryOneShot: " why)
+  say(path, lasting, "the next boot alone starts " next_path " (the EFI variable LoaderEntryOneShot)")
+}
+'

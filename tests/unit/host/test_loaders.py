@@ -1,0 +1,559 @@
+"""What boots next, read in the real formats: exactly, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from loader_trees import (
+    Entry,
+    Menu,
+    Read,
+    Tree,
+    extlinux_conf,
+    grub_cfg,
+    grubenv,
+    image,
+    lanzaboote,
+    system,
+)
+
+ONE, TWO, THREE = system(1), system(2), system(3)
+SHA1, SHA2 = "a1" * 32, "b2" * 32
+AWKS = [name for name in ("awk", "busybox", "gawk") if shutil.which(name)]
+
+
+@pytest.fixture(params=AWKS)
+def tree(tmp_path: Path, request: pytest.FixtureRequest) -> Tree:
+    """An empty host; its programs are this machine's, or busybox's, or GNU's as on NixOS."""
+    if request.param == "awk":
+        return Tree(tmp_path / "host")
+    if request.param == "gawk":
+        programs = tmp_path / "programs"
+        programs.mkdir()
+        (programs / "awk").symlink_to(str(shutil.which("gawk")))
+        return Tree(tmp_path / "host", ("bash",), f"{programs}:")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("awk", "od", "tail", "tr", "grep", "printf"):
+        (programs / name).symlink_to("/bin/busybox")
+    return Tree(tmp_path / "host", ("busybox", "sh"), f"{programs}:")
+
+
+def unread(read: Read, *words: str) -> None:
+    """The default was not read, and the reason has these words."""
+    assert (read.boots, read.source) == ("", ""), read
+    for word in words:
+        assert word in read.note, read
+
+
+# --- systemd-boot ---
+
+
+def test_systemd_boot_boots_the_entry_of_a_hash_that_loader_conf_names(tree: Tree) -> None:
+    """Today's NixOS names entries by the hash of what they say."""
+    tree.entry(f"nixos-{SHA1}.conf", ONE)
+    tree.entry(f"nixos-{SHA2}.conf", TWO)
+    tree.write("boot/loader/loader.conf", f"timeout 5\ndefault nixos-{SHA1}.conf\neditor 0\n")
+    assert tree.read() == Read(ONE, "systemd-boot")
+
+
+def test_the_last_default_of_loader_conf_counts_and_not_the_first(tree: Tree) -> None:
+    """systemd-boot takes each line as it comes."""
+    tree.entry("a.conf", ONE)
+    tree.entry("b.conf", TWO)
+    tree.write("boot/loader/loader.conf", "default a.conf\n# default a.conf\n default\t'b.conf' \n")
+    assert tree.read().boots == TWO
+
+
+@pytest.mark.parametrize(
+    ("tries", "boots"), [("", TWO), ("+3", TWO), ("+2-1", TWO), ("+1-2", TWO), ("+0-3", ONE)]
+)
+def test_a_preferred_entry_whose_tries_are_used_up_is_left_for_the_best_other(
+    tree: Tree, tries: str, boots: str
+) -> None:
+    """``preferred`` respects the counters, and ``default nixos-*`` is then the newest good one."""
+    tree.loader("260.1")
+    tree.entry(f"nixos-{SHA1}.conf", ONE, version="Generation 9 25.05")
+    tree.entry(f"nixos-{SHA2}{tries}.conf", TWO, version="Generation 10 25.05")
+    tree.entry(f"nixos-{'c3' * 32}.conf", THREE, version="Generation 8 25.05")
+    conf = f"timeout 5\npreferred nixos-{SHA2}.conf\ndefault nixos-*\nconsole-mode keep\n"
+    tree.write("boot/loader/loader.conf", conf)
+    assert tree.read() == Read(boots, "systemd-boot")
+
+
+def test_a_default_that_failed_too_often_boots_all_the_same(tree: Tree) -> None:
+    """``default`` does not respect the counters."""
+    tree.loader("260.1")
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2+0-3.conf", TWO)
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2.conf\n")
+    assert tree.read().boots == TWO
+
+
+def test_where_versions_differ_and_the_version_is_not_known_nothing_is_said(tree: Tree) -> None:
+    """Before 258 a counter was a part of an id, and before 260 nobody knew ``preferred``."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2+3.conf", TWO, version="Generation 0 25.05")
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2.conf\n")
+    unread(tree.read(), "systemd-boot", "version")
+    tree.loader("257.9")
+    assert tree.read().boots == ONE
+    tree.loader("260~rc2")
+    assert tree.read().boots == TWO
+
+
+def test_two_versions_on_one_partition_must_agree(tree: Tree) -> None:
+    """Which of them the firmware starts is not known."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2+3.conf", TWO, version="Generation 0 25.05")
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2.conf\n")
+    tree.loader("260")
+    tree.write("boot/EFI/BOOT/BOOTX64.EFI", "#### LoaderInfo: systemd-boot 255.4 ####")
+    unread(tree.read(), "version")
+
+
+def test_of_several_entries_the_loaders_own_order_decides(tree: Tree) -> None:
+    """By sort key, machine, version downwards and name: 10 is newer than 9."""
+    for number, boots in ((9, ONE), (10, TWO), (8, THREE)):
+        name = f"nixos-generation-{number}.conf"
+        tree.entry(name, boots, version=f"Generation {number} 25.05, built on 2025-06-01")
+    tree.write("boot/loader/loader.conf", "default nixos-*\n")
+    assert tree.read().boots == TWO
+    tree.entry("nixos-generation-1.conf", ONE, sort_key="a")
+    assert tree.read().boots == ONE
+
+
+def test_a_specialisation_follows_its_generation_by_name(tree: Tree) -> None:
+    """Of the same sort key and version the higher id comes first."""
+    tree.entry("nixos-generation-2.conf", ONE)
+    tree.entry("nixos-generation-2-specialisation-gpu.conf", TWO)
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2*\n")
+    # "2.conf" is newer than "2-specialisation", as strverscmp_improved() has it.
+    assert tree.read().boots == ONE
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2-specialisation-gpu.conf\n")
+    assert tree.read().boots == TWO
+
+
+def test_where_nothing_is_named_the_first_entry_of_the_menu_boots(tree: Tree) -> None:
+    """An entry without a sort key comes after those with one."""
+    tree.entry("zzz.conf", ONE, sort_key=None)
+    tree.entry("nixos-generation-2.conf", TWO)
+    tree.write("boot/loader/loader.conf", "timeout 5\ndefault gone.conf\n")
+    assert tree.read().boots == TWO
+
+
+def test_what_a_person_chose_for_good_goes_before_the_file(tree: Tree) -> None:
+    """``bootctl set-default``, or a key in the menu; the reader says so."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2.conf", TWO)
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2.conf\n")
+    tree.variable("LoaderEntryDefault", "NixOS-generation-1.conf")
+    read = tree.read()
+    assert (read.boots, read.note) == (ONE, "")
+    assert "LoaderEntryDefault" in read.by
+
+
+def test_what_the_next_boot_alone_starts_is_said_beside_the_default(tree: Tree) -> None:
+    """``LoaderEntryOneShot`` goes first, and once; where it is the same there is nothing to say."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2.conf", TWO)
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2.conf\n")
+    tree.variable("LoaderEntryOneShot", "nixos-generation-2.conf")
+    assert tree.read().note == ""
+    tree.variable("LoaderEntryOneShot", "nixos-generation-1.conf")
+    read = tree.read()
+    assert read.boots == TWO
+    assert ONE in read.note
+    assert "LoaderEntryOneShot" in read.note
+    tree.variable("LoaderEntryOneShot", "auto-reboot-to-firmware-setup")
+    assert tree.read().note == ""
+
+
+def test_the_entry_that_was_booted_last_may_be_the_default(tree: Tree) -> None:
+    """``@saved`` takes it from a variable that the loader writes."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2.conf", TWO)
+    tree.write("boot/loader/loader.conf", "default @saved\n")
+    assert tree.read().boots == TWO
+    tree.variable("LoaderEntryLastBooted", "nixos-generation-1.conf")
+    assert tree.read().boots == ONE
+    tree.variable("LoaderEntryDefault", "nixos-generation-2.conf")
+    assert tree.read().boots == TWO
+
+
+def test_a_preferred_variable_respects_the_counters(tree: Tree) -> None:
+    """``bootctl set-preferred`` goes first, unless its entry failed too often."""
+    tree.loader("260")
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2+0-3.conf", TWO)
+    tree.write("boot/loader/loader.conf", "default nixos-generation-1.conf\n")
+    tree.variable("LoaderEntryPreferred", "nixos-generation-2.conf")
+    assert tree.read().boots == ONE
+    bad = tree.root / "boot/loader/entries/nixos-generation-2+0-3.conf"
+    bad.rename(bad.with_name("nixos-generation-2+1-2.conf"))
+    assert tree.read().boots == TWO
+
+
+def test_where_a_chosen_default_and_a_preferred_one_differ_nothing_is_said(tree: Tree) -> None:
+    """The manual and ``bootctl`` do not agree on which of the two goes first."""
+    tree.loader("260")
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2.conf", TWO)
+    tree.write("boot/loader/loader.conf", "preferred nixos-generation-1.conf\ndefault nixos-*\n")
+    tree.variable("LoaderEntryDefault", "nixos-generation-2.conf")
+    unread(tree.read(), "systemd-boot")
+
+
+def test_entries_on_a_partition_of_their_own_are_read_with_their_counters(tree: Tree) -> None:
+    """XBOOTLDR at /boot beside the ESP at /efi."""
+    tree.loader("260", "efi")
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2+2-1.conf", TWO, version="Generation 2 25.05")
+    conf = "preferred nixos-generation-2.conf\ndefault nixos-*\n"
+    tree.write("efi/loader/loader.conf", conf)
+    assert tree.read() == Read(TWO, "systemd-boot")
+
+
+def test_whether_boot_is_a_partition_must_not_decide(tree: Tree) -> None:
+    """A folder /boot that is none of the loader's may hold what an earlier loader left."""
+    tree.entry("nixos-generation-1.conf", ONE, partition="efi")
+    tree.write("efi/loader/loader.conf", "default nixos-generation-1.conf\n")
+    assert tree.read().boots == ONE
+    tree.entry("nixos-generation-2.conf", TWO, version="Generation 2 25.05")
+    assert tree.read().boots == ONE
+    tree.write("efi/loader/loader.conf", "default nixos-*\n")
+    unread(tree.read(), "XBOOTLDR")
+
+
+def test_an_entry_without_its_kernel_is_not_said_to_boot(tree: Tree) -> None:
+    """Today's systemd-boot leaves such an entry out, an earlier one fails at it."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.entry("nixos-generation-2.conf", TWO, kernel=False)
+    tree.write("boot/loader/loader.conf", "default nixos-generation-2.conf\n")
+    unread(tree.read(), "nixos-generation-2.conf", "kernel")
+
+
+def test_an_entry_of_another_kind_is_no_system(tree: Tree) -> None:
+    """A memory test that sorts first, a kernel whose options name two systems, or none."""
+    tree.write("boot/loader/entries/memtest86.conf", "title M\nefi /efi/m.efi\nsort-key a\n")
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.write("boot/loader/loader.conf", "timeout 5\n")
+    unread(tree.read(), "memtest86.conf")
+    tree.write("boot/loader/loader.conf", "default nixos-*\n")
+    assert tree.read().boots == ONE
+    file = tree.root / "boot/loader/entries/nixos-generation-1.conf"
+    with file.open("a") as entry:
+        entry.write(f"\noptions init={TWO}/init\n")
+    unread(tree.read(), "nixos-generation-1.conf")
+
+
+@pytest.mark.parametrize("pattern", ["nixos-[12].conf", "nixos\\-1.conf", "*a*b*c*d*e*"])
+def test_a_pattern_that_is_not_followed_is_said_to_be_one(tree: Tree, pattern: str) -> None:
+    """Sets and escapes are rare; what is not followed is not guessed."""
+    tree.entry("nixos-1.conf", ONE)
+    tree.write("boot/loader/loader.conf", f"default {pattern}\n")
+    unread(tree.read(), "pattern")
+
+
+def test_lanzabootes_newest_image_boots_by_its_own_command_line(tree: Tree) -> None:
+    """Unified images are ordered by the release that they carry."""
+    for number, boots in ((9, ONE), (10, TWO), (2, THREE)):
+        name = f"nixos-generation-{number}-{'q' * 20}{number}.efi"
+        tree.write(f"boot/EFI/Linux/{name}", lanzaboote(number, boots))
+    tree.write("boot/loader/loader.conf", "timeout 5\nconsole-mode keep\ndefault nixos-*\n")
+    assert tree.read() == Read(TWO, "systemd-boot")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        image("ID=lanza\nPRETTY_NAME=N\nVERSION_ID=9\n", "loglevel=4"),
+        image("ID=lanza\nPRETTY_NAME=N\nVERSION_ID=9\n", f"init={TWO}/init", cut=1200),
+        image("ID=a\nNAME=N\n", f"init={TWO}/init", extra={".profile": b"ID=main\n"}),
+    ],
+    ids=["names no system", "cut off", "several profiles"],
+)
+def test_an_image_that_does_not_say_is_not_guessed(tree: Tree, content: bytes) -> None:
+    """Neither is the next one taken for it."""
+    tree.entry("nixos-generation-1.conf", ONE, sort_key="z")
+    tree.write("boot/EFI/Linux/nixos-generation-9-abc.efi", content)
+    tree.write("boot/loader/loader.conf", "default nixos-*\n")
+    unread(tree.read(), "nixos-generation-9-abc.efi")
+
+
+def test_what_is_no_image_is_no_entry(tree: Tree) -> None:
+    """systemd-boot passes over files that are no PE or have no release."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    tree.write("boot/EFI/Linux/nixos-generation-9.efi", "no image" * 99)
+    tree.write("boot/loader/loader.conf", "default nixos-*\n")
+    assert tree.read().boots == ONE
+
+
+# --- GRUB ---
+
+NIXOS = Menu(
+    "",
+    (
+        Entry("NixOS - Default", ONE),
+        Entry("NixOS - (gpu - 2025-06-01 - 25.05)", TWO, "gpu"),
+        Menu(
+            "NixOS - All configurations",
+            (
+                Entry("NixOS - Configuration 2 (2025-06-01 - 25.05)", ONE),
+                Entry("NixOS - Configuration 1 (2025-05-01 - 25.05)", THREE),
+            ),
+            "all",
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("default", "boots"),
+    [
+        ("0", ONE),
+        ("1", TWO),
+        ("2", ONE),
+        ('"2>1"', THREE),
+        ("7", ONE),
+        ("gpu", TWO),
+        ('"NixOS - (gpu - 2025-06-01 - 25.05)"', TWO),
+        ('"NixOS - All configurations>NixOS - Configuration 1 (2025-05-01 - 25.05)"', THREE),
+        ('"all>1"', THREE),
+        ('"all>"', ONE),
+        ('"all>nothing of this name"', ONE),
+        ("NixOS - Default", ONE),
+        ('""', ONE),
+    ],
+)
+def test_grub_follows_its_default(tree: Tree, default: str, boots: str) -> None:
+    """By index, by title, by id, into submenus; what means nothing is the first entry."""
+    tree.write("boot/grub/grub.cfg", grub_cfg(default, NIXOS))
+    assert tree.read() == Read(boots, "grub")
+
+
+def test_grub_may_boot_what_stands_before_nixos(tree: Tree) -> None:
+    """``extraEntriesBeforeNixOS``: the first entry is another system's."""
+    other = Menu("", (Entry("Windows", None), *NIXOS.entries))
+    tree.write("boot/grub/grub.cfg", grub_cfg("0", other))
+    unread(tree.read(), "GRUB", "Windows")
+    tree.write("boot/grub/grub.cfg", grub_cfg("1", other))
+    assert tree.read().boots == ONE
+
+
+@pytest.mark.parametrize(
+    ("saved", "boots"),
+    [(None, ONE), ("1", TWO), ("gpu", TWO), ("2>1", THREE), ("gone", ONE), ("", ONE)],
+)
+def test_grub_boots_the_saved_entry(tree: Tree, saved: str | None, boots: str) -> None:
+    """``boot.loader.grub.default = "saved"`` takes it from GRUB's environment block."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("saved", NIXOS))
+    if saved is not None:
+        tree.write("boot/grub/grubenv", grubenv(saved_entry=saved))
+    assert tree.read() == Read(boots, "grub")
+
+
+def test_an_environment_that_is_none_is_not_loaded(tree: Tree) -> None:
+    """GRUB refuses a block without its signature."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("saved", NIXOS))
+    tree.write("boot/grub/grubenv", "saved_entry=1\n")
+    assert tree.read().boots == ONE
+
+
+def test_grub_reboots_into_an_entry_once(tree: Tree) -> None:
+    """``next_entry`` goes first; from the boot after that on the default holds."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("0", NIXOS))
+    tree.write("boot/grub/grubenv", grubenv(next_entry="2>1", saved_entry="1"))
+    read = tree.read()
+    assert read.boots == ONE
+    assert THREE in read.note
+    assert "next boot" in read.note
+    tree.write("boot/grub/grubenv", grubenv(next_entry="0"))
+    assert tree.read().note == ""
+
+
+def test_an_entry_for_one_boot_of_the_prologue_of_before(tree: Tree) -> None:
+    """NixOS used the saved entry for one boot, and cleared it."""
+    old = """
+        if [ -s $prefix/grubenv ]; then
+          load_env
+        fi
+        if [ "${saved_entry}" ]; then
+          set default="${saved_entry}"
+          set saved_entry=
+          set prev_saved_entry=
+          save_env saved_entry
+          save_env prev_saved_entry
+          set timeout=1
+        else
+          set default=0
+        fi
+"""
+    entries = grub_cfg("0", NIXOS).partition("menuentry")[2]
+    tree.write("boot/grub/grub.cfg", f"{old}menuentry{entries}")
+    tree.write("boot/grub/grubenv", grubenv(saved_entry="1"))
+    read = tree.read()
+    assert read.boots == ONE
+    assert TWO in read.note
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("source $prefix/custom.cfg", "source"),
+        ("if loadfont x; then set default=1; fi", "default"),
+        ("if [ -e /marker ]; then\n  set default=1\nfi", "default"),
+        ("set default=$grub_platform", "default"),
+        ('regexp --set=default "(.)" 1', "default"),
+        ("for x in 1 2; do set default=$x; done", "default"),
+        ("blscfg", "blscfg"),
+        ("if loadfont x; then menuentry 'x' { true; }; fi", "entry"),
+        ("set default=1>0", "cannot be read"),
+        ("set default=0x1", "0x1"),
+        ("load_env --file /other", "load_env"),
+        ('eval "set default=1"', "eval"),
+        ("menuentry 'never closed {", "cannot be read"),
+    ],
+)
+def test_grub_s_own_script_is_not_guessed(tree: Tree, extra: str, words: str) -> None:
+    """What ``extraConfig`` may do to the default is followed, or is the reason."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("0", NIXOS, extra=f"{extra}\n"))
+    unread(tree.read(), "GRUB", words)
+
+
+@pytest.mark.parametrize(
+    ("extra", "boots"),
+    [
+        ("serial --unit=0 --speed=115200; terminal_input serial", ONE),
+        ("set default=1 # and not 0", TWO),
+        ('if [ "x${nobody}" = "x" ]; then set default=2\\>1; fi', THREE),
+        ("if [ -z '' ]; then set default=1; else set default=0; fi", TWO),
+        ("if [ a != a ]; then set default=1; elif [ b ]; then set default=gpu; fi", TWO),
+        ("default=1", TWO),
+        ("function f { set default=1; }\nf", TWO),
+        ("menuentry_id_option=--id", ONE),
+    ],
+)
+def test_grub_s_own_script_is_followed(tree: Tree, extra: str, boots: str) -> None:
+    """What can be known before a boot is run as GRUB does."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("0", NIXOS, extra=f"{extra}\n"))
+    assert tree.read() == Read(boots, "grub")
+
+
+def test_what_os_prober_appends_is_read(tree: Tree) -> None:
+    """Its entries have an id by a variable, which may be empty; then the title is the id."""
+    after = (
+        "menuentry 'Debian' --class gnu $menuentry_id_option 'osprober-1' {\n"
+        f"  if [ x$feature_platform_search_hint = xy ]; then\n    search --set=root x\n  fi\n"
+        f"  linux /vmlinuz init={THREE}/init\n}}\n"
+        'set timeout_style=menu\nif [ "${timeout}" = 0 ]; then\n  set timeout=10\nfi\n'
+    )
+    tree.write("boot/grub/grub.cfg", grub_cfg("Debian", NIXOS, after=after))
+    assert tree.read().boots == THREE
+    tree.write("boot/grub/grub.cfg", grub_cfg("osprober-1", NIXOS, after=after))
+    assert tree.read().boots == ONE
+    extra = "menuentry_id_option=--id\n"
+    tree.write("boot/grub/grub.cfg", grub_cfg("osprober-1", NIXOS, extra=extra, after=after))
+    assert tree.read().boots == THREE
+
+
+def test_grub_starts_a_xen_guest_s_kernel_by_its_module(tree: Tree) -> None:
+    """With Xen the kernel is a module."""
+    text = f"menuentry 'X' {{\n multiboot /xen.gz\n module /k init={TWO}/init\n module /i\n}}\n"
+    tree.write("boot/grub/grub.cfg", text)
+    assert tree.read().boots == TWO
+
+
+def test_mirrored_boots_must_agree(tree: Tree) -> None:
+    """``mirroredBoots`` are several files, each with an environment of its own."""
+    for folder in ("boot1", "boot2"):
+        tree.write(f"{folder}/grub/grub.cfg", grub_cfg("saved", NIXOS))
+    assert tree.read() == Read(ONE, "grub")
+    tree.write("boot2/grub/grubenv", grubenv(saved_entry="1"))
+    unread(tree.read(), "/boot1/grub/grub.cfg", "/boot2/grub/grub.cfg")
+    tree.write("boot1/grub/grubenv", grubenv(saved_entry="gpu"))
+    assert tree.read().boots == TWO
+
+
+# --- extlinux ---
+
+
+def test_extlinux_boots_the_label_of_its_default_alone(tree: Tree) -> None:
+    """A label is told from one whose name it begins."""
+    labels = [("nixos-default-2", ONE), ("nixos-default", TWO), ("nixos-1-default", THREE)]
+    tree.write("boot/extlinux/extlinux.conf", extlinux_conf("nixos-default", labels))
+    assert tree.read() == Read(TWO, "extlinux")
+    tree.write("boot/extlinux/extlinux.conf", extlinux_conf("nixos-1-default", labels))
+    assert tree.read().boots == THREE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("DEFAULT nixos-default\n", ""),
+        ("DEFAULT nixos-default", "DEFAULT nixos.default"),
+        ("TIMEOUT 50", "include more.conf"),
+        ("TIMEOUT 50", "ONTIMEOUT other"),
+        ("  FDTDIR ../nixos/k-dtbs", "  localboot 1"),
+        ("  FDTDIR ../nixos/k-dtbs", "  append init=/bin/sh"),
+        ("  FDTDIR ../nixos/k-dtbs", "  MENU DEFAULT"),
+    ],
+)
+def test_an_extlinux_that_is_not_followed_says_nothing(tree: Tree, change: tuple[str, str]) -> None:
+    """Neither the first label nor another's options are taken for the default's."""
+    text = extlinux_conf("nixos-default", [("nixos-default", ONE)]).replace(*change)
+    tree.write("boot/extlinux/extlinux.conf", text)
+    unread(tree.read(), "extlinux")
+
+
+def test_mirrored_extlinux_must_agree(tree: Tree) -> None:
+    """``mirroredBoots`` of generic-extlinux-compatible."""
+    for folder, boots in (("boot1", ONE), ("boot2", ONE)):
+        text = extlinux_conf("nixos-default", [("nixos-default", boots)])
+        tree.write(f"{folder}/extlinux/extlinux.conf", text)
+    assert tree.read().boots == ONE
+    text = extlinux_conf("nixos-default", [("nixos-default", TWO)])
+    tree.write("boot2/extlinux/extlinux.conf", text)
+    unread(tree.read(), "different")
+
+
+# --- which loader ---
+
+
+def test_a_host_without_a_boot_loader_says_so(tree: Tree) -> None:
+    """Containers have none."""
+    tree.root.mkdir()
+    unread(tree.read(), "no boot loader")
+
+
+def test_a_loader_that_is_not_followed_hides_what_an_earlier_one_left(tree: Tree) -> None:
+    """Limine and rEFInd are known by their files alone."""
+    tree.entry("a.conf", ONE)
+    conf = tree.write("boot/loader/loader.conf", "default a.conf\n")
+    other = tree.write("boot/limine/limine.conf", "timeout: 5\n")
+    os.utime(conf, (100, 100))
+    os.utime(other, (200, 200))
+    unread(tree.read(), "Limine")
+    os.utime(other, (50, 50))
+    assert tree.read().boots == ONE
+    os.utime(other, (100, 100))
+    unread(tree.read(), "old as each other")
+
+
+def test_without_awk_nothing_is_read(tmp_path: Path) -> None:
+    """It is on every NixOS; where it is not, nothing breaks."""
+    tree = Tree(tmp_path / "host", ("/bin/sh",))
+    tree.entry("a.conf", ONE)
+    tree.write("boot/loader/loader.conf", "default a.conf\n")
+    text = tree.read()
+    assert text.boots == ONE
+    (tmp_path / "empty").mkdir()
+    environment = dict(os.environ)
+    try:
+        os.environ["PATH"] = str(tmp_path / "empty")
+        unread(tree.read(), "awk")
+    finally:
+        os.environ.update(environment)
