@@ -98,6 +98,8 @@ def why_unchanged(
             reason = f"{listing(paths)} changed, its system did not: {already}"
         case _:
             reason = _already(verb, state, wanted, now)
+    if not state.boot_source.is_boot_loader:
+        reason += " (no boot loader's default could be read: the profile stands for it)"
     return reason
 
 

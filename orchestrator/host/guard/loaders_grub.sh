@@ -1,9 +1,6 @@
-# GRUB: grub.cfg is a script, which GRUB runs before it shows its menu. What of it cannot change the menu or
-# its default is passed over; all else is run here too, or the default cannot be read. Mirrored boots are
-# several files, each with an environment of its own: they must agree.
-#
-# GRUB's manual: "Writing full configuration files directly", "Environment block", "Multi-boot manual config";
-# grub-core/script/yylex.l, grub-core/normal/menu.c, grub-core/commands/{menuentry,loadenv,test}.c.
+# GRUB: grub.cfg is a script, which GRUB runs before it shows its menu. What cannot change the menu or its
+# default is passed over; all else is run here too, or the default cannot be read. Mirrored boots are several
+# files, each with its own environment: they must agree. (GRUB's manual; grub-core/normal/menu.c.)
 
 # shellcheck disable=SC2016 # awk's own
 grub='
@@ -33,13 +30,8 @@ function read_script(file,  line, more, got) {
   close(file)
   return got == 0
 }
-function token(text, special) {
-  n++
-  tokens[n] = text
-  mark[n] = special
-}
+function token(text, special) { tokens[++n] = text; mark[n] = special }
 function is_mark(i, text) { return mark[i] && tokens[i] == text }
-
 # A word with its quotes and variables taken for what they stand for; `unknown` where that is not known.
 function expand(raw,  out, c) {
   out = ""
@@ -66,8 +58,8 @@ function expand(raw,  out, c) {
 # The value of the variable that a text begins with, whose length is RLENGTH then.
 function variable(raw,  name) {
   if (!match(raw, /^[$]([A-Za-z_][A-Za-z0-9_]*|[{][A-Za-z_][A-Za-z0-9_]*[}])/)) {
-    unknown = 1
     match(raw, /^[$][{]?[^ }]?[}]?/)
+    unknown = 1
     return ""
   }
   name = substr(raw, 2, RLENGTH - 1)
@@ -75,7 +67,7 @@ function variable(raw,  name) {
   return get(name)
 }
 # What the firmware or a module may have set is not known; what nobody has set is empty.
-function get(name,  was) {
+function get(name) {
   if (name in value) return value[name]
   if (name in doubtful || name ~ /^(root|prefix|cmdpath|chosen|lang|pager|debug|theme|(grub|net|pxe|feature|color|gfx|shim|lock|check|locale|secondary|config|bli|fw)[a-z_]*)$/)
     unknown = 1
@@ -86,18 +78,17 @@ function put(name, text, sure) {
   else { delete value[name]; doubtful[name] = 1 }
 }
 
-# grubenv: a signature, then lines; a backslash goes before what is meant as it is. Fails where GRUB fails.
+# grubenv: a signature, then lines; a backslash goes before what is meant as it is.
 function load_env(  name) {
   for (name in stored) { value[name] = stored[name]; delete doubtful[name] }
   for (name in lost) { delete value[name]; doubtful[name] = 1 }
 }
-function read_env(file,  line, at, text) {
+function read_env(file,  line, at, text, valid) {
   split("", stored)
   split("", lost)
-  if ((getline line < file) <= 0) { close(file); return has_env = 0 }
-  has_env = 1
-  if (line != "# GRUB Environment Block") { close(file); return 0 }
-  while ((getline line < file) > 0) {
+  has_env = (getline line < file) > 0
+  valid = has_env && line == "# GRUB Environment Block"
+  while (valid && (getline line < file) > 0) {
     at = index(line, "=")
     if (line ~ /^#/ || at < 2) continue
     if (line ~ /\\$/) unread(file " has a value of several lines")
@@ -108,7 +99,6 @@ function read_env(file,  line, at, text) {
     stored[substr(line, 1, at - 1)] = text
   }
   close(file)
-  return 1
 }
 
 # Run tokens from one to another; where it is not sure that GRUB does, whatever counts is not known.
@@ -286,11 +276,11 @@ function choose(spec,  k, head, tail, at, m) {
   if (!is_menu[menu, k]) return system_of(from_[menu, k], to_[menu, k], title[menu, k])
   at = menu
   menu = menu "." k
-  put_default(tail)
+  value["default"] = tail
+  delete doubtful["default"]
   run(from_[at, k], to_[at, k], 1)
   return chosen_of()
 }
-function put_default(text) { unknown = 0; put("default", text, 1) }
 function chosen_of(  spec) {
   unknown = 0
   spec = get("default")
@@ -338,7 +328,7 @@ function both(file,  name, env, now) {
   now = boots()
   for (name in saved) { stored[name] = saved[name]; delete lost[name] }
   for (name in unsure) { delete stored[name]; lost[name] = 1 }
-  then_ = boots()
+  later = boots()
   once = now
   return 1
 }
@@ -348,8 +338,8 @@ BEGIN {
   path = ""
   for (f = 1; f < ARGC; f++) {
     if (!both(ARGV[f])) continue
-    if (path != "" && (then_ != path || once != first)) unread(was " and " ARGV[f] " boot different systems")
-    path = then_
+    if (path != "" && (later != path || once != first)) unread(was " and " ARGV[f] " boot different systems")
+    path = later
     first = once
     was = ARGV[f]
   }

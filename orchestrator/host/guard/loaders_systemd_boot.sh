@@ -23,64 +23,6 @@ systemd_boot() {
     LC_ALL=C awk "$init_of$order$systemd_boot" "$@"
 }
 
-# How systemd-boot orders its menu: strverscmp_improved(), and a glob of `*` and `?`.
-# shellcheck disable=SC2016 # awk's own
-order='
-function leading(text, set) { return match(text, "^" set "+") ? substr(text, 1, RLENGTH) : "" }
-function by_text(a, b) { a = a ""; b = b ""; return (a > b) - (a < b) }
-function by_version(a, b,  i, mark, r, x, y) {
-  for (;;) {
-    sub(/^[^0-9A-Za-z~^.-]+/, "", a)
-    sub(/^[^0-9A-Za-z~^.-]+/, "", b)
-    for (i = 1; i <= 4; i++) {
-      mark = substr("~-^.", i, 1)
-      if (i == 2 && (a == "" || b == "")) return (a != "") - (b != "")
-      x = substr(a, 1, 1) == mark
-      y = substr(b, 1, 1) == mark
-      if (x != y) return y - x
-      if (x) { a = substr(a, 2); b = substr(b, 2) }
-    }
-    if (a ~ /^[0-9]/ || b ~ /^[0-9]/) {
-      x = leading(a, "[0-9]")
-      y = leading(b, "[0-9]")
-      if ((x == "") != (y == "")) return (x != "") - (y != "")
-      a = substr(a, length(x) + 1)
-      b = substr(b, length(y) + 1)
-      sub(/^0+/, "", x)
-      sub(/^0+/, "", y)
-      if (length(x) != length(y)) return length(x) > length(y) ? 1 : -1
-      r = by_text(x, y)
-    } else {
-      x = leading(a, "[A-Za-z]")
-      y = leading(b, "[A-Za-z]")
-      a = substr(a, length(x) + 1)
-      b = substr(b, length(y) + 1)
-      i = length(x) < length(y) ? length(x) : length(y)
-      r = by_text(substr(x, 1, i), substr(y, 1, i))
-      if (!r) r = (length(x) > length(y)) - (length(x) < length(y))
-    }
-    if (r) return r
-  }
-}
-function glob(p, s,  c) {
-  for (;;) {
-    c = substr(p, 1, 1)
-    if (c == "*") {
-      sub(/^[*]+/, "", p)
-      for (;;) {
-        if (glob(p, s)) return 1
-        if (s == "") return 0
-        s = substr(s, 2)
-      }
-    }
-    if (c == "") return s == ""
-    if (s == "" || (c != "?" && c != substr(s, 1, 1))) return 0
-    p = substr(p, 2)
-    s = substr(s, 2)
-  }
-}
-'
-
 # systemd-boot since 250; a word that is new since then is followed where every version would, or where the
 # version is known.
 # shellcheck disable=SC2016 # awk's own
@@ -241,8 +183,8 @@ function compare(a, b,  r) {
 }
 function id(i) { return strip ? cut[i] : full[i] }
 # The highest entry that a pattern means, or 0. $2 whether those that failed too often count
-function find(pattern, bad,  i, best, r) {
-  best = 0
+function find(pattern, bad,  i, best, r, plain, other) {
+  best = plain = other = 0
   if (pattern == "") return 0
   for (i = 1; i <= n; i++) {
     if (esp_only && !of_esp[i] || !bad && left[i] == 0 || !glob(pattern, id(i))) continue
@@ -251,6 +193,13 @@ function find(pattern, bad,  i, best, r) {
     if (!r && init_of(options[best]) != init_of(options[i])) unread(safe(id(i)) " is there twice")
     if (r > 0) best = i
   }
+  # One id with and without counters: the order that a folder is read in may decide.
+  for (i = 1; i <= n; i++) {
+    if (!best || esp_only && !of_esp[i] || id(i) != id(best)) continue
+    if (left[i] < 0) plain = 1
+    if (init_of(options[i]) != init_of(options[best])) other = 1
+  }
+  if (plain && other) unread(safe(id(best)) " is there twice")
   return best
 }
 

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from orchestrator.core.errors import StepError
 from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Unchanged
 from orchestrator.core.plan import Goal
-from orchestrator.core.state import HostState
+from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.plan import attempts as prove
 
@@ -95,7 +95,9 @@ def deployed(
 
 def is_so(outcome: Outcome, host: FakeHost, goal: Goal, before: OutPath = OLD) -> None:
     """Hold a report against the host."""
-    words = prove.in_words(HostState("m", host.running, None, host.profile, host.boot_default))
+    source = BootSource(host.boot_source)
+    state = HostState("m", host.running, None, host.profile, host.boot_default, source)
+    words = prove.in_words(state)
     match outcome:
         case Deployed():
             assert host.running == (NEW if goal.activates else before)

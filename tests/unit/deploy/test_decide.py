@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.event import HostFinished
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.state import BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy.plan.decide import decide, steps
+from orchestrator.render.event_json import to_json
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
 HOST = Host("p620", "p620", Connect("192.0.2.1"))
@@ -191,3 +193,24 @@ def test_unchanged_owns_up_to_a_boot_default_that_was_not_read() -> None:
     assert decided.reason.endswith(
         "(no boot loader's default could be read: the profile stands for it)"
     )
+
+
+@pytest.mark.parametrize("goal", [Goal.SWITCH, Goal.BOOT])
+def test_unchanged_warns_of_what_it_does_not_know_of_the_next_boot(goal: Goal) -> None:
+    """Why the default cannot be read, or what boots once, goes along to people and programs."""
+    note = 'GRUB: its default "Windows" starts no kernel of NixOS'
+    unread = replace(AT_TARGET, boot_source=BootSource.PROFILE, boot_note=note)
+    decided = _decide(goal, unread)
+    assert isinstance(decided, Unchanged)
+    assert [note in warning for warning in decided.warnings] == [True]
+    once = replace(AT_TARGET, boot_note=f"the next boot alone starts {OLD}")
+    assert _decide(goal, once).warnings == (once.boot_note,)
+    assert _decide(goal, AT_TARGET).warnings == ()
+    assert to_json(HostFinished("p620", decided, 1.0))["warnings"] == list(decided.warnings)
+    assert "warnings" not in to_json(HostFinished("p620", _decide(goal, AT_TARGET), 1.0))
+
+
+def test_a_test_says_nothing_of_the_next_boot() -> None:
+    """``--goal test`` has nothing to do with what boots."""
+    unread = replace(AT_TARGET, boot_source=BootSource.PROFILE, boot_note="GRUB: …")
+    assert _decide(Goal.TEST, unread).warnings == ()

@@ -88,6 +88,8 @@ def test_a_boot_loader_that_can_no_more_be_read_proves_nothing() -> None:
     """The profile stands for it only where it never could be read."""
     readable = replace(BEFORE, boot_source=BootSource.SYSTEMD_BOOT)
     lost = "the default of systemd-boot could be read before, and no more"
+    why = replace(BEFORE, boot_note="GRUB: no entry")
+    assert prove.is_back(why, readable) == f"{lost}: GRUB: no entry"
     assert prove.boots(BEFORE, OLD, readable) == lost
     assert prove.is_back(BEFORE, readable) == lost
     assert prove.boots(readable, OLD, BEFORE) is None
@@ -96,12 +98,20 @@ def test_a_boot_loader_that_can_no_more_be_read_proves_nothing() -> None:
 
 def test_a_state_is_put_in_words() -> None:
     """One system is told once; where they differ, all three are."""
-    assert prove.in_words(BEFORE) == f"it runs and will boot {OLD.short}"
-    assert prove.in_words(replace(BEFORE, running=NEW)) == (
+    read = replace(BEFORE, boot_source=BootSource.GRUB)
+    assert prove.in_words(read) == f"it runs and will boot {OLD.short}"
+    assert prove.in_words(replace(read, running=NEW)) == (
         f"it runs {NEW.short}, its profile is {OLD.short}, it will boot {OLD.short}"
     )
-    assert prove.in_words(HostState("m", None, None, None, None)) == (
+    assert prove.in_words(HostState("m", None, None, None, None, BootSource.GRUB)) == (
         "it runs and will boot nothing that is known"
+    )
+
+
+def test_what_boots_is_not_put_in_words_where_it_was_not_read() -> None:
+    """The profile stands for it, and is not taken for it."""
+    assert prove.in_words(BEFORE) == (
+        f"it runs {OLD.short}, its profile is {OLD.short}, and what it will boot cannot be read"
     )
 
 

@@ -8,7 +8,7 @@ from io import StringIO
 
 from orchestrator.core.generation import Generation, HostSystems
 from orchestrator.core.plan import Goal
-from orchestrator.core.state import Attempt, AttemptState, HostState
+from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host.generations import draw_systems
 from orchestrator.render.output import Output
@@ -33,7 +33,15 @@ ATTEMPT = Attempt(
     state=AttemptState.DONE,
 )
 KNOWN = HostSystems(
-    state=HostState("m", running=NEW, booted=OLD, profile=NEW, boot_default=NEW, attempt=ATTEMPT),
+    state=HostState(
+        "m",
+        running=NEW,
+        booted=OLD,
+        profile=NEW,
+        boot_default=NEW,
+        boot_source=BootSource.GRUB,
+        attempt=ATTEMPT,
+    ),
     generations=(
         Generation(9, MADE, NEW, "25.05"),
         Generation(8, None, NEW),

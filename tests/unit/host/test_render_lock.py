@@ -14,7 +14,7 @@ import pytest
 from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.plan import Goal
-from orchestrator.core.state import Attempt, AttemptState, Hold, HostState, Lock
+from orchestrator.core.state import Attempt, AttemptState, BootSource, Hold, HostState, Lock
 from orchestrator.core.store import OutPath
 from orchestrator.host.draw import (
     draw_lifted,
@@ -35,7 +35,7 @@ P620 = Host("p620", "p620", Connect("192.0.2.1"))
 RAZER = Host("razer", "razer", Connect("192.0.2.2"))
 LOCK = Lock("7-abcd", "ada@desk", 7, "switch", THEN, 73)
 HOLD = Hold("f00d", "bob@sofa", "disk swap", THEN)
-STATE = HostState("m", None, None, None, None)
+STATE = HostState("m", None, None, None, None, BootSource.GRUB)
 NEW = OutPath(f"/nix/store/{'n' * 32}-nixos-system-p620")
 ATTEMPT = Attempt("7-abcd", Goal.SWITCH, NEW, STATE, 7, "ada@desk", None, THEN, ended=THEN)
 LOST = UnreachableError("no SSH connection")
@@ -230,3 +230,22 @@ def test_status_says_what_stands_there_below_its_table() -> None:
     assert said["p620"]["attempt"]["target"] == NEW.path
     assert standing_json(STATE) == {"lock": None, "hold": None, "attempt": None}
     assert said["razer"]["lock"] is said["razer"]["hold"] is said["razer"]["attempt"] is None
+
+
+def test_status_does_not_call_what_was_not_read_the_same() -> None:
+    """Where the boot default cannot be read, or is another one once, table and line say so."""
+    known = HostState("m", NEW, NEW, NEW, NEW, BootSource.GRUB)
+    unread = replace(known, boot_source=BootSource.PROFILE, boot_note="GRUB: no entry")
+    once = replace(known, boot_note="the next boot alone starts x")
+    said = [_status(each) for each in (known, unread, once)]
+    assert ["the same" in text for text in said] == [True, False, True]
+    assert "cannot be read" in said[1]
+    assert "p620: the boot default cannot be read" in said[1]
+    assert "GRUB: no entry" in said[1]
+    assert "the same; not next" in said[2]
+    assert "p620: the next boot alone starts x" in said[2]
+
+
+def _status(state: HostState) -> str:
+    answers = (HostAnswer(P620, state, None, 0.1),)
+    return drawn(lambda results, words: draw_status(answers, results, words, as_json=False))[0]
