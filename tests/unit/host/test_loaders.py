@@ -85,7 +85,7 @@ def test_a_preferred_entry_whose_tries_are_used_up_is_left_for_the_best_other(
 
 
 def test_a_default_that_failed_too_often_boots_all_the_same(tree: Tree) -> None:
-    """``default`` does not respect the counters."""
+    """``default`` starts an entry even where its counter says that it failed too often."""
     tree.loader("260.1")
     tree.entry("nixos-generation-1.conf", ONE)
     tree.entry("nixos-generation-2+0-3.conf", TWO)
@@ -444,7 +444,7 @@ def test_grub_s_own_script_is_followed(tree: Tree, extra: str, boots: str) -> No
 
 
 def test_what_os_prober_appends_is_read(tree: Tree) -> None:
-    """Its entries have an id by a variable, which may be empty; then the title is the id."""
+    """os-prober's entries have an id by a variable; where that is empty the title is the id."""
     after = (
         "menuentry 'Debian' --class gnu $menuentry_id_option 'osprober-1' {\n"
         f"  if [ x$feature_platform_search_hint = xy ]; then\n    search --set=root x\n  fi\n"
@@ -510,7 +510,7 @@ def test_an_extlinux_that_is_not_followed_says_nothing(tree: Tree, change: tuple
 
 
 def test_mirrored_extlinux_must_agree(tree: Tree) -> None:
-    """``mirroredBoots`` of generic-extlinux-compatible."""
+    """Several extlinux.conf (``mirroredBoots``) that name different systems say nothing."""
     for folder, boots in (("boot1", ONE), ("boot2", ONE)):
         text = extlinux_conf("nixos-default", [("nixos-default", boots)])
         tree.write(f"{folder}/extlinux/extlinux.conf", text)
@@ -524,7 +524,7 @@ def test_mirrored_extlinux_must_agree(tree: Tree) -> None:
 
 
 def test_a_host_without_a_boot_loader_says_so(tree: Tree) -> None:
-    """Containers have none."""
+    """A container has no loader, and that is the reason that is given."""
     tree.root.mkdir()
     unread(tree.read(), "no boot loader")
 
@@ -544,7 +544,7 @@ def test_a_loader_that_is_not_followed_hides_what_an_earlier_one_left(tree: Tree
 
 
 def test_without_awk_nothing_is_read(tmp_path: Path) -> None:
-    """It is on every NixOS; where it is not, nothing breaks."""
+    """A host without awk says so, and nothing breaks."""
     tree = Tree(tmp_path / "host", ("/bin/sh",))
     tree.entry("a.conf", ONE)
     tree.write("boot/loader/loader.conf", "default a.conf\n")
