@@ -81,6 +81,37 @@ def test_no_host_is_booted_that_the_inventory_does_not_name(ground: Ground) -> N
     assert ground.bench.deploy(HOST).rc == 0
 
 
+# GRUB, written last, whose default is what runs, and whose next boot alone starts another system.
+ONCE = """
+mkdir -p /boot/grub
+system=$(readlink -f /run/current-system)
+printf '%s\\n' 'if [ -s $prefix/grubenv ]; then load_env; fi' \
+  'if [ "${next_entry}" ]; then set default="${next_entry}"; set next_entry=; save_env next_entry; fi' \
+  "menuentry a { linux /k init=$system/init" "}" \
+  "menuentry b { linux /k init=/nix/store/11111111111111111111111111111111-nixos-other/init" "}" \
+  > /boot/grub/grub.cfg
+printf '# GRUB Environment Block\\nnext_entry=1\\n' > /boot/grub/grubenv
+touch -d tomorrow /boot/grub/grub.cfg
+"""
+
+
+def test_no_host_is_booted_whose_next_boot_starts_another_system(ground: Ground) -> None:
+    """An entry for one boot goes first: booting would not bring the old system back."""
+    resort(ground, "reboot")
+    ground.inside.sh(ONCE)
+    told = json.loads(ground.bench.run("status", "--json", HOST).out)[HOST]
+    assert told["boot_source"] == "grub"
+    assert told["boot_note"].startswith("the next boot alone starts ")
+    ground.configure(HIDES_SSHD)
+    booted = boot_id(ground)
+    assert ground.bench.deploy(HOST).outcomes == {HOST: "failed"}
+    assert boot_id(ground) == booted
+    ground.inside.sh("rm -r /boot/grub; umount /usr/sbin/sshd")
+    ground.inside.sh("systemctl reset-failed; systemctl start ssh.service")
+    ground.configure()
+    assert ground.bench.deploy(HOST).rc == 0
+
+
 def test_a_deployer_that_is_silent_reboots_nothing(ground: Ground) -> None:
     """A closed laptop is no reason: the host rolls back, runs on, and waits to be reached again."""
     resort(ground, "reboot")

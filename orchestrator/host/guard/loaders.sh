@@ -86,7 +86,7 @@ function unread(why) { print "boot_note=extlinux: " why; exit }
 function rest(line) { sub(/^[^ \t]+[ \t]*/, "", line); return line }
 # What one file boots. Keywords are in any case; of several DEFAULTs or APPENDs the last one counts, of
 # several labels of one name the first.
-function boots(file,  line, key, label, labels, name, append, got) {
+function boots(file,  line, key, label, labels, name, append, kernels, got) {
   name = label = ""
   split("", append)
   split("", labels)
@@ -101,11 +101,14 @@ function boots(file,  line, key, label, labels, name, append, got) {
     if (key == "label") { label = rest(line); label = label in labels ? "" : label; labels[label] = 1 }
     if (key == "append" && label != "") append[label] = rest(line)
     if (key == "localboot" && label != "") append[label] = ""
+    if (key ~ /^(linux|kernel|fit)$/ && label != "") kernels[label] = 1
   }
   close(file)
-  if (got < 0) return "-"
+  if (got < 0 && file ~ /[*]/) return "-"
+  if (got < 0) unread(file " cannot be read")
   if (name == "") unread(file " names no DEFAULT")
   if (!(name in labels)) unread(file " has no LABEL " safe(name))
+  if (!(name in kernels)) unread(safe(name) " names no kernel")
   if ((got = init_of(append[name])) == "") unread("the options of " safe(name) " name no one system of NixOS")
   return got
 }

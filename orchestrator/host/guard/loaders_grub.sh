@@ -296,7 +296,7 @@ function system_of(from, to, name,  i, end, k, line, path, one) {
     if (tokens[k] ~ /^(configfile|source|[.]|chainloader|legacy_.*|ntldr|normal|menuentry|submenu)$/ && !mark[k])
       unread("its default " safe(name) " starts no kernel of NixOS")
     if (tokens[k] !~ /^(linux(16|efi)?|module2?)$/) continue
-    for (line = ""; k < end; k++) if (!mark[k]) line = line " " expand(tokens[k])
+    for (line = ""; k < end; k++) if (!mark[k]) line = line " " argument_of(tokens[k])
     if (line !~ / init=/) continue
     if ((one = init_of(line)) == "" || path != "" && path != one) unread("its default " safe(name) " names no one system of NixOS")
     path = one
@@ -305,15 +305,13 @@ function system_of(from, to, name,  i, end, k, line, path, one) {
   return path
 }
 
+# A variable of which nothing is known is no part of a system name.
+function argument_of(raw,  text) { unknown = 0; text = expand(raw); return unknown && text ~ /^init=/ ? "init=?" : text }
+
 # What a file boots with the environment as it is stored.
 function boots() {
-  split("", value)
-  split("", doubtful)
-  split("", body)
-  split("", body_end)
-  split("", count)
-  split("", saved)
-  split("", unsure)
+  split("", value); split("", doubtful); split("", saved); split("", unsure)
+  split("", body); split("", body_end); split("", count)
   menu = "m"
   depth = 0
   run(1, n, 1)
@@ -321,7 +319,7 @@ function boots() {
 }
 # Then, and from then on: what a boot saves is what the next one finds.
 function both(file,  name, env, now) {
-  if (!read_script(file)) return 0
+  if (!read_script(file)) { if (file ~ /[*]/) return 0; unread(file " cannot be read") }
   env = file
   sub(/[^\/]*$/, "grubenv", env)
   read_env(env)
@@ -337,7 +335,8 @@ BEGIN {
   harmless = "^(\\[|test|true|false|echo|insmod|rmmod|export|loadfont|terminal|terminal_(in|out)put|serial|background_(image|color)|play|sleep|clear|password|password_pbkdf2|keymap|videoinfo|videotest|gfxmode|nativedisk|hwmatch|cat|ls|help|lsmod|vbeinfo|usb|outb|inb|beep|rdmsr|wrmsr|keystatus)$"
   path = ""
   for (f = 1; f < ARGC; f++) {
-    if (!both(ARGV[f])) continue
+    # A pattern that no file matched.
+    if (!both(ARGV[f]) && ARGV[f] ~ /[*]/) continue
     if (path != "" && (later != path || once != first)) unread(was " and " ARGV[f] " boot different systems")
     path = later
     first = once

@@ -67,7 +67,7 @@ function entry(file,  name) {
   n++
   full[n] = cut[n] = name
   left[n] = tried[n] = -1
-  sort[n] = version[n] = machine[n] = options[n] = doubt[n] = ""
+  sort[n] = version[n] = machine[n] = options[n] = doubt[n] = vague[n] = ""
   of_esp[n] = index(file, ENVIRON["esp"] "/loader/") == 1 || index(file, ENVIRON["esp"] "/EFI/") == 1
   if (match(name, /[+][0-9]+(-[0-9]+)?[.](conf|efi)$/)) counters(name)
   if (name ~ /[.]conf$/) type1(file); else type2(file)
@@ -101,7 +101,7 @@ function type1(file,  line, lines, m, i, got, kind, path, base) {
     }
   }
   close(file)
-  if (got < 0) doubt[n] = "it cannot be read"
+  if (got < 0) vague[n] = "it cannot be read"
   else if (kind == "") { n--; return }
   else if (kind != "linux") doubt[n] = "it starts no kernel of NixOS"
   gsub(/\\/, "/", path)
@@ -115,22 +115,22 @@ function type1(file,  line, lines, m, i, got, kind, path, base) {
 # A unified kernel image: a PE file whose sections have the release and the command line. The stub of
 # Lanzaboote has the same two.
 function type2(file,  head, m, at, i, begin, name, off, size, has, twice) {
-  if (file ~ /[^A-Za-z0-9\/._+@~-]/) { doubt[n] = "its name is unusual"; return }
+  if (file ~ /[^A-Za-z0-9\/._+@~-]/) { vague[n] = "its name is unusual"; return }
   m = bytes(file, 0, 2048, head)
   at = head[60] + 256 * head[61]
   if (m < 64 || head[0] != 77 || head[1] != 90 || head[at] != 80 || head[at + 1] != 69) { n--; return }
   begin = at + 24 + head[at + 20] + 256 * head[at + 21]
   for (i = begin; i < begin + 40 * (head[at + 6] + 256 * head[at + 7]); i += 40) {
-    if (i + 40 > m) { doubt[n] = "its sections cannot be read"; return }
+    if (i + 40 > m) { vague[n] = "its sections cannot be read"; return }
     name = text(head, i, 8)
     size = word(head, i + 8) < word(head, i + 16) ? word(head, i + 8) : word(head, i + 16)
-    if (name == ".profile") doubt[n] = "it has several profiles"
+    if (name == ".profile") vague[n] = "it may have several profiles"
     twice = name in has
     has[name] = twice ? -1 : size
     off[name] = word(head, i + 20)
   }
   if (!(".osrel" in has)) { n--; return }
-  if (has[".osrel"] < 1 || has[".osrel"] > 65536) doubt[n] = "its release cannot be read"
+  if (has[".osrel"] < 1 || has[".osrel"] > 65536) vague[n] = "its release cannot be read"
   else release(section(file, off[".osrel"], has[".osrel"]))
   if (has[".cmdline"] > 0 && has[".cmdline"] <= 65536)
     options[n] = section(file, off[".cmdline"], has[".cmdline"])
@@ -154,7 +154,7 @@ function text(array, i, count,  k, all) {
 }
 function section(file, from, size,  array, m) {
   m = bytes(file, from, size, array)
-  if (m != size) doubt[n] = "its end is missing"
+  if (m != size) vague[n] = "its end is missing"
   return text(array, 0, m)
 }
 function release(all,  lines, m, i, of) {
@@ -182,15 +182,19 @@ function compare(a, b,  r) {
   return (tried[a] > tried[b]) - (tried[a] < tried[b])
 }
 function id(i) { return strip ? cut[i] : full[i] }
-# The highest entry that a pattern means, or 0. $2 whether those that failed too often count
-function find(pattern, bad,  i, best, r, plain, other) {
+# The highest entry that a pattern means, 0 where there is none, or -1 and why where that is not known.
+# $2 whether those that failed too often count
+function find(pattern, bad,  i, best, r, plain, other, auto) {
   best = plain = other = 0
   if (pattern == "") return 0
   for (i = 1; i <= n; i++) {
-    if (esp_only && !of_esp[i] || !bad && left[i] == 0 || !glob(pattern, id(i))) continue
+    if (esp_only && !of_esp[i] || !bad && left[i] == 0) continue
+    if (vague[i] != "" && glob(pattern, id(i)) || vague[i] ~ /profiles/ && pattern ~ /[*?@]/)
+      return not_known(safe(id(i)) " may be its default: " vague[i])
+    if (!glob(pattern, id(i))) continue
     r = best ? compare(best, i) : 1
     if (best) many = 1
-    if (!r && init_of(options[best]) != init_of(options[i])) unread(safe(id(i)) " is there twice")
+    if (!r && init_of(options[best]) != init_of(options[i])) return not_known(safe(id(i)) " is there twice")
     if (r > 0) best = i
   }
   # One id with and without counters: the order that a folder is read in may decide.
@@ -199,9 +203,13 @@ function find(pattern, bad,  i, best, r, plain, other) {
     if (left[i] < 0) plain = 1
     if (init_of(options[i]) != init_of(options[best])) other = 1
   }
-  if (plain && other) unread(safe(id(best)) " is there twice")
+  if (plain && other) return not_known(safe(id(best)) " is there twice")
+  # What the loader finds by itself, at the end of its menu.
+  for (i = split("windows osx efi-shell efi-default reboot-to-firmware-setup poweroff reboot", auto, " "); i && !best; i--)
+    if (n && glob(pattern, "auto-" auto[i])) return not_known("it starts auto-" auto[i] ", where that is there")
   return best
 }
+function not_known(reason) { why = reason; return -1 }
 
 # config_select_default_entry(). A rule is 1 where counters are a part of an id, as before 258; 2 where they
 # are not; 3 and 4 where `preferred` is known, as since 260: its manual has the file before a variable of the
@@ -231,6 +239,7 @@ function agree(from, to, oneshot,  rule, i, path, all) {
   for (rule = from; rule <= to; rule++) {
     for (esp_only = 0; esp_only <= mixed; esp_only++) {
       i = select(rule, oneshot)
+      if (i < 0) return ""
       path = i && doubt[i] == "" ? init_of(options[i]) : ""
       if (!i) why = "it has no entry that boots"
       else if (path == "")

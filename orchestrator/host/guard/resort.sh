@@ -7,6 +7,8 @@ resort_to_boot() {
   [ "$last_resort" = reboot ] && [ -n "$shut" ] && [ -n "$evidence" ] && [ -z "$resort" ] || return
   ! went_with_peer "$link" || return
   same_boot && [ "$boot_source" != profile ] && [ "$boot_default" = "$running" ] && is_before || return
+  # The next boot alone may start another one.
+  [ -z "${now_note-}" ] || return
   [ -e "$control/$boot_unit" ] || leave_boot_unit || return
   resort=1 why="$why; $shut, and could not be repaired: it is booted into $boot_default"
   save

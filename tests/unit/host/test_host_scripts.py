@@ -102,7 +102,7 @@ def test_the_boot_loader_that_was_written_last_counts(machine: Machine, last: st
     machine.write("boot/loader/entries/a.conf", entry(NEW if "loader/" in last else OLD))
     grub = f"menuentry N {{\n  linux /k init={NEW if 'grub' in last else OLD}/init\n}}\n"
     machine.write("boot/grub/grub.cfg", grub)
-    label = f"DEFAULT a\nLABEL a\n  APPEND init={NEW if 'ext' in last else OLD}/init\n"
+    label = f"DEFAULT a\nLABEL a\n  LINUX k\n  APPEND init={NEW if 'ext' in last else OLD}/init\n"
     machine.write("boot/extlinux/extlinux.conf", label)
     for file in ("loader/loader.conf", "grub/grub.cfg", "extlinux/extlinux.conf"):
         os.utime(machine.root / "boot" / file, (100 + 9 * (file == last),) * 2)

@@ -169,7 +169,22 @@ def test_what_the_next_boot_alone_starts_is_said_beside_the_default(tree: Tree) 
     assert ONE in read.note
     assert "LoaderEntryOneShot" in read.note
     tree.variable("LoaderEntryOneShot", "auto-reboot-to-firmware-setup")
+    read = tree.read()
+    assert read.boots == TWO
+    assert "auto-reboot-to-firmware-setup" in read.note
+    tree.variable("LoaderEntryOneShot", "gone.conf")
     assert tree.read().note == ""
+
+
+@pytest.mark.parametrize("where", ["default", "LoaderEntryDefault"])
+def test_a_default_that_the_loader_finds_by_itself_is_no_nixos(tree: Tree, where: str) -> None:
+    """Windows has no file among the entries: the first of them is not taken for it."""
+    tree.entry("nixos-generation-1.conf", ONE)
+    default = "auto-windows" if where == "default" else "nixos-*"
+    tree.write("boot/loader/loader.conf", f"default {default}\n")
+    if where != "default":
+        tree.variable(where, "auto-windows")
+    unread(tree.read(), "auto-windows")
 
 
 def test_the_entry_that_was_booted_last_may_be_the_default(tree: Tree) -> None:
@@ -282,6 +297,17 @@ def test_an_image_that_does_not_say_is_not_guessed(tree: Tree, content: bytes) -
     tree.write("boot/EFI/Linux/nixos-generation-9-abc.efi", content)
     tree.write("boot/loader/loader.conf", "default nixos-*\n")
     unread(tree.read(), "nixos-generation-9-abc.efi")
+
+
+def test_an_image_whose_place_in_the_menu_is_not_known_hides_the_default(tree: Tree) -> None:
+    """Where a pattern means it, it may be the highest; where none does, it is no matter."""
+    tree.entry("nixos-generation-1.conf", ONE, sort_key="a")
+    broken = image("ID=z\nPRETTY_NAME=N\n", f"init={TWO}/init", cut=1100)
+    tree.write("boot/EFI/Linux/nixos-generation-9.efi", broken)
+    tree.write("boot/loader/loader.conf", "default nixos-*\n")
+    unread(tree.read(), "nixos-generation-9.efi")
+    tree.write("boot/loader/loader.conf", "default nixos-generation-1.conf\n")
+    assert tree.read().boots == ONE
 
 
 def test_what_is_no_image_is_no_entry(tree: Tree) -> None:
@@ -467,6 +493,20 @@ def test_grub_starts_a_xen_guest_s_kernel_by_its_module(tree: Tree) -> None:
     assert tree.read().boots == TWO
 
 
+def test_a_mirror_that_cannot_be_read_is_not_passed_over(tree: Tree) -> None:
+    """What it boots may be another system."""
+    tree.write("boot1/grub/grub.cfg", grub_cfg("0", NIXOS))
+    tree.write("boot2/grub/grub.cfg", "menuentry 'x' {\n")
+    unread(tree.read(), "GRUB")
+
+
+def test_a_variable_in_a_kernels_words_names_no_system(tree: Tree) -> None:
+    """Of what the firmware sets nothing is known before a boot."""
+    text = f"menuentry 'X' {{\n linux /k init={TWO}$root/init\n}}\n"
+    tree.write("boot/grub/grub.cfg", text)
+    unread(tree.read(), "GRUB")
+
+
 def test_mirrored_boots_must_agree(tree: Tree) -> None:
     """``mirroredBoots`` are several files, each with an environment of its own."""
     for folder in ("boot1", "boot2"):
@@ -496,6 +536,7 @@ def test_extlinux_boots_the_label_of_its_default_alone(tree: Tree) -> None:
         ("DEFAULT nixos-default\n", ""),
         ("DEFAULT nixos-default", "DEFAULT nixos.default"),
         ("TIMEOUT 50", "include more.conf"),
+        ("  LINUX ../nixos/k-Image\n", ""),
         ("TIMEOUT 50", "ONTIMEOUT other"),
         ("  FDTDIR ../nixos/k-dtbs", "  localboot 1"),
         ("  FDTDIR ../nixos/k-dtbs", "  append init=/bin/sh"),
