@@ -86,7 +86,8 @@ ONCE = """
 mkdir -p /boot/grub
 system=$(readlink -f /run/current-system)
 printf '%s\\n' 'if [ -s $prefix/grubenv ]; then load_env; fi' \
-  'if [ "${next_entry}" ]; then set default="${next_entry}"; set next_entry=; save_env next_entry; fi' \
+  'if [ "${next_entry}" ]; then set default="${next_entry}"' 'set next_entry=' \
+  'save_env next_entry' 'fi' \
   "menuentry a { linux /k init=$system/init" "}" \
   "menuentry b { linux /k init=/nix/store/11111111111111111111111111111111-nixos-other/init" "}" \
   > /boot/grub/grub.cfg

@@ -5,7 +5,7 @@
 #   start TOKEN LINE…  |  await TOKEN STATE SECONDS POSITION  |  contact TOKEN  |  confirm TOKEN
 #   back TOKEN WHY  |  resume TOKEN  |  seen TOKEN  |  reached TOKEN      the deployer's
 #
-# POSIX shell, coreutils, util-linux, sed, systemd and Nix. Data are arguments and `key=value` lines;
+# POSIX shell, coreutils, util-linux, awk, sed, systemd and Nix. Data are arguments and `key=value` lines;
 # nothing of them is ever evaluated.
 set -u
 
