@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +26,7 @@ class Check(Enum):
     ACTIVATION = "activation"
     INHIBITORS = "inhibitors"
     SECRETS = "secrets"
+    ACCOUNTS = "accounts"
     WAY_BACK = "way-back"
 
 
@@ -178,6 +181,66 @@ class Wanted:
     boots: bool = False
     emergency: bool = False
     skipped: frozenset[Check] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """By whom and with which key a connection was let in.
+
+    Attributes:
+        user: The login.
+        kind: Such as ``ssh-ed25519``, or ``ssh-ed25519-cert-v01@openssh.com``.
+        key: The key or certificate, in base64: RFC 4253, 6.6.
+    """
+
+    user: str
+    kind: str
+    key: str
+
+    @property
+    def is_certificate(self) -> bool:
+        """Whether it is a certificate: who lets it in trusts its authority."""
+        return self.kind.endswith("-cert-v01@openssh.com")
+
+    @property
+    def fingerprint(self) -> str:
+        """As ``ssh-keygen -l`` writes it."""
+        digest = hashlib.sha256(base64.b64decode(self.key)).digest()
+        return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account: its home, and its login shell; empty where it is not said."""
+
+    home: str
+    shell: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextLogin:
+    """What a host said of logins once it has its next system.
+
+    Attributes:
+        sshd: ``asked`` where sshd answered, ``gone`` where that system has none and this one has;
+            else what keeps sshd from an answer, or empty where the host did not say.
+        says: What ``sshd -T`` says for this user, by keyword: sshd_config(5).
+        now: The account as it is.
+        then: The account as the system declares it; ``None`` where it does not.
+        removed: Whether the account is there and will be taken away.
+        looked: The files that sshd will look for keys in.
+        unread: Whether there is another one, whose name cannot be told here.
+        held: Those of them that have the key.
+    """
+
+    sshd: str
+    says: Mapping[str, tuple[str, ...]]
+    now: Account | None
+    then: Account | None
+    removed: bool
+    looked: tuple[str, ...]
+    unread: bool
+    held: tuple[str, ...]
 
 
 class Grade(Enum):

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.core.checks import Login
 from orchestrator.core.process import CommandResult
 
 
@@ -93,6 +94,10 @@ async def pump(source: Source, sink: Sink) -> None:
 
 class Executor(Protocol):
     """An open way to one host; ``ssh/executor.py`` and ``ssh/local.py`` are the two there are."""
+
+    @property
+    def login(self) -> Login | None:
+        """Whose key let us in; ``None`` where it was no key."""
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""

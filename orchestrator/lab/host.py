@@ -153,7 +153,7 @@ def furnish(host: LabHost, authorized_key: str, host_key: keys.KeyPair) -> None:
     (etc / "machine-id").write_text(host.record.machine_id + "\n")
     keys.write_private(etc / "ssh/ssh_host_ed25519_key", host_key.private)
     (etc / "ssh/ssh_host_ed25519_key.pub").write_text(host_key.public + "\n")
-    for home, owner in (("root", 0), ("home/deploy", _DEPLOY_ID)):
+    for home, owner in (("root", 0), ("var/lib/deploy", _DEPLOY_ID)):
         folder = host.folder / "upper" / home / ".ssh"
         keys.write_private(folder / "authorized_keys", authorized_key + "\n")
         (folder.parent).chmod(0o700)

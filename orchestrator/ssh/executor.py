@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from orchestrator.core.bounds import TooMuchError
+from orchestrator.core.checks import Login
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.executor import Stream, Window, pump
 from orchestrator.core.host import Connect, Host
@@ -19,6 +20,7 @@ from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.running import SshRunning, said_by, started
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Sudo, SudoPassword
+from orchestrator.ssh.verified import LOGIN
 
 _CHECK_SECONDS = 30.0
 
@@ -42,6 +44,12 @@ class SshExecutor:
 
         needed = connection.get_extra_info("username") != "root"
         self._sudo = Sudo(plain, password, needed=needed, allowed=host.connect.sudo)
+
+    @property
+    def login(self) -> Login | None:
+        """Whose key let us in; ``None`` where it was no key."""
+        found: Login | None = self._connection.get_extra_info(LOGIN)
+        return found
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""

@@ -78,6 +78,10 @@ class LocalExecutor:
 
         self._sudo = Sudo(plain, password, needed=os.geteuid() != 0, allowed=host.connect.sudo)
 
+    @property
+    def login(self) -> None:
+        """Nobody logs in to the machine that one sits on."""
+
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestrator.core.checks import Login
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.ssh.known_hosts import read_known_hosts, read_revoked
@@ -16,6 +18,9 @@ from orchestrator.ssh.rules import plain_name, rules_of
 from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verify import HostTrust, UntrustedError
+
+LOGIN = "orchestrator_login"
+"""What a connection knows by this name: the :class:`Login` whose key was tried last."""
 
 
 def why(error: BaseException) -> str:
@@ -149,6 +154,7 @@ class _Judge(asyncssh.SSHClient):
             return self._validate(blob, address[0] if address else None, _agreed_on(conn))
 
         conn.validate_server_host_key = validate  # type: ignore[method-assign,assignment]
+        _note_key(conn)
 
     def _validate(self, blob: bytes, address: str | None, algorithm: str) -> asyncssh.SSHKey:
         shown = (blob, algorithm)
@@ -159,6 +165,26 @@ class _Judge(asyncssh.SSHClient):
         except UntrustedError as error:
             raise asyncssh.HostKeyNotVerifiable(str(error)) from error
         return self._key
+
+
+def _note_key(conn: asyncssh.SSHClientConnection) -> None:
+    """Note which key is tried: the last one is that which the host lets in, if it lets in a key.
+
+    Once there is none left asyncssh asks once more, and goes on to passwords and the like.
+    """
+    next_key = conn.public_key_auth_requested
+
+    async def noted() -> asyncssh.SSHKeyPair | None:
+        key = await next_key()
+        conn.set_extra_info(**{LOGIN: None if key is None else _login(conn._username, key)})
+        return key
+
+    conn.public_key_auth_requested = noted  # type: ignore[method-assign]
+
+
+def _login(user: str, key: asyncssh.SSHKeyPair) -> Login:
+    kind = SSHPacket(key.public_data).get_string().decode()
+    return Login(user, kind, base64.b64encode(key.public_data).decode())
 
 
 def _agreed_on(conn: asyncssh.SSHClientConnection) -> str:

@@ -24,6 +24,7 @@ from orchestrator.deploy.changing.activation import (
 from orchestrator.deploy.changing.changed import planned, with_change, would_change
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.preflight import (
+    check_login,
     check_secrets,
     foresee,
     live_or_booted,
@@ -170,6 +171,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         warnings += await line.ask(lambda executor: refuse_one_way(work, out, executor))
         await deliver(work, plan, line.executor)
         warnings += await check_secrets(work, line)
+        warnings += await check_login(work, plan, line)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
             going = await live_or_booted(work, plan, line)

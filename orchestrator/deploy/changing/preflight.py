@@ -20,9 +20,11 @@ from orchestrator.deploy.changing.changed import summed_up
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
+from orchestrator.deploy.plan.accounts import refused_login
 from orchestrator.deploy.plan.decide import PARTS, inhibitors, needs_boot, steps
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.deploy.work import HostWork, Session
+from orchestrator.host.accounts import ask_next_login
 from orchestrator.host.boot import SwitchInfo, ask_standing
 from orchestrator.host.preflight import PreflightAnswer, ask_facts
 from orchestrator.secrets.files.rules import RulesError
@@ -101,6 +103,29 @@ async def check_secrets(work: HostWork, line: HostSession) -> tuple[str, ...]:
     for text in warnings:
         work.notice(text, warning=True)
     return warnings
+
+
+async def check_login(work: HostWork, plan: HostPlan, line: HostSession) -> tuple[str, ...]:
+    """Have a host that has its new system say whether that lets this deployer in again.
+
+    Returns:
+        What a person should know nevertheless.
+
+    Raises:
+        RefusedError: It does not, and nobody said that it does not matter.
+        StepError: The host did not answer to the end.
+    """
+    login = line.executor.login
+    if login is None:
+        return ()
+    with work.step(Phase.PREFLIGHT):
+        found = await line.ask(lambda one: ask_next_login(one, plan.target.out, login))
+        refused = refused_login(login, found)
+        if refused is None:
+            return ()
+        if Check.ACCOUNTS.value not in work.session.request.skip_preflight:
+            raise _refusal([refused], line.executor)
+    return _warnings(work, (refused,))
 
 
 async def _try(executor: Executor, secrets: HostSecrets) -> tuple[Shortfall, ...]:
@@ -298,8 +323,8 @@ def _remedy(found: Shortfall, executor: Executor) -> str:
 def _warnings(work: HostWork, found: tuple[Shortfall, ...]) -> tuple[str, ...]:
     """Tell now what was skipped, and what else does not refuse."""
     skipped = work.session.request.skip_preflight
-    # Secrets are looked at once more, when the host has them; the way back where the system is.
-    later = {Check.SECRETS.value, Check.WAY_BACK.value}
+    # What is looked at when the host has the system, and the way back where the system is.
+    later = {Check.SECRETS.value, Check.ACCOUNTS.value, Check.WAY_BACK.value}
     idle = set(skipped) - {one.check.value for one in found} - later
     warnings = (
         *(_warning(one, skipped) for one in found),

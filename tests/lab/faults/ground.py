@@ -23,7 +23,7 @@ HOLDS = "/run/fault"
 _DISK = "600M"
 # bash reads this before each command that sshd runs with it. The hold names a part of the command.
 _HOLD_LOGINS = r"""
-cat > /home/deploy/.bashrc << 'END'
+cat > /var/lib/deploy/.bashrc << 'END'
 hold=/run/fault/hold-login
 if [ -e $hold ]; then
   case $BASH_EXECUTION_STRING in *"$(cat $hold)"*)

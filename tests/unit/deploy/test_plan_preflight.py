@@ -72,8 +72,9 @@ def test_what_was_not_said_warns_and_does_not_refuse() -> None:
     found = examine(Facts(), WANTED)
     assert not any(one.refuses for one in found)
     # Where nothing boots from, nothing is missing; who the machine is and whether there is a way
-    # back were asked before. Its secrets are another question.
+    # back were asked before. Its secrets and who may log in to its next system are other questions.
     told_elsewhere = {Check.BOOT_SPACE, Check.IDENTITY, Check.SECRETS, Check.WAY_BACK}
+    told_elsewhere.add(Check.ACCOUNTS)
     assert {one.check for one in found} == set(Check) - told_elsewhere
 
 

@@ -212,6 +212,21 @@ def test_nobody_listens(hub: Hub) -> None:
         asyncio.run(connecting())
 
 
+def test_the_key_that_let_us_in_is_known(hub: Hub) -> None:
+    """Of several keys it is the one that the host took, and with it goes whose login it was."""
+    asyncssh.generate_private_key("ecdsa-sha2-nistp256").write_private_key(f"{hub.folder}/other")
+    (hub.folder / "other").chmod(0o600)
+    (hub.folder / "config").write_text(f"Host *\nIdentityFile {hub.folder}/other\n")
+
+    async def scene(executor: SshExecutor) -> None:
+        assert executor.login is not None
+        assert (executor.login.user, executor.login.kind) == ("root", "ssh-ed25519")
+        assert executor.login.fingerprint == hub.user_key.get_fingerprint()
+        assert not executor.login.is_certificate
+
+    play(hub, scene)
+
+
 def test_a_host_that_says_nothing(hub: Hub) -> None:
     """A connection on which nothing comes is given up at the deadline."""
 

@@ -60,6 +60,7 @@ script() {
 }
 # By bash, as NixOS's: it may be asked how the script ended.
 script activate "$activate" /bin/bash
+echo "# accounts: $usersSpec" >> $out/activate
 if [ -n "$switch" ]; then script bin/switch-to-configuration "$switch"; fi
 script bin/boot-activate "$boot"
 ln -s activate $out/init

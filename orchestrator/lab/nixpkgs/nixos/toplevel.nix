@@ -79,6 +79,7 @@ in
           packages = map toString config.environment.systemPackages;
           carriedOptions = carry (import ./carried.nix) options config;
           version = config.system.nixos.version;
+          usersSpec = config.system.build.usersSpec;
           limit = if limit == null then "999999" else toString limit;
           hostPlatform = pkgs.system;
           applets = pkgs.busybox;

@@ -1,5 +1,7 @@
-# users.users and users.groups: accounts are made, never taken away. With `mutableUsers` set to false
-# a password that is declared replaces what is there, on each activation, as NixOS has it.
+# users.users and users.groups: accounts are made as declared, and those that are there made so. With
+# `mutableUsers` set to false a password that is declared replaces what is there, on each activation, as
+# NixOS has it; what it never heard of stays nevertheless, since the lab's own accounts are declared
+# nowhere.
 {
   config,
   lib,
@@ -127,13 +129,40 @@ let
           (toString one.hashedPassword)
         ]
       }"
-      ++ lib.optional (groupsOf one != [ ]) "member ${
-        lib.escapeShellArgs [
-          name
-          (builtins.concatStringsSep "," (groupsOf one))
-        ]
-      }"
+      ++ [
+        "member ${
+          lib.escapeShellArgs [
+            name
+            (builtins.concatStringsSep "," (groupsOf one))
+            (toString (builtins.attrNames config.users.groups))
+          ]
+        }"
+      ]
     );
+  # In the form of NixOS's users-groups.json, of which its script makes the accounts.
+  account = name: one: {
+    inherit name;
+    inherit (one)
+      uid
+      description
+      createHome
+      isSystemUser
+      hashedPassword
+      hashedPasswordFile
+      ;
+    group = firstGroup one;
+    home = homeOf one;
+    shell = shellOf one;
+  };
+  spec = builtins.toFile "users-groups.json" (
+    builtins.unsafeDiscardStringContext (
+      builtins.toJSON {
+        inherit (config.users) mutableUsers;
+        users = lib.mapAttrsToList account (wanted // { inherit (config.users.users) root; });
+        groups = map (name: { inherit name; }) (builtins.attrNames config.users.groups);
+      }
+    )
+  );
 in
 {
   options.users.mutableUsers = mkOption {
@@ -193,6 +222,8 @@ in
       [ "${builtins.readFile ./users.sh}\n" ]
       ++ map (name: "${makeGroup name}\n") (builtins.attrNames config.users.groups)
       ++ lib.mapAttrsToList makeUser wanted
+      ++ [ "declared ${lib.escapeShellArgs ([ "root" ] ++ builtins.attrNames wanted)}\n" ]
     );
+    system.build.usersSpec = spec;
   };
 }

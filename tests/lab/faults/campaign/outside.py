@@ -24,7 +24,7 @@ _ROOTS = "/nix/var/nix/gcroots/orchestrator"
 _OURS = ("/run/orchestrator", "/var/lib/orchestrator")
 _LOCK = "/run/orchestrator/lock"
 _UNITS = ("/etc/systemd/system.control", "/run/systemd/transient", "/run/systemd/system")
-_COMMON = ("/tmp", "/var/tmp", "/dev/shm", "/root", "/home/deploy", "/run", "/var/lib")
+_COMMON = ("/tmp", "/var/tmp", "/dev/shm", "/root", "/var/lib/deploy", "/run", "/var/lib")
 # Of these places, what lasts from one deployment to the next.
 _LASTS = frozenset({"attempt", "guard", "guard.lock", "hold", "log", "mutex", "record"})
 _SSH = ("-F", "/dev/null", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes")

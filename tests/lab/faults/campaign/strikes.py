@@ -281,7 +281,7 @@ def let_nobody_loose(stage: Stage, _: random.Random) -> Hit:
 FLOODS = ("zeros", "lines", "errors", "facts")
 # bash reads this before each command that sshd runs with it.
 FLOODING = rf"""
-cat >> /home/deploy/.bashrc << 'END'
+cat >> /var/lib/deploy/.bashrc << 'END'
 if [ -e {HOLDS}/flood ]; then
   case $(cat {HOLDS}/flood) in
   zeros) exec cat /dev/zero ;;

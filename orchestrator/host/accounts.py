@@ -1,0 +1,190 @@
+"""Who may log in once a host has its next system: its sshd's own word, its accounts, its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from orchestrator.core.checks import Account, Login, NextLogin
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.store import OutPath
+from orchestrator.core.units import parse_json, split_lines, whole_number
+from orchestrator.host.scripts import script
+
+# Answer with `key=value` lines, to `end=`.
+# $1 the next system  $2 the user  $3 the key, in base64  $4 the home that the user will have
+ACCOUNTS = r"""
+new=$1 user=$2 key=$3
+now=$(getent passwd "$user" | cut -d : -f 3,6,7)
+home=${4:-$(printf '%s' "$now" | cut -d : -f 2)}
+printf 'now=%s\n' "$now"
+# What NixOS puts into /etc is in the store, or a copy that it keeps a list of.
+managed() {
+  case $(readlink -f "$1") in /nix/store/*) return ;; esac
+  grep -Fxq -e "${1#/etc/}" /etc/.clean 2>/dev/null
+}
+# Where a file will be once the next system is active: in that; or where it is, if it is nobody's.
+after() {
+  case $1 in
+  /etc/*)
+    if [ -f "$new$1" ]; then
+      printf '%s\n' "$new$1"
+      return
+    fi
+    managed "$1" && return
+    ;;
+  esac
+  printf '%s\n' "$1"
+}
+# An sshd_config as it will be, with the files that it will include.
+config_after() {
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+    *\"*) printf '%s\n' "$line" ;;
+    [Ii][Nn][Cc][Ll][Uu][Dd][Ee][[:space:]]*)
+      for pattern in ${line#*[[:space:]]}; do
+        case $pattern in /*) ;; *) pattern=/etc/ssh/$pattern ;; esac
+        set +f
+        for file in $pattern "$new"$pattern; do printf '%s\n' "${file#"$new"}"; done | sort -u |
+          while IFS= read -r file; do
+            file=$(after "$file")
+            [ ! -f "$file" ] || printf 'Include %s\n' "$file"
+          done
+        set -f
+      done
+      ;;
+    *) printf '%s\n' "$line" ;;
+    esac
+  done < "$1"
+}
+# Whom sshd judges: the connection is told to the session, and sudo does not tell it on.
+pid=$$ from=
+while [ "${pid:-0}" -gt 1 ] && [ -z "$from" ]; do
+  from=$(tr '\000' '\n' < "/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p' | head -n 1)
+  pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+done 2>/dev/null
+set -f
+set -- $from
+peer=${1:-127.0.0.1} server=${3:-127.0.0.1} port=${4:-22}
+sshd=$new/sw/bin/sshd
+[ -x "$sshd" ] || sshd=$(command -v sshd || echo /usr/sbin/sshd)
+config=$(after /etc/ssh/sshd_config)
+patterns=
+if [ ! -d "$new/etc" ]; then
+  :
+elif [ -z "$config" ]; then
+  echo 'sshd=gone'
+elif [ -f "$config" ]; then
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  config_after "$config" > "$folder/config"
+  if timeout 10 "$sshd" -T -f "$folder/config" \
+    -C "user=$user,host=$peer,addr=$peer,laddr=$server,lport=$port" \
+    > "$folder/says" 2> "$folder/error"; then
+    echo 'sshd=asked'
+    says='pubkeyauthentication|permitrootlogin|authorizedkeysfile|authorizedkeyscommand'
+    sed -nE "s/^($says|trustedusercakeys|allowusers|denyusers) /sshd.\1=/p" "$folder/says"
+    patterns=$(sed -n 's/^authorizedkeysfile //p' "$folder/says")
+  else
+    printf 'sshd=%s\n' "$(tail -n 1 "$folder/error")"
+  fi
+fi
+for pattern in $patterns; do
+  case $(printf '%s' "$pattern" | sed 's/%[hu%]//g') in *%*) echo 'unread=yes'; continue ;; esac
+  file=$(printf '%s' "$pattern" | sed "s|%u|$user|g; s|%h|$home|g; s|%%|%|g")
+  case $file in /*) ;; *) file=$home/$file ;; esac
+  printf 'looked=%s\n' "$file"
+  then=$(after "$file")
+  [ -f "$then" ] || continue
+  if head -c 1000000 "$then" | grep -v '^[[:space:]]*#' | grep -Fq -e "$key"; then
+    printf 'held=%s\n' "$file"
+  fi
+done
+# What NixOS's update-users-groups.pl makes the accounts of.
+spec=$(grep -ao '/nix/store/[^ "]*-users-groups\.json' "$new/activate" 2>/dev/null | head -n 1)
+[ ! -f "$spec" ] || printf 'spec=%s\n' "$(head -c 2000000 "$spec" | tr -d '\n')"
+if tr ' ' '\n' < /var/lib/nixos/declarative-users 2>/dev/null | grep -Fxq -e "$user"; then
+  echo 'declared=yes'
+fi
+echo end=
+"""
+
+_SECONDS = 60.0
+
+
+async def ask_next_login(executor: Executor, out: OutPath, login: Login) -> NextLogin:
+    """Ask a host that has its next system whether that will let this login in.
+
+    Args:
+        executor: The way to the host.
+        out: The next system, which is there.
+        login: By whom and with which key the connection was made.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not answer to the end.
+    """
+    found = await _ask(executor, out, login, "")
+    home = found.then.home if found.then else ""
+    if not home or (found.now and home == found.now.home):
+        return found
+    return await _ask(executor, out, login, home)
+
+
+async def _ask(executor: Executor, out: OutPath, login: Login, home: str) -> NextLogin:
+    argv = script(ACCOUNTS, out.path, login.user, login.key, home)
+    done = await executor.run(argv, deadline=_SECONDS)
+    lines = split_lines(done.out)
+    if "end=" not in lines:
+        raise StepError(
+            f"the host did not say who may log in to its new system (exit {done.rc})",
+            command=executor.repeat(("ls", f"{out.path}/etc/ssh")),
+            stderr=done.err,
+        )
+    return parse_next_login(lines, login.user)
+
+
+def parse_next_login(lines: Iterable[str], user: str) -> NextLogin:
+    """Read what ``ACCOUNTS`` prints; what is not understood of it was not said."""
+    said: dict[str, list[str]] = {}
+    for line in lines:
+        key, _, value = line.partition("=")
+        said.setdefault(key, []).append(value)
+    first = {key: values[0] for key, values in said.items()}
+    found = NextLogin(
+        sshd=first.get("sshd", ""),
+        says={
+            key.removeprefix("sshd."): tuple(values)
+            for key, values in said.items()
+            if key.startswith("sshd.")
+        },
+        now=_now(first.get("now", "")),
+        then=None,
+        removed=False,
+        looked=tuple(said.get("looked", ())),
+        unread="unread" in said,
+        held=tuple(said.get("held", ())),
+    )
+    return _with_spec(found, first.get("spec", ""), user, declared="declared" in said)
+
+
+def _now(text: str) -> Account | None:
+    uid, _, rest = text.partition(":")
+    home, _, shell = rest.partition(":")
+    return Account(home, shell) if whole_number(uid) is not None and home else None
+
+
+def _with_spec(found: NextLogin, text: str, user: str, *, declared: bool) -> NextLogin:
+    """Add what ``users-groups.json`` says: ``mutableUsers``; name, home and shell of ``users``."""
+    try:
+        spec = parse_json(text)
+        mutable = spec["mutableUsers"]
+        ours = [one for one in spec["users"] if one["name"] == user]
+    except (ValueError, TypeError, KeyError):
+        return found
+    if not ours:
+        gone = declared or mutable is False
+        return replace(found, removed=found.now is not None and gone)
+    then = Account(str(ours[0].get("home") or ""), str(ours[0].get("shell") or ""))
+    return replace(found, then=then)

@@ -1,0 +1,139 @@
+"""Who may log in to a host's next system: what the host says of it, and what is certain then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from orchestrator.core.checks import Account, Login
+from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.process import CommandResult
+from orchestrator.core.store import OutPath
+from orchestrator.deploy.plan.accounts import refused_login
+from orchestrator.host.accounts import ask_next_login, parse_next_login
+
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIOAE0T3Q3qg1Q9o7tS9R6m0Y4tq2lT5Qm0o6E5sJ3h0k"
+LOGIN = Login("deploy", "ssh-ed25519", KEY)
+ROOT = Login("root", "ssh-ed25519", KEY)
+CERTIFICATE = Login("deploy", "ssh-ed25519-cert-v01@openssh.com", KEY)
+OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
+NOW = "now=999:/home/deploy:/bin/sh"
+KEYS = "/home/deploy/.ssh/authorized_keys"
+YES = "sshd.pubkeyauthentication=yes\nsshd.permitrootlogin=prohibit-password\n"
+ASKED = f"{NOW}\nsshd=asked\n{YES}"
+HELD = f"{ASKED}looked={KEYS}\nheld={KEYS}\n"
+LACKED = f"{ASKED}looked={KEYS}\nlooked=/etc/ssh/authorized_keys.d/deploy\n"
+
+
+def spec(*users: dict[str, object], mutable: bool = True) -> str:
+    """Write users-groups.json into an answer's line."""
+    return f"spec={json.dumps({'mutableUsers': mutable, 'users': users, 'groups': []})}\n"
+
+
+def account(**more: object) -> dict[str, object]:
+    """The deploy user's entry."""
+    return {"name": "deploy", "home": "/home/deploy", "shell": "/bin/sh", **more}
+
+
+@pytest.mark.parametrize(
+    ("login", "answer", "found"),
+    [
+        (LOGIN, HELD, None),
+        (LOGIN, HELD + spec(account()), None),
+        (LOGIN, LACKED, f"is not in {KEYS} or /etc/ssh/authorized_keys.d/deploy"),
+        (LOGIN, ASKED, "is not in any file (AuthorizedKeysFile none)"),
+        (CERTIFICATE, LACKED, None),
+        (LOGIN, LACKED + "unread=yes\n", None),
+        (LOGIN, LACKED + "sshd.authorizedkeyscommand=/bin/keys %u\n", None),
+        (LOGIN, LACKED + "sshd.trustedusercakeys=/etc/ssh/ca\n", None),
+        (LOGIN, LACKED + "sshd.trustedusercakeys=none\n", "is not in"),
+        (LOGIN, NOW + "\nsshd=gone\n", "it has no sshd"),
+        (LOGIN, NOW + "\nsshd=line 1: Bad configuration option: Broken\n", None),
+        (LOGIN, NOW + "\n", None),
+        (LOGIN, HELD + "sshd.denyusers=guest\nsshd.denyusers=dep*\n", "DenyUsers"),
+        (LOGIN, HELD + "sshd.denyusers=deploy@192.0.2.7\n", None),
+        (LOGIN, HELD + "sshd.allowusers=ops\nsshd.allowusers=d?p\n", "only ops, d?p in"),
+        (LOGIN, HELD + "sshd.allowusers=ops\nsshd.allowusers=de?loy@192.0.2.*\n", None),
+        (LOGIN, HELD + "sshd.allowusers=!deploy\n", "AllowUsers"),
+        (LOGIN, HELD + "sshd.allowusers=[d]eploy\n", "AllowUsers"),
+        (LOGIN, HELD.replace("authentication=yes", "authentication=no"), "takes no keys"),
+        (LOGIN, HELD.replace("prohibit-password", "no"), None),
+        (ROOT, HELD.replace("prohibit-password", "no"), "PermitRootLogin no"),
+        (ROOT, HELD, None),
+        (LOGIN, HELD + spec(mutable=False), "takes the account of user 'deploy' away"),
+        (LOGIN, HELD + spec(), None),
+        (LOGIN, HELD + spec() + "declared=yes\n", "takes the account of user 'deploy' away"),
+        (LOGIN, HELD + spec(account() | {"shell": "/run/sw/bin/nologin"}), "login shell"),
+        (LOGIN, HELD + spec(account() | {"shell": None}), None),
+        (LOGIN, HELD + "spec=[1]\n", None),
+        (LOGIN, HELD + 'spec={"mutableUsers":false,"users":7}\n', None),
+        (LOGIN, HELD + "spec={\n", None),
+    ],
+)
+def test_only_what_is_certain_shuts_a_deployer_out(
+    login: Login, answer: str, found: str | None
+) -> None:
+    """What cannot be told for certain refuses nothing; what can is named."""
+    shortfall = refused_login(login, parse_next_login(answer.split("\n"), login.user))
+    if found is None:
+        assert shortfall is None
+    else:
+        assert shortfall is not None
+        assert shortfall.refuses
+        assert found in shortfall.text
+
+
+def test_the_remedy_has_the_key_to_declare() -> None:
+    """Whoever reads the refusal can copy the key into the configuration."""
+    found = refused_login(LOGIN, parse_next_login(LACKED.split("\n"), "deploy"))
+    assert found is not None
+    assert f"ssh-ed25519 {KEY}" in found.remedy
+    assert "users.users.deploy.openssh.authorizedKeys.keys" in found.remedy
+    assert LOGIN.fingerprint in found.text
+
+
+@dataclass
+class Says:
+    """A host that gives one answer after the other."""
+
+    answers: list[str]
+    homes: list[str] = field(default_factory=list)
+
+    async def run(self, argv: Sequence[str], *, deadline: float) -> CommandResult:
+        """Answer."""
+        assert deadline > 0
+        self.homes.append(argv[-1])
+        return CommandResult(0, self.answers.pop(0).encode(), b"")
+
+    def repeat(self, argv: Sequence[str]) -> str:
+        """Give a command line."""
+        return " ".join(argv)
+
+
+def test_keys_are_looked_for_in_the_home_that_the_user_will_have() -> None:
+    """Where the next system moves the home, the host is asked once more, of that one."""
+    moved = spec(account(home="/var/lib/deploy"))
+    host = Says([HELD + moved + "end=\n", LACKED + moved + "end=\n"])
+    found = asyncio.run(ask_next_login(cast(Executor, host), OUT, LOGIN))
+    assert host.homes == ["", "/var/lib/deploy"]
+    assert found.then == Account("/var/lib/deploy", "/bin/sh")
+    assert found.held == ()
+
+
+@pytest.mark.parametrize("users", [[account()], []], ids=["same home", "not declared"])
+def test_a_host_whose_homes_stay_is_asked_once(users: list[dict[str, object]]) -> None:
+    """One question is enough where the home is as it was, or nothing is declared of it."""
+    host = Says([HELD + spec(*users) + "end=\n"])
+    assert asyncio.run(ask_next_login(cast(Executor, host), OUT, LOGIN)).held == (KEYS,)
+
+
+def test_an_answer_that_breaks_off_is_an_error() -> None:
+    """What was not said to the end is nothing to go by."""
+    with pytest.raises(StepError, match="did not say who may log in"):
+        asyncio.run(ask_next_login(cast(Executor, Says([HELD])), OUT, LOGIN))
