@@ -8,12 +8,19 @@ from __future__ import annotations
 import json
 import re
 import threading
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from orchestrator.core import beneath, files
+
 T = TypeVar("T")
+
+MOST = 64 << 20
+"""Bytes of a file that is read as one value."""
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone: one without could be compared with nothing."""
@@ -34,7 +41,14 @@ def check_times(*times: datetime | None) -> None:
 
 
 class DamagedError(ValueError):
-    """What was kept cannot be read: cut off, too large, or of other types than it should be."""
+    """What was kept cannot be read: cut off, too large, or of other types than it should be.
+
+    The message is a fact about it: ``tries: expected a whole number, not a text``.
+    """
+
+
+class NewerError(DamagedError):
+    """What was kept is of a newer version, and so cannot be judged."""
 
 
 def kebab(name: str) -> str:
@@ -47,27 +61,138 @@ def snake(name: str) -> str:
     return kebab(name).replace("-", "_")
 
 
-def encode(value: object) -> bytes:
-    """Say a value in one line of JSON, without the newline."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:  # half a surrogate pair, such as of a file's name that is no UTF-8
-        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
-        return text.encode(errors="replace")
+def load(root: Path, path: str, kind: type[T], newest: int | None = None) -> T:
+    """Read a file that has one value.
 
-
-def decode(kind: type[T], data: bytes | memoryview) -> T:
-    """Read a value.
+    Args:
+        root: The folder that nothing leads out of.
+        path: The file, below it.
+        kind: The value's type.
+        newest: As for :func:`decode`.
 
     Raises:
+        FileNotFoundError: There is none.
+        OSError: It cannot be read: it is a link that leads out, no regular file, or too large.
+        NewerError: It is of a newer version.
+        DamagedError: It has no such value.
+    """
+    return decode(kind, beneath.read(root, path, MOST), newest)
+
+
+def save(file: Path, value: object, *, sync: bool = False) -> None:
+    """Replace a file that has one value; only its owner may read it.
+
+    Raises:
+        OSError: It cannot be written; what was there is there still.
+    """
+    files.replace(file, encode(value) + b"\n", sync=sync)
+
+
+def encode(value: object) -> bytes:
+    """Say a value in one line of JSON, without the newline."""
+    return _encoded(value, None)
+
+
+def pretty(value: object) -> bytes:
+    """Say a value in lines, sorted: so that git shows and merges what changed."""
+    return msgspec.json.format(_encoded(value, "deterministic"), indent=2) + b"\n"
+
+
+def _encoded(value: object, order: Literal["deterministic"] | None) -> bytes:
+    try:
+        return msgspec.json.encode(value, enc_hook=_as_text, order=order)
+    except UnicodeEncodeError:  # half a surrogate pair, such as of a file's name that is no UTF-8
+        plainer = msgspec.to_builtins(value, enc_hook=_as_text, order=order)
+        return json.dumps(plainer, ensure_ascii=False).encode(errors="replace")
+
+
+def decode(kind: type[T], data: bytes | memoryview, newest: int | None = None) -> T:
+    """Read a value.
+
+    Args:
+        kind: Its type.
+        data: What :func:`encode` made of it.
+        newest: The newest version that can be read, where ``version`` or ``format`` says which it
+            is: a newer one may have other fields.
+
+    Raises:
+        NewerError: It is of a newer version.
         DamagedError: It is no such value; the message says where.
     """
+    if newest is not None and (found := _read(_Version, data).number) > newest:
+        raise NewerError(f"version {found} is of a newer orchestrator")
+    return _read(kind, data)
+
+
+def _read(kind: type[T], data: bytes | memoryview) -> T:
     try:
         return _decoder(kind).decode(data)
     except RecursionError:
         raise DamagedError("it is too deep") from None
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
-        raise DamagedError(str(error)) from None
+        raise DamagedError(_plainly(str(error)[:_LONGEST])) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    version: int = 0
+    format: int = 0
+
+    @property
+    def number(self) -> int:
+        return self.version or self.format
+
+
+_LONGEST = 300
+"""Characters of what is wrong: it may quote what a stranger wrote."""
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<where>.*)`)?", re.DOTALL)
+_WORDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "datetime": "a time",
+    "float": "a decimal number",
+    "int": "a whole number",
+    "object": "a mapping",
+    "str": "a text",
+}
+
+
+def _plainly(text: str) -> str:
+    """Say what msgspec says in a person's words, the place first: ``hosts[...].at: …``."""
+    found = _AT.fullmatch(text)
+    assert found is not None
+    what, where = found["what"], found["where"]
+    if missing := re.fullmatch("Object missing required field `(.+)`", what):
+        return f"{where}.{missing[1]} is missing" if where else f"{missing[1]} is missing"
+    if what.startswith("'utf-8'"):
+        return "it is no UTF-8"
+    if what == "Input data was truncated":
+        return "it is cut off"
+    if what.startswith("JSON is malformed"):
+        return re.sub(r"JSON is malformed: .*\((byte \d+)\)", r"it is no JSON from \1 on", what)
+    what = re.sub("`([^`]+)`", lambda kind: _type_text(kind[1]), what)
+    what = re.sub("^Expected (.+), got ", r"expected \1, not ", what)
+    what = re.sub("^Invalid (enum )?value", "unknown value", what)
+    what = what[:1].lower() + what[1:]
+    return f"{where}: {what}" if where else what
+
+
+def _type_text(kinds: str) -> str:
+    return " or ".join(_WORDS.get(kind, kind) for kind in kinds.split(" | "))
+
+
+def _as_text(value: object) -> str:
+    """Say what JSON has no form for."""
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"{type(value)} is nothing that is kept")
+
+
+def _from_text(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {kind.__name__.lower()}")
 
 
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -82,7 +207,7 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     """
     if (found := _DECODERS.get(kind)) is None:
         with _BUILDING:
-            found = _DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
+            found = _DECODERS.setdefault(kind, msgspec.json.Decoder(kind, dec_hook=_from_text))
     return found
 
 

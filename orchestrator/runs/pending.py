@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core import files
+from orchestrator.core import stored
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import is_host_name
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Reboot, Run
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
-from orchestrator.core.stored import DamagedError, Time, check_times
+from orchestrator.core.stored import DamagedError, NewerError, Time, check_times
 
 FORMAT = 1
 """Of a file: one of a newer format is left alone."""
@@ -211,16 +211,19 @@ class PendingSystems:
             ) from error
 
     def _write(self, pending: Pending) -> None:
-        files.save(self._file(pending.host), pending, sync=True)
+        stored.save(self._file(pending.host), pending, sync=True)
 
     def _read(self, file: Path) -> Pending | None:
         host = file.stem
         try:
-            found = files.load(self._folder, file.name, Pending)
+            found = stored.load(self._folder, file.name, Pending, FORMAT)
             if found.host != host or not is_host_name(host):
                 raise DamagedError(f"it is of {found.host!r}")
+            return found
         except FileNotFoundError:
-            return None
+            pass
+        except NewerError as error:
+            self._tell(f"{file} is not touched: {error}")
         except OSError as error:
             self._tell(f"what waits for {host} cannot be read: {file}: {error.strerror}")
         except DamagedError as error:
@@ -231,10 +234,6 @@ class PendingSystems:
                 f"what waited for {host} is damaged ({error}) and set aside as {aside}; "
                 f"`orchestrator deploy {host}` has it wait again"
             )
-        else:
-            if found.format <= FORMAT:
-                return found
-            self._tell(f"{file} is not touched: it is of a newer orchestrator")
         return None
 
 

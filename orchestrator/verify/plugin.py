@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import socket
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import pytest
 from testinfra.backend import base  # type: ignore[import-untyped]
 from testinfra.host import Host  # type: ignore[import-untyped]
 
+from orchestrator.core import stored
 from orchestrator.core.units import split_lines
-from orchestrator.verify import server as wire
-from orchestrator.verify.server import VARIABLE, Spec
+from orchestrator.verify import server
+from orchestrator.verify.server import (
+    VARIABLE,
+    Answer,
+    Checked,
+    Collected,
+    Ended,
+    Line,
+    Request,
+    Said,
+    Spec,
+    Started,
+    Unreadable,
+)
 
 _KEPT = 4000
 """Bytes of a command's output that are kept for the record: the last ones tell the cause."""
@@ -24,16 +35,6 @@ _KEPT = 4000
 
 class ConnectionLost(Exception):  # noqa: N818 -- a check prints it; it reads as a sentence
     """The host could not be asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A command that a check ran on the host, and the end of the answer."""
-
-    command: str
-    rc: int
-    stdout: bytes
-    stderr: bytes
 
 
 class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
@@ -48,7 +49,7 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
 
     def __init__(self, name: str, path: str) -> None:
         super().__init__(name)
-        self.asked: list[Asked] = []
+        self.asked: list[Said] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(path)
 
@@ -63,12 +64,12 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
         """
         text = self.get_command(command, *args)
         answer = self._ask(text)
-        if "error" in answer:
-            raise ConnectionLost(str(answer["error"]))
-        rc = int(str(answer["rc"]))
-        out, err = (self._receive(int(str(answer[name]))) for name in ("stdout", "stderr"))
-        self.asked.append(Asked(text, rc, out[-_KEPT:], err[-_KEPT:]))
-        return self.result(rc, text.encode(), out, err)
+        if answer.error is not None:
+            raise ConnectionLost(answer.error)
+        out, err = self._receive(answer.stdout), self._receive(answer.stderr)
+        kept = (self.decode(said[-_KEPT:]) for said in (out, err))
+        self.asked.append(Said(text, answer.rc, *kept))
+        return self.result(answer.rc, text.encode(), out, err)
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
         """Become another user. We are root already, so no sudo is needed on the host."""
@@ -84,13 +85,13 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
         """Decode output; what is not UTF-8 must not end a check."""
         return data.decode(errors="replace")
 
-    def _ask(self, command: str) -> dict[str, object]:
+    def _ask(self, command: str) -> Answer:
         try:
-            self._socket.sendall(wire.pack({"command": command}))
+            self._socket.sendall(server.pack(Request(command)))
         except OSError as error:
             raise _silent(error) from error
-        (length,) = wire.HEADER.unpack(self._receive(wire.HEADER.size))
-        return wire.unpack(self._receive(length))
+        (length,) = server.HEADER.unpack(self._receive(server.HEADER.size))
+        return stored.decode(Answer, self._receive(length))
 
     def _receive(self, length: int) -> bytes:
         parts = bytearray()
@@ -106,7 +107,7 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
 
 
 def _silent(error: OSError) -> ConnectionLost:
-    return ConnectionLost(f"the deployment does not answer: {error}")
+    return ConnectionLost(f"the deployment does not answer: {error.strerror}")
 
 
 _LONGEST = 4000
@@ -138,7 +139,8 @@ def not_in_lab(host: Host) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Connect to the deployment."""
-    recorder = Recorder(Spec.read(Path(os.environ[VARIABLE])))
+    path = Path(os.environ[VARIABLE])
+    recorder = Recorder(stored.load(path.parent, path.name, Spec))
     config.pluginmanager.register(recorder, "orchestrator-recorder")
 
 
@@ -157,7 +159,7 @@ class Recorder:
         self.host = Host(self._backend)
         self._backend.set_host(self.host)
         self._reports: list[pytest.TestReport] = []
-        self._file: TextIO = Path(spec.results).open("a", buffering=1)  # noqa: SIM115
+        self._file: BinaryIO = Path(spec.results).open("ab", buffering=0)  # noqa: SIM115
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -165,19 +167,19 @@ class Recorder:
         if self.spec.only is not None:
             wanted = set(self.spec.only)
             items[:] = [item for item in items if item.nodeid in wanted]
-        self._write("collected", count=len(items))
+        self._write(Collected(len(items)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Record a suite that cannot be read."""
         if report.failed:
             message, output = _cause(report), report.longreprtext[-_ACCOUNT:]
-            self._write("unreadable", check=report.nodeid, message=message, output=output)
+            self._write(Unreadable(report.nodeid, message, output))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Record that a check begins, so that one which never ends is known."""
         self._reports.clear()
         self._backend.asked.clear()
-        self._write("start", check=nodeid)
+        self._write(Started(nodeid))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the reports of set-up, check and tear-down until all are there."""
@@ -189,21 +191,22 @@ class Recorder:
         told = told or next((r for r in self._reports if r.skipped), None)
         failed = told is not None and told.failed
         self._write(
-            "check",
-            check=nodeid,
-            outcome="passed" if told is None else told.outcome,
-            seconds=round(sum(r.duration for r in self._reports), 3),
-            message="" if told is None else _cause(told),
-            output=_output(told) if told is not None and failed else "",
-            commands=[_spoken(asked) for asked in self._backend.asked] if failed else [],
+            Checked(
+                check=nodeid,
+                outcome="passed" if told is None else told.outcome,
+                seconds=round(sum(r.duration for r in self._reports), 3),
+                message="" if told is None else _cause(told),
+                output=_output(told) if told is not None and failed else "",
+                commands=tuple(self._backend.asked) if failed else (),
+            )
         )
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Record that pytest came to its end by itself."""
-        self._write("end", status=int(exitstatus))
+        self._write(Ended(int(exitstatus)))
 
-    def _write(self, kind: str, **values: object) -> None:
-        self._file.write(json.dumps({"kind": kind, **values}) + "\n")
+    def _write(self, line: Line) -> None:
+        self._file.write(stored.encode(line) + b"\n")
 
 
 def _cause(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -230,12 +233,3 @@ def _last_error(text: str) -> str:
 def _output(report: pytest.TestReport) -> str:
     captured = [f"{title}:\n{text.rstrip()}" for title, text in report.sections]
     return "\n".join([report.longreprtext, *captured])[-_ACCOUNT:]
-
-
-def _spoken(asked: Asked) -> dict[str, object]:
-    return {
-        "command": asked.command,
-        "rc": asked.rc,
-        "stdout": asked.stdout.decode(errors="replace"),
-        "stderr": asked.stderr.decode(errors="replace"),
-    }

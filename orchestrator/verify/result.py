@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as Xml
 
 from orchestrator.core import files
 from orchestrator.core.errors import StepError
-from orchestrator.core.units import parse_json, split_lines
+from orchestrator.core.stored import DamagedError, decode
+from orchestrator.core.units import split_lines
+from orchestrator.verify.server import Checked, Collected, Ended, Line, Said, Started, Unreadable
 
 # A report shows the last twenty lines: the first failure in full, and what else failed.
 _ACCOUNT = 12
@@ -156,52 +158,49 @@ class SuiteAttempt:
     ended: bool = False
 
 
-def read(text: str) -> SuiteAttempt:
-    """Read the recorded JSON lines; the last line may be cut off where pytest was killed."""
-    records = list(_records(text.split("\n")))
-    checks = tuple(_check(r) for r in records if r["kind"] == "check")
-    begun = [r["check"] for r in records if r["kind"] == "start"]
+def read(text: bytes) -> SuiteAttempt:
+    """Read the recorded lines; the last one may be cut off where pytest was killed."""
+    lines = tuple(_lines(text))
+    checks = tuple(_check(line) for line in lines if isinstance(line, Checked))
+    begun = [line.check for line in lines if isinstance(line, Started)]
     return SuiteAttempt(
         checks=checks,
-        unreadable=tuple(_unreadable(r) for r in records if r["kind"] == "unreadable"),
-        collected=next((r["count"] for r in records if r["kind"] == "collected"), None),
+        unreadable=tuple(_unreadable(line) for line in lines if isinstance(line, Unreadable)),
+        collected=next((line.count for line in lines if isinstance(line, Collected)), None),
         running=begun[-1] if len(begun) > len(checks) else None,
-        ended=any(r["kind"] == "end" for r in records),
+        ended=any(isinstance(line, Ended) for line in lines),
     )
 
 
-def _records(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
-    for line in lines:
-        try:
-            yield parse_json(line)
-        except ValueError:
-            continue
+def _lines(text: bytes) -> Iterable[Line]:
+    for line in text.split(b"\n"):
+        with contextlib.suppress(DamagedError):
+            yield decode(Line, line)
 
 
-def _check(record: dict[str, Any]) -> SuiteCheck:
-    commands = record["commands"]
+def _check(line: Checked) -> SuiteCheck:
     return SuiteCheck(
-        name=record["check"],
-        outcome=record["outcome"],
-        seconds=record["seconds"],
-        message=record["message"],
-        output=record["output"],
-        command=commands[-1]["command"] if commands else None,
-        said=tuple(line for command in commands[-_COMMANDS:] for line in _said(command)),
+        name=line.check,
+        outcome=line.outcome,
+        seconds=line.seconds,
+        message=line.message,
+        output=line.output,
+        command=line.commands[-1].command if line.commands else None,
+        said=tuple(text for command in line.commands[-_COMMANDS:] for text in _said(command)),
     )
 
 
-def _said(command: dict[str, Any]) -> Iterable[str]:
-    yield f"$ {command['command']}  (exit {command['rc']})"
-    yield from split_lines(command["stdout"])
-    yield from split_lines(command["stderr"])
+def _said(said: Said) -> Iterable[str]:
+    yield f"$ {said.command}  (exit {said.rc})"
+    yield from split_lines(said.stdout)
+    yield from split_lines(said.stderr)
 
 
-def _unreadable(record: dict[str, Any]) -> CheckFailure:
+def _unreadable(line: Unreadable) -> CheckFailure:
     return CheckFailure(
-        check=record["check"] or "verification",
-        message=f"the suite could not be read: {record['message']}",
-        output=record["output"],
+        check=line.check or "verification",
+        message=f"the suite could not be read: {line.message}",
+        output=line.output,
     )
 
 

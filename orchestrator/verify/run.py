@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.core import process
+from orchestrator.core import process, stored
 from orchestrator.core.bounds import OUTPUT
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
@@ -118,7 +118,7 @@ async def _attempts(state: _Verifying, run: RunCommand, folder: Path) -> None:
 
 async def _attempt(state: _Verifying, spec: Spec, private: Path) -> None:
     path = private / "spec"
-    spec.write(path)
+    stored.save(path, spec)
     try:
         ended = await process.run(
             command(state.suites, state.root, private, path),
@@ -196,13 +196,13 @@ class _Verifying:
         )
 
 
-def _beginning(file: Path) -> str:
+def _beginning(file: Path) -> bytes:
     """Read what a suite recorded, no more of it than a sound one records."""
     try:
         with file.open("rb") as stream:
-            return stream.read(OUTPUT.size).decode(errors="replace")
+            return stream.read(OUTPUT.size)
     except FileNotFoundError:
-        return ""
+        return b""
 
 
 def _failure(check: SuiteCheck) -> CheckFailure:

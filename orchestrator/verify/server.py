@@ -4,45 +4,107 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import struct
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
-from orchestrator.core.units import parse_json
+from orchestrator.core.stored import DamagedError, decode, encode, kebab
 
 HEADER = struct.Struct(">I")
+"""The length of a frame's body, in bytes."""
 
 
-def pack(message: Mapping[str, object]) -> bytes:
+class Request(Struct, frozen=True):
+    """What a suite asks: a shell command, to be run as root."""
+
+    command: str
+
+
+class Answer(Struct, frozen=True):
+    """What it is answered; so many bytes of output follow.
+
+    Attributes:
+        error: Why the command could not be run; ``None`` where it was.
+    """
+
+    rc: int = 0
+    stdout: int = 0
+    stderr: int = 0
+    error: str | None = None
+
+
+def pack(message: Request | Answer) -> bytes:
     """Put a message into one frame."""
-    body = json.dumps(message).encode()
+    body = encode(message)
     return HEADER.pack(len(body)) + body
 
 
-def unpack(body: bytes) -> dict[str, object]:
-    """Read a frame's body.
+class _Line(Struct, frozen=True, tag_field="kind", tag=kebab):
+    """A line of the results' file."""
 
-    Raises:
-        ValueError: It is no JSON object.
+
+class Collected(_Line, frozen=True):
+    """How many checks there are to run."""
+
+    count: int
+
+
+class Unreadable(_Line, frozen=True):
+    """A suite that could not be collected."""
+
+    check: str
+    message: str
+    output: str
+
+
+class Started(_Line, frozen=True):
+    """A check begins."""
+
+    check: str
+
+
+class Said(Struct, frozen=True):
+    """A command that a check ran on the host, and the end of what it printed."""
+
+    command: str
+    rc: int
+    stdout: str
+    stderr: str
+
+
+class Checked(_Line, frozen=True):
+    """A check ended.
+
+    Attributes:
+        outcome: ``passed``, ``failed`` or ``skipped``.
+        commands: Those that it ran on the host, where it failed.
     """
-    message = parse_json(body)
-    if not isinstance(message, dict):
-        raise ValueError("a frame holds a JSON object")
-    return message
+
+    check: str
+    outcome: str
+    seconds: float
+    message: str
+    output: str
+    commands: tuple[Said, ...]
 
 
-def from_result(result: CommandResult) -> tuple[bytes, bytes, bytes]:
-    """Say a command's result: the parts of an answer, none of them copied."""
-    head = {"rc": result.rc, "stdout": len(result.stdout), "stderr": len(result.stderr)}
-    return pack(head), result.stdout, result.stderr
+class Ended(_Line, frozen=True):
+    """Pytest came to its end by itself."""
+
+    status: int
+
+
+Line = Collected | Unreadable | Started | Checked | Ended
+"""What pytest recorded, at once, so that a crash loses nothing."""
 
 
 VARIABLE = "ORCHESTRATOR_VERIFY"
@@ -64,17 +126,6 @@ class Spec:
     socket: str
     results: str
     only: tuple[str, ...] | None = None
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read what ``write`` wrote."""
-        values = json.loads(path.read_text())
-        only = values.pop("only")
-        return cls(**values, only=None if only is None else tuple(only))
-
-    def write(self, path: Path) -> None:
-        """Write it for ``read``."""
-        path.write_text(json.dumps(asdict(self)))
 
 
 def facts(host: Host) -> dict[str, Any]:
@@ -132,7 +183,7 @@ def command(suites: Sequence[Path], root: Path, folder: Path, spec: Path) -> tup
         suites: Test files or folders.
         root: What the checks' names are relative to.
         folder: A private folder for what the suites write.
-        spec: What ``spec.Spec.write`` wrote.
+        spec: The file that has the :class:`Spec`.
     """
     env = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -208,12 +259,16 @@ async def _answer(
             (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
             if length > _LONGEST:
                 return
-            request = unpack(await reader.readexactly(length))
+            body = await reader.readexactly(length)
             parts: tuple[bytes, ...]
             try:
-                parts = from_result(await run(str(request["command"])))
+                result = await run(decode(Request, body).command)
+                head = Answer(result.rc, len(result.stdout), len(result.stderr))
+                parts = (pack(head), result.stdout, result.stderr)
+            except DamagedError as error:
+                parts = (pack(Answer(error=f"the request cannot be read: {error}")),)
             except OrchestratorError as error:
-                parts = (pack({"error": error.message}),)
+                parts = (pack(Answer(error=error.message)),)
             for part in parts:
                 writer.write(part)
                 await writer.drain()

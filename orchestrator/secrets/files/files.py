@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import UsageError
-from orchestrator.core.units import parse_json
-from orchestrator.secrets.model.repository import LockEntry
+from orchestrator.core.stored import MOST, DamagedError, decode, pretty
+from orchestrator.secrets.model.repository import VERSION, LockEntry
 
 _KINDS = (
     (stat.S_ISDIR, "is a folder"),
@@ -167,9 +166,12 @@ def _check_kind(path: str, file: Path) -> None:
 
 
 NAME = "secrets.lock.json"
-_VERSION = 1
-_MOST = 64 * 2**20
-_NOT_OURS = (FileReadError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    secrets: dict[str, LockEntry]
+    version: int
 
 
 def read_lock(root: str, path: str) -> dict[str, LockEntry]:
@@ -183,9 +185,9 @@ def read_lock(root: str, path: str) -> dict[str, LockEntry]:
         UsageError: It is not what we write.
     """
     try:
-        content = read(root, path, _MOST)
+        content = read(root, path, MOST)
         return parse(content.data) if content else {}
-    except _NOT_OURS as error:
+    except (FileReadError, DamagedError) as error:
         raise UsageError(
             f"{path} cannot be used: {error}",
             hint="take it from git again, or remove it and run: orchestrator secrets rekey --all",
@@ -196,22 +198,11 @@ def parse(data: bytes) -> dict[str, LockEntry]:
     """Read entries; :func:`form` is the other way.
 
     Raises:
-        ValueError: It is no JSON, or of another version.
-        KeyError: It lacks a part.
+        DamagedError: It is not what we write, or of a newer version.
     """
-    said = parse_json(data)
-    if said["version"] != _VERSION:
-        raise ValueError(f"it is of version {said['version']}, not {_VERSION}")
-    return {
-        path: LockEntry(str(one["header"]), frozenset(map(str, one["recipients"])))
-        for path, one in said["secrets"].items()
-    }
+    return decode(_Lock, data, VERSION).secrets
 
 
 def form(entries: Mapping[str, LockEntry]) -> bytes:
     """Write entries, sorted, a line to each value: so that git shows and merges what changed."""
-    secrets = {
-        path: {"header": entry.header, "recipients": sorted(entry.recipients)}
-        for path, entry in sorted(entries.items())
-    }
-    return (json.dumps({"version": _VERSION, "secrets": secrets}, indent=2) + "\n").encode()
+    return pretty({"version": VERSION, "secrets": entries})

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError
-from orchestrator.core.units import parse_json
+from orchestrator.core.stored import MOST, DamagedError, NewerError, decode, encode
 from orchestrator.secrets.files import files
 from orchestrator.secrets.files.files import is_inside
-from orchestrator.secrets.model.repository import Journal, Replacement
+from orchestrator.secrets.model.repository import VERSION, Journal
 
 FOLDER = ".orchestrator-secrets"
 """Beside ``secrets.nix``, for as long as a change goes on."""
 
-VERSION = 1
-
 _STAGED = re.compile(r"\.orchestrator-[0-9a-f]{8}-[0-9]+")
 _PLAN = "plan"
 _JOURNAL = "journal"
-_MOST = 64 * 2**20
-_NOT_OURS = (ValueError, KeyError, TypeError, RecursionError)
 _LOOK = (
     f"look at the secrets with: git status; then remove the folder {FOLDER} "
     "and run: orchestrator secrets check"
@@ -41,8 +36,7 @@ def write_plan(root: Path, journal: Journal) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    text = json.dumps({"version": VERSION, **asdict(replace(journal, committed=False))})
-    beneath.write_new(root, f"{FOLDER}/{_PLAN}", text.encode(), 0o600)
+    beneath.write_new(root, f"{FOLDER}/{_PLAN}", encode(replace(journal, committed=False)), 0o600)
     beneath.sync(root, FOLDER)
     beneath.sync(root, ".")
 
@@ -64,23 +58,20 @@ def read(root: Path) -> Journal | None:
         ``None`` where there is nothing, or a plan that was cut off before anything was staged.
 
     Raises:
-        StepError: A committed journal cannot be read or believed.
+        StepError: A committed journal cannot be read or believed, or it is a newer version's.
     """
-    if (committed := _text(root, _JOURNAL)) is not None:
+    for name in (_JOURNAL, _PLAN):
+        if (text := _text(root, name)) is None:
+            continue
         try:
-            return replace(_parse(committed), committed=True)
-        except _NOT_OURS as error:
-            raise StepError(
-                f"{root / FOLDER / _JOURNAL}: the journal of an interrupted change is damaged, "
-                f"or a newer orchestrator's ({error}). Nothing was touched",
-                hint=_LOOK,
-            ) from error
-    plan = _text(root, _PLAN)
-    try:
-        return None if plan is None else _parse(plan)
-    except _NOT_OURS:
-        # Nothing is staged before the whole plan is on the disk.
-        return None
+            return replace(_parse(text), committed=name == _JOURNAL)
+        except NewerError as error:
+            raise _unusable(root, name, f"cannot be used: {error}") from error
+        except DamagedError as error:
+            # Nothing is staged before the whole plan is on the disk.
+            if name == _JOURNAL:
+                raise _unusable(root, name, f"is damaged: {error}") from error
+    return None
 
 
 def forget(root: Path) -> None:
@@ -97,44 +88,39 @@ def forget(root: Path) -> None:
 def _text(root: Path, name: str) -> bytes | None:
     """Read a file that a mere check reads, too, in anybody's repository."""
     try:
-        content = files.read(str(root.resolve()), f"{FOLDER}/{name}", _MOST)
+        content = files.read(str(root.resolve()), f"{FOLDER}/{name}", MOST)
     except files.FileReadError as error:
-        why = str(error)
-    else:
-        if content is None or content.whole:
-            return content.data if content is not None else None
-        why = f"has more than {_MOST >> 20} MiB"
-    raise StepError(
+        raise _unusable(root, name, str(error)) from None
+    if content is None or content.whole:
+        return content.data if content is not None else None
+    raise _unusable(root, name, f"has more than {MOST >> 20} MiB")
+
+
+def _unusable(root: Path, name: str, why: str) -> StepError:
+    return StepError(
         f"{root / FOLDER / name}: the journal of an interrupted change {why}. Nothing was touched",
         hint=_LOOK,
     )
 
 
 def _parse(text: bytes) -> Journal:
-    fields = parse_json(text)
-    if fields["version"] != VERSION:
-        raise ValueError(f"version {fields['version']}")
-    replacements = tuple(
-        Replacement(_inside(one["path"]), _staged(one), one["old"], str(one["new"]))
-        for one in fields["replacements"]
-    )
-    folders = tuple(_inside(folder) for folder in fields["folders"])
-    return Journal(str(fields["id"]), str(fields["what"]), replacements, folders)
+    """Read a journal; believe none that leads elsewhere.
 
-
-def _inside(path: str) -> str:
-    """Believe no journal that leads out of the repository, or into what git keeps there."""
-    if not is_inside(path):
-        raise ValueError(f"it names {path!r}")
-    return path
-
-
-def _staged(one: Mapping[str, str]) -> str:
-    """Believe no journal that takes another file than one of ours for staged: it is removed."""
-    staged, path = PurePosixPath(one["staged"]), PurePosixPath(one["path"])
-    if staged.parent != path.parent or not _STAGED.fullmatch(staged.name):
-        raise ValueError(f"it names {str(staged)!r} as staged for {str(path)!r}")
-    return _inside(one["staged"])
+    Raises:
+        NewerError: It is of a newer version.
+        DamagedError: It is no journal of ours.
+    """
+    journal = decode(Journal, text, VERSION)
+    for one in journal.replacements:
+        staged, path = PurePosixPath(one.staged), PurePosixPath(one.path)
+        if staged.parent != path.parent or not _STAGED.fullmatch(staged.name):
+            # What is staged is removed: it must be a file of ours.
+            raise DamagedError(f"it names {one.staged!r} as staged for {one.path!r}")
+    named = (path for one in journal.replacements for path in (one.path, one.staged))
+    for path in (*named, *journal.folders):
+        if not is_inside(path):  # out of the repository, or into what git keeps there
+            raise DamagedError(f"it names {path!r}")
+    return journal
 
 
 WAIT = 10.0

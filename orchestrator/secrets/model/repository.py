@@ -107,6 +107,10 @@ class Replacement:
     new: str
 
 
+VERSION = 1
+"""Of the journal and of ``secrets.lock.json``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Journal:
     """A change that was begun and has not ended.
@@ -124,6 +128,7 @@ class Journal:
     replacements: tuple[Replacement, ...]
     folders: tuple[str, ...] = ()
     committed: bool = False
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,7 @@ def _default(name: str) -> object:
         ("{", "kept nothing of it"),
         ("{\n", "cannot be read"),
         ("null\n", "cannot be read"),
-        ('{"at":"2025-06-01T12:00:00Z","event":{"type":"asked"}}\n', "missing required field"),
+        ('{"at":"2025-06-01T12:00:00Z","event":{"type":"asked"}}\n', "event.run is missing"),
         ('{"at":"2025-06-01T12:00:00","event":{"type":"asked"}}\n', "cannot be read"),
         ("[" * 100_000 + "\n", "cannot be read"),
     ],
