@@ -26,6 +26,14 @@ class OrchestratorError(Exception):
         self.hint = hint
 
 
+def cause_of(error: Exception) -> str:
+    """Say why something failed in the operating system's words: ``No such file or directory``.
+
+    Python's own text has a number before them and a path after; other errors say it themselves.
+    """
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 class UsageError(OrchestratorError):
     """What was typed, or what the inventory says, cannot be carried out."""
 

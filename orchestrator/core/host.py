@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from orchestrator.core.rollout import RolloutPolicy
 
@@ -164,7 +165,7 @@ class Host:
         system: The Nix system, such as ``x86_64-linux``.
         machine_id: The content of the host's ``/etc/machine-id``. Where it equals this machine's,
             the host *is* this machine and is deployed without SSH.
-        hardware: Free-form facts for the templates, such as ``{"cpu": "amd"}``.
+        hardware: Free-form facts for the templates, such as ``{"cpu": "amd"}``: what JSON has.
         state_version: NixOS's ``system.stateVersion``.
         substitute: The cache that it fetches its system from; ``None`` where it is copied to it.
         unsigned_builds: Whether it takes what another machine built without a signature.
@@ -182,7 +183,7 @@ class Host:
     roles: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
-    hardware: Mapping[str, object] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
     state_version: str | None = None
     machine_id: str | None = None
     build: BuildSite = BuildSite()

@@ -165,7 +165,7 @@ def _fold(layers: Iterable[Fields]) -> Fields:
 def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
     """The model's host of a resolved tree."""
     values: dict[str, Any] = plain(tree)
-    taken = ("attr", "system", "template", "state_version", "machine_id", "hardware")
+    taken = ("attr", "system", "template", "state_version", "machine_id")
     listed = ("profiles", "features", "roles", "tags", "users")
     verify = values["verify"]
     return Host(
@@ -180,8 +180,16 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
         unsigned_builds=UnsignedBuilds(values["unsigned_builds"]),
         unreachable=WhenUnreachable(values["unreachable"]),
         pending_expiry=values["pending_expiry"],
+        hardware=_as_json(values.get("hardware", {})),
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
+
+
+def _as_json(fact: Any) -> Any:
+    """Facts are JSON, whose lists are lists."""
+    if isinstance(fact, dict):
+        return {key: _as_json(below) for key, below in fact.items()}
+    return [*fact] if isinstance(fact, tuple) else fact
 
 
 def _guard(values: dict[str, Any]) -> Guard:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orchestrator.core import host as model
-from orchestrator.core import rollout
+from orchestrator.core import files, host
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
+from orchestrator.core.stored import decode, encode
 from orchestrator.core.units import split_lines
 
 if TYPE_CHECKING:
@@ -113,8 +111,12 @@ def _beginning() -> str:
     return "\n".join(f"  {line}" for line in lines)
 
 
-_TYPE = "@"
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    key: str
+    fleet_json: str | None
+    suites: tuple[str, ...]
+    fleet: Fleet
 
 
 def recall(root: Path) -> Fleet | None:
@@ -124,17 +126,16 @@ def recall(root: Path) -> Fleet | None:
             if os.fstat(stream.fileno()).st_uid != os.geteuid():
                 return None
             digest, _, text = stream.read().partition(b"\n")
-        if digest.decode() != hashlib.sha256(text).hexdigest():
+        if digest != _digest(text):
             return None
-        found = json.loads(text)
-        if found["key"] != _key(root) or found["fleet.json"] != _fleet_json(root):
+        found = decode(_Remembered, text)
+        if found.key != _key(root) or found.fleet_json != _fleet_json(root):
             return None
-        if not all((root / suite).exists() for suite in found["suites"]):
+        if not all((root / suite).exists() for suite in found.suites):
             return None
-        fleet = _decoded(found["fleet"])
-    except (OSError, *_DAMAGE):
+    except (OSError, ValueError):
         return None
-    return fleet if isinstance(fleet, Fleet) else None
+    return found.fleet
 
 
 def remember(root: Path, read: Inventory, key: str | None) -> None:
@@ -147,17 +148,18 @@ def remember(root: Path, read: Inventory, key: str | None) -> None:
     """
     if key is None or key != key_of(root):
         return
-    with contextlib.suppress(OSError, *_DAMAGE):
-        found = {
-            "key": key,
-            "fleet.json": _fleet_json(root),
-            "suites": read.suites,
-            "fleet": _encoded(read.fleet),
-        }
-        text = json.dumps(found).encode()
+    with contextlib.suppress(OSError, ValueError):
+        kept = _Remembered(key, _fleet_json(root), read.suites, read.fleet)
+        text = encode(kept)
         # What would come back as something else is not kept.
-        if _decoded(json.loads(text)["fleet"]) == read.fleet:
-            _write(_file(root), hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+        if decode(_Remembered, text) == kept:
+            file = _file(root)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.replace(file, _digest(text) + b"\n" + text)
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
 
 
 def key_of(root: Path) -> str | None:
@@ -194,7 +196,7 @@ def _facts(root: Path) -> Iterator[object]:
 
 def _code() -> Iterator[object]:
     """Which version of the reading it is: another may see mistakes where this saw none."""
-    for folder in (Path(__file__).parent, Path(model.__file__).parent):
+    for folder in (Path(__file__).parent, Path(host.__file__).parent):
         yield str(folder)
         with os.scandir(folder) as found:
             entries = sorted((entry.name, entry.stat()) for entry in found if entry.is_file())
@@ -209,50 +211,7 @@ def _fleet_json(root: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _encoded(value: object) -> object:
-    """A value in JSON's terms: an object's type goes along, and a tuple is a list."""
-    if is_dataclass(value):
-        named = {field.name: _encoded(getattr(value, field.name)) for field in fields(value)}
-        return {_TYPE: type(value).__name__, **named}
-    if isinstance(value, Enum):
-        return {_TYPE: type(value).__name__, "value": value.value}
-    if isinstance(value, dict):
-        return {key: _encoded(below) for key, below in value.items()}
-    if isinstance(value, tuple):
-        return [_encoded(below) for below in value]
-    return value
-
-
-def _decoded(value: Any) -> object:
-    if isinstance(value, list):
-        return tuple(_decoded(below) for below in value)
-    if not isinstance(value, dict):
-        return value
-    below = {key: _decoded(entry) for key, entry in value.items() if key != _TYPE}
-    if _TYPE not in value:
-        return below
-    name = value[_TYPE]
-    kind = getattr(rollout, name) if hasattr(rollout, name) else getattr(model, name)
-    if not isinstance(kind, type) or kind.__module__ not in (model.__name__, rollout.__name__):
-        raise ValueError(f"{kind} is no type of the fleet's")
-    return kind(**below)
-
-
 def _file(root: Path) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return Path(base, "orchestrator", "inventories", f"{digest}.json")
-
-
-def _write(file: Path, content: bytes) -> None:
-    import tempfile
-
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as stream:
-        try:
-            stream.write(content)
-            stream.close()
-            Path(stream.name).replace(file)
-        except BaseException:
-            Path(stream.name).unlink(missing_ok=True)
-            raise

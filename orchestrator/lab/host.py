@@ -14,7 +14,8 @@ from orchestrator.core.units import split_lines
 from orchestrator.lab import seed as keys
 from orchestrator.lab.cgroup import Cgroup, run, start
 from orchestrator.lab.image import Image
-from orchestrator.lab.places import PREFIX, HostRecord, LabError, package_data
+from orchestrator.lab.places import LabError, package_data
+from orchestrator.lab.record import PREFIX, HostRecord
 
 _DEPLOY_ID = 1000
 _START_DEADLINE = 2.0

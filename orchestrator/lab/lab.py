@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.lab import cgroup as requirements
-from orchestrator.lab import disk, faults, image, seed
-from orchestrator.lab import places as record
+from orchestrator.lab import cgroup, disk, faults, image, record, seed
 from orchestrator.lab.cgroup import Cgroup, cgroup2_root, lab_group
 from orchestrator.lab.host import HostStatus, LabHost, LabStatus, furnish
 from orchestrator.lab.image import Image, Progress
 from orchestrator.lab.network import Network
-from orchestrator.lab.places import HostRecord, LabError, LabPlaces, LabRecord, locked
+from orchestrator.lab.places import LabError, LabPlaces, locked
+from orchestrator.lab.record import HostRecord, LabRecord
 
 BOOT_DEADLINE = 60.0
 """Seconds from power on to an SSH banner."""
@@ -47,7 +46,7 @@ class Lab:
         Raises:
             LabRequirementError: This machine cannot run a lab.
         """
-        requirements.check_root()
+        cgroup.check_root()
         places = LabPlaces.of(fleet_root)
         group = lab_group(cgroup2_root(), places.id)
         return cls(fleet_root.resolve(), places, group, on_progress)
@@ -70,7 +69,7 @@ class Lab:
         Raises:
             LabError: A host does not answer SSH in time, or a step before that failed.
         """
-        requirements.check(len(names), has_image=Image.wanted().exists)
+        cgroup.check(len(names), has_image=Image.wanted().exists)
         with locked(self.places.lock, self.on_progress):
             base = image.ensure(self.on_progress)
             if fresh:
@@ -176,7 +175,7 @@ class Lab:
             for name in new:
                 lab = self._new_host(name, lab, authorized, first, disk_size)
         self._tell_other_keys(names, lab)
-        seed.write(self.places, lab)
+        record.write_ssh(self.places, lab)
         lab.save(self.places.record)
         return lab
 

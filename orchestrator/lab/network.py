@@ -15,16 +15,13 @@ from pathlib import Path
 from orchestrator.lab.cgroup import Cgroup, possible_groups, run
 from orchestrator.lab.host import LabHost
 from orchestrator.lab.places import (
-    DEPLOYER_ADDRESS,
-    PREFIX,
     LabError,
     LabPlaces,
-    LabRecord,
     LabRequirementError,
     inside_network,
-    load,
     package_data,
 )
+from orchestrator.lab.record import DEPLOYER_ADDRESS, PREFIX, LabRecord, load
 
 SSH_PORT = 22
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core import beneath, files
+from orchestrator.core import beneath
 from orchestrator.lab.cgroup import run
 from orchestrator.lab.image import Image, Progress, replacing, tree_hash
 from orchestrator.lab.places import (
     LabError,
-    LabPlaces,
-    LabRecord,
     bind,
     cache_directory,
     locked,
@@ -105,25 +103,6 @@ def write_private(path: Path, text: str) -> None:
     path.touch(0o600)
     path.chmod(0o600)
     path.write_text(text)
-
-
-def write(places: LabPlaces, lab: LabRecord) -> None:
-    """Write ``known_hosts`` (sshd(8)) and ``ssh_config`` (ssh_config(5))."""
-    known = [f"{name},{host.address} {host.host_key}\n" for name, host in lab.hosts.items()]
-    files.replace(places.known_hosts, "".join(known).encode(), mode=0o644)
-    blocks = [f"Host {name}\n  HostName {host.address}\n" for name, host in lab.hosts.items()]
-    common = (
-        "Host *\n"
-        "  User root\n"
-        f"  IdentityFile {places.identity}\n"
-        "  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {places.known_hosts}\n"
-        "  GlobalKnownHostsFile /dev/null\n"
-        "  StrictHostKeyChecking yes\n"
-        "  BatchMode yes\n"
-        "  ConnectTimeout 10\n"
-    )
-    files.replace(places.ssh_config, "\n".join([*blocks, common]).encode(), mode=0o644)
 
 
 MOUNT_POINT = Path("/nix")

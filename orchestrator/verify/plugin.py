@@ -21,7 +21,7 @@ from orchestrator.verify.server import (
     Checked,
     Collected,
     Ended,
-    Line,
+    Recorded,
     Request,
     Said,
     Spec,
@@ -205,8 +205,8 @@ class Recorder:
         """Record that pytest came to its end by itself."""
         self._write(Ended(int(exitstatus)))
 
-    def _write(self, line: Line) -> None:
-        self._file.write(stored.encode(line) + b"\n")
+    def _write(self, record: Collected | Unreadable | Started | Checked | Ended) -> None:
+        self._file.write(stored.encode(Recorded(record)) + b"\n")
 
 
 def _cause(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -14,7 +14,15 @@ from orchestrator.core import files
 from orchestrator.core.errors import StepError
 from orchestrator.core.stored import DamagedError, decode
 from orchestrator.core.units import split_lines
-from orchestrator.verify.server import Checked, Collected, Ended, Line, Said, Started, Unreadable
+from orchestrator.verify.server import (
+    Checked,
+    Collected,
+    Ended,
+    Recorded,
+    Said,
+    Started,
+    Unreadable,
+)
 
 # A report shows the last twenty lines: the first failure in full, and what else failed.
 _ACCOUNT = 12
@@ -160,22 +168,22 @@ class SuiteAttempt:
 
 def read(text: bytes) -> SuiteAttempt:
     """Read the recorded lines; the last one may be cut off where pytest was killed."""
-    lines = tuple(_lines(text))
-    checks = tuple(_check(line) for line in lines if isinstance(line, Checked))
-    begun = [line.check for line in lines if isinstance(line, Started)]
+    records = tuple(_records(text))
+    checks = tuple(_check(one) for one in records if isinstance(one, Checked))
+    begun = [one.check for one in records if isinstance(one, Started)]
     return SuiteAttempt(
         checks=checks,
-        unreadable=tuple(_unreadable(line) for line in lines if isinstance(line, Unreadable)),
-        collected=next((line.count for line in lines if isinstance(line, Collected)), None),
+        unreadable=tuple(_unreadable(one) for one in records if isinstance(one, Unreadable)),
+        collected=next((one.count for one in records if isinstance(one, Collected)), None),
         running=begun[-1] if len(begun) > len(checks) else None,
-        ended=any(isinstance(line, Ended) for line in lines),
+        ended=any(isinstance(one, Ended) for one in records),
     )
 
 
-def _lines(text: bytes) -> Iterable[Line]:
+def _records(text: bytes) -> Iterator[Collected | Unreadable | Started | Checked | Ended]:
     for line in text.split(b"\n"):
         with contextlib.suppress(DamagedError):
-            yield decode(Line, line)
+            yield decode(Recorded, line).what
 
 
 def _check(line: Checked) -> SuiteCheck:

@@ -48,17 +48,17 @@ def pack(message: Request | Answer) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
-class _Line(Struct, frozen=True, tag_field="kind", tag=kebab):
-    """A line of the results' file."""
+class _Record(Struct, frozen=True, tag_field="kind", tag=kebab):
+    """One thing that pytest records."""
 
 
-class Collected(_Line, frozen=True):
+class Collected(_Record, frozen=True):
     """How many checks there are to run."""
 
     count: int
 
 
-class Unreadable(_Line, frozen=True):
+class Unreadable(_Record, frozen=True):
     """A suite that could not be collected."""
 
     check: str
@@ -66,7 +66,7 @@ class Unreadable(_Line, frozen=True):
     output: str
 
 
-class Started(_Line, frozen=True):
+class Started(_Record, frozen=True):
     """A check begins."""
 
     check: str
@@ -81,7 +81,7 @@ class Said(Struct, frozen=True):
     stderr: str
 
 
-class Checked(_Line, frozen=True):
+class Checked(_Record, frozen=True):
     """A check ended.
 
     Attributes:
@@ -97,14 +97,16 @@ class Checked(_Line, frozen=True):
     commands: tuple[Said, ...]
 
 
-class Ended(_Line, frozen=True):
+class Ended(_Record, frozen=True):
     """Pytest came to its end by itself."""
 
     status: int
 
 
-Line = Collected | Unreadable | Started | Checked | Ended
-"""What pytest recorded, at once, so that a crash loses nothing."""
+class Recorded(Struct, frozen=True):
+    """A line of the results' file, written at once, so that a crash loses nothing."""
+
+    what: Collected | Unreadable | Started | Checked | Ended
 
 
 VARIABLE = "ORCHESTRATOR_VERIFY"

@@ -145,7 +145,7 @@ def bench_lab(
 
 def _keeper(places: LabPlaces) -> int:
     from orchestrator.lab.network import find_active
-    from orchestrator.lab.places import load
+    from orchestrator.lab.record import load
 
     record = load(places.record)
     assert record is not None, f"no lab in {labs_directory()}"

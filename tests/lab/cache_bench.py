@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fleet_bench import Bench, until
 
-from orchestrator.lab.places import DEPLOYER_ADDRESS
+from orchestrator.lab.record import DEPLOYER_ADDRESS
 
 PORT = 8080
 URL = f"http://{DEPLOYER_ADDRESS}:{PORT}"

@@ -116,10 +116,10 @@ def _parse(text: bytes) -> Journal:
         if staged.parent != path.parent or not _STAGED.fullmatch(staged.name):
             # What is staged is removed: it must be a file of ours.
             raise DamagedError(f"it names {one.staged!r} as staged for {one.path!r}")
-    named = (path for one in journal.replacements for path in (one.path, one.staged))
-    for path in (*named, *journal.folders):
-        if not is_inside(path):  # out of the repository, or into what git keeps there
-            raise DamagedError(f"it names {path!r}")
+    files_of = (name for one in journal.replacements for name in (one.path, one.staged))
+    for name in (*files_of, *journal.folders):
+        if not is_inside(name):  # out of the repository, or into what git keeps there
+            raise DamagedError(f"it names {name!r}")
     return journal
 
 

@@ -98,7 +98,7 @@ def test_lists_accumulate_in_order_without_repeats(loaded: Loaded) -> None:
 def test_mappings_merge_deeply(loaded: Loaded) -> None:
     """Free-form facts of several layers are one mapping."""
     host = loaded(**LAYERS).fleet.hosts["web1"]
-    assert host.hardware == {"disk": {"size": 2, "kind": "ssd"}, "list": (1, 2)}
+    assert host.hardware == {"disk": {"size": 2, "kind": "ssd"}, "list": [1, 2]}
 
 
 def test_every_value_tells_its_file_line_and_layer(loaded: Loaded) -> None:
