@@ -24,7 +24,7 @@ from orchestrator.changes.tracing.tracer import workplace
 from orchestrator.changes.tree.place import repository
 from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.units import parse_json
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.context import context, fresh_cache, own_cache
@@ -232,7 +232,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StepError(f"no cache for Nix: {error.strerror}: {error.filename}") from None
+        raise StepError(f"no cache for Nix: {cause_of(error, named=True)}") from None
 
 
 async def snapshot_of(flake: Flake) -> Tree:

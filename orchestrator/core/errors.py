@@ -26,12 +26,18 @@ class OrchestratorError(Exception):
         self.hint = hint
 
 
-def cause_of(error: Exception) -> str:
+def cause_of(error: Exception, *, named: bool = False) -> str:
     """Say why something failed in the operating system's words: ``No such file or directory``.
 
-    Python's own text has a number before them and a path after; other errors say it themselves.
+    Python's own text has a number before them; errors of others say it themselves.
+
+    Args:
+        error: What was raised.
+        named: Add the file's name, where it is known: the message around it does not say it.
     """
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    file = getattr(error, "filename", None)
+    return f"{words} ({file})" if named and file else words
 
 
 class UsageError(OrchestratorError):

@@ -226,9 +226,8 @@ def _start(folder: str, words: tuple[str, ...]) -> subprocess.Popen[bytes]:
 
 
 def _no_git(error: Exception) -> StepError:
-    return StepError(
-        "git could not be started", hint="is it on the PATH? git --version", stderr=str(error)
-    )
+    why = f": {error.strerror}" if isinstance(error, OSError) else ""
+    return StepError(f"git could not be started{why}", hint="is it on the PATH? git --version")
 
 
 def _talk(child: subprocess.Popen[bytes]) -> CommandResult:

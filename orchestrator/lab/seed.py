@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core import beneath
+from orchestrator.core.errors import cause_of
 from orchestrator.lab.cgroup import run
 from orchestrator.lab.image import Image, Progress, replacing, tree_hash
 from orchestrator.lab.places import (
@@ -81,7 +82,7 @@ def in_the_open(fleet_root: Path, name: str) -> KeyPair | None:
         return None
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise LabError(
-            f"{OPEN}/{name} cannot be the host key of '{name}' in the lab: {error}",
+            f"{OPEN}/{name} cannot be the host key of '{name}' in the lab: {cause_of(error)}",
             hint=f"ssh-keygen -t ed25519 -N '' -f {OPEN}/{name}; or remove it: the lab makes one",
         ) from None
     return KeyPair(private.decode(), _public(key))

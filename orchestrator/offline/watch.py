@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
-from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError
+from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError, cause_of
 from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import BuildOn, Host, WhenUnreachable
 from orchestrator.core.interrupt import Interrupt, InterruptedStepError
@@ -326,6 +326,7 @@ def _lock_file(state: Path) -> TextIO:
         return (state / _FILE).open("a+", errors="replace")
     except OSError as error:
         raise OrchestratorError(
-            f"whether another process watches this fleet cannot be found out: {error}",
+            f"whether another process watches this fleet cannot be found out: "
+            f"{cause_of(error, named=True)}",
             hint="is the disk full, or the folder another user's?",
         ) from error

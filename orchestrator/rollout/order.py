@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError, cause_of
 from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
 from orchestrator.core.rollout import Order, Wave, Word
 from orchestrator.core.run import DeployRequest, Reboot, left_out
@@ -50,7 +50,10 @@ def order(run: RunFolder, word: Word, who: str) -> None:
     try:
         run.put_order(given)
     except OSError as error:
-        raise OrchestratorError(f"run {number} cannot be reached: {error}") from error
+        raise OrchestratorError(
+            f"run {number} cannot be reached: {run.path} cannot be written: {cause_of(error)}",
+            hint="is the disk full, or the run another user's?",
+        ) from error
     until = time.monotonic() + ANSWER_SECONDS
     while not _has_heard(run, given):
         if not run.is_alive:

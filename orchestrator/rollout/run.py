@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
+from orchestrator.core.errors import cause_of
 from orchestrator.core.event import Notice, Paused
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.interrupt import Interrupt
@@ -102,7 +103,7 @@ class Control:
         except OSError as error:
             if not self._told_unwritten:
                 self._told_unwritten = True
-                text = f"where the rollout is cannot be written down: {error}; it goes on"
+                text = f"where the rollout is cannot be written down: {cause_of(error)}; it goes on"
                 self._emit(Notice(text, warning=True))
 
     def _status(self) -> RolloutStatus:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from orchestrator.core import beneath, stored
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import UsageError, cause_of
 from orchestrator.core.rollout import Order, RolloutStatus
 from orchestrator.core.run import PastRun
 from orchestrator.core.stored import DamagedError, decode
@@ -183,8 +183,10 @@ class RunFolder:
                     yield line
         except FileNotFoundError:
             return
-        except (OSError, EOFError, zlib.error) as error:
-            raise DamagedError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DamagedError(f"{name} cannot be unpacked from here on") from error
+        except OSError as error:
+            raise DamagedError(f"{name}: {cause_of(error)}") from error
         if room <= 0:
             raise DamagedError(f"{name} has more than {MOST >> 20} MiB")
 

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self, assert_never
 
 from orchestrator.core import stored
+from orchestrator.core.errors import cause_of
 from orchestrator.core.event import (
     Event,
     HostFinished,
@@ -84,8 +85,8 @@ class Journal:
             fcntl.flock(self._files[EVENTS].descriptor, fcntl.LOCK_EX)
             self._write(self._clock(), Asked(run, token, request))
         except OSError as error:
-            text = f"other terminals and `run resume` will not know of this run: {error}"
-            self._complain(text)
+            text = "other terminals and `run resume` will not know of this run"
+            self._complain(f"{text}: {cause_of(error)}")
 
     def recording(self, emit: Emit) -> Emit:
         """Have every event written down before it goes on to ``emit``."""
@@ -94,7 +95,9 @@ class Journal:
             try:
                 self._record(event)
             except OSError as error:
-                self._complain(f"the run's folder cannot be written: {error}; the run goes on")
+                self._complain(
+                    f"the run's folder cannot be written: {cause_of(error)}; the run goes on"
+                )
             emit(event)
             if not isinstance(event, RunFinished):
                 while self._notices:

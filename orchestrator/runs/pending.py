@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core import stored
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import is_host_name
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Reboot, Run
@@ -206,7 +206,7 @@ class PendingSystems:
                 yield
         except OSError as error:
             raise StepError(
-                f"what is pending cannot be written below {self._folder}: {error}",
+                f"what is pending cannot be written below {self._folder}: {cause_of(error)}",
                 hint="is the disk full, or the folder another user's?",
             ) from error
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError, cause_of
 from orchestrator.core.run import DeployRequest, PastRun, Run
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import whole_number
@@ -155,7 +155,7 @@ class Runs:
                 folder.path.rename(gone)
                 shutil.rmtree(gone)
             except OSError as error:
-                return Removed(number, size, str(error))
+                return Removed(number, size, cause_of(error))
         return Removed(number, size)
 
     def sweep(self) -> None:
@@ -193,7 +193,7 @@ class Runs:
                 number += 1
         except OSError as error:
             folder = _elsewhere(number, error)
-            return number, folder, (f"the run's folder is {folder}: {error}",)
+            return number, folder, (f"the run's folder is {folder}: {cause_of(error)}",)
 
 
 def _elsewhere(number: int, error: OSError) -> Path:
@@ -201,6 +201,7 @@ def _elsewhere(number: int, error: OSError) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"orchestrator-run-{number}-"))
     except OSError as other:
         raise OrchestratorError(
-            f"the run's folder cannot be made: {error}; nor among temporary files: {other}",
+            f"the run's folder cannot be made: {cause_of(error)}; "
+            f"nor among temporary files: {cause_of(other)}",
             hint="nothing was changed; make room, or set XDG_STATE_HOME to where there is some",
         ) from other

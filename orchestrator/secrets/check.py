@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
 from orchestrator.host.setup import Setup
@@ -104,7 +104,7 @@ async def leaked_in_store(
         return tuple(sorted({*found, *_in_files(made, known)}))
     except OSError as error:
         raise StepError(
-            f"the store could not be searched for values of secrets: {error}",
+            f"the store could not be searched for values of secrets: {cause_of(error, named=True)}",
             command="nix-store --verify",
         ) from None
 

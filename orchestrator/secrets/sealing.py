@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import beneath, git
-from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.errors import RefusedError, StepError, cause_of
 from orchestrator.secrets.age import crypt
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.age.file import ClosedError
@@ -126,7 +126,7 @@ def remove_leftovers(place: SecretsRepository) -> tuple[str, ...]:
         return tuple(str(path.relative_to(place.root)) for path in sweep(place.file.parent))
     except OSError as error:
         raise StepError(
-            f"what a killed `create` left cannot be removed: {error.strerror} ({error.filename})"
+            f"what a killed `create` left cannot be removed: {cause_of(error, named=True)}"
         ) from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.core.bounds import TooMuchError
 from orchestrator.core.checks import Login
-from orchestrator.core.errors import FloodError, StepError, UnreachableError
+from orchestrator.core.errors import FloodError, StepError, UnreachableError, cause_of
 from orchestrator.core.executor import Stream, Window, pump
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
@@ -87,7 +87,7 @@ class SshExecutor:
         return done
 
     def _lost(self, error: Exception | None) -> UnreachableError:
-        cause = f": {error}" if str(error or "") else ""
+        cause = f": {cause_of(error)}" if error is not None and str(error) else ""
         return UnreachableError(
             f"the connection was lost{cause}",
             command=shlex.join(ssh_argv(self._target, self._settings)),

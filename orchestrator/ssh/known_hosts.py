@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.keys import MAGIC, KeyFormatError, WireKey, is_known_kind, read_key, read_krl
 from orchestrator.ssh.settings import look_again, moment
 
@@ -262,9 +262,8 @@ def _revokes(file: str) -> Revokes:
         now = Path(file).stat()
         return _read_revoked(file, (now.st_ino, now.st_size, now.st_mtime_ns))
     except (OSError, ValueError) as error:
-        cause = error.strerror if isinstance(error, OSError) else error
         raise StepError(
-            f"RevokedHostKeys {file} cannot be read: {cause}",
+            f"RevokedHostKeys {file} cannot be read: {cause_of(error)}",
             hint="no host key is trusted without it, by ssh neither: make the file, "
             "name it by its whole path, or take the option out of ssh_config",
         ) from error

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.config import LOCALE
 from orchestrator.ssh.lean import asyncssh, get_encryption_algs, get_kex_algs, get_mac_algs
 from orchestrator.ssh.said import Said, SshAnswer, expanded, tokens_of
@@ -248,7 +248,7 @@ async def ssh_options(said: Said) -> Options:
         )
     except (OSError, ValueError, asyncssh.Error) as error:
         raise StepError(
-            f"the SSH settings for {target.address} cannot be used: {error}",
+            f"the SSH settings for {target.address} cannot be used: {cause_of(error, named=True)}",
             hint="an encrypted private key is used through ssh-agent: ssh-add FILE",
         ) from error
     return options

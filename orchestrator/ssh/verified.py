@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.core.checks import Login
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
 from orchestrator.ssh.known_hosts import read_known_hosts, read_revoked
 from orchestrator.ssh.lean import SSHPacket, asyncssh
@@ -23,9 +23,9 @@ LOGIN = "orchestrator_login"
 """What a connection knows by this name: the :class:`Login` whose key was tried last."""
 
 
-def why(error: BaseException) -> str:
+def why(error: Exception) -> str:
     """What an error says; of one that asyncssh did not foresee, whose fault it is."""
-    text = str(error) or type(error).__name__
+    text = cause_of(error)
     if isinstance(error, OSError | asyncssh.Error):
         return text
     if isinstance(error, UnicodeError) and not isinstance(error, UnicodeDecodeError):
@@ -74,7 +74,9 @@ def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> Hos
     try:
         known = read_known_hosts(settings.known_hosts_files((*rules.user_files, *others)))
     except OSError as error:
-        raise StepError(f"a known_hosts file cannot be read: {error}") from error
+        raise StepError(
+            f"a known_hosts file cannot be read: {cause_of(error, named=True)}"
+        ) from error
     return HostTrust(
         host=plain_name(said.host, family_of(said.answer)),
         port=said.port,

@@ -13,6 +13,7 @@ from testinfra.backend import base  # type: ignore[import-untyped]
 from testinfra.host import Host  # type: ignore[import-untyped]
 
 from orchestrator.core import stored
+from orchestrator.core.errors import cause_of
 from orchestrator.core.units import split_lines
 from orchestrator.verify import server
 from orchestrator.verify.server import (
@@ -107,7 +108,7 @@ class DeploymentBackend(base.BaseBackend):  # type: ignore[misc]
 
 
 def _silent(error: OSError) -> ConnectionLost:
-    return ConnectionLost(f"the deployment does not answer: {error.strerror}")
+    return ConnectionLost(f"the deployment does not answer: {cause_of(error)}")
 
 
 _LONGEST = 4000

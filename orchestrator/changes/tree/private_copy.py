@@ -18,7 +18,7 @@ from orchestrator.changes.plan import GITLINK
 from orchestrator.changes.tree.index import parse_index
 from orchestrator.changes.tree.place import common_folder, git_folder, place_in_copy
 from orchestrator.core import process
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import StepError, cause_of
 
 _SECONDS = 120.0
 _LONG_AGO = (946684800, 946684800)
@@ -45,7 +45,7 @@ async def copy_repository(root: Path, into: Path) -> None:
         if head:
             _set_head(into, head.decode().strip())
     except OSError as error:
-        raise StepError(f"the fleet cannot be copied: {error.strerror}: {error.filename}") from None
+        raise StepError(f"the fleet cannot be copied: {cause_of(error, named=True)}") from None
     for path, value in entries.items():
         if value.startswith(GITLINK) and (root / path / ".git").exists():
             (into / path).rmdir()

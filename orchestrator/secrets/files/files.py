@@ -170,8 +170,8 @@ NAME = "secrets.lock.json"
 
 @dataclass(frozen=True, slots=True)
 class _Lock:
-    secrets: dict[str, LockEntry]
     version: int
+    secrets: dict[str, LockEntry]
 
 
 def read_lock(root: str, path: str) -> dict[str, LockEntry]:
@@ -205,4 +205,4 @@ def parse(data: bytes) -> dict[str, LockEntry]:
 
 def form(entries: Mapping[str, LockEntry]) -> bytes:
     """Write entries, sorted, a line to each value: so that git shows and merges what changed."""
-    return pretty({"version": VERSION, "secrets": entries})
+    return pretty(_Lock(VERSION, dict(entries)))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
-from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.errors import RefusedError, StepError, cause_of
 from orchestrator.core.stored import MOST, DamagedError, NewerError, decode, encode
 from orchestrator.secrets.files import files
 from orchestrator.secrets.files.files import is_inside
@@ -146,7 +146,7 @@ def exclusive(root: Path, wait: float) -> Iterator[None]:
         descriptor = _acquire(root, time.monotonic() + wait)
     except OSError as error:
         raise StepError(
-            f"the secrets below {root} cannot be changed: {error.strerror} ({error.filename})",
+            f"the secrets below {root} cannot be changed: {cause_of(error, named=True)}",
             hint="is the disk full, or the folder another user's?",
         ) from error
     try:

@@ -17,7 +17,7 @@ from enum import Enum, auto
 from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
-from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.errors import RefusedError, StepError, cause_of
 from orchestrator.secrets.files import journal as files
 from orchestrator.secrets.files.files import FilePlace, digest_of, place
 from orchestrator.secrets.files.journal import WAIT, exclusive, wait_for_writer
@@ -237,16 +237,15 @@ def _take_after(root: Path, one: Replacement) -> None:
 
 def _not_written(error: OSError) -> StepError:
     return StepError(
-        f"the change could not be written: {error.strerror} ({error.filename or 'a new file'}). "
-        "Nothing was changed",
+        f"the change could not be written: {cause_of(error, named=True)}. Nothing was changed",
         hint="is the disk full, or the folder another user's?",
     )
 
 
 def _not_finished(error: OSError) -> StepError:
     return StepError(
-        f"a change was begun and could not be brought to its end: {error.strerror} "
-        f"({error.filename}). It is kept",
+        f"a change was begun and could not be brought to its end: "
+        f"{cause_of(error, named=True)}. It is kept",
         hint=f"once the cause is gone: {RECOVER}",
     )
 

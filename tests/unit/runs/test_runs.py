@@ -277,8 +277,7 @@ def test_a_full_disk_stops_no_run_and_is_said_once(small: Path) -> None:
         for number in range(500):
             emit(Notice(f"{number} " + "x" * 100))
     assert [event.text for event in told if isinstance(event, Notice) and event.warning] == [
-        "other terminals and `run resume` will not know of this run: "
-        "[Errno 28] No space left on device"
+        "other terminals and `run resume` will not know of this run: No space left on device"
     ]
     assert [run.number for run in recent(small)] == [2, 1]
     assert Runs(small).run(2).record().damage is None

@@ -23,6 +23,15 @@ def test_what_is_written_is_read() -> None:
     assert form(entries) == form(dict(reversed(entries.items())))
 
 
+def test_the_file_has_a_line_for_each_value_so_that_git_merges_it() -> None:
+    """The text is as ever: sorted, two spaces deep, a newline at its end."""
+    entries = {"b.age": LockEntry("00", frozenset({"SHA256:b", "SHA256:a"}))}
+    assert form(entries).decode() == (
+        '{\n  "version": 1,\n  "secrets": {\n    "b.age": {\n      "header": "00",\n'
+        '      "recipients": [\n        "SHA256:a",\n        "SHA256:b"\n      ]\n    }\n  }\n}\n'
+    )
+
+
 def test_a_fingerprint_is_the_keys_and_not_the_comments() -> None:
     """A recipient's fingerprint is its key's, whatever its comment; two keys share none."""
     assert fingerprint(ONE) == fingerprint(Recipient("age1one", RecipientKind.X25519, None))
@@ -49,6 +58,7 @@ def test_no_file_is_no_entries(tmp_path: Path) -> None:
         "<<<<<<< HEAD",
         "[" * 100_000,
         "\xff",
+        '{"version": 1, "secrets": {"a.age": {"header": 0, "recipients": []}}}',
     ],
 )
 def test_what_we_do_not_write_is_refused(tmp_path: Path, text: str) -> None:

@@ -234,6 +234,47 @@ def test_staged_files_that_were_removed_before_any_was_renamed(root: Path) -> No
     assert content(root) == OLD
 
 
+ONE = '{"path": "a.age", "staged": ".orchestrator-00000000-0", "old": null, "new": "0"}'
+SAID = '"id": "x", "what": "rekey", "folders": [], "committed": true'
+
+
+@pytest.mark.parametrize("name", ["journal", "plan"])
+def test_a_journal_of_a_newer_orchestrator_is_left_for_that_one(root: Path, name: str) -> None:
+    """What it began is neither carried out nor forgotten, whatever shape its journal has."""
+    file = root / FOLDER / name
+    file.parent.mkdir()
+    file.write_text('{"version": 2, "changes": []}')
+    with pytest.raises(StepError, match="cannot be used: version 2 is of a newer orchestrator"):
+        recover(root)
+    assert file.read_text() == '{"version": 2, "changes": []}'
+    assert {p: c for p, c in content(root).items() if FOLDER not in p} == OLD
+
+
+@pytest.mark.parametrize(("name", "committed"), [("journal", True), ("plan", False)])
+def test_the_file_s_name_says_whether_a_change_goes_forward(
+    root: Path, name: str, committed: bool
+) -> None:
+    """A journal as it was always written is read, and what it says of itself does not count."""
+    (root / FOLDER).mkdir()
+    (root / FOLDER / name).write_text(f'{{"version": 1, {SAID}, "replacements": [{ONE}]}}')
+    found = pending(root)
+    assert found is not None
+    assert found.committed == committed
+    assert [one.path for one in found.replacements] == ["a.age"]
+
+
+def test_a_damaged_journal_says_what_is_wrong_with_it(root: Path) -> None:
+    """The file, the field and what it should be are in the message; the hint says what to do."""
+    (root / FOLDER).mkdir()
+    wrong = ONE.replace('"0"', "7")
+    (root / FOLDER / "journal").write_text(f'{{"version": 1, {SAID}, "replacements": [{wrong}]}}')
+    with pytest.raises(
+        StepError, match=r"journal: .* is damaged: replacements\[0\]\.new: expected a text"
+    ) as caught:
+        recover(root)
+    assert "git status" in str(caught.value.hint)
+
+
 def test_a_damaged_journal_touches_nothing(root: Path) -> None:
     """What cannot be believed is not carried out."""
     (root / FOLDER).mkdir()
