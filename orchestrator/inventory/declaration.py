@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from orchestrator.core.host import LastResort, NewlyFailed, UnsignedBuilds, WhenUnreachable
 from orchestrator.core.rollout import WhenSpent
 from orchestrator.inventory.containers import Key, ListOf, Named, Record
@@ -65,12 +67,28 @@ HOST_NAME = Text(
 )
 NAME = Text("a name of letters, digits, '_', '-' and '.'", _NAME)
 ACCOUNT = Text("an account's name: letters, digits, '_', '-' and '.'", _ACCOUNT)
+_FILE = Text("a file's path", _PATH)
 _DESCRIPTION = Key("description", Text("a text", r"[^\x00-\x08\x0b-\x1f\x7f]*"), "For people.")
 
 
-def _reference(section: str, what: str, words: tuple[str, ...] = ()) -> Text:
+def _word(kind: type[Enum]) -> Word:
+    return Word(tuple(one.value for one in kind))
+
+
+def _reference(section: str, what: str = "", words: tuple[str, ...] = ()) -> Text:
+    """A name that must be there; ``what`` is ``a user`` of ``users``, where nothing is said."""
+    what = what or f"a {section[:-1]}"
     named = "".join(f"{word}, " for word in words) + ("or " if words else "")
     return Text(f"{named}{what}'s name", _NAME, section=section, words=words)
+
+
+def _record(what: str, *keys: Key) -> Record:
+    return Record(what, keys)
+
+
+def _entry(what: str, *keys: Key, required: tuple[str, ...] = ()) -> Record:
+    """Of a section's entries, which people describe."""
+    return Record(what, (*keys, _DESCRIPTION), required=required)
 
 
 _CONNECT = Record(
@@ -83,7 +101,7 @@ _CONNECT = Record(
             Text("[user@]host[:port], several with commas", rf"{_HOP}(?:,{_HOP}){{0,7}}"),
             "A jump host, as ssh's ProxyJump takes it.",
         ),
-        Key("identity", Text("a file's path", _PATH), "A private key file."),
+        Key("identity", _FILE, "A private key file."),
         Key("sudo", Boolean(), "Whether root is reached through sudo, where user is not root."),
         Key(
             "sudo_password",
@@ -92,59 +110,48 @@ _CONNECT = Record(
         ),
     ),
 )
-_VERIFY = Record(
+_SUITE = Text("a path relative to the fleet's root, without '..'", _RELATIVE, section="suites")
+_VERIFY = _record(
     "verify",
-    (
-        Key(
-            "suites",
-            ListOf(
-                Text(
-                    "a path relative to the fleet's root, without '..'", _RELATIVE, section="suites"
-                )
-            ),
-            "Test files or folders that run after those found by convention.",
-        ),
-        Key("settle", Duration(zero=True), "Time between activation and the first try."),
-        Key("retries", Integer(0, 100), "How often a failing check is tried again."),
-        Key("interval", Duration(zero=True), "Time between two tries."),
+    Key(
+        "suites",
+        ListOf(_SUITE),
+        "Test files or folders that run after those found by convention.",
     ),
+    Key("settle", Duration(zero=True), "Time between activation and the first try."),
+    Key("retries", Integer(0, 100), "How often a failing check is tried again."),
+    Key("interval", Duration(zero=True), "Time between two tries."),
 )
-_DEADLINES = Record(
+_DEADLINES = _record(
     "deadlines",
-    (
-        Key("connect", Duration(), "How long connecting may take."),
-        Key("evaluate", Duration(), "How long evaluating may take."),
-        Key("build", Duration(), "How long building may take."),
-        Key("copy", Duration(), "How long copying may take."),
-        Key("activate", Duration(), "How long activating may take."),
-        Key("verify", Duration(), "How long verifying may take, with its tries."),
-        Key("reboot", Duration(), "How long a reboot may take, until the host answers again."),
-        Key("lock", Duration(), "How long a lock counts whose deployer is gone (at most 1h)."),
-    ),
+    Key("connect", Duration(), "How long connecting may take."),
+    Key("evaluate", Duration(), "How long evaluating may take."),
+    Key("build", Duration(), "How long building may take."),
+    Key("copy", Duration(), "How long copying may take."),
+    Key("activate", Duration(), "How long activating may take."),
+    Key("verify", Duration(), "How long verifying may take, with its tries."),
+    Key("reboot", Duration(), "How long a reboot may take, until the host answers again."),
+    Key("lock", Duration(), "How long a lock counts whose deployer is gone (at most 1h)."),
 )
-_GUARD = Record(
+_GUARD = _record(
     "guard",
-    (
-        Key("confirm", Duration(), "Time for the new connection after activation."),
-        Key("health", Duration(), "Time from that connection until all is verified."),
-        Key(
-            "failed_units",
-            Word(tuple(what.value for what in NewlyFailed)),
-            "Whether units that newly fail are reported, or take the host back.",
-        ),
-        Key(
-            "last_resort",
-            Word(tuple(what.value for what in LastResort)),
-            "Whether a host that boots unattended is booted where nobody gets in any more.",
-        ),
+    Key("confirm", Duration(), "Time for the new connection after activation."),
+    Key("health", Duration(), "Time from that connection until all is verified."),
+    Key(
+        "failed_units",
+        _word(NewlyFailed),
+        "Whether units that newly fail are reported, or take the host back.",
+    ),
+    Key(
+        "last_resort",
+        _word(LastResort),
+        "Whether a host that boots unattended is booted where nobody gets in any more.",
     ),
 )
-_PREFLIGHT = Record(
+_PREFLIGHT = _record(
     "preflight",
-    (
-        Key("store_margin", Size(), "What must be left free in the store."),
-        Key("clock_skew", Duration(), "By how much the host's clock may be wrong."),
-    ),
+    Key("store_margin", Size(), "What must be left free in the store."),
+    Key("clock_skew", Duration(), "By how much the host's clock may be wrong."),
 )
 SETTINGS = (
     Key("connect", _CONNECT, "How a host is reached."),
@@ -160,7 +167,7 @@ SETTINGS = (
     ),
     Key(
         "unsigned_builds",
-        Word(tuple(what.value for what in UnsignedBuilds)),
+        _word(UnsignedBuilds),
         "Whether a host takes what another machine built and no key signed.",
     ),
     Key("system", Text("a Nix system for Linux", r"[a-z0-9_]{1,32}-linux"), "The Nix system."),
@@ -171,7 +178,7 @@ SETTINGS = (
     ),
     Key("roles", ListOf(NAME), "What hosts do for the fleet, such as cache."),
     Key("tags", ListOf(NAME), "Labels to select hosts by."),
-    Key("users", ListOf(_reference("users", "a user")), "Accounts, declared under users."),
+    Key("users", ListOf(_reference("users")), "Accounts, declared under users."),
     Key("hardware", Facts(), "Free-form facts for the templates, such as cpu: amd."),
     Key("verify", _VERIFY, "How a host is verified after activation."),
     Key("deadlines", _DEADLINES, "How long each phase may take on a host."),
@@ -179,7 +186,7 @@ SETTINGS = (
     Key("preflight", _PREFLIGHT, "What a host must have before anything is copied to it."),
     Key(
         "unreachable",
-        Word(tuple(what.value for what in WhenUnreachable)),
+        _word(WhenUnreachable),
         "Whether a host that does not answer has failed, or its system waits for it.",
     ),
     Key("pending_expiry", Duration(days=365), "For how long its system waits for it."),
@@ -187,128 +194,106 @@ SETTINGS = (
 
 _FEATURES = Key(
     "features",
-    ListOf(_reference("features", "a feature")),
+    ListOf(_reference("features")),
     "Features, declared under features; each is templates/features/NAME.nix.",
 )
-_PROFILES = Key(
-    "profiles", ListOf(_reference("profiles", "a profile")), "Profiles, in the order they apply."
-)
+_PROFILES = Key("profiles", ListOf(_reference("profiles")), "Profiles, in the order they apply.")
 _LAYER = (*SETTINGS, _FEATURES)
 
-HOST = Record(
+HOST = _entry(
     "a host",
-    (
-        Key(
-            "address",
-            Text("a host name, an IP address or an alias of ~/.ssh/config", _ADDRESS),
-            "Where the host answers; its name, where this is left out.",
-        ),
-        Key(
-            "attr",
-            Text("an attribute's name", r"[A-Za-z0-9_](?:[A-Za-z0-9_'.-]{0,127})"),
-            "The attribute below nixosConfigurations; the host's name, where this is left out.",
-        ),
-        Key("template", _reference("templates", "a template"), "The kind of machine it is."),
-        _PROFILES,
-        *_LAYER,
-        Key(
-            "machine_id",
-            Text("32 hexadecimal digits, in quotes", r"[0-9a-f]{32}"),
-            "Its /etc/machine-id: where this machine's equals it, the host is this machine.",
-        ),
-        _DESCRIPTION,
+    Key(
+        "address",
+        Text("a host name, an IP address or an alias of ~/.ssh/config", _ADDRESS),
+        "Where the host answers; its name, where this is left out.",
+    ),
+    Key(
+        "attr",
+        Text("an attribute's name", r"[A-Za-z0-9_](?:[A-Za-z0-9_'.-]{0,127})"),
+        "The attribute below nixosConfigurations; the host's name, where this is left out.",
+    ),
+    Key("template", _reference("templates"), "The kind of machine it is."),
+    _PROFILES,
+    *_LAYER,
+    Key(
+        "machine_id",
+        Text("32 hexadecimal digits, in quotes", r"[0-9a-f]{32}"),
+        "Its /etc/machine-id: where this machine's equals it, the host is this machine.",
     ),
 )
 
 
-def _extends(section: str, what: str) -> Key:
-    return Key("extends", _reference(section, what), "Another one whose settings come first.")
+def _extends(section: str) -> Key:
+    another = _reference(section, f"another {section[:-1]}")
+    return Key("extends", another, "Another one whose settings come first.")
 
 
-_TEMPLATE = Record(
-    "a template", (_extends("templates", "another template"), _PROFILES, *_LAYER, _DESCRIPTION)
-)
-_PROFILE = Record("a profile", (_extends("profiles", "another profile"), *_LAYER, _DESCRIPTION))
-_FEATURE = Record("a feature", (*SETTINGS, _DESCRIPTION))
+_TEMPLATE = _entry("a template", _extends("templates"), _PROFILES, *_LAYER)
+_PROFILE = _entry("a profile", _extends("profiles"), *_LAYER)
+_FEATURE = _entry("a feature", *SETTINGS)
 
-_FLEET = Record(
+_FLEET = _record(
     "fleet",
-    (
-        Key("name", NAME, "The fleet's name; the folder's, where this is left out."),
-        Key(
-            "flake",
-            Text(
-                "a path relative to the fleet's root, or a flake URL without '#'",
-                r"[^\x00-\x20\x7f#-][^\x00-\x20\x7f#]{0,1023}",
-            ),
-            "The flake with nixosConfigurations; the fleet's root, where this is left out.",
+    Key("name", NAME, "The fleet's name; the folder's, where this is left out."),
+    Key(
+        "flake",
+        Text(
+            "a path relative to the fleet's root, or a flake URL without '#'",
+            r"[^\x00-\x20\x7f#-][^\x00-\x20\x7f#]{0,1023}",
         ),
+        "The flake with nixosConfigurations; the fleet's root, where this is left out.",
     ),
 )
-_LIMITS = Record(
+_LIMITED = ("evaluations", "builds", "copies", "activations", "connections", "verifications")
+_LIMITS = _record(
     "limits",
-    (
-        Key("evaluation_memory", Size(), "The memory that evaluations may take together."),
-        *(
-            Key(name, Integer(1, 1024), f"How many {name} may be under way at once.")
-            for name in (
-                "evaluations",
-                "builds",
-                "copies",
-                "activations",
-                "connections",
-                "verifications",
-            )
-        ),
+    Key("evaluation_memory", Size(), "The memory that evaluations may take together."),
+    *(
+        Key(name, Integer(1, 1024), f"How many {name} may be under way at once.")
+        for name in _LIMITED
     ),
 )
-_USER = Record(
+_USER = _entry(
     "a user",
-    (
-        Key("groups", ListOf(Text("a group's name", _ACCOUNT)), "Groups besides its own."),
-        Key(
-            "shell",
-            Text("a shell's package name or path", r"[A-Za-z0-9_/][A-Za-z0-9_/.+-]{0,254}"),
-            "The login shell.",
-        ),
-        Key(
-            "ssh_keys",
-            ListOf(Text("an OpenSSH public key on one line", _SSH_KEY, secret=True)),
-            "Public keys that may log in.",
-        ),
-        Key(
-            "profiles",
-            ListOf(_reference("profiles", "a profile")),
-            "Profiles whose user part it gets, on hosts that have them.",
-        ),
-        _DESCRIPTION,
+    Key("groups", ListOf(Text("a group's name", _ACCOUNT)), "Groups besides its own."),
+    Key(
+        "shell",
+        Text("a shell's package name or path", r"[A-Za-z0-9_/][A-Za-z0-9_/.+-]{0,254}"),
+        "The login shell.",
+    ),
+    Key(
+        "ssh_keys",
+        ListOf(Text("an OpenSSH public key on one line", _SSH_KEY, secret=True)),
+        "Public keys that may log in.",
+    ),
+    Key(
+        "profiles",
+        ListOf(_reference("profiles")),
+        "Profiles whose user part it gets, on hosts that have them.",
     ),
 )
 
-_CACHE = Record(
+_CACHE = _entry(
     "a cache",
-    (
-        Key(
-            "url",
-            Text("a store's URL, such as http://cache.lan", _STORE),
-            "Where hosts fetch; as they see it.",
-        ),
-        Key(
-            "public_key",
-            Text("NAME:KEY, as nix-store --generate-binary-cache-key writes it", _PUBLIC_KEY),
-            "What hosts trust: all that they fetch must be signed by it.",
-        ),
-        Key(
-            "push",
-            Text("a store's URL, such as file:///srv/cache or ssh-ng://cache", _STORE),
-            "Where this machine copies to; others fill the cache, where this is left out.",
-        ),
-        Key(
-            "secret_key",
-            Text("a file's path", _PATH),
-            "The file of the key that signs what is pushed; relative to the fleet's root.",
-        ),
-        _DESCRIPTION,
+    Key(
+        "url",
+        Text("a store's URL, such as http://cache.lan", _STORE),
+        "Where hosts fetch; as they see it.",
+    ),
+    Key(
+        "public_key",
+        Text("NAME:KEY, as nix-store --generate-binary-cache-key writes it", _PUBLIC_KEY),
+        "What hosts trust: all that they fetch must be signed by it.",
+    ),
+    Key(
+        "push",
+        Text("a store's URL, such as file:///srv/cache or ssh-ng://cache", _STORE),
+        "Where this machine copies to; others fill the cache, where this is left out.",
+    ),
+    Key(
+        "secret_key",
+        _FILE,
+        "The file of the key that signs what is pushed; relative to the fleet's root.",
     ),
     required=("url", "public_key"),
 )
@@ -321,42 +306,40 @@ _BUILDER = Text(
 _BATCH = Key("batch", AmountOrText(), "How many hosts at a time: a number, or such as 25%.")
 _PAUSE = Key("pause", Duration(zero=True), "Time between two waves.")
 _SELECTOR = Text("a selector, such as tag:canary", r"[^\x00-\x1f\x7f-][^\x00-\x1f\x7f]{0,1999}")
-_STAGE = Record(
+_STAGE = _entry(
     "a stage",
-    (Key("hosts", _SELECTOR, "A selector of its hosts."), _BATCH, _PAUSE, _DESCRIPTION),
+    Key("hosts", _SELECTOR, "A selector of its hosts."),
+    _BATCH,
+    _PAUSE,
     required=("hosts",),
 )
-_ROLLOUT = Record(
+_ROLLOUT = _record(
     "rollout",
-    (
-        Key("canary", AmountOrText(_SELECTOR), "Who goes first: a number, a share, a selector."),
-        _BATCH,
-        _PAUSE,
-        Key("budget", AmountOrText(), "How many hosts must fail for the rollout to be stopped."),
-        Key(
-            "when_spent",
-            Word(tuple(what.value for what in WhenSpent)),
-            "What to do with hosts already deployed, once so many failed.",
-        ),
-        Key("stages", Named("stage", NAME, _STAGE), "Stages, one after the other, in this order."),
+    Key("canary", AmountOrText(_SELECTOR), "Who goes first: a number, a share, a selector."),
+    _BATCH,
+    _PAUSE,
+    Key("budget", AmountOrText(), "How many hosts must fail for the rollout to be stopped."),
+    Key(
+        "when_spent",
+        _word(WhenSpent),
+        "What to do with hosts already deployed, once so many failed.",
     ),
+    Key("stages", Named("stage", NAME, _STAGE), "Stages, one after the other, in this order."),
 )
 
 # Sections that are told once, over all files; the others have entries by name.
 SINGLE = ("fleet", "limits", "rollout", "builders", "defaults")
-DOCUMENT = Record(
+DOCUMENT = _record(
     "an inventory file",
-    (
-        Key("fleet", _FLEET, "The fleet as a whole."),
-        Key("limits", _LIMITS, "How much may be under way at once, over the whole fleet."),
-        Key("rollout", _ROLLOUT, "How deployments go over the hosts: who first, how many at once."),
-        Key("builders", ListOf(_BUILDER), "Machines that build for this one; else Nix's own."),
-        Key("caches", Named("cache", NAME, _CACHE), "Binary caches that hosts fetch from."),
-        Key("users", Named("user", ACCOUNT, _USER), "Accounts that hosts may have."),
-        Key("defaults", Record("defaults", _LAYER, layer="defaults"), "Settings of every host."),
-        Key("templates", Named("template", NAME, _TEMPLATE), "Kinds of machine."),
-        Key("profiles", Named("profile", NAME, _PROFILE), "What machines are used for."),
-        Key("features", Named("feature", NAME, _FEATURE), "Single abilities."),
-        Key("hosts", Named("host", HOST_NAME, HOST), "The machines."),
-    ),
+    Key("fleet", _FLEET, "The fleet as a whole."),
+    Key("limits", _LIMITS, "How much may be under way at once, over the whole fleet."),
+    Key("rollout", _ROLLOUT, "How deployments go over the hosts: who first, how many at once."),
+    Key("builders", ListOf(_BUILDER), "Machines that build for this one; else Nix's own."),
+    Key("caches", Named("cache", NAME, _CACHE), "Binary caches that hosts fetch from."),
+    Key("users", Named("user", ACCOUNT, _USER), "Accounts that hosts may have."),
+    Key("defaults", Record("defaults", _LAYER, layer="defaults"), "Settings of every host."),
+    Key("templates", Named("template", NAME, _TEMPLATE), "Kinds of machine."),
+    Key("profiles", Named("profile", NAME, _PROFILE), "What machines are used for."),
+    Key("features", Named("feature", NAME, _FEATURE), "Single abilities."),
+    Key("hosts", Named("host", HOST_NAME, HOST), "The machines."),
 )
