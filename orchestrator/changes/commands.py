@@ -25,7 +25,7 @@ with lazily():
     from orchestrator.changes import learn as changes_learn
     from orchestrator.cli import console, opening
     from orchestrator.core import process
-    from orchestrator.inventory import select as inventory_select
+    from orchestrator.inventory import select
 
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
         draw.draw_lesson(lesson.host, lesson.fingerprint, lesson.problem, console.words())
         problems.append(lesson.problem)
 
-    hosts = inventory_select.select(setup.fleet, selectors)
+    hosts = select.select(setup.fleet, selectors)
     console.run(_until_told_to_stop(changes_learn.learn(setup, hosts, told, again=again)))
     return int(any(problems))
 
@@ -89,9 +89,7 @@ def affected(selectors: tuple[str, ...], since: str | None, target: Target, as_j
     A host that nothing is known of is touched: learn it first.
     """
     setup = opening.open_setup(target)
-    found = console.run(
-        changes_learn.affected(setup, inventory_select.select(setup.fleet, selectors), since)
-    )
+    found = console.run(changes_learn.affected(setup, select.select(setup.fleet, selectors), since))
     draw.draw_affected(found, console.results(), console.words(), as_json=as_json)
     return 0
 

@@ -26,9 +26,7 @@ from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Passwords
 
 with lazily():
-    from orchestrator.inventory import fleet_json
-    from orchestrator.inventory import load as inventory_load
-    from orchestrator.inventory import select as inventory_select
+    from orchestrator.inventory import fleet_json, load, select
 
 
 if TYPE_CHECKING:
@@ -72,13 +70,11 @@ def recipients(fleet: Fleet, target: Target) -> list[tuple[Host, ...]]:
     """
     groups: list[tuple[Host, ...]] = []
     for selector in target.sudo_password_for:
-        groups.append(_named(inventory_select.select(fleet, (selector,)), selector, groups))
+        groups.append(_named(select.select(fleet, (selector,)), selector, groups))
     if target.ask_sudo_password:
         named = {host.name for group in groups for host in group}
         chosen = (
-            _this_machine(fleet)
-            if target.this_machine
-            else inventory_select.select(fleet, target.selectors)
+            _this_machine(fleet) if target.this_machine else select.select(fleet, target.selectors)
         )
         others = [host for host in _wanting(fleet, chosen) if host.name not in named]
         groups += [tuple(others)] if others else []
@@ -140,7 +136,7 @@ def open_inventory(target: Target) -> Inventory:
         UsageError: There is no fleet, it has mistakes, or ``fleet.json`` is stale and frozen.
     """
     root = find_root(Path.cwd(), target.fleet)
-    inventory = inventory_load.load(root)
+    inventory = load.load(root)
     if fleet_json.refresh(root, inventory, frozen=target.frozen):
         say(f"{fleet_json.PATH} was stale and has been rewritten; commit it")
     return inventory
@@ -222,7 +218,7 @@ def one_host(fleet: Fleet, name: str) -> Host:
     Raises:
         UsageError: It means none, or several.
     """
-    hosts = inventory_select.select(fleet, (name,))
+    hosts = select.select(fleet, (name,))
     if len(hosts) != 1:
         names = ", ".join(host.name for host in hosts)
         raise UsageError(f"{name!r} means several hosts: {names}", hint="name one of them")

@@ -19,8 +19,7 @@ from orchestrator.core.run import Reboot
 from orchestrator.core.units import parse_duration
 
 with lazily():
-    from orchestrator.inventory import load as inventory_load
-    from orchestrator.inventory import root, select
+    from orchestrator.inventory import load, root, select
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -222,7 +221,7 @@ def host_argument(command: F) -> F:
 
 def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
-        fleet = inventory_load.load(root.find_root(Path.cwd(), context.params.get("fleet"))).fleet
+        fleet = load.load(root.find_root(Path.cwd(), context.params.get("fleet"))).fleet
     except (OrchestratorError, OSError):
         return []
     return [CompletionItem(word) for word in select.complete(fleet, incomplete)]

@@ -220,10 +220,10 @@ def _merge_junit(report: Report, emit: Emit) -> None:
     parts = [file for name in report.hosts if (file := folder / f"junit-{name}.xml").exists()]
     if not parts:
         return
-    from orchestrator.verify import result as junit
+    from orchestrator.verify import result as verify_result
 
     try:
-        junit.merge(parts, folder / "junit.xml")
+        verify_result.merge(parts, folder / "junit.xml")
         for part in parts:
             part.unlink()
     except OSError as error:  # such as a full disk

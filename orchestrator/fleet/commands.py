@@ -25,9 +25,8 @@ with lazily():
     from orchestrator.core import checks, run
     from orchestrator.deploy.commands import deploy
     from orchestrator.fleet import doctor as fleet_doctor
-    from orchestrator.fleet import files
-    from orchestrator.fleet import modules as fleet_modules
-    from orchestrator.inventory import select as inventory_select
+    from orchestrator.fleet import files, modules
+    from orchestrator.inventory import select
     from orchestrator.render import output
     from orchestrator.secrets.commands import check as commands_check
 
@@ -91,7 +90,7 @@ def _check(
     """Check one thing after the other; secrets last, which need to know whether hosts evaluate."""
     # Read also where it was read before: what is remembered is not looked through for mistakes.
     fleet = opening.open_inventory(target).fleet
-    hosts = inventory_select.select(fleet, selectors)
+    hosts = select.select(fleet, selectors)
     if "inventory" in wanted:
         yield fleet_doctor.Checked("inventory", {host.name: None for host in hosts})
     if wanted == ["inventory"]:
@@ -102,7 +101,7 @@ def _check(
     if "eval" in wanted:
         yield fleet_doctor.Checked("evaluation", console.run(files.check_evaluation(setup, hosts)))
     if "modules" in wanted:
-        yield fleet_doctor.Checked("modules", console.run(fleet_modules.check_modules(setup)))
+        yield fleet_doctor.Checked("modules", console.run(modules.check_modules(setup)))
     evaluates = "eval" in wanted
     if "build" in wanted:
         built = _build(setup, hosts, verbose=verbose, as_json=as_json)

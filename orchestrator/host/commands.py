@@ -25,11 +25,10 @@ from orchestrator.render.output import clean
 with lazily():
     from orchestrator.cli import console, opening
     from orchestrator.host import draw as host_draw
-    from orchestrator.host import generations as draw_generations
+    from orchestrator.host import generations as host_generations
     from orchestrator.host import status as host_status
-    from orchestrator.inventory import add_host
+    from orchestrator.inventory import add_host, select
     from orchestrator.inventory import root as inventory_root
-    from orchestrator.inventory import select as inventory_select
     from orchestrator.render import report
     from orchestrator.secrets.commands import check
     from orchestrator.ssh import trust as ssh_trust
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 def ask(selectors: Sequence[str], target: Target) -> tuple[host_status.HostAnswer, ...]:
     """Ask the hosts that are selected what they run."""
     setup = opening.open_setup(target)
-    return console.run(host_status.ask_all(setup, inventory_select.select(setup.fleet, selectors)))
+    return console.run(host_status.ask_all(setup, select.select(setup.fleet, selectors)))
 
 
 @click.command()
@@ -63,7 +62,7 @@ def status(selectors: tuple[str, ...], locks: bool, target: Target, as_json: boo
     if not (locks or as_json):
         root = str(inventory_root.find_root(Path.cwd(), target.fleet))
         odd = console.run(host_status.histories(root, answers))
-        draw_generations.draw_histories(odd, console.results())
+        host_generations.draw_histories(odd, console.results())
     return int(any(answer.error is not None for answer in answers))
 
 
@@ -140,7 +139,7 @@ def hold(selectors: tuple[str, ...], reason: str, target: Target, as_json: bool)
         raise click.UsageError("--reason: say why; whoever is refused will ask")
     setup = opening.open_setup(target)
     answers = console.run(
-        host_status.hold(setup, inventory_select.select(setup.fleet, selectors), reason.strip())
+        host_status.hold(setup, select.select(setup.fleet, selectors), reason.strip())
     )
     host_draw.draw_placed(answers, console.results(), console.words(), as_json=as_json)
     if any(answer.error is not None for answer in answers):
@@ -158,7 +157,7 @@ def unhold(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     A lock is not lifted by this: see orchestrator host lock break.
     """
     setup = opening.open_setup(target)
-    answers = console.run(host_status.lift(setup, inventory_select.select(setup.fleet, selectors)))
+    answers = console.run(host_status.lift(setup, select.select(setup.fleet, selectors)))
     host_draw.draw_lifted(answers, console.results(), console.words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))
 
@@ -284,4 +283,4 @@ def generations(host: str, target: Target, as_json: bool) -> None:
     known = console.run(host_status.systems_of(setup, setup.fleet.hosts[name]))
     if other := known.state.another_than(name):
         click.echo(f"{name}: this machine was deployed as {other}: is its address wrong?", err=True)
-    draw_generations.draw_systems(known, console.results(), as_json=as_json)
+    host_generations.draw_systems(known, console.results(), as_json=as_json)

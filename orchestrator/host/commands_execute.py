@@ -26,7 +26,7 @@ with lazily():
     from orchestrator.cli import console, opening
     from orchestrator.host import draw_execute
     from orchestrator.host import execute as host_execute
-    from orchestrator.inventory import select as inventory_select
+    from orchestrator.inventory import select
     from orchestrator.render import report
     from orchestrator.ssh import runner
 
@@ -90,7 +90,7 @@ def exec_(
             hint=f"orchestrator host exec {shlex.join(selectors)} -- systemctl --failed",
         )
     setup = opening.open_setup(target)
-    hosts = inventory_select.select(setup.fleet, selectors)
+    hosts = select.select(setup.fleet, selectors)
     results, words = console.results(), console.words()
     output: host_execute.ExecOutput = draw_execute.JsonLines(results, words)
     if not as_json:

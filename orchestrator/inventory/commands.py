@@ -14,10 +14,8 @@ from orchestrator.cli.options import fleet_option, host_argument, json_option, s
 from orchestrator.core.host import Host
 
 with lazily():
-    from orchestrator.inventory import fleet_json
-    from orchestrator.inventory import load as inventory_load
+    from orchestrator.inventory import fleet_json, load, select
     from orchestrator.inventory import root as inventory_root
-    from orchestrator.inventory import select as inventory_select
 
 
 @click.command()
@@ -26,7 +24,7 @@ with lazily():
 @fleet_option
 def show(host: str, as_json: bool, fleet: Path | None) -> None:
     """Print each value of HOST with the file and line that it comes from."""
-    values = inventory_load.load(inventory_root.find_root(Path.cwd(), fleet)).origins(host)
+    values = load.load(inventory_root.find_root(Path.cwd(), fleet)).origins(host)
     if as_json:
         _print_json({"host": host, "values": [value.as_json() for value in values]})
     else:
@@ -46,9 +44,7 @@ def schema() -> None:
 @fleet_option
 def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None:
     """List the hosts that the selectors mean; all of them without any."""
-    hosts = inventory_select.select(
-        inventory_load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet, selectors
-    )
+    hosts = select.select(load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet, selectors)
     if as_json:
         _print_json([host.name for host in hosts])
     else:
@@ -60,7 +56,7 @@ def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None
 def generate(fleet: Path | None) -> None:
     """Write inventory/fleet.json from the YAML files."""
     root = inventory_root.find_root(Path.cwd(), fleet)
-    written = fleet_json.refresh(root, inventory_load.load(root), frozen=False, create=True)
+    written = fleet_json.refresh(root, load.load(root), frozen=False, create=True)
     say(f"{fleet_json.PATH} {'is written' if written else 'is up to date'}")
 
 

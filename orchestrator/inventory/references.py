@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.inventory.kinds import Reading, Reference
-from orchestrator.inventory.root import SUITES as FOLDER
-from orchestrator.inventory.root import own_suites, shared_suites
+from orchestrator.inventory.root import SUITES, own_suites, shared_suites
 from orchestrator.inventory.tree import (
     Fields,
     Items,
@@ -56,7 +55,7 @@ class Suites:
             *(f"profiles/test_{name}" for name in profiles),
             *(f"features/test_{name}" for name in features),
         ]
-        paths = [f"{FOLDER}/{name.replace('-', '_').replace('.', '_')}.py" for name in names]
+        paths = [f"{SUITES}/{name.replace('-', '_').replace('.', '_')}.py" for name in names]
         found = [path for path in paths if path in self.shared] + list(self.own.get(host, ()))
         leaves = tuple(Leaf(path, Origin(Position(path), _LAYER)) for path in found)
         return Fields({"verify": Fields({"suites": Items(leaves)})}) if leaves else Fields()

@@ -15,7 +15,7 @@ from orchestrator.cli.options import fleet_option, json_option
 from orchestrator.core.errors import UsageError
 
 with lazily():
-    from orchestrator.inventory import load as inventory_load
+    from orchestrator.inventory import load
     from orchestrator.inventory import root as inventory_root
     from orchestrator.lab import faults, lab, places
 
@@ -31,7 +31,7 @@ def fleet_root(explicit: Path | None) -> Path:
 
 def host_names(root: Path) -> list[str]:
     """Return the names of all hosts of a fleet."""
-    return list(inventory_load.load(root).fleet.hosts)
+    return list(load.load(root).fleet.hosts)
 
 
 def _lab(fleet: Path | None) -> lab.Lab:

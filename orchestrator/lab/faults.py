@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.lab import disk
-from orchestrator.lab import network as cable
+from orchestrator.lab import network as lab_network
 from orchestrator.lab.host import LabHost
 from orchestrator.lab.image import Image
 from orchestrator.lab.network import Network
@@ -84,22 +84,22 @@ def _heal(target: FaultTarget, _: FaultOptions) -> None:
     if target.host.cgroup.frozen:
         target.host.cgroup.freeze(False)
     target.network.run("ip", "link", "set", target.host.record.port, "up")
-    cable.mend(target.host, target.network)
+    lab_network.mend(target.host, target.network)
     disk.lift(target.host)
     if target.host.leader is not None:
         disk.empty(target.host)
 
 
 def _slow(target: FaultTarget, options: FaultOptions) -> None:
-    cable.slow(target.host, target.network, options.rate)
+    lab_network.slow(target.host, target.network, options.rate)
 
 
 def _delay(target: FaultTarget, options: FaultOptions) -> None:
-    cable.delay(target.host, target.network, options.ms, options.loss)
+    lab_network.delay(target.host, target.network, options.ms, options.loss)
 
 
 def _lossy(target: FaultTarget, options: FaultOptions) -> None:
-    cable.lose(target.host, target.network, options.loss or _LOSS)
+    lab_network.lose(target.host, target.network, options.loss or _LOSS)
 
 
 def _disk_full(target: FaultTarget, options: FaultOptions) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.core.units import split_lines
-from orchestrator.lab import seed as keys
+from orchestrator.lab import seed
 from orchestrator.lab.cgroup import Cgroup, run, start
 from orchestrator.lab.image import Image
 from orchestrator.lab.places import LabError, package_data
@@ -143,7 +143,7 @@ class LabHost:
             os.kill(leader, number)
 
 
-def furnish(host: LabHost, authorized_key: str, host_key: keys.KeyPair) -> None:
+def furnish(host: LabHost, authorized_key: str, host_key: seed.KeyPair) -> None:
     """Make the folder of a new host: its name, its identity, who may log in."""
     for layer in ("upper", "work", "root"):
         (host.folder / layer).mkdir(parents=True, exist_ok=True)
@@ -152,11 +152,11 @@ def furnish(host: LabHost, authorized_key: str, host_key: keys.KeyPair) -> None:
     (etc / "hostname").write_text(host.name + "\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n{host.record.address} {host.name}\n")
     (etc / "machine-id").write_text(host.record.machine_id + "\n")
-    keys.write_private(etc / "ssh/ssh_host_ed25519_key", host_key.private)
+    seed.write_private(etc / "ssh/ssh_host_ed25519_key", host_key.private)
     (etc / "ssh/ssh_host_ed25519_key.pub").write_text(host_key.public + "\n")
     for home, owner in (("root", 0), ("var/lib/deploy", _DEPLOY_ID)):
         folder = host.folder / "upper" / home / ".ssh"
-        keys.write_private(folder / "authorized_keys", authorized_key + "\n")
+        seed.write_private(folder / "authorized_keys", authorized_key + "\n")
         (folder.parent).chmod(0o700)
         folder.chmod(0o700)
         for path in (folder.parent, folder, folder / "authorized_keys"):

@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.lab import seed
 from orchestrator.lab.cgroup import Cgroup, possible_groups, run
 from orchestrator.lab.host import LabHost
+from orchestrator.lab.image import Image
 from orchestrator.lab.places import (
     LabError,
     LabPlaces,
     LabRequirementError,
+    enter_network,
     inside_network,
     package_data,
 )
@@ -109,18 +112,14 @@ def enter(active: ActiveLab) -> None:
     Raises:
         LabRequirementError: This user may not.
     """
-    from orchestrator.lab import places as namespaces
-    from orchestrator.lab import seed as deployer_nix
-    from orchestrator.lab.image import Image
-
     if os.geteuid() != 0:
         raise LabRequirementError(
             f"a lab is up for {active.fleet_root}, and only root can enter it",
             hint="run the same command as root, or leave the lab: orchestrator lab down",
         )
-    namespaces.enter_network(active.keeper)
-    if not deployer_nix.machine_has_nix():
-        deployer_nix.use(Image(active.record.base))
+    enter_network(active.keeper)
+    if not seed.machine_has_nix():
+        seed.use(Image(active.record.base))
 
 
 def borrow_nix(fleet_root: Path) -> None:
@@ -131,13 +130,10 @@ def borrow_nix(fleet_root: Path) -> None:
     Raises:
         LabError: As :func:`find_active`.
     """
-    from orchestrator.lab import seed as deployer_nix
-    from orchestrator.lab.image import Image
-
     if shutil.which("nix") or os.geteuid() != 0:
         return
     if (active := find_active(fleet_root)) is not None:
-        deployer_nix.use(Image(active.record.base))
+        seed.use(Image(active.record.base))
 
 
 _BANNER = b"SSH-"

@@ -46,18 +46,24 @@ class KeyPair:
 def generate() -> KeyPair:
     """Make a new key."""
     # Only now: `lab --help` does without, and it takes long to import.
-    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
     return KeyPair(private.decode(), _public(key))
 
 
 def _public(key: Ed25519PrivateKey) -> str:
-    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives import serialization
 
-    public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
     return public.decode()
 
 
@@ -70,12 +76,12 @@ def in_the_open(fleet_root: Path, name: str) -> KeyPair | None:
         LabError: There is a file, and it is no Ed25519 key in OpenSSH's form without a passphrase.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     try:
         private = beneath.read(fleet_root, f"{OPEN}/{name}", _MOST)
-        key = form.load_ssh_private_key(private, password=None)
+        key = serialization.load_ssh_private_key(private, password=None)
         if not isinstance(key, Ed25519PrivateKey):
             raise ValueError("it is no Ed25519 key")
     except (FileNotFoundError, NotADirectoryError):

@@ -16,7 +16,7 @@ from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
 from orchestrator.core.units import split_lines
-from orchestrator.nix import flake as derivation
+from orchestrator.nix import flake as nix_flake
 from orchestrator.nix.flake import Flake as Flake
 from orchestrator.nix.log import cause, ran_out_of_memory, readable
 
@@ -100,7 +100,7 @@ async def evaluate(
     if done.rc != 0:
         raise failed(done, shown, "evaluation failed", flake.folder)
     drv = DrvPath.parse(done.out)
-    return Evaluated(drv, derivation.output_of(drv) or await output_of(drv))
+    return Evaluated(drv, nix_flake.output_of(drv) or await output_of(drv))
 
 
 async def run_on(

@@ -25,10 +25,10 @@ from orchestrator.core.event import Event, Notice
 
 with lazily():
     from orchestrator.cli import console, opening
-    from orchestrator.core import run as core_run
+    from orchestrator.core import run
     from orchestrator.host import setup as host_setup
     from orchestrator.offline import draw
-    from orchestrator.offline import watch as catch_up
+    from orchestrator.offline import watch as offline_watch
     from orchestrator.render import event_json, plain
 
 
@@ -45,7 +45,7 @@ def list_pending(fleet: Path | None, as_json: bool) -> None:
 
     It is delivered by `orchestrator pending deliver`; with --watch, as soon as they answer.
     """
-    entries = catch_up.all_waiting(_state(fleet), _say)
+    entries = offline_watch.all_waiting(_state(fleet), _say)
     draw.draw_pending(entries, console.results(), console.words(), as_json=as_json)
 
 
@@ -54,7 +54,7 @@ def list_pending(fleet: Path | None, as_json: bool) -> None:
 @fleet_option
 def drop(host: str, fleet: Path | None) -> None:
     """Drop what waits for HOST. The host itself is not touched."""
-    waiting = catch_up.pending_systems(_state(fleet), _say)
+    waiting = offline_watch.pending_systems(_state(fleet), _say)
     entry = waiting.of(host)
     if entry is None or not waiting.drop(entry):
         raise UsageError(
@@ -115,14 +115,14 @@ def _deliver_once(
                     unreadable.append(event)
                 drawn.handle(event)
 
-            entries = catch_up.waiting(setup, selectors, heard)
-            reports = await catch_up.catch_up(setup, entries, drawn.handle)
+            entries = offline_watch.waiting(setup, selectors, heard)
+            reports = await offline_watch.catch_up(setup, entries, drawn.handle)
         if not reports and not unreadable:
             say("nothing is pending for these hosts")
         if any(report.interrupted for report in reports):
             return 130
         ended = [one.outcome for report in reports for one in report.hosts.values()]
-        return core_run.exit_code(ended) or int(bool(unreadable))
+        return run.exit_code(ended) or int(bool(unreadable))
 
     return console.run(work())
 
@@ -135,7 +135,7 @@ def _keep_delivering(interval: float, target: Target, *, as_json: bool) -> None:
         return first if first.ssh.config else replace(first, fleet=opening.open_fleet(target))
 
     with _watch_lines(as_json=as_json) as drawn:
-        console.run(catch_up.Watch(load, interval, drawn.handle).run())
+        console.run(offline_watch.Watch(load, interval, drawn.handle).run())
 
 
 def _watch_lines(*, as_json: bool) -> Renderer:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from orchestrator.core.errors import UsageError
 from orchestrator.core.rollout import RolloutStatus, Standing
 from orchestrator.core.stored import plain
-from orchestrator.render.event_json import to_json as event_to_json
+from orchestrator.render.event_json import to_json
 from orchestrator.render.output import Colour, Output, clean, stopwatch
 from orchestrator.render.report import Cell, Column, draw_report, print_json, print_table
 from orchestrator.runs.model import RunRecord
@@ -94,5 +94,5 @@ def _to_json(number: int, record: RunRecord, *, alive: bool) -> dict[str, object
         "why": status.why if status else None,
         "until": status.until.isoformat() if status and status.until else None,
         "waves": plain(status.waves) if status else [],
-        "report": event_to_json(finished) if finished else None,
+        "report": to_json(finished) if finished else None,
     }

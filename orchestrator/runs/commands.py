@@ -16,7 +16,7 @@ with lazily():
     from orchestrator.cli import console, opening
     from orchestrator.host import setup
     from orchestrator.runs import draw, store
-    from orchestrator.runs import prune as pruning
+    from orchestrator.runs import prune as runs_prune
 
 if TYPE_CHECKING:
     from orchestrator.core.host import Fleet
@@ -85,10 +85,10 @@ def prune(
         raise click.UsageError("expected --keep N, --older-than TIME, or both")
     opened = _open(fleet)
     state = setup.state_folder(opened)
-    runs, limits = store.Runs(state), pruning.Limits(keep, older_than, unfinished=unfinished)
+    runs, limits = store.Runs(state), runs_prune.Limits(keep, older_than, unfinished=unfinished)
     runs.require()
-    needed = pruning.needed(runs, opened, state, say)
-    pruned = pruning.prune_runs(runs, limits, needed, dry_run=dry_run)
+    needed = runs_prune.needed(runs, opened, state, say)
+    pruned = runs_prune.prune_runs(runs, limits, needed, dry_run=dry_run)
     draw.draw_pruned(pruned, console.results(), console.words(), dry_run=dry_run, as_json=as_json)
     return 1 if pruned.failed else 0
 

@@ -23,7 +23,7 @@ from orchestrator.secrets.files.transaction import pending
 from orchestrator.secrets.gather import Context, gather
 from orchestrator.secrets.model.ciphertext import SecretFinding, Severity
 from orchestrator.secrets.place import SecretsRepository
-from orchestrator.secrets.plan import checks as transaction
+from orchestrator.secrets.plan import checks
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.evidence import Evidence, finding, in_order, quoted
 from orchestrator.secrets.plan.hosts import concerning, secrets_of
@@ -231,6 +231,6 @@ async def check_secrets(
 
 
 def _no_rules(place: SecretsRepository, error: RulesError) -> Iterable[SecretFinding]:
-    yield from transaction.check_transaction(pending(place.root))
+    yield from checks.check_transaction(pending(place.root))
     fix = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
     yield finding("RULES-EVAL", place.name, error.message, fix=fix)

@@ -14,10 +14,9 @@ from orchestrator.core.host import Fleet, Host
 from orchestrator.core.store import DrvPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
-from orchestrator.secrets.age import crypt
-from orchestrator.secrets.age import file as armor
-from orchestrator.secrets.age import header as examine
-from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age import crypt, header
+from orchestrator.secrets.age import file as age_file
+from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedError
 from orchestrator.secrets.files import files, repository, transaction
@@ -88,7 +87,7 @@ def usable(keys: Iterable[str]) -> tuple[Recipient, ...]:
     found = []
     for key in keys:
         try:
-            found.append(recipients.parse(key))
+            found.append(age_keys.parse(key))
         except ValueError:
             continue
     return tuple(found)
@@ -232,11 +231,11 @@ def read_files(root: Path, paths: Sequence[str]) -> dict[str, Ciphertext | Unrea
 
 def _read_file(root: str, path: str) -> Ciphertext | Unreadable | None:
     try:
-        content = files.read(root, path, examine.BINARY_PART)
-        if content is not None and not content.whole and armor.is_armored(content.data):
-            content = files.read(root, path, examine.ARMORED_PART)
+        content = files.read(root, path, header.BINARY_PART)
+        if content is not None and not content.whole and age_file.is_armored(content.data):
+            content = files.read(root, path, header.ARMORED_PART)
     except files.FileReadError as error:
         return Unreadable(str(error))
     if content is None:
         return None
-    return examine.examine(path, content.data, content.size, content.last)
+    return header.examine(path, content.data, content.size, content.last)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.secrets.age import crypt
-from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.age.file import ClosedError, DamagedError
 from orchestrator.secrets.files.files import digest_of, place
@@ -283,6 +283,6 @@ def _written(vault: Vault, path: str) -> str:
 
 def _recipient(key: str) -> Recipient:
     try:
-        return recipients.parse(key)
+        return age_keys.parse(key)
     except ValueError as error:
         raise UsageError(f"the key {key[:40]!r} {error}") from None

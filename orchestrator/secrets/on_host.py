@@ -11,7 +11,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.host.scripts import script
 from orchestrator.host.setup import Setup
-from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.model.ciphertext import Recipient
 from orchestrator.secrets.model.repository import Identity, Trial
 
@@ -142,7 +142,7 @@ async def try_to_open(
 
 def _public(text: str) -> Recipient | None:
     try:
-        return recipients.parse(text)
+        return age_keys.parse(text)
     except ValueError:
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.secrets.age.crypt import Keyring
-from orchestrator.secrets.files import files as lock_file
+from orchestrator.secrets.files import files
 from orchestrator.secrets.files.files import digest_of
 from orchestrator.secrets.manage import unseal
 from orchestrator.secrets.model.repository import LockEntry, Rule
@@ -59,7 +59,7 @@ async def rekey(
     found = {rule: vault.ciphertext(rule) for rule in rules}
     present = {rule: content for rule, content in found.items() if content is not None}
     damaged = [rule for rule, content in present.items() if look(rule.path, content).fault]
-    lock = lock_file.read_lock(str(vault.place.root), vault.place.beside(lock_file.NAME))
+    lock = files.read_lock(str(vault.place.root), vault.place.beside(files.NAME))
     wanted = {
         rule: content
         for rule, content in present.items()

@@ -11,7 +11,7 @@ from orchestrator.secrets.gather import Context, gather
 from orchestrator.secrets.model.ciphertext import RecipientStatus, SecretStatus
 from orchestrator.secrets.model.repository import Needs
 from orchestrator.secrets.place import SecretsRepository
-from orchestrator.secrets.plan import readers as overview
+from orchestrator.secrets.plan import readers
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.hosts import needs, secrets_of
 from orchestrator.secrets.uses import with_configurations
@@ -28,7 +28,7 @@ async def status(place: SecretsRepository, context: Context) -> tuple[SecretStat
     # One after the other: what the first refuses must not leave a git behind.
     evidence = await gather(place, context)
     changed = await repository.changed(place.root, place.folder) if place.in_git else {}
-    found = overview.secrets(evidence, check(evidence), changed)
+    found = readers.secrets(evidence, check(evidence), changed)
     if not context.targets:
         return found
     theirs = frozenset().union(*(secrets_of(evidence, host) for host in context.targets))
@@ -43,7 +43,7 @@ async def recipients(place: SecretsRepository, context: Context) -> tuple[Recipi
         RulesError: ``secrets.nix`` says nothing usable.
         StepError: git refused.
     """
-    return overview.recipients(await gather(place, context))
+    return readers.recipients(await gather(place, context))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.units import split_lines
-from orchestrator.verify import result as junit_xml
-from orchestrator.verify.result import CheckFailure, SuiteCheck, Verification
+from orchestrator.verify import result as verify_result
+from orchestrator.verify.result import CheckFailure, SuiteAttempt, SuiteCheck, Verification
 from orchestrator.verify.server import RunCommand, Spec, command, facts, serve
 
 _WHOLE = "verification"
@@ -71,9 +71,9 @@ async def verify(
     else:
         await _within_deadline(state, run, folder)
     result = state.result(time.monotonic() - begun)
-    suite = junit_xml.suite(host.name, list(state.checks.values()), result.failures)
+    suite = verify_result.suite(host.name, list(state.checks.values()), result.failures)
     try:
-        await asyncio.to_thread(junit_xml.write, junit, [suite])
+        await asyncio.to_thread(verify_result.write, junit, [suite])
     except OSError as error:  # such as a full disk: what was verified is verified all the same
         log(f"verify: {junit} could not be written: {error.strerror}")
     return result
@@ -158,7 +158,7 @@ class _Verifying:
 
     def take(self, *, ended: CommandResult | None = None, partial: bool = False) -> None:
         """Take in what pytest recorded in this try."""
-        attempt = junit_xml.read(_beginning(self.results))
+        attempt = verify_result.read(_beginning(self.results))
         for check in attempt.checks:
             before = self.checks.get(check.name)
             self.checks[check.name] = replace(check, tries=before.tries + 1 if before else 1)
@@ -210,7 +210,7 @@ def _failure(check: SuiteCheck) -> CheckFailure:
     return CheckFailure(check.name, check.message, check.command, output, check.tries)
 
 
-def _whole_failures(attempt: junit_xml.SuiteAttempt, ended: CommandResult) -> list[CheckFailure]:
+def _whole_failures(attempt: SuiteAttempt, ended: CommandResult) -> list[CheckFailure]:
     """Say what kept pytest from coming to a sound end."""
     # By name: two checks of one name would hide each other's results.
     ran = len({check.name for check in attempt.checks})

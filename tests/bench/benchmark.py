@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab import seed as deployer_nix
+from orchestrator.lab import seed
 from tests.bench import peers
 from tests.bench.machine import describe
 from tests.bench.table import Table
@@ -54,7 +54,7 @@ def lacks_lab(_: Options) -> str:
     """Why there can be no lab."""
     if os.geteuid() != 0:
         return "a lab needs root"
-    return "" if deployer_nix.machine_has_nix() else "no Nix on the PATH"
+    return "" if seed.machine_has_nix() else "no Nix on the PATH"
 
 
 def lacks_real(options: Options) -> str:

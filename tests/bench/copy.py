@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.run import CopyMethod, Load
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.copy import stream as nix_protocol
+from orchestrator.deploy.copy import stream as copy_stream
 from orchestrator.deploy.copy.closure import lacking, probe
 from orchestrator.deploy.copy.spool import Spool
 from orchestrator.deploy.copy.stream import stream
@@ -164,7 +164,7 @@ async def copy_by(method: CopyMethod, executor: SshExecutor, root: OutPath) -> i
                 finally:
                     await spool.close()
         case CopyMethod.CONNECTION:
-            await nix_protocol.over_connection(
+            await copy_stream.over_connection(
                 executor, root, deadline=DEADLINE, by_hand="", on_stderr=lambda _: None
             )
             return lacks.load.size

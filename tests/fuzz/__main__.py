@@ -11,8 +11,7 @@ from pathlib import Path
 from campaign import campaigns
 from repository import KINDS, nix
 
-from orchestrator.changes.tracing import evaluation as choose
-from orchestrator.changes.tracing import ways
+from orchestrator.changes.tracing import evaluation, ways
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.nix.verbs import version as nix_version
 
@@ -47,7 +46,7 @@ def _tell(text: str) -> None:
 async def _tracer(name: str | None) -> Tracer:
     if name is not None:
         return await ways.compiled() if name == "shim" else ways.found()
-    found = await choose.choose()
+    found = await evaluation.choose()
     if found.tracer is None:
         raise SystemExit(found.sentence)
     return found.tracer

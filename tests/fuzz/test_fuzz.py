@@ -9,8 +9,8 @@ import pytest
 from campaign import Campaign
 from repository import KINDS
 
-from orchestrator.changes.tracing import evaluation as choose
-from orchestrator.lab import seed as deployer_nix
+from orchestrator.changes.tracing import evaluation
+from orchestrator.lab import seed
 from orchestrator.nix.verbs import version
 
 pytestmark = [pytest.mark.nix, pytest.mark.timeout(900)]
@@ -23,7 +23,7 @@ CONSTRUCTS = 18
 @pytest.mark.parametrize("kind", KINDS)
 def test_unchanged_is_never_wrong(kind: str, tmp_path: Path) -> None:
     """Whatever is edited: where nothing is said to have changed, Nix gives the same derivation."""
-    if not deployer_nix.machine_has_nix():
+    if not seed.machine_has_nix():
         pytest.fail("no Nix ≥ 2.18 here: scripts/lib/with-nix .venv/bin/pytest tests/fuzz")
 
     since = KINDS[kind].since
@@ -31,7 +31,7 @@ def test_unchanged_is_never_wrong(kind: str, tmp_path: Path) -> None:
         pytest.skip(f"needs Nix {since[0]}.{since[1]}")
 
     async def go() -> None:
-        tracer = await choose.find()
+        tracer = await evaluation.find()
         assert tracer is not None
         tally = await Campaign(tmp_path, kind, SEED, tracer, most=CONSTRUCTS).run(STEPS)
         assert tally.wrong == []

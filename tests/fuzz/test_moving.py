@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from moving import READS, Moving, of_their_own
 
-from orchestrator.lab import seed as deployer_nix
+from orchestrator.lab import seed
 
 pytestmark = [pytest.mark.nix, pytest.mark.timeout(900)]
 
@@ -17,7 +17,7 @@ ROUNDS = 2
 
 def test_no_verdict_is_wrong_while_files_move(tmp_path: Path) -> None:
     """Whatever is edited, stashed or checked out meanwhile, and whoever evaluates beside it."""
-    if not deployer_nix.machine_has_nix():
+    if not seed.machine_has_nix():
         pytest.fail("no Nix ≥ 2.18 here: scripts/lib/with-nix .venv/bin/pytest tests/fuzz")
     with of_their_own(tmp_path):
         tally = asyncio.run(Moving(tmp_path, seed=1).rounds(ROUNDS))

@@ -284,12 +284,12 @@ def sitting_on(fleet: Bench, name: str, *arguments: str) -> Done:
         flake.write_text(pinned(text, f"{fleet.lab_folder}/nixpkgs"))
     find = (
         "import sys; from pathlib import Path; from orchestrator.lab.lab import Lab;"
-        "from orchestrator.lab import seed as deployer_nix;"
+        "from orchestrator.lab import seed;"
         "from orchestrator.lab.image import Image;"
         "lab = Lab.of(Path(sys.argv[1])); print(lab.host(sys.argv[2]).leader);"
         "base = __import__('json').loads(lab.places.record.read_text())['base'];"
-        "own = deployer_nix.machine_has_nix();"
-        "found = {} if own else deployer_nix.environment(Image(Path(base)));"
+        "own = seed.machine_has_nix();"
+        "found = {} if own else seed.environment(Image(Path(base)));"
         "[print(f'{key}={value}', end=chr(0)) for key, value in found.items()]"
     )
     found = fleet.command(sys.executable, "-c", find, str(fleet.root), name)

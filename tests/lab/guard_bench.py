@@ -16,7 +16,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard import orders
 from orchestrator.host.guard.orders import GuardReply
 from orchestrator.host.status import ask_state
 from orchestrator.lab.faults import FaultOptions
@@ -127,7 +127,7 @@ class GuardHost:
 
     def start(self, target: OutPath, goal: Goal = Goal.SWITCH, **more: Any) -> Attempt:
         """Have the guard begin."""
-        told = self.do(verbs.start(self.inside, self.attempt(target, goal, **more)))
+        told = self.do(orders.start(self.inside, self.attempt(target, goal, **more)))
         assert told.attempt is not None
         return told.attempt
 
@@ -137,7 +137,7 @@ class GuardHost:
         state = AttemptState.RECORDED
         position, log = 0, ""
         while time.monotonic() < end:
-            told = self.do(verbs.await_(self.inside, token, state, 5, position))
+            told = self.do(orders.await_(self.inside, token, state, 5, position))
             assert told.attempt is not None, told
             position, log = told.position, log + told.log
             state = told.attempt.state
@@ -161,7 +161,7 @@ class GuardHost:
         """Bring an attempt to where the guard waits for the confirmation; give its token."""
         token = self.start(target, goal, **more).token
         self.until(token, AttemptState.WAITING)
-        told = self.do(verbs.contact(self.inside, token))
+        told = self.do(orders.contact(self.inside, token))
         assert told.attempt is not None
         assert told.attempt.state is AttemptState.CHECKING
         return token

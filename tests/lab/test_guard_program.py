@@ -13,7 +13,7 @@ from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import AttemptState
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard import orders
 from orchestrator.lab.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
@@ -54,7 +54,7 @@ def test_what_is_confirmed_is_committed(host: GuardHost) -> None:
     target = host.system("new")
     token = host.checking(target)
     assert host.systems == (target, host.first, host.first)
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
     assert host.systems == (target,) * 3
     record = host.state.record
@@ -69,7 +69,7 @@ def test_what_nobody_confirms_is_taken_back(host: GuardHost, contacted: bool) ->
     if contacted:
         token = host.start(target, health_seconds=1).token
         host.until(token, WAITING)
-        host.do(verbs.contact(host.inside, token))
+        host.do(orders.contact(host.inside, token))
     else:
         token = host.start(target, confirm_seconds=1).token
     attempt = host.ended(token, RETURNED)
@@ -84,7 +84,7 @@ def test_goal_test_commits_nothing(host: GuardHost) -> None:
     """Confirmed, it runs, and the next boot is the old system's; no record is written of it."""
     target = host.system("new")
     token = host.checking(target, Goal.TEST)
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
     assert host.systems == (target, host.first, host.first)
     assert host.state.record is None
@@ -110,7 +110,7 @@ def test_the_deployers_word_takes_it_back(host: GuardHost, state: str) -> None:
     else:
         token = host.start(target).token
         host.until(token, AttemptState(state))
-    told = host.do(verbs.back(host.inside, token, "a check\nfailed"))
+    told = host.do(orders.back(host.inside, token, "a check\nfailed"))
     assert told.attempt is not None
     attempt = host.ended(token, RETURNED)
     assert attempt.why == "a check failed"
@@ -231,7 +231,7 @@ def test_a_script_that_went_well_is_known_whatever_others_say(host: GuardHost, s
     """A user's login shell, or a unit, may print anything after it."""
     token = host.start(host.system("new", ACTIVATED.format(says))).token
     host.until(token, WAITING)
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     host.ended(token, RETURNED)
 
 
@@ -257,7 +257,7 @@ def test_a_failed_script_on_the_way_back_is_told(host: GuardHost) -> None:
     host.sh(f"{old}/bin/switch-to-configuration test; {old}/bin/switch-to-configuration boot")
     token = host.checking(host.system("new"))
     host.sh("touch /run/broken")
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     attempt = host.ended(token, STUCK)
     assert "test: 4, and Failed to run activate script" in attempt.why
 
@@ -283,9 +283,9 @@ def test_a_lock_of_one_who_is_not_root_keeps_nobody(host: GuardHost, confirmed: 
     hold(host, "nobody")
     try:
         if confirmed:
-            host.do(verbs.confirm(host.inside, token))
+            host.do(orders.confirm(host.inside, token))
         else:
-            host.do(verbs.back(host.inside, token, "no"))
+            host.do(orders.back(host.inside, token, "no"))
         host.ended(token, DONE if confirmed else RETURNED)
         assert host.systems == ((target if confirmed else host.first),) * 3
         assert host.sh(f"stat -c %a {LOCK}") == "600"
@@ -303,7 +303,7 @@ def test_one_who_is_not_root_cannot_open_the_lock_once_a_guard_is_at_work(host: 
         assert host.sh(f"stat -c %a:%u {file}") == "600:0"
         as_nobody = "setpriv --reuid=nobody --clear-groups"
         assert host.sh(f"{as_nobody} cat {file} 2>/dev/null || echo refused") == "refused"
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     host.ended(token, RETURNED)
 
 
@@ -311,7 +311,7 @@ def test_a_switch_of_roots_is_waited_for_on_the_way_back(host: GuardHost) -> Non
     """The guard waits for root's own switch, and then rolls back without being stuck."""
     token = host.checking(host.system("new"))
     hold(host, "root", "--exclusive")
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     host.until(token, AttemptState.RETURNING)
     time.sleep(8)  # longer than its three tries took
     assert host.state.attempt is not None
@@ -326,7 +326,7 @@ def test_a_switch_of_roots_that_never_ends_keeps_no_host(host: GuardHost) -> Non
     token = host.checking(host.system("new"), activate_seconds=15)
     hold(host, "root", "--exclusive")
     try:
-        host.do(verbs.back(host.inside, token, "no"))
+        host.do(orders.back(host.inside, token, "no"))
         host.ended(token, RETURNED)
         assert host.systems == (host.first,) * 3
         assert "going back nevertheless" in host.journal()
@@ -355,7 +355,7 @@ def test_what_an_activation_leaves_does_not_hold_the_guard(host: GuardHost) -> N
     target = host.system("new", f"[ $1 != test ] || {{ {daemon}; }}")
     token = host.checking(target)
     assert host.sh('kill -0 "$(cat /run/daemon)" 2>&1 || echo gone').endswith("gone")
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
 
 
@@ -365,10 +365,10 @@ def test_the_log_is_told_as_it_grows(host: GuardHost) -> None:
     token = host.start(target).token
     told = host.until(token, WAITING)
     assert told.log.count("said once by test") == 1
-    host.do(verbs.contact(host.inside, token))
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.contact(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
-    more = host.do(verbs.await_(host.inside, token, CHECKING, 5, told.position))
+    more = host.do(orders.await_(host.inside, token, CHECKING, 5, told.position))
     assert "said once by test" not in more.log
     assert "said once by boot" in more.log
 
@@ -385,7 +385,7 @@ def test_both_systems_are_kept_from_collection_meanwhile(host: GuardHost) -> Non
     assert "gcroots/orchestrator" in host.sh(f"nix-store --query --roots {target}")
     host.until(token, WAITING)
     assert ran.path not in host.sh(dead)
-    host.do(verbs.back(host.inside, token, "enough"))
+    host.do(orders.back(host.inside, token, "enough"))
     host.ended(token, RETURNED)
     assert target.path in host.sh(dead)
 
@@ -405,7 +405,7 @@ def test_odd_beginnings_are_what_it_goes_back_to(host: GuardHost) -> None:
         "mkdir /run/broken; mount --bind /run/broken /boot/loader; mount -o remount,ro,bind "
         "/boot/loader"
     )
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.until(token, AttemptState.RETURNING)
     host.sh("umount /boot/loader")
     host.ended(token, RETURNED)
@@ -416,10 +416,10 @@ def test_odd_beginnings_are_what_it_goes_back_to(host: GuardHost) -> None:
 def test_the_same_system_is_deployed_and_taken_back(host: GuardHost) -> None:
     """Forced upon a host that is at it: done, or back, it is where it was."""
     token = host.checking(host.first)
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
     token = host.checking(host.first)
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     host.ended(token, RETURNED)
     assert host.systems == (host.first,) * 3
 
@@ -435,7 +435,7 @@ def test_a_guard_that_is_killed_goes_on(host: GuardHost, state: str) -> None:
     else:
         token = host.checking(target)
         if state == "committing":
-            host.do(verbs.confirm(host.inside, token))
+            host.do(orders.confirm(host.inside, token))
     host.kill_guard(token)
     until(lambda: "Scheduled restart" in host.journal())
     if state in ("activating", "committing"):
@@ -443,9 +443,9 @@ def test_a_guard_that_is_killed_goes_on(host: GuardHost, state: str) -> None:
         assert attempt.why.startswith("the guard was ended while it")
         assert host.systems == (host.first,) * 3
         return
-    host.do(verbs.contact(host.inside, token))
+    host.do(orders.contact(host.inside, token))
     host.until(token, CHECKING)
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
     assert host.systems == (target,) * 3
 
@@ -457,7 +457,7 @@ def test_a_guard_that_is_killed_on_the_way_back_goes_back(host: GuardHost) -> No
     host.sh(f"{old}/bin/switch-to-configuration switch")
     token = host.checking(host.system("new"))
     host.sh("mkdir /run/broken")
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     for _ in range(2):
         host.until(token, AttemptState.RETURNING)
         host.kill_guard(token)
@@ -472,8 +472,8 @@ def test_a_guard_that_is_stopped_is_resumed(host: GuardHost) -> None:
     host.sh(f"systemctl stop orchestrator-guard-{token}.service")
     assert host.state.attempt is not None
     assert host.state.attempt.state is CHECKING
-    host.do(verbs.resume(host.inside, token))
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.resume(host.inside, token))
+    host.do(orders.back(host.inside, token, "no"))
     host.ended(token, RETURNED)
     assert host.systems == (host.first,) * 3
 
@@ -490,7 +490,7 @@ def test_a_power_cut_ends_at_one_of_both(host: GuardHost, state: str, unattended
     else:
         token = host.checking(target)
         if state == "committing":
-            host.do(verbs.confirm(host.inside, token))
+            host.do(orders.confirm(host.inside, token))
             host.until(token, AttemptState.COMMITTING)
     if not unattended:
         host.sh("rm -r /etc/systemd/system.control; sync")
@@ -501,7 +501,7 @@ def test_a_power_cut_ends_at_one_of_both(host: GuardHost, state: str, unattended
     else:
         assert host.state.attempt is not None
         assert host.state.attempt.state.in_flight
-        host.do(verbs.resume(host.inside, token))
+        host.do(orders.resume(host.inside, token))
     attempt = host.ended(token, RETURNED)
     assert attempt.why.startswith("the host booted")
     assert host.systems == (host.first,) * 3
@@ -518,7 +518,7 @@ def test_the_boots_unit_leaves_a_guard_that_is_at_work_alone(host: GuardHost) ->
     attempt = host.state.attempt
     assert attempt is not None
     assert attempt.state is CHECKING
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
     # Its end is told first, then systemd forgets the unit.
     until(lambda: host.sh(f"systemctl show --property LoadState --value {unit}") == "not-found")
@@ -545,7 +545,7 @@ def test_a_power_cut_at_the_end(host: GuardHost, moment: str) -> None:
     before = host.systems
     token = host.checking(target)
     if moment == "returning":
-        host.do(verbs.back(host.inside, token, "no"))
+        host.do(orders.back(host.inside, token, "no"))
         host.until(token, AttemptState.RETURNING)
     else:
         # What the guard does in this state is done, and the power goes before it can tell.
@@ -572,7 +572,7 @@ def test_a_full_disk_stops_an_attempt_before_it_begins(host: GuardHost) -> None:
     finally:
         host.sh("umount /var/lib/orchestrator")
     token = host.checking(target)
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
 
 
@@ -600,9 +600,9 @@ def test_a_disk_that_fills_meanwhile_stops_no_guard(host: GuardHost, confirmed: 
     host.sh("mount -t tmpfs -o size=4k,ro none /var/lib/orchestrator")
     try:
         if confirmed:
-            host.do(verbs.confirm(host.inside, token))
+            host.do(orders.confirm(host.inside, token))
         else:
-            host.do(verbs.back(host.inside, token, "no"))
+            host.do(orders.back(host.inside, token, "no"))
         attempt = host.ended(token, DONE if confirmed else RETURNED)
         assert attempt.why == ("the record could not be written" if confirmed else "no")
     finally:
@@ -611,7 +611,7 @@ def test_a_disk_that_fills_meanwhile_stops_no_guard(host: GuardHost, confirmed: 
     # After a boot only the copy on the disk is there, which knows nothing of the end.
     host.fault("reboot")
     assert host.lab.wait(NAME)
-    host.do(verbs.resume(host.inside, token))
+    host.do(orders.resume(host.inside, token))
     host.ended(token, DONE if confirmed else RETURNED)
     assert host.systems == ((target if confirmed else host.first),) * 3
 
@@ -637,7 +637,7 @@ def test_a_profile_that_cannot_be_set_is_taken_back(host: GuardHost) -> None:
     folder = "/nix/var/nix/profiles"
     host.sh(f"mount --bind {folder} {folder}; mount -o remount,ro,bind {folder}")
     try:
-        host.do(verbs.confirm(host.inside, token))
+        host.do(orders.confirm(host.inside, token))
         attempt = host.ended(token, RETURNED)
     finally:
         host.sh(f"umount {folder}")
@@ -648,7 +648,7 @@ def test_a_profile_that_cannot_be_set_is_taken_back(host: GuardHost) -> None:
 def test_a_boot_loader_that_fails_is_taken_back(host: GuardHost) -> None:
     """The new system's installer fails, the old one's does not."""
     token = host.checking(host.system("new", "[ $1 != boot ] || exit 1"))
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     attempt = host.ended(token, RETURNED)
     assert attempt.why == "the boot loader could not be installed (1)"
     assert host.systems == (host.first,) * 3
@@ -665,7 +665,7 @@ def test_an_old_boot_loader_that_fails_too(host: GuardHost, written: bool) -> No
     fails = f'[ "${{again-}}" ] || {{ {then}; }}' if written else "[ $1 != boot ] || exit 1"
     target = host.system("new", fails)
     token = host.checking(target)
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     attempt = host.ended(token, STUCK if written else RETURNED)
     if not written:
         assert host.systems == (old,) * 3
@@ -675,7 +675,7 @@ def test_an_old_boot_loader_that_fails_too(host: GuardHost, written: bool) -> No
     # It can be deployed again, and is what a person is told that it is.
     host.sh("rmdir /run/broken")
     token = host.checking(host.first)
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     host.ended(token, RETURNED)
     assert host.systems == (old, old, target)
 
@@ -692,7 +692,7 @@ def test_a_boot_default_that_is_no_generation_comes_back(host: GuardHost) -> Non
     assert host.systems == before
     then = "again=1 $0 $1 || exit; [ $1 != boot ] || exit 1; exit 0"
     token = host.checking(host.system("new", f'[ "${{again-}}" ] || {{ {then}; }}'))
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, RETURNED)
     assert host.systems == before
 
@@ -705,14 +705,14 @@ def test_a_way_back_that_fails_is_told_and_the_next_attempt_works(host: GuardHos
     target = host.system("new")
     token = host.checking(target)
     host.sh("mkdir /run/broken")
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     attempt = host.ended(token, STUCK)
     assert attempt.why.startswith("no; going back failed: /run/current-system is")
     assert "GOING BACK FAILED" in host.journal()
     assert host.systems == (target, old, old)
     host.sh("rmdir /run/broken")
     token = host.checking(target)
-    host.do(verbs.confirm(host.inside, token))
+    host.do(orders.confirm(host.inside, token))
     host.ended(token, DONE)
 
 
@@ -723,12 +723,12 @@ def test_words_that_come_too_late_change_nothing(host: GuardHost) -> None:
     host.sh(f"{old}/bin/switch-to-configuration switch; mkdir /run/broken")
     token = host.start(host.system("new"), confirm_seconds=1).token
     host.until(token, AttemptState.RETURNING)
-    for verb in (verbs.contact, verbs.confirm):
+    for verb in (orders.contact, orders.confirm):
         told = host.do(verb(host.inside, token))
         assert told.attempt is not None
         assert told.attempt.state is AttemptState.RETURNING
     host.ended(token, RETURNED)
-    told = host.do(verbs.confirm(host.inside, token))
+    told = host.do(orders.confirm(host.inside, token))
     assert told.attempt is not None
     assert told.attempt.state is RETURNED
     assert host.systems == (old,) * 3
@@ -742,10 +742,10 @@ def test_a_confirmation_at_the_deadline_is_one_or_the_other(host: GuardHost) -> 
         host.reset()
         token = host.start(target, health_seconds=seconds).token
         host.until(token, WAITING)
-        host.do(verbs.contact(host.inside, token))
+        host.do(orders.contact(host.inside, token))
         time.sleep(late)
-        host.do(verbs.confirm(host.inside, token))
-        host.do(verbs.confirm(host.inside, token))
+        host.do(orders.confirm(host.inside, token))
+        host.do(orders.confirm(host.inside, token))
         attempt = host.until(token, DONE, RETURNED).attempt
         assert attempt is not None
         seen.add(attempt.state)
@@ -756,9 +756,9 @@ def test_a_confirmation_at_the_deadline_is_one_or_the_other(host: GuardHost) -> 
 def test_another_attempts_words_are_nobodys(host: GuardHost) -> None:
     """Another attempt's words neither confirm nor roll back nor begin beside one in flight."""
     token = host.checking(host.system("new"))
-    for verb in (verbs.contact, verbs.confirm, verbs.resume, verbs.seen):
+    for verb in (orders.contact, orders.confirm, orders.resume, orders.seen):
         assert host.do(verb(host.inside, "another")).attempt is None
-    assert host.do(verbs.back(host.inside, "another", "no")).attempt is None
+    assert host.do(orders.back(host.inside, "another", "no")).attempt is None
     with pytest.raises(StepError, match=r"an attempt of me@here is in flight there \(checking\)"):
         host.start(host.system("third"))
     attempt = host.state.attempt
@@ -769,10 +769,10 @@ def test_another_attempts_words_are_nobodys(host: GuardHost) -> None:
 def test_what_was_given_up_never_begins(host: GuardHost) -> None:
     """A start that comes after its deployer was told that there is none."""
     attempt = host.attempt(host.system("new"))
-    told = host.do(verbs.await_(host.inside, attempt.token, AttemptState.RECORDED, 1))
+    told = host.do(orders.await_(host.inside, attempt.token, AttemptState.RECORDED, 1))
     assert told.attempt is None
     with pytest.raises(StepError, match="it was given up before it began"):
-        host.do(verbs.start(host.inside, attempt))
+        host.do(orders.start(host.inside, attempt))
     assert host.systems == (host.first,) * 3
 
 
@@ -786,7 +786,7 @@ def test_a_start_that_was_cut_off_never_begins(host: GuardHost) -> None:
     )
     try:
         with pytest.raises(UnreachableError):
-            host.do(verbs.start(host.inside, attempt))
+            host.do(orders.start(host.inside, attempt))
     finally:
         host.sh("umount /usr/bin/systemd-run")
     ended = host.ended(attempt.token, RETURNED)
@@ -799,7 +799,7 @@ def test_a_host_that_changed_meanwhile_is_left_alone(host: GuardHost) -> None:
     attempt = host.attempt(host.system("new"))
     host.sh(f"{host.system('other')}/bin/switch-to-configuration test")
     with pytest.raises(StepError, match="it changed since it was asked: /run/current-system is"):
-        host.do(verbs.start(host.inside, attempt))
+        host.do(orders.start(host.inside, attempt))
     assert host.sh(LEFT) == ""
 
 
@@ -810,7 +810,7 @@ def test_a_check_before_the_switch_keeps_nobody_from_going_back(host: GuardHost)
     host.sh(f"NIXOS_NO_CHECK=1 {old}/bin/switch-to-configuration switch")
     host.sh(f"NIXOS_NO_CHECK=1 {old}/bin/switch-to-configuration test")
     token = host.checking(host.system("new"))
-    host.do(verbs.back(host.inside, token, "no"))
+    host.do(orders.back(host.inside, token, "no"))
     host.ended(token, RETURNED)
     assert host.systems == (old,) * 3
 
@@ -819,7 +819,7 @@ def test_its_end_is_seen_once(host: GuardHost) -> None:
     """That an attempt's end was seen is noted in memory and on the host's disk."""
     token = host.start(host.system("new"), confirm_seconds=1).token
     assert not host.ended(token, RETURNED).seen
-    host.do(verbs.seen(host.inside, token))
+    host.do(orders.seen(host.inside, token))
     assert host.state.attempt is not None
     assert host.state.attempt.seen
     assert "seen=1" in host.sh("cat /var/lib/orchestrator/attempt")

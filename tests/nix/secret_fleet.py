@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.secrets.age import header
-from orchestrator.secrets.age import keys as recipients
-from orchestrator.secrets.files import files as lock_file
+from orchestrator.secrets.age import keys as age_keys
+from orchestrator.secrets.files import files as secret_files
 from orchestrator.secrets.model.repository import LockEntry
 from orchestrator.ssh.settings import SshSettings
 
@@ -92,7 +92,7 @@ class Repository:
 
     def write_down(self, path: str, keys: Sequence[str]) -> None:
         """Write down to whom a file was encrypted."""
-        to = [recipients.parse(key) for key in keys]
+        to = [age_keys.parse(key) for key in keys]
         self.lock[path] = LockEntry.of(header.parse(self.files[path]).digest, to)
 
     def write(self) -> None:
@@ -102,7 +102,7 @@ class Repository:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
         self.write_rules()
-        (self.root / lock_file.NAME).write_bytes(lock_file.form(self.lock))
+        (self.root / secret_files.NAME).write_bytes(secret_files.form(self.lock))
         (self.root / ".gitattributes").write_text("*.age binary\n")
         self.git("init", "-q")
         self.git("add", "-A")

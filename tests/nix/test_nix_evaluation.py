@@ -17,8 +17,8 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated
-from orchestrator.nix import flake as derivation
-from orchestrator.nix import memory as peak_file
+from orchestrator.nix import flake as nix_flake
+from orchestrator.nix import memory
 from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations, Quiet
 from orchestrator.nix.memory import GIB, MIB
 from orchestrator.nix.verbs import Flake
@@ -91,10 +91,10 @@ def test_a_derivations_file_says_what_nix_says(fleet: Fleet) -> None:
     ended, _ = evaluate(fleet, ["p620"])
     system = ended["p620"]
     assert isinstance(system, Evaluated)
-    assert derivation.output_of(system.drv) == system.out
+    assert nix_flake.output_of(system.drv) == system.out
     answered = 0
     for path in asked("--requisites", system.drv.path):
-        if path.endswith(".drv") and (found := derivation.output_of(DrvPath(path))):
+        if path.endswith(".drv") and (found := nix_flake.output_of(DrvPath(path))):
             assert asked("--outputs", path) == [found.path]
             answered += 1
     assert answered > 5
@@ -111,14 +111,14 @@ def test_the_peak_of_a_hungry_host_is_measured_and_kept(fleet: Fleet) -> None:
     fleet.module("p510", HUNGRY)
     ended, said = evaluate(fleet, ["p510"], Limits(evaluation_memory=600 * MIB))
     assert isinstance(ended["p510"], Evaluated)
-    assert peak_file.read(fleet.root.parent / "evaluation-peak") > GIB
+    assert memory.read(fleet.root.parent / "evaluation-peak") > GIB
     assert len(said) == 1
     assert "and limits.evaluation_memory leaves 600 MiB; it goes on by itself" in said[0]
 
 
 def test_over_the_budget_the_youngest_comes_later(fleet: Fleet) -> None:
     """Two that were thought small pass the budget together; both are evaluated in the end."""
-    peak_file.keep(fleet.root.parent / "evaluation-peak", 1 * MIB)
+    memory.keep(fleet.root.parent / "evaluation-peak", 1 * MIB)
     fleet.module("p510", HUNGRY)
     fleet.module("razer", HUNGRY)
     limits = Limits(evaluations=2, evaluation_memory=1100 * MIB)

@@ -11,7 +11,7 @@ import pyrage
 import pytest
 
 from orchestrator.lab.seed import generate
-from orchestrator.secrets.age import crypt as keyring
+from orchestrator.secrets.age import crypt
 from orchestrator.secrets.check import check_secrets
 from orchestrator.secrets.gather import Context
 from orchestrator.secrets.place import place_of
@@ -36,7 +36,7 @@ def repository(tmp_path: Path) -> Path:
 def leaks(root: Path) -> list[tuple[str, str]]:
     """The leaks that are found with the key."""
     subprocess.run(("git", "-C", str(root), "add", "--all"), check=True)
-    keys = keyring.read((str(root.parent / "key"),), None)
+    keys = crypt.read((str(root.parent / "key"),), None)
 
     async def work() -> list[tuple[str, str]]:
         place = await place_of(root / "secrets.nix")

@@ -20,7 +20,7 @@ from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace, trace_fragment
 from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.nix import verbs as verbs
+from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 
 pytestmark = pytest.mark.usefixtures("nix")
@@ -229,7 +229,7 @@ def test_a_host_of_a_flake_in_a_subfolder(fleet: Path, tracer: Tracer) -> None:
 
     async def go() -> None:
         tree = await snapshot(flake.folder)
-        expected = await verbs.evaluate(flake, "h", deadline=60)
+        expected = await nix.evaluate(flake, "h", deadline=60)
         seen = await trace(flake, "h", tree, tracer, deadline=120)
         assert seen.drv == expected.drv
         assert ("open", "nix/files/one") in seen.accesses

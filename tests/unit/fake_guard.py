@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
-from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard import orders
 
 if TYPE_CHECKING:
     from fake_host import FakeHost
@@ -47,7 +47,7 @@ class FakeGuard:
             return self._start(token, rest)
         if token != self.lines.get("token"):
             self._never.add(token)
-            return CommandResult(0, f"{verbs.LOG} 0\n".encode(), b"")
+            return CommandResult(0, f"{orders.LOG} 0\n".encode(), b"")
         getattr(self, f"_{verb}")(*rest)
         return self._told(int(rest[2]) if verb == "await" else len(self.log))
 
@@ -64,7 +64,7 @@ class FakeGuard:
 
     def _start(self, token: str, lines: tuple[str, ...]) -> CommandResult:
         if token in self._never or self.state not in ("", *ENDS):
-            return CommandResult(verbs.REFUSED, b"", b"another attempt is in flight")
+            return CommandResult(orders.REFUSED, b"", b"another attempt is in flight")
         self.lines = dict(line.split("=", 1) for line in lines)
         assert self.lines["token"] == token
         self.log = ""
@@ -160,5 +160,5 @@ class FakeGuard:
             self.lines["reached"] = "0"
 
     def _told(self, position: int) -> CommandResult:
-        text = f"uptime=1000\n{self.text()}{verbs.LOG} {position}\n{self.log[position:]}"
+        text = f"uptime=1000\n{self.text()}{orders.LOG} {position}\n{self.log[position:]}"
         return CommandResult(0, text.encode(), b"")

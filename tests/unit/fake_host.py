@@ -38,10 +38,10 @@ from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host import lock_scripts, scripts
 from orchestrator.host.boot import BOOT_FAILURES, BOOT_PARTS, MISSING, REBOOT, SETTLED, SWITCHING
-from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard import orders
 from orchestrator.host.preflight import PREFLIGHT
 from orchestrator.host.setup import Gates, Setup
-from orchestrator.nix import closure as nix_build
+from orchestrator.nix import closure
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
@@ -268,12 +268,12 @@ class Bench:
         self.all_built = AllBuilt()
         patch.setattr(work, "reach", self._reach)
         patch.setattr(nix, "evaluate", self._evaluate)
-        patch.setattr(nix_build, "keep", self._keep)
+        patch.setattr(closure, "keep", self._keep)
         patch.setattr(nix, "build_on", self._step("build on"))
         patch.setattr(nix, "copy", self._step("copy"))
         patch.setattr(copying, "lacking", self._lacking)
         patch.setattr(activation, "verify", self._verify)
-        patch.setattr(verbs, "program", lambda: PROGRAM)
+        patch.setattr(orders, "program", lambda: PROGRAM)
 
     @contextlib.asynccontextmanager
     async def _reach(self, *_: object) -> AsyncIterator[FakeExecutor]:

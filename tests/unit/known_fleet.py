@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes import learn as learning
+from orchestrator.changes import learn as changes_learn
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.learn import Lesson
 from orchestrator.changes.plan import Access, Knowledge
@@ -125,7 +125,7 @@ class KnownFleet:
             lessons[lesson.host] = lesson
 
         hosts = [HOSTS[name] for name in names or HOSTS]
-        asyncio.run(learning.learn(self.setup, hosts, told, again=again))
+        asyncio.run(changes_learn.learn(self.setup, hosts, told, again=again))
         return lessons
 
     async def answer(self, _: object, attr: str, **__: object) -> Evaluated:
@@ -175,8 +175,8 @@ def known_fleet(patch: pytest.MonkeyPatch, folder: Path) -> KnownFleet:
     patch.setattr(nix, "metadata", made.inputs)
     patch.setattr(nix, "lock", made.lock)
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    patch.setattr(learning, "trace", made.trace)
-    patch.setattr(learning, "find", found_tracer(object()))
+    patch.setattr(changes_learn, "trace", made.trace)
+    patch.setattr(changes_learn, "find", found_tracer(object()))
     return made
 
 

@@ -14,9 +14,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from orchestrator.changes.plan import GITLINK, Access, Tree
-from orchestrator.changes.tracing import tracer as store
 from orchestrator.changes.tracing import ways
-from orchestrator.changes.tracing.tracer import Tracer, accesses, cache_folder, workplace
+from orchestrator.changes.tracing.tracer import Tracer, accesses, added, cache_folder, workplace
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult, how_it_ended
@@ -86,7 +85,7 @@ async def check(tracer: Tracer) -> None:
     async with workplace() as folder:
         source = folder / "source"
         _write(source)
-        async with store.added(source) as place:
+        async with added(source) as place:
             name, log = Path(place).name, folder / "log"
             env = {
                 "XDG_CACHE_HOME": str(folder / "cache"),

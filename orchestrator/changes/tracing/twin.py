@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.changes.plan import ABSENT, GITLINK, Tree
-from orchestrator.changes.tracing import tracer as store
 from orchestrator.changes.tracing.evaluation import Evaluation, Trace
-from orchestrator.changes.tracing.tracer import Tracer, workplace
+from orchestrator.changes.tracing.tracer import Tracer, added, workplace
 from orchestrator.changes.tree.place import place_in_copy
 from orchestrator.core import process
 from orchestrator.core.bounds import FILES
@@ -233,7 +232,7 @@ async def _trace(
     # A twin for each evaluation: what one of them copied from it into the store, another would
     # find there, and not read.
     (source / DUMMY).write_text(secrets.token_hex(32))
-    async with store.added(source) as twin:
+    async with added(source) as twin:
         seen = await evaluation.traced(twin, links, tracer, folder / "log")
         if seen.drv is None or tree.dirty or expected not in (None, seen.drv):
             return seen

@@ -19,7 +19,7 @@ from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.deploy.changing.guard_client import ForgottenError, GuardClient, NeverBeganError
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.changing.verdict import Ended, Verdict
-from orchestrator.deploy.plan import attempts as prove
+from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.decide import to_blame
 from orchestrator.deploy.work import HostWork, step_name
 from orchestrator.ssh.local import is_this_machine
@@ -248,7 +248,7 @@ class Activation:
             await self._work.session.interrupt.unless_wished(self._lifeline.past(state))
         self._require(AttemptState.WAITING, AttemptState.CHECKING)
         attempt = self._lifeline.attempt
-        if attempt.exit_code == prove.ACCEPTED_EXIT:
+        if attempt.exit_code == attempts.ACCEPTED_EXIT:
             failed = to_blame(self._lifeline.said, attempt.before.failed_units)
             # Units that failed before are not this deployment's.
             if failed is None:
@@ -289,9 +289,9 @@ class Activation:
     async def _look(self) -> None:
         """Ask the host whether it is as it should be before it is committed."""
         now, attempt = await self._lifeline.state(), self._lifeline.attempt
-        if wrong := prove.runs(now, attempt.target):
+        if wrong := attempts.runs(now, attempt.target):
             raise StepError(f"the end state is wrong: {wrong}")
-        failed = set(prove.newly_failed(now, attempt.before)) - self._newly_failed
+        failed = set(attempts.newly_failed(now, attempt.before)) - self._newly_failed
         self._newly_failed |= failed
         if not failed:
             return

@@ -41,7 +41,7 @@ from orchestrator.deploy.plan.attempts import ended_badly, unsettled, untold, wh
 from orchestrator.deploy.plan.decide import is_at, unchanged
 from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard import orders
 from orchestrator.host.status import ask_state
 
 _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})
@@ -101,8 +101,8 @@ async def tell(work: HostWork, executor: Executor, state: HostState) -> None:
     if not work.session.request.plan_only:
         with contextlib.suppress(StepError):
             if attempt.unreached:
-                await verbs.reached(executor, attempt.token, anew=True)
-            await verbs.seen(executor, attempt.token)
+                await orders.reached(executor, attempt.token, anew=True)
+            await orders.seen(executor, attempt.token)
 
 
 async def carry_out(

@@ -13,7 +13,7 @@ from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.copy import closure as closures
-from orchestrator.deploy.plan import difference as words
+from orchestrator.deploy.plan import difference
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.difference import Difference, ask_difference, growth
 from orchestrator.nix import verbs as nix
@@ -26,7 +26,7 @@ UNKNOWN = "what that changes is known once it is built"
 
 def summed_up(found: Difference) -> ClosureChange:
     """Sum up what a host said of two closures."""
-    return words.summary(found.gone, found.new, found.direct, growth(found))
+    return difference.summary(found.gone, found.new, found.direct, growth(found))
 
 
 def with_change(
@@ -46,13 +46,13 @@ def with_change(
         said: What ``switch-to-configuration`` said, from the beginning.
     """
     work.log(f"system: {before.running or 'nothing that is known'} → {ended.out_path}")
-    units = None if said is None else words.units_of(said)
+    units = None if said is None else difference.units_of(said)
     if closure is None and units is None:
         return ended
     change = SystemChange(closure, units)
     if closure is not None:
         _log_packages(work, closure.packages)
-    reason = words.in_words(change)
+    reason = difference.in_words(change)
     if ended.goal is not Goal.SWITCH and reason:
         reason = f"{reason}: {ended.goal.achievement}"
     return ended.but(changed=change, reason=reason or ended.reason)
@@ -60,7 +60,7 @@ def with_change(
 
 def _log_packages(work: HostWork, packages: tuple[PackageChange, ...]) -> None:
     for package in packages[:_LOGGED]:
-        work.log(f"package: {words.package_in_words(package)}")
+        work.log(f"package: {difference.package_in_words(package)}")
     if (more := len(packages) - _LOGGED) > 0:
         work.log(f"packages: {more} more")
 
@@ -110,7 +110,7 @@ def planned(plan: HostPlan, state: HostState, closure: ClosureChange | None) -> 
         return plan.reason
     if closure is None:
         return f"{plan.cause or plan.reason}; {UNKNOWN}"
-    said = words.in_words(SystemChange(closure))
+    said = difference.in_words(SystemChange(closure))
     if plan.cause is None:
         return f"{plan.reason}; {said}"
     return f"{plan.cause}: {said}" if plan.cause else said

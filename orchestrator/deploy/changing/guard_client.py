@@ -11,11 +11,11 @@ from typing import TypeVar
 from orchestrator.core.errors import FloodError, RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.state import Attempt, AttemptState, HostState
-from orchestrator.deploy.changing import session as line
+from orchestrator.deploy.changing import session
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.plan.attempts import SILENT_MARGIN, returns_within, turns_within
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard import orders
 from orchestrator.host.guard.orders import GuardReply
 from orchestrator.host.status import ask_state
 
@@ -81,8 +81,8 @@ class GuardClient:
             NeverBeganError: It did not, and nothing was touched.
         """
         try:
-            self._see(await verbs.start(self.line.executor, self.attempt))
-        except (RefusedError, verbs.DeclinedError) as error:
+            self._see(await orders.start(self.line.executor, self.attempt))
+        except (RefusedError, orders.DeclinedError) as error:
             raise _never_began(error) from error
         except StepError as error:
             self._work.log(f"{error.message}; asking whether its guard began")
@@ -98,7 +98,7 @@ class GuardClient:
             StepError: The login was refused, another host key shown, or root is not to be had.
         """
         before = self.line.executor
-        contact = partial(verbs.contact, token=self.attempt.token)
+        contact = partial(orders.contact, token=self.attempt.token)
         try:
             await self.line.renew(self.left)
             self._see(await self._persist(contact, self._turns))
@@ -112,7 +112,7 @@ class GuardClient:
         Raises:
             StepError: It was not told while it waited. It may have heard all the same.
         """
-        confirm = partial(verbs.confirm, token=self.attempt.token)
+        confirm = partial(orders.confirm, token=self.attempt.token)
         self._see(await self._persist(confirm, self._turns))
 
     async def back(self, why: str) -> None:
@@ -122,7 +122,7 @@ class GuardClient:
             StepError: The host did not tell of its end although it must have come to it.
         """
         if self.attempt.state.in_flight:
-            back = partial(verbs.back, token=self.attempt.token, why=why)
+            back = partial(orders.back, token=self.attempt.token, why=why)
             self._see(await self._persist(back, self._lost))
             await self.ended()
 
@@ -138,12 +138,12 @@ class GuardClient:
         before, token = self.line.executor, self.attempt.token
         until = self._clock() + self.attempt.confirm_seconds
         with contextlib.suppress(UnreachableError):
-            self._see(await verbs.reached(before, token))
+            self._see(await orders.reached(before, token))
         if not self.attempt.unreached:
             return
         try:
             await self.line.renew(self.attempt.confirm_seconds)
-            self._see(await self._persist(partial(verbs.reached, token=token, anew=True), until))
+            self._see(await self._persist(partial(orders.reached, token=token, anew=True), until))
         except StepError:
             self.line.executor = before
             raise
@@ -196,7 +196,7 @@ class GuardClient:
     async def seen(self) -> None:
         """Have the host know that a deployer was told of the end; it may well not."""
         with contextlib.suppress(StepError):
-            await verbs.seen(self.line.executor, self.attempt.token)
+            await orders.seen(self.line.executor, self.attempt.token)
 
     @property
     def _ends(self) -> float:
@@ -211,7 +211,7 @@ class GuardClient:
     async def _look(self, executor: Executor, seconds: float = LOOK_SECONDS) -> GuardReply:
         """Ask for the attempt's next state; what an activation says is logged as it comes."""
         attempt = self.attempt
-        told = await verbs.await_(executor, attempt.token, attempt.state, seconds, self._position)
+        told = await orders.await_(executor, attempt.token, attempt.state, seconds, self._position)
         said = self.said + told.log
         self.said, self.cut = said[-_SAID:], self.cut or len(said) > _SAID
         self._position = told.position
@@ -247,12 +247,12 @@ class GuardClient:
             try:
                 return await do(executor)
             except StepError as error:
-                if self._clock() + line.RECONNECT_SECONDS > until:
+                if self._clock() + session.RECONNECT_SECONDS > until:
                     raise
                 self._work.log(f"{error.message}; trying again")
                 costly += isinstance(error, FloodError | RefusedError)
-                pause = line.RECONNECT_SECONDS * max(1, costly)
-                await asyncio.sleep(min(pause, line.LONGEST_PAUSE, until - self._clock()))
+                pause = session.RECONNECT_SECONDS * max(1, costly)
+                await asyncio.sleep(min(pause, session.LONGEST_PAUSE, until - self._clock()))
                 if isinstance(error, UnreachableError | RefusedError):
                     patience = min(PATIENCE_SECONDS, until - self._clock())
                     with contextlib.suppress(StepError):

@@ -19,10 +19,10 @@ from orchestrator.deploy.changing.activation import verify
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.session import RECONNECT_SECONDS, SHORT_SECONDS, HostSession
 from orchestrator.deploy.identity import set_apart
-from orchestrator.deploy.plan import attempts as prove
+from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.decide import PARTS, needs_boot
 from orchestrator.deploy.work import HostWork, problem_of
-from orchestrator.host import boot as on_host
+from orchestrator.host import boot
 from orchestrator.host.status import ask_state
 from orchestrator.ssh.local import is_this_machine
 
@@ -71,7 +71,7 @@ class Boot:
             self._work.notice(f"rebooting it: {self._why}")
             try:
                 executor, token = self._line.executor, self._work.token
-                await on_host.reboot(executor, token, SHORT_SECONDS)
+                await boot.reboot(executor, token, SHORT_SECONDS)
             except RefusedError:
                 raise
             except StepError as error:  # The connection ends with the boot; a slow host's may hang.
@@ -83,7 +83,7 @@ class Boot:
             await verify(self._work, self._line)
         outcome, seconds = self._outcome, _now() - began
         reason = f"{outcome.reason}; rebooted in {seconds:.0f} s ({self._why})"
-        if failed := prove.newly_failed(now, before):
+        if failed := attempts.newly_failed(now, before):
             text = f"units that fail since the boot: {', '.join(failed)}"
             self._work.notice(text, warning=True)
             outcome = outcome.but(warnings=(*outcome.warnings, text))
@@ -106,7 +106,7 @@ class Boot:
                 silent, answers = None, False
                 if (await self._ask(self._line.executor)).boot_id != before.boot_id:
                     with contextlib.suppress(UnreachableError):
-                        await on_host.settled(self._line.executor, max(left, SHORT_SECONDS))
+                        await boot.settled(self._line.executor, max(left, SHORT_SECONDS))
                     return await self._line.ask(self._ask)
                 answers = True
             except StepError as error:
@@ -155,9 +155,7 @@ class Boot:
         Raises:
             StepError: One failed.
         """
-        failed = await self._line.ask(
-            lambda executor: on_host.failed_at_boot(executor, SHORT_SECONDS)
-        )
+        failed = await self._line.ask(lambda executor: boot.failed_at_boot(executor, SHORT_SECONDS))
         if failed:
             raise StepError(
                 f"it booted {self._target.short}, and its activation failed: {'; '.join(failed)}",
@@ -171,7 +169,7 @@ class Boot:
 
     async def _state(self) -> str:
         try:
-            return prove.in_words(await self._line.ask(self._ask))
+            return attempts.in_words(await self._line.ask(self._ask))
         except StepError as error:
             return f"not known ({error.message})"
 
@@ -270,7 +268,7 @@ async def _need(work: HostWork, line: HostSession, target: OutPath) -> str | Non
         if state.running != target:
             return "it runs another system"
         booted, wanted = await line.ask(
-            lambda executor: on_host.ask_parts(executor, target, PARTS, SHORT_SECONDS)
+            lambda executor: boot.ask_parts(executor, target, PARTS, SHORT_SECONDS)
         )
     parts = needs_boot(booted, wanted)
     work.log(f"a boot is needed for: {', '.join(parts) or 'nothing'}")

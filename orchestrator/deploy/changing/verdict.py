@@ -9,7 +9,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.outcome import Deployed, Failed, RolledBack, Unreached
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.deploy.changing.guard_client import GuardClient
-from orchestrator.deploy.plan import attempts as prove
+from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.attempts import goes_on, whose
 from orchestrator.deploy.work import HostWork, problem_of, step_name
 
@@ -75,18 +75,18 @@ class Verdict:
             command=self._lifeline.line.executor.repeat(("cat", "/run/orchestrator/attempt")),
         )
         self.error.step = step_name(self._work.phase)
-        return self._failed(f"{self._going_on()}; before, {prove.in_words(attempt.before)}")
+        return self._failed(f"{self._going_on()}; before, {attempts.in_words(attempt.before)}")
 
     def _there(self, attempt: Attempt, now: HostState) -> Deployed | Failed:
-        if wrong := prove.reached(now, attempt):
-            return self._failed(f"{prove.in_words(now)}; {wrong}")
+        if wrong := attempts.reached(now, attempt):
+            return self._failed(f"{attempts.in_words(now)}; {wrong}")
         for what in (self.error.message if self.error else "", attempt.why):
             if what:
                 self.warn(what)
         if attempt.goal.commits and now.boot_warning:
             self.warn(now.boot_warning)
         return Deployed(
-            reason=prove.change(attempt),
+            reason=attempts.change(attempt),
             out_path=attempt.target,
             goal=attempt.goal,
             warnings=tuple(self._warnings),
@@ -95,18 +95,18 @@ class Verdict:
     def _returned(
         self, attempt: Attempt, now: HostState, shut: StepError | None
     ) -> RolledBack | Failed:
-        wrong = prove.is_back(now, attempt.before)
+        wrong = attempts.is_back(now, attempt.before)
         if attempt.state is AttemptState.STUCK:
             wrong = f"going back did not end well: {attempt.why}"
         elif now.attempt is not None and now.attempt.state.in_flight:
             wrong = self._not_ended(now.attempt)
         if wrong:
-            failed = self._failed(f"{prove.in_words(now)}; {wrong}")
+            failed = self._failed(f"{attempts.in_words(now)}; {wrong}")
             lost = attempt.state is AttemptState.STUCK
             return failed.but(problem=replace(failed.problem, lost=lost))
         if shut is not None:
-            return self._unreached(shut, f"{prove.in_words(now)}, as before", attempt.why)
-        error, state = self._error(), f"{prove.in_words(now)}, as before"
+            return self._unreached(shut, f"{attempts.in_words(now)}, as before", attempt.why)
+        error, state = self._error(), f"{attempts.in_words(now)}, as before"
         if attempt.why and attempt.why != error.message:
             state += f"; its guard rolled back because: {attempt.why}"
         return RolledBack(error.message, attempt.target, problem_of(error, state))

@@ -17,7 +17,7 @@ from orchestrator.core.interrupt import ended
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import Evaluated
 from orchestrator.host.setup import Gates, Setup
-from orchestrator.nix import closure as nix_build
+from orchestrator.nix import closure
 from orchestrator.nix.log import BuildLog, Failure, cause
 from orchestrator.ssh.said import nix_environment
 from orchestrator.ssh.settings import SshSettings
@@ -249,7 +249,7 @@ class Builds:
                 raise StepError(
                     f"the build did not end within {deadline:.0f} s",
                     hint="the inventory's `deadlines: {build: …}` gives it more",
-                    command=nix_build.build_by_hand(wanted.drv, self._builders),
+                    command=closure.build_by_hand(wanted.drv, self._builders),
                 ) from None
 
     async def _built(self, ticket: Wish, root: Path) -> None:
@@ -263,7 +263,7 @@ class Builds:
         if not await self.keep(ticket.wanted, root):
             raise StepError(
                 "the build ended well, but what it built is not in the store",
-                command=nix_build.build_by_hand(ticket.wanted.drv, self._builders),
+                command=closure.build_by_hand(ticket.wanted.drv, self._builders),
             )
 
     async def keep(self, wanted: Evaluated, root: Path) -> bool:
@@ -276,7 +276,7 @@ class Builds:
             StepError: It is, and the link could not be made.
         """
         async with self._checks:
-            return await nix_build.keep(wanted.out, root)
+            return await closure.keep(wanted.out, root)
 
     async def keep_unbuilt(self, wanted: Evaluated, root: Path) -> None:
         """Keep what a system is built from, where that is done elsewhere.
@@ -285,14 +285,14 @@ class Builds:
             StepError: The link could not be made.
         """
         async with self._checks:
-            await nix_build.keep_derivation(wanted.drv, root)
+            await closure.keep_derivation(wanted.drv, root)
 
     async def _build(self, tickets: Sequence[Wish]) -> Sequence[Wish]:
         """Build all at once; give back what failed and is not to blame."""
         self._announce(tickets)
         drvs = [ticket.wanted.drv for ticket in tickets]
         log = BuildLog(drvs)
-        done = await nix_build.build(
+        done = await closure.build(
             drvs,
             builders=self._builders,
             env=await nix_environment(self._ssh),
@@ -300,7 +300,7 @@ class Builds:
         )
         if done.rc == 0:
             return ()
-        missing = await nix_build.invalid([ticket.wanted.out for ticket in tickets])
+        missing = await closure.invalid([ticket.wanted.out for ticket in tickets])
         left = [
             ticket
             for ticket in tickets
@@ -342,6 +342,6 @@ class Builds:
         return StepError(
             f"build failed: {named}{failure.why}",
             hint=f"its whole log: nix log {failure.drv}" if failure.drv else None,
-            command=nix_build.build_by_hand(drv, self._builders),
+            command=closure.build_by_hand(drv, self._builders),
             stderr=failure.log,
         )

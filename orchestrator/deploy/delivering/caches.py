@@ -13,7 +13,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.deploy.delivering.building import Batches, Member, Ticket
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.select import select
-from orchestrator.nix import closure as binary_cache
+from orchestrator.nix import closure
 from orchestrator.nix import log as nix_log
 from orchestrator.nix import verbs as nix
 from orchestrator.ssh.said import nix_environment
@@ -75,10 +75,8 @@ class Pushes:
             ticket.log(f"filling the cache {cache.name}, for {', '.join(names)}")
             ticket.doing(f"filling the cache {cache.name}")
         if cache.secret_key is not None:
-            await binary_cache.sign(outs, cache)
-        await binary_cache.push(
-            outs, cache, env=await nix_environment(self._ssh), on_stderr=on_line
-        )
+            await closure.sign(outs, cache)
+        await closure.push(outs, cache, env=await nix_environment(self._ssh), on_stderr=on_line)
         self._pushed.update((cache, out) for out in outs)
         return ()
 

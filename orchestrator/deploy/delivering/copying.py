@@ -14,7 +14,7 @@ from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
 from orchestrator.core.run import CopyMethod, Link, Load, Sample
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.copy import stream as nix_protocol
+from orchestrator.deploy.copy import stream as copy_stream
 from orchestrator.deploy.copy.closure import Lacking, lacking, probe
 from orchestrator.deploy.copy.stream import Sent, between_hosts, stream
 from orchestrator.deploy.plan.copying import (
@@ -128,7 +128,7 @@ async def _copy_by(
         case CopyMethod.STREAM:
             return await _stream(work, executor, lacks)
         case CopyMethod.CONNECTION:
-            await nix_protocol.over_connection(
+            await copy_stream.over_connection(
                 executor,
                 out,
                 deadline=work.host.deadlines.copy,

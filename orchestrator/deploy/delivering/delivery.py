@@ -16,7 +16,7 @@ from orchestrator.deploy.delivering.building import Member
 from orchestrator.deploy.delivering.caches import in_time
 from orchestrator.deploy.delivering.copying import copy, copy_from
 from orchestrator.deploy.work import HostWork
-from orchestrator.host import boot as doors
+from orchestrator.host import boot
 from orchestrator.host.scripts import fetch, is_valid
 from orchestrator.host.setup import reach
 from orchestrator.host.status import ask_state
@@ -201,14 +201,14 @@ async def refuse_one_way(work: HostWork, out: OutPath, executor: Executor) -> tu
     """
     with work.step(Phase.PREFLIGHT):
         missing = await _missing(work, out, executor)
-        if doors.SWITCH in missing:
+        if boot.SWITCH in missing:
             raise RefusedError(
                 f"{out.short} could never be changed again, nor rolled back: it has no "
-                f"{doors.SWITCH}",
+                f"{boot.SWITCH}",
                 hint="set `system.switch.enable = true` in its configuration",
                 checks=(Check.WAY_BACK.value,),
             )
-        if doors.NIX not in missing:
+        if boot.NIX not in missing:
             return ()
         text = f"{out.short} could never be changed again by a deployment: it has no Nix"
         if Check.WAY_BACK.value in work.session.request.skip_preflight:
@@ -226,13 +226,13 @@ async def refuse_one_way(work: HostWork, out: OutPath, executor: Executor) -> tu
 async def _missing(work: HostWork, out: OutPath, executor: Executor) -> frozenset[str]:
     """Ask this machine, then the host, then the builder; the first that has the system tells."""
     seconds = work.host.deadlines.connect
-    missing = doors.missing_here(out)
+    missing = boot.missing_here(out)
     if missing is None:
-        missing = await doors.missing_there(executor, out, seconds)
+        missing = await boot.missing_there(executor, out, seconds)
     if missing is None:
         async with AsyncExitStack() as stack:
             if (builder := await builder_of(work, stack)) is not None:
-                missing = await doors.missing_there(builder, out, seconds)
+                missing = await boot.missing_there(builder, out, seconds)
     return missing or frozenset()
 
 

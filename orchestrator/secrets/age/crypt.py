@@ -10,7 +10,7 @@ from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.units import split_lines
 from orchestrator.secrets.age import file, header
-from orchestrator.secrets.age import identities as identity_file
+from orchestrator.secrets.age import identities as age_identities
 from orchestrator.secrets.age.file import ClosedError, DamagedError, IdentityError
 from orchestrator.secrets.age.identities import (
     External,
@@ -143,7 +143,7 @@ def read(paths: Iterable[str], ask: Ask | None = None) -> Keyring:
         IdentityError: One cannot be read or used.
     """
     each = dict.fromkeys(paths)
-    return Keyring((one for path in each for one in identity_file.read(path)), ask)
+    return Keyring((one for path in each for one in age_identities.read(path)), ask)
 
 
 def read_defaults(home: str, ask: Ask | None = None) -> Keyring:
@@ -156,7 +156,7 @@ def read_defaults(home: str, ask: Ask | None = None) -> Keyring:
     found: list[Identity] = []
     for path in default_paths(home):
         with contextlib.suppress(IdentityError):
-            found.extend(identity_file.read(path))
+            found.extend(age_identities.read(path))
     return Keyring(found, ask)
 
 
@@ -187,7 +187,7 @@ def _unlocked(locked: Locked, ask: Ask) -> tuple[Identity, ...]:
         if passphrase is None:
             return ()
         with contextlib.suppress(WrongPassphraseError):
-            return identity_file.unlocked(locked, passphrase)
+            return age_identities.unlocked(locked, passphrase)
     raise IdentityError(
         f"{locked.path}: the passphrase was wrong {_TRIES} times",
         hint=f"try it with `ssh-keygen -y -f {shlex.quote(locked.path)}`, "

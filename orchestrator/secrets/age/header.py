@@ -150,7 +150,7 @@ def examine(path: str, data: bytes, size: int, last: bytes) -> Ciphertext:
 
     Args:
         path: What the answer calls it.
-        data: Its beginning: ``BINARY_PART`` bytes, or, where ``armor.is_armored`` says so of them,
+        data: Its beginning: ``BINARY_PART`` bytes, or, where ``file.is_armored`` says so of them,
             ``ARMORED_PART``; all of it where it is shorter.
         size: Bytes of the whole file.
         last: Its last byte; empty where it has none.

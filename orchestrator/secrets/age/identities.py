@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.core.units import split_lines
-from orchestrator.secrets.age import file as armor
+from orchestrator.secrets.age import file as age_file
 from orchestrator.secrets.age import keys
 from orchestrator.secrets.age.file import INTRO, IdentityError, Key
 from orchestrator.secrets.model.ciphertext import Recipient
@@ -99,7 +99,7 @@ def unlock(data: bytes, passphrase: str | None) -> bytes:
         WrongPassphraseError: The passphrase is wrong.
         ValueError: The key is malformed, or of a kind that age cannot use.
     """
-    if armor.is_armored(data) or data.startswith(INTRO):
+    if age_file.is_armored(data) or data.startswith(INTRO):
         return _age(data, passphrase or "")
     # What a terminal could not read as text is given on as the bytes that were typed.
     typed = None if passphrase is None else passphrase.encode(errors="surrogateescape")
@@ -108,10 +108,10 @@ def unlock(data: bytes, passphrase: str | None) -> bytes:
 
 def _age(data: bytes, passphrase: str) -> bytes:
     try:
-        return armor.decrypt_by_passphrase(data, passphrase)
+        return age_file.decrypt_by_passphrase(data, passphrase)
     except UnicodeEncodeError:
         raise WrongPassphraseError from None
-    except armor.NotOpenedError as error:
+    except age_file.NotOpenedError as error:
         if error.matching:
             raise WrongPassphraseError from None
         raise ValueError("takes more work for its passphrase than is done here") from None
@@ -234,7 +234,7 @@ def unlocked(locked: Locked, passphrase: str) -> tuple[Identity, ...]:
 def _identities(path: str, data: bytes) -> tuple[Identity, ...]:
     if len(data) > _LARGEST:
         raise ValueError("is too large for a file of private keys")
-    if armor.is_armored(data) or data.startswith(INTRO):
+    if age_file.is_armored(data) or data.startswith(INTRO):
         return (Locked(path, None, data),)
     if data.lstrip().startswith(b"-----BEGIN "):
         return (_ssh_identity(path, data),)
@@ -247,9 +247,9 @@ def _ssh_identity(path: str, data: bytes) -> Identity:
         return Locked(path, public.recipient, data)
     plain = data if public.recipient else unlock(data, None)
     recipient = public.recipient or describe(plain).recipient
-    if recipient and not armor.takes(recipient):
+    if recipient and not age_file.takes(recipient):
         return External(path, recipient)
-    return Opened(path, recipient, armor.ssh_key(plain))
+    return Opened(path, recipient, age_file.ssh_key(plain))
 
 
 def _age_identity(path: str, data: bytes) -> Iterator[Opened | External]:
@@ -261,7 +261,7 @@ def _age_identity(path: str, data: bytes) -> Iterator[Opened | External]:
         elif text and not text.startswith("#"):
             if not text.startswith("AGE-SECRET-KEY-1"):
                 raise ValueError("is no private key, neither of SSH nor of age")
-            key, public = armor.age_key(text)
+            key, public = age_file.age_key(text)
             yield Opened(path, keys.parse(public), key)
     if external:
         yield External(path)

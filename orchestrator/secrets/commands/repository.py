@@ -18,7 +18,7 @@ from orchestrator.core.errors import UsageError
 with lazily():
     from orchestrator.cli import opening
     from orchestrator.inventory import root as inventory_root
-    from orchestrator.inventory import select as inventory_select
+    from orchestrator.inventory import select
     from orchestrator.lab import network
     from orchestrator.render import output
     from orchestrator.secrets import gather, place
@@ -174,10 +174,6 @@ def open_rules(
         return alone, gather.Context()
     setup = opening.open_setup(target)
     root = Path(setup.fleet.root)
-    hosts = (
-        tuple(host.name for host in inventory_select.select(setup.fleet, selectors))
-        if selectors
-        else ()
-    )
+    hosts = tuple(host.name for host in select.select(setup.fleet, selectors)) if selectors else ()
     context = gather.Context(setup.fleet, setup.ssh, hosts, setup=setup)
     return rules or place.find(root) or root / place.USUAL[0], context

@@ -19,7 +19,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.units import parse_json
 from orchestrator.nix.log import cause, ran_out_of_memory, readable
-from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.model.ciphertext import Recipient
 from orchestrator.secrets.model.repository import Rule, Rules
 
@@ -146,7 +146,7 @@ def _wrong_shape(said: dict[str, Any]) -> str | None:
 @functools.lru_cache(maxsize=4096)
 def _parsed(key: str) -> Recipient | str:
     try:
-        return recipients.parse(key)
+        return age_keys.parse(key)
     except ValueError as error:
         return str(error)
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError, cause_of
-from orchestrator.secrets.files import journal as files
+from orchestrator.secrets.files import journal as journal_file
 from orchestrator.secrets.files.files import FilePlace, digest_of, place
 from orchestrator.secrets.files.journal import WAIT, exclusive, wait_for_writer
 from orchestrator.secrets.model.repository import Journal, Replacement
@@ -71,7 +71,7 @@ class Writer:
         try:
             self._stage(journal, list(wanted.values()))
             self._check_expected({**olds, **expected})
-            files.commit_plan(self._root)
+            journal_file.commit_plan(self._root)
         except OSError as error:
             raise (_not_written if self._undo(journal) else _not_finished)(error) from error
         except BaseException:
@@ -90,7 +90,7 @@ class Writer:
             RefusedError: A file is neither what it was nor what it should become.
             StepError: A file could not be written, or the journal cannot be read.
         """
-        journal = files.read(self._root)
+        journal = journal_file.read(self._root)
         try:
             if journal is None or not journal.committed:
                 self._back(journal)
@@ -101,7 +101,7 @@ class Writer:
         return journal
 
     def _stage(self, journal: Journal, contents: list[bytes]) -> None:
-        files.write_plan(self._root, journal)
+        journal_file.write_plan(self._root, journal)
         for folder in journal.folders:
             beneath.make_folder(self._root, folder)
         for one, content in zip(journal.replacements, contents, strict=True):
@@ -124,7 +124,7 @@ class Writer:
                 beneath.move(self._root, one.staged, one.path)
         self._sync_folders(journal)
         self._drop_staged(journal)
-        files.forget(self._root)
+        journal_file.forget(self._root)
 
     def _back(self, journal: Journal | None) -> None:
         if journal is not None:
@@ -132,14 +132,14 @@ class Writer:
             for folder in reversed(journal.folders):
                 with contextlib.suppress(OSError):
                     beneath.remove_folder(self._root, folder)
-        files.forget(self._root)
+        journal_file.forget(self._root)
 
     def _undo(self, journal: Journal) -> bool:
         """Go back after an error, and say whether the change is not true.
 
         What cannot be removed now, the next writer removes.
         """
-        found = files.read(self._root)
+        found = journal_file.read(self._root)
         if found is not None and found.committed:
             return False
         with contextlib.suppress(OSError):
@@ -191,7 +191,7 @@ def writing(root: Path, *, wait: float = WAIT, recovering: bool = False) -> Iter
     """
     with exclusive(root, wait):
         writer = Writer(root)
-        found = files.read(root)
+        found = journal_file.read(root)
         if not recovering and found is not None and found.committed:
             raise RefusedError(
                 f"an earlier `orchestrator secrets {found.what}` was interrupted; "
@@ -209,10 +209,10 @@ def pending(root: Path) -> Journal | None:
     Raises:
         StepError: Its journal cannot be read.
     """
-    if files.read(root) is None:
+    if journal_file.read(root) is None:
         return None
     wait_for_writer(root)
-    return files.read(root)
+    return journal_file.read(root)
 
 
 def _plan(what: str, changes: Iterable[tuple[FilePlace, str | None, bytes]]) -> Journal:
@@ -259,7 +259,7 @@ def _stuck(root: Path, journal: Journal, stuck: list[Replacement]) -> RefusedErr
     else:
         cure = (
             f"its new content is gone. Take the old files back from git, remove "
-            f"{shlex.quote(str(root / files.FOLDER))}, and do it again"
+            f"{shlex.quote(str(root / journal_file.FOLDER))}, and do it again"
         )
     return RefusedError(
         f"the interrupted {journal.what} cannot be ended, since these files are neither what they "

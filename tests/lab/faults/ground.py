@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lab import network as cable
+from orchestrator.lab import network
 from orchestrator.lab.faults import FaultOptions
 from orchestrator.lab.lab import Lab
 from tests.lab.faults.inside import Inside
@@ -123,7 +123,7 @@ class Ground:
         """Let the cable carry all that it can, and leave every other fault as it is."""
         host = self.lab.host(HOST)
         if host.running:
-            cable.mend(host, self.lab.network)
+            network.mend(host, self.lab.network)
 
     def thaw(self) -> None:
         """Let a frozen host go on."""

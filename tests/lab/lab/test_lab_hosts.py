@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lab_bench import Bench
 
-from orchestrator.lab import seed as keys
+from orchestrator.lab import seed
 from orchestrator.lab.places import LabError
 
 pytestmark = pytest.mark.lab
@@ -72,7 +72,7 @@ def test_the_store_is_sound(bench: Bench) -> None:
 
 def open_key(root: Path, name: str, *options: str) -> str:
     """Put a private key into a fleet for a host of its lab; its public half."""
-    path = root / keys.OPEN / name
+    path = root / seed.OPEN / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     argv = ("ssh-keygen", "-q", "-f", str(path), *(options or ("-t", "ed25519", "-N", "")))
@@ -100,13 +100,13 @@ def test_a_new_host_has_the_key_that_is_in_the_open(bench_factory: Callable[...,
 
 def test_what_is_no_host_key_is_refused(tmp_path: Path) -> None:
     """Another kind, one with a passphrase, no key, a link out of the fleet: the file is named."""
-    assert keys.in_the_open(tmp_path, "none") is None
+    assert seed.in_the_open(tmp_path, "none") is None
     open_key(tmp_path, "rsa", "-t", "rsa", "-b", "2048", "-N", "")
     open_key(tmp_path, "closed", "-t", "ed25519", "-N", "a passphrase")
-    (tmp_path / keys.OPEN / "text").write_text("no key\n")
+    (tmp_path / seed.OPEN / "text").write_text("no key\n")
     open_key(tmp_path.parent, "own")
-    (tmp_path / keys.OPEN / "link").symlink_to(tmp_path.parent / keys.OPEN / "own")
+    (tmp_path / seed.OPEN / "link").symlink_to(tmp_path.parent / seed.OPEN / "own")
     for name in ("rsa", "closed", "text", "link"):
-        with pytest.raises(LabError, match=f"{keys.OPEN}/{name} ") as caught:
-            keys.in_the_open(tmp_path, name)
+        with pytest.raises(LabError, match=f"{seed.OPEN}/{name} ") as caught:
+            seed.in_the_open(tmp_path, name)
         assert caught.value.hint is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.document import markers, replace
-from tests.bench.noop import table as noop_table
+from tests.bench.noop import table
 from tests.bench.one_changed import Done, counted_nix
 from tests.bench.table import Table, ratio, spread
 from tests.bench.timing import Ran, Series, interleaved, run, run_all
@@ -34,7 +34,7 @@ def test_a_contender_that_failed_has_no_figure_and_no_ratio() -> None:
 def test_the_last_words_of_a_failure_are_below_the_table() -> None:
     """On one line, whatever they were; and a bar does not end a cell."""
     series = {"orchestrator": Series([0.2]), "Colmena": Series([], "exit 1: one\n  two")}
-    written = noop_table({5: series}).markdown()
+    written = table({5: series}).markdown()
     assert "| Colmena | **failed** | - |" in written
     assert "- Colmena failed: exit 1: one two" in written.splitlines()
     assert "| a \\| b |" in Table(("",), (("a | b",),)).markdown()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.changes import commands as command
+from orchestrator.changes import commands
 from orchestrator.changes.knowledge import learning, stop_learning
 from orchestrator.cli.options import Target
 
@@ -206,9 +206,9 @@ def test_a_deployment_that_evaluates_learns_afterwards_unless_told_not_to(
 ) -> None:
     """Deployments learn afterwards, unless ``ORCHESTRATOR_LEARN=never`` is set."""
     monkeypatch.delenv("ORCHESTRATOR_LEARN", raising=False)
-    assert command.learns_afterwards()
+    assert commands.learns_afterwards()
     monkeypatch.setenv("ORCHESTRATOR_LEARN", "never")
-    assert not command.learns_afterwards()
+    assert not commands.learns_afterwards()
 
 
 @pytest.mark.parametrize("lab", [True, False])
@@ -226,7 +226,7 @@ def test_what_learns_afterwards_learns_the_same_fleet(
     monkeypatch.setattr(process, "detach", started.append)
     fleet = Fleet("f", str(tmp_path), str(tmp_path), {})
     setup = Setup(fleet, Flake.at(str(tmp_path), str(tmp_path)), SshSettings(), tmp_path)
-    command.learn_in_background(setup, Target(lab=lab))
+    commands.learn_in_background(setup, Target(lab=lab))
     ((program, *words),) = started
     assert program == sys.executable
     expected = [

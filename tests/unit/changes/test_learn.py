@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from known_fleet import HOSTS, KnownFleet, found_tracer, system
 
-from orchestrator.changes import learn as engine
+from orchestrator.changes import learn
 from orchestrator.changes.knowledge import NOT_LEARNED, BusyError, learning, stop_learning
 from orchestrator.changes.plan import Asked, Known, Read, Unknown
 from orchestrator.changes.tracing.twin import Trace
@@ -96,7 +96,7 @@ def test_a_twin_that_differs_makes_the_whole_tree_count(fleet: KnownFleet) -> No
     lesson = fleet.learn("p620")["p620"]
     assert lesson.fingerprint is not None
     assert lesson.fingerprint.reads is None
-    assert lesson.fingerprint.why_whole == engine.WHOLE_TREE
+    assert lesson.fingerprint.why_whole == learn.WHOLE_TREE
     fleet.evaluated.clear()
     assert not fleet.learn("p620")["p620"].fresh
     assert fleet.evaluated == []
@@ -127,13 +127,13 @@ def test_without_a_tracer_the_whole_tree_counts(
     fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a tracer the whole tree counts, and nothing is evaluated twice for no gain."""
-    monkeypatch.setattr(engine, "find", found_tracer(None))
+    monkeypatch.setattr(learn, "find", found_tracer(None))
     lesson = fleet.learn("p620")["p620"]
     assert lesson.fingerprint is not None
     assert (lesson.fingerprint.reads, lesson.fingerprint.why_whole) == (None, NOT_LEARNED)
     assert not fleet.learn("p620")["p620"].fresh
     assert fleet.evaluated == ["p620"]
-    monkeypatch.setattr(engine, "find", found_tracer(object()))
+    monkeypatch.setattr(learn, "find", found_tracer(object()))
     again = fleet.learn("p620")["p620"]
     assert again.fingerprint is not None
     assert again.fingerprint.reads is not None

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.cli import opening as sudo_passwords
+from orchestrator.cli import opening
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect, Fleet, Host
@@ -40,7 +40,7 @@ FLEET = fleet(
 
 def named(found: Fleet, target: Target) -> list[list[str]]:
     """Who is given a password, by name."""
-    return [[one.name for one in group] for group in sudo_passwords.recipients(found, target)]
+    return [[one.name for one in group] for group in opening.recipients(found, target)]
 
 
 def asked(
@@ -56,7 +56,7 @@ def asked(
 
     monkeypatch.setattr(click, "prompt", prompt)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    return questions, sudo_passwords.ask_passwords(found, target)
+    return questions, opening.ask_passwords(found, target)
 
 
 def test_it_is_said_to_whom_a_password_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_without_a_terminal_nobody_is_asked() -> None:
     """A sudo password that needs a terminal is an error where there is none."""
     for target in (ASK, Target(sudo_password_for=("web1",))):
         with pytest.raises(UsageError, match="needs a terminal"):
-            sudo_passwords.ask_passwords(FLEET, target)
+            opening.ask_passwords(FLEET, target)
 
 
 def test_many_hosts_are_all_named() -> None:
@@ -137,7 +137,7 @@ def test_many_hosts_are_all_named() -> None:
 
     @click.command()
     def command() -> None:
-        click.echo(sudo_passwords._question(tuple(many.hosts.values())))
+        click.echo(opening._question(tuple(many.hosts.values())))
 
     done = CliRunner().invoke(command)
     assert all(name in done.output.replace(",", " ").split() for name in many.hosts)

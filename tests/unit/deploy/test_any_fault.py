@@ -30,7 +30,7 @@ from orchestrator.core.outcome import Deployed, Failed, Outcome, RolledBack, Unc
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.plan import attempts as prove
+from orchestrator.deploy.plan import attempts
 
 
 def runs_else(host: FakeHost) -> None:
@@ -97,7 +97,7 @@ def is_so(outcome: Outcome, host: FakeHost, goal: Goal, before: OutPath = OLD) -
     """Hold a report against the host."""
     source = BootSource(host.boot_source)
     state = HostState("m", host.running, None, host.profile, host.boot_default, source)
-    words = prove.in_words(state)
+    words = attempts.in_words(state)
     match outcome:
         case Deployed():
             assert host.running == (NEW if goal.activates else before)

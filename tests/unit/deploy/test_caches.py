@@ -15,7 +15,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.deploy.delivering.building import Member
 from orchestrator.deploy.delivering.caches import Pushes, require_caches
 from orchestrator.host.setup import Setup
-from orchestrator.nix import closure as binary_cache
+from orchestrator.nix import closure
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings
@@ -38,8 +38,8 @@ class Filled:
         self.calls: list[tuple[str, list[OutPath], Cache]] = []
         self.fails = False
         self.env: Mapping[str, str | None] | None = None
-        patch.setattr(binary_cache, "sign", self._sign)
-        patch.setattr(binary_cache, "push", self._push)
+        patch.setattr(closure, "sign", self._sign)
+        patch.setattr(closure, "push", self._push)
 
     async def _sign(self, outs: Sequence[OutPath], cache: Cache) -> None:
         self.calls.append(("sign", sorted(outs), cache))

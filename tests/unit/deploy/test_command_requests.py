@@ -16,7 +16,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report, Run
 from orchestrator.core.store import OutPath
-from orchestrator.deploy import run as deploying
+from orchestrator.deploy import run as deploy_run
 from orchestrator.host.setup import Setup
 
 SYSTEM = OutPath("/nix/store/" + "0" * 32 + "-nixos-system-p620")
@@ -48,7 +48,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     (tmp_path / "fleet/inventory/hosts.yaml").write_text(f"hosts:\n{hosts}")
     monkeypatch.chdir(tmp_path / "fleet")
     made = Asked()
-    monkeypatch.setattr(deploying, "deploy", made.deploy)
+    monkeypatch.setattr(deploy_run, "deploy", made.deploy)
     return made
 
 

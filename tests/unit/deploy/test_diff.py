@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.changed import PackageChange as Change
+from orchestrator.core.changed import PackageChange
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
@@ -37,31 +37,31 @@ def test_packages_come_go_and_change() -> None:
     before = [_path(A, "bash-5.2"), _path(A, "vim-9.1"), _path(A, "same-1")]
     after = [_path(A, "same-1"), _path(B, "bash-5.3"), _path(A, "nano-8.0")]
     assert diff(before, after) == (
-        Change("bash", ("5.2",), ("5.3",)),
-        Change("nano", (), ("8.0",)),
-        Change("vim", ("9.1",), ()),
+        PackageChange("bash", ("5.2",), ("5.3",)),
+        PackageChange("nano", (), ("8.0",)),
+        PackageChange("vim", ("9.1",), ()),
     )
 
 
 def test_a_rebuild_of_one_version_is_a_change() -> None:
     """The same version at another path is another package: a patch, a flag, a dependency."""
     assert diff([_path(A, "bash-5.2")], [_path(B, "bash-5.2")]) == (
-        Change("bash", ("5.2",), ("5.2",)),
+        PackageChange("bash", ("5.2",), ("5.2",)),
     )
 
 
 def test_a_name_without_a_version() -> None:
     """What has no version is named by its whole name."""
     assert diff([_path(A, "etc")], [_path(B, "etc"), _path(A, "unit-sshd.service")]) == (
-        Change("etc", ("",), ("",)),
-        Change("unit-sshd.service", (), ("",)),
+        PackageChange("etc", ("",), ("",)),
+        PackageChange("unit-sshd.service", (), ("",)),
     )
 
 
 def test_a_dash_before_a_letter_is_part_of_the_name() -> None:
     """The version begins at the first dash that a digit follows, as Nix reads it."""
     assert diff([], [_path(A, "nixos-system-p620-25.05")]) == (
-        Change("nixos-system-p620", (), ("25.05",)),
+        PackageChange("nixos-system-p620", (), ("25.05",)),
     )
 
 
@@ -75,7 +75,7 @@ def test_a_closure_does_not_differ_from_itself(closure: frozenset[OutPath]) -> N
 def test_a_diff_is_its_own_mirror(before: frozenset[OutPath], after: frozenset[OutPath]) -> None:
     """Backwards it says the same with the sides exchanged, and no package is named twice."""
     forth = diff(before, after)
-    mirrored = tuple(Change(change.package, change.after, change.before) for change in forth)
+    mirrored = tuple(PackageChange(change.package, change.after, change.before) for change in forth)
     assert diff(after, before) == mirrored
     assert len({change.package for change in forth}) == len(forth)
 
@@ -93,9 +93,9 @@ def test_no_path_that_differs_is_lost(
 def _drawn(running: OutPath | None, *, as_json: bool = False) -> tuple[str, str]:
     state = HostState("m", running, running, running, running)
     changes = (
-        Change("bash", ("5.2",), ("5.3",)),
-        Change("etc", ("",), ("",)),
-        Change("nano", (), ("8.0",)),
+        PackageChange("bash", ("5.2",), ("5.3",)),
+        PackageChange("etc", ("",), ("",)),
+        PackageChange("nano", (), ("8.0",)),
     )
     found = HostDiff(Host("p620", "p620", Connect("p620")), state, _path(B, "system"), changes)
     results, words = io.StringIO(), io.StringIO()

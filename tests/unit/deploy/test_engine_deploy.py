@@ -14,14 +14,14 @@ from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.outcome import Failed, Outcome, Problem, Skipped, Unchanged
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.store import OutPath
-from orchestrator.deploy import run as engine
+from orchestrator.deploy import run as deploy_run
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.runs.store import Runs
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.verify import result as junit
+from orchestrator.verify import result as verify_result
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NAMES = ("p620", "razer", "p510")
@@ -48,7 +48,9 @@ class Fake:
 
     def deploy(self, *selectors: str) -> Report:
         """Run."""
-        return asyncio.run(engine.deploy(self.setup, DeployRequest(selectors), self.events.append))
+        return asyncio.run(
+            deploy_run.deploy(self.setup, DeployRequest(selectors), self.events.append)
+        )
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     made = Fake(tmp_path)
     monkeypatch.setattr(nix, "version", version)
     monkeypatch.setattr(git, "revision", revision)
-    monkeypatch.setattr(engine, "deploy_host", made.deploy_host)
+    monkeypatch.setattr(deploy_run, "deploy_host", made.deploy_host)
     return made
 
 
@@ -134,12 +136,13 @@ def test_a_run_with_verified_hosts_leaves_one_junit_file_beside_its_two(
     async def verified(work: HostWork) -> Outcome:
         folder = Path(work.session.run.folder)
         if work.host.name != "p510":
-            junit.write(
-                folder / f"junit-{work.host.name}.xml", [junit.suite(work.host.name, [], [])]
+            verify_result.write(
+                folder / f"junit-{work.host.name}.xml",
+                [verify_result.suite(work.host.name, [], [])],
             )
         return await fake.deploy_host(work)
 
-    monkeypatch.setattr(engine, "deploy_host", verified)
+    monkeypatch.setattr(deploy_run, "deploy_host", verified)
     folder = Path(fake.deploy().run.folder)
     assert {file.name for file in folder.iterdir()} == {"events.jsonl.gz", "log.gz", "junit.xml"}
     merged = (folder / "junit.xml").read_text()

@@ -24,7 +24,7 @@ from orchestrator.deploy.changing.lock import Holding, held, refuse_if_taken
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.names import Names
 from orchestrator.deploy.work import HostWork
-from orchestrator.host import lock as adapter
+from orchestrator.host import lock as host_lock
 from orchestrator.host.lock import Claim, LockAnswer, LockReply
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Make a host that nobody else is at."""
     bench = Bench()
     for verb in ("take", "renew", "release"):
-        monkeypatch.setattr(adapter, verb, getattr(bench, verb))
+        monkeypatch.setattr(host_lock, verb, getattr(bench, verb))
     return bench
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, BootSource, HostState
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.plan import attempts as prove
+from orchestrator.deploy.plan import attempts
 
 
 def _path(letter: str) -> OutPath:
@@ -35,13 +35,13 @@ BEFORE = HostState("m", OLD, OLD, OLD, OLD)
 @given(states)
 def test_running_is_what_current_system_says(state: HostState) -> None:
     """A host runs the wanted system exactly where ``/run/current-system`` is it."""
-    assert (prove.runs(state, NEW) is None) is (state.running == NEW)
+    assert (attempts.runs(state, NEW) is None) is (state.running == NEW)
 
 
 @given(states)
 def test_booting_needs_profile_and_boot_default(state: HostState) -> None:
     """A host boots the wanted system exactly where both agree on it."""
-    proved = prove.boots(state, NEW, BEFORE) is None
+    proved = attempts.boots(state, NEW, BEFORE) is None
     assert proved is (state.profile == NEW and state.boot_default == NEW)
 
 
@@ -53,33 +53,35 @@ def test_back_means_all_three(now: HostState, before: HostState) -> None:
         before.profile,
         before.boot_default,
     )
-    assert (prove.is_back(now, before) is None) is same
+    assert (attempts.is_back(now, before) is None) is same
 
 
 @given(states)
 def test_a_state_is_back_at_itself(state: HostState) -> None:
     """Whatever was recorded, even nothing, is a state to be back at."""
-    assert prove.is_back(state, state) is None
+    assert attempts.is_back(state, state) is None
 
 
 @given(states, states)
 def test_newly_failed_units_are_this_deployments(now: HostState, before: HostState) -> None:
     """Units that failed before are not named; the rest are, each once, sorted."""
-    failed = prove.newly_failed(now, before)
+    failed = attempts.newly_failed(now, before)
     assert list(failed) == sorted(set(now.failed_units) - set(before.failed_units))
 
 
 def test_a_wrong_end_state_is_told_in_words() -> None:
     """The words name what was looked at, what was found, and what should be."""
-    assert prove.runs(BEFORE, NEW) == f"/run/current-system is {OLD.short}, not {NEW.short}"
-    assert prove.boots(BEFORE, NEW, BEFORE) == f"the system profile is {OLD.short}, not {NEW.short}"
-    assert prove.boots(replace(BEFORE, profile=NEW, boot_default=None), NEW, BEFORE) == (
+    assert attempts.runs(BEFORE, NEW) == f"/run/current-system is {OLD.short}, not {NEW.short}"
+    assert (
+        attempts.boots(BEFORE, NEW, BEFORE) == f"the system profile is {OLD.short}, not {NEW.short}"
+    )
+    assert attempts.boots(replace(BEFORE, profile=NEW, boot_default=None), NEW, BEFORE) == (
         f"the boot default is nothing that is known, not {NEW.short}"
     )
-    assert prove.is_back(replace(BEFORE, boot_default=NEW), BEFORE) == (
+    assert attempts.is_back(replace(BEFORE, boot_default=NEW), BEFORE) == (
         f"the boot default is {NEW.short}, and was {OLD.short}"
     )
-    assert prove.is_back(replace(BEFORE, running=None), BEFORE) == (
+    assert attempts.is_back(replace(BEFORE, running=None), BEFORE) == (
         f"/run/current-system is nothing that is known, and was {OLD.short}"
     )
 
@@ -89,28 +91,28 @@ def test_a_boot_loader_that_can_no_more_be_read_proves_nothing() -> None:
     readable = replace(BEFORE, boot_source=BootSource.SYSTEMD_BOOT)
     lost = "the default of systemd-boot could be read before, and no more"
     why = replace(BEFORE, boot_note="GRUB: no entry")
-    assert prove.is_back(why, readable) == f"{lost}: GRUB: no entry"
-    assert prove.boots(BEFORE, OLD, readable) == lost
-    assert prove.is_back(BEFORE, readable) == lost
-    assert prove.boots(readable, OLD, BEFORE) is None
-    assert prove.is_back(readable, BEFORE) is None
+    assert attempts.is_back(why, readable) == f"{lost}: GRUB: no entry"
+    assert attempts.boots(BEFORE, OLD, readable) == lost
+    assert attempts.is_back(BEFORE, readable) == lost
+    assert attempts.boots(readable, OLD, BEFORE) is None
+    assert attempts.is_back(readable, BEFORE) is None
 
 
 def test_a_state_is_put_in_words() -> None:
     """One system is told once; where they differ, all three are."""
     read = replace(BEFORE, boot_source=BootSource.GRUB)
-    assert prove.in_words(read) == f"it runs and will boot {OLD.short}"
-    assert prove.in_words(replace(read, running=NEW)) == (
+    assert attempts.in_words(read) == f"it runs and will boot {OLD.short}"
+    assert attempts.in_words(replace(read, running=NEW)) == (
         f"it runs {NEW.short}, its profile is {OLD.short}, it will boot {OLD.short}"
     )
-    assert prove.in_words(HostState("m", None, None, None, None, BootSource.GRUB)) == (
+    assert attempts.in_words(HostState("m", None, None, None, None, BootSource.GRUB)) == (
         "it runs and will boot nothing that is known"
     )
 
 
 def test_what_boots_is_not_put_in_words_where_it_was_not_read() -> None:
     """The profile stands for it, and is not taken for it."""
-    assert prove.in_words(BEFORE) == (
+    assert attempts.in_words(BEFORE) == (
         f"it runs {OLD.short}, its profile is {OLD.short}, and what it will boot cannot be read"
     )
 
@@ -130,15 +132,15 @@ def test_each_goal_is_reached_where_it_leads(state: HostState) -> None:
         (Goal.TEST, ways == (NEW, OLD, OLD)),
         (Goal.BOOT, ways[1:] == (NEW, NEW)),
     ):
-        assert (prove.reached(state, attempt_to(goal)) is None) is reached
+        assert (attempts.reached(state, attempt_to(goal)) is None) is reached
 
 
 def test_a_change_says_from_what_to_what() -> None:
     """The names where they differ; how far it went where that is not all the way."""
-    assert prove.change(attempt_to(Goal.SWITCH)) == f"{OLD.short} → {NEW.short}"
-    assert prove.change(attempt_to(Goal.TEST)).endswith(f": {Goal.TEST.achievement}")
+    assert attempts.change(attempt_to(Goal.SWITCH)) == f"{OLD.short} → {NEW.short}"
+    assert attempts.change(attempt_to(Goal.TEST)).endswith(f": {Goal.TEST.achievement}")
     same = replace(attempt_to(Goal.SWITCH), before=replace(BEFORE, running=NEW))
-    assert prove.change(same) == NEW.short
+    assert attempts.change(same) == NEW.short
     older = OutPath(f"/nix/store/{'c' * 32}-{NEW.name}")
     renewed = replace(same, before=replace(BEFORE, running=older))
-    assert prove.change(renewed) == f"{older.digest}… → {NEW.short}"
+    assert attempts.change(renewed) == f"{older.digest}… → {NEW.short}"

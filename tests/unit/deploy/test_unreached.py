@@ -19,7 +19,7 @@ from fake_host import (
 from orchestrator.core.event import Notice
 from orchestrator.core.outcome import RolledBack, Unreached, outcome_name
 from orchestrator.core.run import exit_code
-from orchestrator.deploy.changing import activation as attempt
+from orchestrator.deploy.changing import activation
 from orchestrator.render.event_json import _more
 from orchestrator.render.output import outcome_word
 from orchestrator.ssh import local
@@ -109,8 +109,8 @@ def test_the_machine_that_one_sits_at_is_not_reached_over_a_connection(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody comes to it over SSH: what it proves itself counts."""
-    monkeypatch.setattr(attempt, "is_this_machine", lambda _: True)
-    assert local.is_this_machine is not attempt.is_this_machine
+    monkeypatch.setattr(activation, "is_this_machine", lambda _: True)
+    assert local.is_this_machine is not activation.is_this_machine
     bench.host.goes_wrong("in activate", exits(1))
     assert isinstance(bench.deploy(), RolledBack)
     assert "reached" not in bench.host.calls

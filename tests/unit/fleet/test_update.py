@@ -15,7 +15,7 @@ from orchestrator.core.outcome import Completed, Failed, Outcome, Problem
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, HostResult, Report, Run
 from orchestrator.core.store import OutPath
-from orchestrator.deploy import run as deploying
+from orchestrator.deploy import run as deploy_run
 from orchestrator.fleet import files
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
@@ -91,7 +91,7 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
     monkeypatch.setattr(nix, "update", made.update)
     monkeypatch.setattr(files, "_require_evaluation", made.evaluate)
     monkeypatch.setattr(files.git, "commit_file", made.commit)
-    monkeypatch.setattr(deploying, "deploy", made.deploy)
+    monkeypatch.setattr(deploy_run, "deploy", made.deploy)
     return made
 
 

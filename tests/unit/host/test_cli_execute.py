@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.host import execute as module
+from orchestrator.host import execute as host_execute
 from orchestrator.host.execute import ExecRequest, ExecResult, ExecStatus
 from orchestrator.ssh.runner import StoppedError
 
@@ -63,7 +63,7 @@ def test_what_stands_behind_the_mark_is_the_command_word_for_word(
 ) -> None:
     """Options of ours, another ``--`` and empty arguments among them."""
     executing = Executing(ExecStatus.SUCCEEDED, ExecStatus.SUCCEEDED)
-    monkeypatch.setattr(module, "execute", executing)
+    monkeypatch.setattr(host_execute, "execute", executing)
     words = ("--sudo", "--timeout", "90s", "--jobs", "3", "--", "ls", "--json", "", "--", "-v")
     assert typed("host", "exec", "web*", *words) == 0
     request = ExecRequest(("ls", "--json", "", "--", "-v"), True, 90.0, 3)
@@ -85,7 +85,7 @@ def test_the_exit_code_is_0_only_where_all_succeeded(
 ) -> None:
     """One host's failure is enough; a person who stopped it has 130."""
     executing = Executing(ExecStatus.SUCCEEDED, status, interrupted=interrupted)
-    monkeypatch.setattr(module, "execute", executing)
+    monkeypatch.setattr(host_execute, "execute", executing)
     assert typed("host", "exec", "web1", "web2", "--", "true") == code
 
 
@@ -93,7 +93,7 @@ def test_json_is_one_object_a_line_and_words_go_elsewhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With ``--json`` standard output has one object a line, and nothing else for a script."""
-    monkeypatch.setattr(module, "execute", Executing(ExecStatus.SUCCEEDED, ExecStatus.FAILED))
+    monkeypatch.setattr(host_execute, "execute", Executing(ExecStatus.SUCCEEDED, ExecStatus.FAILED))
     assert typed("host", "exec", "--json", "web1", "web2", "--", "true") == 1
     said = capsys.readouterr()
     assert [json.loads(line)["host"] for line in said.out.splitlines()] == ["web1", "web2"]
@@ -140,6 +140,6 @@ def test_the_exit_code_of_a_terminal_is_the_commands_own(
             raise comes
         return comes
 
-    monkeypatch.setattr(module, "log_in", log_in)
+    monkeypatch.setattr(host_execute, "log_in", log_in)
     assert typed("host", "ssh", "--sudo", "web2", "--", "top", "-b") == code
     assert asked == [("web2", ("top", "-b"), True)]

@@ -24,7 +24,7 @@ from orchestrator.core.bounds import Bound
 from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Fleet, Host
 from orchestrator.host import draw_execute
-from orchestrator.host import execute as module
+from orchestrator.host import execute as host_execute
 from orchestrator.host.draw_execute import JsonLines, LiveLines, draw_summary
 from orchestrator.host.execute import ExecRequest, ExecResult, ExecStatus, execute
 from orchestrator.host.setup import Setup
@@ -400,7 +400,7 @@ def test_no_more_hosts_at_a_time_than_wanted(hosts: Hosts) -> None:
 def test_the_word_of_the_process_may_come_in_pieces() -> None:
     """The process's word may come in pieces, after a greeting of a login shell's."""
     taken = io.BytesIO()
-    announced = module._Announced(taken)
+    announced = host_execute._Announced(taken)
     for byte in b"hello\n" + announced.word + b" 42 41\nrest":
         announced.write(bytes([byte]))
     announced.end()
@@ -411,6 +411,6 @@ def test_the_word_of_the_process_may_come_in_pieces() -> None:
 @pytest.mark.parametrize("said", [b"1 1", b"42", b"x y", b"-1 5", b"42 0", b"9" * 30 + b" 5"])
 def test_a_process_that_is_none_is_never_ended(said: bytes) -> None:
     """Numbers that are no process's, such as 1 or everybody's -1, are not taken for one."""
-    announced = module._Announced(io.BytesIO())
+    announced = host_execute._Announced(io.BytesIO())
     announced.write(announced.word + b" " + said + b"\n")
     assert announced.process is None

@@ -26,7 +26,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.host import scripts
-from orchestrator.host.guard import orders as verbs
+from orchestrator.host.guard import orders
 from orchestrator.host.guard.orders import GuardReply
 from orchestrator.host.status import parse_state
 
@@ -145,7 +145,7 @@ class Machine:
         token = f"t-{len(self.attempts)}"
         attempt = Attempt(token, goal, NEW, self.state, 7, "me@here", None, when)
         self.attempts.append(attempt)
-        told = asyncio.run(verbs.start(self.executor, attempt))
+        told = asyncio.run(orders.start(self.executor, attempt))
         assert told.attempt is not None
         return attempt
 
@@ -153,7 +153,7 @@ class Machine:
         """Follow an attempt until it is in one of these states."""
         state = RECORDED
         for _ in range(20):
-            told = asyncio.run(verbs.await_(self.executor, attempt.token, state, 3600))
+            told = asyncio.run(orders.await_(self.executor, attempt.token, state, 3600))
             assert told.attempt is not None
             state = told.attempt.state
             if state in wanted:
@@ -209,7 +209,7 @@ def test_room_for_going_back_is_kept_until_it_is_needed(machine: Machine) -> Non
     attempt = machine.start()
     machine.until(attempt, WAITING)
     assert room.stat().st_size == 2 << 20
-    asyncio.run(verbs.back(machine.executor, attempt.token, "so"))
+    asyncio.run(orders.back(machine.executor, attempt.token, "so"))
     machine.until(attempt, RETURNED)
     assert "there is room" in (machine.root / "run/orchestrator/log").read_text()
     assert machine.systems == (OLD, OLD, OLD)
@@ -328,10 +328,10 @@ def test_it_commits_what_is_confirmed(machine: Machine) -> None:
     assert {path.name.removeprefix("t-0-") for path in roots.iterdir()} == {
         *("target", "running", "profile", "boot")
     }
-    heard = asyncio.run(verbs.contact(machine.executor, attempt.token)).attempt
+    heard = asyncio.run(orders.contact(machine.executor, attempt.token)).attempt
     assert heard is not None
     assert (heard.state, heard.seconds_left) == (CHECKING, 600)
-    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    asyncio.run(orders.confirm(machine.executor, attempt.token))
     machine.until(attempt, DONE)
     state = machine.state
     assert state.is_at(NEW)
@@ -349,7 +349,7 @@ def test_it_goes_back_when_the_time_is_up(machine: Machine, contacted: bool, sec
     attempt = machine.start()
     machine.until(attempt, WAITING)
     if contacted:
-        asyncio.run(verbs.contact(machine.executor, attempt.token))
+        asyncio.run(orders.contact(machine.executor, attempt.token))
     machine.has_been_up(100 + seconds - 1)
     time.sleep(0.3)
     assert machine.state.attempt is not None
@@ -367,8 +367,8 @@ def test_goals_go_as_far_as_they_say(machine: Machine) -> None:
     assert machine.systems == (OLD, NEW, NEW)
     attempt = machine.start(Goal.TEST)
     machine.until(attempt, WAITING)
-    asyncio.run(verbs.contact(machine.executor, attempt.token))
-    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    asyncio.run(orders.contact(machine.executor, attempt.token))
+    asyncio.run(orders.confirm(machine.executor, attempt.token))
     machine.until(attempt, DONE)
     assert machine.systems == (NEW, NEW, NEW)
 
@@ -385,8 +385,8 @@ def test_it_goes_back_from_what_fails(machine: Machine, word: str) -> None:
     told = machine.until(attempt, WAITING, RETURNED)
     assert told.attempt is not None
     if told.attempt.state is WAITING:
-        asyncio.run(verbs.contact(machine.executor, attempt.token))
-        asyncio.run(verbs.confirm(machine.executor, attempt.token))
+        asyncio.run(orders.contact(machine.executor, attempt.token))
+        asyncio.run(orders.confirm(machine.executor, attempt.token))
         machine.until(attempt, RETURNING, RETURNED)
         (machine.root / "fault").unlink(missing_ok=True)
         machine.until(attempt, RETURNED)
@@ -407,7 +407,7 @@ def test_it_needs_no_tool_of_the_new_system(machine: Machine) -> None:
     attempt = machine.start()
     machine.path = f"{machine.root}/{OLD.path[1:]}/sw/bin:"
     machine.until(attempt, WAITING)
-    asyncio.run(verbs.back(machine.executor, attempt.token, "broken"))
+    asyncio.run(orders.back(machine.executor, attempt.token, "broken"))
     machine.until(attempt, RETURNED)
     assert machine.systems == (OLD, OLD, OLD)
     assert machine.left() == []
@@ -418,8 +418,8 @@ def test_it_is_started_again_by_whoever_asks(machine: Machine) -> None:
     attempt = machine.start()
     machine.until(attempt, WAITING)
     machine.kill()
-    asyncio.run(verbs.resume(machine.executor, attempt.token))
-    asyncio.run(verbs.contact(machine.executor, attempt.token))
+    asyncio.run(orders.resume(machine.executor, attempt.token))
+    asyncio.run(orders.contact(machine.executor, attempt.token))
     machine.until(attempt, CHECKING)
     machine.kill()
     shutil.rmtree(machine.root / "run/orchestrator")
@@ -467,9 +467,9 @@ def test_the_boot_loader_is_installed_again_after_a_commit_that_failed(machine: 
         )
     attempt = machine.start()
     machine.until(attempt, WAITING)
-    asyncio.run(verbs.contact(machine.executor, attempt.token))
+    asyncio.run(orders.contact(machine.executor, attempt.token))
     machine.until(attempt, CHECKING)
-    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    asyncio.run(orders.confirm(machine.executor, attempt.token))
     told = machine.until(attempt, DONE, RETURNED)
     assert told.attempt is not None
     assert told.attempt.why == "the boot loader could not be installed (3)"
@@ -484,9 +484,9 @@ def test_a_boot_loader_that_can_be_read_no_more_is_no_success(machine: Machine) 
     machine.write(switch, f"{SWITCH}\n[ $1 != boot ] || rm {loader}\n")
     attempt = machine.start()
     machine.until(attempt, WAITING)
-    asyncio.run(verbs.contact(machine.executor, attempt.token))
+    asyncio.run(orders.contact(machine.executor, attempt.token))
     machine.until(attempt, CHECKING)
-    asyncio.run(verbs.confirm(machine.executor, attempt.token))
+    asyncio.run(orders.confirm(machine.executor, attempt.token))
     told = machine.until(attempt, DONE, RETURNED)
     assert told.attempt is not None
     assert told.attempt.state is RETURNED
@@ -499,16 +499,16 @@ def test_a_word_before_its_time_is_not_kept(machine: Machine) -> None:
     machine.write("fault", 'while [ $1 = test ] && [ ! -e "$ROOT/go" ]; do sleep 0.05; done\n')
     attempt = machine.start()
     machine.until(attempt, AttemptState.ACTIVATING)
-    for early in (verbs.contact, verbs.confirm):
+    for early in (orders.contact, orders.confirm):
         told = asyncio.run(early(machine.executor, attempt.token)).attempt
         assert told is not None
         assert told.state is AttemptState.ACTIVATING
     machine.write("go", "")
     machine.until(attempt, WAITING)
-    told = asyncio.run(verbs.confirm(machine.executor, attempt.token)).attempt
+    told = asyncio.run(orders.confirm(machine.executor, attempt.token)).attempt
     assert told is not None
     assert told.state is WAITING
-    told = asyncio.run(verbs.contact(machine.executor, attempt.token)).attempt
+    told = asyncio.run(orders.contact(machine.executor, attempt.token)).attempt
     assert told is not None
     assert told.state is CHECKING
 
@@ -516,14 +516,14 @@ def test_a_word_before_its_time_is_not_kept(machine: Machine) -> None:
 def test_what_was_given_up_never_begins(machine: Machine) -> None:
     """An attempt that was given up never begins, nor a second beside one in flight."""
     token = "t-0"
-    told = asyncio.run(verbs.await_(machine.executor, token, RECORDED, 1))
+    told = asyncio.run(orders.await_(machine.executor, token, RECORDED, 1))
     assert told.attempt is None
     with pytest.raises(StepError, match="given up"):
         machine.start()
     machine.start()
     with pytest.raises(StepError, match="in flight there"):
         machine.start()
-    assert asyncio.run(verbs.back(machine.executor, "t-0", "no")).attempt is None
+    assert asyncio.run(orders.back(machine.executor, "t-0", "no")).attempt is None
 
 
 @pytest.mark.parametrize("system", [OLD, NEW])
@@ -568,12 +568,12 @@ def test_a_start_that_is_slow_is_not_said_to_have_come_to_nothing(machine: Machi
     while not list(machine.root.glob("run/orchestrator/asked-*")):
         time.sleep(0.01)
     with pytest.raises(StepError, match="its start is at work"):
-        asyncio.run(verbs.await_(machine.executor, "t-0", RECORDED, 0))
+        asyncio.run(orders.await_(machine.executor, "t-0", RECORDED, 0))
     with pytest.raises(StepError, match="its start is at work"):
-        asyncio.run(verbs.back(machine.executor, "t-0", "no"))
+        asyncio.run(orders.back(machine.executor, "t-0", "no"))
     go.touch()
     beginning.join()
-    asyncio.run(verbs.back(machine.executor, "t-0", "no"))
+    asyncio.run(orders.back(machine.executor, "t-0", "no"))
     machine.until(machine.attempts[0], RETURNED)
     assert machine.systems == (OLD, OLD, OLD)
 
@@ -583,7 +583,7 @@ def test_it_takes_no_word_for_a_command(machine: Machine) -> None:
     attempt = machine.start()
     machine.until(attempt, WAITING)
     why = "$(touch $ROOT/hurt) `touch $ROOT/hurt` \\n '\"; touch $ROOT/hurt"
-    asyncio.run(verbs.back(machine.executor, attempt.token, f"{why}\nstate=done"))
+    asyncio.run(orders.back(machine.executor, attempt.token, f"{why}\nstate=done"))
     told = machine.until(attempt, RETURNED)
     assert told.attempt is not None
     assert told.attempt.why == f"{why} state=done"

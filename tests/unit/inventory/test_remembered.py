@@ -13,7 +13,7 @@ from orchestrator.cli.opening import open_fleet
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
-from orchestrator.inventory import root as remembered
+from orchestrator.inventory import root as inventory_root
 from orchestrator.inventory.load import load
 from orchestrator.inventory.root import key_of, recall, remember
 
@@ -166,7 +166,7 @@ def test_every_single_damaged_byte_is_seen(root: Path, cache: Path) -> None:
 
 def test_another_version_reads_for_itself(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another version of the reading took for good may be a mistake in this one."""
-    monkeypatch.setattr(remembered, "_code", lambda: iter(["another"]))
+    monkeypatch.setattr(inventory_root, "_code", lambda: iter(["another"]))
     assert recall(root) is None
 
 

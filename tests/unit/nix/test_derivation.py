@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.store import DrvPath, OutPath
-from orchestrator.nix import flake as derivation
+from orchestrator.nix import flake
 
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620-25.05")
 ONE = f'Derive([("out","{OUT}","","")],[("/nix/store/x.drv",["out"])],[],"x86_64-linux"'
@@ -19,7 +19,7 @@ def read(folder: Path, text: str) -> OutPath | None:
     file.write_text(text)
     drv = DrvPath(f"{OUT}.drv")
     object.__setattr__(drv, "path", str(file))
-    return derivation.output_of(drv)
+    return flake.output_of(drv)
 
 
 def test_a_system_has_one_output(tmp_path: Path) -> None:
@@ -47,4 +47,4 @@ def test_anything_else_is_left_to_nix(tmp_path: Path, text: str) -> None:
 
 def test_a_derivation_that_is_not_here() -> None:
     """A derivation whose file is not in this store has no known output."""
-    assert derivation.output_of(DrvPath(f"{OUT}.drv")) is None
+    assert flake.output_of(DrvPath(f"{OUT}.drv")) is None

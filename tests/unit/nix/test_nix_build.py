@@ -11,7 +11,7 @@ from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, OutPath
-from orchestrator.nix import closure as nix_build
+from orchestrator.nix import closure
 
 DRVS = tuple(DrvPath(f"/nix/store/{letter * 32}-system-{letter}.drv") for letter in "ab")
 OUT = OutPath(f"/nix/store/{'a' * 32}-system-a")
@@ -20,18 +20,18 @@ FEATURES = ("--extra-experimental-features", "nix-command flakes")
 
 def test_all_are_one_command() -> None:
     """What fails does not stop the others; builders are one word, as nix.conf has them."""
-    argv = nix_build.build_argv(DRVS, ("ssh-ng://a x86_64-linux - 4", "ssh-ng://b"))
+    argv = closure.build_argv(DRVS, ("ssh-ng://a x86_64-linux - 4", "ssh-ng://b"))
     assert argv == (
         *("nix", *FEATURES, "build", "--log-format", "internal-json", "-v"),
         *("--keep-going", "--no-link", "--builders", "ssh-ng://a x86_64-linux - 4 ; ssh-ng://b"),
         *(f"{drv}^*" for drv in DRVS),
     )
-    assert "--builders" not in nix_build.build_argv(DRVS), "Nix's own settings hold"
+    assert "--builders" not in closure.build_argv(DRVS), "Nix's own settings hold"
 
 
 def test_by_hand_it_is_one_system_with_its_log() -> None:
     """The command to build by hand builds one system and prints its log."""
-    assert nix_build.build_by_hand(DRVS[0], ("ssh-ng://a",)) == (
+    assert closure.build_by_hand(DRVS[0], ("ssh-ng://a",)) == (
         f"nix build --no-link --builders ssh-ng://a '{DRVS[0]}^*' --print-build-logs"
     )
 
@@ -62,7 +62,7 @@ def keep(store: Store, patch: pytest.MonkeyPatch, *, exists: bool = True) -> boo
     """Keep a path of a store."""
     patch.setattr(process, "run", store)
     patch.setattr(Path, "exists", lambda _: exists)
-    return asyncio.run(nix_build.keep(OUT, Path("/s/roots/a")))
+    return asyncio.run(closure.keep(OUT, Path("/s/roots/a")))
 
 
 def test_what_is_not_there_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
-from orchestrator.offline import watch as engine
+from orchestrator.offline import watch
 from orchestrator.runs.pending import Pending, PendingSystems
 from orchestrator.ssh.settings import SshSettings
 
@@ -60,15 +60,15 @@ class Runs:
 
     def catch_up(self, *selectors: str) -> tuple[Report, ...]:
         """Do what the command does."""
-        entries = engine.waiting(self.setup, selectors, self.emit)
-        return asyncio.run(engine.catch_up(self.setup, entries, self.emit))
+        entries = watch.waiting(self.setup, selectors, self.emit)
+        return asyncio.run(watch.catch_up(self.setup, entries, self.emit))
 
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """A fleet that nothing waits for; every derivation is in the store."""
     made = Runs(tmp_path)
-    monkeypatch.setattr(engine, "deploy", made.deploy)
+    monkeypatch.setattr(watch, "deploy", made.deploy)
     monkeypatch.setattr(nix, "is_here", lambda _: True)
     return made
 

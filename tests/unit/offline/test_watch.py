@@ -21,7 +21,7 @@ from orchestrator.core.state import Hold, HostState, Lock
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
-from orchestrator.offline import watch as engine
+from orchestrator.offline import watch
 from orchestrator.offline.watch import Watch, only_one
 from orchestrator.runs.pending import Pending, PendingSystems
 from orchestrator.ssh.settings import SshSettings
@@ -142,7 +142,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service that nothing waits for."""
     made = Service(tmp_path)
     for name in ("reach", "ask_state", "catch_up"):
-        monkeypatch.setattr(engine, name, getattr(made, name))
+        monkeypatch.setattr(watch, name, getattr(made, name))
     return made
 
 

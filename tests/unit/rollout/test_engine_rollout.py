@@ -35,8 +35,8 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Amount, Order, RolloutPolicy, Standing, WhenSpent, Word
 from orchestrator.core.run import Before, DeployRequest, Report
 from orchestrator.core.store import OutPath
-from orchestrator.deploy import host as host_module
-from orchestrator.deploy import run as engine
+from orchestrator.deploy import host
+from orchestrator.deploy import run as deploy_run
 from orchestrator.deploy.changing import rollback
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
@@ -138,7 +138,7 @@ class Fake:
         setup = Setup(fleet, Flake.at("/f", "/f"), SshSettings(), self.folder / "state")
         asked = DeployRequest(rollout=rollout or RolloutPolicy(), **request)  # type: ignore[arg-type]
         with asyncio.Runner(loop_factory=EagerLoop) as runner:
-            run = engine.deploy(setup, asked, self.events.append, self.interrupt)
+            run = deploy_run.deploy(setup, asked, self.events.append, self.interrupt)
             return runner.run(self._with_words(run))
 
     @property
@@ -171,7 +171,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     made = Fake(tmp_path)
     monkeypatch.setattr(nix, "version", version)
     monkeypatch.setattr(git, "revision", revision)
-    monkeypatch.setattr(host_module, "_way", made.way)
+    monkeypatch.setattr(host, "_way", made.way)
     monkeypatch.setattr(rollback, "roll_back", made.roll_back)
     return made
 

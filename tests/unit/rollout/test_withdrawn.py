@@ -15,7 +15,7 @@ from orchestrator.core.outcome import Deferred, Failed, Outcome, Problem, Skippe
 from orchestrator.core.rollout import RolloutPolicy, WhenSpent
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.deploy import run as engine
+from orchestrator.deploy import run as deploy_run
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
@@ -56,7 +56,7 @@ class Rollout:
     def run(self, when_spent: WhenSpent) -> Report:
         """Deploy both."""
         request = DeployRequest(rollout=RolloutPolicy(when_spent=when_spent))
-        return asyncio.run(engine.deploy(self.setup, request, self.events.append))
+        return asyncio.run(deploy_run.deploy(self.setup, request, self.events.append))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rollout:
     made = Rollout(tmp_path)
     monkeypatch.setattr(nix, "version", version)
     monkeypatch.setattr(git, "revision", revision)
-    monkeypatch.setattr(engine, "deploy_host", made.deploy_host)
+    monkeypatch.setattr(deploy_run, "deploy_host", made.deploy_host)
     return made
 
 

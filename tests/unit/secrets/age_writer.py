@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from orchestrator.secrets.age import file as base64
-from orchestrator.secrets.age import keys as bech32
+from orchestrator.secrets.age import file as age_file
+from orchestrator.secrets.age import keys as age_keys
 
 FILE_KEY = bytes(range(16))
 PLAINTEXT = b"a value that nobody may see"
@@ -32,20 +32,20 @@ def derived(key: bytes, salt: bytes, info: bytes) -> bytes:
 
 def own_stanza() -> bytes:
     """A stanza by which ``IDENTITY`` opens the file."""
-    recipient = bech32.decode(str(IDENTITY.to_public()))[1]
+    recipient = age_keys.decode(str(IDENTITY.to_public()))[1]
     secret = x25519.X25519PrivateKey.generate()
     share = secret.public_key().public_bytes_raw()
     shared = secret.exchange(x25519.X25519PublicKey.from_public_bytes(recipient))
     key = derived(shared, share + recipient, b"age-encryption.org/v1/X25519")
     body = ChaCha20Poly1305(key).encrypt(bytes(12), FILE_KEY, None)
-    return b"-> X25519 %s\n%s\n" % (base64.base64_encode(share), base64.base64_encode(body))
+    return b"-> X25519 %s\n%s\n" % (age_file.base64_encode(share), age_file.base64_encode(body))
 
 
 def mac(header: bytes) -> bytes:
     """The authentication code of a header up to and with its three dashes."""
     code = hmac.HMAC(derived(FILE_KEY, b"", b"header"), hashes.SHA256())
     code.update(header)
-    return base64.base64_encode(code.finalize())
+    return age_file.base64_encode(code.finalize())
 
 
 def payload(plaintext: bytes = PLAINTEXT) -> bytes:
@@ -68,7 +68,7 @@ def by_passphrase(passphrase: str, plaintext: bytes, work: int = 10) -> bytes:
     rounds = 2 ** min(work, 10)
     kdf = Scrypt(b"age-encryption.org/v1/scrypt" + salt, 32, rounds, 8, 1)
     body = ChaCha20Poly1305(kdf.derive(passphrase.encode())).encrypt(bytes(12), FILE_KEY, None)
-    words = (base64.base64_encode(salt), str(work).encode(), base64.base64_encode(body))
+    words = (age_file.base64_encode(salt), str(work).encode(), age_file.base64_encode(body))
     return written(b"-> scrypt %s %s\n%s\n" % words, plaintext=plaintext)
 
 
@@ -101,6 +101,6 @@ def bech32_text(name: str, data: bytes) -> str:
     number <<= padding
     count = (bits + padding) // 5
     values = [number >> 5 * (count - 1 - at) & 31 for at in range(count)]
-    check = bech32._polymod([*bech32._expand(name), *values, 0, 0, 0, 0, 0, 0]) ^ 1
+    check = age_keys._polymod([*age_keys._expand(name), *values, 0, 0, 0, 0, 0, 0]) ^ 1
     values += [check >> 5 * (5 - at) & 31 for at in range(6)]
-    return f"{name}1" + "".join(bech32._ALPHABET[value] for value in values)
+    return f"{name}1" + "".join(age_keys._ALPHABET[value] for value in values)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pyrage
 
 from orchestrator.core import beneath
-from orchestrator.secrets.age import crypt as keyring
-from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age import crypt
+from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.manage import Plan, create, show
 from orchestrator.secrets.model.repository import Rule, Rules
@@ -36,12 +36,12 @@ def make_key(folder: Path, name: str) -> str:
 
 def keys_of(folder: Path, *names: str) -> Keyring:
     """Read identities."""
-    return keyring.read([str(folder / name) for name in names])
+    return crypt.read([str(folder / name) for name in names])
 
 
 def rule(path: str, *keys: str, armor: bool = False) -> Rule:
     """Whom a secret is for."""
-    return Rule(path, keys, tuple(map(recipients.parse, keys)), armor=armor)
+    return Rule(path, keys, tuple(map(age_keys.parse, keys)), armor=armor)
 
 
 def vault(root: Path, *rules: Rule) -> Vault:

@@ -27,9 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
-from orchestrator.secrets.age import crypt, header
-from orchestrator.secrets.age import file as library
-from orchestrator.secrets.age import identities as identity_file
+from orchestrator.secrets.age import crypt, header, identities
+from orchestrator.secrets.age import file as age_file
 from orchestrator.secrets.age.crypt import Ask, Keyring
 from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedError, IdentityError
 from orchestrator.secrets.age.keys import parse
@@ -150,7 +149,7 @@ def test_a_file_of_age_keys_behind_a_passphrase_opens(tmp_path: Path, armored: b
     if armored:
         text = base64.encodebytes(data).replace(b"\n", b"")
         lines = (text[at : at + 64] for at in range(0, len(text), 64))
-        data = b"\n".join([library.ARMOR, *lines, library.END, b""])
+        data = b"\n".join([age_file.ARMOR, *lines, age_file.END, b""])
     person = Person("wrong", "\udcff", PASSPHRASE)
     keys = ring(kept(tmp_path, "keys.age", data), ask=person)
     assert opened(closed(str(X25519.to_public())), keys) == SECRET
@@ -321,9 +320,9 @@ def test_a_forged_stanza_for_one_key_does_not_hide_the_others(tmp_path: Path) ->
     tag = parse(public(ED25519)).tag
     assert tag is not None
     forged = b"-> ssh-ed25519 %s %s\n%s\n" % (
-        library.base64_encode(tag),
-        library.base64_encode(bytes([9] + [0] * 31)),
-        library.base64_encode(bytes(32)),
+        age_file.base64_encode(tag),
+        age_file.base64_encode(bytes([9] + [0] * 31)),
+        age_file.base64_encode(bytes(32)),
     )
     keys = ring(kept(tmp_path, "a", private(ED25519)), kept(tmp_path, "c", str(IDENTITY).encode()))
     assert opened(written(forged + own_stanza()), keys) == PLAINTEXT
@@ -343,8 +342,8 @@ def test_nothing_prints_a_key(tmp_path: Path) -> None:
     """No key is printed, whether it is open or not."""
     data = private(ED25519, PASSPHRASE.encode())
     found = (
-        *identity_file.read(kept(tmp_path, "a", data)),
-        *identity_file.read(kept(tmp_path, "b", str(X25519).encode())),
+        *identities.read(kept(tmp_path, "a", data)),
+        *identities.read(kept(tmp_path, "b", str(X25519).encode())),
     )
     for one in found:
         assert "AGE-SECRET" not in repr(one)
@@ -422,7 +421,7 @@ def test_what_the_library_refuses_goes_through_age(
     tmp_path: Path, argvs: list[Sequence[str]]
 ) -> None:
     """An RSA key of more than 4096 bits, to encrypt and to decrypt; no argument is a plaintext."""
-    assert not library.takes(parse(public(LARGE_RSA)))
+    assert not age_file.takes(parse(public(LARGE_RSA)))
     data = closed(public(LARGE_RSA), public(ED25519), armor=True)
     assert len(argvs) == 1
     assert not any("nobody" in word for word in argvs[0])
@@ -435,7 +434,7 @@ def test_what_only_age_can_use_behind_a_passphrase_is_said(tmp_path: Path) -> No
     """What only age can use behind a passphrase is said, and no private key gets into a file."""
     path = kept(tmp_path, "key", private(LARGE_RSA, PASSPHRASE.encode()))
     keys = ring(path, ask=Person(PASSPHRASE))
-    stanza = b"-> ssh-rsa %s\n\n" % library.base64_encode(parse(public(LARGE_RSA)).tag or b"")
+    stanza = b"-> ssh-rsa %s\n\n" % age_file.base64_encode(parse(public(LARGE_RSA)).tag or b"")
     with pytest.raises(IdentityError, match="only the age program"):
         opened(written(stanza), keys)
 

@@ -14,7 +14,7 @@ import pytest
 from secret_bench import Bench
 
 from orchestrator.core.errors import RefusedError, StepError, UsageError
-from orchestrator.fleet import files as update
+from orchestrator.fleet import files
 from orchestrator.fleet.files import format_tracked
 from orchestrator.inventory.add_host import NewHost, draft, write
 from orchestrator.inventory.fleet_json import PATH, refresh
@@ -227,9 +227,9 @@ def test_a_formatter_is_given_no_link(home: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_lock_file_that_is_a_link_is_not_updated(home: Path) -> None:
     """Nix would write where it leads, and so would whoever puts it back."""
     root = fleet(home)
-    (root / update.LOCK).symlink_to("../.ssh/authorized_keys")
+    (root / files.LOCK).symlink_to("../.ssh/authorized_keys")
     with pytest.raises(UsageError, match="link"):
-        update.lock_of(root)
+        files.lock_of(root)
     assert (home / ".ssh/authorized_keys").read_bytes() == MINE
 
 

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.secrets import gather as hosts
-from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets import gather
+from orchestrator.secrets.age import keys as age_keys
 from orchestrator.ssh.settings import SshSettings
 
 
@@ -24,7 +24,7 @@ def key() -> str:
 def keys(settings: SshSettings, *given: Host) -> dict[str, tuple[str, ...]]:
     """The keys of some hosts."""
     fleet = Fleet("f", "/f", "/f", {host.name: host for host in given})
-    return asyncio.run(hosts.keys_of_hosts(fleet, settings))
+    return asyncio.run(gather.keys_of_hosts(fleet, settings))
 
 
 def test_known_hosts_tells_by_address_port_and_alias(tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_this_machine_tells_its_own_keys(tmp_path: Path, monkeypatch: pytest.Mon
     own = key()
     (tmp_path / "ssh_host_ed25519_key.pub").write_text(f"{own} root@here\n")
     (tmp_path / "ssh_host_rsa_key.pub").write_bytes(b"\xff")
-    monkeypatch.setattr(hosts, "OWN", tmp_path)
-    monkeypatch.setattr(hosts, "is_this_machine", lambda host: host.name == "me")
+    monkeypatch.setattr(gather, "OWN", tmp_path)
+    monkeypatch.setattr(gather, "is_this_machine", lambda host: host.name == "me")
     settings = SshSettings(config="/dev/null", known_hosts="/dev/null")
     assert keys(settings, Host("me", "me", Connect("me"))) == {"me": (own,)}
 
@@ -60,8 +60,8 @@ def test_this_machine_tells_its_own_keys(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_comment_names_a_host_of_which_no_key_is_known() -> None:
     """A comment names a host of which no key is known, and never one whose key is."""
     known, mine, other = key(), key(), key()
-    declared = [recipients.parse(f"{mine} root@p620.lan"), recipients.parse(f"{other} root@p510")]
-    assert hosts.by_key({"p620": (), "p510": (known,)}, declared) == {
+    declared = [age_keys.parse(f"{mine} root@p620.lan"), age_keys.parse(f"{other} root@p510")]
+    assert gather.by_key({"p620": (), "p510": (known,)}, declared) == {
         known: ("p510",),
         mine: ("p620",),
     }
@@ -70,4 +70,4 @@ def test_a_comment_names_a_host_of_which_no_key_is_known() -> None:
 def test_hosts_may_share_a_key() -> None:
     """Hosts may share a key, as images that were cloned do, and each is named."""
     shared = key()
-    assert hosts.by_key({"a": (shared,), "b": (shared,)}, []) == {shared: ("a", "b")}
+    assert gather.by_key({"a": (shared,), "b": (shared,)}, []) == {shared: ("a", "b")}

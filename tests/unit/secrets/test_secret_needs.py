@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from secret_bench import keys_of, make_key, rule, run, vault
 
 from orchestrator.render.output import Output
-from orchestrator.secrets.age import keys as recipients
+from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.draw import draw_needs
 from orchestrator.secrets.gather import read_files
 from orchestrator.secrets.model.repository import Lack, Needs, Rule, Rules, SecretUse
@@ -68,7 +68,7 @@ class Fleet:
             files=read_files(self.root, [one.path for one in self.rules]),
             uses=uses,
             hosts=dict.fromkeys(own, ("web1",)),
-            known=tuple(recipients.parse(key) for key in own),
+            known=tuple(age_keys.parse(key) for key in own),
         )
         return needs(evidence, "web1")
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.secrets.age import crypt as keyring
-from orchestrator.secrets.commands import manage as told
-from orchestrator.secrets.commands import repository as keys
+from orchestrator.secrets.age import crypt
+from orchestrator.secrets.commands import manage, repository
 
 _LIMITS = """
 import resource, sys
@@ -34,7 +33,7 @@ def test_who_holds_a_private_key_leaves_no_core(tmp_path: Path) -> None:
 
 def test_names_do_not_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A secret's name with escape sequences of any kind controls no terminal."""
-    told.say("e\033]0;title\007vil\033[2J.age is made")
+    manage.say("e\033]0;title\007vil\033[2J.age is made")
     assert capsys.readouterr().err == "evil.age is made\n"
 
 
@@ -44,9 +43,9 @@ def test_a_path_in_a_passphrases_prompt_does_not_either(
     """The prompt goes to the terminal without a detour."""
     asked: list[str] = []
     monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "")
-    monkeypatch.setattr(keys, "_TERMINAL", tmp_path / "tty")
+    monkeypatch.setattr(repository, "_TERMINAL", tmp_path / "tty")
     (tmp_path / "tty").touch()
-    assert keys.ask_passphrase("k\033]0;title\007ey", False) == ""
+    assert repository.ask_passphrase("k\033]0;title\007ey", False) == ""
     assert asked == ["passphrase of key: "]
 
 
@@ -55,9 +54,9 @@ def test_the_way_to_try_a_passphrase_can_be_pasted(tmp_path: Path) -> None:
     key = tmp_path / "my key"
     argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "right", "-f", str(key))
     subprocess.run(argv, check=True)
-    (locked,) = keyring.identity_file.read(str(key))
-    assert isinstance(locked, keyring.Locked)
-    ring = keyring.Keyring((locked,), lambda _path, _again: "wrong")
-    with pytest.raises(keyring.IdentityError) as caught:
+    (locked,) = crypt.identity_file.read(str(key))
+    assert isinstance(locked, crypt.Locked)
+    ring = crypt.Keyring((locked,), lambda _path, _again: "wrong")
+    with pytest.raises(crypt.IdentityError) as caught:
         ring._unlock(locked)
     assert f"ssh-keygen -y -f '{key}'" in str(caught.value.hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ssh import said as module
+from orchestrator.ssh import said as ssh_said
 from orchestrator.ssh.settings import SshSettings
 
 
@@ -44,10 +44,10 @@ def test_options_of_patched_sshs_are_given_where_they_are_known(
     (folder / "ssh").write_text(f"#!/bin/sh\nprintf '{said}\n'\n")
     (folder / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    module.forget()
+    ssh_said.forget()
     try:
-        options = asyncio.run(module.nix_environment(SshSettings("/c")))["NIX_SSHOPTS"]
+        options = asyncio.run(ssh_said.nix_environment(SshSettings("/c")))["NIX_SSHOPTS"]
     finally:
-        module.forget()
+        ssh_said.forget()
     for word in ("GSSAPIKeyExchange", "GSSAPITrustDns"):
         assert (f"-o{word}=no" in options.split()) is (said != "port 22")

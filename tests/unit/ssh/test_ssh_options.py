@@ -13,7 +13,7 @@ import pytest
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.core.process import run
-from orchestrator.ssh import options as module
+from orchestrator.ssh import options as ssh_options
 from orchestrator.ssh.config import ConfigShape
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.said import Said, forget, said_of
@@ -27,15 +27,15 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with a key and nothing else."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setattr(module, "_SHARED", {})
+    monkeypatch.setattr(ssh_options, "_SHARED", {})
     (tmp_path / ".ssh").mkdir()
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "id"))
     return tmp_path
 
 
-async def options_of(target: Connect, settings: SshSettings) -> module.Options:
+async def options_of(target: Connect, settings: SshSettings) -> ssh_options.Options:
     """The options of a connection."""
-    return await module.shared_options(await said_of(target, settings))
+    return await ssh_options.shared_options(await said_of(target, settings))
 
 
 def chosen(person: Path, config: str = "", **server: object) -> str:
@@ -95,7 +95,7 @@ def test_every_algorithm_that_asyncssh_offers_is_offered(person: Path) -> None:
     settings = SshSettings(config=str(person / "config"))
     connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
     options = asyncio.run(options_of(connect, settings))
-    arguments = module.connect_arguments(options)
+    arguments = ssh_options.connect_arguments(options)
     for name in ("kex_algs", "encryption_algs"):
         given = arguments[name]
         assert isinstance(given, list)
@@ -104,7 +104,7 @@ def test_every_algorithm_that_asyncssh_offers_is_offered(person: Path) -> None:
     (person / "other").write_text("KexAlgorithms ecdh-sha2-nistp256\nCiphers aes256-ctr\n")
     settings = SshSettings(config=str(person / "other"))
     options = asyncio.run(options_of(connect, settings))
-    assert not {"kex_algs", "encryption_algs"} & module.connect_arguments(options).keys()
+    assert not {"kex_algs", "encryption_algs"} & ssh_options.connect_arguments(options).keys()
 
 
 CONFIGS = [
@@ -240,13 +240,13 @@ def test_a_thousand_hosts_read_the_files_once(
     (person / "config").write_text("Host special\n  Port 3\n")
     settings = SshSettings(config=str(person / "config"))
     built = []
-    construct = module.ssh_options
+    construct = ssh_options.ssh_options
 
-    async def counting(said: Said) -> module.Options:
+    async def counting(said: Said) -> ssh_options.Options:
         built.append(said.target.address)
         return await construct(said)
 
-    monkeypatch.setattr(module, "ssh_options", counting)
+    monkeypatch.setattr(ssh_options, "ssh_options", counting)
 
     async def all_of_them() -> None:
         for number in range(1000):
@@ -264,7 +264,7 @@ def test_connections_share_no_key_pair(person: Path) -> None:
     settings = SshSettings(config="/dev/null")
     connect = Connect(LOCAL, "root", 22, identity=str(person / "id"))
     options = asyncio.run(options_of(connect, settings))
-    one, two = (module.connect_arguments(options)["client_keys"] for _ in range(2))
+    one, two = (ssh_options.connect_arguments(options)["client_keys"] for _ in range(2))
     assert isinstance(one, list)
     assert isinstance(two, list)
     assert len(one) == len(two) == 1
