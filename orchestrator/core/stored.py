@@ -10,17 +10,11 @@ import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from orchestrator.core import beneath, files
-
 T = TypeVar("T")
-
-MOST = 64 << 20
-"""Bytes of a file that is read as one value."""
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone: one without could be compared with nothing."""
@@ -59,33 +53,6 @@ def kebab(name: str) -> str:
 def snake(name: str) -> str:
     """Name a class in a file: ``RolledBack`` is ``rolled_back``."""
     return kebab(name).replace("-", "_")
-
-
-def load(root: Path, path: str, kind: type[T], newest: int | None = None) -> T:
-    """Read a file that has one value.
-
-    Args:
-        root: The folder that nothing leads out of.
-        path: The file, below it.
-        kind: The value's type.
-        newest: As for :func:`decode`.
-
-    Raises:
-        FileNotFoundError: There is none.
-        OSError: It cannot be read: it is a link that leads out, no regular file, or too large.
-        NewerError: It is of a newer version.
-        DamagedError: It has no such value.
-    """
-    return decode(kind, beneath.read(root, path, MOST), newest)
-
-
-def save(file: Path, value: object, *, sync: bool = False) -> None:
-    """Replace a file that has one value; only its owner may read it.
-
-    Raises:
-        OSError: It cannot be written; what was there is there still.
-    """
-    files.replace(file, encode(value) + b"\n", sync=sync)
 
 
 def encode(value: object) -> bytes:
@@ -182,17 +149,17 @@ def _type_text(kinds: str) -> str:
     return " or ".join(_WORDS.get(kind, kind) for kind in kinds.split(" | "))
 
 
-def _as_text(value: object) -> str:
-    """Say what JSON has no form for."""
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError(f"{type(value)} is nothing that is kept")
+def _as_text(value: object) -> object:
+    """Say a path, which JSON has no form for."""
+    if (path := getattr(value, "__fspath__", None)) is None:
+        raise TypeError(f"{type(value).__name__} is nothing that is kept")
+    return path()
 
 
 def _from_text(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise ValueError(f"expected {kind.__name__.lower()}")
+    if not (hasattr(kind, "__fspath__") and isinstance(value, str)):
+        raise ValueError(f"expected a {kind.__name__.lower()}")
+    return kind(value)
 
 
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.core import files, stored
+from orchestrator.core import files
 from orchestrator.core.errors import cause_of
 from orchestrator.core.stored import DamagedError
 from orchestrator.lab.places import LabError, LabPlaces
@@ -62,7 +62,7 @@ class LabRecord:
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all."""
-        stored.save(path, self)
+        files.save(path, self)
 
 
 def load(path: Path) -> LabRecord | None:
@@ -72,7 +72,7 @@ def load(path: Path) -> LabRecord | None:
         LabError: The file is there and cannot be read.
     """
     try:
-        return stored.load(path.parent, path.name, LabRecord)
+        return files.load(path.parent, path.name, LabRecord)
     except FileNotFoundError:
         return None
     except (OSError, DamagedError) as error:

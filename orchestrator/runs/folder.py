@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Protocol
 
-from orchestrator.core import beneath, stored
+from orchestrator.core import beneath, files
 from orchestrator.core.errors import UsageError, cause_of
 from orchestrator.core.rollout import Order, RolloutStatus
 from orchestrator.core.run import PastRun
@@ -138,7 +138,7 @@ class RunFolder:
         Raises:
             OSError: It cannot be written.
         """
-        stored.save(self.path / ORDER, order)
+        files.save(self.path / ORDER, order)
 
     def log(self) -> Iterator[LoggedLine]:
         """Read the log, up to where it was cut off.
@@ -166,7 +166,7 @@ class RunFolder:
 
     def _progress(self) -> RolloutStatus | None:
         with contextlib.suppress(OSError, DamagedError):
-            return stored.load(self._runs, f"{self.number}/{PROGRESS}", RolloutStatus)
+            return files.load(self._runs, f"{self.number}/{PROGRESS}", RolloutStatus)
         return None
 
     def _lines(self, name: str) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, assert_never
 
-from orchestrator.core import stored
+from orchestrator.core import files
 from orchestrator.core.errors import cause_of
 from orchestrator.core.event import (
     Event,
@@ -112,13 +112,13 @@ class Journal:
             OSError: It cannot be written.
         """
         self._status = status
-        stored.save(self._folder / PROGRESS, status)
+        files.save(self._folder / PROGRESS, status)
 
     def order(self) -> Order | None:
         """What a person ordered last, from another terminal."""
         # By no number: a folder among temporary files has neighbours that anyone may make.
         with contextlib.suppress(OSError, DamagedError):
-            return stored.load(self._folder, ORDER, Order)
+            return files.load(self._folder, ORDER, Order)
         return None
 
     def __enter__(self) -> Self:

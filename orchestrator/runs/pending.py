@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core import stored
+from orchestrator.core import files
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import is_host_name
 from orchestrator.core.plan import Goal
@@ -211,12 +211,12 @@ class PendingSystems:
             ) from error
 
     def _write(self, pending: Pending) -> None:
-        stored.save(self._file(pending.host), pending, sync=True)
+        files.save(self._file(pending.host), pending, sync=True)
 
     def _read(self, file: Path) -> Pending | None:
         host = file.stem
         try:
-            found = stored.load(self._folder, file.name, Pending, FORMAT)
+            found = files.load(self._folder, file.name, Pending, FORMAT)
             if found.host != host or not is_host_name(host):
                 raise DamagedError(f"it is of {found.host!r}")
             return found

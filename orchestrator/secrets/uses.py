@@ -15,7 +15,7 @@ from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.plan import Known
 from orchestrator.changes.source import Source
 from orchestrator.changes.tree.place import flake_folder, repository
-from orchestrator.core import stored
+from orchestrator.core import files
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
@@ -48,7 +48,7 @@ def recall(folder: Path, host: str, out: OutPath) -> HostSecrets | None:
         out: The system that its configuration makes.
     """
     with contextlib.suppress(OSError, DamagedError):
-        kept = stored.load(folder, f"{host}.json", _Kept)
+        kept = files.load(folder, f"{host}.json", _Kept)
         if (kept.version, kept.system) == (_VERSION, out):
             return kept.secrets
     return None
@@ -58,7 +58,7 @@ def keep(folder: Path, out: OutPath, secrets: HostSecrets) -> None:
     """Keep it, as a whole or not at all; a full disk must not fail a deployment."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        stored.save(folder / f"{secrets.host}.json", _Kept(out, secrets))
+        files.save(folder / f"{secrets.host}.json", _Kept(out, secrets))
 
 
 _STORE = re.compile(r"(/nix/store/[^/]+)/(.+)", re.DOTALL)

@@ -12,7 +12,7 @@ import pytest
 from testinfra.backend import base  # type: ignore[import-untyped]
 from testinfra.host import Host  # type: ignore[import-untyped]
 
-from orchestrator.core import stored
+from orchestrator.core import files, stored
 from orchestrator.core.errors import cause_of
 from orchestrator.core.units import split_lines
 from orchestrator.verify import server
@@ -141,7 +141,7 @@ def not_in_lab(host: Host) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Connect to the deployment."""
     path = Path(os.environ[VARIABLE])
-    recorder = Recorder(stored.load(path.parent, path.name, Spec))
+    recorder = Recorder(files.load(path.parent, path.name, Spec))
     config.pluginmanager.register(recorder, "orchestrator-recorder")
 
 

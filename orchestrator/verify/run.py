@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.core import process, stored
+from orchestrator.core import files, process
 from orchestrator.core.bounds import OUTPUT
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
@@ -118,7 +118,7 @@ async def _attempts(state: _Verifying, run: RunCommand, folder: Path) -> None:
 
 async def _attempt(state: _Verifying, spec: Spec, private: Path) -> None:
     path = private / "spec"
-    stored.save(path, spec)
+    files.save(path, spec)
     try:
         ended = await process.run(
             command(state.suites, state.root, private, path),

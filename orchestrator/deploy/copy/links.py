@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core import stored
+from orchestrator.core import files
 from orchestrator.core.run import Sample
 from orchestrator.core.stored import DamagedError
 
@@ -57,12 +57,12 @@ class Links:
         hosts = self._read() | {host: self._known[host] for host in self._changed}
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stored.save(self._file, _Kept(hosts))
+            files.save(self._file, _Kept(hosts))
         self._changed.clear()
 
     def _read(self) -> dict[str, tuple[Sample, ...]]:
         with contextlib.suppress(OSError, DamagedError):
-            found = stored.load(self._file.parent, self._file.name, _Kept)
+            found = files.load(self._file.parent, self._file.name, _Kept)
             return dict(found.hosts) if found.version == _VERSION else {}
         return {}
 

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import UsageError
-from orchestrator.core.stored import MOST, DamagedError, decode, pretty
+from orchestrator.core.files import MOST
+from orchestrator.core.stored import DamagedError, decode, pretty
 from orchestrator.secrets.model.repository import VERSION, LockEntry
 
 _KINDS = (

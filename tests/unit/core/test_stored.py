@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core import stored
+from orchestrator.core import files
 from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath
 from orchestrator.core.stored import DamagedError, NewerError, Time, decode, encode, kebab, snake
@@ -105,7 +105,7 @@ def test_what_a_stranger_wrote_is_quoted_in_part(tmp_path: Path) -> None:
     """A message about a damaged file does not grow with what is in the file."""
     (tmp_path / "file").write_bytes(encode(KEPT).replace(b"switch", b"x" * 100_000))
     with pytest.raises(DamagedError, match="unknown value") as caught:
-        stored.load(tmp_path, "file", Kept)
+        files.load(tmp_path, "file", Kept)
     assert len(str(caught.value)) < 1000
 
 
@@ -143,8 +143,8 @@ def test_a_file_is_replaced_whole_and_its_owner_alone_may_read_it(tmp_path: Path
     """A link in its place is replaced, and never written through."""
     (tmp_path / "elsewhere").write_text("precious")
     (tmp_path / "file").symlink_to(tmp_path / "elsewhere")
-    stored.save(tmp_path / "file", KEPT, sync=True)
-    assert stored.load(tmp_path, "file", Kept) == KEPT
+    files.save(tmp_path / "file", KEPT, sync=True)
+    assert files.load(tmp_path, "file", Kept) == KEPT
     assert (tmp_path / "file").lstat().st_mode & 0o777 == 0o600
     assert (tmp_path / "elsewhere").read_text() == "precious"
     assert {path.name for path in tmp_path.iterdir()} == {"file", "elsewhere"}
@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path: Path) -> None:
     """A file that cannot be replaced keeps its content, and no part is left beside it."""
     (tmp_path / "folder/x").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
-        stored.save(tmp_path / "folder", KEPT)
+        files.save(tmp_path / "folder", KEPT)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
@@ -167,10 +167,10 @@ def test_a_file_that_is_huge_or_leads_elsewhere_is_not_read(
     (tmp_path / "elsewhere").write_bytes(encode(KEPT))
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (root / "huge").write_bytes(encode(KEPT))
-    monkeypatch.setattr(stored, "MOST", 20)
+    monkeypatch.setattr(files, "MOST", 20)
     for name in ("link", "huge"):
         with pytest.raises(OSError, match=r"leads out|more than 20 bytes"):
-            stored.load(root, name, Kept)
+            files.load(root, name, Kept)
 
 
 def test_a_class_s_name_in_a_file_is_of_small_letters() -> None:
