@@ -92,7 +92,7 @@ class Versioned:
 
 @pytest.mark.parametrize("key", ["format", "version"])
 def test_what_a_newer_version_kept_is_not_called_damaged(key: str) -> None:
-    """Its fields may be others: the error says that it is newer, whatever else is in it."""
+    """A newer version may have other fields: the error says that it is newer, whatever is in it."""
     with pytest.raises(NewerError, match="version 3 is of a newer orchestrator"):
         decode(Versioned, f'{{"words":[],"{key}":3}}'.encode(), newest=2)
     with pytest.raises(DamagedError, match="text is missing") as caught:

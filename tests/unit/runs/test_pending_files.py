@@ -182,6 +182,25 @@ def test_a_file_of_a_newer_orchestrator_is_left_alone(files: Files) -> None:
     assert (files.folder / "razer.json").exists()
 
 
+def test_a_newer_file_of_another_shape_is_not_set_aside_as_damaged(files: Files) -> None:
+    """The newer orchestrator finds its pending file where it left it, whatever is in it."""
+    files.write("razer", f'{{"format": {FORMAT + 1}, "systems": ["x"]}}')
+    assert files.pending.all() == ()
+    assert files.told == [
+        f"{files.folder / 'razer.json'} is not touched: "
+        f"version {FORMAT + 1} is of a newer orchestrator"
+    ]
+    assert [file.name for file in files.folder.glob("razer*")] == ["razer.json"]
+
+
+def test_a_damaged_file_is_reported_with_the_field_that_is_wrong(files: Files) -> None:
+    """The message names the field and what it should be, and the command that waits again."""
+    files.write("razer", files.changed(tries="3"))
+    assert files.pending.all() == ()
+    assert "is damaged (tries: expected a whole number, not a text)" in files.told[0]
+    assert "`orchestrator deploy razer`" in files.told[0]
+
+
 def test_where_nothing_can_be_written_that_is_said(tmp_path: Path) -> None:
     """The folder's place is taken by a file."""
     (tmp_path / "pending").write_text("")
