@@ -97,7 +97,7 @@ def _read(kind: type[T], data: bytes | memoryview) -> T:
     except RecursionError:
         raise DamagedError("it is too deep") from None
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
-        raise DamagedError(_plainly(str(error)[:_LONGEST])) from None
+        raise DamagedError(_plainly(str(error))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,6 @@ class _Version:
 _LONGEST = 300
 """Characters of what is wrong: it may quote what a stranger wrote."""
 
-_AT = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<where>.*)`)?", re.DOTALL)
 _WORDS = {
     "array": "a list",
     "bool": "true or false",
@@ -127,9 +126,9 @@ _WORDS = {
 
 def _plainly(text: str) -> str:
     """Say what msgspec says in a person's words, the place first: ``hosts[...].at: …``."""
-    found = _AT.fullmatch(text)
-    assert found is not None
-    what, where = found["what"], found["where"]
+    what, at, where = text.rpartition(" - at ")
+    what = (what if at else text)[:_LONGEST]
+    where = where.removeprefix("`key` in ").strip("`").removeprefix("$").lstrip(".") if at else ""
     if missing := re.fullmatch("Object missing required field `(.+)`", what):
         return f"{where}.{missing[1]} is missing" if where else f"{missing[1]} is missing"
     if what.startswith("'utf-8'"):
