@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.secrets.age import crypt
+from orchestrator.secrets.age import crypt, identities
 from orchestrator.secrets.commands import manage, repository
 
 _LIMITS = """
@@ -54,7 +54,7 @@ def test_the_way_to_try_a_passphrase_can_be_pasted(tmp_path: Path) -> None:
     key = tmp_path / "my key"
     argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "right", "-f", str(key))
     subprocess.run(argv, check=True)
-    (locked,) = crypt.identity_file.read(str(key))
+    (locked,) = identities.read(str(key))
     assert isinstance(locked, crypt.Locked)
     ring = crypt.Keyring((locked,), lambda _path, _again: "wrong")
     with pytest.raises(crypt.IdentityError) as caught:
