@@ -188,3 +188,38 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
 }
 """Section of ``--help`` → command → what it is, in the order in which people need them."""
+
+RENAMED = {
+    "affected": "changes affected",
+    "catch-up": "pending deliver",
+    "check-syntax": "check --syntax",
+    "ci": "check --frozen --inventory --syntax --secrets --build",
+    "drop": "pending drop",
+    "emergency-deploy": "deploy HOST --emergency REASON",
+    "generations": "host generations",
+    "history": "run list",
+    "hold": "host hold",
+    "inventory check": "check --inventory",
+    "learn": "changes learn",
+    "lock": "status --locks",
+    "lock show": "status --locks",
+    "lock steal": "host lock break",
+    "ping": "host ping",
+    "release": "host unhold",
+    "resume": "run resume",
+    "rollout": "run show",
+    "rollout abort": "run abort",
+    "rollout pause": "run pause",
+    "rollout resume": "run resume",
+    "rollout show": "run show",
+    "validate": "check",
+    "watch": "pending deliver --watch",
+    "why": "changes why",
+    "--absent": "--unreachable",
+    "--all-at-once": "--no-waves",
+    "--budget": "--max-failures",
+    "--despite-hold": "--override-hold",
+    "--retry-failed": "run retry",
+    "--when-spent": "--on-failure",
+}
+"""What commands and options were called → what to type today: for the error that names it."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 from click.core import ParameterSource
-from click.exceptions import NoSuchCommand
+from click.exceptions import NoSuchCommand, NoSuchOption
 
 from orchestrator.cli.lazy import lazily
 
@@ -117,11 +117,15 @@ class LazyGroup(click.Group):
 
     Args:
         sections: The commands, in the order in which people need them.
+        renamed: A command's or an option's former name → what to type today.
     """
 
-    def __init__(self, *arguments: Any, sections: Sections, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, sections: Sections, renamed: Mapping[str, str], **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._sections = sections
+        self._renamed = renamed
         self._entries = {name: it for section in sections.values() for name, it in section.items()}
         self.params += [*_before(), *_everywhere(hidden=True)]
 
@@ -135,7 +139,8 @@ class LazyGroup(click.Group):
             case None:
                 return None
             case Group(_, text, commands):
-                return LazyGroup(cmd_name, sections={"Commands": commands}, help=text)
+                below = {"Commands": commands}
+                return LazyGroup(cmd_name, sections=below, renamed=self._renamed, help=text)
             case module_and_name, _:
                 module, name = module_and_name.split(":")
         command = getattr(importlib.import_module(f"orchestrator.{module}"), name)
@@ -151,11 +156,14 @@ class LazyGroup(click.Group):
 
         Raises:
             NoSuchCommand: There is none; the nearest are named.
-            UsageError: What stands before it is no option of it.
+            UsageError: It has another name today, or what stands before it is no option of it.
         """
         try:
             found = super().resolve_command(ctx, args)
         except NoSuchCommand as error:
+            if (old := self._former_name(ctx, args)) is not None:
+                text = f"No such command '{old}'; it is 'orchestrator {self._renamed[old]}' now."
+                raise click.UsageError(text, ctx) from None
             raise NoSuchCommand(error.command_name, None, self._entries, ctx) from None
         name, command, _ = found
         if command is not None and not isinstance(command, click.Group):
@@ -164,6 +172,30 @@ class LazyGroup(click.Group):
                 option = {"as_json": "--json"}.get(typed, f"--{typed}")
                 raise click.UsageError(f"{name} has no option {option}", ctx)
         return found
+
+    def _former_name(self, context: click.Context, args: Sequence[str]) -> str | None:
+        """Find what was typed among former names: with the word after it, else by itself."""
+        above = [] if context.parent is None else [self.name or ""]
+        words = [*above, *(word for word in args if not word.startswith("-"))]
+        names = (" ".join(words[: len(above) + count]) for count in (2, 1))
+        return next((name for name in names if name in self._renamed), None)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command.
+
+        Raises:
+            UsageError: An option has another name today.
+        """
+        try:
+            return super().invoke(ctx)
+        except NoSuchOption as error:
+            new, command = self._renamed.get(error.option_name), error.ctx and error.ctx.command
+            known = {name for param in command.params for name in param.opts} if command else set()
+            if new is None or (new.startswith("-") and new not in known):
+                raise
+            typed = new if new.startswith("-") else f"orchestrator {new}"
+            text = f"No such option '{error.option_name}'; it is '{typed}' now."
+            raise click.UsageError(text, error.ctx) from None
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by what they are for, without importing them."""

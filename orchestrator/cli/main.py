@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import get_completion_class
 
-from orchestrator.cli.commands import SECTIONS
+from orchestrator.cli.commands import RENAMED, SECTIONS
 from orchestrator.cli.group import LazyGroup
 from orchestrator.cli.lazy import lazily
 from orchestrator.core.errors import OrchestratorError
@@ -55,6 +55,7 @@ Environment:
 @click.group(
     cls=LazyGroup,
     sections=SECTIONS,
+    renamed=RENAMED,
     help=HELP,
     epilog=END,
     context_settings={"help_option_names": ["-h", "--help"]},
