@@ -15,6 +15,7 @@ from orchestrator.cli.options import (
     Target,
     fleet_options,
     host_argument,
+    json_done_option,
     json_option,
     selectors_argument,
 )
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
 @click.option("--again", is_flag=True, help="Learn also what is known already.")
 @click.option("--background", is_flag=True, hidden=True)
 @fleet_options
-def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Target) -> int:
+@json_done_option
+def learn(
+    selectors: tuple[str, ...], again: bool, background: bool, target: Target, as_json: bool
+) -> int:
     """Find out what hosts' evaluations read, so that a deployment need not evaluate.
 
     Deployments do this by themselves, afterwards. By hand it is for CI: learn once, and carry the
@@ -48,15 +52,19 @@ def learn(selectors: tuple[str, ...], again: bool, background: bool, target: Tar
     if background:
         _stand_back()
     setup = opening.open_setup(target)
-    problems = []
+    lessons: list[changes_learn.Lesson] = []
 
     def told(lesson: changes_learn.Lesson) -> None:
         draw.draw_lesson(lesson.host, lesson.fingerprint, lesson.problem, console.words())
-        problems.append(lesson.problem)
+        lessons.append(lesson)
 
     hosts = select.select(setup.fleet, selectors)
     console.run(_until_told_to_stop(changes_learn.learn(setup, hosts, told, again=again)))
-    return int(any(problems))
+    ok = not any(lesson.problem for lesson in lessons)
+    if as_json:
+        found = {it.host: draw.lesson_json(it.fingerprint, it.problem) for it in lessons}
+        console.print_done(ok, hosts=found)
+    return int(not ok)
 
 
 @click.command()

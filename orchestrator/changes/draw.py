@@ -22,6 +22,18 @@ def draw_lesson(host: str, fingerprint: Fingerprint | None, problem: str, words:
         words.line(f"{host}: {fingerprint.files} of {len(fingerprint.tree.entries)} files count")
 
 
+def lesson_json(fingerprint: Fingerprint | None, problem: str) -> dict[str, object]:
+    """What was learned of one host as JSON; ``whole_tree`` is why any change counts, or null."""
+    if fingerprint is None:
+        return {"learned": False, "problem": problem}
+    return {
+        "learned": True,
+        "out_path": fingerprint.evaluated.out.path,
+        "files": fingerprint.files,
+        "whole_tree": fingerprint.why_whole or None,
+    }
+
+
 def draw_affected(
     found: Mapping[str, str], results: Output, words: Output, *, as_json: bool
 ) -> None:

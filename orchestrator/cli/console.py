@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from orchestrator.cli.group import is_quiet
+from orchestrator.core import stored
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.render.output import Output
 from orchestrator.render.plain import Renderer
-from orchestrator.render.report import choose
+from orchestrator.render.report import choose, error_json, print_json
 
 T = TypeVar("T")
 
@@ -91,3 +94,19 @@ def results() -> Output:
 def words() -> Output:
     """Standard error, for people."""
     return Output.of(sys.stderr, os.environ)
+
+
+def print_done(ok: bool = True, /, **found: object) -> None:
+    """Print what a command did, for a script: one object, whose ``ok`` is that of the exit code."""
+    print_json(results(), stored.plain({"ok": ok, **found}))
+
+
+@contextlib.contextmanager
+def errors_as_json(as_json: bool) -> Iterator[None]:
+    """Print the error that ends the body for a script, too; it is raised all the same."""
+    try:
+        yield
+    except OrchestratorError as error:
+        if as_json:
+            print_done(False, error=error_json(error))
+        raise

@@ -19,6 +19,7 @@ from orchestrator.core.run import Reboot
 from orchestrator.core.units import parse_duration
 
 with lazily():
+    from orchestrator.cli import console
     from orchestrator.inventory import load, root, select
 
 
@@ -143,6 +144,17 @@ def json_option(command: F) -> F:
         "--json", "as_json", is_flag=True, callback=inherited, help="JSON on standard output."
     )
     return option(command)
+
+
+def json_done_option(command: F) -> F:
+    """``--json`` of a command that does one thing: what it did, or the error that ended it."""
+
+    @functools.wraps(command)
+    def with_error(*args: Any, as_json: bool, **kwargs: Any) -> Any:
+        with console.errors_as_json(as_json):
+            return command(*args, as_json=as_json, **kwargs)
+
+    return json_option(with_error)  # type: ignore[return-value]
 
 
 def verbose_option(command: F) -> F:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     fleet_options,
+    json_done_option,
     json_option,
     selectors_argument,
     target_options,
@@ -27,14 +28,15 @@ with lazily():
     from orchestrator.fleet import doctor as fleet_doctor
     from orchestrator.fleet import files, modules
     from orchestrator.inventory import select
-    from orchestrator.render import output
+    from orchestrator.render import event_json, output
     from orchestrator.secrets.commands import check as commands_check
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.core.host import Host
+    from orchestrator.core.run import Report
     from orchestrator.host.setup import Setup
 
 _PARTS = {
@@ -128,13 +130,17 @@ def _build(
 @click.command("format")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 where a file would change.")
 @fleet_options
-def format_files(check: bool, target: Target) -> int:
+@json_done_option
+def format_files(check: bool, target: Target, as_json: bool) -> int:
     """Format every Nix file that git tracks, with the formatter that is on the PATH."""
     fleet = opening.open_inventory(target).fleet
     changed = console.run(files.format_tracked(fleet.root, check=check))
     for file in changed:
         console.words().line(f"{'would change' if check else 'formatted'}: {file}")
-    return int(check and bool(changed))
+    ok = not (check and changed)
+    if as_json:
+        console.print_done(ok, check=check, changed=list(changed))
+    return int(not ok)
 
 
 class Through(Enum):
@@ -155,47 +161,90 @@ class Through(Enum):
     help="What every host must do before the commit; all: build, then be deployed.",
 )
 @target_options
+@json_done_option
 @verbose_option
-def update(inputs: tuple[str, ...], through: str, target: Target, verbose: bool) -> int:
+def update(
+    inputs: tuple[str, ...], through: str, target: Target, as_json: bool, verbose: bool
+) -> int:
     """Move the flake's pins, all or those of INPUT; commit them when every host still evaluates.
 
     Where a host does not evaluate, or not build, the lock file is put back as it was. With
     --through all what changed is deployed after the commit, as by: deploy --all-must-build
     """
+    stage = Through(through)
+    setup, moved = _move_pins(inputs, target, stage, verbose=verbose)
+    console.words().line(_in_words(moved, stage))
+    last, deployed = moved.build, None
+    if stage is Through.ALL and moved.is_built:
+        request = run.DeployRequest(all_must_build=True, title="update")
+        options = {"as_json": False, "verbose": verbose, "report": not as_json}
+        last = deployed = deploy.run_for_report(setup, target, request, **options)
+    code = last.exit_code if last else 0
+    if as_json:
+        console.print_done(
+            code == 0,
+            committed=moved.committed,
+            inputs=moved.inputs,
+            build=moved.build and event_json.report_json(moved.build),
+            deployment=deployed and event_json.report_json(deployed),
+        )
+    return code
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """What became of pins.
+
+    Attributes:
+        said: What Nix said of it.
+        inputs: Input → what it was locked to and is, where that differs; ``None``: not known.
+        build: The run that built every host; ``None`` where none did.
+        committed: Whether they moved, and are committed.
+    """
+
+    said: str
+    inputs: Mapping[str, files.MovedInput] | None
+    build: Report | None
+    committed: bool
+
+    @property
+    def is_built(self) -> bool:
+        """Whether every host was built, or none had to be."""
+        return self.build is None or self.build.exit_code == 0
+
+
+def _move_pins(
+    inputs: tuple[str, ...], target: Target, stage: Through, *, verbose: bool
+) -> tuple[Setup, _Moved]:
+    """Move pins and commit them, where hosts do what they must; else they are put back."""
     # Pins come from the internet, which a lab's network has not; and they are not the lab's.
     outside = replace(target, lab=False, ask_sudo_password=False, sudo_password_for=())
-    setup, stage = opening.open_setup(outside), Through(through)
+    setup = opening.open_setup(outside)
     pins = files.Pins.of(setup)
-    code = 0
     try:
-        moved = console.run(files.move_pins(setup, inputs))
+        said, build = console.run(files.move_pins(setup, inputs)), None
         if stage is not Through.EVALUATE:
             setup = opening.open_setup(target)
-            code = _build_with(setup, verbose=verbose)
-        committed = not code and console.run(files.commit_pins(setup, inputs))
+            hosts = tuple(setup.fleet.hosts.values())
+            build = deploy.build_hosts(setup, hosts, verbose=verbose, report=False)
+        moved = _Moved(said, pins.moved(), build, committed=False)
+        if moved.is_built:
+            moved = replace(moved, committed=console.run(files.commit_pins(setup, inputs)))
     except BaseException:
         pins.put_back()
         raise
-    if code:
+    if not moved.is_built:
         pins.put_back()
-        console.words().line(f"not every host was built; {files.LOCK} is put back as it was")
-        return code
-    console.words().line(_moved(moved, stage) if committed else f"{files.LOCK}: nothing moved")
-    if stage is not Through.ALL:
-        return 0
-    request = run.DeployRequest(all_must_build=True, title="update")
-    return deploy.run_request(setup, target, request, as_json=False, verbose=verbose)
+    return setup, moved
 
 
-def _build_with(setup: Setup, *, verbose: bool) -> int:
-    """Build every host, drawn as any run, and give the exit code."""
-    hosts = tuple(setup.fleet.hosts.values())
-    return deploy.build_hosts(setup, hosts, verbose=verbose, report=False).exit_code
-
-
-def _moved(moved: str, stage: Through) -> str:
+def _in_words(moved: _Moved, stage: Through) -> str:
+    if not moved.is_built:
+        return f"not every host was built; {files.LOCK} is put back as it was"
+    if not moved.committed:
+        return f"{files.LOCK}: nothing moved"
     does = "evaluates" if stage is Through.EVALUATE else "evaluates and builds"
-    text = f"{moved}\n{files.LOCK} is committed; every host {does}".strip()
+    text = f"{moved.said}\n{files.LOCK} is committed; every host {does}".strip()
     return text if stage is Through.ALL else f"{text}. Next: orchestrator deploy"
 
 

@@ -19,7 +19,7 @@ from orchestrator.core.units import split_lines
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.render.output import Colour, Output, clean
-from orchestrator.render.report import Cell, Column, print_json, print_table
+from orchestrator.render.report import Cell, Column, error_json, print_json, print_table
 from orchestrator.secrets.check import SecretCheck
 from orchestrator.secrets.draw import draw_findings as draw_secrets
 
@@ -68,7 +68,7 @@ def draw_checks(
         right = error is None and all(one.is_right for one in checked)
         found: dict[str, object] = {"ok": right}
         if error is not None:
-            found["error"] = {"message": error.message, "hint": error.hint}
+            found["error"] = error_json(error)
         print_json(output, {**found, "checks": {one.what: _check_json(one) for one in checked}})
         return
     for one in checked:

@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.changes.source import Source
-from orchestrator.core import beneath, git, process
+from orchestrator.core import beneath, git, process, stored
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Host
 from orchestrator.host.setup import Setup
@@ -131,6 +132,17 @@ LOCK = "flake.lock"
 
 
 @dataclass(frozen=True, slots=True)
+class MovedInput:
+    """What an input is locked to, in Nix's own words; ``None`` where there is no such input.
+
+    The form: https://nix.dev/manual/nix/latest/command-ref/new-cli/nix3-flake#lock-files
+    """
+
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pins:
     """The lock file as it was.
 
@@ -155,6 +167,22 @@ class Pins:
             raise UsageError(message)
         folder = Path(setup.flake.folder)
         return cls(folder, lock_of(folder))
+
+    def moved(self) -> Mapping[str, MovedInput] | None:
+        """Compare with the file as it is: input → what it was locked to, and is.
+
+        Returns:
+            The inputs (the lock file's nodes) for which that differs; ``None`` where one of the
+            two files is not understood.
+        """
+        before, after = _locked(self.before), _locked(lock_of(self.folder))
+        if before is None or after is None:
+            return None
+        return {
+            name: MovedInput(before.get(name), after.get(name))
+            for name in sorted({*before, *after})
+            if before.get(name) != after.get(name)
+        }
 
     def put_back(self) -> None:
         """Have the file as it was."""
@@ -202,6 +230,26 @@ async def _require_evaluation(setup: Setup) -> None:
             f"{LOCK} is put back as it was",
             stderr="\n".join(wrong.values()),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    locked: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    nodes: dict[str, _Node]
+
+
+def _locked(lock: bytes | None) -> Mapping[str, Mapping[str, Any] | None] | None:
+    if lock is None:
+        return {}
+    try:
+        nodes = stored.decode(_Lock, lock).nodes
+    except stored.DamagedError:
+        return None
+    return {name: node.locked for name, node in nodes.items()}
 
 
 def lock_of(folder: Path) -> bytes | None:

@@ -15,6 +15,7 @@ from orchestrator.cli.options import (
     fleet_option,
     fleet_options,
     host_argument,
+    json_done_option,
     json_option,
     selectors_argument,
     target_options,
@@ -36,8 +37,9 @@ with lazily():
 
 if TYPE_CHECKING:
     from orchestrator.core.host import Host
-    from orchestrator.core.state import HostState
+    from orchestrator.core.state import HostState, Lock
     from orchestrator.host.setup import Setup
+    from orchestrator.ssh.trust import OfferedKey
 
 
 def ask(selectors: Sequence[str], target: Target) -> tuple[host_status.HostAnswer, ...]:
@@ -82,7 +84,8 @@ def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
 @click.option("--reason", default="no reason given", help="Why; that deployment reports it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @target_options
-def break_lock(host: str, reason: str, yes: bool, target: Target) -> int:
+@json_done_option
+def break_lock(host: str, reason: str, yes: bool, target: Target, as_json: bool) -> int:
     """Break HOST's lock, whichever deployment has it.
 
     That deployment reports who broke it, and stops before it changes the host. One that has begun
@@ -92,16 +95,27 @@ def break_lock(host: str, reason: str, yes: bool, target: Target) -> int:
     setup = opening.open_setup(target)
     found = opening.one_host(setup.fleet, host)
     try:
-        state = _ask(setup, found)
-        host_draw.draw_lock(found.name, state, console.words())
-        if state.lock is not None and state.lock.is_live:
-            _agree_to_break(found.name, yes=yes)
-            done = console.run(host_status.steal(setup, found, state.lock, reason))
-            host_draw.draw_stolen(found.name, state.lock, console.words(), done=done)
+        lock, broken = _break(setup, found, reason, yes=yes)
     except StepError as error:
         report.draw_step_error(found.name, error, console.words())
+        if as_json:
+            console.print_done(False, host=found.name, error=report.error_json(error))
         return error.exit_code
+    if as_json:
+        console.print_done(host=found.name, broken=broken, lock=host_draw.lock_json(lock))
     return 0
+
+
+def _break(setup: Setup, host: Host, reason: str, *, yes: bool) -> tuple[Lock | None, bool]:
+    """Give the lock that a host had, ``None`` where nobody has it, and whether it was broken."""
+    state = _ask(setup, host)
+    host_draw.draw_lock(host.name, state, console.words())
+    if state.lock is None or not state.lock.is_live:
+        return None, False
+    _agree_to_break(host.name, yes=yes)
+    done = console.run(host_status.steal(setup, host, state.lock, reason))
+    host_draw.draw_stolen(host.name, state.lock, console.words(), done=done)
+    return state.lock, done
 
 
 def _ask(setup: Setup, host: Host) -> HostState:
@@ -171,6 +185,7 @@ def unhold(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
 @click.option("--port", type=click.IntRange(1, 65535), help="SSH's port.")
 @click.option("--fingerprint", help="Trust its key if it has this fingerprint, and do not ask.")
 @fleet_option
+@json_done_option
 def add(
     name: str,
     address: str | None,
@@ -180,6 +195,7 @@ def add(
     port: int | None,
     fingerprint: str | None,
     fleet: Path | None,
+    as_json: bool,
 ) -> None:
     """Add the host NAME to the inventory, then show its key and ask whether to trust it.
 
@@ -196,31 +212,35 @@ def add(
     # A host that was added is in no lab.
     target = Target(root, lab=False)
     opening.open_inventory(target)
-    _offer_trust(name, fingerprint, target)
+    key = _offer_trust(name, fingerprint, target)
+    if as_json:
+        console.print_done(host=name, file=made.file, key=key and _key_json(key))
 
 
-def _offer_trust(name: str, fingerprint: str | None, target: Target) -> None:
+def _offer_trust(name: str, fingerprint: str | None, target: Target) -> OfferedKey | None:
     """Trust a new host's key where somebody can vouch for it; a host that is off may come later."""
     later = f"next: orchestrator host trust {name}"
     if fingerprint is None and not sys.stdin.isatty():
         click.echo(later, err=True)
-        return
+        return None
     setup = opening.open_setup(target)
     try:
-        _trust(setup, opening.one_host(setup.fleet, name), fingerprint)
+        key = _trust(setup, opening.one_host(setup.fleet, name), fingerprint)
     except UnreachableError as error:
         if fingerprint is not None:
             raise
         click.echo(f"{clean(error.message)}\n{later}", err=True)
-        return
+        return None
     check.tell_needs(setup, name)
+    return key
 
 
 @click.command()
 @host_argument
 @click.option("--fingerprint", help="Trust the key if it has this fingerprint, and do not ask.")
 @fleet_options
-def trust(host: str, fingerprint: str | None, target: Target) -> None:
+@json_done_option
+def trust(host: str, fingerprint: str | None, target: Target, as_json: bool) -> None:
     """Show the fingerprint of HOST's key and ask whether to trust it.
 
     Compare it with what the host's own console says:
@@ -231,17 +251,30 @@ def trust(host: str, fingerprint: str | None, target: Target) -> None:
     """
     setup = opening.open_setup(target)
     found = opening.one_host(setup.fleet, host)
-    _trust(setup, found, fingerprint)
+    key = _trust(setup, found, fingerprint)
     check.tell_needs(setup, found.name)
+    if as_json:
+        console.print_done(host=found.name, key=_key_json(key))
 
 
-def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
+def _key_json(key: OfferedKey) -> dict[str, object]:
+    """A key that is trusted as JSON; ``added`` says whether it was not known before."""
+    return {
+        "algorithm": key.algorithm,
+        "fingerprint": key.fingerprint,
+        "name": key.name,
+        "known_hosts": key.file,
+        "added": not key.known,
+    }
+
+
+def _trust(setup: Setup, found: Host, fingerprint: str | None) -> OfferedKey:
     """Have a host's key known, unless it is already."""
     host = found.name
     key = console.run(ssh_trust.offered_key(found, setup.ssh))
     if key.known:
         click.echo(f"{host}: {key.algorithm} {key.fingerprint} is known already", err=True)
-        return
+        return key
     click.echo(f"{host} shows {key.algorithm} {key.fingerprint}", err=True)
     if key.conflicts:
         raise RefusedError(
@@ -252,6 +285,7 @@ def _trust(setup: Setup, found: Host, fingerprint: str | None) -> None:
     _agree(key.fingerprint, fingerprint)
     ssh_trust.remember(key)
     click.echo(f"{host}: trusted; added to {key.file}", err=True)
+    return key
 
 
 def _agree(shown: str, expected: str | None) -> None:

@@ -10,10 +10,17 @@ import click
 
 from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
-from orchestrator.cli.options import fleet_option, host_argument, json_option, selectors_argument
+from orchestrator.cli.options import (
+    fleet_option,
+    host_argument,
+    json_done_option,
+    json_option,
+    selectors_argument,
+)
 from orchestrator.core.host import Host
 
 with lazily():
+    from orchestrator.cli import console
     from orchestrator.inventory import fleet_json, load, select
     from orchestrator.inventory import root as inventory_root
 
@@ -53,11 +60,14 @@ def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None
 
 @click.command()
 @fleet_option
-def generate(fleet: Path | None) -> None:
+@json_done_option
+def generate(fleet: Path | None, as_json: bool) -> None:
     """Write inventory/fleet.json from the YAML files."""
     root = inventory_root.find_root(Path.cwd(), fleet)
     written = fleet_json.refresh(root, load.load(root), frozen=False, create=True)
     say(f"{fleet_json.PATH} {'is written' if written else 'is up to date'}")
+    if as_json:
+        console.print_done(file=fleet_json.PATH, written=written)
 
 
 def _row(host: Host) -> tuple[str, ...]:

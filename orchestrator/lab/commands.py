@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.lazy import lazily
-from orchestrator.cli.options import fleet_option, json_option
+from orchestrator.cli.options import fleet_option, json_done_option, json_option
 from orchestrator.core.errors import UsageError
 
 with lazily():
+    from orchestrator.cli import console as cli_console
     from orchestrator.inventory import load
     from orchestrator.inventory import root as inventory_root
     from orchestrator.lab import faults, lab, places
@@ -55,7 +56,10 @@ def _show(status: LabStatus) -> None:
 @click.option("--fresh", is_flag=True, help="Forget the hosts' state: back to generation 1.")
 @click.option("--disk", metavar="SIZE", help="Give new hosts a disk with an end, such as 1G.")
 @fleet_option
-def up(hosts: tuple[str, ...], fresh: bool, disk: str | None, fleet: Path | None) -> None:
+@json_done_option
+def up(
+    hosts: tuple[str, ...], fresh: bool, disk: str | None, fleet: Path | None, as_json: bool
+) -> None:
     """Start HOSTS (all of the fleet's without); those that run stay as they are."""
     it = _lab(fleet)
     known = host_names(it.fleet_root)
@@ -63,7 +67,11 @@ def up(hosts: tuple[str, ...], fresh: bool, disk: str | None, fleet: Path | None
         raise UsageError(
             f"the fleet has no host {', '.join(unknown)}", hint=f"it has {', '.join(known)}"
         )
-    _show(it.up(hosts or known, fresh=fresh, disk_size=disk))
+    found = it.up(hosts or known, fresh=fresh, disk_size=disk)
+    if as_json:
+        cli_console.print_done(**found.to_json())
+    else:
+        _show(found)
 
 
 @click.command()

@@ -15,6 +15,7 @@ from orchestrator.cli.options import (
     duration,
     fleet_option,
     host_argument,
+    json_done_option,
     json_option,
     selectors_argument,
     target_options,
@@ -52,7 +53,8 @@ def list_pending(fleet: Path | None, as_json: bool) -> None:
 @click.command()
 @host_argument
 @fleet_option
-def drop(host: str, fleet: Path | None) -> None:
+@json_done_option
+def drop(host: str, fleet: Path | None, as_json: bool) -> None:
     """Drop what waits for HOST. The host itself is not touched."""
     waiting = offline_watch.pending_systems(_state(fleet), _say)
     entry = waiting.of(host)
@@ -61,6 +63,8 @@ def drop(host: str, fleet: Path | None) -> None:
             f"nothing is pending for {host!r}", hint="what does: orchestrator pending list"
         )
     click.echo(f"{host}: pending {entry.system.out.name} of run {entry.run} dropped", err=True)
+    if as_json:
+        console.print_done(host=host, dropped=draw.pending_json(entry))
 
 
 @click.command()

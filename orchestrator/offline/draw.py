@@ -26,7 +26,7 @@ def draw_pending(
 ) -> None:
     """Draw what waits."""
     if as_json:
-        print_json(results, {entry.host: _to_json(entry) for entry in entries})
+        print_json(results, {entry.host: pending_json(entry) for entry in entries})
     elif entries:
         now = datetime.now(UTC)
         print_table(results, _COLUMNS, [_row(entry, now) for entry in entries])
@@ -53,7 +53,8 @@ def _last_try(entry: Pending, now: datetime) -> str | Cell:
     return f"{ago(entry.last_try, now)}, {entry.tries} in all"
 
 
-def _to_json(entry: Pending) -> dict[str, object]:
+def pending_json(entry: Pending) -> dict[str, object]:
+    """What waits for a host as JSON."""
     return {
         "drv": entry.system.drv.path,
         "out_path": entry.system.out.path,

@@ -65,7 +65,7 @@ def to_json(event: Event) -> Json:
         case HostFinished(host=host, outcome=outcome, seconds=seconds):
             return {"type": "host-finished", "host": host, **_result(outcome, seconds)}
         case RunFinished(report=report):
-            return {"type": "report", **_report(report)}
+            return {"type": "report", **report_json(report)}
         case _:
             assert_never(event)
 
@@ -101,7 +101,8 @@ def _run_started(event: RunStarted) -> Json:
     }
 
 
-def _report(report: Report) -> Json:
+def report_json(report: Report) -> Json:
+    """Say how a run ended."""
     return {
         "run": report.run.number,
         "exit_code": report.exit_code,

@@ -73,6 +73,11 @@ def print_json(output: Output, value: object) -> None:
     output.line(json.dumps(value, indent=2))
 
 
+def error_json(error: OrchestratorError) -> dict[str, object]:
+    """Say a foreseen error as a script reads it."""
+    return {"message": error.message, "hint": error.hint}
+
+
 def table(
     output: Output, columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]]
 ) -> list[str]:

@@ -12,6 +12,7 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     fleet_option,
+    json_done_option,
     json_option,
     target_options,
     verbose_option,
@@ -52,24 +53,28 @@ def show(run: int | None, fleet: Path | None, as_json: bool) -> None:
 @click.command()
 @_RUN
 @fleet_option
-def pause(run: int, fleet: Path | None) -> None:
+@json_done_option
+def pause(run: int, fleet: Path | None, as_json: bool) -> None:
     """Let no further host of RUN begin; those that began come to their ends."""
-    _order(run, fleet, Word.PAUSE, f"paused; to go on: orchestrator run resume {run}")
+    then = f"paused; to go on: orchestrator run resume {run}"
+    _order(run, fleet, Word.PAUSE, then, as_json=as_json)
 
 
 @click.command()
 @_RUN
 @fleet_option
-def abort(run: int, fleet: Path | None) -> None:
+@json_done_option
+def abort(run: int, fleet: Path | None, as_json: bool) -> None:
     """End RUN: hosts that began come to a proven end, all others are skipped."""
-    _order(
-        run, fleet, Word.ABORT, "aborted: hosts that began come to a proven end, no other begins"
-    )
+    then = "aborted: hosts that began come to a proven end, no other begins"
+    _order(run, fleet, Word.ABORT, then, as_json=as_json)
 
 
-def _order(run: int, fleet: Path | None, word: Word, then: str) -> None:
+def _order(run: int, fleet: Path | None, word: Word, then: str, *, as_json: bool) -> None:
     order.order(_runs(fleet).run(run), word, host_setup.whoami())
     say(f"run {run} {then}")
+    if as_json:
+        console.print_done(run=run, order=word.value)
 
 
 def _runs(fleet: Path | None) -> store.Runs:
@@ -89,7 +94,8 @@ def resume(run: int, target: Target, as_json: bool, verbose: bool) -> int:
     those that are at their target are unchanged.
     """
     if _runs(target.fleet).run(run).is_alive:
-        _order(run, target.fleet, Word.RESUME, "resumed")
+        with console.errors_as_json(as_json):
+            _order(run, target.fleet, Word.RESUME, "resumed", as_json=as_json)
         return 0
     setup = opening.open_setup(target)
     return _run_again(setup, target, *order.again(setup, run), as_json=as_json, verbose=verbose)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Protocol
 
+from orchestrator.core import stored
 from orchestrator.core.units import listing
 from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.report import Cell, Column, ago, print_json, print_table
@@ -19,6 +20,7 @@ from orchestrator.secrets.model.ciphertext import (
     Severity,
 )
 from orchestrator.secrets.model.repository import Journal, Lack, Need, Needs
+from orchestrator.secrets.plan.explain import Explanation
 
 _SECRETS = (
     Column("secret"),
@@ -283,10 +285,13 @@ def _summary(findings: Sequence[SecretFinding], count: int | None) -> str:
     return ", ".join(parts)
 
 
-def draw_explanation(
-    name: str, severity: Severity, verifies: str, effect: str, cure: str, results: Output
-) -> None:
-    """Draw what a check verifies, what comes of a finding, and how to cure it."""
-    results.line(f"{results.paint(name, Colour.STRONG)} ({severity.value})")
-    for title, text in (("verifies", verifies), ("otherwise", effect), ("cure", cure)):
-        results.line(f"  {title:<10}{text}")
+def draw_explanations(found: Sequence[Explanation], results: Output, *, as_json: bool) -> None:
+    """Draw what checks verify, what comes of a finding, and how to cure it."""
+    if as_json:
+        print_json(results, {one.id: stored.plain(one) for one in found})
+        return
+    for one in found:
+        results.line(f"{results.paint(one.id, Colour.STRONG)} ({one.severity.value})")
+        texts = (("verifies", one.verifies), ("otherwise", one.effect), ("cure", one.cure))
+        for title, text in texts:
+            results.line(f"  {title:<10}{text}")

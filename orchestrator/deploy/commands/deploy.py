@@ -220,17 +220,42 @@ def run_request(
     check_caches: bool = False,
 ) -> int:
     """Run the engine once, draw what happens, and give the exit code."""
+    options = {"as_json": as_json, "verbose": verbose, "check_caches": check_caches}
+    return run_for_report(setup, target, request, **options).exit_code
 
-    async def work() -> int:
+
+def run_for_report(
+    setup: Setup,
+    target: Target,
+    request: DeployRequest,
+    *,
+    as_json: bool,
+    verbose: bool,
+    check_caches: bool = False,
+    report: bool = True,
+) -> Report:
+    """Run the engine once, draw what happens, and give the report.
+
+    Args:
+        setup: The fleet.
+        target: How it was named.
+        request: What to do.
+        as_json: JSON lines on standard output.
+        verbose: Show log lines too.
+        check_caches: Refuse where a binary cache does not answer.
+        report: Whether standard output has the report; else it is on standard error.
+    """
+
+    async def work() -> Report:
         if check_caches:
             await caches.require_caches(setup, request.selectors)
-        with console.renderer(as_json=as_json, verbose=verbose) as drawn:
-            report = await deploy_run.deploy(setup, request, drawn.handle)
-        if report.evaluated:
-            _learn(setup, target)
-        return report.exit_code
+        with console.renderer(as_json=as_json, verbose=verbose, report=report) as drawn:
+            return await deploy_run.deploy(setup, request, drawn.handle)
 
-    return console.run(work())
+    ended = console.run(work())
+    if ended.evaluated:
+        _learn(setup, target)
+    return ended
 
 
 def _learn(setup: Setup, target: Target) -> None:

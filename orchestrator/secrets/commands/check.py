@@ -99,15 +99,14 @@ def _require_known(strangers: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("check_id", metavar="[ID]", required=False)
-def explain(check_id: str | None) -> None:
+@json_option
+def explain(check_id: str | None, as_json: bool) -> None:
     """Tell what a finding's ID means and how to cure it; without an ID, of all of them."""
     if check_id is not None and check_id.upper() not in plan_explain.EXPLANATIONS:
         raise UsageError(f"there is no check {check_id}", hint="orchestrator secrets explain")
-    for name, one in plan_explain.EXPLANATIONS.items():
-        if check_id is None or name == check_id.upper():
-            draw.draw_explanation(
-                name, one.severity, one.verifies, one.effect, one.cure, console.results()
-            )
+    wanted = plan_explain.EXPLANATIONS if check_id is None else (check_id.upper(),)
+    found = [plan_explain.EXPLANATIONS[name] for name in wanted]
+    draw.draw_explanations(found, console.results(), as_json=as_json)
 
 
 async def check_fleet(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.lazy import lazily
-from orchestrator.cli.options import fleet_option, json_option
+from orchestrator.cli.options import fleet_option, json_done_option, json_option
 from orchestrator.core.errors import UsageError
 from orchestrator.secrets.commands.repository import (
     identity_option,
@@ -117,6 +117,7 @@ def _warn(text: str) -> None:
 )
 @click.option("--like", metavar="SECRET", help="For whom another secret is.")
 @identity_option
+@json_done_option
 @rules_option
 @fleet_option
 def create(
@@ -124,6 +125,7 @@ def create(
     keys: tuple[str, ...],
     like: str | None,
     identity: tuple[str, ...],
+    as_json: bool,
     rules: Path | None,
     fleet: Path | None,
 ) -> int:
@@ -140,17 +142,20 @@ def create(
         raise UsageError("--recipient and --like are two ways to say the same", hint="give one")
     keyring, change, here = open_keyring(identity), source(name), Path.cwd()
 
-    async def work() -> manage.Created:
+    async def work() -> tuple[str, manage.Created]:
         vault = await _open_vault(rules, fleet)
         example = vault.rule(like, here) if like else None
         plan = await manage.plan_rule(vault, name, here, keys, example)
         created = await manage.create(vault, plan, keyring, change)
         say(f"{plan.rule.path} is made")
         await tell_git(vault.place, created.changed)
-        return created
+        return plan.rule.path, created
 
-    if not console.run(work()).opened:
+    path, made = console.run(work())
+    if not made.opened:
         say("warning: none of your private keys opens it; its readers can")
+    if as_json:
+        console.print_done(secret=path, changed=list(made.changed), opened=made.opened)
     return 0
 
 
@@ -158,12 +163,14 @@ def create(
 @click.argument("name", metavar="NAME")
 @identity_option
 @without_me_option
+@json_done_option
 @rules_option
 @fleet_option
 def edit(
     name: str,
     identity: tuple[str, ...],
     without_me: bool,
+    as_json: bool,
     rules: Path | None,
     fleet: Path | None,
 ) -> int:
@@ -178,15 +185,18 @@ def edit(
     """  # noqa: D301 (click reads the mark)
     keyring, change = open_keyring(identity), source(name)
 
-    async def work() -> None:
+    async def work() -> tuple[str, Sequence[str]]:
         vault = await _open_vault(rules, fleet)
         rule = vault.rule(name, Path.cwd())
         changed = await manage.edit(vault, rule, keyring, change, without_me=without_me)
         said = "is written" if changed else "is as it was; nothing was written"
         say(f"{rule.path} {said}")
         await tell_git(vault.place, changed)
+        return rule.path, changed
 
-    console.run(work())
+    path, changed = console.run(work())
+    if as_json:
+        console.print_done(secret=path, changed=list(changed))
     return 0
 
 
