@@ -176,11 +176,16 @@ def test_the_one_whose_lock_is_stolen_stops_before_it_changes_the_host(
     nobody = other.run("host", "lock", "break", HOST)
     assert nobody.rc == 2
     assert "no terminal" in nobody.err
-    stolen = other.run("host", "lock", "break", HOST, "--yes", "--reason", "in a hurry")
+    words = ("host", "lock", "break", HOST, "--yes", "--json")
+    stolen = other.run(*words, "--reason", "in a hurry")
     assert stolen.rc == 0, stolen
     assert "is notified" in stolen.err
-    again = other.run("host", "lock", "break", HOST, "--yes")
+    said = json.loads(stolen.out)
+    assert (said["ok"], said["host"], said["broken"]) == (True, HOST, True)
+    assert said["lock"]["reason"] == "switch"
+    again = other.run(*words)
     assert (again.rc, "nobody has its lock" in again.err) == (0, True)
+    assert json.loads(again.out) == {"ok": True, "host": HOST, "broken": False, "lock": None}
     loser = ended(process)
     assert (loser["outcome"], loser["refused"], loser["rc"]) == ("failed", True, 4)
     assert "its lock was broken by bob@" in loser["message"]

@@ -133,8 +133,9 @@ def test_a_rollout_hears_words_from_another_terminal(changed: Bench) -> None:
         assert where["standing"] == "paused"
         assert [wave["standing"] for wave in where["waves"]] == ["ended", "waiting"]
         changed.boot("razer", "reboot")
-        on = changed.run("run", "resume", run)
+        on = changed.run("run", "resume", run, "--json")
         assert on.rc == 0, on
+        assert json.loads(on.out) == {"ok": True, "run": int(run), "order": "resume"}
         done = ended(process)
     assert done.outcomes == dict.fromkeys(HOSTS, "deployed"), done
     late = changed.run("run", "abort", run)

@@ -230,8 +230,14 @@ def test_a_host_is_added_and_trusted_and_told_its_secrets(another: Fleet) -> Non
     """Three lines in the inventory, its JSON fresh, and then as ``host trust``."""
     port = another.server.port
     another.write("inventory/fleet.json", "{}")
-    done = another.add("--port", str(port), "--fingerprint", another.server.key.get_fingerprint())
+    fingerprint = another.server.key.get_fingerprint()
+    done = another.add("--port", str(port), "--fingerprint", fingerprint, "--json")
     assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["ok"], said["host"], said["file"]) == (True, "web1", "inventory/hosts.yaml")
+    assert (said["key"]["fingerprint"], said["key"]["added"]) == (fingerprint, True)
+    again = json.loads(another.type("trust", "web1", "--json").stdout)
+    assert again == {"ok": True, "host": "web1", "key": {**said["key"], "added": False}}
     assert another.hosts == (
         "# ours\nhosts:\n  other: {} # the other\n"
         f"  web1:\n    address: 127.0.0.1\n    connect: {{port: {port}}}\n"

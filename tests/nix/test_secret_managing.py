@@ -101,6 +101,26 @@ def test_a_secrets_life(secrets: Secrets) -> None:
     assert secrets.content().keys() == {"a.age", "secrets.nix", "secrets.lock.json"}
 
 
+def test_a_script_reads_what_was_written(secrets: Secrets) -> None:
+    """The secret, the files that changed, whether a key at hand opens it; never the plaintext."""
+    done = secrets.run("create", "new", "--like", "a", "--json", stdin=b"PLAIN-1")
+    found = json.loads(done.stdout)
+    changed = {"new.age", "secrets.nix", "secrets.lock.json"}
+    assert (done.returncode, set(found.pop("changed"))) == (0, changed)
+    assert found == {"ok": True, "secret": "new.age", "opened": True}
+    done = secrets.run("edit", "new", "--json", stdin=b"PLAIN-2")
+    found = json.loads(done.stdout)
+    assert set(found.pop("changed")) == {"new.age", "secrets.lock.json"}
+    assert found == {"ok": True, "secret": "new.age"}
+    done = secrets.run("edit", "new", "--json", stdin=b"PLAIN-2")
+    assert json.loads(done.stdout) == {"ok": True, "secret": "new.age", "changed": []}
+    done = secrets.run("create", "new", "--json", stdin=b"PLAIN-3")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["ok"]) == (2, False)
+    assert found["error"]["message"] == "new.age is there already"
+    assert b"PLAIN" not in done.stdout + done.stderr
+
+
 def test_what_a_killed_create_left_goes_with_recover(secrets: Secrets) -> None:
     """What a killed `create` left is named, and `recover` leaves nothing to recover."""
     (secrets.root / ".orchestrator-0123abcd.nix").write_text("{ }")

@@ -13,6 +13,7 @@ import click
 import pytest
 import yaml
 
+from orchestrator.cli.commands import RENAMED
 from orchestrator.cli.main import orchestrator
 from orchestrator.inventory.load import load
 
@@ -338,7 +339,8 @@ GONE = (
 def test_words_of_our_own_do_not_come_back() -> None:
     """Words that the field has a term for are in neither messages nor documentation."""
     pages = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
-    texts = [*pages.values(), *messages()]
+    # What a command was called is in the table of that, as a whole and nowhere else.
+    texts = [*pages.values(), *(text for text in messages() if text not in RENAMED)]
     assert len(texts) > 2000
     for words in GONE:
         assert not [text for text in texts if words in text.lower()], words

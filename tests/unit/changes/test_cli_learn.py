@@ -149,6 +149,21 @@ def test_learn_tells_what_went_wrong(typed: Typed) -> None:
     assert "no Nix here" in err
 
 
+def test_a_script_reads_what_could_not_be_learned(typed: Typed) -> None:
+    """Each host's problem, or what stops `learn` at all; the exit code is the same."""
+    code, out, err = typed.run("changes", "learn", "--json")
+    found = json.loads(out)
+    assert (code, found["ok"], list(found["hosts"])) == (1, False, ["p620", "razer"])
+    for host in found["hosts"].values():
+        assert host["learned"] is False
+        assert host["problem"].splitlines()[0] in err
+    with learning(typed.state):
+        code, out, err = typed.run("changes", "learn", "--json")
+    found = json.loads(out)
+    assert (code, list(found)) == (1, ["ok", "error"])
+    assert "another process is learning this fleet" in found["error"]["message"]
+
+
 def test_learn_says_that_somebody_else_is_at_it(typed: Typed) -> None:
     """A second `learn` of the same fleet exits with 1 and one line, without a traceback."""
     typed.run("changes", "learn")  # makes the state folder

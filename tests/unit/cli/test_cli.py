@@ -132,7 +132,7 @@ def test_what_stands_after_a_command_counts(
 
 
 @pytest.mark.parametrize(
-    "line", ["--json host trust p620", "-v pending list", "--fleet x completion bash"]
+    "line", ["--json host ssh p620", "-v pending list", "--fleet x completion bash"]
 )
 def test_an_option_that_a_command_has_not_is_refused(
     fleet: Path, line: str, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,8 @@ class Stages:
         fails: The stage that fails.
         requests: What was asked of runs.
         interrupted: Whether a person stops the build.
+        moves: Whether anything in the lock file moved.
+        new: The new lock file's text.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,6 +46,7 @@ class Stages:
         self.requests: list[DeployRequest] = []
         self.interrupted = False
         self.moves = True
+        self.new = "new pins"
 
     def _stage(self, name: str) -> None:
         self.done.append(name)
@@ -51,7 +55,7 @@ class Stages:
 
     async def update(self, _: object, inputs: Sequence[str]) -> str:
         """Move the pins."""
-        self.lock.write_text("new pins")
+        self.lock.write_text(self.new)
         self._stage(f"move {' '.join(inputs)}".strip())
         return "• Updated input 'nixpkgs'"
 
@@ -61,7 +65,7 @@ class Stages:
 
     async def commit(self, *_: object) -> bool:
         """Commit the lock file."""
-        assert self.lock.read_text() == "new pins"
+        assert self.lock.read_text() == self.new
         self._stage("commit")
         return self.moves
 
@@ -177,3 +181,72 @@ def test_where_nothing_moved_what_changed_otherwise_is_deployed(
     said = capsys.readouterr().err
     assert "flake.lock: nothing moved" in said
     assert "committed" not in said
+
+
+def lock_file(**revisions: str) -> str:
+    """A lock file, as Nix writes one, with these inputs."""
+    nodes = {name: {"locked": {"type": "git", "rev": rev}} for name, rev in revisions.items()}
+    return json.dumps({"nodes": {**nodes, "root": {"inputs": {}}}, "root": "root", "version": 7})
+
+
+def updated(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, dict[str, Any]]:
+    """Type it with ``--json``; give the exit code, and the one object on standard output."""
+    code = update(*words, "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert isinstance(found, dict)
+    return code, found
+
+
+def test_a_script_reads_which_inputs_moved(
+    stages: Stages, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each input that moved, came or went, as Nix has it locked; none that stayed."""
+    stages.lock.write_text(lock_file(nixpkgs="a", stays="s", gone="g"))
+    stages.new = lock_file(nixpkgs="b", stays="s", came="c")
+    code, found = updated(capsys)
+    assert code == 0
+    assert found == {
+        "ok": True,
+        "committed": True,
+        "inputs": {
+            "came": {"before": None, "after": {"type": "git", "rev": "c"}},
+            "gone": {"before": {"type": "git", "rev": "g"}, "after": None},
+            "nixpkgs": {
+                "before": {"type": "git", "rev": "a"},
+                "after": {"type": "git", "rev": "b"},
+            },
+        },
+        "build": None,
+        "deployment": None,
+    }
+
+
+def test_a_script_reads_of_the_build_and_the_deployment(
+    stages: Stages, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One object on standard output, whatever the runs draw; the same exit code."""
+    stages.moves = False
+    code, found = updated(capsys, "--through", "all")
+    assert (code, found["ok"], found["committed"]) == (0, True, False)
+    assert found["inputs"] is None, "neither lock file is one"
+    assert (found["build"]["goal"], found["build"]["exit_code"]) == ("build", 0)
+    assert found["deployment"]["hosts"]["p620"]["outcome"] == "completed"
+    stages.fails = "deploy"
+    code, found = updated(capsys, "--through", "all")
+    assert (code, found["ok"], found["deployment"]["exit_code"]) == (1, False, 1)
+
+
+def test_a_script_reads_that_pins_were_put_back(
+    stages: Stages, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A build that fails is in the report, and a stage that fails is the error."""
+    stages.fails = "build"
+    code, found = updated(capsys, "--through", "all")
+    assert (code, found["ok"], found["committed"]) == (1, False, False)
+    assert found["build"]["hosts"]["p620"]["message"] == "build failed"
+    assert found["deployment"] is None
+    stages.fails = "evaluate"
+    code, found = updated(capsys)
+    assert (code, found["ok"]) == (1, False)
+    assert found["error"] == {"message": "evaluate failed", "hint": None}
+    assert stages.lock.read_text() == "old pins"

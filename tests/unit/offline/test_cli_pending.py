@@ -79,6 +79,24 @@ def test_one_is_dropped_by_hand(state: Path) -> None:
         orchestrator.main(["pending", "drop", "razer"], standalone_mode=False)
 
 
+def test_what_was_dropped_is_said_to_a_script(state: Path) -> None:
+    """As `pending list` has it; where nothing was pending, the error, with its exit code."""
+    put(state, "razer", 3)
+    listed = json.loads(typed("pending", "list", "--json").stdout)["razer"]
+    done = typed("pending", "drop", "razer", "--json")
+    assert json.loads(done.stdout) == {"ok": True, "host": "razer", "dropped": listed}
+    assert (listed["out_path"], listed["run"]) == (OUT.path, 7)
+    done = typed("pending", "drop", "razer", "--json")
+    assert done.exit_code != 0
+    assert json.loads(done.stdout) == {
+        "ok": False,
+        "error": {
+            "message": "nothing is pending for 'razer'",
+            "hint": "what does: orchestrator pending list",
+        },
+    }
+
+
 def test_nothing_to_catch_up_with_makes_no_run(state: Path) -> None:
     """Exit code 0, and no number is used up."""
     done = CliRunner().invoke(
