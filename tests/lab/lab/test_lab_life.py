@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -34,6 +35,23 @@ def test_up_again_reuses_what_runs(bench_factory: Callable[..., Bench]) -> None:
         "cat /proc/sys/kernel/random/boot_id; systemctl show -P UserspaceTimestampMonotonic",
     )
     assert again == boot
+
+
+def test_a_script_reads_which_hosts_are_up(bench_factory: Callable[..., Bench]) -> None:
+    """`lab up --json` prints what `lab status --json` does, or why no host was started."""
+    bench = bench_factory("alpha")
+    up = subprocess.run(bench.command("up", "--json"), capture_output=True, text=True, timeout=280)
+    assert up.returncode == 0, up.stderr
+    status = subprocess.run(
+        bench.command("status", "--json"), capture_output=True, text=True, timeout=60, check=True
+    )
+    found = json.loads(up.stdout)
+    assert found == {"ok": True, **json.loads(status.stdout)}
+    assert found["hosts"]["alpha"]["state"] == "up"
+    argv = bench.command("up", "nobody", "--json")
+    none = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    error = {"message": "the fleet has no host nobody", "hint": "it has alpha"}
+    assert (none.returncode, json.loads(none.stdout)) == (2, {"ok": False, "error": error})
 
 
 def test_state_survives_down_and_not_fresh(bench_factory: Callable[..., Bench]) -> None:
