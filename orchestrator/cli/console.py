@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from orchestrator.cli.group import is_quiet
 from orchestrator.core import stored
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.render.output import Output
+from orchestrator.render.output import Output, silence
 from orchestrator.render.plain import Renderer
 from orchestrator.render.report import choose, error_json, print_json
 
@@ -108,5 +108,8 @@ def errors_as_json(as_json: bool) -> Iterator[None]:
         yield
     except OrchestratorError as error:
         if as_json:
-            print_done(False, error=error_json(error))
+            try:
+                print_done(False, error=error_json(error))
+            except OSError:  # the error itself counts, and is on standard error
+                silence(sys.stdout)
         raise

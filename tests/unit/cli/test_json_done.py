@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -133,6 +134,16 @@ def test_the_json_option_counts_before_the_command_too(
     assert caught.value.code == 2
     found = json.loads(capsys.readouterr().out)
     assert (found["ok"], "there is no run 7" in found["error"]["message"]) == (False, True)
+
+
+def test_an_output_that_is_full_hides_no_error(fleet: Path) -> None:
+    """The error is on standard error, with its own exit code, where its JSON cannot be written."""
+    argv = (sys.executable, "-m", "orchestrator", "run", "pause", "7", "--json")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: there is no run 7")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_generated_file_is_named(fleet: Path, typed: Typist) -> None:
