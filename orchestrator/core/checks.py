@@ -185,17 +185,22 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """By whom and with which key a connection was let in.
+    """Who an executor's commands come as.
 
     Attributes:
-        user: The login.
-        kind: Such as ``ssh-ed25519``, or ``ssh-ed25519-cert-v01@openssh.com``.
-        key: The key or certificate, in base64: RFC 4253, 6.6.
+        user: Who logs in; on this machine, who runs this.
+        kind: The kind of the key that let it in, such as ``ssh-ed25519``, or
+            ``ssh-ed25519-cert-v01@openssh.com``; empty where no key did.
+        key: That key or certificate, in base64: RFC 4253, 6.6.
+        sudo: Whether root is reached through sudo.
+        password: Whether sudo asked for a password.
     """
 
     user: str
-    kind: str
-    key: str
+    kind: str = ""
+    key: str = ""
+    sudo: bool = False
+    password: bool = False
 
     @property
     def is_certificate(self) -> bool:
@@ -204,7 +209,9 @@ class Login:
 
     @property
     def fingerprint(self) -> str:
-        """As ``ssh-keygen -l`` writes it."""
+        """The key's, as ``ssh-keygen -l`` writes it; empty where no key let it in."""
+        if not self.key:
+            return ""
         digest = hashlib.sha256(base64.b64decode(self.key)).digest()
         return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 

@@ -95,10 +95,6 @@ async def pump(source: Source, sink: Sink) -> None:
 class Executor(Protocol):
     """An open way to one host; ``ssh/executor.py`` and ``ssh/local.py`` are the two there are."""
 
-    @property
-    def login(self) -> Login | None:
-        """Whose key let us in; ``None`` where it was no key."""
-
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
@@ -145,6 +141,10 @@ class Executor(Protocol):
             A context that gives a store URL for ``nix copy --to`` and ``nix build --store``. It
             writes as a trusted user.
         """
+
+    @property
+    def login(self) -> Login:
+        """Who its commands come as; whether sudo asks is known once one was run as root."""
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command that a person types to run ``argv`` there by hand."""

@@ -25,7 +25,9 @@ from orchestrator.render.output import clean
 
 with lazily():
     from orchestrator.cli import console, opening
+    from orchestrator.host import check as host_check
     from orchestrator.host import draw as host_draw
+    from orchestrator.host import draw_check
     from orchestrator.host import generations as host_generations
     from orchestrator.host import status as host_status
     from orchestrator.inventory import add_host, select
@@ -76,6 +78,24 @@ def ping(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
     """Which hosts let us in, and how fast. Exit 1 where one does not."""
     answers = ask(selectors, target)
     host_draw.draw_ping(answers, console.results(), console.words(), as_json=as_json)
+    return int(any(answer.error is not None for answer in answers))
+
+
+@click.command("check")
+@selectors_argument()
+@target_options
+@json_option
+def check_hosts(selectors: tuple[str, ...], target: Target, as_json: bool) -> int:
+    """Look at hosts and change nothing: what they are, and what can be promised there.
+
+    Boot loader, NixOS, Nix, systemd, sudo, free space, who activates a system now, how the last
+    deployment ended; then what a deployment can prove on that host, and what it cannot. A bug
+    report carries it: it has no keys, no ids of machines or disks, and no other host's name. Exit
+    1 where a host does not answer.
+    """
+    setup = opening.open_setup(target)
+    answers = console.run(host_check.check_all(setup, select.select(setup.fleet, selectors)))
+    draw_check.draw_check(answers, console.results(), console.words(), as_json=as_json)
     return int(any(answer.error is not None for answer in answers))
 
 

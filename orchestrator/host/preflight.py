@@ -167,10 +167,9 @@ else
 fi
 """
 
-# Answer with `key=value` lines, to `end=`; then, of a closure on standard input, with the paths
-# that are not valid here. An empty value says that there is none of it.
-# $1 the target  $2 `boots` where the host will be rebooted
-PREFLIGHT = rf"""
+# What a host has, as `key=value` lines: nothing is changed, and Nix's database is not opened.
+# $1 a system whose boot files count as the target's
+LOOK = rf"""
 printf 'user=%s\nclock=%s\n' "$(id -u)" "$(date +%s)"
 {_ACTIVATION}
 # The slowest answer comes while the rest is read.
@@ -178,6 +177,13 @@ units &
 printf 'read_only=\n'
 {_WRITABLE}
 {_BOOT}
+"""
+
+# Answer with `key=value` lines, to `end=`; then, of a closure on standard input, with the paths
+# that are not valid here. An empty value says that there is none of it.
+# $1 the target  $2 `boots` where the host will be rebooted
+PREFLIGHT = rf"""
+{LOOK}
 {_INHIBITORS}
 lacks=unknown
 {_DATABASE}

@@ -51,13 +51,13 @@ STATE = rf"""
 # The slowest answer is asked for first, and comes while the rest is read.
 systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
   while read -r unit _; do printf 'failed=%s\n' "$unit"; done &
-id() {{
+known() {{
   value=
   {{ read -r value < "$2"; }} 2>/dev/null
   printf '%s=%s\n' "$1" "$value"
 }}
-id machine_id /etc/machine-id
-id boot_id /proc/sys/kernel/random/boot_id
+known machine_id /etc/machine-id
+known boot_id /proc/sys/kernel/random/boot_id
 {SYSTEMS}
 systems
 {TELL}

@@ -20,7 +20,7 @@ from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.running import SshRunning, said_by, started
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Sudo, SudoPassword
-from orchestrator.ssh.verified import LOGIN
+from orchestrator.ssh.verified import KEY
 
 _CHECK_SECONDS = 30.0
 
@@ -44,12 +44,6 @@ class SshExecutor:
 
         needed = connection.get_extra_info("username") != "root"
         self._sudo = Sudo(plain, password, needed=needed, allowed=host.connect.sudo)
-
-    @property
-    def login(self) -> Login | None:
-        """Whose key let us in; ``None`` where it was no key."""
-        found: Login | None = self._connection.get_extra_info(LOGIN)
-        return found
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
@@ -190,6 +184,13 @@ class SshExecutor:
         command = shlex.join(argv) or None
         async with started(self._connection, command, self._lost, window=window) as running:
             yield running, password
+
+    @property
+    def login(self) -> Login:
+        """Who logged in, and by which key."""
+        user = self._connection.get_extra_info("username")
+        kind, key = self._connection.get_extra_info(KEY) or ("", "")
+        return self._sudo.login(user, kind, key)
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` there by hand."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import os
 import shlex
 from collections.abc import AsyncIterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from orchestrator.core import process
 from orchestrator.core.bounds import ANSWER
+from orchestrator.core.checks import Login
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Stream
 from orchestrator.core.host import Host
@@ -78,10 +80,6 @@ class LocalExecutor:
 
         self._sudo = Sudo(plain, password, needed=os.geteuid() != 0, allowed=host.connect.sudo)
 
-    @property
-    def login(self) -> None:
-        """Nobody logs in to the machine that one sits on."""
-
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
     ) -> CommandResult:
@@ -119,6 +117,11 @@ class LocalExecutor:
     async def nix_store(self) -> AsyncIterator[str]:
         """This machine's own store, by whichever way Nix reaches it."""
         yield "auto"
+
+    @property
+    def login(self) -> Login:
+        """Who runs this."""
+        return self._sudo.login(getpass.getuser())
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` by hand."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.core.checks import Check
+from orchestrator.core.checks import Check, Login
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
@@ -168,6 +168,10 @@ class Sudo:
         if not self._asks:
             return ("sudo", "-n", *what), None
         return ("sudo", "-k", "-p", prompt, *what), self._password
+
+    def login(self, user: str, kind: str = "", key: str = "") -> Login:
+        """Say who becomes root, and how, as far as it was found out."""
+        return Login(user, kind, key, sudo=self._needed, password=bool(self._asks))
 
     @property
     def _may_change(self) -> bool:

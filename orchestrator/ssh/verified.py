@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.core.checks import Login
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
 from orchestrator.ssh.known_hosts import read_known_hosts, read_revoked
@@ -19,8 +18,8 @@ from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verify import HostTrust, UntrustedError
 
-LOGIN = "orchestrator_login"
-"""What a connection knows by this name: the :class:`Login` whose key was tried last."""
+KEY = "orchestrator_key"
+"""By this name a connection knows the kind and base64 of the key that was tried last."""
 
 
 def why(error: Exception) -> str:
@@ -178,15 +177,15 @@ def _note_key(conn: asyncssh.SSHClientConnection) -> None:
 
     async def noted() -> asyncssh.SSHKeyPair | None:
         key = await next_key()
-        conn.set_extra_info(**{LOGIN: None if key is None else _login(conn._username, key)})
+        conn.set_extra_info(**{KEY: None if key is None else _kind_and_text(key)})
         return key
 
     conn.public_key_auth_requested = noted  # type: ignore[method-assign]
 
 
-def _login(user: str, key: asyncssh.SSHKeyPair) -> Login:
+def _kind_and_text(key: asyncssh.SSHKeyPair) -> tuple[str, str]:
     kind = SSHPacket(key.public_data).get_string().decode()
-    return Login(user, kind, base64.b64encode(key.public_data).decode())
+    return kind, base64.b64encode(key.public_data).decode()
 
 
 def _agreed_on(conn: asyncssh.SSHClientConnection) -> str:

@@ -16,6 +16,7 @@ from fake_guard import FakeGuard
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
+from orchestrator.core.checks import Login
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.event import Event
 from orchestrator.core.host import Connect, Deadlines, Fleet, Guard, Host, Limits, Preflight
@@ -216,8 +217,9 @@ class FakeExecutor:
         yield "unix:///fake"
 
     @property
-    def login(self) -> None:
-        """By no key: what its next system lets in is not asked."""
+    def login(self) -> Login:
+        """Root, by no key: what its next system lets in is not asked."""
+        return Login("root")
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give a command line."""

@@ -114,7 +114,7 @@ class Tree:
             assert key not in said, done.stdout
             said[key] = value
         keys = ("boot_default", "boot_source", "boot_note", "boot_by")
-        assert said.keys() <= set(keys), done.stdout
+        assert said.keys() <= {*keys, "boot_file", "boot_entry"}, done.stdout
         return Read(*(said.get(key, "") for key in keys))
 
 

@@ -116,7 +116,7 @@ async def check_login(work: HostWork, plan: HostPlan, line: HostSession) -> tupl
         StepError: The host did not answer to the end.
     """
     login = line.executor.login
-    if login is None:
+    if not login.key:
         return ()
     with work.step(Phase.PREFLIGHT):
         found = await line.ask(lambda one: ask_next_login(one, plan.target.out, login))

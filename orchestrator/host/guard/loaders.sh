@@ -3,6 +3,8 @@
 #
 #   boot_default=PATH   the system that boots from now on
 #   boot_source=LOADER  the loader whose files say it
+#   boot_file=PATH      the file of its that was read, or could not be
+#   boot_entry=NAME     the entry in it, where it has a name
 #   boot_note=TEXT      why it cannot be read, or what the next boot alone starts
 #   boot_by=TEXT        what chose it, where that is a person's choice and not the loader's own file
 #
@@ -17,6 +19,7 @@ boot_default() {
     /efi/EFI/limine/limine.conf /boot/efi/limine/limine.conf /boot/efi/EFI/limine/limine.conf
   newest_of rEFInd /boot/EFI/refind/refind.conf /efi/EFI/refind/refind.conf \
     /boot/efi/EFI/refind/refind.conf
+  [ -z "$newest" ] || printf 'boot_file=%s\n' "$newest"
   if [ -z "$kind" ]; then
     echo "boot_note=no boot loader's file is in /boot or /efi"
   elif [ -n "$twin" ]; then
@@ -110,6 +113,7 @@ function boots(file,  line, key, label, labels, name, append, kernels, got) {
   if (!(name in labels)) unread(file " has no LABEL " safe(name))
   if (!(name in kernels)) unread(safe(name) " names no kernel")
   if ((got = init_of(append[name])) == "") unread("the options of " safe(name) " name no one system of NixOS")
+  taken = safe(name)
   return got
 }
 BEGIN {
@@ -122,7 +126,7 @@ BEGIN {
     was = ARGV[k]
   }
   if (path == "") unread("it cannot be read")
-  print "boot_source=extlinux\nboot_default=" path
+  print "boot_source=extlinux\nboot_default=" path "\nboot_entry=" taken
 }
 '
 

@@ -28,7 +28,7 @@ systemd_boot() {
 # shellcheck disable=SC2016 # awk's own
 systemd_boot='
 function say(path, by, note) {
-  if (path != "") print "boot_source=systemd-boot\nboot_default=" path
+  if (path != "") print "boot_source=systemd-boot\nboot_default=" path "\nboot_entry=" taken
   if (by != "") print "boot_by=" safe(by)
   if (note != "") print "boot_note=" note
   exit
@@ -247,6 +247,7 @@ function agree(from, to, oneshot,  rule, i, path, all) {
       else if (all != "" && all != path) why = differs(esp_only)
       if (path == "" || all != "" && all != path) return ""
       all = path
+      named = safe(id(i))
     }
   }
   return all
@@ -294,6 +295,7 @@ BEGIN {
   }
   if (path == "") unread(why)
   lasting = by
+  taken = named
   next_path = ENVIRON["once"] == "" ? path : agree(from, to, 1)
   if (next_path == path) say(path, lasting)
   if (next_path == "") say(path, lasting, "the next boot alone follows the EFI variable LoaderEntryOneShot: " why)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.core.checks import Login
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath
 from orchestrator.core.units import split_lines
@@ -17,6 +18,7 @@ from orchestrator.deploy.copy.closure import understood
 from orchestrator.deploy.copy.stream import _store_paths
 from orchestrator.deploy.diff import _closure
 from orchestrator.host.boot import _components, parse_parts
+from orchestrator.host.check import parse_check
 from orchestrator.host.guard.orders import _LOG, _told
 from orchestrator.host.lock_scripts import parse_hold, parse_lock, values_of
 from orchestrator.host.preflight import parse_facts
@@ -47,6 +49,7 @@ ANSWERS = st.lists(st.tuples(st.sampled_from(NAMES.split()), VALUES), max_size=6
 
 PARSERS: dict[str, Callable[[str], object]] = {
     "state": parse_state,
+    "check": lambda text: parse_check(text, Login("deploy")),
     "facts": lambda text: parse_facts(split_lines(text)),
     "parts": lambda text: parse_parts(split_lines(text), ("kernel",)),
     "components": _components,

@@ -212,21 +212,6 @@ def test_nobody_listens(hub: Hub) -> None:
         asyncio.run(connecting())
 
 
-def test_the_key_that_let_us_in_is_known(hub: Hub) -> None:
-    """Of several keys it is the one that the host took, and with it goes whose login it was."""
-    asyncssh.generate_private_key("ecdsa-sha2-nistp256").write_private_key(f"{hub.folder}/other")
-    (hub.folder / "other").chmod(0o600)
-    (hub.folder / "config").write_text(f"Host *\nIdentityFile {hub.folder}/other\n")
-
-    async def scene(executor: SshExecutor) -> None:
-        assert executor.login is not None
-        assert (executor.login.user, executor.login.kind) == ("root", "ssh-ed25519")
-        assert executor.login.fingerprint == hub.user_key.get_fingerprint()
-        assert not executor.login.is_certificate
-
-    play(hub, scene)
-
-
 def test_a_host_that_says_nothing(hub: Hub) -> None:
     """A connection on which nothing comes is given up at the deadline."""
 
@@ -453,6 +438,32 @@ def test_root_needs_no_sudo(sudo: Hub) -> None:
     play(sudo, _cat)
     play(sudo, scene, user="deploy")
     assert (sudo.folder / "sudo.log").read_text() == ""
+
+
+def test_who_logged_in_by_which_key_and_how_root_is_reached_is_known(sudo: Hub) -> None:
+    """The login has the fingerprint of the key that was taken, not of one that was tried before."""
+    key = sudo.user_key.get_fingerprint()
+    sudo.user_key.write_private_key(str(sudo.folder / "second"))
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(sudo.folder / "id"))
+    (sudo.folder / "config").write_text(f"Host *\n  IdentityFile {sudo.folder}/second\n")
+    logins = []
+
+    async def scene(executor: SshExecutor) -> None:
+        await _cat(executor)
+        login = executor.login
+        assert (login.kind, login.fingerprint) == ("ssh-ed25519", key)
+        assert not login.is_certificate
+        logins.append((login.user, login.sudo, login.password))
+
+    play(sudo, scene)
+    play(sudo, scene, user="deploy", password=SudoPassword("hunter2"))
+    sudo.environment["FREE"] = "yes"
+    play(sudo, scene, user="deploy")
+    assert logins == [
+        ("root", False, False),
+        ("deploy", True, True),
+        ("deploy", True, False),
+    ]
 
 
 def test_a_wrong_password_is_told_once(sudo: Hub) -> None:
