@@ -12,9 +12,10 @@ import os
 import select
 import termios
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -28,6 +29,8 @@ from orchestrator.core.errors import StepError
 from orchestrator.ssh.channel import Begin, Channel, EventLoop
 
 _PIECE = 1 << 15
+_LOOK = 0.02
+"""Seconds between two looks whether commands ended."""
 _WATCHED = 1 << 14
 """Bytes of a session in which sudo may ask: it does before anything else is said."""
 
@@ -280,9 +283,12 @@ class Sessions(Group):
             pool.submit(getattr(member, method), *arguments, **options): member for member in self
         }
         try:
-            for done in as_completed(begun):
+            # Polled: a lock that Ctrl-C interrupts while it is waited for may never be had again.
+            while not all(done.done() for done in begun):
+                time.sleep(_LOOK)
+            for done, member in begun.items():
                 error = done.exception()
-                results[begun[done]] = error if error is not None else done.result()
+                results[member] = error if error is not None else done.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             self._stop()

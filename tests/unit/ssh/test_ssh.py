@@ -45,6 +45,7 @@ class Hub:
     jumps: list[tuple[str, int]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    identity: str | None = "id"
 
     def __post_init__(self) -> None:
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -62,7 +63,8 @@ class Hub:
 
     def host(self, port: int, *, user: str = "root", **options: object) -> Host:
         """A host behind a port."""
-        connect = Connect(LOCAL, user, port, identity=str(self.folder / "id"), **options)  # type: ignore[arg-type]
+        identity = self.identity and str(self.folder / self.identity)
+        connect = Connect(LOCAL, user, port, identity=identity, **options)  # type: ignore[arg-type]
         return Host("p620", "p620", connect, deadlines=Deadlines(connect=10))
 
     @contextlib.asynccontextmanager
@@ -443,9 +445,11 @@ def test_root_needs_no_sudo(sudo: Hub) -> None:
 def test_who_logged_in_by_which_key_and_how_root_is_reached_is_known(sudo: Hub) -> None:
     """The login has the fingerprint of the key that was taken, not of one that was tried before."""
     key = sudo.user_key.get_fingerprint()
-    sudo.user_key.write_private_key(str(sudo.folder / "second"))
-    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(sudo.folder / "id"))
-    (sudo.folder / "config").write_text(f"Host *\n  IdentityFile {sudo.folder}/second\n")
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(sudo.folder / "first"))
+    (sudo.folder / "first").chmod(0o600)
+    names = "".join(f"  IdentityFile {sudo.folder}/{name}\n" for name in ("first", "id"))
+    (sudo.folder / "config").write_text(f"Host *\n{names}")
+    sudo.identity = None
     logins = []
 
     async def scene(executor: SshExecutor) -> None:
