@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -248,7 +249,9 @@ def test_a_lab_that_is_gone_is_never_mistaken_for_the_real_fleet(fleet: Bench) -
     record = fleet.lab_folder / "lab.json"
     before = record.read_text()
     try:
-        record.write_text(before.replace('"cgroup": "', '"cgroup": "/nowhere'))
+        gone = json.loads(before)
+        gone["cgroup"] = f"/nowhere{gone['cgroup']}"
+        record.write_text(json.dumps(gone))
         done = fleet.run("deploy")
     finally:
         record.write_text(before)
