@@ -14,13 +14,13 @@ from orchestrator.core.units import listing
 from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.report import Cell, Column, ago, print_json, print_table
 from orchestrator.secrets.model.ciphertext import (
-    Explanation,
     RecipientStatus,
     SecretFinding,
     SecretStatus,
     Severity,
 )
 from orchestrator.secrets.model.repository import Journal, Lack, Need, Needs
+from orchestrator.secrets.plan.explain import Explanation
 
 _SECRETS = (
     Column("secret"),

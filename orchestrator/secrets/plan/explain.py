@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from orchestrator.secrets.model.ciphertext import Explanation, Severity
+from dataclasses import dataclass
+
+from orchestrator.secrets.model.ciphertext import Severity
 
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A check in words.
+
+    Attributes:
+        id: Its name.
+        severity: How a finding is to be taken, where nothing makes it better or worse.
+        verifies: What holds where it finds nothing.
+        effect: What comes of a finding, without a full stop.
+        cure: What to do; ``PATH`` stands for the file.
+    """
+
+    id: str
+    severity: Severity
+    verifies: str
+    effect: str
+    cure: str
 
 
 _REKEY = "orchestrator secrets rekey PATH"
@@ -259,70 +280,6 @@ _ALL = (
         "store, in what the hosts' systems are made from",
         "Everybody who reads the repository or the store has it",
         "remove it there and rotate the value: orchestrator secrets edit PATH",
-    ),
-    Explanation(
-        "SOPS-CONFIG",
-        _E,
-        ".sops.yaml can be read: its creation rules, and their patterns in time",
-        "Nobody can say who is to read what, so nothing of it is proved",
-        "correct .sops.yaml",
-    ),
-    Explanation(
-        "SOPS-KEY",
-        _E,
-        "every creation rule names a key, and age can encrypt to each of age's",
-        "sops cannot encrypt by this rule",
-        "correct the key in .sops.yaml: age1…, or ssh-ed25519 and ssh-rsa where sops takes them",
-    ),
-    Explanation(
-        "SOPS-FORMAT",
-        _E,
-        "what sops encrypted can be read as far as whom it is encrypted to",
-        "No host can decrypt it, or nothing of it is proved",
-        _GIT,
-    ),
-    Explanation(
-        "SOPS-PLAIN",
-        _E,
-        "each file that a creation rule is for is encrypted; a rule that takes any file of an "
-        "ending says nothing of files that are not",
-        "Everybody who reads the repository has its values",
-        "sops encrypt --in-place PATH; and rotate its values, which git keeps for ever",
-    ),
-    Explanation(
-        "SOPS-FILE",
-        _E,
-        "each file that sops.secrets names is there",
-        "The host's configuration does not evaluate or activate",
-        "sops PATH",
-    ),
-    Explanation(
-        "SOPS-HOST",
-        _E,
-        "each file that a host opens with its SSH host key is encrypted to that key",
-        "The host cannot decrypt it",
-        "add the host's key to the rule in .sops.yaml (ssh-to-age); then: sops updatekeys PATH",
-    ),
-    Explanation(
-        "SOPS-MISSING",
-        _W,
-        "each file is encrypted to all keys of its rule; it is an error where one is a host's",
-        "Whoever has that key cannot decrypt it",
-        "sops updatekeys PATH",
-    ),
-    Explanation(
-        "SOPS-EXTRA",
-        _W,
-        "no file is encrypted to a key that its rule does not name",
-        "Whoever has that key reads the secret",
-        "sops updatekeys PATH; and rotate its values, which they may have",
-    ),
-    Explanation(
-        "SOPS-NORULE",
-        _W,
-        "a creation rule takes each file that sops encrypted",
-        "sops updatekeys passes over it: whoever can read it now can read it for ever",
-        "add a rule for it to .sops.yaml",
     ),
     Explanation(
         "TXN-PENDING",
