@@ -226,6 +226,19 @@ class AttemptState(Enum):
         return self not in _ENDS
 
 
+def came_from(
+    target: OutPath | None, running: OutPath | None, boot_default: OutPath | None
+) -> OutPath | None:
+    """The system that a deployment led away from: what booted, where its target ran already.
+
+    Args:
+        target: The deployment's.
+        running: What the host ran before.
+        boot_default: What it booted before.
+    """
+    return boot_default if running == target and boot_default is not None else running
+
+
 _ENDS = frozenset({AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK})
 
 
@@ -261,6 +274,9 @@ class Attempt:
         seen: Whether a deployer has been told of its end.
         reached: Whether one got in after it rolled back; ``None`` where nobody has to.
         guard_gone: Whether systemd says that its guard is not at work, though it is not at its end.
+        failing: Of the activation script that ran last, the snippets that failed, each with its
+            code: ``'name' failed (1)``. Of an attempt that is done or returned they failed before
+            it, too.
     """
 
     token: str
@@ -287,11 +303,22 @@ class Attempt:
     seen: bool = False
     reached: bool | None = None
     guard_gone: bool = False
+    failing: tuple[str, ...] = ()
 
     @property
     def unreached(self) -> bool:
         """Whether the host rolled back and nobody has got in since."""
         return self.state is AttemptState.RETURNED and self.reached is False
+
+    @property
+    def came_from(self) -> OutPath | None:
+        """The system that it led away from; ``None`` where that is not known."""
+        return came_from(self.target, self.before.running, self.before.boot_default)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it ended before it changed anything."""
+        return self.state is AttemptState.RETURNED and self.turned is AttemptState.RECORDED
 
     def stands(self, boot_id: str) -> bool:
         """Whether it says which host its machine is: not where it was undone, or tried till a boot.
@@ -316,6 +343,7 @@ class Attempt:
             seen=told.seen,
             reached=told.reached,
             guard_gone=told.guard_gone,
+            failing=told.failing,
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,12 +156,15 @@ async def settled(executor: Executor, seconds: float) -> str:
 
 # Print what `system.switch.inhibitors` was for the running system and for another, as one line of
 # JSON each; NixOS has it in the toplevel since 25.11, and its pre-switch check compares the two.
+# The same of `init-interface-version`: where that differs, a live switch ends with 100.
 # Then how their closures differ, and what is printed of their parts.
 # $1 the other  $2… the parts
 SWITCHING = rf"""
 inhibitors() {{
   printf '%s=' "$1"
   tr '\n' ' ' < "$2/switch-inhibitors"
+  printf '\n%s.init=' "$1"
+  head -n 1 "$2/init-interface-version" | head -c 100
   echo
 }} 2>/dev/null
 inhibitors running /run/current-system
@@ -172,13 +175,17 @@ compared "$1"
 """
 
 
+INIT = "init-interface-version"
+"""Of a toplevel: NixOS switches live only where it is the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class SwitchInfo:
     """How a host stands towards one of its systems.
 
     Attributes:
         running: A version or the like of each component of the running system that is not to
-            change live; nothing where it names none.
+            change live, its init's interface among them; nothing where it names none.
         target: Likewise of the other system.
         booted: What counts from a boot on, of the system that was booted, by the part's name.
         wanted: Likewise of the other system.
@@ -211,16 +218,21 @@ async def ask_standing(
         )
     said = values_of(done.out)
     booted, wanted = parse_parts(lines, parts)
-    running = _components(said.get("running", ""))
-    difference = parse_difference(lines)
-    return SwitchInfo(running, _components(said.get("target", "")), booted, wanted, difference)
+    running, wanted_live = _components(said, "running"), _components(said, "target")
+    if INIT in wanted_live:
+        # NixOS takes one that says nothing for another one.
+        running.setdefault(INIT, "none")
+    return SwitchInfo(running, wanted_live, booted, wanted, parse_difference(lines))
 
 
-def _components(text: str) -> dict[str, str]:
+def _components(said: Mapping[str, str], which: str) -> dict[str, str]:
     """Read the file's JSON; what is no such object names nothing, as for NixOS."""
+    found: dict[str, str] = {}
     with contextlib.suppress(ValueError, AttributeError):
-        return {str(name): str(version) for name, version in parse_json(text).items()}
-    return {}
+        inhibitors = parse_json(said.get(which, ""))
+        found = {str(name): str(version) for name, version in inhibitors.items()}
+    init = said.get(f"{which}.init", "")
+    return {**found, INIT: init} if init else found
 
 
 SWITCH, NIX = "bin/switch-to-configuration", "sw/bin/nix-env"

@@ -68,7 +68,7 @@ def _words(known: HostSystems, system: OutPath, number: int | None = None) -> It
     ):
         if path == system:
             yield word
-    if known.last is not None and known.last.before.running == system:
+    if known.last is not None and known.last.came_from == system:
         yield f"before run {known.last.run}"
 
 
@@ -78,7 +78,7 @@ def _others(known: HostSystems) -> list[OutPath]:
     named = [state.running, state.profile, state.boot_default, state.booted]
     for attempt in (known.last, known.committed):
         if attempt is not None:
-            named += [attempt.target, attempt.before.running]
+            named += [attempt.target, attempt.came_from]
     found = dict.fromkeys(path for path in named if path is not None)
     return [path for path in found if known.number_of(path) is None]
 
@@ -114,8 +114,8 @@ def _attempt(attempt: Attempt | None, known: HostSystems) -> dict[str, object] |
         "began": attempt.began.isoformat(),
         "state": attempt.state.value,
         "target": attempt.target.path,
-        "before": _text(attempt.before.running),
-        "before_gone": attempt.before.running in known.gone,
+        "before": _text(attempt.came_from),
+        "before_gone": attempt.came_from in known.gone,
     }
 
 

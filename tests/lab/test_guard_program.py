@@ -262,7 +262,7 @@ def test_a_failed_script_on_the_way_back_is_told(host: GuardHost) -> None:
     assert "test: 4, and Failed to run activate script" in attempt.why
 
 
-LOCK = "/run/switch-to-configuration.lock"
+LOCK = "/run/nixos/switch-to-configuration.lock"
 HOLD = "systemd-run --quiet --unit=holds {} flock {} {} sleep 300"
 
 
@@ -297,12 +297,11 @@ def test_a_lock_of_one_who_is_not_root_keeps_nobody(host: GuardHost, confirmed: 
 
 def test_one_who_is_not_root_cannot_open_the_lock_once_a_guard_is_at_work(host: GuardHost) -> None:
     """Real NixOS's file is made before anybody could, though nothing was switched yet."""
-    host.sh(f"chmod 644 {LOCK}; rm -rf /run/nixos")
+    host.sh("rm -rf /run/nixos")
     token = host.checking(host.system("new"))
-    for file in (LOCK, "/run/nixos/switch-to-configuration.lock"):
-        assert host.sh(f"stat -c %a:%u {file}") == "600:0"
-        as_nobody = "setpriv --reuid=nobody --clear-groups"
-        assert host.sh(f"{as_nobody} cat {file} 2>/dev/null || echo refused") == "refused"
+    assert host.sh(f"stat -c %a:%u {LOCK}") == "600:0"
+    as_nobody = "setpriv --reuid=nobody --clear-groups"
+    assert host.sh(f"{as_nobody} cat {LOCK} 2>/dev/null || echo refused") == "refused"
     host.do(orders.back(host.inside, token, "no"))
     host.ended(token, RETURNED)
 
@@ -340,7 +339,7 @@ def test_nothing_is_touched_beside_a_switch_of_roots(host: GuardHost) -> None:
     hold(host, "root", "--exclusive")
     token = host.start(target, activate_seconds=3).token
     attempt = host.ended(token, RETURNED)
-    assert "has locked /run/switch-to-configuration.lock" in attempt.why
+    assert f"has locked {LOCK}" in attempt.why
     assert attempt.activation == ""
     token = host.start(target).token
     host.sh(f"ln -sfn {other} /run/current-system; systemctl stop holds")
@@ -411,6 +410,67 @@ def test_odd_beginnings_are_what_it_goes_back_to(host: GuardHost) -> None:
     host.ended(token, RETURNED)
     assert host.systems == odd
     assert set(generations) <= set(host.sh("ls -d /nix/var/nix/profiles/system-*-link").split())
+
+
+QUICKER = (
+    "[ $1 != test ] || [ -e /run/broken ] || { touch /run/broken; "
+    f"systemd-run --quiet --unit=holds flock {LOCK} sleep 300; "
+    f"while flock --nonblock {LOCK} true; do sleep 0.1; done; "
+    "echo Could not acquire lock >&2; exit 11; }"
+)
+"""Somebody else's switch takes the lock between the guard's look at it and the real program's."""
+
+
+def test_a_switch_that_was_quicker_is_waited_for(host: GuardHost) -> None:
+    """Who is waited for is told meanwhile, and then the deployment goes on."""
+    token = host.start(host.system("new", QUICKER)).token
+    until(lambda: host.sh(f"flock --nonblock {LOCK} true || echo held") == "held")
+    until(lambda: "waiting: process" in host.sh("cat /run/orchestrator/attempt"))
+    host.sh("systemctl stop holds")
+    attempt = host.until(token, WAITING).attempt
+    assert attempt is not None
+    assert attempt.why == ""
+    host.do(orders.back(host.inside, token, "no"))
+    host.ended(token, RETURNED)
+
+
+def test_a_switch_that_was_quicker_and_goes_on_is_left_alone(host: GuardHost) -> None:
+    """Nothing was activated: nothing is put back either, and the other's lock stays its own."""
+    made = host.sh("stat -c '%i %z' /run/current-system")
+    token = host.start(host.system("new", QUICKER), activate_seconds=8).token
+    try:
+        attempt = host.ended(token, RETURNED)
+        assert attempt.untouched
+        assert f"has locked {LOCK}" in attempt.why
+        assert host.sh("stat -c '%i %z' /run/current-system") == made
+        assert host.sh(f"flock --nonblock {LOCK} true || echo held") == "held"
+    finally:
+        host.sh("systemctl stop holds; rm -rf /run/broken")
+
+
+def test_a_switch_that_was_quicker_and_changed_the_host_is_left_alone(host: GuardHost) -> None:
+    """What it activated is nobody's to take back: it is not what was recorded."""
+    other = host.system("other")
+    token = host.start(host.system("new", QUICKER)).token
+    until(lambda: "waiting: process" in host.sh("cat /run/orchestrator/attempt"))
+    host.sh(f"ln -sfn {other} /run/current-system; systemctl stop holds")
+    attempt = host.ended(token, RETURNED)
+    assert attempt.untouched
+    assert attempt.why.startswith("it changed meanwhile: /run/current-system is")
+    assert host.systems == (other, host.first, host.first)
+
+
+def test_exit_11_of_nobody_who_can_be_found_is_never_stuck(host: GuardHost) -> None:
+    """Its lock is gone each time the guard looks: the host was not changed, and that is said."""
+    always = "[ $1 != test ] || [ ! -e /run/broken ] || { echo Could not acquire lock; exit 11; }"
+    old = host.system("old", always)
+    host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
+    host.sh(f"{old}/bin/switch-to-configuration switch; touch /run/broken")
+    attempt = host.ended(host.start(host.system("new", always)).token, RETURNED)
+    host.sh("rm -rf /run/broken")
+    assert (attempt.untouched, attempt.activation) == (True, "11")
+    assert attempt.why == "somebody else's switch is at work"
+    assert host.systems == (old,) * 3
 
 
 def test_the_same_system_is_deployed_and_taken_back(host: GuardHost) -> None:

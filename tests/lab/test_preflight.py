@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"  # the deploy user's, with sudo
 DB_SCHEMA = "/nix/var/nix/db/schema"
-LOCK = "/run/switch-to-configuration.lock"
+LOCK = "/run/nixos/switch-to-configuration.lock"
 
 _numbers = itertools.count()
 

@@ -89,6 +89,20 @@ def test_back_to_what_it_ran_before_its_last_deployment(fleet: Bench) -> None:
     assert fleet.state(HOST)["record"]["out_path"] == old
 
 
+def test_back_from_what_was_tried_before_it_was_to_boot(fleet: Bench) -> None:
+    """`--goal test`, then `--goal boot` of the same: back to what ran before, by run too."""
+    old = fleet.state(HOST)["running"]
+    fleet.module(HOST, 'environment.etc."marker".text = "tried";')
+    for by_run in (False, True):
+        for goal in ("test", "boot"):
+            done = fleet.deploy(HOST, "--goal", goal)
+            assert done.outcomes == {HOST: "deployed"}, done
+        way = ("--run", str(done.report["run"])) if by_run else ()
+        done = back(fleet, HOST, *way)
+        assert done.outcomes == {HOST: "deployed"}, done
+        assert paths(fleet, HOST) == [old] * 3
+
+
 def test_a_plan_of_it_touches_nothing(fleet: Bench) -> None:
     """A plan of a rollback says where the host would go, and touches nothing."""
     deployed(fleet, "planned")

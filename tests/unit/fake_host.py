@@ -212,6 +212,15 @@ class FakeExecutor:
         return self.host.guard.say(*argv[4:])
 
     @contextlib.asynccontextmanager
+    async def start(self, argv: Sequence[str], *, root: bool = True) -> AsyncIterator[KeptRoot]:
+        """Keep a process of root's, which passes words on to the guard."""
+        await asyncio.sleep(0)
+        assert root, "this process is root's"
+        assert argv[5] == "pass_on"
+        self.host.meet_in_passing("keep root")
+        yield KeptRoot(self, argv[6])
+
+    @contextlib.asynccontextmanager
     async def nix_store(self) -> AsyncIterator[str]:
         """Give some store."""
         yield "unix:///fake"
@@ -224,6 +233,41 @@ class FakeExecutor:
     def repeat(self, argv: Sequence[str]) -> str:
         """Give a command line."""
         return shlex.join(("ssh", "p620", *argv))
+
+
+class KeptRoot:
+    """What reads the guard's program, then why it is to go back, and answers each with a line."""
+
+    def __init__(self, executor: FakeExecutor, token: str) -> None:
+        self._executor = executor
+        self._token = token
+        self._answers = [b""]
+
+    async def write(self, data: bytes) -> None:
+        """Take the program, or a reason."""
+        await asyncio.sleep(0)
+        if not (self._executor.open and self._executor.host.reachable):
+            raise UnreachableError("the connection was lost")
+        if data != PROGRAM.encode():
+            self._executor.host.meet("passed on")
+            self._executor.host.guard.say("back", self._token, data.decode().rstrip("\n"))
+        self._answers.insert(0, b"heard\n")
+
+    async def read(self, n: int, *, stderr: bool = False) -> bytes:
+        """Give its answer."""
+        del n, stderr
+        await asyncio.sleep(0)
+        return self._answers.pop(0)
+
+    def write_eof(self) -> None:
+        """Take the end."""
+
+    async def wait(self) -> int:
+        """End well."""
+        return 0
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Have no terminal."""
 
 
 class EagerLoop(asyncio.SelectorEventLoop):

@@ -176,6 +176,11 @@ class Activation:
         return self._verdict.error
 
     @property
+    def untouched(self) -> bool:
+        """Whether it ended before it changed the host."""
+        return self._lifeline.attempt.untouched
+
+    @property
     def said(self) -> str | None:
         """What an activation said; ``None`` where there was none, or not all of it is kept."""
         activates = self._lifeline.attempt.goal.activates
@@ -205,7 +210,8 @@ class Activation:
         name = self._work.host.name
         with self._work.session.interrupt.guarded(f"{name} is being changed"):
             try:
-                return await self._there_or_back(way)
+                async with self._lifeline.keeping_root():
+                    return await self._there_or_back(way)
             except asyncio.CancelledError:
                 return self._verdict.left_alone()
 

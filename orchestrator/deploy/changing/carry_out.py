@@ -76,14 +76,18 @@ async def take_up(
         ended = await activation.finish()
     else:
         ended = await activation.take_back("another deployer wants something else there")
+    kept = wanted and not isinstance(activation.error, WentBackError)
     match ended:
         case Deployed(reason=reason) if wanted:
             before = attempt.before
             work.before = Before(before.running, before.profile, before.boot_default)
             return ended.but(reason=f"{reason}, which was begun by {who}")
-        case RolledBack() if wanted and not isinstance(activation.error, WentBackError):
+        case RolledBack() if kept:
             return ended
         case Deployed() | RolledBack():
+            work.session.interrupt.check()
+            return None
+        case Failed() if activation.untouched and not kept:
             work.session.interrupt.check()
             return None
         case Failed():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
 from orchestrator.core.errors import FloodError, RefusedError, StepError, UnreachableError
-from orchestrator.core.executor import Executor
+from orchestrator.core.executor import Executor, Running
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.deploy.changing import session
 from orchestrator.deploy.changing.session import HostSession
@@ -33,6 +34,20 @@ _SAID = 1 << 16
 
 WATCH_SECONDS = 3.0
 """Between two looks at a guard that waits while the host is verified."""
+
+
+WAITING = "waiting: "
+"""Begins what the guard says of somebody else's switch, which it waits for."""
+
+
+REFUSED_SECONDS = 15.0
+"""For how long root may be refused over new connections before the new system is to blame."""
+
+_ANSWER = 64
+"""Bytes that are read of an answer; it has fewer."""
+
+_WORD_SECONDS = 10.0
+"""For what the kept process of root's says in answer."""
 
 
 class NeverBeganError(StepError):
@@ -63,6 +78,7 @@ class GuardClient:
         self._unstarted: StepError | None = None
         self._clock = asyncio.get_running_loop().time
         self._turns = self._clock() + turns_within(attempt)
+        self._root: Running | None = None
 
     @property
     def left(self) -> float:
@@ -73,6 +89,36 @@ class GuardClient:
     def over(self) -> bool:
         """Whether the guard has come to an end, whatever happened."""
         return self._clock() > self._ends
+
+    @contextlib.asynccontextmanager
+    async def keeping_root(self) -> AsyncIterator[None]:
+        """Keep a process of root's on the host, which passes on that it is to roll back.
+
+        With the new system sudo may refuse the deployer, over the connection from before too.
+        Where there can be none the guard rolls back at its deadline.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await self._keep_root(stack)
+            except (StepError, TimeoutError) as error:
+                self._work.log(f"no process of root's is kept there: {error}")
+                await stack.aclose()
+            try:
+                yield
+            finally:
+                self._root = None
+
+    async def _keep_root(self, stack: contextlib.AsyncExitStack) -> None:
+        if not self.attempt.over_ssh:
+            return
+        executor = self.line.executor
+        argv = orders.passing_on(self.attempt.token, len(orders.program().encode()))
+        root = await stack.enter_async_context(executor.start(argv))
+        await root.write(orders.program().encode())
+        if await self._answer(root):
+            # sshd may allow one session a connection (MaxSessions): it is not for this one then.
+            await executor.run(("true",), deadline=_WORD_SECONDS)
+            self._root = root
 
     async def start(self) -> None:
         """Have the guard begin. Where it is not known whether it did, following it tells.
@@ -101,7 +147,7 @@ class GuardClient:
         contact = partial(orders.contact, token=self.attempt.token)
         try:
             await self.line.renew(self.left)
-            self._see(await self._persist(contact, self._turns))
+            self._see(await self._persist(contact, self._turns, refused=REFUSED_SECONDS))
         except StepError:
             self.line.executor = before
             raise
@@ -123,8 +169,26 @@ class GuardClient:
         """
         if self.attempt.state.in_flight:
             back = partial(orders.back, token=self.attempt.token, why=why)
-            self._see(await self._persist(back, self._lost))
+            try:
+                self._see(await back(self.line.executor))
+            except StepError:
+                if not await self._pass_on(why):
+                    self._see(await self._persist(back, self._lost))
             await self.ended()
+
+    async def _pass_on(self, why: str) -> bool:
+        """Have the guard go back by the word of the process of root's that was kept."""
+        if (root := self._root) is None:
+            return False
+        with contextlib.suppress(StepError, TimeoutError):
+            await root.write(f"{orders.plain(why)}\n".encode())
+            return await self._answer(root)
+        return False
+
+    async def _answer(self, root: Running) -> bool:
+        """Whether the kept process answers, which it does with a line."""
+        async with asyncio.timeout(_WORD_SECONDS):
+            return await root.read(_ANSWER) != b""
 
     async def reach(self) -> None:
         """Have a host that rolled back note that one gets in, over a connection made since.
@@ -232,14 +296,26 @@ class GuardClient:
         now = self.attempt.as_told(told.attempt)
         if now.state is not self.attempt.state:
             self._turns = self._clock() + turns_within(now)
+        if now.why.startswith(WAITING) and now.why != self.attempt.why:
+            self._work.notice(now.why)
         self.attempt = now
 
-    async def _persist(self, do: Callable[[Executor], Awaitable[T]], until: float) -> T:
+    async def _persist(
+        self,
+        do: Callable[[Executor], Awaitable[T]],
+        until: float,
+        refused: float = math.inf,
+    ) -> T:
         """Do something on the host, over as many connections as it takes.
 
         Where root is not to be had a new one may help: a session keeps the groups that its user had
         when it began. A host that floods is asked less and less often: each answer costs all that
         is taken. So is one that refuses, which each time has one connection more.
+
+        Args:
+            do: What.
+            until: When it is given up.
+            refused: Seconds from the first time that root was refused, after which it is, too.
         """
         costly = 0
         while True:
@@ -247,6 +323,8 @@ class GuardClient:
             try:
                 return await do(executor)
             except StepError as error:
+                if isinstance(error, RefusedError):
+                    until, refused = min(until, self._clock() + refused), math.inf
                 if self._clock() + session.RECONNECT_SECONDS > until:
                     raise
                 self._work.log(f"{error.message}; trying again")

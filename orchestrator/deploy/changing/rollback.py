@@ -14,7 +14,7 @@ from orchestrator.core.generation import BeforeRun, WayBack
 from orchestrator.core.host import BuildOn, BuildSite
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.core.run import PastRun
-from orchestrator.core.state import BACK, HostState
+from orchestrator.core.state import BACK, HostState, came_from
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing.activation import require_return
 from orchestrator.deploy.changing.carry_out import carry_out, change
@@ -55,9 +55,10 @@ def before_run(
     record = folder.record()
     run = folder.past(record)
     changed = {
-        host: result.before.running
+        host: system
         for host, result in record.results.items()
-        if result.before and result.before.running
+        if (before := result.before)
+        and (system := came_from(result.out_path, before.running, before.boot_default))
     }
     systems = {host: ran for host, ran in changed.items() if host in setup.fleet.hosts}
     gone = tuple(host for host in changed if host not in systems)

@@ -80,7 +80,8 @@ class Verdict:
     def _there(self, attempt: Attempt, now: HostState) -> Deployed | Failed:
         if wrong := attempts.reached(now, attempt):
             return self._failed(f"{attempts.in_words(now)}; {wrong}")
-        for what in (self.error.message if self.error else "", attempt.why):
+        failing = attempts.fails_as_before(attempt)
+        for what in (self.error.message if self.error else "", attempt.why, failing):
             if what:
                 self.warn(what)
         if attempt.goal.commits and now.boot_warning:
@@ -95,6 +96,7 @@ class Verdict:
     def _returned(
         self, attempt: Attempt, now: HostState, shut: StepError | None
     ) -> RolledBack | Failed:
+        """Say of a host that is not at its target whether it is as before."""
         wrong = attempts.is_back(now, attempt.before)
         if attempt.state is AttemptState.STUCK:
             wrong = f"going back did not end well: {attempt.why}"
@@ -104,9 +106,14 @@ class Verdict:
             failed = self._failed(f"{attempts.in_words(now)}; {wrong}")
             lost = attempt.state is AttemptState.STUCK
             return failed.but(problem=replace(failed.problem, lost=lost))
+        if attempt.untouched:
+            return self._failed(f"{attempts.in_words(now)}; it was not changed")
         if shut is not None:
             return self._unreached(shut, f"{attempts.in_words(now)}, as before", attempt.why)
         error, state = self._error(), f"{attempts.in_words(now)}, as before"
+        if failing := attempts.fails_as_before(attempt):
+            self.warn(failing)
+            state += f"; {failing}"
         if attempt.why and attempt.why != error.message:
             state += f"; its guard rolled back because: {attempt.why}"
         return RolledBack(error.message, attempt.target, problem_of(error, state))

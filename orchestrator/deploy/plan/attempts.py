@@ -73,6 +73,8 @@ def goes_on(attempt: Attempt, *, within: float, confirmed: bool, over: bool) -> 
             return f"its guard is done: {attempt.target.short} is there to stay"
         case AttemptState.RETURNED if attempt.unreached:
             return f"its guard rolled back to {old}, and nobody has got in since"
+        case AttemptState.RETURNED if attempt.untouched:
+            return "its guard changed nothing"
         case AttemptState.RETURNED:
             return f"its guard rolled back to {old}"
         case AttemptState.STUCK:
@@ -96,6 +98,7 @@ def ended_badly(attempt: Attempt, now: datetime) -> str:
     old = _words(attempt.before.running)
     stuck = attempt.state is AttemptState.STUCK
     how = f"could not roll back to {old}" if stuck else f"rolled back to {old}"
+    how = "changed nothing" if attempt.untouched else how
     why = f": {attempt.why}" if attempt.why else ""
     first = "; nobody had got in since, until now" if attempt.unreached else ""
     return f"{whose(attempt, now)}, was not carried out; the guard there {how}{why}{first}"
@@ -178,6 +181,12 @@ def change(attempt: Attempt) -> str:
         return f"{target.short}{limits}"
     was = f"{before.digest}…" if before.name == target.name else before.short
     return f"{was} → {target.short}{limits}"
+
+
+def fails_as_before(attempt: Attempt) -> str:
+    """Say which snippets of the activation script failed, as they did before; empty: none."""
+    failing = ", ".join(attempt.failing)
+    return f"activation script snippets: {failing}, as before" if failing else ""
 
 
 def _unread(now: HostState, before: HostState) -> str | None:

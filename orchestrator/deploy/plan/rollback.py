@@ -93,7 +93,7 @@ def _before_run(way: BeforeRun, host: Host, known: HostSystems) -> tuple[OutPath
             words += f"; since then run {last.run} by {last.who} deployed it"
         return system, words
     for attempt in (known.last, known.committed):
-        ran = None if attempt is None else attempt.before.running
+        ran = None if attempt is None else attempt.came_from
         if ran is not None and attempt and (attempt.run, attempt.who) == of_run:
             return ran, f"{words}, as the host recorded it"
     raise _nothing(f"neither the history nor the host says {words}", host)
@@ -104,19 +104,19 @@ def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
     if attempt is None:
         raise _nothing("the host has no record of a deployment", host)
     run = f"run {attempt.run} by {attempt.who}"
-    if attempt.before.running is None:
+    if (system := attempt.came_from) is None:
         raise _nothing(f"the host's record does not say what it ran before {run}", host)
-    if attempt.before.running == attempt.target:
+    if system == attempt.target:
         raise _nothing(f"{run} deployed what it ran already", host)
-    which = f"what it ran before {run}"
+    which = f"what it {'ran' if system == attempt.before.running else 'booted'} before {run}"
     if attempt.state is AttemptState.RETURNED:
         which += f", which was rolled back{_further(known)}"
-    return attempt.before.running, which
+    return system, which
 
 
 def _further(known: HostSystems) -> str:
     """How to go behind the last deployment that stands."""
-    if known.committed is None or (system := known.committed.before.running) is None:
+    if known.committed is None or (system := known.committed.came_from) is None:
         return ""
     return f"; before run {known.committed.run}: --to {known.number_of(system) or system}"
 

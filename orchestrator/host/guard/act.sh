@@ -25,12 +25,13 @@ act() {
   end_others
   hear
   timeout 10 tail -c "+$((size + 1))" "$log"
+  last=$(timeout 10 tail -c "+$((size + 1))" "$log" | tail -n 1 | head -c 300)
 } 2> /dev/null
 
 # What a command says goes into the log, 16 MiB of it, and is read for what tells of an activation script
 # that failed: the log may be full, or emptied. Once units or users may speak, and a script may say that
 # they do, only whole lines count: what a unit says is behind the journal's words.
-# $1 the log  $2 what was heard: the word `heard`, and the line that tells; nothing where not all was read
+# $1 the log  $2 what was heard: up to 99 lines that tell, then `end` where all was read
 listening='
 {
   dd bs=256 count=65536 status=none | tee -a "$1"
@@ -39,11 +40,12 @@ listening='
   cat
 } | LC_ALL=C sed -n -e "/^reloading user units for /,\$bunits" \
   -e "/^warning: the following units failed: /,\$bunits" \
-  -e "/Activation script snippet .* failed/h" \
-  -e "/Failed to run activate script/{x;/^\$/g;x;}" -e "bend" -e ":units" \
-  -e "/^Activation script snippet .* failed/h" \
-  -e "/^Failed to run activate script\$/{x;/^\$/g;x;}" -e ":end" \
-  -e "\${/^end\$/{x;s/[^ -~]/?/g;s/^\(.\{200\}\).*/\1/;s/^/heard /;p;};}" > "$2.new"
+  -e "/Activation script snippet .* failed/btake" \
+  -e "/Failed to run activate script/btake" -e "bend" -e ":units" \
+  -e "/^Activation script snippet .* failed/btake" \
+  -e "/^Failed to run activate script\$/btake" -e "bend" \
+  -e ":take" -e "x;/.\{99\}/{x;bend" -e "};s/\$/+/;x;s/[^ -~]/?/g;s/|/?/g;s/^\(.\{200\}\).*/\1/;p" \
+  -e ":end" -e "\${/^end\$/p" -e "}" > "$2.new"
 mv -f "$2.new" "$2"
 '
 
@@ -61,9 +63,9 @@ listen() {
   fi
 }
 
-# Take what was heard: all of it where $whole says so, and of a failed activation script what $heard says.
+# Take what was heard: all of it where $whole says so.
 hear() {
-  whole='' heard='' tries=0
+  whole='' heard='' snippets='' tries=0
   [ -n "$listener" ] || return 0
   while [ ! -e "$run/heard" ] && [ $tries -lt 500 ]; do
     tries=$((tries + 1))
@@ -72,7 +74,7 @@ hear() {
   [ -e "$run/heard" ] || kill -s KILL -- "-$listener"
   wait "$listener"
   listener=
-  read -r whole heard < "$run/heard"
+  take_heard < "$run/heard"
   rm -f "$run/said" "$run/heard"
 }
 

@@ -14,6 +14,7 @@ load() {
 read_lines() {
   fixed='' state='' turned='' deadline='' activation='' why='' ended='' seen=''
   reached='' back='' resort='' way='' last_resort=''
+  known='' failing='' made_at=''
   token='' unit='' who='' goal='' target='' boot_id=''
   running='' profile='' boot_default='' boot_source=profile
   activate_seconds=600 confirm_seconds=180 health_seconds=600
@@ -36,6 +37,9 @@ take_changing() {
   reached=*) reached=$value ;;
   back=*) back=$value ;;
   resort=*) resort=$value ;;
+  known=*) known=$value ;;
+  failing=*) failing=$value ;;
+  made_at=*) made_at=$value ;;
   *) return 1 ;;
   esac
 }
@@ -66,7 +70,8 @@ lines() {
   printf '%s' "$fixed"
   printf '%s=%s\n' state "$state" turned "$turned" deadline "$deadline" \
     activation "$activation" why "$why" ended "$ended" seen "$seen" \
-    reached "$reached" back "$back" resort "$resort"
+    reached "$reached" back "$back" resort "$resort" \
+    known "$known" failing "$failing" made_at "$made_at"
 }
 
 # Write it down where it outlives a boot, and where readers look first. A full disk stops no guard.

@@ -48,7 +48,7 @@ bring_back() {
   if [ "$now_running" != "$running" ] || activated; then
     switch "$running" test
     case $code in
-    0 | 4) script_ran || failed="switch-to-configuration test: $code, and $wrong" ;;
+    0 | 2 | 4) script_ran || failed="switch-to-configuration test: $code, and $wrong" ;;
     *) failed="switch-to-configuration test: $code" ;;
     esac
   fi
@@ -73,7 +73,7 @@ activated() { [ "$goal" != boot ] && [ "$turned" != recorded ] && same_boot; }
 
 # The end is told last, when nothing is left but what it says. $1 the state
 end_as() {
-  state=$1 deadline='' ended=$(date +%s)
+  state=$1 deadline='' ended=$(date +%s) made_at=$(made)
   rm -f "$lib/room" 2> /dev/null
   if [ "$state" = "done" ] && [ "$goal" != test ]; then
     lines | put "$record" || why="the record could not be written"

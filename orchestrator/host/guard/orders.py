@@ -20,16 +20,12 @@ from orchestrator.core.units import split_lines, whole_number
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import SYSTEMS, script
 
-_DOOR = tuple(f"door{part}" for part in ("", "_listener", "_account", "_files", "_network"))
-
 PARTS = (
-    *("places", "attempt", "prove", "act", "switch"),
-    *_DOOR,
-    *("door_firewall", "run", "back", "resort", "verbs"),
+    *("places", "attempt", "prove", "act", "switch", "snippets", "door", "door_listener"),
+    *("door_account", "door_files", "door_network", "door_firewall"),
+    *("run", "back", "resort", "verbs"),
 )
 """The files that make the program, in order; the last one ends it."""
-
-_CARRY = 'program=$(cat) && eval "$program"'
 
 
 @cache
@@ -42,7 +38,13 @@ def program() -> str:
 
 def carried(verb: str, *arguments: str) -> tuple[str, ...]:
     """The argv that runs a verb of the program that comes on standard input."""
-    return script(_CARRY, verb, *arguments)
+    return script('program=$(cat) && eval "$program"', verb, *arguments)
+
+
+def passing_on(token: str, size: int) -> tuple[str, ...]:
+    """The argv that reads ``size`` bytes, the program; then why the guard is to go back."""
+    text = 'program=$(head -c "$1") && shift && eval "$program"'
+    return script(text, str(size), "pass_on", token)
 
 
 _REACHED = {"0": False, "1": True}
@@ -52,8 +54,7 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
     """Read an attempt; ``None`` where there is none, or none that can be read.
 
     Args:
-        values: The answer's lines, ``attempt.KEY``, ``uptime``, and ``guard``, its unit's state; of
-            those with one key, the first.
+        values: The first lines of ``attempt.KEY``, ``uptime``, and ``guard``, its unit's state.
     """
     fields = _below("attempt.", values)
     with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):
@@ -80,6 +81,7 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             seen=fields.get("seen") == "1",
             reached=_REACHED.get(fields.get("reached", "")),
             over_ssh=fields.get("way") == "ssh",
+            failing=tuple(each for each in fields.get("failing", "").split("|") if each),
             guard_gone=values.get("guard") in ("inactive", "failed"),
         )
     return None
@@ -89,7 +91,7 @@ def parse_record(values: Mapping[str, str]) -> Record | None:
     """Read the record, the lines of a committed attempt; one that cannot be read counts as none.
 
     Args:
-        values: The answer's lines, ``record.KEY``; of those with one key, the first.
+        values: The first lines of each ``record.KEY``.
     """
     fields = _below("record.", values)
     with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):

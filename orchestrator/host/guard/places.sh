@@ -3,7 +3,7 @@
 #
 #   run, boot     be the guard: the units' own
 #   start TOKEN LINE…  |  await TOKEN STATE SECONDS POSITION  |  contact TOKEN  |  confirm TOKEN
-#   back TOKEN WHY  |  resume TOKEN  |  seen TOKEN  |  reached TOKEN      the deployer's
+#   back TOKEN WHY  |  resume TOKEN  |  seen TOKEN  |  reached TOKEN  |  pass_on TOKEN      the deployer's
 #
 # POSIX shell, coreutils, util-linux, awk, sed, systemd and Nix. Data are arguments and `key=value` lines;
 # nothing of them is ever evaluated.

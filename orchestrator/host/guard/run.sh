@@ -27,6 +27,8 @@ guard() {
 
 # The attempt was cut off by a boot: nothing is confirmed any more, but what was committed stays.
 after_boot() {
+  # Of this boot's activation others know.
+  known='' failing=''
   case $state in
   committing) finish "the host booted while it committed" ;;
   returning) ;;
@@ -42,6 +44,7 @@ after_boot() {
 }
 
 begin() {
+  patience=
   if ! have_lock; then
     if [ -e "$asked/back" ]; then leave_be "$(word back)"; else leave_be "$wrong"; fi
     return
@@ -56,16 +59,25 @@ begin() {
     return
   fi
   become activating "$activate_seconds"
+  look_back
+  if [ -e "$asked/back" ]; then
+    turn "$(word back)"
+    return
+  fi
+  save
   switch "$target" test
   activation=$code
-  # 4: activated, and units failed.
-  if [ -e "$asked/back" ]; then
+  if [ "$code" = changed ]; then
+    leave_be "it changed meanwhile: $wrong"
+  elif [ "$code" = locked ] && [ -e "$asked/back" ]; then
+    leave_be "$(word back)"
+  elif [ "$code" = locked ] || left_alone; then
+    leave_be "$wrong"
+  elif [ -e "$asked/back" ]; then
     turn "$(word back)"
   elif [ "$code" = timeout ]; then
     turn "activation did not end within $activate_seconds s"
-  elif [ "$code" = locked ]; then
-    turn "it could not be activated: $wrong"
-  elif [ "$code" != 0 ] && [ "$code" != 4 ]; then
+  elif ! is_accepted; then
     turn "activation failed ($code)${heard:+: $heard}"
   elif ! is_at "$target" "$profile" "$boot_default"; then
     turn "activation ended with $code, and the end state is wrong: $wrong"
@@ -74,6 +86,16 @@ begin() {
   else
     become waiting "$confirm_seconds"
   fi
+}
+
+# Whether an activation may have gone well, by its exit code. 4: activated, and units failed. 2: its script
+# failed, which is no reason where it failed before and in nothing else.
+is_accepted() {
+  case $code in
+  0 | 4) ;;
+  2) script_ran ;;
+  *) return 1 ;;
+  esac
 }
 
 # End what touched nothing. $1 why
@@ -96,9 +118,12 @@ commit() {
     turn "the system profile could not be set ($code)"
     return
   fi
+  patience=
   switch "$target" boot
   if [ "$code" = locked ]; then
     turn "the boot loader could not be installed: $wrong"
+  elif left_alone; then
+    turn "$wrong"
   elif [ "$code" != 0 ]; then
     turn "the boot loader could not be installed ($code)"
   else

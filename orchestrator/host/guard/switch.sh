@@ -3,22 +3,44 @@
 # NixOS's lock. Everybody may open its file, and whoever has it open may lock it.
 locks="/run/nixos/switch-to-configuration.lock /run/switch-to-configuration.lock"
 
-# Into $code, as of `act`, or `locked`: then nothing was run. $1 system  $2 action
+# Into $code, as of `act`; or `locked` or `changed`: then nothing was run. $1 system  $2 action
 switch() {
   for _ in 1 2 3; do
     code=locked script=
-    [ "$state" = returning ] || patience=
     have_lock || return
-    made=$(made)
-    rm -f "$run/script"
-    printf '%s' "$asking" | put "$run/asking"
-    act env BASH_ENV="$run/asking" "$1/bin/switch-to-configuration" "$2"
-    read -r script < "$run/script"
-    rm -f "$run/script" "$run/asking"
+    code=changed
+    [ "$state" != activating ] || is_before || return
+    asking_how_it_ends "$1/bin/switch-to-configuration" "$2"
     # EAGAIN: somebody was quicker, and nothing was done.
-    [ "$code" = 11 ] || return 0
+    [ "$code" = 11 ] && left_alone || break
   done
+  [ "$made" = "$(made)" ] || failing=$(failed_now)
 } 2> /dev/null
+
+# Run a command as `act` does, and have its activation script's exit code in $script. $… the command
+asking_how_it_ends() {
+  script='' made=$(made)
+  rm -f "$run/script"
+  printf '%s' "$asking" | put "$run/asking"
+  act env BASH_ENV="$run/asking" "$@"
+  read -r script < "$run/script"
+  rm -f "$run/script" "$run/asking"
+}
+
+# Whether a switch ended before it did anything, by its exit code and its last word; $wrong says why.
+left_alone() {
+  [ -z "$script" ] && [ "$made" = "$(made)" ] || return
+  case $code:$last in
+  11:"Could not acquire lock") wrong="somebody else's switch is at work" ;;
+  100:*) wrong="NixOS switches to it at a boot only (init-interface-version)" ;;
+  1:"Pre-switch check"*failed)
+    check=$(tail -c +$((size + 1)) "$log" | LC_ALL=C sed -n \
+      "s/[^ -~]/?/g;s/^Pre-switch check '\(.\{1,100\}\)' failed\$/ '\1'/p" | tail -n 1)
+    wrong="pre-switch check$check failed"
+    ;;
+  *) return 1 ;;
+  esac
+}
 
 # bash reads this before each script: NixOS's activation script is run by this, and its own exit code
 # written down. What that starts knows nothing of it.
@@ -32,19 +54,21 @@ asking="case \$0 in
 esac
 "
 
-# Whether the activation script ran to its end and failed nowhere; else $wrong says what is known. The
-# exit code does not tell: where units failed it is 4, which hides the script's 2. Where no bash ran the
-# script, what was said tells.
+# Whether the activation script ran to its end and failed nowhere but where it failed before; else $wrong
+# says what is known. The exit code does not tell: where units failed it is 4, which hides the script's 2.
+# Where no bash ran the script, what was said tells.
 script_ran() {
   wrong=
   if [ "$made" = "$(made)" ]; then
     wrong="its activation script did not run to its end"
-  elif [ -n "$script" ]; then
-    [ "$script" = 0 ] || wrong=${heard:-"its activation script failed ($script)"}
-  elif [ "$code" != 0 ] && [ -n "$heard" ]; then
-    wrong=$heard
-  elif [ "$code" != 0 ] && [ -z "$whole" ]; then
-    wrong="not all that it said could be read, so whether its activation script failed is not known"
+  elif [ "$script" = 0 ] || { [ -z "$script$heard" ] && [ -n "$whole" ]; }; then
+    [ "$code" != 2 ] || wrong="it ended with 2, and not for its activation script"
+  elif [ -z "$script" ] && [ "$code" = 0 ]; then
+    :
+  elif ! failed_before "$snippets"; then
+    wrong=${script:+"its activation script failed ($script)"}
+    [ -z "$heard" ] || wrong=$heard
+    wrong=${wrong:-"not all that it said could be read, so whether its activation script failed is not known"}
   fi
   [ -z "$wrong" ]
 }
@@ -66,10 +90,21 @@ have_lock() {
       elif [ "$now" -ge "$patience" ] || { [ "$state" != returning ] && [ -e "$asked/back" ]; }; then
         return 1
       else
+        wait_openly "waiting: $wrong"
         sleep 0.2
       fi
     done
   done
+  wait_openly ''
+}
+
+# Have whoever asks know what is waited for, before anything was done. $1 what; nothing: it is over
+wait_openly() {
+  case $state:$why in
+  recorded: | activating: | recorded:"waiting: "* | activating:"waiting: "*)
+    [ "$why" = "$1" ] || { why=$1 && save; }
+    ;;
+  esac
 }
 
 # Whether nobody has the lock; from then on root alone may open its file. What others than root have

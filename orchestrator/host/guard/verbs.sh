@@ -18,11 +18,14 @@ start() {
   rm -f "$roots"/*
   mkdir -m 0700 "$run/asked-$1" || refuse "it was given up before it began"
   shift
+  # What failed in the last activation is known where that was the last attempt's.
+  before=
+  [ "$made_at" != "$(made)" ] || before=${failing:-|}
   read_lines << END
 $(printf '%s\n' "$@")
 END
   state=recorded
-  why=
+  why='' known=$before failing=$before
   begin_or_say_why || {
     tidy
     refuse "$why"
@@ -161,6 +164,17 @@ ask() {
   tell "$1"
 }
 
+# Pass on that the guard is to go back, by the reason that comes as a line: of a deployer that may not be
+# root any more by then. The tools are the old system's, as the guard's are. $1 token
+pass_on() {
+  echo ready
+  while IFS= read -r reason; do
+    ! is_ours "$1" || PATH=$running/sw/bin:$PATH
+    ask "$1" back "$reason" > /dev/null
+    echo heard
+  done
+}
+
 # Whether a guard that is at work does something upon this word. $1 the word
 hears() {
   [ -d "$asked" ] || return
@@ -212,7 +226,7 @@ shift
 case $verb in
 run) guard -w 60 ;;
 boot) guard -n ;;
-start | resume | await | seen | reached) "$verb" "$@" ;;
+start | resume | await | seen | reached | pass_on) "$verb" "$@" ;;
 contact | confirm | back) ask "$1" "$verb" "${2-}" ;;
 *) refuse "there is no verb $verb" ;;
 esac

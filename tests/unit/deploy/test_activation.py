@@ -258,6 +258,127 @@ def test_nobody_can_log_in_any_more(bench: Bench) -> None:
     assert host.state == ALL_OLD
 
 
+def refuses_root(_: FakeHost) -> CommandResult | None:
+    """The host's sudo refuses the user, whichever connection it is over."""
+    raise RefusedError("root is needed there and sudo asks for a password")
+
+
+def sudo_is_lost(host: FakeHost) -> None:
+    """Run the new system, whose sudo refuses the deployer until the old one runs."""
+    host.running = NEW
+    for verb in ("contact", "back", "await"):
+        host.faults[verb] = [refuses_root] * 1000
+
+    def is_back(host: FakeHost) -> CommandResult | None:
+        for verb in ("contact", "back", "await"):
+            host.faults[verb] = []
+        host.running = OLD
+        return None
+
+    host.goes_wrong("passed on", lambda host: is_back(host))
+
+
+def test_a_new_system_whose_sudo_refuses_is_left_by_the_word_of_a_kept_process(
+    bench: Bench,
+) -> None:
+    """Neither connection can become root any more: a process of root's from before passes it on."""
+    bench.host.goes_wrong("in activate", then(sudo_is_lost))
+    outcome = bench.deploy()
+    assert isinstance(outcome, RolledBack), outcome
+    assert bench.host.guard.lines["why"] == (
+        "cannot reconnect after activation: root is needed there and sudo asks for a password"
+    )
+    assert bench.host.calls.count("passed on") == 1
+    assert bench.host.calls.count("back") == 1
+    assert bench.host.state == ALL_OLD
+
+
+def test_without_a_kept_process_the_word_goes_over_the_connections(bench: Bench) -> None:
+    """A host that keeps none is deployed, and rolled back once it can be told, all the same."""
+
+    def fails() -> None:
+        raise StepError("1 check failed")
+
+    bench.host.goes_wrong("keep root", refuses_root, refuses_root)
+    assert isinstance(bench.deploy(Goal.TEST), Deployed)
+    bench.host.running = OLD
+    bench.verify = fails
+    bench.host.goes_wrong("back", refuses_root)
+    assert isinstance(bench.deploy(), RolledBack)
+    assert "passed on" not in bench.host.calls
+    assert bench.host.calls.count("back") == 2
+    assert bench.host.state == ALL_OLD
+
+
+def test_what_ended_before_it_touched_the_host_is_no_rollback(bench: Bench) -> None:
+    """A check before the switch, or somebody else's lock: failed, and the host was not changed."""
+
+    def leaves_it(host: FakeHost) -> CommandResult:
+        host.guard.lines |= {
+            "state": "returned",
+            "turned": "recorded",
+            "why": "pre-switch check 'never' failed",
+        }
+        return CommandResult(1, b"", b"Pre-switch checks failed")
+
+    bench.host.goes_wrong("in activate", leaves_it)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "pre-switch check 'never' failed"
+    assert outcome.problem.step == "activate"
+    assert outcome.problem.host_state == f"it runs and will boot {OLD.short}; it was not changed"
+    assert not outcome.problem.lost
+    assert bench.host.state == ALL_OLD
+
+
+def test_what_is_waited_for_is_said(bench: Bench) -> None:
+    """Somebody else's switch is waited for on the host: a person is told whose, once."""
+    waiting = "waiting: process 7 (nixos-rebuild) has locked /run/nixos/switch.lock"
+
+    def waits(host: FakeHost) -> CommandResult | None:
+        host.guard.lines["why"] = waiting
+        return None
+
+    def goes_on(host: FakeHost) -> CommandResult | None:
+        host.guard.lines["why"] = ""
+        return None
+
+    bench.host.goes_wrong("await", waits, None, goes_on)
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed), outcome
+    notices = [event.text for event in bench.events if isinstance(event, Notice)]
+    assert notices.count(waiting) == 1
+    assert outcome.warnings == ()
+
+
+@pytest.mark.parametrize("goes_well", [True, False])
+def test_what_failed_before_is_a_warning_whichever_system_runs(
+    bench: Bench, goes_well: bool
+) -> None:
+    """A snippet that the guard knows to have failed before is named, and is no failure."""
+
+    def ends(host: FakeHost) -> CommandResult | None:
+        host.guard.lines["failing"] = "|'always' failed (1)|'ever' failed (2)|"
+        return None
+
+    def fails() -> None:
+        raise StepError("1 check failed")
+
+    if not goes_well:
+        bench.verify = fails
+    bench.host.goes_wrong("in commit" if goes_well else "in return", ends)
+    outcome = bench.deploy()
+    said = "activation script snippets: 'always' failed (1), 'ever' failed (2), as before"
+    if goes_well:
+        assert isinstance(outcome, Deployed)
+        assert outcome.warnings == (said,)
+    else:
+        assert isinstance(outcome, RolledBack)
+        assert outcome.problem.host_state == (
+            f"it runs and will boot {OLD.short}, as before; {said}"
+        )
+
+
 def test_the_state_to_return_to_is_the_last_before_activation(bench: Bench) -> None:
     """What another deployer did while this one built is what a failed activation returns to."""
 

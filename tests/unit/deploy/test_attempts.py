@@ -52,6 +52,17 @@ def test_what_went_wrong_is_told_until_it_is_seen() -> None:
     assert not untold(None)
 
 
+def test_what_ended_before_it_began_is_called_no_rollback() -> None:
+    """An attempt that ended at its beginning changed nothing, and that is what is said of it."""
+    untouched = replace(in_state(AttemptState.RETURNED), turned=AttemptState.RECORDED, why="no")
+    told = ended_badly(untouched, NOW)
+    assert told.endswith("was not carried out; the guard there changed nothing: no")
+    later = replace(untouched, turned=AttemptState.ACTIVATING)
+    assert "rolled back to" in ended_badly(later, NOW)
+    words = goes_on(untouched, within=0, confirmed=False, over=True)
+    assert words == "its guard changed nothing"
+
+
 def test_what_is_not_at_a_good_end_is_not_settled() -> None:
     """Where something goes on, or could not be undone, paths prove nothing."""
     settled = {state for state in AttemptState if not unsettled(in_state(state))}

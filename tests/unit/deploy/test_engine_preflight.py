@@ -233,6 +233,23 @@ def test_a_switch_that_nixos_refuses_is_registered_for_boot(bench: Bench) -> Non
     assert "verify" not in bench.host.calls
 
 
+@pytest.mark.parametrize(("runs", "said"), [(b"systemd 2", "systemd 2"), (b"", "none")])
+def test_another_interface_of_the_init_is_registered_for_boot(
+    bench: Bench, runs: bytes, said: str
+) -> None:
+    """NixOS ends a live switch with 100 there, also where the running system says nothing of it."""
+    answer = b"running.init=%s\ntarget.init=systemd 3\nend=\n"
+    bench.host.answers["switching"] = answer % runs
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    assert outcome.goal is Goal.BOOT
+    assert outcome.reboot_required == (f"init-interface-version: {said} -> systemd 3",)
+    bench.host.answers["switching"] = answer % b"systemd 3"
+    outcome = bench.deploy(force=True)
+    assert isinstance(outcome, Deployed)
+    assert outcome.goal is Goal.SWITCH
+
+
 def test_a_test_that_nixos_refuses_is_refused(bench: Bench) -> None:
     """There is no boot to register it for: the host is left as it was."""
     bench.host.answers["switching"] = DBUS

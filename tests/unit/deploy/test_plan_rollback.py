@@ -87,6 +87,15 @@ def test_a_deployment_that_was_taken_back_is_not_gone_behind() -> None:
     assert target_of(BeforeLast(), HOST, unknown)[1].endswith("which was rolled back")
 
 
+def test_before_what_was_tried_first_is_what_booted_then() -> None:
+    """Goal test and then goal boot of one system: it ran already, and the old one still booted."""
+    tried = replace(ATTEMPT, goal=Goal.BOOT, before=replace(at(OLD), running=NEW))
+    known = replace(KNOWN, state=replace(at(NEW), attempt=tried), committed=tried)
+    which = "what it booted before run 12 by me@here"
+    assert target_of(BeforeLast(), HOST, known) == (OLD, which)
+    assert target_of(BeforeRun(12, "me@here", {}), HOST, known)[0] == OLD
+
+
 def test_a_generation_is_its_system() -> None:
     """A generation is found by its number, never by its place in a row."""
     assert target_of(ToGeneration(7), HOST, KNOWN) == (OLDER, "generation 7")

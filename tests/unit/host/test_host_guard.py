@@ -264,6 +264,148 @@ def test_units_that_fail_are_no_failed_script(machine: Machine, says: str) -> No
     machine.until(machine.start(), WAITING)
 
 
+FAILS = """[ "$1" != test ] || {{
+  echo "Activation script snippet 'a' failed (1)"
+  {}
+  echo Failed to run activate script
+  exit {}
+}}
+"""
+"""Ends a switch as one whose activation script failed in part."""
+
+
+def fails_in_part(machine: Machine, system: OutPath, more: str = ":", code: int = 2) -> None:
+    """Have a system's activation fail at the same snippet each time, and at more."""
+    switch = f"{system.path[1:]}/bin/switch-to-configuration"
+    machine.write(switch, SWITCH + FAILS.format(more, code))
+
+
+def switched_by_hand(machine: Machine) -> None:
+    """Have the journal say that the old system was switched to by hand, and failed; not at what."""
+    said = f"switching to system configuration {machine.root}{OLD} failed (status 2)"
+    machine.write("bin/journalctl", f"#!/bin/sh\n[ $6 = _UID=0 ] && echo '{said}'\n")
+    script = f"ln -sfn {machine.root}{OLD} $ROOT/run/current-system\necho rehearsed\n"
+    fails = FAILS.replace("$1", "test").format(":", 1)
+    machine.write(f"{OLD.path[1:]}/activate", f"#!/bin/sh\n{script}{fails}")
+
+
+@pytest.mark.parametrize("code", [2, 4])
+def test_what_failed_before_is_no_new_failure(machine: Machine, code: int) -> None:
+    """Of a switch by hand the journal has the code: the old script is run once, to learn what."""
+    for system in (OLD, NEW):
+        fails_in_part(machine, system, code=code)
+    switched_by_hand(machine)
+    attempt = machine.start()
+    told = machine.until(attempt, WAITING, RETURNED)
+    assert told.attempt is not None
+    assert (told.attempt.state, told.attempt.why) == (WAITING, "")
+    assert told.log.startswith("rehearsed\n")
+    asyncio.run(orders.back(machine.executor, attempt.token, "so"))
+    told = machine.until(attempt, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.failing == ("'a' failed (1)",)
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "echo \"Activation script snippet 'b' failed (1)\"",
+        "echo \"Activation script snippet 'a' failed (2)\"",
+        "echo \"Activation script snippet 'a' failed\"",
+        "echo \"Activation script snippet 'a' failed (1) \"",
+        "head -c 20000000 /dev/zero",
+        "yes \"Activation script snippet 'a' failed (1)\" | head -n 200",
+    ],
+)
+def test_a_new_failure_is_never_called_an_old_one(machine: Machine, more: str) -> None:
+    """Another name or code, a line that is no such line, or more than is read: rolled back."""
+    fails_in_part(machine, OLD)
+    fails_in_part(machine, NEW, more)
+    switched_by_hand(machine)
+    told = machine.until(machine.start(), WAITING, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.why.startswith("activation failed (2)")
+    assert told.attempt.failing == ("'a' failed (1)",)
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+def test_an_old_system_that_was_not_known_to_fail_is_not_as_before(machine: Machine) -> None:
+    """Stuck, with the name. The next attempt knows it, and neither it nor its end is held up."""
+    for system in (OLD, NEW):
+        fails_in_part(machine, system)
+    told = machine.until(machine.start(), AttemptState.STUCK)
+    assert told.attempt is not None
+    assert "test: 2, and Activation script snippet 'a' failed (1)" in told.attempt.why
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    asyncio.run(orders.back(machine.executor, attempt.token, "so"))
+    machine.until(attempt, RETURNED)
+    # By then somebody activated it, and nothing says how that went.
+    machine.write("touch", "")
+    for link in ("run/current-system",):
+        (machine.root / link).unlink()
+        (machine.root / link).symlink_to(machine.root / OLD.path[1:])
+    machine.until(machine.start(), AttemptState.STUCK)
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ("echo Could not acquire lock; exit 11", "somebody else's switch is at work"),
+        ("exit 100", "NixOS switches to it at a boot only (init-interface-version)"),
+        ("echo Pre-switch checks failed; exit 1", "pre-switch check failed"),
+        (
+            "echo \"Pre-switch check 'it' failed\"; echo Pre-switch checks failed; exit 1",
+            "pre-switch check 'it' failed",
+        ),
+    ],
+)
+def test_a_switch_that_did_nothing_is_not_taken_back(machine: Machine, ends: str, why: str) -> None:
+    """Neither system is activated then, and it ends as what never began."""
+    switch = f"{NEW.path[1:]}/bin/switch-to-configuration"
+    machine.write(switch, SWITCH.replace("\n", f"\n[ $1 != test ] || {{ {ends}; }}\n", 1))
+    told = machine.until(machine.start(), RETURNED)
+    assert told.attempt is not None
+    assert (told.attempt.untouched, told.attempt.why) == (True, why)
+    assert told.attempt.reached is None
+    assert "by the system" not in (machine.root / "run/orchestrator/log").read_text()
+    assert machine.left() == []
+
+
+@pytest.mark.parametrize("ends", ["exit 11", "exit 1", "echo Pre-switch checks failed; exit 3"])
+def test_a_switch_that_may_have_done_something_is_taken_back(machine: Machine, ends: str) -> None:
+    """An exit code alone says nothing: it may be the number of the system's last error."""
+    switch = f"{NEW.path[1:]}/bin/switch-to-configuration"
+    machine.write(switch, f"{SWITCH}\n[ $1 != test ] || {{ {ends}; }}\n")
+    told = machine.until(machine.start(), RETURNED)
+    assert told.attempt is not None
+    assert not told.attempt.untouched
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+def test_a_process_that_was_root_before_passes_the_word_on(machine: Machine) -> None:
+    """It reads the program, then why the guard is to go back; the guard does what it says."""
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    program = machine.inside(orders.program()).encode()
+    argv = orders.passing_on(attempt.token, len(program))
+    done = asyncio.run(
+        process.run(
+            (*machine.shell, *argv[1:]),
+            deadline=30,
+            stdin=program + b"sudo refuses; $(touch $ROOT/hurt)\n",
+            env={"PATH": f"{machine.root}/bin:{os.environ['PATH']}", "ROOT": str(machine.root)},
+        )
+    )
+    assert done.out.split() == ["ready", "heard"], done
+    told = machine.until(attempt, RETURNED)
+    assert told.attempt is not None
+    assert told.attempt.why == "sudo refuses; $(touch $ROOT/hurt)"
+    assert not (machine.root / "hurt").exists()
+    assert machine.systems == (OLD, OLD, OLD)
+
+
 def test_a_guard_that_is_gone_is_told_as_that(machine: Machine) -> None:
     """A guard that is gone is reported so: its attempt is not at its end."""
     machine.until(machine.start(), WAITING)

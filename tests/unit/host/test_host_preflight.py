@@ -368,6 +368,15 @@ def test_components_are_read_of_both_systems(machine: Machine) -> None:
     assert inhibitors(machine, TARGET) == ({}, {})
 
 
+def test_the_interface_of_the_init_is_one_of_the_components(machine: Machine) -> None:
+    """The first line of a file beside the others; a system without one says nothing of it."""
+    init = machine.write("run/current-system/init-interface-version", "systemd 1\nmore=1")
+    assert inhibitors(machine, TARGET) == ({init.name: "systemd 1"}, {})
+    machine.write("run/current-system/switch-inhibitors", '{"dbus": "broker"}')
+    both = {"dbus": "broker", init.name: "systemd 1"}
+    assert inhibitors(machine, TARGET) == (both, {})
+
+
 def test_machines_are_remembered_by_host(tmp_path: Path) -> None:
     """The newest counts; what cannot be read or written says nothing."""
     machines = Machines(tmp_path / "machines")

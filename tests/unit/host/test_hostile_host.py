@@ -52,7 +52,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "check": lambda text: parse_check(text, Login("deploy")),
     "facts": lambda text: parse_facts(split_lines(text)),
     "parts": lambda text: parse_parts(split_lines(text), ("kernel",)),
-    "components": _components,
+    "components": lambda text: _components({"target": text, "target.init": text}, "target"),
     "lock": lambda text: (parse_lock(values_of(text)), parse_hold(values_of(text))),
     "lacking": lambda text: understood(split_lines(text), [SYSTEM]),
     "builder": _store_paths,

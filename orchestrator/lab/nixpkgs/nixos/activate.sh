@@ -14,7 +14,7 @@ copies=/etc/.clean
 
 failed() {
   echo "$1" >&2
-  status=2
+  status=1
 }
 
 # Whether the generation has a file or a link there, and no mere folder.
@@ -86,7 +86,9 @@ while read -r mode user group target; do
   fi
 done < "$system/etc-files"
 
-if [ "$status" = 0 ]; then
+if [ "$status" != 0 ]; then
+  echo "Activation script snippet 'etc' failed (1)"
+else
   cp "$system/etc-copies" "$copies.new" && mv -T "$copies.new" "$copies" ||
     failed "$copies cannot be written"
 fi

@@ -7,6 +7,9 @@ printf '%s' "$carriedOptions" > $out/carried.json
 printf '%s' "$pieces" > $out/pieces
 printf '%s' "$kernelParams" > $out/kernel-params
 printf '%s' "$inhibitors" > $out/switch-inhibitors
+printf '%s' "$initInterface" > $out/init-interface-version
+printf '#!/bin/bash\n%s' "$preSwitchChecks" > $out/pre-switch-checks
+chmod +x $out/pre-switch-checks
 ln -s "$kernel/bzImage" $out/kernel
 ln -s "$kernel" $out/kernel-modules
 ln -s "$initrd" $out/initrd

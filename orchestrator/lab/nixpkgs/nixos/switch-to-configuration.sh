@@ -1,6 +1,7 @@
-# switch-to-configuration switch | boot | test | dry-activate, as NixOS's, for a lab host.
-# Exit codes as NixOS's: 1 the boot loader failed, 2 activation scripts failed, 4 a unit is failed, a
-# job or a user's activation failed, whatever else did; 11 another has the lock.
+# switch-to-configuration switch | boot | test | dry-activate | check, as NixOS's, for a lab host.
+# Exit codes and their order as NixOS's: 11 another has the lock; 1 a check before the switch or the boot
+# loader failed; 100 its init is another one; 2 the activation script failed; 4 a unit is failed, a job or a
+# user's activation failed, whatever else did.
 set -u
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -8,9 +9,9 @@ action=${1-}
 status=0
 
 case $action in
-switch | boot | test | dry-activate) ;;
+switch | boot | test | dry-activate | check) ;;
 *)
-  echo "usage: switch-to-configuration switch | boot | test | dry-activate" >&2
+  echo "Usage: switch-to-configuration [check|switch|boot|test|dry-activate]" >&2
   exit 1
   ;;
 esac
@@ -44,40 +45,41 @@ install_boot_loader() {
   done
 }
 
-# As NixOS's check before a switch: a component that both generations name must be the same in both.
-changes() {
-  sed -n 's/^\(".*"\):\(".*"\),*$/\1 \2/p' /run/current-system/switch-inhibitors |
-    while read -r name old; do
-      new=$(sed -n 's/,*$//;'"s/^$name://p" "$system/switch-inhibitors")
-      if [ -n "$new" ] && [ "$new" != "$old" ]; then echo "$name : $old -> $new"; fi
-    done
-} 2>/dev/null
-case $action in
-switch | test)
-  if [ "${NIXOS_NO_CHECK-}" != 1 ] && [ -n "$(changes)" ]; then
-    echo "There are changes to critical components of the system:"
-    changes
-    echo "Pre-switch check 'switchInhibitors' failed"
-    exit 1
-  fi >&2
-  ;;
-esac
+# Two at once would plan against each other's half-done work. What is started has no part in the lock.
+mkdir -p /run/nixos && chmod 755 /run/nixos && exec 9>> /run/nixos/switch-to-configuration.lock || {
+  echo "Could not open lock" >&2
+  exit 1
+}
+flock -n 9 || { echo "Could not acquire lock" >&2; exit 11; }
+NIXOS_ACTION=$action
+export NIXOS_ACTION
 
-# Two at once would plan against each other's half-done work.
-if [ "$action" != dry-activate ]; then
-  exec 9> /run/switch-to-configuration.lock
-  flock -n 9 || { echo "Could not acquire lock" >&2; exit 11; }
+if [ "${NIXOS_NO_CHECK-}" != 1 ]; then
+  "$system/pre-switch-checks" "$system" "$action" 9>&- || { echo "Pre-switch checks failed" >&2; exit 1; }
 fi
+[ "$action" != check ] || exit 0
 case $action in
-switch | boot) install_boot_loader || exit 1 ;;
+switch | boot) install_boot_loader 9>&- || { echo "Failed to install bootloader" >&2; exit 1; } ;;
 esac
-[ "$action" = boot ] && exit 0
+[ "$action" != boot ] || exit 0
 
-# /nowhere: the first generation of a machine that has none.
-old=$(readlink -f /run/current-system 2>/dev/null) && [ -e "$old" ] || old=/nowhere
-# Units that a switch had still to see to, when it was ended or when they failed: for the next one.
-pending=/run/switch-pending
-stop= restart= reload= start= reload_sshd=
+if ! cmp -s /run/current-system/init-interface-version "$system/init-interface-version" &&
+  [ -e /run/current-system ]; then
+  cat >&2 << END
+Warning: the new NixOS configuration has an ‘init’ that is
+incompatible with the current configuration.  The new configuration
+won't take effect until you reboot the system.
+
+END
+  exit 100
+fi
+
+# What /etc is of, as NixOS compares; /nowhere: the first generation of a machine that has none.
+old=$(readlink -f /etc/static 2>/dev/null) && [ -e "$old/../units" ] && old=${old%/etc} || old=/nowhere
+# Units that a switch which was ended had still to see to: for the next one, whichever system it is to.
+lists=/run/nixos
+left() { tr '\n' ' ' < "$lists/$1-list"; } 2>/dev/null
+stop= start=$(left start) restart=$(left restart) reload=$(left reload)
 
 has() { case " $2 " in *" $1 "*) ;; *) return 1 ;; esac; }
 
@@ -105,20 +107,13 @@ while read -r unit wanted; do
   file=etc/systemd/system/$unit
   if [ ! -e "$old/$file" ]; then
     if [ "$wanted" = wanted ]; then start="$start $unit"; fi
-  elif ! cmp -s "$old/$file" "$system/$file" || grep -Fxq -e "$unit" "$pending" 2>/dev/null; then
+  elif ! cmp -s "$old/$file" "$system/$file"; then
     again "$unit" "$wanted"
   fi
 done < "$system/units"
-if [ -e "$pending" ]; then
-  # One of a generation that did not get far, and that this one does not have.
-  while read -r unit; do
-    case $unit in *.*) ;; *) continue ;; esac
-    [ -e "$system/etc/systemd/system/$unit" ] || has "$unit" "$stop" || stop="$stop $unit"
-  done < "$pending"
-fi
 sshd=etc/ssh/sshd_config.d/50-nixos.conf
 if [ -e "$old/$sshd" ] || [ -e "$system/$sshd" ]; then
-  if ! cmp -s "$old/$sshd" "$system/$sshd" || [ -e "$pending" ]; then reload_sshd=1; fi
+  cmp -s "$old/$sshd" "$system/$sshd" || has ssh.service "$reload" || reload="$reload ssh.service"
 fi
 
 if [ "$action" = dry-activate ]; then
@@ -129,10 +124,14 @@ if [ "$action" = dry-activate ]; then
   exit 0
 fi
 
-{
-  if [ -e "$pending" ]; then cat "$pending"; fi
-  printf '%s\n' "$action" $stop $restart $reload $start
-} | sort -u > "$pending.new" && mv "$pending.new" "$pending"
+record() { # record WORD UNIT…
+  list=$lists/$1-list
+  shift
+  if [ $# = 0 ]; then rm -f "$list"; else printf '%s\n' "$@" > "$list.new" && mv "$list.new" "$list"; fi
+}
+record start $start
+record restart $restart
+record reload $reload
 
 job() { # job WORD UNIT…
   word=$1
@@ -141,6 +140,9 @@ job() { # job WORD UNIT…
   status=4
   for unit; do
     if systemctl is-failed --quiet "$unit"; then echo "Failed to $word $unit"; fi
+    case $(systemctl show --property LoadState --value "$unit") in
+    not-found) echo "Failed to $word $unit: Unit $unit not found." ;;
+    esac
   done
 }
 
@@ -173,26 +175,38 @@ if [ -n "$stop" ]; then
   done
 fi
 echo "activating the configuration..."
-"$system/activate" || {
+echo "switching to system configuration $system" | logger -t nixos 9>&-
+"$system/activate" "$system" 9>&- || {
   echo "Failed to run activate script"
   status=2
 }
 systemctl reset-failed
 systemctl daemon-reload || exit 1
 users
-if [ -n "$reload_sshd" ]; then job try-reload-or-restart ssh.service; fi
-if [ -n "$reload" ]; then
-  echo "reloading the following units:$reload"
-  job reload $reload
+# What does not run cannot be reloaded, and is started; sshd is this machine's own, and no unit of ours.
+running=
+for unit in $reload; do
+  if systemctl is-active --quiet "$unit"; then
+    running="$running $unit"
+  elif [ "$unit" != ssh.service ]; then
+    start="$start $unit"
+  fi
+done
+if [ -n "$running" ]; then
+  echo "reloading the following units:$running"
+  job reload $running
 fi
+record reload
 if [ -n "$restart" ]; then
   echo "restarting the following units:$restart"
   job restart $restart
 fi
+record restart
 if [ -n "$start" ]; then
   echo "starting the following units:$start"
   job start $start
 fi
+record start
 # All that a target wants and that does not run, what failed before too, without a word.
 systemctl start multi-user.target
 # It may fail after its start; one that systemd keeps restarting counts where it failed.
@@ -209,5 +223,9 @@ if [ -n "$failed" ]; then
   systemctl status --no-pager --full $failed
   status=4
 fi
-rm -f "$pending"
+case $status in
+0) said="finished switching to system configuration $system" ;;
+*) said="switching to system configuration $system failed (status $status)" ;;
+esac
+logger -t nixos "$said" 9>&-
 exit $status

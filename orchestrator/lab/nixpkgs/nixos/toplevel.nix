@@ -72,7 +72,8 @@ in
           boot = "${./boot.sh}";
           inherit (config.system.build.bootParts) kernel initrd systemd;
           kernelParams = config.system.build.bootParts.params;
-          inherit (config.system.build) inhibitors;
+          inherit (config.system.build) inhibitors preSwitchChecks;
+          initInterface = "systemd ${toString (config.systemd.package.interfaceVersion or 2)}";
           pieces = config.system.build.activationPieces;
           units = config.system.build.units;
           wants = config.system.build.unitWants;
