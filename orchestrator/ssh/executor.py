@@ -17,7 +17,7 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
 from orchestrator.ssh.connect import connected, ssh_argv
 from orchestrator.ssh.lean import asyncssh
-from orchestrator.ssh.running import SshRunning, said_by, started
+from orchestrator.ssh.running import SshRunning, opened, said_by, started
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Sudo, SudoPassword
 from orchestrator.ssh.verified import KEY
@@ -133,8 +133,11 @@ class SshExecutor:
         """Start a command; see :class:`orchestrator.core.executor.Executor`."""
         argv, prefix = await self._sudo.wrap(argv)
         try:
-            process = await self._connection.create_process(
-                shlex.join(argv), encoding=None, stderr=asyncssh.DEVNULL
+            command = shlex.join(argv)
+            process = await opened(
+                lambda: self._connection.create_process(
+                    command, encoding=None, stderr=asyncssh.DEVNULL
+                )
             )
             try:
                 process.stdin.write(prefix)

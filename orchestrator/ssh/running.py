@@ -4,13 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from orchestrator.core.bounds import ANSWER, Intake, TooMuchError
 from orchestrator.core.errors import UnreachableError
 from orchestrator.core.executor import Window
 from orchestrator.core.process import CommandResult
 from orchestrator.ssh.lean import asyncssh
+
+T = TypeVar("T")
+
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""How long to wait before a session is asked for again, in seconds."""
+
+
+async def opened(session: Callable[[], Awaitable[T]]) -> T:
+    """Open a session, and ask again where the host has not yet ended the one before it.
+
+    sshd gives a session's place free only once the command has ended and all of it was sent; where
+    the host allows few of them on a connection (``MaxSessions``), the next may come too early.
+
+    Args:
+        session: Opens it.
+
+    Raises:
+        asyncssh.ChannelOpenError: The host refuses it still, after 1.5 seconds.
+        OSError: The connection was lost.
+        asyncssh.Error: Likewise.
+    """
+    for pause in _PAUSES:
+        try:
+            return await session()
+        except asyncssh.ChannelOpenError:
+            await asyncio.sleep(pause)
+    return await session()
 
 
 class _Answer(asyncssh.SSHClientSession[bytes]):
@@ -55,7 +83,9 @@ async def said_by(
         asyncssh.Error: Likewise, or the host runs no command.
     """
     answer = _Answer()
-    channel, _ = await connection.create_session(lambda: answer, command, encoding=None)
+    channel, _ = await opened(
+        lambda: connection.create_session(lambda: answer, command, encoding=None)
+    )
     try:
         # A command may end before it reads: that is its own affair, and no lost connection.
         with contextlib.suppress(BrokenPipeError):
@@ -146,10 +176,8 @@ async def started(
         size = (window.columns, window.rows)
         in_terminal = {"request_pty": "force", "term_type": window.kind, "term_size": size}
     try:
-        process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
-            command,
-            encoding=None,
-            **in_terminal,
+        process: asyncssh.SSHClientProcess[bytes] = await opened(
+            lambda: connection.create_process(command, encoding=None, **in_terminal)
         )
     except (OSError, asyncssh.Error) as error:
         raise lost(error) from error

@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.core.errors import SilentError, StepError, UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.ssh import running
 from orchestrator.ssh.executor import SshExecutor, open_ssh
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import SudoPassword
@@ -344,6 +345,30 @@ def test_a_deadline_does_not_wait_for_the_command(hub: Hub) -> None:
             assert (await executor.run(("echo", "on"), deadline=60)).out == "on"
 
     play(hub, scene)
+
+
+@pytest.mark.parametrize(("refusals", "ends"), [(0, "open"), (5, "open"), (6, "refused")])
+def test_a_session_that_comes_too_early_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, ends: str
+) -> None:
+    """A host that allows few sessions a connection may not have ended the last one yet."""
+    monkeypatch.setattr(running, "_PAUSES", (0.0,) * 5)
+    asked: list[None] = []
+
+    async def session() -> str:
+        asked.append(None)
+        if len(asked) <= refusals:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
+        return "open"
+
+    async def asking() -> str:
+        try:
+            return await running.opened(session)
+        except asyncssh.ChannelOpenError:
+            return "refused"
+
+    assert asyncio.run(asking()) == ends
+    assert len(asked) == min(refusals + 1, 6)
 
 
 def test_a_stream_to_a_frozen_host_is_left_at_once(hub: Hub) -> None:
