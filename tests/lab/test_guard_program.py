@@ -461,7 +461,7 @@ def test_a_switch_that_was_quicker_and_changed_the_host_is_left_alone(host: Guar
 
 
 def test_exit_11_of_nobody_who_can_be_found_is_never_stuck(host: GuardHost) -> None:
-    """Its lock is gone each time the guard looks: the host was not changed, and that is said."""
+    """A lock is gone each time the guard looks: the host was not changed, and that is said."""
     always = "[ $1 != test ] || [ ! -e /run/broken ] || { echo Could not acquire lock; exit 11; }"
     old = host.system("old", always)
     host.sh(f"nix-env --profile /nix/var/nix/profiles/system --set {old}")
