@@ -81,7 +81,7 @@ def attempt(fleet: Bench, key: str) -> str:
 
 @pytest.mark.parametrize("boots", [False, True])
 def test_a_host_whose_activation_always_failed_is_rolled_back(fleet: Bench, boots: bool) -> None:
-    """Its old system's own snippet fails on the way back, as at its last switch or boot."""
+    """The old system's own snippet fails on the way back, as at its last switch or boot."""
     by_hand(fleet, ALWAYS)
     if boots:
         fleet.boot(HOST, "reboot")
@@ -180,7 +180,7 @@ def test_a_check_before_the_switch_is_named_and_changes_nothing(fleet: Bench, go
 
 
 def test_a_check_is_named_where_only_what_boots_was_to_change(fleet: Bench) -> None:
-    """It fails when the profile is set already, which is put back; nothing is activated."""
+    """A check fails when the profile is set already, which is put back; nothing is activated."""
     before, made = systems(fleet), fleet.on(HOST, MADE).out
     fleet.module(HOST, 'system.preSwitchChecks.never = "false";')
     done = fleet.deploy(HOST, "--no-verify", "--goal", "boot")

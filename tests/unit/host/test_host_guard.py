@@ -385,7 +385,7 @@ def test_a_switch_that_may_have_done_something_is_taken_back(machine: Machine, e
 
 
 def test_a_process_that_was_root_before_passes_the_word_on(machine: Machine) -> None:
-    """The process reads the program, then why the guard is to go back; the guard does what it says."""
+    """A process that was root reads why the guard is to go back; the guard does what it says."""
     attempt = machine.start()
     machine.until(attempt, WAITING)
     program = machine.inside(orders.program()).encode()
