@@ -161,7 +161,7 @@ def go_on(fleet: Bench) -> None:
 @pytest.mark.parametrize("seconds", [1, 18])
 def test_a_link_that_drops_during_activation_changes_nothing(fleet: Bench, seconds: float) -> None:
     """Shorter or longer than a connection lives: the deployment ends at its target."""
-    set_guard(fleet, confirm="60s")
+    set_guard(fleet, confirm="60s", activate="3m")
     process = start_held(fleet)
     assert fleet.run("lab", "fault", HOST, "partition").rc == 0
     time.sleep(seconds)
