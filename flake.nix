@@ -12,6 +12,10 @@
     inputs.nixpkgs.follows = "nixpkgs";
   };
 
+  # For the VM test of sops-nix alone. Nothing is fetched for it: there is that test where it is given,
+  # by `--override-input sops-nix github:Mic92/sops-nix`.
+  inputs.sops-nix.follows = "nixpkgs";
+
   outputs =
     { self, nixpkgs, ... }@inputs:
     let
@@ -102,7 +106,7 @@
       checks = each (
         pkgs:
         pkgs.callPackage ./nix/checks.nix {
-          inherit self;
+          inherit self inputs;
           orchestrator = tool pkgs;
         }
       );

@@ -1,7 +1,9 @@
-# `nix flake check`: the tool's unit tests, and the example fleet.
+# `nix flake check`: the tool's unit tests, the example fleet, and deployments in virtual machines.
 {
   self,
+  inputs,
   lib,
+  callPackage,
   runCommand,
   writeText,
   age,
@@ -47,3 +49,4 @@ in
     lib.concatLines (lib.mapAttrsToList (name: host: "${name} ${system host}") self.nixosConfigurations)
   );
 }
+// callPackage ../tests/vm { inherit inputs orchestrator; }

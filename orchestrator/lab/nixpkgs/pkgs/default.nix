@@ -102,12 +102,30 @@ let
         meta.mainProgram = "nix";
       };
 
+    testers = import ./testers.nix {
+      inherit lib packages run;
+      nixosSystem = import ../nixos {
+        inherit lib;
+        packagesFor = _: packages;
+      };
+    };
+
     linuxPackages = linuxPackages "6.12";
     linuxPackages_6_6 = linuxPackages "6.6";
     linuxPackages_latest = linuxPackages "6.15";
 
     runCommand = run;
     runCommandLocal = run;
+
+    # Of a closure only the paths' names, by what Nix itself lays beside the build.
+    closureInfo =
+      { rootPaths }:
+      run "closure-info" {
+        exportReferencesGraph = builtins.concatMap (path: [
+          (baseNameOf (builtins.unsafeDiscardStringContext "${path}"))
+          path
+        ]) rootPaths;
+      } "mkdir $out; for graph in *; do grep -h ^/nix/store/ \"$graph\"; done | sort -u > $out/store-paths";
 
     writeTextFile =
       {
