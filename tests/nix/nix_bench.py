@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -170,3 +171,17 @@ def example_fleet(root: Path, nixpkgs: Path) -> Fleet:
         elif source.exists():
             shutil.copy(source, root / part)
     return Fleet(root, nixpkgs)
+
+
+def copy_of_the_tool(fleet: Fleet) -> None:
+    """Put the tool beside the fleet, as the repository has both."""
+    for part in ("nix", "orchestrator", "tests/vm"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / part, fleet.root / part, ignore=ignored)
+    for part in ("pyproject.toml", "LICENSE"):
+        shutil.copy(REPOSITORY / part, fleet.root / part)
+
+
+def this_machine() -> str:
+    """This machine's system, as Nix names it."""
+    return f"{platform.machine()}-linux"

@@ -14,22 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nix_bench import REPOSITORY, Fleet
+from nix_bench import REPOSITORY, Fleet, copy_of_the_tool, this_machine
 
 from orchestrator.lab import image
 
 SYSTEMS = ("x86_64-linux", "aarch64-linux")
+VM_TESTS = {f"vm-{name}" for name in ("agenix", "cache", "container", "grub", "systemd-boot")}
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture
 def whole(fleet: Fleet) -> Fleet:
     """The fleet with the tool beside it, as the repository has both."""
-    for part in ("nix", "orchestrator"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(REPOSITORY / part, fleet.root / part, ignore=ignored)
-    for part in ("pyproject.toml", "LICENSE"):
-        shutil.copy(REPOSITORY / part, fleet.root / part)
+    copy_of_the_tool(fleet)
     return fleet
 
 
@@ -55,7 +52,7 @@ def test_every_output_evaluates_for_both_machines(whole: Fleet) -> None:
     for output, names in {
         "packages": {"default", "orchestrator", "image"},
         "devShells": {"default"},
-        "checks": {"package", "unit", "inventory", "fleet"},
+        "checks": {"package", "unit", "inventory", "fleet", *VM_TESTS},
     }.items():
         paths = "builtins.mapAttrs (_: builtins.mapAttrs (_: one: one.drvPath))"
         found = asked(whole, output, paths)
@@ -105,7 +102,7 @@ def test_the_source_is_no_more_than_the_package(whole: Fleet) -> None:
     """The package has its own files; documentation, tests and the fleet do not rebuild it."""
     package = "packages.x86_64-linux.default"
     before = asked(whole, f"{package}.drvPath")
-    source = built(whole, f"packages.{machine()}.default") / "source"
+    source = built(whole, f"packages.{this_machine()}.default") / "source"
     assert {one.name for one in source.iterdir()} == {
         *("pyproject.toml", "README.md", "LICENSE", "orchestrator"),
     }
@@ -114,11 +111,6 @@ def test_the_source_is_no_more_than_the_package(whole: Fleet) -> None:
     assert asked(whole, f"{package}.drvPath") == before
     whole.replace("orchestrator/__main__.py", "\n", "\n# changed\n")
     assert asked(whole, f"{package}.drvPath") != before
-
-
-def machine() -> str:
-    """This machine's system."""
-    return f"{subprocess.check_output(['uname', '-m'], text=True).strip()}-linux"
 
 
 def test_no_host_depends_on_the_tool(whole: Fleet) -> None:
@@ -174,7 +166,7 @@ def _python_nix() -> str:
 
 def test_the_image_has_what_ci_runs(whole: Fleet) -> None:
     """The image lists the tool and the programs that it runs, and says where they are."""
-    config, *contents = built(whole, f"packages.{machine()}.image").read_text().splitlines()
+    config, *contents = built(whole, f"packages.{this_machine()}.image").read_text().splitlines()
     names = {re.sub(r"^/nix/store/[a-z0-9]{32}-", "", one) for one in contents}
     for program in ("nix", "openssh", "git", "age", f"orchestrator-{PROJECT['version']}"):
         assert any(name.startswith(program) for name in names), (program, names)

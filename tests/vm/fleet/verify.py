@@ -1,4 +1,4 @@
-"""What hosts of the VM tests must show after a deployment: tests/verify/test_every_host.py there."""
+"""What hosts of the VM tests must show: the deployer's tests/verify/test_every_host.py."""
 
 
 def test_variant(host):

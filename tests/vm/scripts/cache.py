@@ -37,7 +37,5 @@ with subtest("what the right key signed is fetched, with its signature"):
     use_key(deployer.succeed("cat /root/lan.public").strip())
     system = outcome_of(deploy("next"), "deployed")["out_path"]
     assert web.succeed("readlink -f /run/current-system").strip() == system
-    known = web.succeed(
-        f"nix --extra-experimental-features nix-command path-info --sigs {system}"
-    )
+    known = web.succeed(f"nix --extra-experimental-features nix-command path-info --sigs {system}")
     assert "lan-1:" in known, known

@@ -121,11 +121,13 @@ let
     closureInfo =
       { rootPaths }:
       run "closure-info" {
-        exportReferencesGraph = builtins.concatMap (path: [
-          (baseNameOf (builtins.unsafeDiscardStringContext "${path}"))
-          path
-        ]) rootPaths;
-      } "mkdir $out; for graph in *; do grep -h ^/nix/store/ \"$graph\"; done | sort -u > $out/store-paths";
+        exportReferencesGraph = builtins.concatLists (
+          lib.imap1 (number: path: [
+            "closure-${toString number}"
+            path
+          ]) rootPaths
+        );
+      } "mkdir $out; for graph in closure-*; do grep -h ^/nix/store/ \"$graph\"; done | sort -u > $out/store-paths";
 
     writeTextFile =
       {

@@ -1,5 +1,6 @@
 # testers.runNixOSTest: a test of NixOS is evaluated as far as its machines are, and never run. Its
-# options are nixpkgs' (nixos/lib/testing), those that 25.05 and 26.11 both have; any other is an error.
+# options are some of nixpkgs' (nixos/lib/testing in 26.11); any other is an error.
+# `meta` is not looked at, as in every module here.
 {
   lib,
   packages,
@@ -45,14 +46,6 @@ let
         description = "What is done, in Python; or a function of `nodes` that gives it.";
       };
       node.specialArgs = option (types.lazyAttrsOf types.raw) { } "More arguments of every module.";
-      meta = option (types.submodule {
-        options = {
-          broken = flag false "Whether it is known to fail.";
-          maintainers = option (types.listOf types.raw) [ ] "Who cares for it.";
-          platforms = option (types.listOf types.raw) lib.platforms.linux "Where it can be run.";
-          timeout = option (types.nullOr types.int) 3600 "Seconds.";
-        };
-      }) { } "What is said of it.";
       enableOCR = flag false "Whether screens are read.";
       extraDriverArgs = option (types.listOf types.str) [ ] "More arguments of the driver's.";
       extraPythonPackages = option types.raw (_: [ ]) "What the script can import.";
@@ -93,19 +86,25 @@ let
       nodes = builtins.mapAttrs (_: one: one.config) evaluated;
 
       script = config.testScript;
-      testScriptString =
-        if builtins.isFunction script then
-          script (builtins.intersectAttrs (builtins.functionArgs script) { inherit nodes; })
-        else
-          script;
+      testScriptString = if builtins.isFunction script then script { inherit nodes; } else script;
     in
     run "vm-test-run-${config.name}" {
       inherit testScriptString;
       machines = map (node: node.system.build.toplevel) (builtins.attrValues nodes);
+      # What nothing here acts upon has to be right all the same.
+      virtualisation = builtins.toJSON (map (node: node.virtualisation) (builtins.attrValues nodes));
+      given = builtins.toJSON {
+        inherit (config)
+          enableOCR
+          extraDriverArgs
+          globalTimeout
+          skipLint
+          skipTypeCheck
+          ;
+      };
     } "echo 'there are no virtual machines here: ${config.name} is evaluated, and not run'; exit 1"
     // config.passthru
     // {
-      inherit (config) meta;
       inherit nodes;
       config = config // {
         inherit testScriptString;
