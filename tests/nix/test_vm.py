@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -191,42 +192,50 @@ def checked(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
     )
 
 
-def test_the_deployer_builds_the_system_that_was_evaluated(whole: Fleet, tmp_path: Path) -> None:
-    """The deployer's fleet, without nixpkgs, builds the same system but for its own path."""
-    check = f"path:{whole.root}#checks.{this_machine()}.vm-agenix"
-    (fleet,) = printed(whole, f"{check}.nodes.deployer.environment.etc.fleet.source")
-    (direct,) = printed(whole, f"{check}.nodes.web.system.build.variants.next")
-    copy = tmp_path / "deployed"
-    shutil.copytree(fleet, copy)
+def deployer_folder(whole: Fleet, copy: Path) -> Path:
+    """Make the folder of vm-agenix's deployer; return the host's system, as evaluated."""
+    check = f"path:{whole.root}#checks.{this_machine()}.vm-agenix.nodes"
+    (made,) = printed(whole, f"{check}.deployer.environment.etc.fleet.source")
+    shutil.copytree(made, copy)
     subprocess.run(["chmod", "-R", "u+w", copy], check=True)
     (copy / "chosen").mkdir()
     (copy / "chosen/web").write_text("next")
-    alone = Fleet(copy, whole.nixpkgs)
-    (system,) = printed(alone, f"path:{copy}#nixosConfigurations.web.config.system.build.toplevel")
+    (direct,) = printed(whole, f"{check}.web.system.build.variants.next")
+    return direct
+
+
+def test_the_deployer_builds_the_system_that_was_evaluated(whole: Fleet, tmp_path: Path) -> None:
+    """The deployer's fleet, without nixpkgs, builds the same system but for its own path."""
+    direct = deployer_folder(whole, copy := tmp_path / "deployed")
+    done = subprocess.run(
+        (sys.executable, "-m", "orchestrator", "build", "web", "--json", "--fleet", copy),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    host = json.loads(done.stdout.splitlines()[-1])["hosts"]["web"]
+    assert host["outcome"] == "completed"
+    system = Path(host["out_path"])
     assert system != direct
     assert (system / "etc/variant").read_text() == "next\n"
-    for file in (file for file in direct.rglob("*") if file.is_file() and not file.is_symlink()):
-        there = system / file.relative_to(direct)
-        assert there.read_bytes().replace(bytes(system), bytes(direct)) == file.read_bytes()
+    files = [one for one in direct.rglob("*") if one.is_file() and not one.is_symlink()]
+    assert len(files) > 10
+    for file in files:
+        there = (system / file.relative_to(direct)).read_bytes()
+        assert there.replace(bytes(system), bytes(direct)) == file.read_bytes(), file
 
 
 def test_the_host_knows_its_secret_by_the_fleets_path(whole: Fleet, tmp_path: Path) -> None:
     """The encrypted file has one store path, in the host's system and for the deployer."""
-    check = f"path:{whole.root}#checks.{this_machine()}.vm-agenix"
-    (fleet,) = printed(whole, f"{check}.nodes.deployer.environment.etc.fleet.source")
-    (direct,) = printed(whole, f"{check}.nodes.web.system.build.variants.next")
-    shutil.copytree(fleet, copy := tmp_path / "deployed")
-    said = subprocess.run(
-        [
-            *("nix", "--extra-experimental-features", "nix-command flakes", "eval", "--raw"),
-            *("--impure", "--expr", f'"${{(import {copy}/age.nix).secrets.token.file}}"'),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    direct = deployer_folder(whole, copy := tmp_path / "deployed")
+    expression = f'"${{(import {copy}/age.nix).secrets.token.file}}"'
+    done = whole.nix("eval", "--raw", "--impure", "--expr", expression)
+    assert done.returncode == 0, done.stderr
     text = "\n".join(file.read_text() for file in direct.iterdir() if file.is_file())
-    assert set(re.findall(r"/nix/store/[a-z0-9]{32}-token\.age", text)) == {said}
+    assert set(re.findall(r"/nix/store/[a-z0-9]{32}-token\.age", text)) == {done.stdout}
 
 
 def printed(fleet: Fleet, *installables: str) -> list[Path]:

@@ -72,10 +72,12 @@ let
       deployer = deployer { settings.connect.user = if name == "grub" then "deploy" else "root"; };
     };
 
-  # One machine: a container that is started from its own profile, and its host, which deploys it.
+  # One machine: the deployer, and in it a container with a store of its own, as LXC's are. What it boots
+  # is its profile.
   container =
     let
-      system = lib.mapAttrs (
+      folder = "/var/lib/machines/web";
+      systems = lib.mapAttrs (
         _: module:
         (inputs.nixpkgs.lib.nixosSystem {
           inherit (stdenv.hostPlatform) system;
@@ -85,31 +87,54 @@ let
             module
             {
               boot.isContainer = true;
-              networking.hostName = "web";
-              networking.useDHCP = false;
+              networking = {
+                hostName = "web";
+                useDHCP = false;
+                useHostResolvConf = false;
+                interfaces.host0.ipv4.addresses = [
+                  {
+                    address = "10.88.0.2";
+                    prefixLength = 24;
+                  }
+                ];
+              };
               system.stateVersion = "25.05";
             }
           ];
         }).config.system.build.toplevel
-      );
-      systems = system (named {
-        first = { };
-        next = { };
-        broken = { };
-      });
+      ) (named (lib.genAttrs [ "first" "next" "broken" ] (_: { })));
     in
     test "container" {
-      deployer = {
-        imports = [
-          (machines.deployer {
-            variants = removeAttrs systems [ "first" ];
-            settings.connect.user = "root";
-          })
-        ];
-        boot.enableContainers = true;
-        networking.hosts."10.88.0.2" = [ "web" ];
-        environment.etc.container-system.source = systems.first;
-      };
+      deployer =
+        { config, pkgs, ... }:
+        {
+          imports = [
+            (machines.deployer {
+              variants = removeAttrs systems [ "first" ];
+              settings.connect.user = "root";
+            })
+          ];
+          networking.hosts."10.88.0.2" = [ "web" ];
+          environment.etc.container-system.source = systems.first;
+          systemd.services.web = {
+            description = "The container that is deployed";
+            path = [ pkgs.iproute2 ];
+            environment.SYSTEMD_NSPAWN_UNIFIED_HIERARCHY = "1";
+            serviceConfig = {
+              Type = "notify";
+              ExecStart =
+                "${config.systemd.package}/bin/systemd-nspawn --keep-unit --machine=web --directory=${folder}"
+                + " --network-veth --notify-ready=yes --kill-signal=SIGRTMIN+3 /nix/var/nix/profiles/system/init";
+              SuccessExitStatus = "133";
+              Delegate = true;
+              KillMode = "mixed";
+            };
+            postStart = ''
+              ip address replace 10.88.0.1/24 dev ve-web
+              ip link set ve-web up
+            '';
+          };
+        };
     };
 
   # A cache of two lines: a folder, and Python's web server.

@@ -30,7 +30,7 @@ before = web.succeed("readlink -f /run/current-system")
 with subtest("what another key signed is not taken, and the host is as before"):
     use_key(deployer.succeed("cat /root/other.public").strip())
     result = outcome_of(deploy("next", expected=1), "failed")
-    assert "lan" in result["message"], result
+    assert "without a valid signature by other-1" in result["reason"], result
     assert web.succeed("readlink -f /run/current-system") == before
 
 with subtest("what the right key signed is fetched, with its signature"):

@@ -50,8 +50,8 @@ with subtest("a power cut before the commit leaves the old system"):
             ' --setenv=PATH="$PATH" orchestrator deploy web'
         )
     )
-    web.wait_until_succeeds("grep -qx slow /etc/variant")
-    assert running() != deployed
+    web.wait_until_succeeds(f"test $(readlink -f /run/current-system) != {deployed}")
+    assert web.succeed("cat /etc/variant") == "slow\n"
     web.crash()
     boot()
     assert_runs(deployed, "next")

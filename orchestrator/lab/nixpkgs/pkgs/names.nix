@@ -30,6 +30,7 @@
   "installShellFiles"
   "iotop"
   "iperf3"
+  "iproute2"
   "jq"
   "just"
   "lm_sensors"
