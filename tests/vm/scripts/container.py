@@ -3,7 +3,7 @@
 
 def variant() -> str:
     """Say which variant the container runs."""
-    return deployer.succeed("ssh web cat /etc/variant").strip()
+    return deployer.succeed("ssh -n web cat /etc/variant").strip()
 
 
 def restart() -> None:
