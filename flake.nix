@@ -103,12 +103,13 @@
       devShells = each (pkgs: {
         default = pkgs.callPackage ./nix/shell.nix { orchestrator = tool pkgs; };
       });
+      # Without what `callPackage` adds, which is no check.
       checks = each (
         pkgs:
-        pkgs.callPackage ./nix/checks.nix {
+        removeAttrs (pkgs.callPackage ./nix/checks.nix {
           inherit self inputs;
           orchestrator = tool pkgs;
-        }
+        }) [ "override" "overrideDerivation" ]
       );
       overlays.default = final: _: { orchestrator = final.callPackage ./nix/package.nix { }; };
       nixosModules = rec {

@@ -9,8 +9,14 @@ rec {
       wanted = removeAttrs (builtins.functionArgs function) (builtins.attrNames given);
       missing = name: throw "Function called without required argument \"${name}\"";
       found = lib.filterAttrs (name: hasDefault: !hasDefault || packages ? ${name}) wanted;
+      result = function (builtins.mapAttrs (name: _: packages.${name} or (missing name)) found // given);
+      # A set gets these two, also where it is no package.
+      overriding = {
+        override = more: callPackage written (given // more);
+        overrideDerivation = _: throw "overrideDerivation is not here";
+      };
     in
-    function (builtins.mapAttrs (name: _: packages.${name} or (missing name)) found // given);
+    if builtins.isAttrs result then overriding // result else result;
 
   python3 = callPackage ./python.nix { inherit run; };
   python3Packages = python3.pkgs;
