@@ -113,7 +113,7 @@ def _check(
         chosen = hosts if selectors else ()
         found = console.run(commands_check.check_fleet(setup, chosen, configurations=evaluates))
         if found is None:
-            say("secrets: not checked: the fleet has no secrets.nix")
+            say("secrets: not checked: the fleet has neither secrets.nix nor .sops.yaml")
         yield fleet_doctor.Checked("secrets", {}, found)
 
 

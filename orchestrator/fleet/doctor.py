@@ -75,14 +75,20 @@ def draw_checks(
         if one.what == "secrets" and one.secrets is None:
             continue
         if one.secrets is not None:
-            draw_secrets(one.secrets.findings, one.secrets.count, output, as_json=False)
+            draw_secrets(
+                one.secrets.findings,
+                one.secrets.count,
+                output,
+                sops=one.secrets.sops,
+                as_json=False,
+            )
         else:
             _draw_mistakes(one, output)
 
 
 def _check_json(one: Checked) -> Mapping[str, object]:
     if one.what == "secrets" and one.secrets is None:
-        return {"ok": True, "skipped": "the fleet has no secrets.nix"}
+        return {"ok": True, "skipped": "the fleet has neither secrets.nix nor .sops.yaml"}
     if one.secrets is not None:
         findings = [finding.to_json() for finding in one.secrets.findings]
         return {"ok": one.is_right, "findings": findings}

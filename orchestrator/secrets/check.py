@@ -28,6 +28,7 @@ from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.evidence import Evidence, finding, in_order, quoted
 from orchestrator.secrets.plan.hosts import concerning, secrets_of
 from orchestrator.secrets.plan.leaks import LONGEST, KnownValues, forms, standing
+from orchestrator.secrets.sops import check_sops
 
 _CIPHERTEXT = 2 * LONGEST
 """Bytes of an encrypted file: of a larger one the value is too long to be looked for."""
@@ -185,11 +186,13 @@ class SecretCheck:
         findings: The worst first.
         count: How many secrets were checked; ``None`` where their rules do not tell.
         strangers: Hosts that were asked about and of which no secret is known.
+        sops: How many files of sops were checked.
     """
 
     findings: tuple[SecretFinding, ...]
     count: int | None
     strangers: tuple[str, ...] = ()
+    sops: int = 0
 
     @property
     def failed(self) -> bool:
@@ -198,12 +201,12 @@ class SecretCheck:
 
 
 async def check_secrets(
-    place: SecretsRepository, context: Context, *, strict: bool = False
+    place: SecretsRepository | None, context: Context, *, strict: bool = False
 ) -> SecretCheck:
     """Check a repository's secrets, or those of some hosts; the worst finding comes first.
 
     Args:
-        place: The repository.
+        place: The repository; ``None`` where a fleet has no ``secrets.nix``, but files of sops.
         context: What is known beside it; its ``targets`` are the hosts.
         strict: Whether a warning is taken for an error.
 
@@ -211,17 +214,29 @@ async def check_secrets(
         UsageError: As :func:`gather`.
         StepError: As :func:`gather`; or the store could not be searched for values.
     """
+    found = await check_sops(context)
+    asked = tuple(host for host in context.targets if host not in context.evaluated)
+    agenix = await _check_agenix(place, context) if place else SecretCheck((), None, asked)
+    return SecretCheck(
+        in_order((*agenix.findings, *found.findings), strict=strict),
+        agenix.count,
+        tuple(host for host in agenix.strangers if host not in found.hosts),
+        found.files,
+    )
+
+
+async def _check_agenix(place: SecretsRepository, context: Context) -> SecretCheck:
     try:
         evidence = await gather(place, context)
     except RulesError as error:
-        return SecretCheck(in_order(_no_rules(place, error), strict=strict), None)
+        return SecretCheck(tuple(_no_rules(place, error)), None)
     evidence = replace(evidence, sources=nix_files(place.root, evidence))
     if context.keyring is not None:
         known = await known_values(place.root, evidence, context.keyring)
         leaked = leaked_in_repository(place.root, evidence, known)
         in_store = await leaked_in_store(context.systems, known)
         evidence = replace(evidence, leaked=leaked, leaked_in_store=in_store)
-    found = check(evidence, strict=strict)
+    found = check(evidence)
     if not context.targets:
         return SecretCheck(found, len(evidence.rules.rules))
     secrets = frozenset().union(*(secrets_of(evidence, host) for host in context.targets))

@@ -14,13 +14,13 @@ from orchestrator.core.units import listing
 from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.report import Cell, Column, ago, print_json, print_table
 from orchestrator.secrets.model.ciphertext import (
+    Explanation,
     RecipientStatus,
     SecretFinding,
     SecretStatus,
     Severity,
 )
 from orchestrator.secrets.model.repository import Journal, Lack, Need, Needs
-from orchestrator.secrets.plan.explain import Explanation
 
 _SECRETS = (
     Column("secret"),
@@ -245,7 +245,12 @@ _COLOURS = {
 
 
 def draw_findings(
-    findings: Sequence[SecretFinding], count: int | None, results: Output, *, as_json: bool
+    findings: Sequence[SecretFinding],
+    count: int | None,
+    results: Output,
+    *,
+    sops: int = 0,
+    as_json: bool,
 ) -> None:
     """Draw findings, one line each, and a line of summary.
 
@@ -255,6 +260,7 @@ def draw_findings(
         findings: The worst first.
         count: How many secrets were checked; ``None`` where their rules do not tell.
         results: Standard output.
+        sops: How many files of sops were checked.
         as_json: Whether to write a list for a script.
     """
     if as_json:
@@ -263,7 +269,12 @@ def draw_findings(
     for one in findings:
         if one.severity is not Severity.INFO:
             results.line(_line(one, results))
-    results.line(f"secrets: {_summary(findings, count)}")
+    checked = [] if count is None else [f"{count} checked"]
+    if sops:
+        checked.append(f"{sops} file{'s' if sops > 1 else ''} of sops checked")
+    results.line(f"secrets: {', '.join((*checked, _summary(findings)))}")
+    if sops:
+        results.line(_OF_SOPS)
 
 
 def _line(one: SecretFinding, output: Output) -> str:
@@ -271,15 +282,19 @@ def _line(one: SecretFinding, output: Output) -> str:
     return f"{severity} {output.paint(one.id, Colour.STRONG)} {clean(one.message)}"
 
 
-def _summary(findings: Sequence[SecretFinding], count: int | None) -> str:
+_OF_SOPS = (
+    "of files of sops, who can read them and the names in them are checked; values, MACs, and keys "
+    "of PGP and clouds are not"
+)
+
+
+def _summary(findings: Sequence[SecretFinding]) -> str:
     found = Counter(one.severity for one in findings)
     parts = [
         f"{found[severity]} {severity.value}{'s' if found[severity] > 1 else ''}"
         for severity in (Severity.ERROR, Severity.WARNING)
         if found[severity]
     ] or ["nothing is wrong"]
-    if count is not None:
-        parts.insert(0, f"{count} checked")
     if unproved := found[Severity.INFO]:
         parts.append(f"{unproved} not fully proved without an identity (--json lists them)")
     return ", ".join(parts)

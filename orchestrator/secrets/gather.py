@@ -22,7 +22,7 @@ from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedEr
 from orchestrator.secrets.files import files, repository, transaction
 from orchestrator.secrets.files import rules as rules_file
 from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient
-from orchestrator.secrets.model.repository import Repository, Rules, SecretUse
+from orchestrator.secrets.model.repository import HostSecrets, Repository, Rules, SecretUse
 from orchestrator.secrets.place import SecretsRepository, seen_from
 from orchestrator.secrets.plan.checks import leads_out
 from orchestrator.secrets.plan.evidence import Evidence, Unreadable
@@ -137,7 +137,8 @@ class Context:
         ssh: Tells the hosts' keys.
         targets: The hosts whose secrets matter; empty means every one.
         uses: What the hosts' configurations do with secrets, where that was evaluated.
-        evaluated: The hosts of which it was.
+        sops: Of the hosts that use sops-nix, what their configurations say.
+        evaluated: The hosts of which that is known.
         setup: For evaluating it; ``None`` where there is no fleet.
         keyring: Private keys to try files with; ``None`` where none was named.
         systems: The hosts' systems, to look for values in what they are made from.
@@ -147,6 +148,7 @@ class Context:
     ssh: SshSettings = field(default_factory=SshSettings)
     targets: tuple[str, ...] = ()
     uses: tuple[SecretUse, ...] = ()
+    sops: tuple[HostSecrets, ...] = ()
     evaluated: frozenset[str] = frozenset()
     setup: Setup | None = None
     keyring: Keyring | None = None

@@ -38,6 +38,13 @@ class RunSecrets:
 
         return find(Path(self._setup.fleet.root))
 
+    @property
+    def uses_sops(self) -> bool:
+        """Whether the fleet has a ``.sops.yaml``."""
+        from orchestrator.secrets.place import uses_sops
+
+        return uses_sops(Path(self._setup.fleet.root))
+
     async def evidence(self, file: Path) -> Evidence:
         """All that is known without a host.
 

@@ -28,6 +28,8 @@ _MODULE = re.compile(
     r"|\bsops\.(?:age|defaultSopsFile|secrets)\b"
     r"|\b(?:age|sops)\s*=\s*\{"
 )
+SOPS_CONFIG = ".sops.yaml"
+"""Where sops reads who is to read which file."""
 FOLDER = "inventory"
 """What makes a folder a fleet."""
 _LARGEST = 2**20
@@ -67,6 +69,15 @@ def find(root: Path) -> Path | None:
     """Find a fleet's ``secrets.nix``; ``None`` where it has none, or only modules of that name."""
     found = (root / name for name in USUAL if (root / name).is_file())
     return next((file for file in found if not _is_module(file)), None)
+
+
+def uses_sops(root: Path) -> bool:
+    """Whether a fleet's folder has a ``.sops.yaml``, its ``secrets``, or one above in its git."""
+    folders = [root / "secrets", root]
+    while not (root / ".git").exists() and root != root.parent:
+        root = root.parent
+        folders.append(root)
+    return any((folder / SOPS_CONFIG).is_file() for folder in folders)
 
 
 def _is_module(file: Path) -> bool:

@@ -28,8 +28,9 @@ from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
 from orchestrator.secrets.check import systems_of_hosts
 from orchestrator.secrets.gather import Context
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
+from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,29 @@ let
       ownerKnown = known (config.users.users or { }) one.owner;
       groupKnown = known (config.users.groups or { }) one.group;
     };
+
+  sops = config.sops or { };
+  sopsAge = sops.age or { };
+  gnupg = sops.gnupg or { };
+  keyOfEnvironment = name: builtins.match "GNUPGHOME|SOPS_AGE_(KEY|SSH).*" name != null;
+  sopsUse = _: one: {
+    inherit (one) key format;
+    file = toString one.sopsFile;
+    exists = builtins.pathExists one.sopsFile;
+  };
 in {
   secrets = builtins.mapAttrs use (age.secrets or { });
   identityPaths = age.identityPaths or [ ];
   program = age.ageBin or null;
+  sops = builtins.mapAttrs sopsUse (sops.secrets or { });
+  sopsKeys = {
+    ssh = map toString (sopsAge.sshKeyPaths or [ ]);
+    file = sopsAge.keyFile or null;
+    generated = sopsAge.generateKey or false;
+    gnupgSsh = map toString (gnupg.sshKeyPaths or [ ]);
+    elsewhere = (gnupg.home or null) != null
+      || builtins.any keyOfEnvironment (builtins.attrNames (sops.environment or { }));
+  };
 }
 """
 
@@ -104,7 +124,7 @@ async def evaluate(
     on_stderr: OnLine | None = None,
     on_start: Callable[[int], None] | None = None,
 ) -> HostSecrets:
-    """Evaluate what a host's configuration says of its secrets; without agenix there are none.
+    """Evaluate what a host's configuration says of its secrets, agenix's and sops-nix's.
 
     Args:
         flake: Where the host's configuration is.
@@ -183,7 +203,34 @@ def parse(said: Mapping[str, Any], host: str, origin: Origin | None) -> HostSecr
     secrets = sorted(said["secrets"].items())
     uses = tuple(_use(host, name, entry, identities, origin) for name, entry in secrets)
     sources = tuple(entry["source"] for _, entry in secrets)
-    return HostSecrets(host, uses, sources, identities, said["program"])
+    sops = tuple(
+        _sops_use(host, name, entry, origin) for name, entry in sorted(said["sops"].items())
+    )
+    keys = _sops_keys(said["sopsKeys"])
+    return HostSecrets(host, uses, sources, identities, said["program"], sops, keys)
+
+
+def _sops_use(host: str, name: str, entry: Mapping[str, Any], origin: Origin | None) -> SopsUse:
+    inside = origin.path(entry["file"]) if origin is not None else None
+    return SopsUse(
+        host=host,
+        name=name,
+        file=inside or entry["file"],
+        in_repo=inside is not None,
+        exists=entry["exists"],
+        key=entry["key"],
+        format=entry["format"],
+    )
+
+
+def _sops_keys(said: Mapping[str, Any]) -> SopsKeys:
+    return SopsKeys(
+        ssh=tuple(said["ssh"]),
+        file=said["file"],
+        generated=said["generated"],
+        gnupg_ssh=tuple(said["gnupgSsh"]),
+        elsewhere=said["elsewhere"],
+    )
 
 
 def _use(
@@ -241,7 +288,9 @@ def _is_current(secrets: HostSecrets, folder: str) -> bool:
         root = repository(folder)
     except StepError:
         return False
-    return all(Path(root, use.file).exists() for use in secrets.uses if use.in_repo)
+    files = [use.file for use in secrets.uses if use.in_repo]
+    files += [use.file for use in secrets.sops if use.in_repo]
+    return all(Path(root, file).exists() for file in files)
 
 
 async def secrets_of_hosts(
@@ -283,7 +332,8 @@ async def with_configurations(context: Context) -> tuple[Context, dict[str, Step
     found = await secrets_of_hosts(setup, [setup.fleet.hosts[name] for name in names])
     known, failed = _apart(found)
     uses = tuple(use for one in known.values() for use in one.uses)
-    context = replace(context, uses=uses, evaluated=frozenset(known))
+    sops = tuple(one for one in known.values() if one.sops)
+    context = replace(context, uses=uses, sops=sops, evaluated=frozenset(known))
     if context.keyring is None:
         return context, failed
     asked = await systems_of_hosts(setup, [setup.fleet.hosts[name] for name in known])

@@ -34,11 +34,12 @@ from orchestrator.secrets.place import seen_from
 from orchestrator.secrets.plan import published
 from orchestrator.secrets.plan.evidence import finding
 from orchestrator.secrets.plan.hosts import before_the_copy, opened, shortfalls
+from orchestrator.secrets.sops import check_before_deploying
 from orchestrator.secrets.uses import secrets_of
 
 
 async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
-    """Find what is wrong with a host's secrets; a fleet without ``secrets.nix`` has none.
+    """Find what is wrong with a host's secrets, where its fleet has a file of rules for any.
 
     The configuration of today says nothing of a system that a host goes back to: nothing is told
     of one. Of a system that was given it is told only whether everybody has the secrets' keys.
@@ -48,30 +49,34 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
         StepError: The host did not answer to the end.
     """
     session, file = work.session, work.session.secrets.file
-    if file is None or isinstance(plan.target, Existing):
+    if isinstance(plan.target, Existing) or not (file or session.secrets.uses_sops):
         return ()
     if work.host.name in session.request.systems:
         return await _everybodys(session, file)
+    evidence = None
     try:
         secrets = await secrets_of(session.setup, session.evaluations, work, plan.target.out)
-        if not secrets.uses:
-            return await _everybodys(session, file)
-        work.secrets = secrets
-        evidence = await session.secrets.evidence(file)
+        if file is not None and secrets.uses:
+            work.secrets = secrets
+            evidence = await session.secrets.evidence(file)
     except RulesError as error:
-        return tuple(shortfalls([finding("RULES-EVAL", file.name, error.message)]))
+        rules = file.name if file else ""
+        return tuple(shortfalls([finding("RULES-EVAL", rules, error.message)]))
     except OrchestratorError as error:
         text = f"its secrets were not checked: {error.message}"
         return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
+    of_sops = tuple(shortfalls(await check_before_deploying(session.setup, secrets, executor)))
+    if evidence is None:
+        return (*await _everybodys(session, file), *of_sops)
     root, flake = Path(evidence.rules.root), session.setup.flake.folder
     secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
     identities = await ask_identities(executor, secrets.identity_paths)
-    return tuple(shortfalls(tuple(before_the_copy(evidence, secrets, identities))))
+    return (*shortfalls(tuple(before_the_copy(evidence, secrets, identities))), *of_sops)
 
 
-async def _everybodys(session: Session, file: Path) -> tuple[Shortfall, ...]:
+async def _everybodys(session: Session, file: Path | None) -> tuple[Shortfall, ...]:
     """Find secrets that everybody can read: with them a fleet goes to no host, used or not."""
-    if session.setup.in_lab:
+    if file is None or session.setup.in_lab:
         return ()
     try:
         evidence = await session.secrets.evidence(file)

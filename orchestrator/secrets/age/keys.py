@@ -197,7 +197,7 @@ def point(recipient: Recipient) -> int | None:
     of an Ed25519 key and the top bit of an X25519 one do not count (RFC 7748 section 5).
     """
     if recipient.kind is RecipientKind.ED25519:
-        return _montgomery(_fields(binascii.a2b_base64(recipient.text.split()[1]))[1])
+        return _montgomery(wire_fields(binascii.a2b_base64(recipient.text.split()[1]))[1])
     if recipient.kind is RecipientKind.X25519:
         return _coordinate(decode(recipient.text)[1]) % _P
     return None
@@ -209,7 +209,7 @@ def of_wire(algorithm: str, wire: bytes, comment: str = "") -> Recipient:
     Raises:
         ValueError: It is malformed, weak, or of another algorithm than it says.
     """
-    name, *fields = _fields(wire)
+    name, *fields = wire_fields(wire)
     if name != algorithm.encode():
         raise ValueError(f"says {algorithm} and holds a key of another algorithm")
     if algorithm == RecipientKind.ED25519.value:
@@ -221,7 +221,7 @@ def of_wire(algorithm: str, wire: bytes, comment: str = "") -> Recipient:
     return Recipient(text, RecipientKind(algorithm), tag, comment)
 
 
-def _fields(wire: bytes) -> list[bytes]:
+def wire_fields(wire: bytes) -> list[bytes]:
     """The length-prefixed strings of a wire form (RFC 4251 section 5)."""
     found = []
     while wire:

@@ -59,9 +59,10 @@ def check(
 ) -> int:
     """Prove what can be proved about secrets, all or some hosts', without a private key.
 
-    Nothing is changed and no host is asked. What hosts' configurations say of secrets is evaluated,
-    where it is not known from before. Each line is a fact, what comes of it, and how to cure it;
-    `orchestrator secrets explain ID` tells more. Exit 1 where there is an error.
+    Those of agenix, and those of sops-nix where the fleet has a .sops.yaml. Nothing is changed and
+    no host is asked. What hosts' configurations say of secrets is evaluated, where it is not known
+    from before. Each line is a fact, what comes of it, and how to cure it; `orchestrator secrets
+    explain ID` tells more. Exit 1 where there is an error.
 
     \b
       orchestrator secrets check
@@ -71,9 +72,10 @@ def check(
     file, context = open_rules(rules, target, selectors)
     if identity:
         context = replace(context, keyring=repository.open_keyring(identity))
+    only_sops = rules is None and context.setup is not None and _has_only_sops(context.setup)
 
     async def work() -> tuple[SecretCheck, Mapping[str, StepError]]:
-        place = await secrets_place.place_of(file)
+        place = None if only_sops else await secrets_place.place_of(file)
         asked, failed = (
             (context, {}) if no_configurations else await uses.with_configurations(context)
         )
@@ -81,10 +83,17 @@ def check(
 
     found, failed = console.run(work())
     _require_known(found.strangers)
-    draw.draw_findings(found.findings, found.count, console.results(), as_json=as_json)
+    draw.draw_findings(
+        found.findings, found.count, console.results(), sops=found.sops, as_json=as_json
+    )
     for host, error in failed.items():
         report.draw_step_error(host, error, console.words())
     return int(found.failed or bool(failed))
+
+
+def _has_only_sops(setup: Setup) -> bool:
+    root = Path(setup.fleet.root)
+    return secrets_place.find(root) is None and secrets_place.uses_sops(root)
 
 
 def _require_known(strangers: Sequence[str]) -> None:
@@ -112,7 +121,7 @@ def explain(check_id: str | None, as_json: bool) -> None:
 async def check_fleet(
     setup: Setup, hosts: Sequence[Host] = (), *, configurations: bool
 ) -> SecretCheck | None:
-    """Check a fleet's secrets; ``None`` without a ``secrets.nix``.
+    """Check a fleet's secrets; ``None`` without a ``secrets.nix`` and a ``.sops.yaml``.
 
     A configuration that does not evaluate is left out: whoever evaluates the hosts tells of it.
 
@@ -125,15 +134,17 @@ async def check_fleet(
         UsageError: There is no Nix, or ``secrets.lock.json`` cannot be used.
         StepError: git refused.
     """
-    file = secrets_place.find(Path(setup.fleet.root))
-    if file is None:
+    root = Path(setup.fleet.root)
+    file = secrets_place.find(root)
+    if file is None and not secrets_place.uses_sops(root):
         return None
 
     names = tuple(host.name for host in hosts)
     context = gather.Context(setup.fleet, setup.ssh, names, setup=setup)
     if configurations:
         context, _ = await uses.with_configurations(context)
-    return await secrets_check.check_secrets(await secrets_place.place_of(file), context)
+    place = await secrets_place.place_of(file) if file else None
+    return await secrets_check.check_secrets(place, context)
 
 
 @click.command()

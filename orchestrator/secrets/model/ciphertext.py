@@ -212,6 +212,25 @@ class Severity(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """A check in words.
+
+    Attributes:
+        id: Its name.
+        severity: How a finding is to be taken, where nothing makes it better or worse.
+        verifies: What holds where it finds nothing.
+        effect: What comes of a finding, without a full stop.
+        cure: What to do; ``PATH`` stands for the file.
+    """
+
+    id: str
+    severity: Severity
+    verifies: str
+    effect: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
 class SecretFinding:
     """One thing that is wrong, or that cannot be proved.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from orchestrator.secrets.model.ciphertext import Recipient
+from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +170,12 @@ class HostSecrets:
     """What a host's configuration says of its secrets.
 
     Attributes:
-        uses: The secrets.
+        uses: The secrets that agenix decrypts.
         sources: Beside each use, the encrypted file's path on the host; ``None`` where it has none.
         identity_paths: Where the host looks for private keys, in order.
         program: The age that it opens them with; ``None`` where the configuration names none.
+        sops: The secrets that sops-nix decrypts.
+        sops_keys: With which keys it does.
     """
 
     host: str
@@ -180,6 +183,8 @@ class HostSecrets:
     sources: tuple[str | None, ...] = ()
     identity_paths: tuple[str, ...] = ()
     program: str | None = None
+    sops: tuple[SopsUse, ...] = ()
+    sops_keys: SopsKeys = field(default_factory=SopsKeys)
 
 
 @dataclass(frozen=True, slots=True)

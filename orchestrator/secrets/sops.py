@@ -1,0 +1,220 @@
+"""Secrets that sops-nix decrypts: what is known of them without a private key, and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from orchestrator.core.executor import Executor
+from orchestrator.host.setup import Setup
+from orchestrator.secrets.age import keys
+from orchestrator.secrets.files import files, repository
+from orchestrator.secrets.files import sops as sops_files
+from orchestrator.secrets.files.sops import SopsError, SopsUnreadError
+from orchestrator.secrets.gather import Context, keys_of_hosts
+from orchestrator.secrets.model.ciphertext import SecretFinding
+from orchestrator.secrets.model.repository import HostSecrets
+from orchestrator.secrets.model.sops import SopsEvidence, SopsFile, SopsRule, SopsUse
+from orchestrator.secrets.on_host import ask_identities
+from orchestrator.secrets.place import SOPS_CONFIG
+from orchestrator.secrets.plan import sops as plan
+from orchestrator.secrets.plan.sops_keys import host_as_known, host_as_seen, parsed
+
+_LARGEST = 4 * 2**20
+"""Bytes of a file: sops keeps all of one in memory, and so do hosts."""
+
+_MOST_FILES = 50_000
+"""Tracked files that are looked into."""
+
+
+@dataclass(frozen=True, slots=True)
+class SopsCheck:
+    """What was found of a repository's files of sops.
+
+    Attributes:
+        findings: What is wrong, and what cannot be known.
+        files: How many files were checked.
+        hosts: The hosts that one of them is for.
+    """
+
+    findings: tuple[SecretFinding, ...] = ()
+    files: int = 0
+    hosts: frozenset[str] = frozenset()
+
+
+async def check_sops(context: Context) -> SopsCheck:
+    """Check a fleet's files of sops, or those of the targets.
+
+    Without a git work tree nothing is known to be the fleet's, and nothing is found.
+
+    Raises:
+        StepError: git refused.
+    """
+    setup = context.setup
+    root = await repository.root_of(Path(setup.flake.folder)) if setup else None
+    if setup is None or root is None:
+        return SopsCheck()
+    tracked = sorted((await repository.look(root, ".", ())).tracked)[:_MOST_FILES]
+    texts = await keys_of_hosts(setup.fleet, context.ssh)
+    hosts = {
+        one.host: host_as_known(one.sops_keys, texts.get(one.host, ())) for one in context.sops
+    }
+    uses = tuple(use for one in context.sops for use in one.sops)
+    evidence = replace(
+        await _gather(root, uses, tracked),
+        hosts=hosts,
+        known=_by_point(texts),
+        in_lab=setup.in_lab,
+    )
+    return _checked(evidence, context.targets)
+
+
+def _checked(evidence: SopsEvidence, targets: Sequence[str]) -> SopsCheck:
+    found = tuple(plan.check(evidence))
+    hosts = frozenset(use.host for use in evidence.uses)
+    if not targets:
+        return SopsCheck(found, len(evidence.files), hosts)
+    theirs = {host: plan.files_of(evidence, [host]) for host in targets}
+    return SopsCheck(
+        plan.concerning(found, evidence, targets),
+        len(frozenset().union(*theirs.values())),
+        hosts | {host for host, paths in theirs.items() if paths},
+    )
+
+
+async def check_before_deploying(
+    setup: Setup, secrets: HostSecrets, executor: Executor
+) -> tuple[SecretFinding, ...]:
+    """Check the files of sops that a host uses, by the keys that it has.
+
+    Args:
+        setup: The fleet.
+        secrets: What the host's configuration says.
+        executor: The way to the host.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not answer to the end, or git refused.
+    """
+    root = await repository.root_of(Path(setup.flake.folder)) if secrets.sops else None
+    if root is None:
+        return ()
+    identities = await ask_identities(executor, secrets.sops_keys.paths)
+    host = host_as_seen(secrets.sops_keys, identities)
+    evidence = replace(
+        await _gather(root, secrets.sops, ()),
+        hosts={secrets.host: host},
+        known=dict.fromkeys(host.age, (secrets.host,)),
+        in_lab=setup.in_lab,
+    )
+    return tuple(plan.check(evidence))
+
+
+def _by_point(texts: Mapping[str, Iterable[str]]) -> dict[int, tuple[str, ...]]:
+    """A key's point → the hosts whose it is."""
+    found: dict[int, tuple[str, ...]] = {}
+    for host, own in texts.items():
+        for one in parsed(own):
+            if (point := keys.point(one)) is not None:
+                found[point] = (*found.get(point, ()), host)
+    return found
+
+
+async def _gather(root: Path, uses: Sequence[SopsUse], tracked: Sequence[str]) -> SopsEvidence:
+    """Read the files that hosts use, those of sops among the tracked, and the rules for both."""
+    formats = {path: sops_files.format_of(path) for path in tracked}
+    used = {use.file: use.format for use in uses if use.in_repo}
+    read = {path: _read(root, path, form, used) for path, form in (formats | used).items()}
+    found = {path: file for path, file in read.items() if file is not None}
+    configs: dict[str, tuple[SopsRule, ...]] = {}
+    faults: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    below = _by_config(root, [path for path, file in found.items() if file.content is not None])
+    for config in below:
+        try:
+            configs[config] = _config(root, config)
+        except SopsError as error:
+            faults[config] = str(error)
+        except (SopsUnreadError, files.FileReadError) as error:
+            unread[config] = str(error)
+    try:
+        found |= await _ruled(found, configs, below)
+    except SopsUnreadError as error:
+        unread |= dict.fromkeys(configs, str(error))
+    return SopsEvidence(
+        files=tuple(found[path] for path in sorted(found)),
+        rules=tuple(rule for rules in configs.values() for rule in rules),
+        faults=faults,
+        unread=unread,
+        uses=tuple(uses),
+    )
+
+
+def _read(root: Path, path: str, form: str, used: Mapping[str, str]) -> SopsFile | None:
+    """Look into a file; ``None`` where no host uses it and sops has not encrypted it."""
+    try:
+        content = files.read(str(root), path, _LARGEST)
+    except files.FileReadError as error:
+        return SopsFile(path, fault=str(error)) if path in used else None
+    if content is None:
+        return SopsFile(path, there=False) if path in used else None
+    if not content.whole:
+        why = f"is larger than {_LARGEST >> 20} MiB and was not read"
+        return SopsFile(path, unread=why) if path in used else None
+    if path not in used and not (b"sops" in content.data and b"mac" in content.data):
+        return None
+    try:
+        found = sops_files.read_content(form, content.data)
+    except SopsError as error:
+        return SopsFile(path, fault=str(error)) if path in used else None
+    except SopsUnreadError as error:
+        return SopsFile(path, unread=str(error)) if path in used else None
+    return SopsFile(path, found) if found is not None or path in used else None
+
+
+def _by_config(root: Path, paths: Iterable[str]) -> dict[str, list[str]]:
+    """Give each ``.sops.yaml`` its files: those of which it is the nearest above."""
+    found: dict[str, list[str]] = {}
+    there: dict[str, bool] = {}
+    for path in paths:
+        for folder in PurePosixPath(path).parents:
+            config = str(folder / SOPS_CONFIG)
+            if config not in there:
+                there[config] = os.path.lexists(root / config)
+            if there[config]:
+                found.setdefault(config, []).append(path)
+                break
+    return found
+
+
+def _config(root: Path, path: str) -> tuple[SopsRule, ...]:
+    content = files.read(str(root), path, _LARGEST)
+    if content is None or not content.whole:
+        raise SopsUnreadError(f"is gone or larger than {_LARGEST >> 20} MiB")
+    return sops_files.read_config(path, content.data)
+
+
+async def _ruled(
+    found: Mapping[str, SopsFile],
+    configs: Mapping[str, tuple[SopsRule, ...]],
+    below: Mapping[str, Sequence[str]],
+) -> dict[str, SopsFile]:
+    """Find which rule takes each file first; a ``.sops.yaml`` without rules does not count."""
+    asked = {config: rules for config, rules in configs.items() if rules}
+    names = {config: [_relative(path, config) for path in below[config]] for config in asked}
+    patterns = {config: [rule.pattern for rule in rules] for config, rules in asked.items()}
+    answers = await sops_files.first_matches([(patterns[one], names[one]) for one in asked])
+    ruled = {}
+    for (config, rules), firsts in zip(asked.items(), answers, strict=True):
+        for path, first in zip(below[config], firsts, strict=True):
+            rule = rules[first] if first is not None and first >= 0 else None
+            ruled[path] = replace(found[path], rule=rule, ruled=first != -1)
+    return ruled
+
+
+def _relative(path: str, config: str) -> str:
+    """A file's name as its ``.sops.yaml`` sees it: relative to its folder."""
+    folder = str(PurePosixPath(config).parent)
+    return path if folder == "." else path.removeprefix(f"{folder}/")
