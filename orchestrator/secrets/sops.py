@@ -63,7 +63,7 @@ async def check_sops(context: Context) -> SopsCheck:
     }
     uses = tuple(use for one in context.sops for use in one.sops)
     evidence = replace(
-        await _gather(root, uses, tracked),
+        await gather_sops(root, uses, tracked),
         hosts=hosts,
         known=_by_point(texts),
         in_lab=setup.in_lab,
@@ -72,10 +72,10 @@ async def check_sops(context: Context) -> SopsCheck:
 
 
 def _checked(evidence: SopsEvidence, targets: Sequence[str]) -> SopsCheck:
-    found = tuple(plan.check(evidence))
+    found = plan.check(evidence)
     hosts = frozenset(use.host for use in evidence.uses)
     if not targets:
-        return SopsCheck(found, len(evidence.files), hosts)
+        return SopsCheck(found, len({file.path for file in evidence.files}), hosts)
     theirs = {host: plan.files_of(evidence, [host]) for host in targets}
     return SopsCheck(
         plan.concerning(found, evidence, targets),
@@ -104,12 +104,12 @@ async def check_before_deploying(
     identities = await ask_identities(executor, secrets.sops_keys.paths)
     host = host_as_seen(secrets.sops_keys, identities)
     evidence = replace(
-        await _gather(root, secrets.sops, ()),
+        await gather_sops(root, secrets.sops, ()),
         hosts={secrets.host: host},
         known=dict.fromkeys(host.age, (secrets.host,)),
         in_lab=setup.in_lab,
     )
-    return tuple(plan.check(evidence))
+    return plan.check(evidence)
 
 
 def _by_point(texts: Mapping[str, Iterable[str]]) -> dict[int, tuple[str, ...]]:
@@ -122,16 +122,19 @@ def _by_point(texts: Mapping[str, Iterable[str]]) -> dict[int, tuple[str, ...]]:
     return found
 
 
-async def _gather(root: Path, uses: Sequence[SopsUse], tracked: Sequence[str]) -> SopsEvidence:
+async def gather_sops(root: Path, uses: Sequence[SopsUse], tracked: Sequence[str]) -> SopsEvidence:
     """Read the files that hosts use, those of sops among the tracked, and the rules for both."""
-    formats = {path: sops_files.format_of(path) for path in tracked}
-    used = {use.file: use.format for use in uses if use.in_repo}
-    read = {path: _read(root, path, form, used) for path, form in (formats | used).items()}
-    found = {path: file for path, file in read.items() if file is not None}
+    used = dict.fromkeys((use.file, use.format) for use in uses if use.in_repo)
+    others = {path: sops_files.format_of(path) for path in tracked}
+    for path, _ in used:
+        others.pop(path, None)
+    read = [_read(root, path, form, used=True) for path, form in used]
+    read += [_read(root, path, form, used=False) for path, form in others.items()]
+    found = [file for file in read if file is not None]
     configs: dict[str, tuple[SopsRule, ...]] = {}
     faults: dict[str, str] = {}
     unread: dict[str, str] = {}
-    below = _by_config(root, [path for path, file in found.items() if file.content is not None])
+    below = _by_config(root, dict.fromkeys(file.path for file in found if file.content))
     for config in below:
         try:
             configs[config] = _config(root, config)
@@ -140,11 +143,13 @@ async def _gather(root: Path, uses: Sequence[SopsUse], tracked: Sequence[str]) -
         except (SopsUnreadError, files.FileReadError) as error:
             unread[config] = str(error)
     try:
-        found |= await _ruled(found, configs, below)
+        ruled = await _ruled(configs, below)
     except SopsUnreadError as error:
+        ruled = {}
         unread |= dict.fromkeys(configs, str(error))
+    as_ruled = (replace(one, rule=ruled.get(one.path), ruled=one.path in ruled) for one in found)
     return SopsEvidence(
-        files=tuple(found[path] for path in sorted(found)),
+        files=tuple(sorted(as_ruled, key=lambda one: (one.path, one.format))),
         rules=tuple(rule for rules in configs.values() for rule in rules),
         faults=faults,
         unread=unread,
@@ -152,26 +157,22 @@ async def _gather(root: Path, uses: Sequence[SopsUse], tracked: Sequence[str]) -
     )
 
 
-def _read(root: Path, path: str, form: str, used: Mapping[str, str]) -> SopsFile | None:
+def _read(root: Path, path: str, form: str, *, used: bool) -> SopsFile | None:
     """Look into a file; ``None`` where no host uses it and sops has not encrypted it."""
+    found = SopsFile(path, form)
     try:
         content = files.read(str(root), path, _LARGEST)
-    except files.FileReadError as error:
-        return SopsFile(path, fault=str(error)) if path in used else None
-    if content is None:
-        return SopsFile(path, there=False) if path in used else None
-    if not content.whole:
-        why = f"is larger than {_LARGEST >> 20} MiB and was not read"
-        return SopsFile(path, unread=why) if path in used else None
-    if path not in used and not (b"sops" in content.data and b"mac" in content.data):
-        return None
-    try:
-        found = sops_files.read_content(form, content.data)
-    except SopsError as error:
-        return SopsFile(path, fault=str(error)) if path in used else None
+        if content is None:
+            found = replace(found, there=False)
+        elif not content.whole:
+            found = replace(found, unread=f"is larger than {_LARGEST >> 20} MiB and was not read")
+        elif used or (b"sops" in content.data and b"mac" in content.data):
+            found = replace(found, content=sops_files.read_content(form, content.data))
+    except (SopsError, files.FileReadError) as error:
+        found = replace(found, fault=str(error))
     except SopsUnreadError as error:
-        return SopsFile(path, unread=str(error)) if path in used else None
-    return SopsFile(path, found) if found is not None or path in used else None
+        found = replace(found, unread=str(error))
+    return found if used or found.content is not None else None
 
 
 def _by_config(root: Path, paths: Iterable[str]) -> dict[str, list[str]]:
@@ -197,21 +198,22 @@ def _config(root: Path, path: str) -> tuple[SopsRule, ...]:
 
 
 async def _ruled(
-    found: Mapping[str, SopsFile],
-    configs: Mapping[str, tuple[SopsRule, ...]],
-    below: Mapping[str, Sequence[str]],
-) -> dict[str, SopsFile]:
-    """Find which rule takes each file first; a ``.sops.yaml`` without rules does not count."""
+    configs: Mapping[str, tuple[SopsRule, ...]], below: Mapping[str, Sequence[str]]
+) -> dict[str, SopsRule | None]:
+    """Find which rule takes each file first, where that can be known.
+
+    A ``.sops.yaml`` without rules does not count.
+    """
     asked = {config: rules for config, rules in configs.items() if rules}
     names = {config: [_relative(path, config) for path in below[config]] for config in asked}
     patterns = {config: [rule.pattern for rule in rules] for config, rules in asked.items()}
     answers = await sops_files.first_matches([(patterns[one], names[one]) for one in asked])
-    ruled = {}
+    found: dict[str, SopsRule | None] = {}
     for (config, rules), firsts in zip(asked.items(), answers, strict=True):
         for path, first in zip(below[config], firsts, strict=True):
-            rule = rules[first] if first is not None and first >= 0 else None
-            ruled[path] = replace(found[path], rule=rule, ruled=first != -1)
-    return ruled
+            if first is None or first >= 0:
+                found[path] = None if first is None else rules[first]
+    return found
 
 
 def _relative(path: str, config: str) -> str:

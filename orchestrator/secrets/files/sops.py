@@ -8,11 +8,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
@@ -138,12 +135,11 @@ def _yaml(data: bytes, mistakes: Mistakes) -> _Plain:
         raise SopsError("is not YAML: it is no UTF-8") from None
     if (node := compose.compose(text, "", mistakes)) is not None:
         return _plain(node)
-    try:
-        deque(yaml.parse(text, Loader=yaml.SafeLoader), maxlen=0)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise SopsError(f"is not YAML{f' (line {mark.line + 1})' if mark else ''}") from None
-    raise SopsUnreadError(f"has {mistakes.kept[-1].found}, which is not read here")
+    # The rest was not read: it is wrong, or more than is read here.
+    last = mistakes.kept[-1]
+    if last.found.startswith("not YAML"):
+        raise SopsError(f"is not YAML (line {last.place.line})")
+    raise SopsUnreadError(f"has {last.found}, which is not read here")
 
 
 def _plain(node: compose.Node) -> _Plain:

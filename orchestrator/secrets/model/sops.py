@@ -107,10 +107,11 @@ class SopsContent:
 
 @dataclass(frozen=True, slots=True)
 class SopsFile:
-    """A file that a host uses, or that sops encrypted.
+    """A file that a host uses, or that sops encrypted, as it is read in one format.
 
     Attributes:
         path: Relative to the repository.
+        format: ``yaml``, ``json``, ``dotenv``, ``ini`` or ``binary``.
         content: ``None`` where sops has not encrypted it, or it cannot be read.
         there: Whether it is in the work tree.
         fault: Why it is of no use to sops; empty where it is not known to be.
@@ -120,6 +121,7 @@ class SopsFile:
     """
 
     path: str
+    format: str
     content: SopsContent | None = None
     there: bool = True
     fault: str = ""
@@ -154,7 +156,8 @@ class SopsEvidence:
     """What is known of a repository that uses sops.
 
     Attributes:
-        files: Those that hosts use, and those that sops encrypted.
+        files: Those that hosts use, in each format that they take them for; of the others those
+            that sops encrypted.
         rules: Of each ``.sops.yaml`` above them.
         faults: A ``.sops.yaml`` → why it is of no use.
         unread: A ``.sops.yaml`` → why it is not known what it says.

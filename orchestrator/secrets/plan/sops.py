@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.core.units import listing
 from orchestrator.secrets.age import keys
@@ -27,8 +27,12 @@ _COMPARED = frozenset({"age", "pgp"})
 """Kinds of keys that rule and file name in one way; those of clouds are written in several."""
 
 
-def check(evidence: SopsEvidence) -> Iterator[SecretFinding]:
+def check(evidence: SopsEvidence) -> tuple[SecretFinding, ...]:
     """Find what is wrong; what cannot be known is told as such, and is no error."""
+    return tuple(dict.fromkeys(_check(evidence)))
+
+
+def _check(evidence: SopsEvidence) -> Iterator[SecretFinding]:
     for config, why in evidence.faults.items():
         yield finding("SOPS-CONFIG", config, f"it {why}")
     for config, why in evidence.unread.items():
@@ -37,9 +41,8 @@ def check(evidence: SopsEvidence) -> Iterator[SecretFinding]:
         yield from _rule(rule)
     for file in evidence.files:
         yield from _file(file, evidence)
-    by_path = {file.path: file for file in evidence.files}
     for host in evidence.hosts:
-        yield from _uses(host, evidence, by_path)
+        yield from _uses(host, evidence)
 
 
 def _rule(rule: SopsRule) -> Iterator[SecretFinding]:
@@ -124,7 +127,7 @@ def _grouped(path: str, content: SopsContent, rule: SopsRule) -> Iterator[Secret
             f"it needs keys of {content.threshold} of {len(content.groups)} groups, and creation "
             f"rule {rule.number} says {rule.threshold}"
         )
-        fix = f"sops updatekeys --shamir-secret-sharing-threshold {rule.threshold} PATH"
+        fix = "sops decrypt --in-place PATH; then: sops encrypt --in-place PATH"
         yield finding("SOPS-GROUPS", path, fact, fix=fix)
 
 
@@ -143,9 +146,8 @@ def _name(key: SopsKey) -> str:
     return shortened(key.text) if key.kind == "age" else f"{key.kind} {key.text[-16:]}"
 
 
-def _uses(
-    host: str, evidence: SopsEvidence, files: Mapping[str, SopsFile]
-) -> Iterator[SecretFinding]:
+def _uses(host: str, evidence: SopsEvidence) -> Iterator[SecretFinding]:
+    files = {(file.path, file.format): file for file in evidence.files}
     uses = [use for use in evidence.uses if use.host == host]
     own = evidence.hosts[host]
     if uses and own.lacks:
@@ -154,8 +156,8 @@ def _uses(
         yield finding("SOPS-HOST", "", fact, host=host, fix=fix)
     opened: dict[str, SopsContent] = {}
     for use in uses:
-        yield from _use(use, files.get(use.file))
-        file = files.get(use.file) if use.in_repo and use.exists else None
+        yield from _use(use, files.get((use.file, use.format)))
+        file = files.get((use.file, use.format)) if use.in_repo and use.exists else None
         if file is not None and file.content is not None:
             opened[use.file] = file.content
     for path, content in opened.items():
