@@ -184,7 +184,8 @@ def _use(use: SopsUse, file: SopsFile | None) -> Iterator[SecretFinding]:
             yield finding("SOPS-FORMAT", use.file, fact, host=use.host)
     elif use.format in _TREES and use.key and (why := unreachable(file.content, use)):
         fact = f"{what} takes the key {use.key}: {why}"
-        yield finding("SOPS-NAME", use.file, fact, host=use.host)
+        fix = "write the value in quotes: sops PATH" if "of type" in why else None
+        yield finding("SOPS-NAME", use.file, fact, host=use.host, fix=fix)
 
 
 def _missing(use: SopsUse, what: str, file: SopsFile | None) -> Iterator[SecretFinding]:

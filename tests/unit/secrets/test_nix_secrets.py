@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
+from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 from orchestrator.secrets.uses import Origin, parse
 
 WIFI = {
@@ -27,6 +28,21 @@ SAID = {
     },
     "identityPaths": ["/etc/ssh/ssh_host_ed25519_key"],
     "program": "/nix/store/a-age/bin/age",
+    "sops": {
+        "token": {
+            "file": "/nix/store/s-source/secrets/web.yaml",
+            "exists": True,
+            "key": "api/token",
+            "format": "yaml",
+        }
+    },
+    "sopsKeys": {
+        "ssh": ["/etc/ssh/ssh_host_ed25519_key"],
+        "file": "/var/lib/sops-nix/key.txt",
+        "generated": False,
+        "gnupgSsh": [],
+        "elsewhere": False,
+    },
 }
 USE = SecretUse(
     host="p620",
@@ -60,6 +76,8 @@ def test_paths_are_the_repositorys(tmp_path: Path) -> None:
         (None, "/nix/store/w-wifi.age"),
         ("/etc/ssh/ssh_host_ed25519_key",),
         "/nix/store/a-age/bin/age",
+        (SopsUse("p620", "token", "secrets/web.yaml", True, True, "api/token", "yaml"),),
+        SopsKeys(("/etc/ssh/ssh_host_ed25519_key",), "/var/lib/sops-nix/key.txt"),
     )
 
 
@@ -89,7 +107,8 @@ def test_where_a_flake_lies(tmp_path: Path) -> None:
     assert Origin.of(replace(flake, reference="github:a/b")) is None
 
 
-def test_a_host_without_agenix() -> None:
-    """A host without agenix has no secrets, and that is no error."""
-    said = {"secrets": {}, "identityPaths": [], "program": None}
+def test_a_host_without_agenix_and_sops() -> None:
+    """A host without agenix and sops-nix has no secrets, and that is no error."""
+    keys = {"ssh": [], "file": None, "generated": False, "gnupgSsh": [], "elsewhere": False}
+    said = {"secrets": {}, "identityPaths": [], "program": None, "sops": {}, "sopsKeys": keys}
     assert parse(said, "p620", None) == HostSecrets("p620")

@@ -5,70 +5,43 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from sops_bench import (
+    ADMIN,
+    DB1,
+    DB1_SSH,
+    FORMATS,
+    KEYS,
+    MADE,
+    NO_GNUPG,
+    RULES,
+    WEB1,
+    WEB1_SSH,
+    a_use,
+    age,
+    gathered,
+    made,
+)
 
 from orchestrator.secrets.files import sops as sops_files
 from orchestrator.secrets.files.sops import (
     SopsError,
     SopsUnreadError,
     first_matches,
-    format_of,
     read_config,
     read_content,
     understood,
 )
 from orchestrator.secrets.model.sops import (
     SopsContent,
-    SopsEvidence,
     SopsHost,
     SopsKey,
     SopsKeys,
-    SopsUse,
 )
 from orchestrator.secrets.plan.sops import unreachable
 from orchestrator.secrets.plan.sops_keys import host_as_known, opens
-from orchestrator.secrets.sops import gather_sops
-
-MADE = Path(__file__).parent / "sops"
-ADMIN = "age1lf9kh23wkf0hnn0rqw2zw6ly4p4ms3p2tzgs5plx4epp2rk60umsvtpkzu"
-WEB1 = "age1m024ktg7zndjt2qq9qpyfry505qjd2adj9gdz4myv2l8s8gzcsxs030aqp"
-DB1 = "age128e3gguzgjejt0mushj9023gyafjhp2yff3980cceyrnznlhu9eqdn330m"
-_SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
-WEB1_SSH = f"{_SSH}Mp2rKRdQRrifwLyCh0Wb5RtYYjUvg+yAHAM00bRkPt5"
-DB1_SSH = f"{_SSH}B9hFGoIbCdnbc0cVGLcFhXLkZcMXeTUd4+5TExbRblz"
-KEYS = SopsKeys(ssh=("/etc/ssh/ssh_host_ed25519_key",), gnupg_ssh=("/etc/ssh/ssh_host_rsa_key",))
-NO_GNUPG = SopsKeys(ssh=KEYS.ssh)
-FORMATS = ("web.yaml", "web.json", "web.env", "web.ini", "web.bin")
-
-
-def made(name: str) -> SopsContent:
-    """What a file that sops encrypted says."""
-    content = read_content(format_of(name), (MADE / name).read_bytes())
-    assert content is not None
-    return content
-
-
-def age(*texts: str) -> tuple[SopsKey, ...]:
-    """Keys of age."""
-    return tuple(SopsKey("age", text) for text in texts)
-
-
-def a_use(name: str, file: str, key: str = "", form: str = "yaml", host: str = "web1") -> SopsUse:
-    """A secret of a host, in the repository."""
-    return SopsUse(host, name, file, in_repo=True, exists=True, key=key, format=form)
-
-
-def gathered(
-    root: Path, files: Mapping[str, bytes | str], *uses: SopsUse, tracked: bool = True
-) -> SopsEvidence:
-    """Write a repository and look at it."""
-    for path, data in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(data.encode() if isinstance(data, str) else data)
-    return asyncio.run(gather_sops(root.resolve(), uses, sorted(files) if tracked else ()))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -260,9 +233,6 @@ def test_patterns_that_do_not_end_are_stopped(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sops_files, "_SECONDS", 0.5)
     with pytest.raises(SopsUnreadError, match="did not end"):
         asyncio.run(first_matches([(["(a|aa)+$"], ["a" * 200 + "b"])]))
-
-
-RULES = f"creation_rules:\n  - path_regex: ^secrets/web\\.\n    age: {ADMIN},{WEB1}\n"
 
 
 def test_the_nearest_rules_above_a_file_are_its_own(tmp_path: Path) -> None:
