@@ -73,13 +73,14 @@ async def check_sops(context: Context) -> SopsCheck:
 
 def _checked(evidence: SopsEvidence, targets: Sequence[str]) -> SopsCheck:
     found = plan.check(evidence)
+    files = {file.path for file in evidence.files}
     hosts = frozenset(use.host for use in evidence.uses)
     if not targets:
-        return SopsCheck(found, len({file.path for file in evidence.files}), hosts)
+        return SopsCheck(found, len(files), hosts)
     theirs = {host: plan.files_of(evidence, [host]) for host in targets}
     return SopsCheck(
         plan.concerning(found, evidence, targets),
-        len(frozenset().union(*theirs.values())),
+        len(files & frozenset().union(*theirs.values())),
         hosts | {host for host, paths in theirs.items() if paths},
     )
 
