@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from msgspec import Struct
 
 from orchestrator.core.state import Attempt, HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.core.stored import kebab
 
 
@@ -39,12 +39,14 @@ class HostSystems:
         generations: Newest first.
         committed: The last attempt that was committed.
         gone: Of all of these systems, those whose files are on the host no more.
+        specialisations: Of a specialisation's path of which systems it is one, the newest first.
     """
 
     state: HostState
     generations: tuple[Generation, ...] = ()
     committed: Attempt | None = None
     gone: frozenset[OutPath] = frozenset()
+    specialisations: Mapping[OutPath, tuple[Specialised, ...]] = field(default_factory=dict)
 
     @property
     def last(self) -> Attempt | None:
@@ -55,6 +57,25 @@ class HostSystems:
         """The newest generation that is this system."""
         numbers = (each.number for each in self.generations if each.system == system)
         return next(numbers, None)
+
+    def named(self, path: OutPath, profile: OutPath | None = None) -> tuple[OutPath, str]:
+        """Of which system a path is a specialisation, and its name; else itself, and no name.
+
+        Args:
+            path: What a host ran.
+            profile: Its profile then: several generations may have the same specialisation.
+        """
+        variants = self.specialisations.get(path, ())
+        of_profile = (one for one in variants if one.system == profile)
+        found = next(of_profile, variants[0] if variants else None)
+        return (path, "") if found is None else (found.system, found.name)
+
+    def before(self, path: OutPath) -> OutPath | None:
+        """The profile that a host had when it ran ``path``, as far as its records say."""
+        for attempt in (self.last, self.committed):
+            if attempt is not None and attempt.before.running == path:
+                return attempt.before.profile
+        return None
 
 
 class _WayBack(Struct, frozen=True, tag_field="to", tag=kebab):

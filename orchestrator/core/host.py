@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from orchestrator.core.rollout import RolloutPolicy
+from orchestrator.core.store import is_specialisation
 
 # One label of a host name: RFC 1123 section 2.1, in lower case as NixOS wants it.
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -118,6 +119,51 @@ class UnsignedBuilds(Enum):
     REFUSE = "refuse"
 
 
+class Specialise(Enum):
+    """Which specialisation of its system a host is to run."""
+
+    KEEP = "keep"
+    """The one that it runs already, where the new system has it."""
+    NONE = "none"
+    """None: the system itself."""
+    NAMED = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialisePolicy:
+    """Which specialisation of its system a host is to run; ``name`` where it is one by its name."""
+
+    choice: Specialise = Specialise.KEEP
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``keep``, ``none`` or a specialisation's name.
+
+        Raises:
+            ValueError: It is none of these.
+        """
+        if text in (Specialise.KEEP.value, Specialise.NONE.value):
+            return cls(Specialise(text))
+        if not is_specialisation(text):
+            raise ValueError(f"not a specialisation's name: {text!r}")
+        return cls(Specialise.NAMED, text)
+
+    def of(self, running: str) -> str:
+        """The specialisation to run; empty for the system itself.
+
+        Args:
+            running: The one that runs; empty likewise.
+        """
+        return running if self.choice is Specialise.KEEP else self.name
+
+    def __str__(self) -> str:
+        return self.name or self.choice.value
+
+
+KEEP = SpecialisePolicy()
+
+
 class WhenUnreachable(Enum):
     """What becomes of a host that does not answer."""
 
@@ -169,6 +215,7 @@ class Host:
         state_version: NixOS's ``system.stateVersion``.
         substitute: The cache that it fetches its system from; ``None`` where it is copied to it.
         unsigned_builds: Whether it takes what another machine built without a signature.
+        specialisation: Which specialisation of its system it is to run.
         unreachable: What becomes of it where it does not answer.
         pending_expiry: Seconds for which its system waits for it.
     """
@@ -193,6 +240,7 @@ class Host:
     deadlines: Deadlines = Deadlines()
     guard: Guard = Guard()
     preflight: Preflight = Preflight()
+    specialisation: SpecialisePolicy = KEEP
     unreachable: WhenUnreachable = WhenUnreachable.FAIL
     pending_expiry: float = 7 * 86400.0
 

@@ -24,10 +24,15 @@ class _Outcome(Struct, frozen=True, tag_field="outcome", tag=snake):
 
 
 class Unchanged(_Outcome, frozen=True):
-    """The host was at its target already; nothing was done."""
+    """The host was at its target already; nothing was done.
+
+    Attributes:
+        specialisation: The one that runs, by its name; empty where the system itself does.
+    """
 
     out_path: OutPath
     warnings: tuple[str, ...] = ()
+    specialisation: str = ""
 
 
 class Deployed(_Outcome, frozen=True):
@@ -38,6 +43,7 @@ class Deployed(_Outcome, frozen=True):
     Attributes:
         reboot_required: What takes effect at the host's next boot only, such as ``kernel``.
         changed: Packages, units and size; ``None`` where nothing of it is known.
+        specialisation: The one that runs, by its name; empty where the system itself does.
     """
 
     out_path: OutPath
@@ -45,6 +51,7 @@ class Deployed(_Outcome, frozen=True):
     warnings: tuple[str, ...] = ()
     reboot_required: tuple[str, ...] = ()
     changed: SystemChange | None = None
+    specialisation: str = ""
 
 
 class Completed(_Outcome, frozen=True):

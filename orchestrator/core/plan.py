@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.core.host import Host
+from orchestrator.core.host import KEEP, Host, SpecialisePolicy
 from orchestrator.core.store import OutPath, Target
 
 
@@ -88,6 +88,10 @@ class HostPlan:
         reason: Why there is something to do, in words.
         cause: Whose change it is, such as ``flake.nix changed``; empty where that is not known, and
             ``None`` where the reason is another one than the wanted system.
+        specialise: Which specialisation of the target the host is to run.
+        specialisation: Which one that is, by what the host runs; empty for the target itself.
+        live: Its path, once the host has it; ``None`` for the target itself.
+        warnings: What is switched away that a person may not expect.
     """
 
     host: Host
@@ -97,3 +101,12 @@ class HostPlan:
     return_to: OutPath | None
     reason: str
     cause: str | None = None
+    specialise: SpecialisePolicy = KEEP
+    specialisation: str = ""
+    live: OutPath | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def activated(self) -> OutPath:
+        """What it makes the host run: the target, or a specialisation of it."""
+        return self.live or self.target.out

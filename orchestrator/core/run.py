@@ -8,7 +8,7 @@ from enum import Enum
 from typing import assert_never
 
 from orchestrator.core.generation import WayBack
-from orchestrator.core.host import BuildSite, WhenUnreachable
+from orchestrator.core.host import BuildSite, SpecialisePolicy, WhenUnreachable
 from orchestrator.core.outcome import (
     Completed,
     Deferred,
@@ -109,6 +109,7 @@ class DeployRequest:
         emergency: The reason, for an emergency deployment.
         copy: Overrides the way of copying that would be chosen.
         unreachable: Overrides what to do with hosts that do not answer.
+        specialisation: Overrides which specialisation of its system a host is to run.
         reboot: Whether hosts are rebooted afterwards.
         skip_preflight: The ids of checks that do not count.
         despite_hold: The id of the hold that this deployment may go past.
@@ -133,6 +134,7 @@ class DeployRequest:
     emergency: str | None = None
     copy: CopyMethod | None = None
     unreachable: WhenUnreachable | None = None
+    specialisation: SpecialisePolicy | None = None
     reboot: Reboot = Reboot.NEVER
     skip_preflight: tuple[str, ...] = ()
     despite_hold: str | None = None

@@ -6,69 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.host import LastResort, is_host_name
 from orchestrator.core.plan import Goal
-from orchestrator.core.store import OutPath
-from orchestrator.core.units import ago, whole_number
-
-UNREADABLE = "unreadable"
-"""The id of a hold whose file says none: it is a person's word all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """A deployment's claim on a host, in ``/run/orchestrator/lock`` there.
-
-    Attributes:
-        token: Names the run; no two runs from any machine share it.
-        who: ``user@machine`` of the deployer.
-        run: The run's number on that machine; ``None`` for a person who took the lock away.
-        reason: What it is for.
-        since: When it was taken, by the deployer's clock; ``None`` where the file does not say.
-        expires_in: Seconds, from the host's answer, after which it counts no more; not positive
-            where that is past.
-    """
-
-    token: str
-    who: str
-    run: int | None
-    reason: str
-    since: datetime | None
-    expires_in: float
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it still counts."""
-        return self.expires_in > 0
-
-    def in_words(self, now: datetime) -> str:
-        """Say whose it is: ``by ada@desk, 3 min ago (run 7: switch)``."""
-        when = f", {ago(self.since, now)}" if self.since else ""
-        run = "" if self.run is None else f"run {self.run}: "
-        return f"by {self.who}{when} ({run}{self.reason})"
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A person's word that nobody deploys there, in ``/var/lib/orchestrator/hold`` on the host.
-
-    Attributes:
-        id: What a deployment that goes past it must name.
-        who: ``user@machine`` of the person.
-        reason: Why.
-        since: When it was placed, by that person's clock; ``None`` where the file does not say.
-    """
-
-    id: str
-    who: str
-    reason: str
-    since: datetime | None
-
-    def in_words(self, now: datetime) -> str:
-        """Say by whom, since when and why: ``by ada@desk, 3 h ago: "disk swap"``."""
-        when = f", {ago(self.since, now)}" if self.since else ""
-        return f'by {self.who}{when}: "{self.reason}"'
-
+from orchestrator.core.store import OutPath, Specialised
+from orchestrator.core.units import whole_number
 
 BACK = "-back"
 """Ends the name of a run where it takes back what it deployed."""
@@ -151,6 +93,8 @@ class HostState:
         boot_default: The system that boots from now on.
         boot_source: Where ``boot_default`` was read.
         boot_note: Why it could not be read, or what the next boot alone starts.
+        running_as: Of what ``running`` is a specialisation, the profile first.
+        booting_as: Likewise ``boot_default``.
         failed_units: Names of the units in state *failed*.
         boot_id: The kernel's identifier of this boot.
         lock: The deployment that is at it, or was and did not release its lock.
@@ -164,6 +108,8 @@ class HostState:
     profile: OutPath | None
     boot_default: OutPath | None
     boot_source: BootSource = BootSource.PROFILE
+    running_as: tuple[Specialised, ...] = ()
+    booting_as: tuple[Specialised, ...] = ()
     failed_units: tuple[str, ...] = ()
     boot_id: str = ""
     boot_note: str = ""
@@ -196,9 +142,41 @@ class HostState:
         """The other host that the machine is; empty where it is this one, or nothing there says."""
         return self.deployed_as if self.deployed_as != host else ""
 
-    def is_at(self, wanted: OutPath) -> bool:
+    @property
+    def specialisation(self) -> str:
+        """The name of the specialisation that runs; empty where none does."""
+        return self.running_as[0].name if self.running_as else ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it runs a system that is neither its profile's nor a specialisation of that.
+
+        What still runs where the next one was only made the boot default is none.
+        """
+        last, known = self.attempt, (self.running, *(one.system for one in self.running_as))
+        if self.running is None or self.profile in known:
+            return False
+        booted_later = last is not None and last.goal is Goal.BOOT and not last.untouched
+        return last is None or not (booted_later and last.before.running == self.running)
+
+    def runs(self, system: OutPath, specialisation: str = "") -> bool:
+        """Whether it runs a system, or a specialisation of it."""
+        if specialisation:
+            return Specialised(system, specialisation) in self.running_as
+        return self.running == system
+
+    def running_of(self, system: OutPath) -> OutPath | None:
+        """What it runs, where that is a specialisation of a system."""
+        return self.running if system in (one.system for one in self.running_as) else None
+
+    def boots(self, system: OutPath) -> bool:
+        """Whether it boots a system, or a specialisation of it that its boot loader prefers."""
+        return system in (self.boot_default, *(one.system for one in self.booting_as))
+
+    def is_at(self, wanted: OutPath, specialisation: str = "") -> bool:
         """Whether running system, profile and boot default all are ``wanted``."""
-        return self.running == self.profile == self.boot_default == wanted
+        runs = self.runs(wanted, specialisation)
+        return runs and self.profile == wanted and self.boots(wanted)
 
 
 class AttemptState(Enum):
@@ -232,7 +210,7 @@ def came_from(
     """The system that a deployment led away from: what booted, where its target ran already.
 
     Args:
-        target: The deployment's.
+        target: The deployment's, or the specialisation of it that it made the host run.
         running: What the host ran before.
         boot_default: What it booted before.
     """
@@ -250,6 +228,9 @@ class Attempt:
         token: Names run and host; no two attempts from any machine share it.
         goal: ``test``, ``switch`` or ``boot``.
         target: The system that the host is to have.
+        specialisation: The name of the one of ``target`` that it is to run; empty for itself.
+        live: That one's path, or the one that runs where nothing is activated; ``None`` for
+            ``target`` itself.
         before: What the host was: what going back leads to. Of an attempt that was read back, its
             machine, boot, paths and failed units are known, and nothing else.
         run: The run's number on the machine that deployed.
@@ -261,8 +242,7 @@ class Attempt:
         activate_seconds: How long ``switch-to-configuration`` may take, each time.
         confirm_seconds: From the end of activation to the deployer's new connection.
         health_seconds: From that connection to its word that all is well.
-        over_ssh: Whether the deployer comes over SSH: then only a new connection shows that the
-            host is back.
+        over_ssh: Whether the deployer comes over SSH: only a new connection shows that it is back.
         last_resort: What becomes of a host that nobody gets into any more.
         state: How far it has come.
         turned: The state from which it rolled back; ``None`` where it did not.
@@ -294,6 +274,8 @@ class Attempt:
     health_seconds: int = 600
     over_ssh: bool = True
     last_resort: LastResort = LastResort.NONE
+    specialisation: str = ""
+    live: OutPath | None = None
     state: AttemptState = AttemptState.RECORDED
     turned: AttemptState | None = None
     why: str = ""
@@ -306,6 +288,11 @@ class Attempt:
     failing: tuple[str, ...] = ()
 
     @property
+    def activated(self) -> OutPath:
+        """What it makes the host run: the target, or a specialisation of it."""
+        return self.live or self.target
+
+    @property
     def unreached(self) -> bool:
         """Whether the host rolled back and nobody has got in since."""
         return self.state is AttemptState.RETURNED and self.reached is False
@@ -313,7 +300,7 @@ class Attempt:
     @property
     def came_from(self) -> OutPath | None:
         """The system that it led away from; ``None`` where that is not known."""
-        return came_from(self.target, self.before.running, self.before.boot_default)
+        return came_from(self.activated, self.before.running, self.before.boot_default)
 
     @property
     def untouched(self) -> bool:

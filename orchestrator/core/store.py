@@ -81,3 +81,24 @@ class Existing:
 
 
 Target = Evaluated | Existing
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Specialised:
+    """A specialisation of a system: NixOS links it as ``specialisation/NAME`` in the toplevel."""
+
+    system: OutPath
+    name: str
+
+    def __post_init__(self) -> None:
+        if not is_specialisation(self.name):
+            raise ValueError(f"not a specialisation's name: {self.name!r}")
+
+
+_LONGEST = 100
+
+
+def is_specialisation(name: str) -> bool:
+    """Whether a text can be a specialisation's name: NixOS refuses ``/``, and it is a file's."""
+    plain = name.isprintable() and "/" not in name and name == name.strip()
+    return plain and 0 < len(name) <= _LONGEST and name[0] not in ".-"

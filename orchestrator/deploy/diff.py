@@ -18,6 +18,7 @@ from orchestrator.deploy.delivering.building import Builds, Member
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.host import scripts
 from orchestrator.host.setup import Gates, Setup, reach
+from orchestrator.host.specialisations import runs_in_words, specialisation_here
 from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
@@ -27,11 +28,16 @@ from orchestrator.render.report import Column, print_json, print_table
 
 @dataclass(frozen=True, slots=True)
 class HostDiff:
-    """A host's system against the one wanted."""
+    """A host's system against the one wanted.
+
+    Attributes:
+        live: What it would run: the wanted system, or the specialisation of that which is to run.
+    """
 
     host: Host
     state: HostState
     wanted: OutPath
+    live: OutPath
     changes: tuple[PackageChange, ...]
 
 
@@ -48,8 +54,10 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     wanted, (state, running) = building.result(), asking.result()
-    changes = diff(running, await nix.requisites(wanted.out))
-    return HostDiff(host, state, wanted.out, changes)
+    name = host.specialisation.of(state.specialisation)
+    live = specialisation_here(wanted.out, name) or wanted.out
+    changes = diff(running, await nix.requisites(live))
+    return HostDiff(host, state, wanted.out, live, changes)
 
 
 async def _wanted(setup: Setup, host: Host) -> Evaluated:
@@ -93,11 +101,13 @@ def draw_diff(found: HostDiff, results: Output, words: Output, *, as_json: bool)
     name, running = found.host.name, found.state.running
     if other := found.state.another_than(name):
         words.line(f"{name}: this machine was deployed as {other}: is its address wrong?")
-    if running == found.wanted:
-        words.line(f"{name}: runs {found.wanted.short}, which is what is wanted")
+    variant = found.host.specialisation.of(found.state.specialisation)
+    of = "" if found.live == found.wanted else f"specialisation {variant!r} of "
+    if running == found.live:
+        words.line(f"{name}: runs {of}{found.wanted.short}, which is what is wanted")
         return
-    words.line(f"{name}: runs {running.short if running else 'no NixOS system'}")
-    words.line(f"{name}: would run {found.wanted.short}")
+    words.line(f"{name}: runs {runs_in_words(found.state)}")
+    words.line(f"{name}: would run {of}{found.wanted.short}")
     print_table(results, _COLUMNS, [_row(change) for change in found.changes])
 
 
@@ -117,6 +127,7 @@ def _to_json(found: HostDiff) -> dict[str, object]:
         "host": found.host.name,
         "running": None if found.state.running is None else found.state.running.path,
         "wanted": found.wanted.path,
+        "live": found.live.path,
         "changes": [
             {"package": change.package, "before": change.before, "after": change.after}
             for change in found.changes

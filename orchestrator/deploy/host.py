@@ -123,6 +123,7 @@ def _decide(
         known=known,
         verify=request.verify,
         force=request.force,
+        specialise=request.specialisation or work.host.specialisation,
     )
 
 

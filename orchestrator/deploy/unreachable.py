@@ -246,6 +246,7 @@ def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
         verify=request.verify,
         skip_preflight=request.skip_preflight,
         reboot=request.reboot,
+        specialisation=request.specialisation,
     )
 
 

@@ -14,6 +14,7 @@ from orchestrator.core.units import parse_json, split_lines
 from orchestrator.host.difference import COMPARE, Difference, parse_difference
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import script
+from orchestrator.host.specialisations import VARIANT, parse_variant
 
 # Print `booted.PART=…` and `target.PART=…` of each part of a system that counts from a boot on: a
 # link's end, a file's first line. What a system does not have is left out.
@@ -157,9 +158,15 @@ async def settled(executor: Executor, seconds: float) -> str:
 # Print what `system.switch.inhibitors` was for the running system and for another, as one line of
 # JSON each; NixOS has it in the toplevel since 25.11, and its pre-switch check compares the two.
 # The same of `init-interface-version`: where that differs, a live switch ends with 100.
-# Then how their closures differ, and what is printed of their parts.
-# $1 the other  $2… the parts
+# Then how their closures differ, and what is printed of their parts. All is of the other system's
+# specialisation, where one is named and it has that.
+# $1 the other  $2 the specialisation, or nothing  $3… the parts
 SWITCHING = rf"""
+{VARIANT}
+system=$1 name=$2 live=
+shift 2
+[ -z "$name" ] || variant
+set -- "${{live:-$system}}" "$@"
 inhibitors() {{
   printf '%s=' "$1"
   tr '\n' ' ' < "$2/switch-inhibitors"
@@ -190,6 +197,9 @@ class SwitchInfo:
         booted: What counts from a boot on, of the system that was booted, by the part's name.
         wanted: Likewise of the other system.
         difference: How their closures differ; ``None`` where it did not say.
+        live: The other one's specialisation that was asked for, of which all of this is; ``None``
+            where it has none of that name, or none was asked for.
+        has: Names of its specialisations, where one was asked for.
     """
 
     running: dict[str, str]
@@ -197,18 +207,32 @@ class SwitchInfo:
     booted: dict[str, str]
     wanted: dict[str, str]
     difference: Difference | None = None
+    live: OutPath | None = None
+    has: tuple[str, ...] = ()
 
 
 async def ask_standing(
-    executor: Executor, target: OutPath, parts: Sequence[str], deadline: float
+    executor: Executor,
+    target: OutPath,
+    parts: Sequence[str],
+    deadline: float,
+    specialisation: str = "",
 ) -> SwitchInfo:
     """Ask; the system is there.
+
+    Args:
+        executor: The way to the host.
+        target: The other system.
+        parts: Names of files in a toplevel.
+        deadline: In seconds.
+        specialisation: The name of the one of ``target`` that is to run; empty for itself.
 
     Raises:
         UnreachableError: The connection was lost.
         StepError: The host did not say.
     """
-    done = await executor.run(script(SWITCHING, target.path, *parts), deadline=deadline)
+    argv = script(SWITCHING, target.path, specialisation, *parts)
+    done = await executor.run(argv, deadline=deadline)
     lines = split_lines(done.out)
     if done.rc != 0 or "end=" not in lines:
         raise StepError(
@@ -222,7 +246,10 @@ async def ask_standing(
     if INIT in wanted_live:
         # NixOS takes one that says nothing for another one.
         running.setdefault(INIT, "none")
-    return SwitchInfo(running, wanted_live, booted, wanted, parse_difference(lines))
+    live, has = parse_variant(lines) if specialisation else (None, ())
+    return SwitchInfo(
+        running, wanted_live, booted, wanted, parse_difference(lines), live=live, has=has
+    )
 
 
 def _components(said: Mapping[str, str], which: str) -> dict[str, str]:

@@ -38,8 +38,9 @@ with lazily():
 
 
 if TYPE_CHECKING:
+    from orchestrator.core.claims import Lock
     from orchestrator.core.host import Host
-    from orchestrator.core.state import HostState, Lock
+    from orchestrator.core.state import HostState
     from orchestrator.host.setup import Setup
     from orchestrator.ssh.trust import OfferedKey
 

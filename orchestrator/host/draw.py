@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from orchestrator.core.state import Attempt, AttemptState, Hold, HostState, Lock
+from orchestrator.core.claims import Hold, Lock
+from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.units import ago
+from orchestrator.host.specialisations import boots_in_words, runs_in_words, unexpected_system
 from orchestrator.host.status import HoldAnswer, HostAnswer
 from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.report import Cell, Column, draw_step_error, print_json, print_table
@@ -125,8 +127,9 @@ def draw_status(
             if name := answer.state.another_than(answer.host.name):
                 text = f"this machine was deployed as {name}: is its address wrong?"
                 results.line(f"{answer.host.name}: {results.paint(clean(text), Colour.BAD)}")
-            doubt = [(answer.state.boot_warning, Colour.WARN)] if answer.state.boot_warning else []
-            for text, colour in doubt + standing(answer.state, now):
+            found = [*unexpected_system(answer.state), answer.state.boot_warning]
+            doubts = [(text, Colour.WARN) for text in found if text]
+            for text, colour in doubts + standing(answer.state, now):
                 results.line(f"{answer.host.name}: {results.paint(clean(text), colour)}")
     _draw_errors(answers, words)
 
@@ -158,7 +161,7 @@ def _status_row(answer: HostAnswer, now: datetime) -> tuple[str | Cell, ...]:
         return (answer.host.name, Cell("no answer", Colour.BAD), "", "", "")
     return (
         answer.host.name,
-        state.running.short if state.running else Cell("no NixOS system", Colour.BAD),
+        runs_in_words(state) if state.running else Cell("no NixOS system", Colour.BAD),
         _boots(state),
         _deployed(state, now),
         Cell(f"{len(state.failed_units)} failed", Colour.WARN) if state.failed_units else "ok",
@@ -170,8 +173,7 @@ def _boots(state: HostState) -> str | Cell:
         return Cell("cannot be read", Colour.WARN)
     if state.running == state.profile == state.boot_default:
         return Cell("the same; not next", Colour.WARN) if state.boot_note else "the same"
-    other = state.boot_default.short if state.boot_default else "nothing known"
-    return Cell(other, Colour.WARN)
+    return Cell(boots_in_words(state), Colour.WARN)
 
 
 def _deployed(state: HostState, now: datetime) -> str | Cell:
@@ -179,7 +181,7 @@ def _deployed(state: HostState, now: datetime) -> str | Cell:
     if record is None:
         return "not by us"
     text = f"{ago(record.at, now)} by {record.who}, run {record.run}"
-    if record.out_path != state.running:
+    if record.out_path not in (state.running, *(one.system for one in state.running_as)):
         return Cell(f"{text}, but runs another", Colour.WARN)
     return text
 
@@ -202,6 +204,8 @@ def _to_json(answer: HostAnswer) -> dict[str, object]:
         "machine_id": state.machine_id,
         "deployed_as": state.deployed_as or None,
         "running": _text(state.running),
+        "specialisation": state.specialisation or None,
+        "is_foreign": state.is_foreign,
         "profile": _text(state.profile),
         "boot_default": _text(state.boot_default),
         "boot_source": state.boot_source.value,
@@ -240,9 +244,7 @@ def draw_locks(
         return
     now = datetime.now(UTC)
     print_table(results, _COLUMNS, [_row(answer, now) for answer in answers])
-    for answer in answers:
-        if answer.error is not None:
-            draw_step_error(answer.host.name, answer.error, words)
+    _draw_errors(answers, words)
 
 
 def _lock_words(lock: Lock | None, now: datetime) -> str | Cell:

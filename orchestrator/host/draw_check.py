@@ -12,6 +12,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.units import listing, size_text
 from orchestrator.host.check import CheckAnswer, HostCheck
 from orchestrator.host.promises import Promise, activation_in_words, promises
+from orchestrator.host.specialisations import runs_in_words
 from orchestrator.render.output import Colour, Output, clean, pad
 from orchestrator.render.report import draw_step_error, print_json
 
@@ -145,7 +146,7 @@ def _systems(state: HostState) -> str:
         ("boots", state.boot_default),
         ("booted", state.booted),
     )
-    said = [f"runs {_short(state.running)}"]
+    said = [f"runs {runs_in_words(state) if state.running else _short(None)}"]
     said += [
         f"{what} {'the same' if path == state.running else _short(path)}" for what, path in others
     ]

@@ -10,7 +10,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.generation import Generation, HostSystems
 from orchestrator.core.state import Attempt, HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, Specialised, is_specialisation
 from orchestrator.core.units import ago, split_lines, whole_number
 from orchestrator.host.guard.orders import parse_attempt
 from orchestrator.host.scripts import script
@@ -68,6 +68,8 @@ def _words(known: HostSystems, system: OutPath, number: int | None = None) -> It
     ):
         if path == system:
             yield word
+        elif path is not None and (named := known.named(path, state.profile))[1]:
+            yield from (f"{word} as specialisation {named[1]}",) if named[0] == system else ()
     if known.last is not None and known.last.came_from == system:
         yield f"before run {known.last.run}"
 
@@ -80,7 +82,8 @@ def _others(known: HostSystems) -> list[OutPath]:
         if attempt is not None:
             named += [attempt.target, attempt.came_from]
     found = dict.fromkeys(path for path in named if path is not None)
-    return [path for path in found if known.number_of(path) is None]
+    unnamed = [path for path in found if path not in known.specialisations]
+    return [path for path in unnamed if known.number_of(path) is None]
 
 
 def _to_json(known: HostSystems) -> dict[str, object]:
@@ -97,12 +100,18 @@ def _to_json(known: HostSystems) -> dict[str, object]:
                 "system": _text(generation.system),
                 "version": generation.version,
                 "gone": generation.system in known.gone,
+                "specialisations": _names(known, generation.system),
             }
             for generation in known.generations
         ],
         "last": _attempt(known.last, known),
         "committed": _attempt(known.committed, known),
     }
+
+
+def _names(known: HostSystems, system: OutPath | None) -> list[str]:
+    variants = (one for each in known.specialisations.values() for one in each)
+    return sorted(one.name for one in variants if one.system == system)
 
 
 def _attempt(attempt: Attempt | None, known: HostSystems) -> dict[str, object] | None:
@@ -129,8 +138,9 @@ def draw_histories(histories: Mapping[str, str], results: Output) -> None:
         results.line(f"{host}: {results.paint(clean(text), Colour.WARN)}")
 
 
-# Print `generation=NUMBER SECONDS SYSTEM VERSION` of each, the lines of the last attempt that was
-# committed as `attempt.KEY=…`, and `gone=SYSTEM` of each system whose files are there no more.
+# Print `generation=NUMBER SECONDS SYSTEM VERSION` of each, `variant=NUMBER PATH NAME` of each
+# specialisation of one, the lines of the last attempt that was committed as `attempt.KEY=…`, and
+# `gone=SYSTEM` of each system whose files are there no more.
 GENERATIONS = r"""
 systems=
 for link in /nix/var/nix/profiles/system-*-link; do
@@ -141,6 +151,10 @@ for link in /nix/var/nix/profiles/system-*-link; do
   { read -r version < "$link/nixos-version"; } 2>/dev/null
   printf 'generation=%s %s %s %s\n' "$number" "$(stat -c %Y "$link")" "$system" "$version"
   systems="$systems $system"
+  for variant in "$link"/specialisation/*; do
+    [ -L "$variant" ] || continue
+    printf 'variant=%s %s %s\n' "$number" "$(readlink "$variant")" "${variant##*/}"
+  done
 done
 record=/var/lib/orchestrator/record
 sed 's/^/attempt./' "$record" 2>/dev/null
@@ -216,10 +230,13 @@ def parse_systems(text: str, state: HostState) -> HostSystems:
     generations: list[Generation] = []
     gone: set[OutPath] = set()
     recorded: dict[str, str] = {}
+    variants: list[tuple[int, OutPath, str]] = []
     for line in split_lines(text):
         key, _, value = line.partition("=")
         if key == "generation":
             generations += _generation(value)
+        elif key == "variant":
+            variants += _variant(value)
         elif key == "gone":
             gone |= {path} if (path := _path(value)) else set()
         else:
@@ -230,6 +247,7 @@ def parse_systems(text: str, state: HostState) -> HostSystems:
         generations=tuple(generations),
         committed=parse_attempt(recorded),
         gone=frozenset(gone),
+        specialisations=_specialisations(generations, variants),
     )
 
 
@@ -238,6 +256,27 @@ def _generation(value: str) -> list[Generation]:
     if (count := whole_number(number)) is None:
         return []
     return [Generation(count, _time(made), _path(system), version or None)]
+
+
+def _variant(value: str) -> list[tuple[int, OutPath, str]]:
+    number, path, name = [*value.split(" ", 2), "", ""][:3]
+    count, found = whole_number(number), _path(path)
+    return (
+        []
+        if count is None or found is None or not is_specialisation(name)
+        else [(count, found, name)]
+    )
+
+
+def _specialisations(
+    generations: list[Generation], variants: list[tuple[int, OutPath, str]]
+) -> dict[OutPath, tuple[Specialised, ...]]:
+    systems = {each.number: each.system for each in generations}
+    found: dict[OutPath, tuple[Specialised, ...]] = {}
+    for number, path, name in sorted(variants, reverse=True):
+        if (system := systems.get(number)) is not None:
+            found[path] = (*found.get(path, ()), Specialised(system, name))
+    return found
 
 
 def _path(text: str) -> OutPath | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
-from orchestrator.core.state import Hold, Lock
 from orchestrator.host.lock_scripts import (
     HOLD,
     LIFT,

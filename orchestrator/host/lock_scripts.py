@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from orchestrator.core.state import UNREADABLE, Hold, Lock
+from orchestrator.core.claims import UNREADABLE, Hold, Lock
 from orchestrator.core.units import split_lines, whole_number
 
 LONGEST_SECONDS = 3600

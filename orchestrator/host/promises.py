@@ -101,7 +101,7 @@ def _second_opinion(found: HostCheck) -> Iterator[Promise]:
         )
 
 
-def _systems(_: Host, found: HostCheck) -> Iterator[Promise]:
+def _systems(host: Host, found: HostCheck) -> Iterator[Promise]:
     state = found.state
     if state.running is None or state.profile is None:
         missing = "no NixOS system runs" if state.running is None else "there is no system profile"
@@ -110,11 +110,16 @@ def _systems(_: Host, found: HostCheck) -> Iterator[Promise]:
         )
         return
     yield Promise(True, f"a deployment that fails rolls back to {state.running.short}")
-    if state.running != state.profile:
+    if (name := state.specialisation) and not state.is_foreign:
+        kept = host.specialisation.of(name) == name
+        then = "keeps it, if the new system has it" if kept else "switches away from it"
+        of = state.running_as[0].system.short
+        yield Promise(kept, f"it runs specialisation {name!r} of {of}: a deployment {then}")
+    elif state.running != state.profile:
         yield Promise(
             False,
-            f"the running system is not the profile's, {state.profile.short} (a test, a "
-            "specialisation, or a switch that was cut off): a deployment switches away from it",
+            f"the running system is not the profile's, {state.profile.short} (a test, or a switch "
+            "that was cut off): a deployment switches away from it",
         )
     if state.boot_source.is_boot_loader and state.boot_default != state.running:
         other = state.boot_default.short if state.boot_default else "nothing known"

@@ -15,6 +15,7 @@ from orchestrator.core.host import Cache
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import OutPath
 from orchestrator.host.lock_scripts import TELL
+from orchestrator.host.specialisations import SPECIALISES
 from orchestrator.nix import log as nix_log
 
 _GUARD = Path(__file__).parent / "guard"
@@ -59,7 +60,11 @@ known() {{
 known machine_id /etc/machine-id
 known boot_id /proc/sys/kernel/random/boot_id
 {SYSTEMS}
-systems
+{SPECIALISES}
+said=$(systems)
+printf '%s\n' "$said"
+specialises running /run/current-system
+specialises booting "$(printf '%s\n' "$said" | sed -n 's/^boot_default=//p' | head -n 1)"
 {TELL}
 tell record /var/lib/orchestrator/record
 # The copy in /run is the newer one; the other one outlives a boot.

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestrator.core import git
+from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.generation import HostSystems
 from orchestrator.core.host import Host
-from orchestrator.core.state import BootSource, Hold, HostState, Lock
+from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import split_lines
 from orchestrator.host import lock, scripts
@@ -23,6 +24,7 @@ from orchestrator.host.guard.orders import parse_attempt, parse_record
 from orchestrator.host.lock import LockAnswer, LockReply
 from orchestrator.host.lock_scripts import parse_hold, parse_lock
 from orchestrator.host.setup import Gates, Setup, reach, whoami
+from orchestrator.host.specialisations import parse_specialised
 
 _MOST_UNITS = 1000
 _LONGEST_NOTE = 400
@@ -72,7 +74,8 @@ def parse_state(text: str) -> HostState:
     """
     values: dict[str, str] = {}
     failed = []
-    for line in split_lines(text):
+    lines = split_lines(text)
+    for line in lines:
         key, _, value = line.partition("=")
         if key == "failed":
             failed.append(value)
@@ -93,6 +96,8 @@ def parse_state(text: str) -> HostState:
         boot_default=boot_default or profile,
         boot_source=source,
         boot_note=values.get("boot_note", "")[:_LONGEST_NOTE],
+        running_as=parse_specialised(lines, "running"),
+        booting_as=parse_specialised(lines, "booting"),
         failed_units=tuple(sorted(failed)),
         record=parse_record(values),
         attempt=parse_attempt(values),

@@ -170,6 +170,7 @@ SETTINGS = (
         _word(UnsignedBuilds),
         "Whether a host takes what another machine built and no key signed.",
     ),
+    Key("specialisation", NAME, "Which one of its system a host runs: keep, none, or a name."),
     Key("system", Text("a Nix system for Linux", r"[a-z0-9_]{1,32}-linux"), "The Nix system."),
     Key(
         "state_version",

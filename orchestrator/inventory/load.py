@@ -22,6 +22,7 @@ from orchestrator.core.host import (
     Limits,
     NewlyFailed,
     Preflight,
+    SpecialisePolicy,
     UnsignedBuilds,
     User,
     Verify,
@@ -86,6 +87,7 @@ def built_in(name: str) -> Fields:
                     "clock_skew": Leaf(host.preflight.clock_skew, _BUILT_IN),
                 }
             ),
+            "specialisation": Leaf(str(host.specialisation), _BUILT_IN),
             "unreachable": Leaf(host.unreachable.value, _BUILT_IN),
             "pending_expiry": Leaf(host.pending_expiry, _BUILT_IN),
         }
@@ -178,6 +180,7 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
         guard=_guard(values["guard"]),
         preflight=Preflight(**values["preflight"]),
         unsigned_builds=UnsignedBuilds(values["unsigned_builds"]),
+        specialisation=SpecialisePolicy.parse(values["specialisation"]),
         unreachable=WhenUnreachable(values["unreachable"]),
         pending_expiry=values["pending_expiry"],
         hardware=_as_json(values.get("hardware", {})),

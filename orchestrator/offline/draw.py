@@ -59,6 +59,7 @@ def pending_json(entry: Pending) -> dict[str, object]:
         "drv": entry.system.drv.path,
         "out_path": entry.system.out.path,
         "goal": entry.goal.value,
+        "specialisation": str(entry.specialisation) if entry.specialisation else None,
         "run": entry.run,
         "who": entry.who,
         "revision": entry.revision,

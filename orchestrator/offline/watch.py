@@ -106,6 +106,7 @@ def _way(entry: Pending, *, given: bool) -> DeployRequest:
         verify=entry.verify,
         skip_preflight=entry.skip_preflight,
         reboot=entry.reboot,
+        specialisation=entry.specialisation,
         unreachable=WhenUnreachable.DEFER,
         revision=entry.revision if given else None,
         catch_up=True,

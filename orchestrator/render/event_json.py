@@ -150,6 +150,7 @@ def _more(outcome: Outcome) -> Json:
         case Deployed(goal=goal, warnings=warnings, reboot_required=reboot, changed=changed):
             return {
                 "goal": goal.value,
+                "specialisation": outcome.specialisation or None,
                 "warnings": list(warnings),
                 "reboot_required": list(reboot),
                 "changed": None if changed is None else _changed(changed),
@@ -158,8 +159,9 @@ def _more(outcome: Outcome) -> Json:
             return {"goal": goal.value}
         case Failed(problem=problem) | RolledBack(problem=problem):
             return _problem(problem)
-        case Unchanged(warnings=warnings):
-            return {"warnings": list(warnings)} if warnings else {}
+        case Unchanged(warnings=warnings, specialisation=name):
+            said = {"warnings": list(warnings)} if warnings else {}
+            return {**said, "specialisation": name or None}
         case Deferred() | Skipped():
             return {}
         case _:

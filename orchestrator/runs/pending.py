@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.core import files
 from orchestrator.core.errors import StepError, cause_of
-from orchestrator.core.host import is_host_name
+from orchestrator.core.host import SpecialisePolicy, is_host_name
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Reboot, Run
 from orchestrator.core.state import HostState
@@ -41,6 +41,7 @@ class Pending:
         verify: Whether it was to be verified.
         skip_preflight: The ids of checks that did not count.
         reboot: Whether the host was to be rebooted.
+        specialisation: Which specialisation was to run; ``None``: as the inventory says.
         tries: How often ``catch-up`` or ``watch`` found the host unreachable.
         last_try: When that was last.
         problem: Why a delivery failed although the host answered: ``watch`` then leaves it alone.
@@ -58,6 +59,7 @@ class Pending:
     verify: bool = True
     skip_preflight: tuple[str, ...] = ()
     reboot: Reboot = Reboot.NEVER
+    specialisation: SpecialisePolicy | None = None
     tries: int = 0
     last_try: Time | None = None
     problem: str | None = None

@@ -67,8 +67,11 @@ _STORE = re.compile(r"(/nix/store/[^/]+)/(.+)", re.DOTALL)
 # A file that is spliced into a string is copied into the store under its own name: that is the path
 # that the host will have. A name that the store does not take would end the evaluation.
 _APPLY = r"""
-config:
+wanted: parent:
 let
+  # Of a specialisation, where it is one that the host is to run and the system has it.
+  variant = (parent.specialisation or { }).${wanted} or { configuration = parent; };
+  config = variant.configuration;
   age = config.age or { };
   numeric = name: builtins.match "[0-9]+" name != null;
   known = set: name: numeric name || set ? ${name};
@@ -123,6 +126,7 @@ async def evaluate(
     env: Mapping[str, str | None] | None = None,
     on_stderr: OnLine | None = None,
     on_start: Callable[[int], None] | None = None,
+    specialisation: str = "",
 ) -> HostSecrets:
     """Evaluate what a host's configuration says of its secrets, agenix's and sops-nix's.
 
@@ -134,12 +138,13 @@ async def evaluate(
         env: Set on top of this process's environment.
         on_stderr: Called with each line that Nix says.
         on_start: Called with the process id.
+        specialisation: The one that the host is to run, where the system has it; empty for itself.
 
     Raises:
         StepError: The configuration does not evaluate.
     """
     argv = (
-        *nix_argv("eval", "--json", "--apply", _APPLY),
+        *nix_argv("eval", "--json", "--apply", f"({_APPLY}) {_quoted(specialisation)}"),
         *flake.evaluating,
         flake.configuration(attr),
     )
@@ -156,6 +161,12 @@ async def evaluate(
         shown = tuple(map(flake.by_hand, argv))
         raise failed(done, shown, "what it says of its secrets does not evaluate", flake.folder)
     return parse(parse_json(done.stdout), host, Origin.of(flake))
+
+
+def _quoted(text: str) -> str:
+    """A string of Nix's: https://nix.dev/manual/nix/latest/language/string-literals."""
+    escaped = re.sub(r'(["\\$])', r"\\\1", text)
+    return f'"{escaped}"'
 
 
 class Origin:
@@ -258,7 +269,11 @@ def _use(
 
 
 async def secrets_of(
-    setup: Setup, evaluations: Evaluations, asker: Asker, out: OutPath | None
+    setup: Setup,
+    evaluations: Evaluations,
+    asker: Asker,
+    out: OutPath | None,
+    specialisation: str = "",
 ) -> HostSecrets:
     """Say what a host's configuration says of its secrets.
 
@@ -267,10 +282,15 @@ async def secrets_of(
         evaluations: Where it is evaluated, if it must be.
         asker: The host.
         out: The system that the configuration makes, where that is known.
+        specialisation: The one that the host is to run; of one of these nothing is kept.
 
     Raises:
         StepError: The configuration does not evaluate, or not within the memory there is.
     """
+    if specialisation:
+        return await evaluations.ask(
+            asker, functools.partial(evaluate, specialisation=specialisation)
+        )
     folder = setup.state / "secrets"
     if out is not None:
         kept = recall(folder, asker.host.name, out)

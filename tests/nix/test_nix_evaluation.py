@@ -22,6 +22,7 @@ from orchestrator.nix import memory
 from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations, Quiet
 from orchestrator.nix.memory import GIB, MIB
 from orchestrator.nix.verbs import Flake
+from orchestrator.secrets import uses
 
 # Takes about 1.5 GB, and holds it to the end.
 HUNGRY = """
@@ -149,3 +150,54 @@ def test_out_of_memory_is_tried_again_and_told(
     assert "swap" in (error.hint or "")
     assert "it is evaluated again by itself" in said[0]
     assert len(runs.read_text()) == 3
+
+
+SPECIALISED = r"""
+{
+  outputs = _: {
+    nixosConfigurations.web1.config =
+      let
+        age = names: {
+          identityPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+          secrets = builtins.listToAttrs (map (name: {
+            inherit name;
+            value = {
+              file = ./. + "/${name}.age";
+              path = "/run/agenix/${name}";
+              mode = "0400";
+              owner = "0";
+              group = "0";
+            };
+          }) names);
+        };
+      in
+      {
+        age = age [ "own" ];
+        specialisation.gaming.configuration.age = age [ "own" "game" ];
+        specialisation."odd \"\${name}\\".configuration.age = age [ "odd" ];
+      };
+  };
+}
+"""
+
+
+@pytest.mark.usefixtures("nix")
+@pytest.mark.parametrize(
+    ("name", "secrets"),
+    [
+        ("", {"own"}),
+        ("gaming", {"own", "game"}),
+        ("work", {"own"}),
+        ('odd "${name}\\', {"odd"}),
+    ],
+)
+def test_secrets_are_those_of_the_specialisation_that_is_to_run(
+    tmp_path: Path, name: str, secrets: set[str]
+) -> None:
+    """What it says of its secrets counts, or what the system says that has no such one."""
+    (tmp_path / "flake.nix").write_text(SPECIALISED)
+    for secret in ("own", "game", "odd"):
+        (tmp_path / f"{secret}.age").write_text("")
+    flake = Flake.at(str(tmp_path), str(tmp_path), {})
+    found = asyncio.run(uses.evaluate(flake, "web1", "web1", deadline=120, specialisation=name))
+    assert {use.name for use in found.uses} == secrets

@@ -257,3 +257,37 @@ def test_a_bad_name_of_a_file(fleet: Fleet, name: str, says: str) -> None:
     )
     assert done.returncode != 0
     assert says in done.stderr
+
+
+def test_a_system_has_its_specialisations(fleet: Fleet) -> None:
+    """Each is a system of its own below its parent, which it extends unless told otherwise."""
+    fleet.module(
+        "p620",
+        """
+        {
+          environment.etc."marker".text = "parent";
+          specialisation.gaming.configuration.environment.etc."mode".text = "gaming";
+          specialisation."at home" = {
+            inheritParentConfig = false;
+            configuration = { networking.hostName = "home"; system.stateVersion = "25.05"; };
+          };
+        }
+        """,
+    )
+    done = fleet.nix(
+        *("build", "--no-link", "--print-out-paths"),
+        f"path:{fleet.root}#nixosConfigurations.p620.{BUILD}.toplevel",
+    )
+    assert done.returncode == 0, done.stderr
+    system = Path(done.stdout.strip())
+    gaming, home = (system / "specialisation" / name for name in ("gaming", "at home"))
+    assert sorted((system / "specialisation").iterdir()) == [home, gaming]
+    assert gaming.readlink().parent == Path("/nix/store")
+    assert (gaming / "etc/mode").read_text() == "gaming"
+    assert [(one / "etc/marker").exists() for one in (system, gaming, home)] == [True, True, False]
+    assert (home / "etc/hostname").read_text() == "home\n"
+    for one in (gaming, home):
+        assert list((one / "specialisation").iterdir()) == []
+    fleet.module("p620", '{ specialisation."a/b".configuration = { }; }')
+    refused = fleet.nix("eval", f"path:{fleet.root}#nixosConfigurations.p620.{BUILD}.toplevel")
+    assert "Specialisation names must not contain forward slashes" in refused.stderr

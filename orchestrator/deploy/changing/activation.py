@@ -81,6 +81,8 @@ def attempt_of(work: HostWork, plan: HostPlan, before: HostState) -> Attempt:
         health_seconds=_seconds(host.guard.health),
         over_ssh=not is_this_machine(host),
         last_resort=host.guard.last_resort,
+        specialisation=plan.specialisation if plan.goal.activates else "",
+        live=plan.live if plan.goal.activates else before.running_of(plan.target.out),
     )
 
 
@@ -295,7 +297,7 @@ class Activation:
     async def _look(self) -> None:
         """Ask the host whether it is as it should be before it is committed."""
         now, attempt = await self._lifeline.state(), self._lifeline.attempt
-        if wrong := attempts.runs(now, attempt.target):
+        if wrong := attempts.runs(now, attempt.activated):
             raise StepError(f"the end state is wrong: {wrong}")
         failed = set(attempts.newly_failed(now, attempt.before)) - self._newly_failed
         self._newly_failed |= failed
@@ -332,5 +334,5 @@ class Activation:
     def _by_hand(self) -> str:
         attempt = self._lifeline.attempt
         action = "test" if attempt.goal.activates else "boot"
-        argv = (f"{attempt.target}/bin/switch-to-configuration", action)
+        argv = (f"{attempt.activated}/bin/switch-to-configuration", action)
         return self._lifeline.line.executor.repeat(argv)

@@ -15,6 +15,7 @@ from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, Roll
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.run import Before
 from orchestrator.core.state import AttemptState, HostState, host_of
+from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.activation import (
     Activation,
     WentBackError,
@@ -38,7 +39,7 @@ from orchestrator.deploy.changing.verdict import Ended
 from orchestrator.deploy.delivering.delivery import build, deliver, refuse_one_way, say_or_refuse
 from orchestrator.deploy.identity import recognise, set_apart
 from orchestrator.deploy.plan.attempts import ended_badly, unsettled, untold, whose
-from orchestrator.deploy.plan.decide import is_at, unchanged
+from orchestrator.deploy.plan.decide import is_at, specialised, unchanged
 from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders
@@ -72,6 +73,7 @@ async def take_up(
     activation = Activation(work, line, attempt, checked=Step.VERIFY in plan.steps)
     ours = host_of(attempt.token) in ("", work.host.name)
     wanted = ours and attempt.target == plan.target.out and attempt.goal is plan.goal
+    wanted = wanted and plan.specialise.of(attempt.specialisation) == attempt.specialisation
     if wanted or attempt.state in _DECIDED:
         ended = await activation.finish()
     else:
@@ -133,6 +135,7 @@ async def carry_out(
         require_return(plan, state)
         refuse_if_taken(work, state)
     if work.session.request.plan_only:
+        plan = specialisation.found_here(plan)
         say_or_refuse(work, plan)
         await work.session.all_built.wait(work)
         foreseen = await foresee(work, plan, state, executor) if executor and state else ()
@@ -141,13 +144,13 @@ async def carry_out(
     await build(work, plan, executor)
     await work.session.all_built.wait(work)
     if executor is None or state is None:
-        return await _complete(work, plan, executor)
+        return await _complete(work, plan, executor, state)
     await work.session.rollout.turn(work)
     line = HostSession(work, executor, stack)
     if not plan.goal.changes_host:
         await preflight(work, plan, state, line)
         await deliver(work, plan, line.executor)
-        return await _complete(work, plan, line.executor)
+        return await _complete(work, plan, line.executor, state)
     return await change(work, plan, state, line)
 
 
@@ -170,15 +173,19 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             state = await _ask_again(work, line)
         if (unchanged := _reached(work, plan, state)) is not None:
             return unchanged
+        plan = specialised(plan, state)
+        specialisation.found_here(plan)  # One that it has not is refused before the copy.
         warnings = await preflight(work, plan, state, line)
         out = plan.target.out
         warnings += await line.ask(lambda executor: refuse_one_way(work, out, executor))
         await deliver(work, plan, line.executor)
         warnings += await check_secrets(work, line)
+        plan = await specialisation.find_on(work, plan, line)
         warnings += await check_login(work, plan, line)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
-            going = await live_or_booted(work, plan, line)
+            going = await live_or_booted(work, specialised(plan, state), line)
+            warnings += specialisation.warn(work, going.plan, state)
             work.before = Before(state.running, state.profile, state.boot_default)
             attempt = attempt_of(work, going.plan, state)
             await holding.last_look()
@@ -188,6 +195,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             work.ended = ended = await activation.run()
         if isinstance(ended, Deployed):
             ended = with_change(work, ended, state, going.closure, activation.said)
+            ended = specialisation.in_reason(ended)
             warned = (*warnings, *ended.warnings)
             work.ended = ended = ended.but(warnings=warned, reboot_required=going.boots)
         return await _afterwards(work, ended, line)
@@ -205,10 +213,10 @@ def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | No
     """Find that somebody else has brought the host to its target meanwhile, or to a newer one."""
     if (superseded := overtaken(work, state)) is not None:
         return superseded
-    out = plan.target.out
-    if work.session.request.force or not is_at(plan.goal, state, out):
+    out, name = plan.target.out, plan.specialise.of(state.specialisation)
+    if work.session.request.force or not is_at(plan.goal, state, out, name):
         return None
-    return unchanged(plan.goal, state, out, datetime.now(UTC))
+    return unchanged(plan.goal, state, out, datetime.now(UTC), specialisation=name)
 
 
 async def _afterwards(work: HostWork, ended: Ended, line: HostSession) -> Outcome:
@@ -227,22 +235,31 @@ def _would_be(
 ) -> Outcome:
     if plan.goal.changes_host and state is not None:
         changed = SystemChange(closure) if closure else None
-        reason = planned(plan, state, closure)
-        return Deployed(reason, plan.target.out, plan.goal, foreseen, changed=changed)
+        reason = planned(plan, state, closure) + specialisation.foreseen(plan)
+        out, warnings = plan.target.out, (*plan.warnings, *foreseen)
+        name = plan.specialisation
+        return Deployed(reason, out, plan.goal, warnings, changed=changed, specialisation=name)
     return Completed(plan.reason, plan.target.out, plan.goal)
 
 
-async def _complete(work: HostWork, plan: HostPlan, executor: Executor | None) -> Completed:
+async def _complete(
+    work: HostWork, plan: HostPlan, executor: Executor | None, state: HostState | None
+) -> Completed:
     reason = plan.goal.achievement
     if Step.DRY_ACTIVATE in plan.steps:
         assert executor is not None
-        reason = await _dry_activate(work, plan, executor) or reason
+        assert state is not None
+        reason = await _dry_activate(work, plan, executor, state) or reason
     return Completed(reason, plan.target.out, plan.goal)
 
 
-async def _dry_activate(work: HostWork, plan: HostPlan, executor: Executor) -> str:
-    argv = (f"{plan.target.out}/bin/switch-to-configuration", "dry-activate")
+async def _dry_activate(
+    work: HostWork, plan: HostPlan, executor: Executor, state: HostState
+) -> str:
     with work.step(Phase.ACTIVATE):
+        plan = await specialisation.find_there(plan, executor)
+        specialisation.warn(work, plan, state)
+        argv = (f"{plan.activated}/bin/switch-to-configuration", "dry-activate")
         done = await executor.run(argv, deadline=work.host.deadlines.activate)
         work.log(f"{done.out}\n{done.err}")
         if done.rc != 0:

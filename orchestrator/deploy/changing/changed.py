@@ -74,10 +74,10 @@ async def would_change(
         ``None`` where it is not known: the system is built neither here nor there, or who has it
         did not say.
     """
-    if state.running == plan.target.out:
+    if state.running == plan.activated:
         return None
     try:
-        found = await _difference(work, plan.target.out, executor)
+        found = await _difference(work, plan.activated, executor)
     except StepError as error:
         work.log(f"what would change is not known: {error.message}")
         return None
@@ -106,7 +106,7 @@ async def _completed(found: Difference, out: OutPath) -> Difference:
 
 def planned(plan: HostPlan, state: HostState, closure: ClosureChange | None) -> str:
     """Say in a plan why a host would be changed, and what that changes."""
-    if state.running == plan.target.out:
+    if state.running == plan.activated:
         return plan.reason
     if closure is None:
         return f"{plan.cause or plan.reason}; {UNKNOWN}"

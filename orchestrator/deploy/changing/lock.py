@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.interrupt import ended
-from orchestrator.core.state import Hold, HostState, Lock, host_of, run_of
+from orchestrator.core.state import HostState, host_of, run_of
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.identity import one_machine
 from orchestrator.deploy.work import HostWork

@@ -16,12 +16,13 @@ from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.run import Load
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
+from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.changed import summed_up
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.plan.accounts import refused_login
-from orchestrator.deploy.plan.decide import PARTS, inhibitors, needs_boot, steps
+from orchestrator.deploy.plan.decide import PARTS, inhibitors, steps
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host.accounts import ask_next_login
@@ -55,7 +56,9 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
         return await _everybodys(session, file)
     evidence = None
     try:
-        secrets = await secrets_of(session.setup, session.evaluations, work, plan.target.out)
+        secrets = await secrets_of(
+            session.setup, session.evaluations, work, plan.target.out, plan.specialisation
+        )
         if file is not None and secrets.uses:
             work.secrets = secrets
             evidence = await session.secrets.evidence(file)
@@ -124,7 +127,7 @@ async def check_login(work: HostWork, plan: HostPlan, line: HostSession) -> tupl
     if not login.key:
         return ()
     with work.step(Phase.PREFLIGHT):
-        found = await line.ask(lambda one: ask_next_login(one, plan.target.out, login))
+        found = await line.ask(lambda one: ask_next_login(one, plan.activated, login))
         refused = refused_login(login, found)
         if refused is None:
             return ()
@@ -154,7 +157,8 @@ class SwitchPlan:
     """How a host comes to its target.
 
     Attributes:
-        plan: As it can be carried out: a switch that NixOS would refuse is a ``boot``.
+        plan: As it can be carried out: a switch that NixOS would refuse is a ``boot``; the
+            specialisation to run is one that the target has.
         boots: What takes effect at the next boot only, in words.
         closure: What changes in the host's closure; ``None`` where the host did not say.
     """
@@ -173,13 +177,14 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: HostSession) -> S
     """
     with work.step(Phase.PREFLIGHT):
         found = await _ask(line, plan)
+        plan = specialisation.take(plan, found)
         changed = inhibitors(found.running, found.target) if plan.goal.activates else ()
         if changed and not plan.goal.commits:
             raise RefusedError(
                 f"NixOS does not switch to it live: {'; '.join(changed)}",
                 hint="make it the boot default, then boot it: --goal boot --reboot",
             )
-    parts = needs_boot(found.booted, found.wanted)
+    parts = await specialisation.boot_parts(line, plan, found)
     closure = None if found.difference is None else summed_up(found.difference)
     if not changed:
         return SwitchPlan(plan, parts, closure)
@@ -193,16 +198,16 @@ async def needing_boot(
 ) -> Deployed:
     """Find what of a system that is there already takes effect at the next boot only."""
     try:
-        found = await _ask(line, plan)
+        parts = await specialisation.boot_parts(line, plan, await _ask(line, plan))
     except StepError as error:
         work.notice(f"whether it is to be booted is not known: {error.message}", warning=True)
         return ended
-    return ended.but(reboot_required=needs_boot(found.booted, found.wanted))
+    return ended.but(reboot_required=parts)
 
 
 async def _ask(line: HostSession, plan: HostPlan) -> SwitchInfo:
-    out = plan.target.out
-    return await line.ask(lambda executor: ask_standing(executor, out, PARTS, SHORT_SECONDS))
+    out, name = plan.target.out, plan.specialisation
+    return await line.ask(lambda executor: ask_standing(executor, out, PARTS, SHORT_SECONDS, name))
 
 
 def told(outcome: Deployed) -> Deployed:

@@ -77,7 +77,9 @@ class Boot:
             except StepError as error:  # The connection ends with the boot; a slow host's may hang.
                 self._work.log(f"whether it boots is seen by what comes up: {error.message}")
             now = await self._back(before, began)
-            self._prove(now)
+            # A boot loader may prefer a specialisation of what was deployed.
+            boots = before.boot_default if before.boots(self._target) else None
+            self._prove(now, boots or self._target)
             await self._activated()
         if self._work.session.request.verify:
             await verify(self._work, self._line)
@@ -87,7 +89,12 @@ class Boot:
             text = f"units that fail since the boot: {', '.join(failed)}"
             self._work.notice(text, warning=True)
             outcome = outcome.but(warnings=(*outcome.warnings, text))
-        return outcome.but(reason=reason, reboot_required=())
+        if (left := before.specialisation) and left != now.specialisation:
+            text = f"specialisation {left!r} ran before the boot; what boots is the boot default"
+            self._work.notice(text, warning=True)
+            outcome = outcome.but(warnings=(*outcome.warnings, text))
+        specialisation = now.specialisation
+        return outcome.but(reason=reason, reboot_required=(), specialisation=specialisation)
 
     async def _back(self, before: HostState, began: float) -> HostState:
         """Wait for another boot to have ended, and ask what came up.
@@ -133,17 +140,17 @@ class Boot:
             command=repeat(("journalctl", "--list-boots")),
         )
 
-    def _prove(self, now: HostState) -> None:
-        """Hold what came up against the target.
+    def _prove(self, now: HostState, target: OutPath) -> None:
+        """Hold what came up against what was to boot.
 
         Raises:
             StepError: It is something else.
         """
         for what, path in (("booted", now.booted), ("runs", now.running)):
-            if path != self._target:
+            if path != target:
                 found = "nothing that is known" if path is None else path.short
                 raise StepError(
-                    f"it came back and {what} {found}, not {self._target.short}: "
+                    f"it came back and {what} {found}, not {target.short}: "
                     "the boot loader may have fallen back",
                     hint=f"orchestrator host generations {self._work.host.name}; "
                     "there: journalctl -b -1",
@@ -265,12 +272,19 @@ async def _why(
 async def _need(work: HostWork, line: HostSession, target: OutPath) -> str | None:
     with work.step(Phase.ASK):
         state = await line.ask(lambda executor: ask_state(executor, work.host))
-        if state.running != target:
+        runs = state.running
+        variant = state.running_of(target)
+        if runs is None or runs not in (target, variant):
             return "it runs another system"
         booted, wanted = await line.ask(
             lambda executor: boot.ask_parts(executor, target, PARTS, SHORT_SECONDS)
         )
-    parts = needs_boot(booted, wanted)
+        live = None
+        if variant is not None:
+            _, live = await line.ask(
+                lambda executor: boot.ask_parts(executor, variant, PARTS, SHORT_SECONDS)
+            )
+    parts = needs_boot(booted, wanted, live)
     work.log(f"a boot is needed for: {', '.join(parts) or 'nothing'}")
     return f"new {', '.join(parts)}" if parts else None
 

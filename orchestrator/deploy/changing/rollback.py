@@ -27,7 +27,7 @@ from orchestrator.deploy.plan.rollback import plan_back, target_of
 from orchestrator.deploy.work import HostWork, problem_of
 from orchestrator.host.generations import is_there
 from orchestrator.host.setup import Setup
-from orchestrator.host.status import ask_both, ask_state
+from orchestrator.host.status import ask_both
 from orchestrator.nix import verbs as nix
 from orchestrator.runs.store import Runs
 
@@ -92,6 +92,7 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
         recognise(work, known.state)
     with work.step(Phase.ROLL_BACK):
         to, which = target_of(way, work.host, known)
+        to, name = known.named(to, known.before(to))
         copy = await _comes_from_here(work, executor, to)
     plan = plan_back(
         work.host,
@@ -100,13 +101,15 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
         now=datetime.now(UTC),
         verify=work.session.request.verify,
         copy=copy,
+        specialisation=name,
     )
     if isinstance(plan, Unchanged):
         unchanged = plan.but(reason=f"{plan.reason}: that is {which}")
         if work.session.request.reboots:
             return await reboot_unchanged(work, unchanged, known.state, executor, stack)
         return unchanged
-    work.notice(f"back to {to.short}: {which}")
+    of = f"specialisation {name!r} of " if name else ""
+    work.notice(f"back to {of}{to.short}: {which}")
     outcome = await carry_out(work, stack, plan, executor, known.state)
     return _in_words(outcome, f"back to {which}")
 
@@ -149,12 +152,17 @@ async def _within(work: HostWork, deployed: OutPath, to: OutPath) -> Outcome:
     async with AsyncExitStack() as stack:
         with work.step(Phase.ASK):
             executor = await work.connect(stack)
-            state = await ask_state(executor, work.host)
+            known = await ask_both(executor, work.host)
+            state, (to, name) = known.state, known.named(to, known.before(to))
             copy = await _comes_from_here(work, executor, to)
-        plan = plan_back(work.host, to, state, now=datetime.now(UTC), verify=False, copy=copy)
+        now = datetime.now(UTC)
+        plan = plan_back(
+            work.host, to, state, now=now, verify=False, copy=copy, specialisation=name
+        )
         if isinstance(plan, Unchanged):
             return plan
-        if deployed not in (state.running, state.profile):
+        at_it = deployed in (state.running, state.profile) or state.running_of(deployed)
+        if not at_it:
             return _superseded(deployed, state)
         require_return(plan, state)
         refuse_if_taken(work, state)

@@ -91,6 +91,7 @@ class Verdict:
             out_path=attempt.target,
             goal=attempt.goal,
             warnings=tuple(self._warnings),
+            specialisation=now.specialisation if attempt.goal.activates else "",
         )
 
     def _returned(

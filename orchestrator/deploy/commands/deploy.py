@@ -23,7 +23,15 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.core.errors import UsageError
-from orchestrator.core.host import BuildOn, BuildSite, Fleet, Host, WhenUnreachable
+from orchestrator.core.host import (
+    BuildOn,
+    BuildSite,
+    Fleet,
+    Host,
+    Specialise,
+    SpecialisePolicy,
+    WhenUnreachable,
+)
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report
@@ -68,6 +76,12 @@ def _run_options(command: F) -> F:
     return functools.reduce(lambda decorated, option: option(decorated), options, command)
 
 
+def _policies(_context: click.Context, _option: click.Parameter, typed: str) -> list[str]:
+    """Complete what is no specialisation's name; names are known to the fleet's systems only."""
+    words = (policy.value for policy in (Specialise.KEEP, Specialise.NONE))
+    return [word for word in words if word.startswith(typed)]
+
+
 _WHAT = (
     selectors_argument(),
     click.option(
@@ -76,6 +90,12 @@ _WHAT = (
         metavar="GOAL",
         default="switch",
         help="build, push, dry-activate, test, boot (else switch).",
+    ),
+    click.option(
+        "--specialisation",
+        metavar="NAME",
+        shell_complete=_policies,
+        help="Or keep, none (default: inventory).",
     ),
     despite_hold_option,
     skip_preflight_option,
@@ -110,9 +130,8 @@ def _request_options(command: F) -> F:
 def deploy(dry_run: bool, **options: Any) -> int:
     """Bring hosts to what the fleet says: all of them, or those selected.
 
-    What fails stops its own host only; after its activation it is rolled back. --emergency:
-    preflight refuses only what would fail anyway, or another machine; host keys stay strict, the
-    end state is proved.
+    What fails stops its own host only; once activated, it is rolled back. --emergency: preflight
+    refuses only what fails anyway, or another machine.
     """
     return _deploy(plan_only=dry_run, **options)
 
@@ -156,8 +175,24 @@ def _deploy(
     )
     if request.reboot is not Reboot.NEVER and not request.reboots:
         raise click.UsageError(f"--reboot: --goal {request.goal.value} commits nothing to boot")
-    request = replace(request, unreachable=_when_unreachable(unreachable, request.goal))
+    request = replace(
+        request,
+        unreachable=_when_unreachable(unreachable, request.goal),
+        specialisation=_specialise(options.pop("specialisation"), request.goal),
+    )
     return _run(request, one_host_only=emergency is not None, **options)
+
+
+def _specialise(text: str | None, goal: Goal) -> SpecialisePolicy | None:
+    """Read which specialisation is asked for; as for `nixos-rebuild`, ``''`` is none."""
+    if text is None:
+        return None
+    if not (goal.activates or goal.dry_activates):
+        raise click.UsageError(f"--specialisation: --goal {goal.value} activates nothing")
+    try:
+        return SpecialisePolicy.parse(text or Specialise.NONE.value)
+    except ValueError as error:
+        raise click.UsageError(f"--specialisation: {error}") from None
 
 
 def _when_unreachable(policy: str | None, goal: Goal) -> WhenUnreachable | None:

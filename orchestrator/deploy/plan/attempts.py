@@ -6,7 +6,7 @@ from datetime import datetime
 
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, AttemptState, HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.core.units import ago
 
 RETURN_MARGIN = 300
@@ -136,7 +136,7 @@ def boots(state: HostState, wanted: OutPath, before: HostState) -> str | None:
         return unread
     if state.profile != wanted:
         return f"the system profile is {_difference(state.profile)}, not {wanted.short}"
-    if state.boot_default != wanted:
+    if not state.boots(wanted):
         return f"the boot default is {_difference(state.boot_default)}, not {wanted.short}"
     return None
 
@@ -144,7 +144,10 @@ def boots(state: HostState, wanted: OutPath, before: HostState) -> str | None:
 def reached(state: HostState, attempt: Attempt) -> str | None:
     """Why the host is not where a committed attempt should have led, or ``None`` where it is."""
     before = attempt.before
-    wrong = runs(state, attempt.target) if attempt.goal.activates else None
+    wrong = runs(state, attempt.activated) if attempt.goal.activates else None
+    booted = attempt.goal.commits and before.boot_id != state.boot_id
+    if booted and state.running == state.boot_default:
+        wrong = None  # A boot runs what boots, and no specialisation that was switched to.
     boot = (
         boots(state, attempt.target, before)
         if attempt.goal.commits
@@ -177,6 +180,8 @@ def change(attempt: Attempt) -> str:
     """Say what a committed attempt changed; a switch needs no word on how far it went."""
     limits = "" if attempt.goal is Goal.SWITCH else f": {attempt.goal.achievement}"
     before, target = attempt.before.running, attempt.target
+    if attempt.specialisation:
+        limits = f", specialisation {attempt.specialisation!r}{limits}"
     if before is None or before == target:
         return f"{target.short}{limits}"
     was = f"{before.digest}…" if before.name == target.name else before.short
@@ -204,13 +209,20 @@ def newly_failed(now: HostState, before: HostState) -> tuple[str, ...]:
 
 def in_words(state: HostState) -> str:
     """What the host runs and what it will boot."""
-    runs, profile = _difference(state.running), _difference(state.profile)
+    runs, profile = named(state.running, state.running_as), _difference(state.profile)
     if not state.boot_source.is_boot_loader:
         return f"it runs {runs}, its profile is {profile}, and what it will boot cannot be read"
     if state.running == state.profile == state.boot_default:
         return f"it runs and will boot {runs}"
-    boots = _difference(state.boot_default)
+    boots = named(state.boot_default, state.booting_as)
     return f"it runs {runs}, its profile is {profile}, it will boot {boots}"
+
+
+def named(path: OutPath | None, variants: tuple[Specialised, ...]) -> str:
+    """Name a system for a person: as a specialisation of another, where it is one."""
+    if variants:
+        return f"specialisation {variants[0].name!r} of {variants[0].system.short}"
+    return _difference(path)
 
 
 def _difference(path: OutPath | None) -> str:

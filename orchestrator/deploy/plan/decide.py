@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.changes.plan import Fingerprint, Knowledge, Known, Unknown
-from orchestrator.core.host import Host
+from orchestrator.core.errors import RefusedError
+from orchestrator.core.host import KEEP, Host, Specialise, SpecialisePolicy
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath, Target
 from orchestrator.core.units import ago, listing
-from orchestrator.deploy.plan.attempts import left_in_the_middle, unsettled
+from orchestrator.deploy.plan.attempts import left_in_the_middle, named, unsettled
 
 _UNITS = re.compile(r"^warning: the following units failed: (.+)$", re.MULTILINE)
 _JOB = re.compile(
@@ -62,34 +64,51 @@ PARTS = ("kernel", "initrd", "kernel-modules", "kernel-params", "systemd")
 """What of a system counts from its boot on, by its names in the toplevel."""
 
 
-def needs_boot(booted: Mapping[str, str], target: Mapping[str, str]) -> tuple[str, ...]:
+def needs_boot(
+    booted: Mapping[str, str], target: Mapping[str, str], live: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """Find the parts that take effect at the next boot only.
 
     Args:
         booted: Of the system that the host booted: a path or a text for each of ``PARTS``; what it
             does not have is left out.
         target: Of the system that it is to run.
+        live: Of the specialisation of that which it runs; a boot does not bring it.
 
     Returns:
-        Names of parts; none where a boot would change nothing.
+        Names of parts; none where a boot would change nothing that is wanted.
     """
+    if live is not None and not needs_boot(booted, live):
+        return ()
     return tuple(part for part in PARTS if booted.get(part) != target.get(part))
 
 
 def unchanged(
-    goal: Goal, state: HostState, wanted: OutPath, now: datetime, known: Knowledge | None = None
+    goal: Goal,
+    state: HostState,
+    wanted: OutPath,
+    now: datetime,
+    known: Knowledge | None = None,
+    specialisation: str = "",
 ) -> Unchanged:
     """Say that there is nothing to do, why, and what of it is not sure."""
     doubt = state.boot_warning if goal.commits else ""
-    reason = why_unchanged(goal, state, wanted, now, known)
-    return Unchanged(reason, wanted, warnings=(doubt,) if doubt else ())
+    reason = why_unchanged(goal, state, wanted, now, known, specialisation)
+    return Unchanged(reason, wanted, (doubt,) if doubt else (), state.specialisation)
 
 
 def why_unchanged(
-    goal: Goal, state: HostState, wanted: OutPath, now: datetime, known: Knowledge | None = None
+    goal: Goal,
+    state: HostState,
+    wanted: OutPath,
+    now: datetime,
+    known: Knowledge | None = None,
+    specialisation: str = "",
 ) -> str:
     """Say why there is nothing to do."""
     verb = "boots" if goal is Goal.BOOT else "runs"
+    if specialisation and goal is not Goal.BOOT:
+        verb += f" specialisation {specialisation!r} of"
     match known:
         case Known(fingerprint):
             reason = f"{why_known(fingerprint, now)}; it {verb} that system"
@@ -100,6 +119,8 @@ def why_unchanged(
             reason = _already(verb, state, wanted, now)
     if not state.boot_source.is_boot_loader:
         reason += " (no boot loader's default could be read: the profile stands for it)"
+    if goal is Goal.BOOT and state.is_foreign and state.running != wanted:
+        reason += f"; it runs {_foreign(state)}"
     return reason
 
 
@@ -121,11 +142,12 @@ def why_changed(
     wanted: OutPath,
     now: datetime,
     known: Knowledge | None = None,
+    specialisation: str = "",
 ) -> str:
     """Say why there is something to do."""
     if state is not None and state.attempt is not None and unsettled(state.attempt):
         return left_in_the_middle(state.attempt, now)
-    reason, cause = _compared(goal, state, wanted), _cause(state, known)
+    reason, cause = _compared(goal, state, wanted, specialisation), _cause(state, known)
     return f"{cause}: {reason}" if cause else reason
 
 
@@ -147,16 +169,18 @@ def _already(verb: str, state: HostState, wanted: OutPath, now: datetime) -> str
     return reason
 
 
-def _compared(goal: Goal, state: HostState | None, wanted: OutPath) -> str:
+def _compared(goal: Goal, state: HostState | None, wanted: OutPath, specialisation: str) -> str:
     if state is None:
         return f"{wanted.name} is wanted"
     if state.running is None:
         return "it runs no NixOS system"
-    if goal is not Goal.BOOT and state.running != wanted:
-        return f"it runs {state.running.short}, wanted is {wanted.short}"
+    if goal is not Goal.BOOT and not state.runs(wanted, specialisation):
+        runs = named(state.running, state.running_as)
+        of = f"specialisation {specialisation!r} of " if specialisation else ""
+        return f"it runs {runs}, wanted is {of}{wanted.short}"
     if state.profile != wanted:
         return f"its profile is {_short(state.profile)}, wanted is {wanted.short}"
-    if state.boot_default != wanted:
+    if not state.boots(wanted):
         return f"it boots {_short(state.boot_default)}, wanted is {wanted.short}"
     return "it is at its target, and the deployment is forced"
 
@@ -175,6 +199,7 @@ def decide(
     known: Knowledge | None = None,
     verify: bool = True,
     force: bool = False,
+    specialise: SpecialisePolicy = KEEP,
 ) -> Unchanged | HostPlan:
     """Compare what should run with what does.
 
@@ -187,31 +212,84 @@ def decide(
         known: What was known before an evaluation: for the reason's words.
         verify: Whether verification is wanted.
         force: Go the whole way although the host is at its target.
+        specialise: Which specialisation of its system the host is to run.
     """
-    if state is not None and not force and is_at(goal, state, wanted.out):
-        return unchanged(goal, state, wanted.out, now, known)
-    return HostPlan(
+    name = "" if state is None else specialise.of(state.specialisation)
+    if state is not None and not force and is_at(goal, state, wanted.out, name):
+        return unchanged(goal, state, wanted.out, now, known, name)
+    plan = HostPlan(
         host=host,
         goal=goal,
         target=wanted,
         steps=steps(goal, verify=verify),
         return_to=state.running if state is not None and goal.activates else None,
-        reason=why_changed(goal, state, wanted.out, now, known),
+        reason=why_changed(goal, state, wanted.out, now, known, name),
         cause=_cause(state, known),
+        specialise=specialise,
     )
+    return plan if state is None else specialised(plan, state)
 
 
-def is_at(goal: Goal, state: HostState, wanted: OutPath) -> bool:
+def specialised(plan: HostPlan, state: HostState) -> HostPlan:
+    """Say in a plan which specialisation the host is to run, and what is switched away for it.
+
+    Args:
+        plan: The plan.
+        state: What the host says of itself now.
+    """
+    if plan.goal is Goal.BOOT and state.is_foreign and state.running != plan.target.out:
+        return replace(plan, warnings=(f"until the next boot only it runs {_foreign(state)}",))
+    if not (plan.goal.activates or plan.goal.dry_activates):
+        return plan
+    name, runs = plan.specialise.of(state.specialisation), state.specialisation
+    warnings: tuple[str, ...] = ()
+    if state.is_foreign and not state.runs(plan.target.out, name):
+        warnings = (f"switched away: {_foreign(state)}",)
+    if runs and runs != name:
+        other = f"specialisation {name!r}" if name else "the system itself"
+        warnings += (f"switched away: specialisation {runs!r}, to {other}",)
+    return replace(plan, specialisation=name, live=None, warnings=warnings)
+
+
+def without_specialisation(plan: HostPlan, has: tuple[str, ...]) -> HostPlan:
+    """Plan to run a system itself, as it has not the specialisation that the host runs.
+
+    Args:
+        plan: The plan.
+        has: The specialisations that the system has.
+
+    Raises:
+        RefusedError: It was asked for by its name.
+    """
+    name = plan.specialisation
+    if plan.specialise.choice is not Specialise.KEEP:
+        there = f"it has {', '.join(has)}" if has else "it has none"
+        raise RefusedError(
+            f"{plan.target.out.short} has no specialisation {name!r}",
+            hint=f"{there}; for the system itself: --specialisation none",
+        )
+    text = (
+        f"it runs specialisation {name!r}, which the new system does not have; "
+        "it switches to the system itself"
+    )
+    return replace(plan, specialisation="", warnings=(*plan.warnings, text))
+
+
+def _foreign(state: HostState) -> str:
+    return f"a system that is not its profile's: {state.running}"
+
+
+def is_at(goal: Goal, state: HostState, wanted: OutPath, specialisation: str = "") -> bool:
     """Whether a host is where a goal leads to, with nothing going on there."""
     if unsettled(state.attempt):
         return False
     match goal:
         case Goal.SWITCH:
-            return state.is_at(wanted)
+            return state.is_at(wanted, specialisation)
         case Goal.TEST:
-            return state.running == wanted
+            return state.runs(wanted, specialisation)
         case Goal.BOOT:
-            return state.profile == state.boot_default == wanted
+            return state.profile == wanted and state.boots(wanted)
         case Goal.BUILD | Goal.PUSH | Goal.DRY_ACTIVATE:
             return False
 

@@ -15,7 +15,7 @@ from orchestrator.core.generation import (
     ToSystem,
     WayBack,
 )
-from orchestrator.core.host import Host
+from orchestrator.core.host import Host, Specialise, SpecialisePolicy
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.state import AttemptState, HostState
@@ -58,6 +58,7 @@ def plan_back(
     now: datetime,
     verify: bool = True,
     copy: bool = False,
+    specialisation: str = "",
 ) -> Unchanged | HostPlan:
     """Plan a deployment of a system that is there: there is nothing to evaluate or build.
 
@@ -68,8 +69,11 @@ def plan_back(
         now: For saying how long ago the host was deployed.
         verify: Whether verification is wanted.
         copy: Whether the host has the system no more, and it is copied from here.
+        specialisation: The name of the one of ``to`` that is to run; empty for itself.
     """
-    plan = decide(host, Goal.SWITCH, Existing(to), state, now=now, verify=verify)
+    which = Specialise.NAMED if specialisation else Specialise.NONE
+    policy = SpecialisePolicy(which, specialisation)
+    plan = decide(host, Goal.SWITCH, Existing(to), state, now=now, verify=verify, specialise=policy)
     if isinstance(plan, Unchanged):
         return plan
     left_out = {Step.BUILD} if copy else {Step.BUILD, Step.COPY}
@@ -106,7 +110,7 @@ def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
     run = f"run {attempt.run} by {attempt.who}"
     if (system := attempt.came_from) is None:
         raise _nothing(f"the host's record does not say what it ran before {run}", host)
-    if system == attempt.target:
+    if system == attempt.activated:
         raise _nothing(f"{run} deployed what it ran already", host)
     which = f"what it {'ran' if system == attempt.before.running else 'booted'} before {run}"
     if attempt.state is AttemptState.RETURNED:

@@ -15,13 +15,14 @@ read_lines() {
   fixed='' state='' turned='' deadline='' activation='' why='' ended='' seen=''
   reached='' back='' resort='' way='' last_resort=''
   known='' failing='' made_at=''
-  token='' unit='' who='' goal='' target='' boot_id=''
+  token='' unit='' who='' goal='' target='' live='' boot_id=''
   running='' profile='' boot_default='' boot_source=profile
   activate_seconds=600 confirm_seconds=180 health_seconds=600
   while IFS= read -r line || [ -n "${line-}" ]; do
     value=${line#*=}
     take_changing "$line" || take_fixed "$line"
   done
+  live=${live:-$target}
   asked=$run/asked-$token
 }
 
@@ -53,6 +54,7 @@ take_fixed() {
   who=*) who=$value ;;
   goal=*) goal=$value ;;
   target=*) target=$value ;;
+  live=*) live=$value ;;
   boot_id=*) boot_id=$value ;;
   running=*) running=$value ;;
   profile=*) profile=$value ;;

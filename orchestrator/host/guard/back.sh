@@ -57,6 +57,8 @@ bring_back() {
 # A boot loader's installer lists the profile's generations. Where the boot default was none of them
 # any more, it becomes one first.
 bring_back_boot_default() {
+  # A specialisation is installed with its system, and is a generation of no profile.
+  ! specialises "$boot_default" "$profile" || { switch "$profile" boot; return; }
   switch "$boot_default" boot
   observe
   if [ "$now_boot" != "$boot_default" ]; then

@@ -15,7 +15,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState, Record
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, is_specialisation
 from orchestrator.core.units import split_lines, whole_number
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import SYSTEMS, script
@@ -80,6 +80,8 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             ended=_time(fields["ended"]) if fields.get("ended") else None,
             seen=fields.get("seen") == "1",
             reached=_REACHED.get(fields.get("reached", "")),
+            specialisation=_name(fields.get("specialisation", "")),
+            live=_found(fields.get("live", "")),
             over_ssh=fields.get("way") == "ssh",
             failing=tuple(each for each in fields.get("failing", "").split("|") if each),
             guard_gone=values.get("guard") in ("inactive", "failed"),
@@ -124,6 +126,8 @@ def lines_of(attempt: Attempt) -> str:
         "skipped": " ".join(attempt.skipped),
         "began": str(int(attempt.began.timestamp())),
         "target": attempt.target.path,
+        "live": _path(attempt.live),
+        "specialisation": attempt.specialisation,
         "running": _path(before.running),
         "profile": _path(before.profile),
         "boot_default": _path(before.boot_default),
@@ -172,6 +176,10 @@ def _path(path: OutPath | None) -> str:
     return "" if path is None else path.path
 
 
+def _name(text: str) -> str:
+    return text if is_specialisation(text) else ""
+
+
 def _time(seconds: str) -> datetime:
     return datetime.fromtimestamp(_number(seconds), UTC)
 
@@ -208,8 +216,7 @@ class GuardReply:
     """What a host says of an attempt.
 
     Attributes:
-        attempt: The attempt; ``None`` where the host knows of none with that token, and then none
-            with that token will ever begin.
+        attempt: ``None`` where the host knows of none with that token, and none will ever begin.
         log: What ``switch-to-configuration`` said since the position asked for.
         position: Where the log ends, to be asked for next.
     """
@@ -242,9 +249,9 @@ async def await_(
     attempt of which the host knows nothing will never begin from here on.
 
     Args:
-        executor: The way to the host; it may be another one each time.
+        executor: The way to the host; it may be another each time.
         token: The attempt's.
-        state: The state that it was in when last seen.
+        state: In which it was last seen.
         seconds: How long to wait.
         position: Where the log was last read to.
 
@@ -292,8 +299,7 @@ async def resume(executor: Executor, token: str) -> GuardReply:
     Does nothing where its guard is at work, or the attempt has ended.
 
     Raises:
-        UnreachableError: The connection was lost.
-        StepError: The guard could not be started.
+        StepError: The connection was lost, or the guard could not be started.
     """
     return await _ask(executor, "resume its attempt", carried("resume", token))
 
@@ -311,12 +317,8 @@ async def seen(executor: Executor, token: str) -> GuardReply:
 async def reached(executor: Executor, token: str, *, anew: bool = False) -> GuardReply:
     """Note, over a connection that was made after the host rolled back, that one gets in again.
 
-    A connection that the host finds to be an older one counts for nothing.
-
-    Args:
-        executor: The way to the host.
-        token: The attempt's.
-        anew: Whether the connection is known to be a new one: where the host cannot tell.
+    A connection that the host finds to be an older one counts for nothing; ``anew`` says that it is
+    known to be a new one, where the host cannot tell.
 
     Raises:
         UnreachableError: The connection was lost.

@@ -39,12 +39,29 @@ is_at() {
   [ -z "$wrong" ]
 }
 
+# Whether a system is a specialisation of another. $1 it  $2 the other
+specialises() {
+  for variant in "$2"/specialisation/*; do
+    [ ! "$variant" -ef "$1" ] || return 0
+  done
+  return 1
+}
+
+# Whether the target was profile and boot default already: then these show no commit.
+booted_before() {
+  [ "$profile" = "$target" ] && { [ "$boot_default" = "$target" ] || specialises "$boot_default" "$target"; }
+}
+
 is_before() { is_at "$running" "$profile" "$boot_default"; }
 
+# A boot loader may prefer one of the target's specialisations.
 is_target() {
+  observe
+  boots=$target
+  ! specialises "$now_boot" "$target" || boots=$now_boot
   case $goal in
-  test) is_at "$target" "$profile" "$boot_default" ;;
-  boot) is_at any "$target" "$target" ;;
-  switch) is_at "$target" "$target" "$target" ;;
+  test) is_at "$live" "$profile" "$boot_default" ;;
+  boot) is_at any "$target" "$boots" ;;
+  switch) is_at "$live" "$target" "$boots" ;;
   esac
 }

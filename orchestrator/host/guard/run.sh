@@ -29,12 +29,15 @@ guard() {
 after_boot() {
   # Of this boot's activation others know.
   known='' failing=''
+  # A boot runs what boots, and no specialisation that was switched to.
+  observe
+  [ "$now_boot" != "$now_running" ] || live=$now_running
   case $state in
   committing) finish "the host booted while it committed" ;;
   returning) ;;
   *)
     # The disk may have been full when the commit was to be written down.
-    if [ "$goal" != test ] && ! is_before && is_target; then
+    if [ "$goal" != test ] && ! booted_before && ! is_before && is_target; then
       end_as "done"
     else
       turn "the host booted in the middle ($state)"
@@ -65,7 +68,7 @@ begin() {
     return
   fi
   save
-  switch "$target" test
+  switch "$live" test
   activation=$code
   if [ "$code" = changed ]; then
     leave_be "it changed meanwhile: $wrong"
@@ -79,7 +82,7 @@ begin() {
     turn "activation did not end within $activate_seconds s"
   elif ! is_accepted; then
     turn "activation failed ($code)${heard:+: $heard}"
-  elif ! is_at "$target" "$profile" "$boot_default"; then
+  elif ! is_at "$live" "$profile" "$boot_default"; then
     turn "activation ended with $code, and the end state is wrong: $wrong"
   elif ! script_ran; then
     turn "activation failed ($code): $wrong"

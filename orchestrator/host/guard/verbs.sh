@@ -40,7 +40,7 @@ one_at_a_time() {
 begin_or_say_why() {
   same_boot || { why="it has booted since it was asked"; return 1; }
   is_before || { why="it changed since it was asked: $wrong"; return 1; }
-  can_switch "$target" && can_switch "$running" && can_switch "$boot_default" || return
+  can_switch "$target" && can_switch "$live" && can_switch "$running" && can_switch "$boot_default" || return
   write_down || { why="the attempt cannot be written down: is the disk full?"; return 1; }
   launch && return
   # Late is also never: whatever may start after all finds the attempt ended.
@@ -54,7 +54,7 @@ can_switch() {
   [ -z "$1" ] || [ -x "$1/bin/switch-to-configuration" ] && return
   why="$1 has no bin/switch-to-configuration (system.switch.enable)"
   [ -e "$1" ] || case $1 in
-  "$target") why="$1 was collected as garbage after it was copied; deploy again" ;;
+  "$target" | "$live") why="$1 was collected as garbage after it was copied; deploy again" ;;
   *) why="the boot default $1 is gone; this makes what runs the boot default:
 /run/current-system/bin/switch-to-configuration boot" ;;
   esac

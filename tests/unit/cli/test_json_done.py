@@ -21,11 +21,12 @@ from orchestrator.changes.plan import Fingerprint, Tree
 from orchestrator.cli.main import main
 from orchestrator.cli.opening import open_fleet
 from orchestrator.cli.options import Target
+from orchestrator.core.claims import Lock
 from orchestrator.core.errors import RefusedError, UnreachableError
 from orchestrator.core.host import Host
 from orchestrator.core.rollout import RolloutStatus, Standing
 from orchestrator.core.run import DeployRequest
-from orchestrator.core.state import HostState, Lock
+from orchestrator.core.state import HostState
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host import status as host_status
 from orchestrator.host.setup import state_folder

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 
-from orchestrator.cli.main import main
+from orchestrator.cli.main import main, orchestrator
 from orchestrator.core.generation import BeforeLast, ToGeneration, ToSystem
-from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
+from orchestrator.core.host import (
+    KEEP,
+    BuildOn,
+    BuildSite,
+    SpecialisePolicy,
+    WhenUnreachable,
+)
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report, Run
@@ -64,6 +71,18 @@ LINES = [
     ("deploy --no-verify", DeployRequest(verify=False)),
     ("deploy --force", DeployRequest(force=True)),
     ("deploy --no-cache", DeployRequest(cache=False)),
+    ("deploy --specialisation keep", DeployRequest(specialisation=KEEP)),
+    ("deploy --specialisation none", DeployRequest(specialisation=SpecialisePolicy.parse("none"))),
+    ("deploy --specialisation=", DeployRequest(specialisation=SpecialisePolicy.parse("none"))),
+    (
+        "plan razer --goal dry-activate --specialisation gaming",
+        DeployRequest(
+            ("razer",),
+            Goal.DRY_ACTIVATE,
+            plan_only=True,
+            specialisation=SpecialisePolicy.parse("gaming"),
+        ),
+    ),
     ("deploy --override-hold f00d", DeployRequest(despite_hold="f00d")),
     ("deploy --skip-preflight clock", DeployRequest(skip_preflight=("clock",))),
     ("deploy --unreachable defer", DeployRequest(unreachable=WhenUnreachable.DEFER)),
@@ -160,3 +179,30 @@ def test_a_plan_is_of_the_deployment_with_the_same_options(asked: Asked, options
         assert ended.value.code == 0
     deployed, planned, dry = asked.requests
     assert planned == dry == replace(deployed, plan_only=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--goal boot --specialisation gaming", "--goal boot activates nothing"),
+        ("--goal push --specialisation keep", "--goal push activates nothing"),
+        ("--specialisation ../x", "not a specialisation's name: '../x'"),
+    ],
+)
+def test_a_specialisation_that_could_not_run_is_refused(
+    asked: Asked, capsys: pytest.CaptureFixture[str], options: str, said: str
+) -> None:
+    """A name that can be none, or a goal that activates nothing, is a usage error."""
+    with pytest.raises(SystemExit) as ended:
+        main(["deploy", *options.split()])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert asked.requests == []
+
+
+@pytest.mark.parametrize(("typed", "found"), [("", ["keep", "none"]), ("k", ["keep"]), ("g", [])])
+def test_a_specialisations_policy_is_completed(typed: str, found: list[str]) -> None:
+    """The words that are no name are completed; names are the systems' own."""
+    shell = ShellComplete(orchestrator, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE")
+    offered = shell.get_completions(["deploy", "--specialisation"], typed)
+    assert [item.value for item in offered] == found

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.errors import RefusedError
 from orchestrator.core.event import HostFinished
-from orchestrator.core.host import Connect, Host
+from orchestrator.core.host import KEEP, Connect, Host, SpecialisePolicy
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step
-from orchestrator.core.state import BootSource, HostState, Record
-from orchestrator.core.store import DrvPath, Evaluated, OutPath
-from orchestrator.deploy.plan.decide import decide, steps
+from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState, Record
+from orchestrator.core.store import DrvPath, Evaluated, OutPath, Specialised
+from orchestrator.deploy.plan.decide import decide, specialised, steps, without_specialisation
 from orchestrator.render.event_json import to_json
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
@@ -214,3 +215,89 @@ def test_a_test_says_nothing_of_the_next_boot() -> None:
     """``--goal test`` has nothing to do with what boots."""
     unread = replace(AT_TARGET, boot_source=BootSource.PROFILE, boot_note="GRUB: …")
     assert _decide(Goal.TEST, unread).warnings == ()
+
+
+NEW_GAMING, OLD_GAMING = _path("g"), _path("h")
+NONE, GAMING, WORK = (SpecialisePolicy.parse(text) for text in ("none", "gaming", "work"))
+AT_GAMING = replace(AT_TARGET, running=NEW_GAMING, running_as=(Specialised(NEW, "gaming"),))
+WAS_GAMING = HostState(
+    "m", OLD_GAMING, OLD, OLD, OLD, BootSource.GRUB, (Specialised(OLD, "gaming"),)
+)
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "unchanged"),
+    [
+        (AT_GAMING, KEEP, True),
+        (AT_GAMING, GAMING, True),
+        (AT_GAMING, NONE, False),
+        (AT_GAMING, WORK, False),
+        (AT_TARGET, KEEP, True),
+        (AT_TARGET, NONE, True),
+        (AT_TARGET, GAMING, False),
+        (WAS_GAMING, KEEP, False),
+        (replace(AT_GAMING, running_as=(Specialised(OTHER, "gaming"),)), KEEP, False),
+    ],
+)
+def test_a_host_that_runs_the_right_specialisation_is_unchanged(
+    state: HostState, policy: SpecialisePolicy, unchanged: bool
+) -> None:
+    """Unchanged means: of the wanted system that specialisation runs which is to run."""
+    decided = decide(HOST, Goal.SWITCH, WANTED, state, now=NOW, specialise=policy)
+    assert isinstance(decided, Unchanged) is unchanged
+    if isinstance(decided, Unchanged):
+        assert decided.specialisation == state.specialisation
+        assert (f"'{state.specialisation}'" in decided.reason) is bool(state.specialisation)
+
+
+def test_a_specialisation_that_the_boot_loader_prefers_counts_as_its_system() -> None:
+    """Where the menu's default is a specialisation of the target, the host boots its target."""
+    state = replace(AT_GAMING, boot_default=NEW_GAMING, booting_as=(Specialised(NEW, "gaming"),))
+    assert isinstance(_decide(Goal.BOOT, state), Unchanged)
+    other = replace(state, booting_as=(Specialised(OLD, "gaming"),))
+    assert "it boots" in _plan(Goal.SWITCH, other).reason
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "warning"),
+    [
+        (KEEP, "gaming", None),
+        (NONE, "", "switched away: specialisation 'gaming', to the system itself"),
+        (WORK, "work", "switched away: specialisation 'gaming', to specialisation 'work'"),
+    ],
+)
+def test_a_plan_says_what_becomes_of_a_specialisation(
+    policy: SpecialisePolicy, name: str, warning: str | None
+) -> None:
+    """It is kept without a warning; where another choice was made, what is lost is named."""
+    plan = decide(HOST, Goal.SWITCH, WANTED, WAS_GAMING, now=NOW, specialise=policy)
+    assert isinstance(plan, HostPlan)
+    assert (plan.specialisation, plan.warnings) == (name, (warning,) if warning else ())
+    assert f"it runs specialisation 'gaming' of {OLD.short}" in plan.reason
+    again = specialised(replace(plan, live=NEW_GAMING), AT_TARGET)
+    assert again.live is None
+
+
+def test_what_the_new_system_does_not_have_is_kept_or_refused_as_it_was_asked_for() -> None:
+    """One that ran is given up with a warning; one that was asked for by its name is refused."""
+    plan = decide(HOST, Goal.SWITCH, WANTED, WAS_GAMING, now=NOW)
+    assert isinstance(plan, HostPlan)
+    without = without_specialisation(plan, ("work",))
+    assert (without.specialisation, len(without.warnings)) == ("", 1)
+    assert "'gaming', which the new system does not have" in without.warnings[0]
+    with pytest.raises(RefusedError, match="has no specialisation 'gaming'") as refused:
+        without_specialisation(replace(plan, specialise=GAMING), ("desk", "work"))
+    assert "it has desk, work" in (refused.value.hint or "")
+
+
+def test_a_system_of_somebody_elses_is_named_before_it_is_switched_away() -> None:
+    """What runs and is not the profile's is a warning, unless it waits for a boot, or is wanted."""
+    foreign = replace(AT_TARGET, running=OTHER, profile=OLD, boot_default=OLD)
+    (warning,) = _plan(Goal.SWITCH, foreign).warnings
+    assert warning == f"switched away: a system that is not its profile's: {OTHER}"
+    (warning,) = _plan(Goal.BOOT, foreign).warnings
+    assert warning.startswith("until the next boot only it runs a system")
+    assert _plan(Goal.SWITCH, replace(foreign, running=NEW)).warnings == ()
+    began = Attempt("t", Goal.BOOT, OLD, replace(AT_TARGET, running=OTHER), 1, "me", None, NOW)
+    waits = replace(foreign, attempt=replace(began, state=AttemptState.DONE))
+    assert _plan(Goal.SWITCH, waits).warnings == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.core.changed import PackageChange
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.state import HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.deploy.diff import HostDiff, draw_diff
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.render.output import Output
@@ -90,14 +91,23 @@ def test_no_path_that_differs_is_lost(
     assert sum(len(change.after) for change in changes) == len(after - before)
 
 
-def _drawn(running: OutPath | None, *, as_json: bool = False) -> tuple[str, str]:
+def _drawn(
+    running: OutPath | None,
+    *,
+    as_json: bool = False,
+    variant: HostState | None = None,
+    live: OutPath | None = None,
+) -> tuple[str, str]:
     state = HostState("m", running, running, running, running)
     changes = (
         PackageChange("bash", ("5.2",), ("5.3",)),
         PackageChange("etc", ("",), ("",)),
         PackageChange("nano", (), ("8.0",)),
     )
-    found = HostDiff(Host("p620", "p620", Connect("p620")), state, _path(B, "system"), changes)
+    system = _path(B, "system")
+    found = HostDiff(
+        Host("p620", "p620", Connect("p620")), variant or state, system, live or system, changes
+    )
     results, words = io.StringIO(), io.StringIO()
     draw_diff(found, Output(results), Output(words), as_json=as_json)
     return results.getvalue(), words.getvalue()
@@ -131,3 +141,26 @@ def test_a_diff_for_a_script_has_every_change() -> None:
         str(_path(B, "system")),
     )
     assert found["changes"][0] == {"package": "bash", "before": ["5.2"], "after": ["5.3"]}
+
+
+def test_a_diff_names_the_specialisation_that_runs_and_would_run() -> None:
+    """What is kept is compared with itself: its system and its name, not a path alone."""
+    system, live = _path(A, "system"), _path(B, "variant")
+    state = HostState(
+        "m",
+        _path(A, "variant"),
+        system,
+        system,
+        system,
+        running_as=(Specialised(system, "gaming"),),
+    )
+    _, err = _drawn(None, variant=state, live=live)
+    assert err.splitlines() == [
+        "p620: runs aaaaa…-system, specialisation gaming",
+        "p620: would run specialisation 'gaming' of bbbbb…-system",
+    ]
+    there = replace(state, running=live)
+    out, err = _drawn(None, variant=there, live=live)
+    assert (out, err.endswith("which is what is wanted\n")) == ("", True)
+    found = json.loads(_drawn(None, as_json=True, variant=state, live=live)[0])
+    assert (found["wanted"], found["live"]) == (_path(B, "system").path, live.path)

@@ -13,12 +13,13 @@ from typing import TypeVar, cast
 import pytest
 from run_examples import begin
 
+from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.run import DeployRequest, Run
-from orchestrator.core.state import Hold, HostState, Lock
+from orchestrator.core.state import HostState
 from orchestrator.deploy.changing import lock
 from orchestrator.deploy.changing.lock import Holding, held, refuse_if_taken
 from orchestrator.deploy.changing.session import HostSession

@@ -27,3 +27,11 @@ def test_each_part_needs_one(part: str) -> None:
 def test_what_was_booted_is_not_known() -> None:
     """Where it is not known what was booted, every part counts as changed."""
     assert needs_boot({}, BOOTED) == PARTS
+
+
+def test_a_specialisation_that_was_switched_to_needs_no_boot_that_would_leave_it() -> None:
+    """A boot brings the system itself: it is needed where neither that nor what runs was booted."""
+    own, live, old = ({**BOOTED, "kernel-params": text} for text in ("quiet", "loud", "old"))
+    assert needs_boot(own, own, live) == ()
+    assert needs_boot(live, own, live) == ()
+    assert needs_boot(old, own, live) == ("kernel-params",)

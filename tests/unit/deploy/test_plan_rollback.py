@@ -21,7 +21,7 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, Step
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
-from orchestrator.core.store import Existing, OutPath
+from orchestrator.core.store import Existing, OutPath, Specialised
 from orchestrator.deploy.plan.rollback import plan_back, target_of
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)
@@ -174,3 +174,36 @@ def test_the_newest_generation_of_a_system_counts() -> None:
     """A host that went back to a system may have two of it."""
     twice = replace(KNOWN, generations=(Generation(9, NOW, OLD), Generation(3, NOW, OLD)))
     assert (twice.number_of(OLD), twice.number_of(NEW)) == (9, None)
+
+
+def test_before_a_specialisation_was_asked_for_is_the_system_itself() -> None:
+    """`--specialisation NAME` of the system that runs: what it ran before is that system."""
+    asked = replace(ATTEMPT, before=at(NEW), live=OLDER, specialisation="gaming")
+    state = replace(at(NEW), running=OLDER, running_as=(Specialised(NEW, "gaming"),))
+    known = replace(KNOWN, state=replace(state, attempt=asked), committed=asked)
+    assert target_of(BeforeLast(), HOST, known)[0] == NEW
+    assert not isinstance(plan_back(HOST, NEW, known.state, now=NOW), Unchanged)
+
+
+def test_before_what_was_tried_as_a_specialisation_is_what_booted_then() -> None:
+    """Goal test keeps a specialisation, goal boot follows: what is before that is what booted."""
+    tried = replace(ATTEMPT, goal=Goal.BOOT, live=OLDER, before=replace(at(OLD), running=OLDER))
+    known = replace(KNOWN, state=replace(at(NEW), attempt=tried), committed=tried)
+    assert target_of(BeforeLast(), HOST, known)[0] == OLD
+
+
+def test_a_specialisation_is_gone_back_to_as_one_of_its_system() -> None:
+    """What ran is a path; the profile of then tells of which system it was one."""
+    variants = (Specialised(NEW, "gaming"), Specialised(OLD, "gaming"))
+    before = replace(at(OLD), running=OLDER)
+    known = replace(
+        KNOWN,
+        state=replace(at(NEW), attempt=replace(ATTEMPT, before=before)),
+        specialisations={OLDER: variants},
+    )
+    assert known.named(OLDER, known.before(OLDER)) == (OLD, "gaming")
+    assert known.named(OLDER) == (NEW, "gaming")
+    assert known.named(OLD) == (OLD, "")
+    plan = plan_back(HOST, OLD, at(NEW), now=NOW, specialisation="gaming")
+    assert not isinstance(plan, Unchanged)
+    assert (plan.target.out, plan.specialisation) == (OLD, "gaming")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, BootSource, HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.deploy.plan import attempts
 
 
@@ -144,3 +144,30 @@ def test_a_change_says_from_what_to_what() -> None:
     older = OutPath(f"/nix/store/{'c' * 32}-{NEW.name}")
     renewed = replace(same, before=replace(BEFORE, running=older))
     assert attempts.change(renewed) == f"{older.digest}… → {NEW.short}"
+
+
+def test_a_committed_specialisation_is_proved_by_what_runs_and_what_boots() -> None:
+    """The specialisation is to run and its system to boot; after a boot, what boots may run."""
+    live = _path("g")
+    attempt = Attempt(
+        "t",
+        Goal.SWITCH,
+        NEW,
+        BEFORE,
+        1,
+        "me",
+        None,
+        datetime.now(UTC),
+        live=live,
+        specialisation="gaming",
+    )
+    there = HostState("m", live, OLD, NEW, NEW, running_as=(Specialised(NEW, "gaming"),))
+    assert attempts.reached(there, attempt) is None
+    assert attempts.reached(replace(there, running=NEW), attempt) is not None
+    assert attempts.reached(replace(there, running=NEW, boot_id="2"), attempt) is None
+    assert attempts.reached(replace(there, running=OLD, boot_id="2"), attempt) is not None
+    tried, now = replace(attempt, goal=Goal.TEST), replace(BEFORE, boot_id="2")
+    assert attempts.reached(now, tried) is not None
+    words = attempts.in_words(replace(there, boot_source=BootSource.GRUB))
+    assert words.startswith(f"it runs specialisation 'gaming' of {NEW.short}, its profile is")
+    assert ", specialisation 'gaming'" in attempts.change(attempt)

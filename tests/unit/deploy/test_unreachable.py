@@ -12,7 +12,7 @@ import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost
 
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
+from orchestrator.core.host import BuildOn, BuildSite, SpecialisePolicy, WhenUnreachable
 from orchestrator.core.outcome import Deferred, Deployed, Failed, RolledBack, Skipped, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
@@ -68,7 +68,9 @@ def catch_up(bench: Bench, out: OutPath = NEW) -> Any:
 def test_it_is_built_and_waits(bench: Bench) -> None:
     """The entry has all that a delivery needs; the outcome says until when."""
     bench.host.reachable = False
-    outcome = bench.deploy(verify=False, skip_preflight=("clock",), **DEFER)
+    chosen = SpecialisePolicy.parse("gaming")
+    asked = {"verify": False, "skip_preflight": ("clock",), "specialisation": chosen}
+    outcome = bench.deploy(**asked, **DEFER)
     assert isinstance(outcome, Deferred)
     assert outcome.out_path == NEW
     assert bench.delivered == ["build", "build"], "built, and kept by a root of its own"
@@ -77,6 +79,7 @@ def test_it_is_built_and_waits(bench: Bench) -> None:
     assert f"until {found.expires.astimezone():%Y-%m-%d}" in outcome.reason
     assert (found.system, found.run, found.goal) == (evaluated(NEW), 7, Goal.SWITCH)
     assert (found.verify, found.skip_preflight) == (False, ("clock",))
+    assert found.specialisation == chosen
     assert found.expires - found.since == timedelta(days=7)
 
 

@@ -20,7 +20,7 @@ from orchestrator.core.generation import Generation, HostSystems
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.host.generations import ask_systems, is_there, parse_systems
 from orchestrator.host.guard.orders import lines_of
 
@@ -182,3 +182,22 @@ def test_many_generations_are_asked_at_once(machine: Machine) -> None:
     (machine.root / "bin/nix-store").write_text(f"#!/bin/sh\necho >> {machine.root}/calls\n")
     assert len(machine.systems().generations) == 50
     assert (machine.root / "calls").read_text() == "\n"
+
+
+def test_specialisations_of_generations_are_known_by_their_paths(machine: Machine) -> None:
+    """Of each generation's specialisations the path and the name; the newest system first."""
+    variant = OutPath(f"/nix/store/{'g' * 32}-nixos-system-p620")
+    for number, name in ((1, "old"), (2, "new")):
+        folder = machine.root / name / "specialisation"
+        folder.mkdir(parents=True)
+        (folder / "gaming").symlink_to(variant.path)
+        (folder / "elsewhere").symlink_to("/etc")
+        machine.has(number, str(machine.root / name))
+    said = machine.systems()
+    assert said.specialisations == {}  # These systems are no paths of the store.
+    lines = f"generation=1 1 {OLD} \ngeneration=2 1 {NEW} \n"
+    both = f"variant=1 {variant} gaming\nvariant=2 {variant} gaming\nvariant=2 {variant} .x\n"
+    known = parse_systems(f"{lines}{both}variant=9 {variant} gone\n", STATE)
+    assert known.specialisations == {
+        variant: (Specialised(NEW, "gaming"), Specialised(OLD, "gaming"))
+    }

@@ -139,11 +139,13 @@ class Machine:
         self.write("proc/uptime.new", f"{seconds}.00 1.00\n").rename(self.root / "proc/uptime")
         self.write("proc/sys/kernel/random/boot_id", f"{boot}\n")
 
-    def start(self, goal: Goal = Goal.SWITCH) -> Attempt:
+    def start(
+        self, goal: Goal = Goal.SWITCH, target: OutPath = NEW, live: OutPath | None = None
+    ) -> Attempt:
         """Have the guard begin."""
         when = datetime(2024, 5, 6, tzinfo=UTC)
         token = f"t-{len(self.attempts)}"
-        attempt = Attempt(token, goal, NEW, self.state, 7, "me@here", None, when)
+        attempt = Attempt(*(token, goal, target, self.state, 7, "me@here", None, when), live=live)
         self.attempts.append(attempt)
         told = asyncio.run(orders.start(self.executor, attempt))
         assert told.attempt is not None
@@ -737,3 +739,98 @@ def test_who_asked_and_was_ended_knows_nothing(machine: Machine) -> None:
     machine.write("bin/flock", "#!/bin/sh\nkill -KILL $PPID\n")
     with pytest.raises(UnreachableError, match="could not start the guard"):
         machine.start()
+
+
+GAMING = {
+    system: OutPath(f"/nix/store/{letter * 32}-nixos-system-p620")
+    for system, letter in ((OLD, "g"), (NEW, "h"))
+}
+
+
+def with_specialisations(machine: Machine) -> None:
+    """Give each system a specialisation, and have the host run the old one's."""
+    for system, variant in GAMING.items():
+        machine.write(f"{variant.path[1:]}/bin/switch-to-configuration", SWITCH)
+        folder = machine.root / system.path[1:] / "specialisation"
+        folder.mkdir()
+        (folder / "gaming").symlink_to(machine.root / variant.path[1:])
+    runs(machine, GAMING[OLD])
+    assert machine.systems == (GAMING[OLD], OLD, OLD)
+
+
+def runs(machine: Machine, system: OutPath) -> None:
+    """Have the host run a system, as after a switch by hand or a boot."""
+    (machine.root / "run/current-system").unlink()
+    (machine.root / "run/current-system").symlink_to(machine.root / system.path[1:])
+
+
+def power_cut(machine: Machine, runs_then: OutPath) -> None:
+    """End all, and boot; what was killed may be at its last write."""
+    machine.kill()
+    while (folder := machine.root / "run/orchestrator").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    machine.has_been_up(5, "b2")
+    runs(machine, runs_then)
+
+
+def test_a_specialisation_runs_and_its_system_boots(machine: Machine) -> None:
+    """The specialisation is activated; the system that has it is committed."""
+    with_specialisations(machine)
+    attempt = machine.start(live=GAMING[NEW])
+    machine.until(attempt, WAITING)
+    assert machine.systems == (GAMING[NEW], OLD, OLD)
+    asyncio.run(orders.contact(machine.executor, attempt.token))
+    asyncio.run(orders.confirm(machine.executor, attempt.token))
+    machine.until(attempt, DONE)
+    assert machine.systems == (GAMING[NEW], NEW, NEW)
+    assert machine.state.is_foreign is False
+
+
+def test_it_goes_back_to_the_specialisation_that_ran(machine: Machine) -> None:
+    """Asked to, or after a boot into the system itself: what ran before runs again."""
+    with_specialisations(machine)
+    attempt = machine.start(live=GAMING[NEW])
+    machine.until(attempt, WAITING)
+    asyncio.run(orders.back(machine.executor, attempt.token, "so"))
+    machine.until(attempt, RETURNED)
+    assert machine.systems == (GAMING[OLD], OLD, OLD)
+    attempt = machine.start(live=GAMING[NEW])
+    machine.until(attempt, WAITING)
+    power_cut(machine, OLD)
+    asyncio.run(orders.resume(machine.executor, attempt.token))
+    machine.until(attempt, RETURNED)
+    assert machine.systems == (GAMING[OLD], OLD, OLD)
+
+
+def test_after_a_boot_the_system_itself_is_no_success_where_it_booted_before(
+    machine: Machine,
+) -> None:
+    """From a specialisation to its system, not confirmed: a power cut is no confirmation."""
+    with_specialisations(machine)
+    attempt = machine.start(target=OLD)
+    machine.until(attempt, WAITING)
+    power_cut(machine, OLD)
+    asyncio.run(orders.resume(machine.executor, attempt.token))
+    machine.until(attempt, RETURNED)
+    assert machine.systems == (GAMING[OLD], OLD, OLD)
+
+
+def test_a_boot_between_commit_and_end_leaves_what_boots(machine: Machine) -> None:
+    """A specialisation was committed, and the boot runs its system: that is the end."""
+    with_specialisations(machine)
+    attempt = machine.start(live=GAMING[NEW])
+    machine.until(attempt, WAITING)
+    asyncio.run(orders.contact(machine.executor, attempt.token))
+    machine.write("fault", "[ $1 != boot ] || sleep 60\n")
+    asyncio.run(orders.confirm(machine.executor, attempt.token))
+    machine.until(attempt, AttemptState.COMMITTING)
+    while machine.systems[1] != NEW:
+        time.sleep(0.05)
+    power_cut(machine, NEW)
+    (machine.root / "fault").unlink()
+    machine.write(
+        "boot/loader/entries/a.conf", f"linux /k\noptions init={machine.root}{NEW}/init\n"
+    )
+    asyncio.run(orders.resume(machine.executor, attempt.token))
+    machine.until(attempt, DONE)
+    assert machine.systems == (NEW, NEW, NEW)

@@ -13,10 +13,10 @@ from typing import cast
 import pytest
 
 from orchestrator.core import process
+from orchestrator.core.claims import UNREADABLE, Hold, Lock
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
-from orchestrator.core.state import UNREADABLE, Hold, Lock
 from orchestrator.host import lock
 from orchestrator.host.lock import Claim, LockAnswer, LockReply
 

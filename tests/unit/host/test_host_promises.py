@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.checks import Facts, Login, Room
+from orchestrator.core.claims import Hold
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.host import BuildOn, BuildSite, Connect, Host
+from orchestrator.core.host import BuildOn, BuildSite, Connect, Host, SpecialisePolicy
 from orchestrator.core.plan import Goal
-from orchestrator.core.state import Attempt, AttemptState, BootSource, Hold, HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.host.check import Bootctl, CheckAnswer, HostCheck, Said, parse_check
 from orchestrator.host.draw_check import draw_check
 from orchestrator.host.promises import activation_in_words, promises
@@ -89,6 +90,20 @@ def test_each_fact_makes_its_own_sentence(fact: Mapping[str, Any], sentence: str
     said = [one.text for one in promises(HOST, check(**fact)) if not one.kept]
     assert len(said) == 1, said
     assert sentence in said[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"), [("keep", True), ("gaming", True), ("none", False), ("work", False)]
+)
+def test_what_becomes_of_a_specialisation_is_promised_by_the_inventory(
+    policy: str, kept: bool
+) -> None:
+    """One that runs is kept by a deployment, or switched away where the inventory has another."""
+    host = replace(HOST, specialisation=SpecialisePolicy.parse(policy))
+    found = check(profile=OTHER, boot_default=OTHER, running_as=(Specialised(OTHER, "gaming"),))
+    (said,) = [one for one in promises(host, found) if "specialisation 'gaming'" in one.text]
+    assert (said.kept, "keeps it" in said.text) == (kept, kept)
+    assert not [one for one in promises(host, found) if "not the profile's" in one.text]
 
 
 def test_a_sandbox_counts_where_the_host_builds() -> None:

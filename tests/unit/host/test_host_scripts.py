@@ -155,3 +155,38 @@ def test_failed_units_and_the_record_are_told(machine: Machine) -> None:
     assert state.failed_units == ("a.service", "b.mount")
     assert state.record is not None
     assert (state.record.run, state.record.out_path) == (7, NEW)
+
+
+def test_what_runs_is_named_as_a_specialisation_of_the_systems_that_have_it(
+    machine: Machine,
+) -> None:
+    """The profile's comes first, then other generations'; a system that is no one's is not."""
+    for system in ("old", "new", "other", "variant"):
+        machine.write(f"s/{system}/init", "")
+    profiles = machine.write("nix/var/nix/profiles/x", "").parent
+    for link, to in (("system-1-link", "old"), ("system-2-link", "new"), ("system", "new")):
+        (profiles / link).symlink_to(machine.root / "s" / to)
+    for system in ("old", "new"):
+        variants = machine.root / "s" / system / "specialisation"
+        variants.mkdir()
+        (variants / "gaming").symlink_to(machine.root / "s/variant")
+        (variants / "gone").symlink_to("/nowhere")
+    running = machine.write("run/x", "").with_name("current-system")
+
+    def said() -> list[str]:
+        out = machine.run(scripts.STATE).stdout
+        return [line for line in out.splitlines() if line.startswith("running_as=")]
+
+    systems = machine.root / "s"
+    for runs, named in (("variant", ["new", "old"]), ("new", []), ("other", [])):
+        running.unlink(missing_ok=True)
+        running.symlink_to(systems / runs)
+        wanted = [f"running_as={systems / system} gaming" for system in named]
+        assert list(dict.fromkeys(said())) == wanted
+    running.unlink()
+    running.symlink_to(systems / "variant")
+    for link in ("system", "system-2-link", "system-1-link"):
+        (profiles / link).unlink()
+    assert said() == []
+    machine.write("run/orchestrator/attempt", f"token=t\ntarget={systems / 'old'}\n")
+    assert said() == [f"running_as={systems / 'old'} gaming"]

@@ -17,7 +17,7 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, BootSource, Record
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.host.guard.orders import lines_of
 from orchestrator.host.status import ask_state, parse_state
 
@@ -197,3 +197,26 @@ def test_another_machine_is_refused() -> None:
         ask(Answering(GOOD), "9999")
     with pytest.raises(RefusedError, match="its machine-id is empty"):
         ask(Answering("machine_id=\nboot_id=b\n"), "9999")
+
+
+def test_a_specialisation_that_runs_is_read_and_anything_else_is_left_out() -> None:
+    """Its name and its system are known, the profile's first; what can be no name is left out."""
+    lines = f"running_as={RUNS} gaming\nrunning_as={BOOTS} gaming\nrunning_as={RUNS} .\n"
+    more = f"running_as=/etc x\nrunning_as={RUNS}\nbooting_as={RUNS} at home\n"
+    state = parse_state(GOOD.replace("failed=", f"{lines}{more}failed=", 1))
+    assert state.running_as == (Specialised(RUNS, "gaming"), Specialised(BOOTS, "gaming"))
+    assert state.booting_as == (Specialised(RUNS, "at home"),)
+    assert (state.specialisation, state.is_foreign) == ("gaming", False)
+    assert parse_state(GOOD).specialisation == ""
+
+
+@pytest.mark.parametrize("live", [None, BOOTS])
+def test_an_attempt_says_which_specialisation_it_activates(live: OutPath | None) -> None:
+    """What is written down for the guard is read back: name and path of the specialisation."""
+    attempt = Attempt("t-1", Goal.SWITCH, RUNS, parse_state(GOOD), 8, "me@here", None, RECORD.at)
+    attempt = replace(attempt, live=live, specialisation="at home" if live else "")
+    told_lines = "".join(f"attempt.{line}\n" for line in lines_of(attempt).splitlines())
+    read = parse_state(f"{GOOD}{told_lines}attempt.state=waiting\n").attempt
+    assert read is not None
+    assert (read.live, read.specialisation) == (live, attempt.specialisation)
+    assert read.activated == (live or attempt.target)

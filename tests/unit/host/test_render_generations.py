@@ -86,6 +86,7 @@ def test_json_has_the_whole_paths() -> None:
         "system": GONE.path,
         "version": None,
         "gone": True,
+        "specialisations": [],
     }
     assert (known["last"]["before"], known["last"]["before_gone"]) == (STRAY.path, False)
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.plan import Goal
-from orchestrator.core.state import Attempt, AttemptState, BootSource, Hold, HostState, Lock
-from orchestrator.core.store import OutPath
+from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
+from orchestrator.core.store import OutPath, Specialised
 from orchestrator.host.draw import (
     draw_lifted,
     draw_lock,
@@ -249,3 +250,17 @@ def test_status_does_not_call_what_was_not_read_the_same() -> None:
 def _status(state: HostState) -> str:
     answers = (HostAnswer(P620, state, None, 0.1),)
     return drawn(lambda results, words: draw_status(answers, results, words, as_json=False))[0]
+
+
+def test_status_names_a_specialisation_and_what_is_not_the_profiles() -> None:
+    """A specialisation is named with its system; a system of somebody else's by its path."""
+    other = OutPath(f"/nix/store/{'x' * 32}-nixos-system-p620")
+    known = HostState("m", NEW, NEW, NEW, NEW, BootSource.GRUB)
+    variant = replace(known, running=other, running_as=(Specialised(NEW, "gaming"),))
+    said = _status(variant)
+    assert f"p620: running specialisation gaming of {NEW.short}" in said
+    assert "the system itself" in said
+    assert "not its profile's" not in said
+    said = _status(replace(known, running=other))
+    assert f"p620: runs a system that is not its profile's: {other}" in said
+    assert "p620:" not in _status(known)

@@ -60,6 +60,8 @@ def host(settings: str) -> str:
         ("deadlines: {copy: soon}", "such as 90s, 10m, 2h"),
         ("deadlines: {copy: .nan}", "the number .nan"),
         ("verify: {settle: -1}", "the number -1; expected at most 7 days"),
+        ("specialisation: ../x", "expected a name of letters"),
+        ("specialisation: [x]", "expected a name of letters"),
         ("verify: {suites: [../x]}", "expected a path relative to the fleet's root"),
         ("verify: {suites: [/x]}", "expected a path relative to the fleet's root"),
         ("verify: {suites: [nowhere]}", "the suite 'nowhere', which does not exist"),

@@ -12,7 +12,15 @@ import pytest
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, Notice
-from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host, WhenUnreachable
+from orchestrator.core.host import (
+    BuildOn,
+    BuildSite,
+    Connect,
+    Fleet,
+    Host,
+    SpecialisePolicy,
+    WhenUnreachable,
+)
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Report, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
@@ -108,12 +116,14 @@ def test_one_run_brings_each_host_its_own_system(runs: Runs) -> None:
 def test_each_way_of_deploying_has_a_run(runs: Runs) -> None:
     """A goal, a check that is skipped, no verification: as each was asked for."""
     put(runs, "razer", goal=Goal.BOOT)
-    put(runs, "samsung", skip_preflight=("clock",), verify=False)
+    gaming = SpecialisePolicy.parse("gaming")
+    put(runs, "samsung", skip_preflight=("clock",), verify=False, specialisation=gaming)
     assert len(runs.catch_up()) == 2
     boot, switch = runs.requests
     assert (boot.selectors, boot.goal, boot.verify) == (("razer",), Goal.BOOT, True)
     assert (switch.selectors, switch.skip_preflight) == (("samsung",), ("clock",))
     assert not switch.verify
+    assert (boot.specialisation, switch.specialisation) == (None, gaming)
 
 
 def test_an_interrupt_ends_all_of_them(runs: Runs) -> None:

@@ -10,6 +10,7 @@ from io import StringIO
 from render_examples import OUT, stream
 
 from orchestrator.core.event import Notice
+from orchestrator.core.host import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.offline.draw import WatchLines, draw_pending
 from orchestrator.render.output import Output
@@ -78,6 +79,9 @@ def test_a_program_gets_every_fact() -> None:
     """`pending --json` has every fact by host, and null for what is not known."""
     found = json.loads(drawn(WAITS, as_json=True)[0])["razer"]
     assert found["out_path"] == OUT.path
+    assert found["specialisation"] is None
+    chosen = replace(WAITS, specialisation=SpecialisePolicy.parse("gaming"))
+    assert json.loads(drawn(chosen, as_json=True)[0])["razer"]["specialisation"] == "gaming"
     assert found["expires"] == WAITS.expires.isoformat()
     assert (found["run"], found["tries"], found["last_try"], found["problem"]) == (
         12,

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import OrchestratorError, StepError, UnreachableError, UsageError
 from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.core.state import Hold, HostState, Lock
+from orchestrator.core.state import HostState
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake

@@ -45,6 +45,7 @@ def test_last_line_is_the_report() -> None:
         "reason": "already runs nixos-system-p620-25.05",
         "out_path": str(OUT),
         "seconds": 1.25,
+        "specialisation": None,
     }
     assert hosts["razer"]["warnings"] == ["degraded before and after"]
     assert hosts["razer"]["reboot_required"] == []

@@ -32,7 +32,13 @@ from orchestrator.core.event import (
     RunStarted,
 )
 from orchestrator.core.generation import BeforeRun
-from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
+from orchestrator.core.host import (
+    BuildOn,
+    BuildSite,
+    Specialise,
+    SpecialisePolicy,
+    WhenUnreachable,
+)
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import (
@@ -78,6 +84,7 @@ REQUEST = DeployRequest(
     emergency="fire",
     copy=CopyMethod.STREAM,
     unreachable=WhenUnreachable.DEFER,
+    specialisation=SpecialisePolicy(Specialise.NAMED, "gaming"),
     reboot=Reboot.ALWAYS,
     skip_preflight=("clock",),
     despite_hold="abcd",

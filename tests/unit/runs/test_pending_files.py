@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.errors import StepError
+from orchestrator.core.host import SpecialisePolicy
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import Reboot
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
@@ -31,6 +32,7 @@ WAITS = Pending(
     verify=False,
     skip_preflight=("clock", "store"),
     reboot=Reboot.IF_NEEDED,
+    specialisation=SpecialisePolicy.parse("gaming"),
     tries=2,
     last_try=NOW,
     problem="rolled back",

@@ -44,6 +44,14 @@ while [ $index -lt $count ]; do
   index=$((index + 1))
 done
 
+# As NixOS's: a link for each variant, in a folder that is always there.
+mkdir $out/specialisation
+index=0
+while [ $index -lt $variantCount ]; do
+  eval "ln -s \"\$variant_path_$index\" \"\$out/specialisation/\$variant_name_$index\""
+  index=$((index + 1))
+done
+
 printf '%s' "$wants" | while read -r link; do
   mkdir -p "$(dirname "$out/etc/systemd/system/$link")"
   ln -s "../$(basename "$link")" "$out/etc/systemd/system/$link"

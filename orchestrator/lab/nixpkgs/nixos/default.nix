@@ -13,15 +13,11 @@ let
         modules = import ./module-list.nix ++ modules;
         carried = import ./carried.nix;
         specialArgs = {
-          inherit pkgs;
+          inherit pkgs extendModules noUserModules;
           modulesPath = toString ./.;
         }
         // specialArgs;
       };
-    in
-    evaluated
-    // {
-      inherit pkgs;
       # The same with more modules, of which some may disable others.
       extendModules =
         more:
@@ -30,6 +26,14 @@ let
           modules = modules ++ more.modules or [ ];
           specialArgs = specialArgs // more.specialArgs or { };
         };
+      noUserModules = nixosSystem {
+        inherit system specialArgs;
+        modules = [ ];
+      };
+    in
+    evaluated
+    // {
+      inherit pkgs extendModules;
     };
 in
 nixosSystem

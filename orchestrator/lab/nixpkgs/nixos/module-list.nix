@@ -9,6 +9,7 @@
   ./nix.nix
   ./openssh.nix
   ./packages.nix
+  ./specialisation.nix
   ./sudo.nix
   ./systemd.nix
   ./toplevel.nix

@@ -35,6 +35,16 @@ install_boot_loader() {
       sync "$entries/.$entry" &&
       mv "$entries/.$entry" "$entries/$entry" || return 1
     written="$written $entry"
+    for variant in "$generation"/specialisation/*; do
+      [ -e "$variant/init" ] || continue
+      entry=nixos-generation-$number-specialisation-${variant##*/}.conf
+      printf 'title NixOS (%s)\nversion Generation %s %s\noptions init=%s/init %s\n' \
+        "${variant##*/}" "$number" "$(cat "$variant/nixos-version")" "$(readlink -f "$variant")" \
+        "$(cat "$variant/kernel-params" 2>/dev/null)" > "$entries/.$entry" &&
+        sync "$entries/.$entry" &&
+        mv "$entries/.$entry" "$entries/$entry" || return 1
+      written="$written $entry"
+    done
   done
   [ -n "$default" ] || { echo "no generation of the system profile is $system" >&2; return 1; }
   printf 'timeout 5\ndefault nixos-generation-%s.conf\n' "$default" > /boot/loader/.loader.conf &&

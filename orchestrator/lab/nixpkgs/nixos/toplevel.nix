@@ -42,6 +42,15 @@ let
     );
   entries = lib.imap0 entry files;
 
+  variants = lib.mapAttrsToList (name: one: {
+    inherit name;
+    path = one.configuration.system.build.toplevel;
+  }) config.specialisation;
+  variant = index: one: {
+    "variant_name_${toString index}" = one.name;
+    "variant_path_${toString index}" = "${one.path}";
+  };
+
   limit = config.boot.loader.systemd-boot.configurationLimit;
 in
 {
@@ -64,9 +73,10 @@ in
   config.system.build.toplevel = checked (
     pkgs.runCommand "nixos-system-${config.system.name}-${config.system.nixos.version}"
       (
-        lib.mergeAttrsList entries
+        lib.mergeAttrsList (entries ++ lib.imap0 variant variants)
         // {
           count = builtins.length files;
+          variantCount = builtins.length variants;
           activate = "${./activate.sh}";
           switch = lib.optionalString config.system.switch.enable "${./switch-to-configuration.sh}";
           boot = "${./boot.sh}";
