@@ -149,7 +149,7 @@ def test_a_fleet_with_agenix_and_sops_is_checked_by_what_nix_says(fleet: Fleet) 
     assert "values, MACs, and keys of PGP and clouds are not" in second
 
 
-def test_a_file_that_git_does_not_have_and_one_of_another_host_key(fleet: Fleet) -> None:
+def test_what_is_not_known_of_a_host_is_not_claimed_and_what_nix_lacks_is(fleet: Fleet) -> None:
     """A host's key file makes its readers unproved; a file that Nix does not see is an error."""
     fleet.write("db1.nix", DB1.replace("{", '{ sops.age.keyFile = "/var/lib/key.txt";', 1))
     fleet.write("secrets/new.yaml", (fleet.root / "secrets/web.yaml").read_text())
@@ -158,9 +158,10 @@ def test_a_file_that_git_does_not_have_and_one_of_another_host_key(fleet: Fleet)
         ("SOPS-NAME", "secrets/web.yaml", "db1"),
     }
     fleet.write("db1.nix", DB1.replace("web.yaml", "new.yaml").replace("port", "token"))
-    assert fleet.findings("db1") == {("SOPS-FILE", "secrets/new.yaml", "db1")}
+    no_rule = ("SOPS-NORULE", "secrets/new.yaml", None)
+    assert fleet.findings("db1") == {("SOPS-FILE", "secrets/new.yaml", "db1"), no_rule}
     fleet.add()
-    assert ("SOPS-NORULE", "secrets/new.yaml", None) in fleet.findings("db1")
+    assert fleet.findings("db1") == {("SOPS-HOST", "secrets/new.yaml", "db1"), no_rule}
 
 
 def test_a_fleet_with_sops_alone_needs_no_rules_of_agenix(fleet: Fleet) -> None:
