@@ -42,7 +42,7 @@ systems() {
 """
     + "\n".join(
         _compact((_GUARD / f"loaders{part}.sh").read_text())
-        for part in ("", "_systemd_boot", "_grub")
+        for part in ("", "_systemd_boot", "_grub_words", "_grub")
     )
     + "\n"
 )

@@ -29,7 +29,7 @@ boot_default() {
   else
     case $kind in
     systemd-boot) systemd_boot "${newest%/loader/loader.conf}" ;;
-    grub) LC_ALL=C awk "$init_of$grub" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg ;;
+    grub) LC_ALL=C awk "$init_of$grub_words$grub" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg ;;
     extlinux) LC_ALL=C awk "$init_of$extlinux" /boot*/extlinux/extlinux.conf ;;
     *) echo "boot_note=$kind, whose $newest is the newest, is a loader that cannot be followed" ;;
     esac 2> /dev/null || echo "boot_note=$newest could not be read to its end"

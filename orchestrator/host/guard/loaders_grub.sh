@@ -6,78 +6,6 @@
 grub='
 function unread(why) { print "boot_note=GRUB: " why; exit }
 
-# Into tokens 1 to n: a word as it is written, or ";" "{" "}" with mark[].
-function read_script(file,  line, more, got) {
-  n = 0
-  while ((got = (getline line < file)) > 0) {
-    while (line != "") {
-      if (match(line, /^[ \t\r]+/)) line = substr(line, RLENGTH + 1)
-      else if (line ~ /^#/) line = ""
-      else if (line ~ /^[;{}]/) { token(substr(line, 1, 1), 1); line = substr(line, 2) }
-      else if (line ~ /^[|&<>]/) unread("a line of " file " cannot be read: " safe(line))
-      else if (match(line, word) && substr(line, RLENGTH + 1) !~ /^["\047\\]/) {
-        token(substr(line, 1, RLENGTH), 0)
-        line = substr(line, RLENGTH + 1)
-      } else if ((getline more < file) > 0) {
-        # A quotation goes on, or a line that ends with a backslash.
-        if (line ~ /\\$/) line = substr(line, 1, length(line) - 1) more
-        else line = line "\n" more
-        if (length(line) > 65536) unread("a quotation in " file " has no end")
-      } else unread("a line of " file " cannot be read: " safe(line))
-    }
-    token(";", 1)
-  }
-  close(file)
-  return got == 0
-}
-function token(text, special) { tokens[++n] = text; mark[n] = special }
-function is_mark(i, text) { return mark[i] && tokens[i] == text }
-# A word with its quotes and variables taken for what they stand for; `unknown` where that is not known.
-function expand(raw,  out, c) {
-  out = ""
-  while (raw != "") {
-    c = substr(raw, 1, 1)
-    if (c == "\047") {
-      match(raw, /^\047[^\047]*\047/)
-      out = out substr(raw, 2, RLENGTH - 2)
-      raw = substr(raw, RLENGTH + 1)
-    } else if (c == "\"") {
-      raw = substr(raw, 2)
-      while (raw !~ /^"/) {
-        if (raw ~ /^\\["$\\]/) { out = out substr(raw, 2, 1); raw = substr(raw, 3) }
-        else if (raw ~ /^[$]/) { out = out variable(raw); raw = substr(raw, RLENGTH + 1) }
-        else { out = out substr(raw, 1, 1); raw = substr(raw, 2) }
-      }
-      raw = substr(raw, 2)
-    } else if (c == "\\") { out = out substr(raw, 2, 1); raw = substr(raw, 3) }
-    else if (c == "$") { out = out variable(raw); raw = substr(raw, RLENGTH + 1) }
-    else { out = out c; raw = substr(raw, 2) }
-  }
-  return out
-}
-# The value of the variable that a text begins with, whose length is RLENGTH then.
-function variable(raw,  name) {
-  if (!match(raw, /^[$]([A-Za-z_][A-Za-z0-9_]*|[{][A-Za-z_][A-Za-z0-9_]*[}])/)) {
-    match(raw, /^[$][{]?[^ }]?[}]?/)
-    unknown = 1
-    return ""
-  }
-  name = substr(raw, 2, RLENGTH - 1)
-  gsub(/[{}]/, "", name)
-  return get(name)
-}
-# What the firmware or a module may have set is not known; what nobody has set is empty.
-function get(name) {
-  if (name in value) return value[name]
-  if (name in doubtful || name ~ /^(root|prefix|cmdpath|chosen|lang|pager|debug|theme|(grub|net|pxe|feature|color|gfx|shim|lock|check|locale|secondary|config|bli|fw)[a-z_]*)$/)
-    unknown = 1
-  return ""
-}
-function put(name, text, sure) {
-  if (sure && !unknown) { value[name] = text; delete doubtful[name] }
-  else { delete value[name]; doubtful[name] = 1 }
-}
-
 # grubenv: a signature, then lines; a backslash goes before what is meant as it is.
 function load_env(  name) {
   for (name in stored) { value[name] = stored[name]; delete doubtful[name] }
@@ -90,8 +18,9 @@ function read_env(file,  line, at, text, valid) {
   valid = has_env && line == "# GRUB Environment Block"
   while (valid && (getline line < file) > 0) {
     at = index(line, "=")
-    if (line ~ /^#/ || at < 2) continue
     if (line ~ /\\$/) unread(file " has a value of several lines")
+    if (line ~ /^#/) continue
+    if (at < 2) unread(file " has a line without a value")
     text = substr(line, at + 1)
     gsub(/\\\\/, "\001", text)
     gsub(/\\/, "", text)
@@ -177,6 +106,7 @@ function test(from, to,  i, k, w, x, env) {
   w = tokens[from + 1]
   env = k == 2 && tokens[to - 1] ~ /^"?[$]([{]prefix[}]|prefix)\/grubenv"?$/
   if (env && w ~ /^-[sef]$/) return has_env
+  for (i = from + 1; i < to; i++) if (!is_one_word(tokens[i])) return -1
   if (k == 1) x = expand(w) != ""
   else if (k == 2 && w == "-n") x = expand(tokens[to - 1]) != ""
   else if (k == 2 && w == "-z") x = expand(tokens[to - 1]) == ""
@@ -190,7 +120,13 @@ function take_block(i, to, sure,  open, end) {
   for (open = i; open <= to && !mark[open]; open++);
   if (!is_mark(open, "{")) unread("a " tokens[i] " has no block")
   end = closing(open, to)
-  if (tokens[i] == "function") { body[tokens[i + 1]] = open + 1; body_end[tokens[i + 1]] = end - 1 }
+  if (tokens[i] == "function") {
+    # GRUB takes its own command, where it has that.
+    if (tokens[i + 1] ~ harmless || tokens[i + 1] ~ setting || tokens[i + 1] ~ /^(un)?set$|^(load|save)_env$/ || tokens[i + 1] !~ /^[A-Za-z_][A-Za-z0-9_]*$/)
+      unread("which `" safe(tokens[i + 1]) "` its own function or a command is, is not known")
+    body[tokens[i + 1]] = open + 1
+    body_end[tokens[i + 1]] = end - 1
+  }
   else if (!sure) unread("whether it has the entry " safe(tokens[i + 1]) " is not known")
   else take_entry(i, open, end)
   return end
@@ -207,16 +143,17 @@ function take_entry(i, open, end,  k, w, argument, take) {
   for (i++; i < open; i++) {
     w = expand(tokens[i])
     # An empty variable that is not quoted is no word.
-    if (w == "" && tokens[i] ~ /^[$]/) continue
+    if (w == "" && !is_one_word(tokens[i])) continue
+    if (!is_one_word(tokens[i])) unknown = 1
     if (take == "id") { ident[menu, k] = w; take = "" }
     else if (take != "") take = ""
     else if (w ~ /^--id=/) ident[menu, k] = substr(w, 6)
     else if (w == "--id") take = "id"
-    else if (w ~ /^--(class|users|hotkey|source)$/) take = w
+    else if (w ~ /^--(class|users|hotkey)$/) take = w
     else if (w ~ /^--/ && w !~ /^--(unrestricted$|(class|users|hotkey)=)/) unread("what " safe(w) " does is not known")
     else if (w !~ /^--/ && !argument++) title[menu, k] = w
   }
-  if (unknown) unread("the title of an entry is not known")
+  if (unknown || take != "" || !argument) unread("the title of an entry is not known")
   if (ident[menu, k] == "") ident[menu, k] = title[menu, k]
 }
 
@@ -235,11 +172,12 @@ function command(from, to, sure,  i, name, at) {
   } else if (name == "load_env" && from == to && sure) load_env()
   else if (name == "unset" && sure) for (i = from + 1; i <= to; i++) put(tokens[i], "", 1)
   else if (name == "save_env") for (i = from + 1; i <= to; i++) save(tokens[i], sure)
+  else if (name == "export" && sure) for (i = from + 1; i <= to; i++) exported[tokens[i]] = 1
   else if (name in body && depth < 9) {
     depth++
     run(body[name], body_end[name], sure)
     depth--
-  } else if (name ~ /^(search|probe|regexp|smbios|read|getdate|cpuid|search[.a-z_]*|cryptomount|loopback)$/)
+  } else if (name ~ setting)
     # What they set is not known.
     for (i = from + 1; i <= to; i++) {
       at = tokens[i]
@@ -256,11 +194,12 @@ function save(name, sure) {
 }
 
 # get_entry_number(), and what grub_menu_execute_entry() makes of the rest. Fails as GRUB does: to the first.
-function choose(spec,  k, head, tail, at, m) {
+function choose(spec,  k, head, tail, at, more, m) {
   if (!count[menu]) unread("its menu has no entry")
   head = spec
   gsub(/>>/, "\001", head)
   at = index(head, ">")
+  more = at
   tail = at ? substr(head, at + 1) : ""
   if (at) head = substr(head, 1, at - 1)
   gsub(/\001/, ">", head)
@@ -270,16 +209,24 @@ function choose(spec,  k, head, tail, at, m) {
   if (match(spec, /^[0-9]+/)) {
     if (RLENGTH > 9 || spec ~ /^0[0-9xX]/) unread("its default " safe(spec) " cannot be followed")
     if (substr(spec, 1, RLENGTH) + 1 <= count[menu]) k = substr(spec, 1, RLENGTH) + 1
-  } else if (head != "")
+  } else if ("default" in value)
     for (m = 1; m <= count[menu]; m++)
       if (title[menu, m] == head || ident[menu, m] == head) { k = m; break }
   if (!is_menu[menu, k]) return system_of(from_[menu, k], to_[menu, k], title[menu, k])
   at = menu
   menu = menu "." k
-  value["default"] = tail
+  leave_menu()
   delete doubtful["default"]
+  if (more) value["default"] = tail
   run(from_[at, k], to_[at, k], 1)
   return chosen_of()
+}
+# A submenu knows the variables that were exported, and those of GRUB itself.
+function leave_menu(  name, kept) {
+  split("", kept)
+  for (name in value) if (name in exported) kept[name] = value[name]; else doubtful[name] = 1
+  split("", value)
+  for (name in kept) value[name] = kept[name]
 }
 function chosen_of(  spec) {
   unknown = 0
@@ -311,7 +258,7 @@ function argument_of(raw,  text) { unknown = 0; text = expand(raw); return unkno
 # What a file boots with the environment as it is stored.
 function boots() {
   split("", value); split("", doubtful); split("", saved); split("", unsure)
-  split("", body); split("", body_end); split("", count)
+  split("", body); split("", body_end); split("", count); split("", exported)
   menu = "m"
   depth = 0
   run(1, n, 1)
@@ -320,6 +267,7 @@ function boots() {
 # Then, and from then on: what a boot saves is what the next one finds.
 function both(file,  name, env, now) {
   if (!read_script(file)) { if (file ~ /[*]/) return 0; unread(file " cannot be read") }
+  check(1, "", 1)
   env = file
   sub(/[^\/]*$/, "grubenv", env)
   read_env(env)
@@ -332,7 +280,8 @@ function both(file,  name, env, now) {
 }
 BEGIN {
   word = "^([^{}|&$;<> \t\r\n\"\047\\\\]|[\\\\].|\"([^\"\\\\]|[\\\\].)*\"|\047[^\047]*\047|[$][A-Za-z_][A-Za-z0-9_]*|[$][{][A-Za-z0-9_?#*@]+[}]|[$][0-9?#*@])+"
-  harmless = "^(\\[|test|true|false|echo|insmod|rmmod|export|loadfont|terminal|terminal_(in|out)put|serial|background_(image|color)|play|sleep|clear|password|password_pbkdf2|keymap|videoinfo|videotest|gfxmode|nativedisk|hwmatch|cat|ls|help|lsmod|vbeinfo|usb|outb|inb|beep|rdmsr|wrmsr|keystatus)$"
+  harmless = "^(\\[|test|true|false|echo|insmod|rmmod|export|loadfont|terminal|terminal_(in|out)put|serial|background_(image|color)|play|sleep|clear|password|password_pbkdf2|keymap|videoinfo|videotest|nativedisk|hwmatch|cat|ls|help|lsmod|vbeinfo|usb|outb|inb|beep|rdmsr|wrmsr|keystatus)$"
+  setting = "^(search[.a-z_]*|probe|regexp|smbios|read|getdate|cpuid|cryptomount|loopback)$"
   path = ""
   for (f = 1; f < ARGC; f++) {
     # A pattern that no file matched.

@@ -442,6 +442,23 @@ def test_an_entry_for_one_boot_of_the_prologue_of_before(tree: Tree) -> None:
         ("load_env --file /other", "load_env"),
         ('eval "set default=1"', "eval"),
         ("menuentry 'never closed {", "cannot be read"),
+        # Of a variable that is not quoted GRUB makes no word, or two.
+        ("if [ $nobody ]; then set default=1; fi", "default"),
+        ("if [ $nobody = '' ]; then set default=1; fi", "default"),
+        ("a='b c'\nif [ $a = 'b c' ]; then set default=1; fi", "default"),
+        # A command of that name is GRUB's own, and goes first.
+        ("function echo { set default=1; }\necho", "echo"),
+        ("function search { set default=1; }", "search"),
+        # What the grammar refuses moves what stands behind it.
+        ("set default=1; ; set default=2", "before its `;`"),
+        ("menuentry x { }", "breaks off"),
+        ("menuentry x {\n  fi\n}", "breaks off"),
+        ("submenu x {\n  function f { true; }\n  menuentry y { true; }\n}", "breaks off"),
+        ("menuentry x { true; } true", "breaks off"),
+        ("if true; then fi", "breaks off"),
+        ("menuentry x --id {\n  true\n}", "title"),
+        ("menuentry {\n  true\n}", "title"),
+        ('menuentry "${x" { true; }', "title"),
     ],
 )
 def test_grub_s_own_script_is_not_guessed(tree: Tree, extra: str, words: str) -> None:
@@ -461,12 +478,39 @@ def test_grub_s_own_script_is_not_guessed(tree: Tree, extra: str, words: str) ->
         ("default=1", TWO),
         ("function f { set default=1; }\nf", TWO),
         ("menuentry_id_option=--id", ONE),
+        ("set a='$'\nset default=\"1$\"", TWO),
+        ("menuentry 'it costs 5$' {\n  true\n}\nset default=1", ONE),
+        ('menuentry "it costs $ 5" { true }\nset default="2"', TWO),
+        ('menuentry "5$" { true }\nset default="2"', TWO),
+        ("if [ a = a ]\nthen\n  set default=1 # fi\nfi; true", TWO),
     ],
 )
 def test_grub_s_own_script_is_followed(tree: Tree, extra: str, boots: str) -> None:
     """What can be known before a boot is run as GRUB does."""
     tree.write("boot/grub/grub.cfg", grub_cfg("0", NIXOS, extra=f"{extra}\n"))
     assert tree.read() == Read(boots, "grub")
+
+
+@pytest.mark.parametrize(
+    ("exported", "boots"), [("", ""), ("export pick", THREE), ("export other", "")]
+)
+def test_a_submenu_knows_what_was_exported(tree: Tree, exported: str, boots: str) -> None:
+    """A submenu has none of the variables of the menu, but those that were exported."""
+    cfg = f"pick=1\n{exported}\nset default='0>'\nsubmenu x {{\n"
+    for name, path in (("a", TWO), ("b", THREE)):
+        cfg += f"menuentry {name} {{\n  linux k init={path}/init\n}}\n"
+    cfg += 'if [ "$pick" = 1 ]; then set default=1; fi\n}\n'
+    tree.write("boot/grub/grub.cfg", cfg)
+    assert tree.read().boots == boots
+
+
+@pytest.mark.parametrize("line", ["x", "", "# a comment\\\\"])
+def test_an_environment_that_is_not_of_lines_is_not_guessed(tree: Tree, line: str) -> None:
+    """A name goes on over the end of a line, and a comment over one behind a backslash."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("saved", NIXOS))
+    block = f"# GRUB Environment Block\n{line}\nsaved_entry=1\n".ljust(1024, "#")
+    tree.write("boot/grub/grubenv", block.replace("\\\\", "\\"))
+    unread(tree.read(), "GRUB", "grubenv")
 
 
 def test_what_os_prober_appends_is_read(tree: Tree) -> None:

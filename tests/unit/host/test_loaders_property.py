@@ -260,15 +260,17 @@ menus = st.recursive(
 )
 
 
-def grub_boots(menu: Menu, spec: str) -> Entry:
-    """The entry that GRUB starts; what means nothing is the first one."""
+def grub_boots(menu: Menu, spec: str | None) -> Entry:
+    """The entry that GRUB starts; what means nothing, or is not set, is the first one."""
+    if spec is None:
+        spec = "0"
     head, rest = _first_part(spec)
     number = re.match(r"\s*([0-9]+)", spec)
     chosen = menu.entries[0]
     if number:
         if int(number[1]) < len(menu.entries):
             chosen = menu.entries[int(number[1])]
-    elif head:
+    else:
         for entry in menu.entries:
             if head in (entry.title, entry.id or entry.title):
                 chosen = entry
@@ -276,10 +278,10 @@ def grub_boots(menu: Menu, spec: str) -> Entry:
     return chosen if isinstance(chosen, Entry) else grub_boots(chosen, rest)
 
 
-def _first_part(spec: str) -> tuple[str, str]:
+def _first_part(spec: str) -> tuple[str, str | None]:
     """A path in the menu: ``>`` parts, ``>>`` stands for itself."""
     parts = re.split(r"(?<!>)>(?!>)", spec, maxsplit=1)
-    return parts[0].replace(">>", ">"), parts[1] if len(parts) > 1 else ""
+    return parts[0].replace(">>", ">"), parts[1] if len(parts) > 1 else None
 
 
 specs = st.lists(
