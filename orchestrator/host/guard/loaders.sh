@@ -9,6 +9,7 @@
 #   boot_by=TEXT        what chose it, where that is a person's choice and not the loader's own file
 #
 # awk is on every NixOS (environment.corePackages); where it is not, nothing can be read.
+# It has ten seconds: whoever writes there may write what takes for ever.
 
 boot_default() {
   newest='' kind='' twin=''
@@ -29,8 +30,8 @@ boot_default() {
   else
     case $kind in
     systemd-boot) systemd_boot "${newest%/loader/loader.conf}" ;;
-    grub) LC_ALL=C awk "$init_of$grub_words$grub" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg ;;
-    extlinux) LC_ALL=C awk "$init_of$extlinux" /boot*/extlinux/extlinux.conf ;;
+    grub) LC_ALL=C timeout 10 awk "$init_of$grub_words$grub" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg ;;
+    extlinux) LC_ALL=C timeout 10 awk "$init_of$extlinux" /boot*/extlinux/extlinux.conf ;;
     *) echo "boot_note=$kind, whose $newest is the newest, is a loader that cannot be followed" ;;
     esac 2> /dev/null || echo "boot_note=$newest could not be read to its end"
   fi

@@ -20,7 +20,7 @@ systemd_boot() {
     [ ! -f "$file" ] || set -- "$@" "$file"
   done
   esp=$esp more=$more once=$once preferred=$preferred chosen=$chosen last=$last \
-    LC_ALL=C awk "$init_of$order$systemd_boot" "$@"
+    LC_ALL=C timeout 10 awk "$init_of$order$systemd_boot" "$@"
 }
 
 # systemd-boot since 250; a word that is new since then is followed where every version would, or where the

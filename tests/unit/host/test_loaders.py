@@ -642,3 +642,21 @@ def test_without_awk_nothing_is_read(tmp_path: Path) -> None:
         unread(tree.read(), "awk")
     finally:
         os.environ.update(environment)
+
+
+@pytest.mark.parametrize(
+    "path", ["boot/grub/grub.cfg", "boot/loader/loader.conf", "boot/extlinux/extlinux.conf"]
+)
+def test_what_takes_for_ever_to_read_is_given_up(tmp_path: Path, path: str) -> None:
+    """A file that is one endless word, or an awk that does not end, holds nobody up."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "awk").write_text("#!/bin/sh\nexec sleep 100\n")
+    (programs / "timeout").write_text(
+        f'#!/bin/sh\n[ "$1" = 10 ] && shift && exec {shutil.which("timeout")} 0.2 "$@"\n'
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    tree = Tree(tmp_path / "host", path=f"{programs}:")
+    tree.write(path, "default x\n")
+    unread(tree.read(), path, "could not be read to its end")
