@@ -31,7 +31,8 @@ asking_how_it_ends() {
 left_alone() {
   [ -z "$script" ] && [ "$made" = "$(made)" ] || return
   case $code:$last in
-  11:"Could not acquire lock") wrong="somebody else's switch is at work" ;;
+  # The older program, in Perl, says where as well.
+  11:"Could not acquire lock"*) wrong="somebody else's switch is at work" ;;
   100:*) wrong="NixOS switches to it at a boot only (init-interface-version)" ;;
   1:"Pre-switch check"*failed)
     check=$(tail -c +$((size + 1)) "$log" | LC_ALL=C sed -n \

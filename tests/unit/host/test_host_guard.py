@@ -355,6 +355,10 @@ def test_an_old_system_that_was_not_known_to_fail_is_not_as_before(machine: Mach
     ("ends", "why"),
     [
         ("echo Could not acquire lock; exit 11", "somebody else's switch is at work"),
+        (
+            "echo Could not acquire lock - Resource temporarily unavailable at x line 9.; exit 11",
+            "somebody else's switch is at work",
+        ),
         ("exit 100", "NixOS switches to it at a boot only (init-interface-version)"),
         ("echo Pre-switch checks failed; exit 1", "pre-switch check failed"),
         (
