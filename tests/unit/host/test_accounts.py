@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -16,7 +18,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.plan.accounts import refused_login
-from orchestrator.host.accounts import ask_next_login, parse_next_login
+from orchestrator.host.accounts import ACCOUNTS, ask_next_login, parse_next_login
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIOAE0T3Q3qg1Q9o7tS9R6m0Y4tq2lT5Qm0o6E5sJ3h0k"
 LOGIN = Login("deploy", "ssh-ed25519", KEY)
@@ -137,3 +139,31 @@ def test_an_answer_that_breaks_off_is_an_error() -> None:
     """What was not said to the end is nothing to go by."""
     with pytest.raises(StepError, match="did not say who may log in"):
         asyncio.run(ask_next_login(cast(Executor, Says([HELD])), OUT, LOGIN))
+
+
+@pytest.mark.parametrize(
+    ("files", "certain"),
+    [
+        (".ssh/authorized_keys /etc/ssh/authorized_keys.d/%u-nobody", True),
+        (".ssh/authorized_keys /run/no-secrets/keys/%u", False),
+        ("/var/lib/no-such-folder/%u", False),
+        ("%h/.ssh/none", True),
+    ],
+)
+def test_keys_that_the_activation_may_yet_write_shut_nobody_out(
+    tmp_path: Path, files: str, certain: bool
+) -> None:
+    """A file outside of ``/etc`` and the home may be a secret that is not decrypted yet."""
+    for name, text in (
+        ("etc/ssh/sshd_config", ""),
+        ("sw/bin/sshd", f"#!/bin/sh\necho 'authorizedkeysfile {files}'\n"),
+    ):
+        file = tmp_path / "new" / name
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    argv = ("sh", "-c", ACCOUNTS, "sh", str(tmp_path / "new"), "root", KEY, str(tmp_path))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+    found = parse_next_login(done.stdout.splitlines(), "root")
+    assert found.sshd == "asked"
+    assert (refused_login(ROOT, found) is not None) is certain
