@@ -39,8 +39,16 @@ left_alone() {
       "s/[^ -~]/?/g;s/^Pre-switch check '\(.\{1,100\}\)' failed\$/ '\1'/p" | tail -n 1)
     wrong="pre-switch check$check failed"
     ;;
+  1:*) has_no_bus ;;
   *) return 1 ;;
   esac
+}
+
+# Whether a switch ended because it could not speak to systemd: NixOS's does so by D-Bus, which it opens
+# before it does anything. Its last words are `Error:`, an empty line, and why.
+has_no_bus() {
+  tail -c +$((size + 1)) "$log" | tail -n 20 | grep -Fxq "Error: Failed to open dbus connection" || return
+  wrong="D-Bus does not answer, and NixOS switches by it (systemctl status dbus.socket)"
 }
 
 # bash reads this before each script: NixOS's activation script is run by this, and its own exit code

@@ -51,6 +51,7 @@ boot)
 test) ln -sfn "$system" "$ROOT/run/current-system" ;;
 esac
 """
+NO_BUS = r"printf 'Error: Failed to open dbus connection\n\nCaused by:\n    refused\n'"
 TOOLS = {
     "sync": "",
     "nix-env": 'ln -sfn "$4" "$2"',
@@ -365,6 +366,10 @@ def test_an_old_system_that_was_not_known_to_fail_is_not_as_before(machine: Mach
             "echo \"Pre-switch check 'it' failed\"; echo Pre-switch checks failed; exit 1",
             "pre-switch check 'it' failed",
         ),
+        (
+            f"{NO_BUS}; exit 1",
+            "D-Bus does not answer, and NixOS switches by it (systemctl status dbus.socket)",
+        ),
     ],
 )
 def test_a_switch_that_did_nothing_is_not_taken_back(machine: Machine, ends: str, why: str) -> None:
@@ -379,7 +384,13 @@ def test_a_switch_that_did_nothing_is_not_taken_back(machine: Machine, ends: str
     assert machine.left() == []
 
 
-@pytest.mark.parametrize("ends", ["exit 11", "exit 1", "echo Pre-switch checks failed; exit 3"])
+@pytest.mark.parametrize(
+    "ends",
+    [
+        *("exit 11", "exit 1", "echo Pre-switch checks failed; exit 3"),
+        "printf 'Error: Failed to reset failed units\\n'; exit 1",
+    ],
+)
 def test_a_switch_that_may_have_done_something_is_taken_back(machine: Machine, ends: str) -> None:
     """An exit code alone says nothing: it may be the number of the system's last error."""
     switch = f"{NEW.path[1:]}/bin/switch-to-configuration"
@@ -388,6 +399,29 @@ def test_a_switch_that_may_have_done_something_is_taken_back(machine: Machine, e
     assert told.attempt is not None
     assert not told.attempt.untouched
     assert machine.systems == (OLD, OLD, OLD)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_d_bus_that_went_in_the_middle_is_begun_again(machine: Machine, broken: bool) -> None:
+    """Rolling back needs it: by its unit as it is, or as the old system's activation has it."""
+    needs_bus = f"[ $1 != test ] || [ -e $ROOT/bus ] || {{ {NO_BUS}; exit 1; }}"
+    old, new = (f"{system.path[1:]}/bin/switch-to-configuration" for system in (OLD, NEW))
+    machine.write(old, SWITCH.replace("\n", f"\n{needs_bus}\n", 1))
+    ended = "rm $ROOT/bus; echo Error: Failed to reset failed units; exit 1"
+    machine.write(new, f"{SWITCH}\n[ $1 != test ] || {{ {ended}; }}\n")
+    machine.write(f"{OLD.path[1:]}/activate", "#!/bin/sh\n: > $ROOT/mended\n")
+    begins = '[ -e "$ROOT/mended" ] &&' if broken else ""
+    machine.write(
+        "bin/systemctl",
+        f'#!/bin/sh\n[ "$*" != "start dbus.socket" ] || {{ {begins} : > "$ROOT/bus"; exit; }}\n'
+        + TOOLS["systemctl"],
+    )
+    machine.write("bus", "")
+    told = machine.until(machine.start(), RETURNED)
+    assert told.attempt is not None
+    assert (told.attempt.why, told.attempt.untouched) == ("activation failed (1)", False)
+    assert machine.systems == (OLD, OLD, OLD)
+    assert (machine.root / "mended").exists() == broken
 
 
 def test_a_process_that_was_root_before_passes_the_word_on(machine: Machine) -> None:

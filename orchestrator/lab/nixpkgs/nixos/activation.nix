@@ -39,10 +39,29 @@ in
     default = { };
     description = "What runs on each activation.";
   };
+  options.system.userActivationScripts = mkOption {
+    type = types.attrsOf (
+      types.coercedTo types.str (text: { inherit text; }) (types.submodule piece)
+    );
+    default = { };
+    description = "What each user's own manager runs on each activation.";
+  };
   options.system.build = mkOption {
     type = types.lazyAttrsOf types.unspecified;
     default = { };
     description = "What is built of a configuration.";
+  };
+
+  config.systemd.user.services.nixos-activation = {
+    description = "Run user-specific NixOS activation";
+    script = lib.concatMapStrings (name: "${config.system.userActivationScripts.${name}.text}\n") (
+      builtins.attrNames config.system.userActivationScripts
+    );
+    unitConfig.ConditionUser = "!@system";
+    restartIfChanged = false;
+    serviceConfig.RemainAfterExit = true;
+    serviceConfig.Type = "oneshot";
+    wantedBy = [ "default.target" ];
   };
 
   # A piece's text is an argument, quoted: whatever is in it, it is one piece.

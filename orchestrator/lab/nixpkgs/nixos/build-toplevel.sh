@@ -74,4 +74,6 @@ script activate "$activate" /bin/bash
 echo "# accounts: $usersSpec" >> $out/activate
 if [ -n "$switch" ]; then script bin/switch-to-configuration "$switch"; fi
 script bin/boot-activate "$boot"
+script bin/changed-units "$changedUnits"
+script bin/switch-user "$switchUser"
 ln -s activate $out/init

@@ -84,53 +84,44 @@ END
   exit 100
 fi
 
+# NixOS's speaks to systemd by D-Bus and over one connection: without it, it ends where it is.
+bus=
+on_bus() { # on_bus WHAT
+  id=$(busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetId 2>&1) &&
+    [ "${bus:=$id}" = "$id" ] && return
+  printf 'Error: %s\n\nCaused by:\n    %s\n' "$1" "$id" >&2
+  exit 1
+}
+on_bus "Failed to open dbus connection"
+
 # What /etc is of, as NixOS compares; /nowhere: the first generation of a machine that has none.
 old=$(readlink -f /etc/static 2>/dev/null) && [ -e "$old/../units" ] && old=${old%/etc} || old=/nowhere
+. "$system/bin/changed-units"
 # Units that a switch which was ended had still to see to: for the next one, whichever system it is to.
 lists=/run/nixos
 left() { tr '\n' ' ' < "$lists/$1-list"; } 2>/dev/null
-stop= start=$(left start) restart=$(left restart) reload=$(left reload)
+stop= skip= start=$(left start) restart=$(left restart) reload=$(left reload)
 
-has() { case " $2 " in *" $1 "*) ;; *) return 1 ;; esac; }
-
-# A changed unit: again if it runs, now if something wants it, and not at all otherwise.
-again() { # again UNIT WANTED
-  has "$1" "$restart $reload $start" && return
-  case $(systemctl show --property ActiveState --value "$1") in
-  active | activating | reloading | deactivating)
-    if grep -q '^X-ReloadIfChanged=true' "$system/etc/systemd/system/$1"; then
-      reload="$reload $1"
-    elif ! grep -q '^X-RestartIfChanged=false' "$system/etc/systemd/system/$1"; then
-      restart="$restart $1"
-    fi
-    ;;
-  *) if [ "$2" = wanted ]; then start="$start $1"; fi ;;
-  esac
-}
-
-if [ -e "$old/units" ]; then
-  while read -r unit _; do
-    [ -e "$system/etc/systemd/system/$unit" ] || stop="$stop $unit"
-  done < "$old/units"
-fi
-while read -r unit wanted; do
-  file=etc/systemd/system/$unit
-  if [ ! -e "$old/$file" ]; then
-    if [ "$wanted" = wanted ]; then start="$start $unit"; fi
-  elif ! cmp -s "$old/$file" "$system/$file"; then
-    again "$unit" "$wanted"
-  fi
-done < "$system/units"
-sshd=etc/ssh/sshd_config.d/50-nixos.conf
-if [ -e "$old/$sshd" ] || [ -e "$system/$sshd" ]; then
+active() { systemctl list-units --plain --no-legend --no-pager --full "$@" | cut -d ' ' -f 1; }
+before=$(active --state=active,activating,reloading,deactivating,failed)
+changed_units system "$(active --state=active,activating)"
+# sshd is this machine's own, and no unit of ours, but where a socket of ours takes its place.
+sshd=etc/ssh/sshd_config.d/50-nixos.conf socket=etc/systemd/system/sshd.socket
+if [ -e "$system/$socket" ]; then
+  if has ssh.service "$before"; then stop="$stop ssh.service"; fi
+elif [ -e "$old/$socket" ]; then
+  start="$start ssh.service"
+elif [ -e "$old/$sshd" ] || [ -e "$system/$sshd" ]; then
   cmp -s "$old/$sshd" "$system/$sshd" || has ssh.service "$reload" || reload="$reload ssh.service"
 fi
 
+names() { printf '%s\n' "$@" | LC_ALL=C sort -fu | paste -s -d , | sed 's/,/, /g'; }
 if [ "$action" = dry-activate ]; then
-  [ -z "$stop" ] || echo "would stop the following units:$stop"
-  [ -z "$reload" ] || echo "would reload the following units:$reload"
-  [ -z "$restart" ] || echo "would restart the following units:$restart"
-  [ -z "$start" ] || echo "would start the following units:$start"
+  [ -z "$stop" ] || echo "would stop the following units: $(names $stop)"
+  [ -z "$skip" ] || echo "would NOT stop the following changed units: $(names $skip)"
+  [ -z "$reload" ] || echo "would reload the following units: $(names $reload)"
+  [ -z "$restart" ] || echo "would restart the following units: $(names $restart)"
+  [ -z "$start" ] || echo "would start the following units: $(names $start)"
   exit 0
 fi
 
@@ -158,16 +149,14 @@ job() { # job WORD UNIT…
 
 # What a user's manager does of its own is a part of the switch, and its failure one of it.
 users() {
-  for manager in $(systemctl list-units --plain --no-legend --state=active 'user@*.service' |
-    cut -d ' ' -f 1); do
+  for manager in $(active --state=active 'user@*.service'); do
     uid=${manager#user@} uid=${uid%.service}
-    name=$(id -un "$uid")
+    IFS=: read -r name _ _ gid _ << END
+$(getent passwd "$uid")
+END
     echo "reloading user units for $name..."
-    set -- /usr/bin/setpriv --reuid "$uid" --regid "$(id -g "$uid")" --clear-groups \
-      env -i XDG_RUNTIME_DIR="/run/user/$uid" /usr/bin/systemctl --user
-    "$@" daemon-reexec
-    [ -e "$system/etc/systemd/user/nixos-activation.service" ] || continue
-    "$@" restart nixos-activation.service || {
+    /usr/bin/setpriv --reuid "$uid" --regid "$gid" --clear-groups \
+      env -i XDG_RUNTIME_DIR="/run/user/$uid" "$system/bin/switch-user" "$old" 9>&- || {
       echo "warning: user activation for $name failed"
       status=4
     }
@@ -175,7 +164,7 @@ users() {
 }
 
 if [ -n "$stop" ]; then
-  echo "stopping the following units:$stop"
+  echo "stopping the following units: $(names $stop)"
   # What is not there, because its generation did not get far, needs no stopping.
   for unit in $stop; do
     case $(systemctl show --property LoadState --value "$unit") in
@@ -184,15 +173,24 @@ if [ -n "$stop" ]; then
     esac
   done
 fi
+[ -z "$skip" ] || echo "NOT restarting the following changed units: $(names $skip)"
 echo "activating the configuration..."
 echo "switching to system configuration $system" | logger -t nixos 9>&-
+manager=$(readlink -f /run/current-system/systemd)
 "$system/activate" "$system" 9>&- || {
   echo "Failed to run activate script"
   status=2
 }
+if [ "$manager" != "$(readlink -f "$system/systemd")" ]; then
+  echo "restarting systemd..."
+  systemctl daemon-reexec
+fi
+on_bus "Failed to reset failed units"
 systemctl reset-failed
 systemctl daemon-reload || exit 1
 users
+echo "restarting sysinit-reactivation.target"
+job restart sysinit-reactivation.target
 # What does not run cannot be reloaded, and is started; sshd is this machine's own, and no unit of ours.
 running=
 for unit in $reload; do
@@ -202,34 +200,46 @@ for unit in $reload; do
     start="$start $unit"
   fi
 done
+waiting="Failed to process dbus messages while waiting for jobs"
 if [ -n "$running" ]; then
-  echo "reloading the following units:$running"
+  echo "reloading the following units: $(names $running)"
   job reload $running
+  on_bus "$waiting"
 fi
 record reload
 if [ -n "$restart" ]; then
-  echo "restarting the following units:$restart"
+  echo "restarting the following units: $(names $restart)"
   job restart $restart
+  on_bus "$waiting"
 fi
 record restart
 if [ -n "$start" ]; then
-  echo "starting the following units:$start"
+  echo "starting the following units: $(names $start)"
   job start $start
+  on_bus "$waiting"
 fi
 record start
 # All that a target wants and that does not run, what failed before too, without a word.
-systemctl start multi-user.target
+targets=multi-user.target
+for folder in "$system"/etc/systemd/system/*.target.wants "$system"/etc/systemd/system/*.target.requires; do
+  target=${folder##*/} target=${target%.*}
+  ! has "$target" "$before" || targets="$targets $target"
+done
+systemctl start $targets
 # It may fail after its start; one that systemd keeps restarting counts where it failed.
 sleep 0.3
-list() { systemctl list-units --plain --no-legend --no-pager "--state=$1" | cut -d ' ' -f 1; }
-failed=$(list failed)
-for unit in $(list auto-restart); do
+failed=$(active --state=failed)
+for unit in $(active --state=auto-restart); do
   [ "$(systemctl show --property ExecMainStatus --value "$unit")" = 0 ] || failed="$failed $unit"
 done
+new=
+for unit in $(active --state=active,activating,reloading,deactivating); do
+  case $unit in *.scope) continue ;; esac
+  has "$unit" "$before" || has "$unit" "$failed" || new="$new $unit"
+done
+[ -z "$new" ] || echo "the following new units were started: $(names $new)"
 if [ -n "$failed" ]; then
-  names=
-  for unit in $failed; do names="$names${names:+, }$unit"; done
-  echo "warning: the following units failed: $names"
+  echo "warning: the following units failed: $(names $failed)"
   systemctl status --no-pager --full $failed
   status=4
 fi

@@ -1,4 +1,4 @@
-# systemd.services and systemd.timers: unit files below /etc/systemd/system.
+# systemd.services, sockets and timers: unit files below /etc/systemd/system; and a user's services.
 {
   config,
   lib,
@@ -57,6 +57,11 @@ let
       default = [ ];
       description = "What restarts the unit when it changes.";
     };
+    reloadTriggers = mkOption {
+      type = types.listOf types.unspecified;
+      default = [ ];
+      description = "What reloads the unit when it changes.";
+    };
   };
 
   service = {
@@ -79,12 +84,15 @@ let
       postStop = text "What runs once it is stopped.";
       restartIfChanged = flag true "Whether a changed unit is restarted on activation.";
       reloadIfChanged = flag false "Whether it is reloaded instead.";
-      stopIfChanged = flag true "Carried: a changed unit is restarted in one step here.";
+      stopIfChanged = flag true "Whether a changed unit is stopped before activation and started after it.";
     };
   };
 
   timer.options = common // {
     timerConfig = section "The section [Timer].";
+  };
+  socket.options = common // {
+    socketConfig = section "The section [Socket].";
   };
 
   value = one: if builtins.isBool one then lib.boolToString one else toString one;
@@ -107,6 +115,7 @@ let
         Conflicts = builtins.concatStringsSep " " unit.conflicts;
         PartOf = builtins.concatStringsSep " " unit.partOf;
         X-Restart-Triggers = builtins.concatStringsSep " " (map toString unit.restartTriggers);
+        X-Reload-Triggers = builtins.concatStringsSep " " (map toString unit.reloadTriggers);
       }
       // unit.unitConfig
     );
@@ -130,7 +139,8 @@ let
         // scriptOf "${name}-post-stop" "ExecStopPost" unit.postStop;
       flags =
         lib.optionalString (!unit.restartIfChanged) "X-RestartIfChanged=false\n"
-        + lib.optionalString unit.reloadIfChanged "X-ReloadIfChanged=true\n";
+        + lib.optionalString unit.reloadIfChanged "X-ReloadIfChanged=true\n"
+        + lib.optionalString (!unit.stopIfChanged) "X-StopIfChanged=false\n";
       # Quoted as JSON quotes, which systemd reads too.
       setting = key: one: "Environment=${builtins.toJSON "${key}=${toString one}"}\n";
       settings = lib.concatStrings (
@@ -143,11 +153,11 @@ let
       [Service]
       ${flags}${settings}${lines (scripts // unit.serviceConfig)}
     '';
-  timerText = unit: ''
+  otherText = kind: config: unit: ''
     [Unit]
     ${head unit}
-    [Timer]
-    ${lines unit.timerConfig}
+    [${kind}]
+    ${lines config}
   '';
 
   enabled = lib.filterAttrs (_: unit: unit.enable);
@@ -163,17 +173,30 @@ let
       name: unit:
       lib.nameValuePair "${name}.timer" {
         inherit unit;
-        text = timerText unit;
+        text = otherText "Timer" unit.timerConfig unit;
       }
-    ) (enabled config.systemd.timers);
+    ) (enabled config.systemd.timers)
+    // lib.mapAttrs' (
+      name: unit:
+      lib.nameValuePair "${name}.socket" {
+        inherit unit;
+        text = otherText "Socket" unit.socketConfig unit;
+      }
+    ) (enabled config.systemd.sockets);
+  linksOf =
+    name: unit:
+    map (by: "${by}.wants/${name}") unit.wantedBy ++ map (by: "${by}.requires/${name}") unit.requiredBy;
   wants = lib.unique (
-    lib.concatLists (
-      lib.mapAttrsToList (
-        name: one:
-        map (by: "${by}.wants/${name}") one.unit.wantedBy
-        ++ map (by: "${by}.requires/${name}") one.unit.requiredBy
-      ) unitFiles
-    )
+    lib.concatLists (lib.mapAttrsToList (name: one: linksOf name one.unit) unitFiles)
+  );
+  # A user's: that a target wants one is a file of the same text, which /etc has a link to.
+  userFiles = lib.mergeAttrsList (
+    lib.mapAttrsToList (
+      name: unit:
+      lib.genAttrs (map (file: "systemd/user/${file}") (
+        [ "${name}.service" ] ++ linksOf "${name}.service" unit
+      )) (_: { text = serviceText name unit; })
+    ) (enabled config.systemd.user.services)
   );
   unitLine =
     name: one:
@@ -191,9 +214,23 @@ in
     description = "Timers.";
   };
 
-  config.environment.etc = lib.mapAttrs' (
-    name: one: lib.nameValuePair "systemd/system/${name}" { inherit (one) text; }
-  ) unitFiles;
+  options.systemd.sockets = mkOption {
+    type = types.attrsOf (types.submodule socket);
+    default = { };
+    description = "Sockets.";
+  };
+  options.systemd.user.services = mkOption {
+    type = types.attrsOf (types.submodule service);
+    default = { };
+    description = "Services of users' own managers.";
+  };
+
+  config.environment.etc =
+    lib.mapAttrs' (name: one: lib.nameValuePair "systemd/system/${name}" { inherit (one) text; }) unitFiles
+    // userFiles
+    // {
+      "systemd/system/sysinit-reactivation.target".text = "[Unit]\nDescription=Reactivate sysinit units\n";
+    };
 
   # Units of this generation, a line each: its name, and whether something starts it.
   config.system.build.units = lib.concatLines (lib.mapAttrsToList unitLine unitFiles);

@@ -78,6 +78,8 @@ in
           count = builtins.length files;
           variantCount = builtins.length variants;
           activate = "${./activate.sh}";
+          changedUnits = "${./changed-units.sh}";
+          switchUser = "${./switch-user.sh}";
           switch = lib.optionalString config.system.switch.enable "${./switch-to-configuration.sh}";
           boot = "${./boot.sh}";
           inherit (config.system.build.bootParts) kernel initrd systemd;
