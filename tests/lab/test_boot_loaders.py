@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet_bench import Bench
+from fleet_bench import Bench, Done
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
@@ -35,6 +35,20 @@ menuentry "NixOS - Default" --class nixos --unrestricted {{
   linux ($drive1)//kernels/k init={system}/init loglevel=4
 }}
 """
+
+
+COUNTED = "boot.loader.systemd-boot.bootCounting.enable = true;"
+INSTALLED = {
+    COUNTED: "systemd-boot",
+    "boot.loader.grub.enable = true;": "grub",
+    "boot.loader.generic-extlinux-compatible.enable = true;": "extlinux",
+}
+"""Loaders whose files the host's own switch writes, as NixOS's installers do."""
+BOOTED_BY_OTHERS = (
+    "boot.isContainer = true;",
+    "boot.loader.systemd-boot.enable = lib.mkForce false;",
+)
+MARKER = 'environment.etc."marker".text = "{}";'
 
 
 @pytest.fixture
@@ -152,3 +166,94 @@ def entry(loader: Path, system: str, generation: int, counters: str) -> str:
     stem = f"nixos-{hashlib.sha256(text.encode()).hexdigest()}"
     (loader / f"entries/{stem}{counters}.conf").write_text(text)
     return stem
+
+
+@pytest.fixture
+def own_loader(fleet: Bench) -> Iterator[Bench]:
+    """The hosts; one that got another loader has the lab's own again at the end."""
+    yield fleet
+    fleet.reset()
+    folder = fleet.lab_folder / "hosts" / HOST / "boot"
+    for name in ("grub/grub.cfg", "extlinux/extlinux.conf", "EFI/systemd/systemd-bootx64.efi"):
+        (folder / name).unlink(missing_ok=True)
+    fleet.deploy(HOST)
+    by_hand = "/run/current-system/bin/switch-to-configuration boot"
+    assert fleet.on(HOST, by_hand).rc == 0
+    assert fleet.state(HOST)["boot_source"] == "systemd-boot"
+
+
+def deployed(fleet: Bench, body: str, *options: str) -> tuple[str, Done]:
+    """Deploy a change of the host that goes well, and give its system."""
+    fleet.module(HOST, body)
+    done = fleet.deploy(HOST, "--no-verify", *options)
+    assert done.outcomes == {HOST: "deployed"}, done
+    return done.report["hosts"][HOST]["out_path"], done
+
+
+def systems(fleet: Bench) -> tuple[str, ...]:
+    """What the host runs, its profile, and what it boots."""
+    state = fleet.state(HOST)
+    return state["running"], state["profile"], state["boot_default"]
+
+
+@pytest.mark.parametrize("loader", INSTALLED)
+def test_what_nixos_own_installers_write_is_followed_and_booted(
+    own_loader: Bench, loader: str
+) -> None:
+    """Deployed live, for the next boot, and rolled back: each time what is said boots does."""
+    fleet = own_loader
+    first, _ = deployed(fleet, loader)
+    state = fleet.state(HOST)
+    assert (state["boot_source"], state["boot_default"]) == (INSTALLED[loader], first)
+    second, _ = deployed(fleet, loader + MARKER.format("boot"), "--goal", "boot")
+    assert systems(fleet) == (first, second, second)
+    fleet.boot(HOST, "reboot")
+    assert systems(fleet) == (second, second, second)
+    back = fleet.run("rollback", "--json", HOST)
+    assert back.rc == 0, back
+    assert systems(fleet) == (first, first, first)
+    fleet.module(HOST, loader + 'system.activationScripts.fails.text = "false";')
+    assert fleet.deploy(HOST, "--no-verify").outcomes == {HOST: "rolled_back"}
+    assert systems(fleet) == (first, first, first)
+    assert fleet.state(HOST)["boot_source"] == INSTALLED[loader]
+
+
+def test_an_entry_that_came_up_has_no_tries_any_more(own_loader: Bench) -> None:
+    """Named with three tries by NixOS, by the loader and by what came up: the same default."""
+    fleet = own_loader
+    entries = fleet.lab_folder / "hosts" / HOST / "boot/loader/entries"
+    system, _ = deployed(fleet, COUNTED + MARKER.format("counted"))
+
+    def names() -> list[str]:
+        return [
+            file.name[70:] for file in entries.iterdir() if f"{system}/init" in file.read_text()
+        ]
+
+    assert names() == ["+3.conf"]
+    fleet.boot(HOST, "reboot")
+    assert names() == [".conf"]
+    assert systems(fleet) == (system, system, system)
+
+
+@pytest.mark.parametrize("loader", BOOTED_BY_OTHERS)
+def test_a_host_that_something_else_boots_has_its_profile_for_a_default(
+    own_loader: Bench, loader: str
+) -> None:
+    """A container, and no loader at all: deployed, booted, rolled back; and said to be unproved."""
+    fleet = own_loader
+    assert fleet.on(HOST, "rm -r /boot/loader").rc == 0
+    first, done = deployed(fleet, loader)
+    said = done.report["hosts"][HOST]["warnings"]
+    assert any("the boot default cannot be read" in text for text in said), said
+    state = fleet.state(HOST)
+    assert (state["boot_source"], state["boot_default"]) == ("profile", first)
+    assert "no boot loader's file" in state["boot_note"]
+    assert "cannot be read" in fleet.run("status", HOST).out
+    assert fleet.deploy(HOST, "--no-verify").outcomes == {HOST: "unchanged"}
+    second, _ = deployed(fleet, loader + MARKER.format("boot"), "--goal", "boot")
+    assert systems(fleet) == (first, second, second)
+    fleet.boot(HOST, "reboot")
+    assert systems(fleet) == (second, second, second)
+    back = fleet.run("rollback", "--json", HOST)
+    assert back.rc == 0, back
+    assert systems(fleet) == (first, first, first)

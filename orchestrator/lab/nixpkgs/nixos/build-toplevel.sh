@@ -74,6 +74,8 @@ script activate "$activate" /bin/bash
 echo "# accounts: $usersSpec" >> $out/activate
 if [ -n "$switch" ]; then script bin/switch-to-configuration "$switch"; fi
 script bin/boot-activate "$boot"
+script bin/install-boot-loader "$loaders"
+sed -i "s/^system=/loader=$loader tries=$tries system=/" $out/bin/install-boot-loader
 script bin/changed-units "$changedUnits"
 script bin/switch-user "$switchUser"
 ln -s activate $out/init

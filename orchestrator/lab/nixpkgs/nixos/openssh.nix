@@ -23,6 +23,11 @@ in
       default = false;
       description = "Whether sshd is configured. The lab's runs all the same: it is the way in.";
     };
+    startWhenNeeded = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether a socket starts an sshd for each connection, in the place of the lab's own.";
+    };
     ports = mkOption {
       type = types.listOf types.port;
       default = [ 22 ];
@@ -55,6 +60,33 @@ in
     };
   };
 
+  # As NixOS has them, but for sshd's empty root, which Debian's needs.
+  config.systemd = lib.mkIf (cfg.enable && cfg.startWhenNeeded) {
+    sockets.sshd = {
+      description = "SSH Socket";
+      wantedBy = [ "sockets.target" ];
+      after = [ "ssh.service" ];
+      socketConfig.ListenStream = cfg.ports;
+      socketConfig.Accept = true;
+      socketConfig.TriggerLimitIntervalSec = 0;
+    };
+    services."sshd@" = {
+      description = "SSH per-connection Daemon";
+      after = [ "network.target" ];
+      stopIfChanged = false;
+      serviceConfig = {
+        ExecStart = "-/usr/sbin/sshd -i -D -f /etc/ssh/sshd_config";
+        KillMode = "process";
+        StandardInput = "socket";
+        StandardError = "journal";
+        RuntimeDirectory = "sshd";
+        RuntimeDirectoryPreserve = true;
+      };
+    };
+  };
+  config.environment.etc."systemd/system/ssh.service" =
+    lib.mkIf (cfg.enable && cfg.startWhenNeeded)
+      { source = "/dev/null"; };
   config.environment.etc."ssh/sshd_config.d/50-nixos.conf" = lib.mkIf cfg.enable {
     text = lib.concatLines (
       lib.optionals (cfg.ports != [ 22 ]) (map (port: "Port ${toString port}") cfg.ports)

@@ -1,4 +1,5 @@
-# security.sudo: rules, as files in /etc/sudoers.d.
+# security.sudo: rules, as files in /etc/sudoers.d. security.wrappers: programs with rights that no file in
+# the store can have, in /run/wrappers.
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -17,6 +18,16 @@ let
       may = lib.concatMapStringsSep ", " command one.commands;
     in
     map (name: "${name} ${one.host or "ALL"}=(${one.runAs or "ALL:ALL"}) ${may}") who;
+  wrapper =
+    name: one:
+    let
+      mode = "${lib.optionalString (one.setuid or false) "u+s,"}${one.permissions or "u+rx,g+x,o+x"}";
+    in
+    ''
+      cp -L ${one.source} "$next/${name}"
+      chown ${one.owner}:${one.group} "$next/${name}"
+      chmod ${mode} "$next/${name}"
+    '';
   wheel = "%wheel ALL=(ALL:ALL) ${lib.optionalString (!cfg.wheelNeedsPassword) "NOPASSWD: "}ALL";
 in
 {
@@ -36,6 +47,34 @@ in
       default = [ ];
       description = "Rules: { users, groups, host, runAs, commands }.";
     };
+  };
+
+  options.security.wrappers = mkOption {
+    type = types.attrsOf types.attrs;
+    default = { };
+    description = "Programs in /run/wrappers/bin: those that are named; NixOS has sudo's and others itself.";
+  };
+
+  config.systemd.services.suid-sgid-wrappers = lib.mkIf (config.security.wrappers != { }) {
+    description = "Create SUID/SGID Wrappers";
+    wantedBy = [ "multi-user.target" ];
+    before = [ "ssh.service" ];
+    after = [ "generation-boot.service" ];
+    unitConfig.DefaultDependencies = false;
+    serviceConfig.Type = "oneshot";
+    serviceConfig.RemainAfterExit = true;
+    script = ''
+      PATH=/usr/sbin:/usr/bin:/sbin:/bin
+      mkdir -p /run/wrappers
+      grep -q ' /run/wrappers ' /proc/mounts || mount -t tmpfs -o mode=755,nodev tmpfs /run/wrappers
+      next=$(mktemp -d /run/wrappers/wrappers.XXXXXXXXXX)
+      chmod 755 "$next"
+      ${lib.concatStrings (lib.mapAttrsToList wrapper config.security.wrappers)}
+      last=$(readlink -f /run/wrappers/bin || :)
+      ln -sfn "$next" /run/wrappers/bin.new
+      mv -T /run/wrappers/bin.new /run/wrappers/bin
+      [ ! -d "$last" ] || rm -rf "$last"
+    '';
   };
 
   # sudo takes no file there that others may write, and reads links.

@@ -18,6 +18,10 @@ esac
 
 # Write an entry for each of the newest generations, then, last and atomically, the default.
 install_boot_loader() {
+  if ! grep -q '^loader=systemd-boot ' "$system/bin/install-boot-loader"; then
+    "$system/bin/install-boot-loader"
+    return
+  fi
   entries=/boot/loader/entries default= count=0 written= kernel=EFI/nixos/kernel.efi
   mkdir -p "$entries" "/boot/${kernel%/*}"
   [ -e "/boot/$kernel" ] || : > "/boot/$kernel"

@@ -82,6 +82,9 @@ in
           switchUser = "${./switch-user.sh}";
           switch = lib.optionalString config.system.switch.enable "${./switch-to-configuration.sh}";
           boot = "${./boot.sh}";
+          loaders = "${./loaders.sh}";
+          loader = config.system.build.loader.kind;
+          tries = toString config.system.build.loader.tries;
           inherit (config.system.build.bootParts) kernel initrd systemd;
           kernelParams = config.system.build.bootParts.params;
           inherit (config.system.build) inhibitors preSwitchChecks;
