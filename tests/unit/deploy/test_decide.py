@@ -269,7 +269,7 @@ def test_a_specialisation_that_the_boot_loader_prefers_counts_as_its_system() ->
 def test_a_plan_says_what_becomes_of_a_specialisation(
     policy: SpecialisePolicy, name: str, warning: str | None
 ) -> None:
-    """It is kept without a warning; where another choice was made, what is lost is named."""
+    """A specialisation is kept without a warning; of another choice, what is lost is named."""
     plan = decide(HOST, Goal.SWITCH, WANTED, WAS_GAMING, now=NOW, specialise=policy)
     assert isinstance(plan, HostPlan)
     assert (plan.specialisation, plan.warnings) == (name, (warning,) if warning else ())

@@ -200,7 +200,7 @@ def test_another_machine_is_refused() -> None:
 
 
 def test_a_specialisation_that_runs_is_read_and_anything_else_is_left_out() -> None:
-    """Its name and its system are known, the profile's first; what can be no name is left out."""
+    """Name and system are known, the profile's first; what can be no name is left out."""
     lines = f"running_as={RUNS} gaming\nrunning_as={BOOTS} gaming\nrunning_as={RUNS} .\n"
     more = f"running_as=/etc x\nrunning_as={RUNS}\nbooting_as={RUNS} at home\n"
     state = parse_state(GOOD.replace("failed=", f"{lines}{more}failed=", 1))
