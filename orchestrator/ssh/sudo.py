@@ -18,6 +18,13 @@ _HINT = (
     "false for the deploy user's group"
 )
 
+_WRAPPER = (
+    "NixOS has it in /run/wrappers/bin, which must come first in the PATH of commands over SSH "
+    "(ssh HOST 'echo $PATH'); suid-sgid-wrappers.service makes it where security.sudo is enabled"
+)
+_NOT_FOUND = 127
+"""How a shell ends where it does not find a command."""
+
 _ANYTHING = ("/bin/sh", "-c", "true")
 """What is needed of sudo: a shell, which whatever is done there runs in."""
 
@@ -197,6 +204,10 @@ class Sudo:
         free = await self._run(("sudo", "-n", "-k", *_ANYTHING), b"")
         if free.rc == 0:
             return False
+        if free.rc == _NOT_FOUND or "setuid" in free.err:
+            raise _refused(
+                "root is needed there and sudo cannot be used", hint=_WRAPPER, stderr=free.err
+            )
         if self._password is None:
             raise _refused(
                 "root is needed there and sudo asks for a password", hint=_HINT, stderr=free.err

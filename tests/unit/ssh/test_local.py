@@ -203,6 +203,25 @@ def test_a_password_that_is_wanted_and_not_given(log: Path) -> None:
     assert caught.value.checks == ("sudo",)
 
 
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "echo 'sh: sudo: not found' >&2; exit 127",
+        "echo 'sudo: /sw/bin/sudo must be owned by uid 0 and have the setuid bit set' >&2; exit 1",
+    ],
+)
+def test_a_sudo_that_cannot_be_used_is_not_said_to_ask(log: Path, ends: str) -> None:
+    """Where the PATH has none, or not NixOS's wrapper, a password would not help: none is sent."""
+    sudo = log.with_name("bin") / "sudo"
+    sudo.write_text(f'#!/bin/sh\necho "$@" >> "$SUDO_LOG"\n{ends}\n')
+    for password in (None, SudoPassword(SECRET)):
+        with pytest.raises(StepError, match="sudo cannot be used") as caught:
+            cat(LocalExecutor(HOST, password))
+        assert "/run/wrappers/bin" in str(caught.value.hint)
+        assert "sudo" in caught.value.stderr
+    assert "-S" not in log.read_text()
+
+
 def test_without_root_sudo_is_not_called(log: Path) -> None:
     """A command that needs no root runs as the user."""
     executor = LocalExecutor(HOST)

@@ -60,7 +60,7 @@ done
 
 for package in $packages; do
   for program in "$package"/bin/*; do
-    if [ -e "$program" ]; then ln -sfn "$program" "$out/sw/bin/$(basename "$program")"; fi
+    if [ -e "$program" ] || [ -L "$program" ]; then ln -sfn "$program" "$out/sw/bin/$(basename "$program")"; fi
   done
 done
 

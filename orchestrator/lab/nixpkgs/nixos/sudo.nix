@@ -70,7 +70,7 @@ in
       next=$(mktemp -d /run/wrappers/wrappers.XXXXXXXXXX)
       chmod 755 "$next"
       ${lib.concatStrings (lib.mapAttrsToList wrapper config.security.wrappers)}
-      last=$(readlink -f /run/wrappers/bin || :)
+      last=$(readlink /run/wrappers/bin || :)
       ln -sfn "$next" /run/wrappers/bin.new
       mv -T /run/wrappers/bin.new /run/wrappers/bin
       [ ! -d "$last" ] || rm -rf "$last"

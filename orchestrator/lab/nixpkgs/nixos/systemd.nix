@@ -128,9 +128,13 @@ let
   serviceText =
     name: unit:
     let
-      path = lib.concatMapStringsSep ":" (one: "${one}/bin") unit.path;
+      # Always set, as NixOS does: systemd's own has nothing.
+      path = lib.concatMapStrings (one: "${one}/bin:") unit.path;
       environment =
-        lib.optionalAttrs (path != "") { PATH = "${path}:/usr/bin:/bin"; } // unit.environment;
+        {
+          PATH = "${path}/usr/sbin:/usr/bin:/sbin:/bin";
+        }
+        // unit.environment;
       scripts =
         scriptOf name "ExecStart" unit.script
         // scriptOf "${name}-pre-start" "ExecStartPre" unit.preStart
