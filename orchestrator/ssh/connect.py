@@ -142,18 +142,18 @@ async def _hop(
     taken: list[str],
 ) -> asyncssh.SSHClientConnection:
     target = said.target
-    options = await shared_options(said)
+    access = await shared_options(said)
     known = trust_in(said, settings, proxied=tunnel is not None)
     try:
         return await hops.enter_async_context(
             asyncssh.connect(
                 said.host,
                 said.port,
-                options=options,
+                options=access.options,
                 tunnel=tunnel,  # never left to asyncssh, which would judge the hops itself
                 proxy_command=proxy_command(said, known.rules.alias),
-                **connect_arguments(options),
-                **judged_by(known, lambda: taken.append(target.address)),
+                **connect_arguments(access.options),
+                **judged_by(known, lambda: taken.append(target.address), access.identities),
             )
         )
     except StepError:

@@ -22,6 +22,7 @@ ctypes.util.find_library = _find_nothing
 sys.modules.setdefault(_WITHOUT, None)  # type: ignore[arg-type]  # importlib's word for "absent"
 try:
     import asyncssh
+    from asyncssh.agent import SSHAgentClient
     from asyncssh.encryption import get_encryption_algs
     from asyncssh.kex import get_kex_algs
     from asyncssh.mac import get_mac_algs
@@ -31,12 +32,14 @@ try:
         decode_ssh_public_key,
         get_certificate_algs,
         get_public_key_algs,
+        load_keypairs,
     )
 finally:
     ctypes.util.find_library = _find_library
 
 
 __all__ = [
+    "SSHAgentClient",
     "SSHPacket",
     "String",
     "WildcardPatternList",
@@ -47,4 +50,5 @@ __all__ = [
     "get_kex_algs",
     "get_mac_algs",
     "get_public_key_algs",
+    "load_keypairs",
 ]

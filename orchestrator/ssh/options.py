@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-import os
-import pwd
+import shlex
 import socket
-from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.config import LOCALE
+from orchestrator.ssh.identity import Identities, identities_of
 from orchestrator.ssh.lean import asyncssh, get_encryption_algs, get_kex_algs, get_mac_algs
-from orchestrator.ssh.said import Said, SshAnswer, expanded, tokens_of
+from orchestrator.ssh.said import Said, SshAnswer
 
 
 class Keys(list[object]):
@@ -57,7 +57,7 @@ def given_by(said: Said) -> dict[str, object]:
         **_place(answer),
         **_limits(answer),
         **_environment(answer),
-        **_identity(said),
+        **_logins(answer),
     }
 
 
@@ -116,80 +116,13 @@ def _environment(answer: SshAnswer) -> dict[str, object]:
     }
 
 
-def _identity(said: Said) -> dict[str, object]:
-    answer = said.answer
+def _logins(answer: SshAnswer) -> dict[str, object]:
     found: dict[str, object] = {}
     if methods := answer.one("preferredauthentications"):
         found["preferred_auth"] = methods
-    if provider := answer.one("pkcs11provider"):
-        found["pkcs11_provider"] = provider
     if answer.one("enablesshkeysign") == "yes":
         found["client_host_keysign"] = True
-    if agent := answer.changed("identityagent"):
-        found["agent_path"] = _agent(said, agent[0])
-    if certificates := answer.words.get("certificatefile"):
-        found["client_certs"] = _readable(_paths(said, "CertificateFile", certificates))
-    only = answer.one("identitiesonly") == "yes"
-    if said.target.identity:
-        found["client_keys"] = [said.target.identity]
-    elif (named := answer.changed("identityfile")) or only:
-        paths = _paths(said, "IdentityFile", named or answer.words.get("identityfile", ()))
-        found["client_keys"] = Keys(_readable(paths))
-        found["ignore_encrypted"] = True
-    if only:
-        found["agent_identities"] = _publics(_all_keys(said))
     return found
-
-
-def _all_keys(said: Said) -> list[str]:
-    """With ``IdentitiesOnly`` those that the agent may be asked for."""
-    if said.target.identity:
-        return [said.target.identity]
-    return _paths(said, "IdentityFile", said.answer.words.get("identityfile", ()))
-
-
-def _publics(paths: Sequence[str]) -> Keys:
-    found = Keys()
-    for path in paths:
-        for file in (path, f"{path}.pub"):
-            try:
-                found.append(asyncssh.read_public_key(file).public_data)
-                break
-            except (OSError, asyncssh.KeyImportError):
-                continue
-    return found
-
-
-def _agent(said: Said, value: str) -> str | None:
-    if value.lower() == "none":
-        return None
-    if value == "SSH_AUTH_SOCK":
-        return os.environ.get("SSH_AUTH_SOCK", "")
-    if value.startswith("$"):
-        return os.environ.get(value.strip("${}"), "")
-    return _paths(said, "IdentityAgent", (value,))[0]
-
-
-def _paths(said: Said, option: str, values: Sequence[str]) -> list[str]:
-    """The files that an option names, its tokens expanded."""
-    tokens = {
-        **tokens_of(said, said.answer.one("hostkeyalias")),
-        "d": str(Path.home()),
-        "i": str(os.getuid()),
-        "l": socket.gethostname(),
-        "L": socket.gethostname().partition(".")[0],
-        "u": pwd.getpwuid(os.getuid()).pw_name,
-    }
-    return [
-        str(Path(os.path.expandvars(expanded(said, option, value, tokens))).expanduser())
-        for value in values
-        if value.lower() != "none"
-    ]
-
-
-def _readable(paths: Sequence[str]) -> list[str]:
-    """Those that are there: ssh passes over the others with a warning at most."""
-    return [path for path in paths if os.access(path, os.R_OK)]
 
 
 KEEPALIVE_SECONDS = 5
@@ -216,10 +149,24 @@ _GIVEN_TO_NOBODY: dict[str, object] = {
     "command": None,
 }
 
-_SHARED: dict[Hashable, Options] = {}
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a host is logged in to.
+
+    Attributes:
+        options: All but the place, in asyncssh's words.
+        identities: The keys, and their order, which asyncssh has no word for.
+    """
+
+    options: Options
+    identities: Identities
 
 
-async def shared_options(said: Said) -> Options:
+_SHARED: dict[Hashable, Access] = {}
+
+
+async def shared_options(said: Said) -> Access:
     """As :func:`ssh_options`; hosts of which the same is said share the answer."""
     if not said.answer.shared:
         return await ssh_options(said)
@@ -229,13 +176,14 @@ async def shared_options(said: Said) -> Options:
     return _SHARED[key]
 
 
-async def ssh_options(said: Said) -> Options:
+async def ssh_options(said: Said) -> Access:
     """What the inventory and ``ssh_config`` together say of a connection, but for its place.
 
     Raises:
         StepError: They cannot be used, such as a private key that is encrypted.
     """
     target = said.target
+    identities = await identities_of(said)
     try:
         options: Options = await Options.construct(
             config=None,  # ssh alone reads ssh_config
@@ -244,14 +192,18 @@ async def ssh_options(said: Said) -> Options:
             keepalive_interval=KEEPALIVE_SECONDS,
             keepalive_count_max=KEEPALIVE_COUNT,
             server_host_key_algs="default",  # which are asked for is told by ``HostTrust``
+            client_keys=Keys(identities.pairs),
+            agent_path=identities.agent or None,
+            agent_identities=None,  # ``identities`` tells those of them that are asked for
             **given_by(said),
         )
     except (OSError, ValueError, asyncssh.Error) as error:
         raise StepError(
             f"the SSH settings for {target.address} cannot be used: {cause_of(error, named=True)}",
-            hint="an encrypted private key is used through ssh-agent: ssh-add FILE",
+            hint="see what ssh makes of it; what is not supported here: docs/connecting.md",
+            command=f"ssh -G -- {shlex.quote(target.address)}",
         ) from error
-    return options
+    return Access(options, identities)
 
 
 def connect_arguments(options: Options) -> dict[str, object]:
@@ -261,7 +213,7 @@ def connect_arguments(options: Options) -> dict[str, object]:
     """
     arguments: dict[str, object] = {
         "config": None,  # asyncssh would read ~/.ssh/config else
-        "agent_identities": options.agent_identities,
+        "agent_identities": None,
         # Whatever ssh_config says: asyncssh unpacks a packet whole, and a packet of zeroes is a
         # thousand times as large then. What is copied is packed before.
         "compression_algs": ["none"],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import os
 import pwd
 import re
 import shlex
+import socket
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,13 +188,17 @@ async def nix_environment(settings: SshSettings | None) -> dict[str, str]:
 
 
 async def _answer(argv: Sequence[str], target: Connect, stdin: bytes = b"") -> Words:
-    done = await run(("ssh", *argv, "-G", "--", target.address), deadline=_DEADLINE, stdin=stdin)
+    asked = ("ssh", *argv, "-o", "RemoteCommand=none", "-G", "--", target.address)
+    # As a command, as ours are: ForkAfterAuthentication makes no sense to ssh without one.
+    done = await run((*asked, "true"), deadline=_DEADLINE, stdin=stdin)
     if done.rc != 0:
         if _BAD_MODE in done.err:
             raise _bad_mode(done.err.partition(_BAD_MODE)[2].split("\n")[0].strip())
         raise StepError(
             f"ssh cannot say what ssh_config means for {target.address}: {done.err}",
-            hint="a host is reached as ssh would reach it, so ssh must understand its files",
+            hint="a host is reached as ssh reaches it: correct the line, or what it needs, until "
+            "ssh understands its files",
+            command=shlex.join(asked),
         )
     return _words(done.stdout.decode(errors="surrogateescape"))
 
@@ -297,6 +303,65 @@ def expanded(said: Said, option: str, text: str, tokens: dict[str, str]) -> str:
         return tokens[found[1]]
 
     return re.sub(r"%(.?)", value, text, flags=re.DOTALL)
+
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+def files_named(said: Said, option: str, values: Sequence[str]) -> list[str]:
+    """The files that an option names, its tokens, variables and ``~`` put in as ssh does.
+
+    Raises:
+        StepError: There is a token that is not known here, or a variable that is not set.
+    """
+    named = [value for value in values if value.lower() != "none"]
+    if not named:
+        return []
+    tokens = all_tokens_of(said)
+    return [_file_named(said, option, value, tokens) for value in named]
+
+
+def _file_named(said: Said, option: str, text: str, tokens: dict[str, str]) -> str:
+    home = str(Path(text).expanduser()) if text.startswith("~") else text
+    return with_variables(said, option, expanded(said, option, home, tokens))
+
+
+def with_variables(said: Said, option: str, text: str) -> str:
+    """Put in environment variables, which stand as ``${NAME}``; ssh refuses one that is not set.
+
+    Raises:
+        StepError: It is not set.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise _refused(said, f"{found[0]} in {option}, which is not set", f"export {found[1]}")
+        return os.environ[found[1]]
+
+    return _VARIABLE.sub(value, text)
+
+
+def all_tokens_of(said: Said) -> dict[str, str]:
+    """What the tokens stand for in options that name files, or a command that is no shell's.
+
+    ``%C`` has jump hosts in it with some versions of ssh, and not with others: it is not known
+    where there are any.
+    """
+    me = pwd.getpwuid(os.getuid())
+    here = socket.gethostname()
+    tokens = {
+        **tokens_of(said, said.answer.one("hostkeyalias")),
+        "d": str(Path.home()),
+        "i": str(os.getuid()),
+        "j": said.jump,
+        "l": here,
+        "L": here.partition(".")[0],
+        "u": me.pw_name,
+    }
+    if not said.jump:
+        whole = f"{here}{said.host}{said.port}{said.user}"
+        tokens["C"] = hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest()
+    return tokens
 
 
 def _refused(said: Said, why: str, hint: str) -> StepError:

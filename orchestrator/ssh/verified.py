@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
+from orchestrator.ssh.identity import Identities, held_by
 from orchestrator.ssh.known_hosts import read_known_hosts, read_revoked
 from orchestrator.ssh.lean import SSHPacket, asyncssh
 from orchestrator.ssh.options import family_of
@@ -91,7 +92,9 @@ def _is_hidden(file: str) -> bool:
     return os.path.lexists(path) and not os.access(path, os.R_OK)
 
 
-def judged_by(trust: HostTrust, taken: Callable[[], None]) -> dict[str, object]:
+def judged_by(
+    trust: HostTrust, taken: Callable[[], None], identities: Identities
+) -> dict[str, object]:
     """What ``asyncssh.connect`` is given so that a host's key is judged here.
 
     asyncssh itself knows nobody's key: were it ever not to ask us, it would let nobody pass.
@@ -99,6 +102,7 @@ def judged_by(trust: HostTrust, taken: Callable[[], None]) -> dict[str, object]:
     Args:
         trust: What is known of the host.
         taken: Called once the host has taken the connection.
+        identities: The keys that it is asked for, and their order.
 
     Raises:
         StepError: ``HostKeyAlgorithms`` leaves nothing to ask for.
@@ -111,7 +115,7 @@ def judged_by(trust: HostTrust, taken: Callable[[], None]) -> dict[str, object]:
         "host_key_alias": None,
         "canonicalize_hostname": False,
         "server_host_key_algs": algorithms,
-        "client_factory": lambda: _Judge(trust, taken),
+        "client_factory": lambda: _Judge(trust, taken, identities),
     }
 
 
@@ -137,10 +141,12 @@ class _Judge(asyncssh.SSHClient):
     Args:
         trust: What is known of the host.
         taken: Called once the host has taken the connection.
+        identities: The keys that it is asked for, and their order.
     """
 
-    def __init__(self, trust: HostTrust, taken: Callable[[], None]) -> None:
+    def __init__(self, trust: HostTrust, taken: Callable[[], None], identities: Identities) -> None:
         self._trust = trust
+        self._identities = identities
         self._taken = taken
         self._shown: tuple[bytes, str] | None = None
         self._key: asyncssh.SSHKey | None = None
@@ -155,7 +161,7 @@ class _Judge(asyncssh.SSHClient):
             return self._validate(blob, address[0] if address else None, _agreed_on(conn))
 
         conn.validate_server_host_key = validate  # type: ignore[method-assign,assignment]
-        _note_key(conn)
+        _offer_keys(conn, self._identities)
 
     def _validate(self, blob: bytes, address: str | None, algorithm: str) -> asyncssh.SSHKey:
         shown = (blob, algorithm)
@@ -168,14 +174,22 @@ class _Judge(asyncssh.SSHClient):
         return self._key
 
 
-def _note_key(conn: asyncssh.SSHClientConnection) -> None:
-    """Note which key is tried: the last one is that which the host lets in, if it lets in a key.
+def _offer_keys(conn: asyncssh.SSHClientConnection, identities: Identities) -> None:
+    """Have keys tried in our order: asyncssh would try all of the agent's first.
 
+    Which one is tried is noted: the last one is that which the host lets in, if it lets in a key.
     Once there is none left asyncssh asks once more, and goes on to passwords and the like.
     """
     next_key = conn.public_key_auth_requested
+    ordered = False
 
     async def noted() -> asyncssh.SSHKeyPair | None:
+        nonlocal ordered
+        if not ordered:
+            ordered = True
+            conn._get_agent_keys = False
+            keys = identities.offered(conn._client_keys, await held_by(conn._agent))
+            conn._client_keys = list(keys)
         key = await next_key()
         conn.set_extra_info(**{KEY: None if key is None else _kind_and_text(key)})
         return key

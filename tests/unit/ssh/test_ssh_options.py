@@ -35,7 +35,7 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def options_of(target: Connect, settings: SshSettings) -> ssh_options.Options:
     """The options of a connection."""
-    return await ssh_options.shared_options(await said_of(target, settings))
+    return (await ssh_options.shared_options(await said_of(target, settings))).options
 
 
 def chosen(person: Path, config: str = "", **server: object) -> str:

@@ -21,6 +21,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.ssh import options, said, verified
 from orchestrator.ssh.executor import open_ssh
+from orchestrator.ssh.identity import Identities
 from orchestrator.ssh.keys import KeyFormatError, read_key
 from orchestrator.ssh.known_hosts import read_known_hosts
 from orchestrator.ssh.rules import Rules, plain_name
@@ -262,7 +263,9 @@ def test_where_nothing_can_be_asked_for_it_is_said(place: Place) -> None:
     with pytest.raises(StepError, match="HostKeyAlgorithms"):
         offered(place, "")
     with pytest.raises(StepError, match="HostKeyAlgorithms"):
-        verified.judged_by(known_as("web", "", Rules(algorithms=("ssh-unheard-of",))), print)
+        verified.judged_by(
+            known_as("web", "", Rules(algorithms=("ssh-unheard-of",))), print, Identities()
+        )
 
 
 def test_a_key_that_was_not_asked_for_is_not_taken() -> None:
@@ -528,7 +531,7 @@ def test_ssh_is_asked_once_for_hosts_of_which_the_same_is_said(
     run = said.run
 
     async def counting(argv: Sequence[str], **given: object) -> object:
-        asked.append(argv[-1])
+        asked.append(argv[-2])
         return await run(argv, **given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(said, "run", counting)
