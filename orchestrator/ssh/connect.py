@@ -14,8 +14,9 @@ from orchestrator.core.errors import SilentError, StepError, UnreachableError, U
 from orchestrator.core.host import Connect, Host
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.options import connect_arguments, shared_options
-from orchestrator.ssh.said import Said, proxy_command, said_of
+from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.tokens import proxy_command
 from orchestrator.ssh.verified import judged_by, trust_in, why
 from orchestrator.ssh.verify import UntrustedError
 
@@ -143,7 +144,7 @@ async def _hop(
 ) -> asyncssh.SSHClientConnection:
     target = said.target
     access = await shared_options(said)
-    known = trust_in(said, settings, proxied=tunnel is not None)
+    known = await trust_in(said, settings, proxied=tunnel is not None)
     try:
         return await hops.enter_async_context(
             asyncssh.connect(

@@ -17,7 +17,8 @@ from pathlib import Path
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.keys import KeyFormatError, read_key
 from orchestrator.ssh.lean import SSHAgentClient, asyncssh, load_keypairs
-from orchestrator.ssh.said import Said, files_named
+from orchestrator.ssh.said import Said
+from orchestrator.ssh.tokens import files_named
 
 Pair = asyncssh.SSHKeyPair
 

@@ -233,8 +233,13 @@ def _as_of(files: tuple[str, ...], _moment: int) -> KnownHosts:
 
 @functools.lru_cache(maxsize=16)
 def _read(files: tuple[tuple[str, int, int, int], ...]) -> KnownHosts:
+    return known_by(_lines(file for file, *_ in files))
+
+
+def known_by(lines: Iterable[bytes]) -> KnownHosts:
+    """What lines say, of files or of ``KnownHostsCommand``."""
     known = KnownHosts()
-    for number, line in enumerate(_lines(file for file, *_ in files)):
+    for number, line in enumerate(lines):
         known._add(number, line)
     return known
 

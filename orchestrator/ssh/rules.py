@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core.errors import StepError
 from orchestrator.ssh.config import config_shape
@@ -51,6 +51,7 @@ class Rules:
         revoked: ``RevokedHostKeys``.
         check_address: ``CheckHostIP``.
         rsa_bits: ``RequiredRSASize``.
+        command: ``KnownHostsCommand``, its tokens not expanded.
     """
 
     alias: str = ""
@@ -62,6 +63,7 @@ class Rules:
     revoked: tuple[str, ...] = ()
     check_address: bool = False
     rsa_bits: int = 1024
+    command: str = ""
 
 
 def rules_of(said: Said, settings: SshSettings) -> Rules:
@@ -73,17 +75,19 @@ def rules_of(said: Said, settings: SshSettings) -> Rules:
     words = said.answer.words
     if not words:
         return Rules()
-    if said.answer.one("knownhostscommand"):
+    command = said.answer.one("knownhostscommand")
+    if command and said.answer.one("checkhostip") == "yes":
         raise StepError(
-            f"ssh_config has KnownHostsCommand for {said.target.address}, which is not supported",
-            hint="have the command write a file, and name that as UserKnownHostsFile",
+            f"ssh_config has KnownHostsCommand and CheckHostIP for {said.target.address}: together "
+            "they are not supported",
+            hint="take CheckHostIP away: the command is asked before the address is known",
         )
     known_keys_first = config_shape(tuple(settings.config_files)).keeps_own_algorithms
     if known_keys_first is None:
         known_keys_first = said.answer.changed(_ALGORITHMS) is None
     first = {word: values[0] for word, values in words.items()}
     try:
-        return _rules(first, known_keys_first=known_keys_first)
+        return replace(_rules(first, known_keys_first=known_keys_first), command=command)
     except (KeyError, ValueError) as error:
         raise StepError(
             f"what `ssh -G` says of {said.target.address} is not understood: {error}"

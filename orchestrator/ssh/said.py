@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import os
 import pwd
-import re
 import shlex
-import socket
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -249,120 +246,3 @@ def _bad_mode(file: str) -> StepError:
         hint="ssh refuses it, too; see what it says, then make it yours alone",
         command=f"chmod go-w {shlex.quote(file)}  # chown it as well where it is another's",
     )
-
-
-_SHELL = "/bin/sh"
-_TAME = re.compile(r"%|(?!-)[A-Za-z0-9_.:@%+,/=-]*")
-"""What may stand in a name that a shell is given: the inventory is another's, it may be hostile."""
-
-
-def proxy_command(said: Said, alias: str) -> list[str] | None:
-    """The argv of what connects to a host.
-
-    Args:
-        said: What ssh says of it.
-        alias: Its ``HostKeyAlias``.
-
-    Raises:
-        StepError: Here it would not mean what it means to ssh.
-    """
-    if not said.command:
-        return None
-    if said.answer.one("proxyusefdpass") == "yes":
-        raise _refused(said, "ProxyUseFdpass is not supported", "have the command move the bytes")
-    tokens = tokens_of(said, alias)
-    for name, value in tokens.items():
-        if f"%{name}" in said.command and not _TAME.fullmatch(value):
-            raise _refused(said, f"%{name} in ProxyCommand, which is {value!r}", "rename it")
-    text = expanded(said, "ProxyCommand", said.command, tokens)
-    return [os.environ.get("SHELL") or _SHELL, "-c", f"exec {text}"]
-
-
-def tokens_of(said: Said, alias: str) -> dict[str, str]:
-    """What the tokens stand for that all options take: ssh_config(5), TOKENS."""
-    return {
-        "%": "%",
-        "h": said.host,
-        "k": alias or said.target.address,
-        "n": said.target.address,
-        "p": str(said.port),
-        "r": said.user,
-    }
-
-
-def expanded(said: Said, option: str, text: str, tokens: dict[str, str]) -> str:
-    """Put in what tokens stand for.
-
-    Raises:
-        StepError: There is one that is not known here; ssh may not know it either.
-    """
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in tokens:
-            raise _refused(said, f"%{found[1]} in {option}, which is not supported", "write it out")
-        return tokens[found[1]]
-
-    return re.sub(r"%(.?)", value, text, flags=re.DOTALL)
-
-
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-
-
-def files_named(said: Said, option: str, values: Sequence[str]) -> list[str]:
-    """The files that an option names, its tokens, variables and ``~`` put in as ssh does.
-
-    Raises:
-        StepError: There is a token that is not known here, or a variable that is not set.
-    """
-    named = [value for value in values if value.lower() != "none"]
-    if not named:
-        return []
-    tokens = all_tokens_of(said)
-    return [_file_named(said, option, value, tokens) for value in named]
-
-
-def _file_named(said: Said, option: str, text: str, tokens: dict[str, str]) -> str:
-    home = str(Path(text).expanduser()) if text.startswith("~") else text
-    return with_variables(said, option, expanded(said, option, home, tokens))
-
-
-def with_variables(said: Said, option: str, text: str) -> str:
-    """Put in environment variables, which stand as ``${NAME}``; ssh refuses one that is not set.
-
-    Raises:
-        StepError: It is not set.
-    """
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in os.environ:
-            raise _refused(said, f"{found[0]} in {option}, which is not set", f"export {found[1]}")
-        return os.environ[found[1]]
-
-    return _VARIABLE.sub(value, text)
-
-
-def all_tokens_of(said: Said) -> dict[str, str]:
-    """What the tokens stand for in options that name files, or a command that is no shell's.
-
-    ``%C`` has jump hosts in it with some versions of ssh, and not with others: it is not known
-    where there are any.
-    """
-    me = pwd.getpwuid(os.getuid())
-    here = socket.gethostname()
-    tokens = {
-        **tokens_of(said, said.answer.one("hostkeyalias")),
-        "d": str(Path.home()),
-        "i": str(os.getuid()),
-        "j": said.jump,
-        "l": here,
-        "L": here.partition(".")[0],
-        "u": me.pw_name,
-    }
-    if not said.jump:
-        whole = f"{here}{said.host}{said.port}{said.user}"
-        tokens["C"] = hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest()
-    return tokens
-
-
-def _refused(said: Said, why: str, hint: str) -> StepError:
-    return StepError(f"ssh_config has {why}: {said.target.address} is not contacted", hint=hint)

@@ -14,8 +14,9 @@ from orchestrator.ssh.connect import open_jumps
 from orchestrator.ssh.known_hosts import read_again
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.rules import CERTIFIED
-from orchestrator.ssh.said import proxy_command, said_of
+from orchestrator.ssh.said import said_of
 from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.tokens import proxy_command
 from orchestrator.ssh.verified import no_algorithms, trust_in, why
 from orchestrator.ssh.verify import HostTrust, UntrustedError
 
@@ -57,7 +58,7 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
             async with asyncio.timeout(host.deadlines.connect):
                 said = await said_of(target, settings)
                 tunnel = await open_jumps(said, settings, hops)
-                trust = trust_in(said, settings, proxied=tunnel is not None)
+                trust = await trust_in(said, settings, proxied=tunnel is not None)
                 key = await asyncssh.get_server_host_key(
                     said.host,
                     said.port,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
+from orchestrator.core.process import how_it_ended, run
 from orchestrator.ssh.identity import Identities, held_by
-from orchestrator.ssh.known_hosts import read_known_hosts, read_revoked
+from orchestrator.ssh.known_hosts import KnownHosts, known_by, read_known_hosts, read_revoked
 from orchestrator.ssh.lean import SSHPacket, asyncssh
 from orchestrator.ssh.options import family_of
-from orchestrator.ssh.rules import plain_name, rules_of
+from orchestrator.ssh.rules import lowered, plain_name, rules_of
 from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.tokens import command_argv
 from orchestrator.ssh.verify import HostTrust, UntrustedError
 
 KEY = "orchestrator_key"
@@ -56,7 +61,7 @@ _BEFORE_THE_LISTS = 17
 """Bytes of a KEXINIT: its type, and a cookie of 16."""
 
 
-def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> HostTrust:
+async def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> HostTrust:
     """Find out what is known of a host before it is contacted.
 
     Args:
@@ -66,7 +71,7 @@ def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> Hos
 
     Raises:
         StepError: ``ssh_config`` has what is not supported or cannot be understood, or a file
-            that says whom to trust cannot be read.
+            that says whom to trust cannot be read, or ``KnownHostsCommand`` failed.
     """
     rules = rules_of(said, settings)
     # ssh passes over a file of the machine's that it may not read.
@@ -77,7 +82,7 @@ def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> Hos
         raise StepError(
             f"a known_hosts file cannot be read: {cause_of(error, named=True)}"
         ) from error
-    return HostTrust(
+    trust = HostTrust(
         host=plain_name(said.host, family_of(said.answer)),
         port=said.port,
         rules=rules,
@@ -85,6 +90,39 @@ def trust_in(said: Said, settings: SshSettings, *, proxied: bool = False) -> Hos
         revoked=read_revoked(rules.revoked),
         proxied=proxied or bool(said.command),
     )
+    return await _commanded(said, trust) if rules.command else trust
+
+
+async def _commanded(said: Said, trust: HostTrust) -> HostTrust:
+    """Add what ``KnownHostsCommand`` says: for the order of algorithms, and of the name.
+
+    Not for the name without its port, though files are looked at for that, too.
+    """
+    plain, command = lowered(said.host), trust.rules.command
+    ordering = await _known_by_command(said, command, plain, "ORDER")
+    commanded = await _known_by_command(said, command, trust.name, "HOSTNAME")
+    return replace(trust, commanded=commanded.about(trust.name), ordering=ordering.about(plain))
+
+
+async def _known_by_command(said: Said, command: str, name: str, why_asked: str) -> KnownHosts:
+    """Ask ``KnownHostsCommand`` of a name.
+
+    Raises:
+        StepError: It failed, or is not what ssh would run. ssh trusts nobody then.
+    """
+    argv = command_argv(said, "KnownHostsCommand", command, {"H": name, "I": why_asked})
+    done = await run(argv, deadline=_COMMAND_SECONDS, bound=ANSWER)
+    if done.rc != 0:
+        raise StepError(
+            f"KnownHostsCommand failed for {said.target.address}: {how_it_ended(done.rc)}",
+            hint="no host key is trusted without its answer, by ssh neither",
+            command=shlex.join(argv),
+            stderr=done.err,
+        )
+    return known_by(done.stdout.split(b"\n"))
+
+
+_COMMAND_SECONDS = 30.0
 
 
 def _is_hidden(file: str) -> bool:
@@ -221,5 +259,5 @@ async def known_keys(host: Host, settings: SshSettings) -> tuple[str, ...]:
         StepError: What the inventory and ``ssh_config`` say of the connection cannot be used.
     """
     target = settings.connect_for(host.name, host.connect)
-    trust = trust_in(await said_of(target, settings), settings)
+    trust = await trust_in(await said_of(target, settings), settings)
     return tuple(key.text for key in trust.trusted_keys())

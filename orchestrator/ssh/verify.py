@@ -52,6 +52,8 @@ class HostTrust:
         known: Its known hosts.
         revoked: Its ``RevokedHostKeys``.
         proxied: Whether it is reached through a jump host or a command.
+        commanded: What ``KnownHostsCommand`` says of its :attr:`name`.
+        ordering: What it says when it is asked for the order of algorithms.
     """
 
     host: str
@@ -60,6 +62,8 @@ class HostTrust:
     known: KnownHosts
     revoked: tuple[Revokes, ...] = ()
     proxied: bool = False
+    commanded: tuple[Entry, ...] = ()
+    ordering: tuple[Entry, ...] = ()
 
     @property
     def principal(self) -> str:
@@ -75,6 +79,11 @@ class HostTrust:
     def _names(self) -> tuple[str, ...]:
         """What it is looked up by, in turn: an alias stands for itself, without a port."""
         return (self.rules.alias,) if self.rules.alias else _with_port(self.host, self.port)
+
+    def _about(self, name: str) -> tuple[Entry, ...]:
+        """What files and the command say of a name; what it says of another one does not count."""
+        entries = self.known.about(name)
+        return (*entries, *self.commanded) if name == self.name else entries
 
     def check(self, blob: bytes, address: str | None, algorithm: str | None) -> asyncssh.SSHKey:
         """Tell whether the key that a host shows is its own; give it to verify with.
@@ -107,7 +116,7 @@ class HostTrust:
     def trusted_keys(self) -> tuple[Entry, ...]:
         """The keys that the host may show without a certificate."""
         for name in self._names:
-            entries = self.known.about(name)
+            entries = self._about(name)
             revoked = {entry.public for entry in entries if entry.marker == REVOKED}
             if own := [one for one in entries if not one.marker and not one.certified]:
                 kept = (one for one in own if one.public not in revoked)
@@ -127,7 +136,7 @@ class HostTrust:
         offered = [one for one in self.rules.algorithms if one.encode() in known]
         if not self.rules.known_keys_first:
             return offered
-        entries = self.known.about(self.name)
+        entries = (*self.known.about(self.name), *self.ordering)
         kinds = _kinds_of(entries)
         if offered and _kind(offered[0]) in kinds:
             return offered
@@ -148,7 +157,7 @@ class HostTrust:
     def _is_known(
         self, key: WireKey, is_certified: bool, names: Sequence[str], addresses: Sequence[str]
     ) -> bool:
-        found = _look_up(self.known.about(names[0]), key, is_certified)
+        found = _look_up(self._about(names[0]), key, is_certified)
         if found is _Found.NOTHING and len(names) > 1:
             known = self._is_known(key, is_certified, names[1:], addresses[1:])
         else:
@@ -162,7 +171,7 @@ class HostTrust:
             return False
         if not addresses:
             return True
-        there = _look_up(self.known.about(addresses[0]), key, is_certified)
+        there = _look_up(self._about(addresses[0]), key, is_certified)
         return there is not _Found.ANOTHER
 
     def _fault(self, certificate: Certificate) -> str:
@@ -195,7 +204,7 @@ class HostTrust:
         return ""
 
     def _why_not(self, key: WireKey) -> str:
-        authorities = any(entry.marker == AUTHORITY for entry in self.known.about(self.name))
+        authorities = any(entry.marker == AUTHORITY for entry in self._about(self.name))
         faults = (
             self._fault(key.certificate) if key.certificate and authorities else "",
             self._fault_of_algorithm(key, is_certified=False),

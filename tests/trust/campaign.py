@@ -62,7 +62,7 @@ class Tally:
 
 
 _CLASSES = (
-    ("KnownHostsCommand", "KnownHostsCommand is not supported"),
+    ("KnownHostsCommand and CheckHostIP", "KnownHostsCommand with CheckHostIP"),
     ("is not one for", "certificate for nobody in particular"),
     ("(@revoked in known_hosts)", "revoked without the port, and its certificate looked up there"),
     ("(HostKeyAlgorithms)", "known key of a kind that HostKeyAlgorithms leaves out"),

@@ -117,6 +117,11 @@ class Generator:
         user, glob = files[: pick((1, len(files)))], []
         if len(user) < len(files):
             glob = files[len(user) :]
+        if glob and pick((0, 0, 1)):
+            # What a command says counts as much as a file does.
+            case.words.add("command")
+            case.lines.append(f"KnownHostsCommand /bin/cat {' '.join(map(str, glob))}")
+            glob = []
         missing = [str(case.folder / "missing")] if pick((0, 0, 0, 1)) else []
         self._name_files(case, "UserKnownHostsFile", [*missing, *map(str, user)])
         self._name_files(

@@ -80,7 +80,7 @@ async def ours(case: Case, peer: Peer, keys: Keys) -> Verdict:
     target = Connect(case.address, "root", case.port)
     settings = SshSettings(config=str(case.config))
     try:
-        trust = trust_in(await said_of(target, settings), settings)
+        trust = await trust_in(await said_of(target, settings), settings)
     except StepError as error:
         return Verdict(False, str(error))
     agreed = next((one for one in trust.algorithms() if one in peer.shown), None)

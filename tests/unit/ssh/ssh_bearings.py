@@ -37,7 +37,7 @@ BEARINGS = {
     "hostkeyalias": Bearing.HONOURED,
     "hostname": Bearing.HONOURED,
     "include": Bearing.HONOURED,
-    "knownhostscommand": Bearing.REFUSED,
+    "knownhostscommand": Bearing.HONOURED,
     "match": Bearing.HONOURED,
     "nohostauthenticationforlocalhost": Bearing.STRICTER,
     "port": Bearing.HONOURED,

@@ -310,3 +310,56 @@ def test_a_named_key_that_is_none_is_an_error(place: Place) -> None:
         assert error is not None
         assert why in error.message
         assert place.shown == []
+
+
+COMMANDED = f"UserKnownHostsFile none\nGlobalKnownHostsFile none\n{NAMED}KnownHostsCommand "
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/bin/grep -F %H @/known\n",
+        "/bin/sh -c 'test %I = ADDRESS || cat \"$0\"' @/known\n",
+        "/bin/cat ${KEYS}/known\n",
+        "/bin/sh @/says '%h' %n %p %r %u # also an argument\n",
+        "/bin/cat @/known\nHostKeyAlias alias\n",
+    ],
+)
+def test_a_command_may_know_the_hosts_keys(place: Place, command: str) -> None:
+    """``KnownHostsCommand`` is asked as ssh asks it: without a shell, its tokens put in."""
+    (place.home / "says").write_text('test "$#" = 9 && cat "$KEYS/known"\n')
+    assert place.log_in(COMMANDED + command) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("/bin/cat @/known @/missing", "KnownHostsCommand failed"),
+        ("/bin/false", "KnownHostsCommand failed for 127.0.0.1: exit 1"),
+        ("/bin/true", "is not a known one: no key is known"),
+        ("/bin/sh -c 'cat @/known; sed s/^/@revoked\\ / @/known'", "a backslash"),
+        ("/bin/sh -c 'cat @/known; sed \"s/^/@revoked /\" @/known'", "is revoked"),
+        ("/bin/sed s/127.0.0.1/127.0.0.9/ @/known", "no key is known"),
+        ("cat @/known", "it has no whole path"),
+    ],
+)
+def test_what_the_command_does_not_vouch_for_is_refused(
+    place: Place, command: str, why: str
+) -> None:
+    """A command that fails, revokes, or speaks of another host lets nobody in, as with ssh."""
+    theirs, ours = place.log_in(f"{COMMANDED}{command}\n")
+    assert not theirs
+    assert ours is not None
+    assert why in ours.message
+    assert place.shown == []
+
+
+@pytest.mark.parametrize("more", ["%K", "%f", "%t"])
+def test_a_command_that_wants_the_key_is_refused(place: Place, more: str) -> None:
+    """The command is asked before the host shows a key: one that is about a key is not run."""
+    ours = place.log_in(f"{COMMANDED}/bin/sh -c 'cat @/known' {more}\n")[1]
+    assert ours is not None
+    assert f"{more} in KnownHostsCommand" in ours.message
+    address = place.log_in(f"{COMMANDED}/bin/cat @/known\nCheckHostIP yes\n")[1]
+    assert address is not None
+    assert "CheckHostIP" in address.message

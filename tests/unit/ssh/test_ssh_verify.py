@@ -210,15 +210,6 @@ def test_a_global_file_revokes_beside_a_users_own(place: Place) -> None:
     assert "revoked" in refused.message
 
 
-def test_an_option_that_is_not_supported_is_an_error(place: Place) -> None:
-    """``KnownHostsCommand`` may revoke: nobody is contacted; the error says what to do."""
-    place.says("KnownHostsCommand /usr/bin/true")
-    refused = place.connect(A, known=f"[{NAME}]:PORT {line(A)}\n")
-    assert refused is not None
-    assert "KnownHostsCommand for localhost" in refused.message
-    assert "UserKnownHostsFile" in str(refused.hint)
-
-
 def test_what_ssh_cannot_read_is_an_error(place: Place) -> None:
     """A word that bears on trust stands beside one that ssh refuses."""
     place.says("HostKeyAlias x", "NoSuchOption yes")
@@ -336,7 +327,7 @@ def test_an_address_of_another_family_is_a_name(place: Place, family: str, name:
 
     async def looked_up() -> str:
         target = Connect("10.9.8.07", "deploy", 22)
-        return trust_in(await said.said_of(target, place.settings), place.settings).name
+        return (await trust_in(await said.said_of(target, place.settings), place.settings)).name
 
     assert asyncio.run(looked_up()) == name
 
