@@ -165,8 +165,9 @@ async def own_words() -> Words:
     return (await _once("own", asking)).words
 
 
-_PATCHED = ("GSSAPIKeyExchange", "GSSAPITrustDns")
-"""Options of Debian's ssh and others': a host proves itself by its key alone."""
+_NOT_IN_ALL = ("GSSAPIKeyExchange", "GSSAPITrustDns", "ForkAfterAuthentication")
+"""Options of Debian's ssh and others', by which a host would not prove itself by its key alone; and
+one of newer ones, by which ssh would end before Nix's command does."""
 
 
 async def nix_environment(settings: SshSettings | None) -> dict[str, str]:
@@ -180,7 +181,7 @@ async def nix_environment(settings: SshSettings | None) -> dict[str, str]:
         known = await own_words()
     except StepError:
         known = {}  # there is no ssh that could be asked, nor one that Nix could run
-    patched = (f"-o{word}=no" for word in _PATCHED if word.lower() in known)
+    patched = (f"-o{word}=no" for word in _NOT_IN_ALL if word.lower() in known)
     return {"NIX_SSHOPTS": " ".join((settings.nix_options, *patched))}
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.host import Connect
 
+_FOR_NIX = ("StrictHostKeyChecking=yes", "RemoteCommand=none", "ClearAllForwardings=yes")
+
 
 @dataclass(frozen=True, slots=True)
 class SshSettings:
@@ -36,10 +38,11 @@ class SshSettings:
     def nix_options(self) -> str:
         """``NIX_SSHOPTS`` for an ssh of Nix's own to a machine that is none of the fleet's.
 
-        It is given neither the agent nor the display, and no key that is not known.
+        It is given neither the agent nor the display, and no key that is not known. Nor has it a
+        terminal, another command or forwarded ports: Nix speaks its own protocol there.
         """
         files = [f"-F {self.config}"] if self.config is not None else []
-        return " ".join((*files, "-a -k -x -oStrictHostKeyChecking=yes"))
+        return " ".join((*files, "-a -k -x -T", *(f"-o{one}" for one in _FOR_NIX)))
 
     @property
     def config_files(self) -> list[str]:

@@ -34,6 +34,26 @@ def test_nixs_ssh_is_given_nothing_and_is_as_strict(tmp_path: Path) -> None:
     assert found["stricthostkeychecking"] == "true"
 
 
+def test_nixs_ssh_runs_nixs_command_and_nothing_else(tmp_path: Path) -> None:
+    """A file's ``RequestTTY force``, ``RemoteCommand``, forwarded ports or ``-f`` harm no copy."""
+    config = tmp_path / "config"
+    config.write_text(
+        "RequestTTY force\nRemoteCommand sleep 60\nLocalForward 1 localhost:2\n"
+        "ForkAfterAuthentication yes\n"
+    )
+    ssh_said.forget()
+    options = asyncio.run(ssh_said.nix_environment(SshSettings(str(config))))["NIX_SSHOPTS"]
+    done = subprocess.run(
+        ("ssh", *options.split(), "-G", "web1", "nix-store", "--serve"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+    assert (found["requesttty"], found["forkafterauthentication"]) == ("false", "no")
+    assert not {"remotecommand", "localforward"} & found.keys()
+
+
 @pytest.mark.parametrize("said", ["gssapikeyexchange no\\ngssapitrustdns no", "port 22"])
 def test_options_of_patched_sshs_are_given_where_they_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str

@@ -18,8 +18,10 @@ from orchestrator.ssh.connect import connected
 from orchestrator.ssh.running import said_by
 from orchestrator.ssh.said import forget
 from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.trust import offered_key, remember
 
 LOCAL = "127.0.0.1"
+PATIENT = Deadlines(connect=60)
 RELAY = Path(__file__).parents[2] / "trust" / "relay.pl"
 NAMED = "IdentityFile @/id\n"
 
@@ -102,7 +104,7 @@ class Place:
     async def _ours(self, port: int, identity: str | None) -> StepError | None:
         self.shown.clear()
         connect = Connect(LOCAL, "root", port, identity=identity)
-        host = Host("h", "h", connect, deadlines=Deadlines(connect=60))
+        host = Host("h", "h", connect, deadlines=PATIENT)
         settings = SshSettings(config=str(self.home / "config"))
         try:
             async with connected(host, settings) as connection:
@@ -363,3 +365,41 @@ def test_a_command_that_wants_the_key_is_refused(place: Place, more: str) -> Non
     address = place.log_in(f"{COMMANDED}/bin/cat @/known\nCheckHostIP yes\n")[1]
     assert address is not None
     assert "CheckHostIP" in address.message
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("", "[nowhere.invalid]:2222"),
+        ("HostKeyAlias Web\n", "web"),
+        ("HostName other.invalid\n", "[other.invalid]:2222"),
+        ("Port 22\n", "nowhere.invalid"),
+    ],
+)
+def test_a_key_to_trust_is_asked_for_by_the_same_way(place: Place, config: str, name: str) -> None:
+    """`host trust` takes the ``ProxyCommand``; what it writes is what a connection looks up."""
+    port = None if "Port" in config else 2222
+
+    async def scene() -> None:
+        async with asyncssh.listen(LOCAL, 0, server_host_keys=[place.host_key]) as acceptor:
+            known = place.home / "known"
+            known.write_text("")
+            proxy = f"ProxyCommand perl {place.home}/relay.pl {acceptor.get_port()}\n"
+            text = f"{config}{proxy}UserKnownHostsFile {known}\nGlobalKnownHostsFile none\n"
+            settings = SshSettings(config=str(place.home / "config"))
+            (place.home / "config").write_text(text)
+            host = Host("h", "h", Connect("nowhere.invalid", "root", port), deadlines=PATIENT)
+            key = await offered_key(host, settings)
+            assert (key.name, key.known, key.file) == (name, False, str(known))
+            assert key.fingerprint == place.host_key.get_fingerprint()
+            remember(key)
+            assert (await offered_key(host, settings)).known
+            with pytest.raises(StepError, match="refused the login"):
+                async with connected(host, settings):
+                    pass
+            known.write_text(f"{key.line}\n@revoked {name} {' '.join(key.line.split()[1:])}\n")
+            with pytest.raises(StepError, match=r"cannot be trusted: .*@revoked"):
+                await offered_key(host, settings)
+
+    forget()
+    asyncio.run(scene())
