@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shlex
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -14,11 +12,11 @@ from orchestrator.core.errors import SilentError, StepError, UnreachableError, U
 from orchestrator.core.host import Connect, Host
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.options import connect_arguments, shared_options
+from orchestrator.ssh.reasons import Attempt, told
 from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.tokens import proxy_command
-from orchestrator.ssh.verified import judged_by, trust_in, why
-from orchestrator.ssh.verify import UntrustedError
+from orchestrator.ssh.verified import judged_by, trust_in
 
 
 @contextlib.asynccontextmanager
@@ -145,6 +143,16 @@ async def _hop(
     target = said.target
     access = await shared_options(said)
     known = await trust_in(said, settings, proxied=tunnel is not None)
+    proxy = proxy_command(said, known.rules.alias)
+    attempt = Attempt(
+        address=target.address,
+        user=said.user,
+        trust=trust,
+        command=ssh_command(target, settings),
+        identities=access.identities,
+        jump="" if tunnel is None else str(tunnel.get_extra_info("host")),
+        proxy=tuple(proxy or ()),
+    )
     try:
         return await hops.enter_async_context(
             asyncssh.connect(
@@ -152,7 +160,7 @@ async def _hop(
                 said.port,
                 options=access.options,
                 tunnel=tunnel,  # never left to asyncssh, which would judge the hops itself
-                proxy_command=proxy_command(said, known.rules.alias),
+                proxy_command=proxy,
                 **connect_arguments(access.options),
                 **judged_by(known, lambda: taken.append(target.address), access.identities),
             )
@@ -161,56 +169,10 @@ async def _hop(
         raise
     # Whatever it is: one host must not end what goes on with the others.
     except Exception as error:
-        user = f"{said.user}@{target.address}"
-        raise _told(error, target.address, user, trust, ssh_command(target, settings)) from error
+        raise told(error, attempt) from error
 
 
 _MOST_JUMPS = 16
-
-_SILENT = "is it switched on, on the network, and sshd running?"
-# After many tries that came to nothing, such as those at a host that hung.
-_CLOSED = (
-    "it answers and closes at once: it is booting, or its sshd keeps this address out for a while "
-    "(PerSourcePenalties); try again in a minute"
-)
-_CLOSES = (ConnectionResetError, asyncssh.ConnectionLost)
-
-
-def _told(error: Exception, address: str, user: str, trust: str, command: str) -> StepError:
-    """Say why a host was not reached or did not let us in, and what helps."""
-    if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return StepError(
-            f"the host key of {address} is not a known one: {error.reason}",
-            hint=f"if you expect this key, {trust}" if _is_unknown(error) else None,
-            command=command,
-        )
-    if isinstance(error, asyncssh.PermissionDenied):
-        return StepError(
-            f"{user} refused the login: {error.reason}",
-            hint="is the key loaded (ssh-add -l) and in the user's authorized_keys?",
-            command=command,
-        )
-    return UnreachableError(
-        f"no SSH connection to {address}: {_reason(error)}",
-        hint=_CLOSED if isinstance(error, _CLOSES) else _SILENT,
-        command=command,
-    )
-
-
-def _is_unknown(error: Exception) -> bool:
-    """Whether a key lacks nothing but somebody who vouches for it."""
-    return isinstance(error.__cause__, UntrustedError) and error.__cause__.unknown
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it did not answer in time"  # str(TimeoutError()) is empty
-    if isinstance(error, socket.gaierror):
-        return str(error.strerror).lower()
-    if isinstance(error, OSError) and error.errno:
-        # asyncio's own text is "Connect call failed", whatever the cause.
-        return os.strerror(error.errno).lower()
-    return why(error)
 
 
 def ssh_command(target: Connect, settings: SshSettings) -> str:
