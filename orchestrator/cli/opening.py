@@ -21,6 +21,7 @@ from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.root import find_root, key_of, recall, remember
 from orchestrator.lab.network import ActiveLab, enter, find_active
 from orchestrator.nix.verbs import Flake
+from orchestrator.ssh.become import become_by
 from orchestrator.ssh.local import is_this_machine
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Passwords
@@ -96,7 +97,7 @@ def _named(
         if not _takes(host) or host.connect.sudo_password is False:
             raise UsageError(
                 f"--sudo-password-for {selector}: {host.name!r} takes no sudo password",
-                hint="the inventory says that it logs in as root, that sudo is not used there, "
+                hint="the inventory says that it logs in as root, that sudo is not used there or reads none, "
                 "or `sudo_password: false`",
             )
     return tuple(hosts)
@@ -113,7 +114,9 @@ def _wanting(fleet: Fleet, hosts: Iterable[Host]) -> list[Host]:
 
 
 def _takes(host: Host) -> bool:
-    return host.connect.user != "root" and host.connect.sudo
+    connect = host.connect
+    asks = become_by(connect.become).asking is not None
+    return connect.user != "root" and connect.sudo and asks
 
 
 def _this_machine(fleet: Fleet) -> list[Host]:

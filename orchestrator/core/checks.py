@@ -194,6 +194,7 @@ class Login:
         key: That key or certificate, in base64: RFC 4253, 6.6.
         sudo: Whether root is reached through sudo.
         password: Whether sudo asked for a password.
+        by: What stands in sudo's place: ``connect: {become: …}``.
     """
 
     user: str
@@ -201,6 +202,7 @@ class Login:
     key: str = ""
     sudo: bool = False
     password: bool = False
+    by: str = "sudo"
 
     @property
     def is_certificate(self) -> bool:

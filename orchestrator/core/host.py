@@ -50,6 +50,8 @@ class Connect:
         jump: A jump host, as ``ProxyJump`` takes it: ``[user@]host[:port]``.
         identity: A private key file.
         sudo: Whether root is reached through sudo. It is not asked when ``user`` is root.
+        become: By what root is reached: ``sudo``, ``sudo-rs``, ``doas``, ``run0``, or the words
+            that stand before a command.
         sudo_password: Whether sudo asks for a password there; ``None``: nothing is said of it.
     """
 
@@ -59,6 +61,7 @@ class Connect:
     jump: str | None = None
     identity: str | None = None
     sudo: bool = True
+    become: str = "sudo"
     sudo_password: bool | None = None
 
 

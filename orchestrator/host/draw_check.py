@@ -92,7 +92,7 @@ def _login(found: HostCheck) -> str:
     key = f" by key {login.fingerprint}" if login.key else ""
     if not login.sudo:
         return f"{login.user}{key}"
-    return f"{login.user}{key}; sudo {'with' if login.password else 'without'} a password"
+    return f"{login.user}{key}; {login.by} {'with' if login.password else 'without'} a password"
 
 
 def _system(found: HostCheck) -> str:
@@ -231,6 +231,7 @@ def _answer_json(answer: CheckAnswer) -> Mapping[str, object]:
             "user": found.login.user,
             "key": found.login.fingerprint or None,
             "sudo": found.login.sudo,
+            "become": found.login.by,
             "sudo_password": found.login.password,
         },
         **_machine_json(found),

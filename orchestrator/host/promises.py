@@ -148,11 +148,11 @@ def _root(_: Host, found: HostCheck) -> Iterator[Promise]:
     elif login.sudo and login.password:
         yield Promise(
             False,
-            f"sudo asks {login.user} for a password: what runs without a person (CI, "
+            f"{login.by} asks {login.user} for a password: what runs without a person (CI, "
             "pending deliver --watch) cannot deploy",
         )
     else:
-        sudo = f"{login.user} becomes root by sudo without a password"
+        sudo = f"{login.user} becomes root by {login.by} without a password"
         how = sudo if login.sudo else "the login is root's"
         yield Promise(True, f"{how}: deployments need no person")
 

@@ -29,6 +29,7 @@ _HOP_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.][A-Za-z0-9_.-]{0,252})"
 _HOP = rf"(?:{_ACCOUNT}@)?{_HOP_HOST}(?::[0-9]{{1,5}})?"
 _PATH = r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]{0,1023}"
 _RELATIVE = r"(?!/|\.\.(?:/|$)|.*/\.\.(?:/|$))" + _PATH
+_BECOME = r"[A-Za-z0-9_./][A-Za-z0-9_./@%+=:,-]{0,127}(?: [A-Za-z0-9_./@%+=:,-]{1,128}){0,15}"
 _SSH_KEY = (
     r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,64} [A-Za-z0-9+/]{16,4096}={0,2}(?: [^\x00-\x1f\x7f]{0,256})?"
 )
@@ -103,6 +104,11 @@ _CONNECT = Record(
         ),
         Key("identity", _FILE, "A private key file."),
         Key("sudo", Boolean(), "Whether root is reached through sudo, where user is not root."),
+        Key(
+            "become",
+            Text("sudo, sudo-rs, doas, run0, or the words before a command", _BECOME),
+            "By what root is reached, where user is not root; else sudo.",
+        ),
         Key(
             "sudo_password",
             Boolean(),

@@ -15,6 +15,7 @@ from orchestrator.core.errors import FloodError, StepError, UnreachableError, ca
 from orchestrator.core.executor import Stream, Window, pump
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
+from orchestrator.ssh.become import become_by
 from orchestrator.ssh.connect import connected, ssh_argv
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.running import SshRunning, opened, said_by, started
@@ -42,8 +43,15 @@ class SshExecutor:
         async def plain(argv: Sequence[str], stdin: bytes) -> CommandResult:
             return await self._run(argv, deadline=_CHECK_SECONDS, stdin=stdin, shown=argv)
 
-        needed = connection.get_extra_info("username") != "root"
-        self._sudo = Sudo(plain, password, needed=needed, allowed=host.connect.sudo)
+        user = connection.get_extra_info("username")
+        self._sudo = Sudo(
+            plain,
+            password,
+            needed=user != "root",
+            allowed=host.connect.sudo,
+            by=become_by(host.connect.become),
+            user=user,
+        )
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""

@@ -17,6 +17,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Stream
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
+from orchestrator.ssh.become import become_by
 from orchestrator.ssh.sudo import Sudo, SudoPassword
 
 MACHINE_ID = Path("/etc/machine-id")
@@ -78,7 +79,15 @@ class LocalExecutor:
         async def plain(argv: Sequence[str], stdin: bytes) -> CommandResult:
             return await process.run(argv, deadline=_CHECK_SECONDS, stdin=stdin, bound=ANSWER)
 
-        self._sudo = Sudo(plain, password, needed=os.geteuid() != 0, allowed=host.connect.sudo)
+        self._by = become_by(host.connect.become)
+        self._sudo = Sudo(
+            plain,
+            password,
+            needed=os.geteuid() != 0,
+            allowed=host.connect.sudo,
+            by=self._by,
+            user=getpass.getuser(),
+        )
 
     async def run(
         self, argv: Sequence[str], *, deadline: float, root: bool = True, stdin: bytes = b""
@@ -125,4 +134,4 @@ class LocalExecutor:
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` by hand."""
-        return shlex.join(argv if os.geteuid() == 0 else ("sudo", *argv))
+        return shlex.join(argv if os.geteuid() == 0 else (*self._by.terminal, *argv))

@@ -1,4 +1,4 @@
-"""Root on a machine through sudo: with a password or without, and never waiting for a terminal."""
+"""Root on a machine: with a password or without, and never waiting for a terminal."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from orchestrator.core.checks import Check, Login
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
+from orchestrator.ssh.become import Become, become_by, why_not
 
 _HINT = (
     "no password was given for this host: --ask-sudo-password gives one to the selected hosts that "
-    "want it, --sudo-password-for HOST to this one; or set security.sudo.wheelNeedsPassword = "
-    "false for the deploy user's group"
+    "want it, --sudo-password-for HOST to this one; or have it ask for none: "
 )
 
-_WRAPPER = (
-    "NixOS has it in /run/wrappers/bin, which must come first in the PATH of commands over SSH "
-    "(ssh HOST 'echo $PATH'); suid-sgid-wrappers.service makes it where security.sudo is enabled"
-)
-_NOT_FOUND = 127
-"""How a shell ends where it does not find a command."""
+SUDO = become_by("sudo")
 
 _ANYTHING = ("/bin/sh", "-c", "true")
 """What is needed of sudo: a shell, which whatever is done there runs in."""
@@ -71,18 +66,20 @@ class Passwords:
         return password if connect == host.connect else None
 
 
-def sudo_argv(argv: Sequence[str], password: SudoPassword | None) -> tuple[str, ...]:
+def sudo_argv(
+    argv: Sequence[str], password: SudoPassword | None, by: Become = SUDO
+) -> tuple[str, ...]:
     """Prefix a command with sudo; it never waits for a terminal.
 
     With a password it may read one line of standard input; ``-k`` has it do so also where a ticket
     is cached. Where its rules ask for none, the line is left to the command: see :func:`_asked`.
     """
-    if password is None:
-        return ("sudo", "-n", "--", *argv)
-    return ("sudo", "-k", "-S", "-p", "", "--", *argv)
+    return (*(by.free if password is None or by.asking is None else by.asking), *argv)
 
 
-def _asked(argv: Sequence[str], password: SudoPassword) -> tuple[tuple[str, ...], bytes]:
+def _asked(
+    argv: Sequence[str], password: SudoPassword, by: Become
+) -> tuple[tuple[str, ...], bytes]:
     """Give a command with the password, and what its standard input begins with.
 
     sudo's rules may ask for none by now: what it left unread is taken away up to a marker, which is
@@ -90,7 +87,7 @@ def _asked(argv: Sequence[str], password: SudoPassword) -> tuple[tuple[str, ...]
     """
     mark = secrets.token_hex(16)
     past = ("/bin/sh", "-c", _PAST_MARK, "sh", mark)
-    return sudo_argv((*past, *argv), password), password.line + mark.encode() + b"\n"
+    return sudo_argv((*past, *argv), password, by), password.line + mark.encode() + b"\n"
 
 
 class Sudo:
@@ -103,6 +100,8 @@ class Sudo:
         password: What sudo may want.
         needed: Whether the login user is not root already.
         allowed: Whether the inventory allows sudo.
+        by: What makes the login root.
+        user: Who logged in.
     """
 
     def __init__(
@@ -112,11 +111,15 @@ class Sudo:
         *,
         needed: bool,
         allowed: bool = True,
+        by: Become = SUDO,
+        user: str = "the user",
     ) -> None:
         self._run = run
         self._password = password
         self._needed = needed
         self._allowed = allowed
+        self._by = by
+        self._user = user
         self._checking = asyncio.Lock()
         self._asks: bool | None = None
 
@@ -129,7 +132,7 @@ class Sudo:
         await self._ask()
         wrapped, prefix = self._wrapped(argv)
         done = await run(wrapped, prefix + stdin)
-        if prefix or not self._may_change or not _sudo_refused(done):
+        if prefix or not self._may_change or not _refused_by(self._by, done):
             return done
         try:
             wrapped, prefix = await self.wrap(argv)
@@ -139,7 +142,9 @@ class Sudo:
 
     def by_hand(self, argv: Sequence[str]) -> Sequence[str]:
         """Give the command that a person would type, with the password after it."""
-        return sudo_argv(argv, self._password if self._asks else None) if self._needed else argv
+        if not self._needed:
+            return argv
+        return sudo_argv(argv, self._password if self._asks else None, self._by)
 
     async def wrap(self, argv: Sequence[str]) -> tuple[Sequence[str], bytes]:
         """Give the command that runs as root, and what its standard input must begin with.
@@ -168,17 +173,19 @@ class Sudo:
         """
         if not self._needed:
             return argv, None
-        what = ("--", *argv) if argv else ("-i",)
-        if self._allowed and self._password is None:
-            return ("sudo", "-p", prompt, *what), None
+        by = self._by
+        if self._allowed and (self._password is None or by.asking is None):
+            return by.in_terminal(argv, prompt), None
         await self._ask()
         if not self._asks:
-            return ("sudo", "-n", *what), None
-        return ("sudo", "-k", "-p", prompt, *what), self._password
+            return (by.name, "-n", *by.what(argv)), None
+        return (by.name, "-k", *by.prompt(prompt), *by.what(argv)), self._password
 
     def login(self, user: str, kind: str = "", key: str = "") -> Login:
         """Say who becomes root, and how, as far as it was found out."""
-        return Login(user, kind, key, sudo=self._needed, password=bool(self._asks))
+        return Login(
+            user, kind, key, sudo=self._needed, password=bool(self._asks), by=self._by.name
+        )
 
     @property
     def _may_change(self) -> bool:
@@ -189,8 +196,8 @@ class Sudo:
         if not self._needed:
             return argv, b""
         if self._asks and self._password is not None:
-            return _asked(argv, self._password)
-        return sudo_argv(argv, None), b""
+            return _asked(argv, self._password, self._by)
+        return sudo_argv(argv, None, self._by), b""
 
     async def _ask(self, *, anew: bool = False) -> None:
         """Find out whether sudo wants a password, and whether this is it."""
@@ -201,29 +208,38 @@ class Sudo:
     async def _check(self) -> bool:
         if not self._allowed:
             raise _refused("root is needed there, and the inventory says `sudo: false`")
-        free = await self._run(("sudo", "-n", "-k", *_ANYTHING), b"")
+        by = self._by
+        free = await self._run((*by.check, *_ANYTHING), b"")
         if free.rc == 0:
             return False
-        if free.rc == _NOT_FOUND or "setuid" in free.err:
+        if fault := why_not(free, by, self._user):
+            raise _refused(fault[0], hint=fault[1], stderr=free.err or free.out)
+        if by.asking is None:
             raise _refused(
-                "root is needed there and sudo cannot be used", hint=_WRAPPER, stderr=free.err
+                f"root is needed there, {by.name} asks for a password, and takes none but at a "
+                "terminal",
+                hint=f"have it ask for none: {by.never}",
+                stderr=free.err,
             )
         if self._password is None:
             raise _refused(
-                "root is needed there and sudo asks for a password", hint=_HINT, stderr=free.err
+                f"root is needed there and {by.name} asks for a password",
+                hint=f"{_HINT}{by.never}",
+                stderr=free.err,
             )
         if self._password.refused:
-            raise _refused("sudo refused the password once; it is not sent again")
-        asked = await self._run(sudo_argv(_ANYTHING, self._password), self._password.line)
+            raise _refused(f"{by.name} refused the password once; it is not sent again")
+        asked = await self._run(sudo_argv(_ANYTHING, self._password, by), self._password.line)
         if asked.rc != 0:
             self._password.refused = True
-            raise _refused("sudo refused the password that was given", stderr=asked.err)
+            raise _refused(f"{by.name} refused the password that was given", stderr=asked.err)
         return True
 
 
-def _sudo_refused(done: CommandResult) -> bool:
+def _refused_by(by: Become, done: CommandResult) -> bool:
     """Whether it looks as if sudo itself ended so, before the command began."""
-    return done.rc == 1 and not done.stdout and done.err.rpartition("\n")[2].startswith("sudo:")
+    last = done.err.rpartition("\n")[2]
+    return done.rc == 1 and not done.stdout and last.startswith(f"{by.name}:")
 
 
 def _refused(message: str, *, hint: str | None = None, stderr: str = "") -> RefusedError:

@@ -36,7 +36,7 @@ def host(settings: str) -> str:
         ),
         ("tags: x", "3:11: the text 'x'; expected a list"),
         ("tags: [[x]]", "3:12: a list; expected a name"),
-        ("connect: 5", "3:14: the number 5; expected connect: a mapping with one of identity"),
+        ("connect: 5", "3:14: the number 5; expected connect: a mapping with one of become"),
         ("connect: {port: 0}", "the number 0; expected a whole number from 1 to 65535"),
         ("connect: {port: 65536}", "the number 65536; expected a whole number from 1 to 65535"),
         ("connect: {port: 2.5}", "the number 2.5; expected a whole number"),
