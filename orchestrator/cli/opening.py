@@ -97,8 +97,8 @@ def _named(
         if not _takes(host) or host.connect.sudo_password is False:
             raise UsageError(
                 f"--sudo-password-for {selector}: {host.name!r} takes no sudo password",
-                hint="the inventory says that it logs in as root, that sudo is not used there or reads none, "
-                "or `sudo_password: false`",
+                hint="the inventory says that it logs in as root, that sudo is not used there "
+                "or reads none, or `sudo_password: false`",
             )
     return tuple(hosts)
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.config import LOCALE
 from orchestrator.ssh.identity import Identities, identities_of
-from orchestrator.ssh.lean import asyncssh, get_encryption_algs, get_kex_algs, get_mac_algs
+from orchestrator.ssh.lean import (
+    asyncssh,
+    get_encryption_algs,
+    get_kex_algs,
+    get_mac_algs,
+    get_public_key_algs,
+)
+from orchestrator.ssh.rules import KEY_KINDS
 from orchestrator.ssh.said import Said, SshAnswer
 
 
@@ -70,7 +77,7 @@ def _switches(answer: SshAnswer) -> dict[str, object]:
 
 
 def _algorithms(said: Said) -> dict[str, object]:
-    found: dict[str, object] = {}
+    found: dict[str, object] = {"signature_algs": _signatures(said.answer)}
     for word, (ours, available) in _ALGORITHMS.items():
         values = said.answer.changed(word)
         if values is None:
@@ -81,6 +88,16 @@ def _algorithms(said: Said) -> dict[str, object]:
             raise ValueError(f"none of {word} {values[0]} is supported here")
         found[ours] = wanted
     return found
+
+
+def _signatures(answer: SshAnswer) -> list[str]:
+    """By which algorithms a key proves itself; asyncssh's own would take SHA-1, too."""
+    known = {name.decode() for name in get_public_key_algs()}
+    values = answer.words.get("pubkeyacceptedalgorithms", (",".join(KEY_KINDS),))
+    wanted = [name for name in values[0].split(",") if name in known]
+    if not wanted:
+        raise ValueError(f"none of PubkeyAcceptedAlgorithms {values[0]} is supported here")
+    return wanted
 
 
 def family_of(answer: SshAnswer) -> socket.AddressFamily:

@@ -6,16 +6,15 @@ They are read from what ``ssh -G`` says: asyncssh passes over options that it do
 from __future__ import annotations
 
 import socket
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.core.errors import StepError
 from orchestrator.ssh.config import config_shape
-from orchestrator.ssh.said import Said
+from orchestrator.ssh.said import Said, lowered
 from orchestrator.ssh.settings import SshSettings
 
-_KEY_KINDS = (
+KEY_KINDS = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
@@ -34,7 +33,6 @@ def certified(kind: str) -> str:
 
 
 _ALGORITHMS = "hostkeyalgorithms"
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +55,9 @@ class Rules:
     alias: str = ""
     user_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
     global_files: tuple[str, ...] = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-    algorithms: tuple[str, ...] = (*map(certified, _KEY_KINDS), *_KEY_KINDS)
+    algorithms: tuple[str, ...] = (*map(certified, KEY_KINDS), *KEY_KINDS)
     known_keys_first: bool = True
-    authority_algorithms: tuple[str, ...] = _KEY_KINDS
+    authority_algorithms: tuple[str, ...] = KEY_KINDS
     revoked: tuple[str, ...] = ()
     check_address: bool = False
     rsa_bits: int = 1024
@@ -116,11 +114,6 @@ def _paths(said: Mapping[str, str], word: str) -> tuple[str, ...]:
     if any(not name.startswith(("/", "~/")) for name in names):
         raise ValueError(f"{word} {said[word]}: each file must have its whole path, without spaces")
     return tuple(names)
-
-
-def lowered(name: str) -> str:
-    """A name in lower case, as OpenSSH has it: A to Z. Python makes a K of the sign for Kelvin."""
-    return name.translate(_LOWER)
 
 
 def plain_name(host: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> str:

@@ -7,6 +7,7 @@ import functools
 import os
 import pwd
 import shlex
+import string
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,7 @@ async def said_of(target: Connect, settings: SshSettings) -> Said:
     shape = config_shape(tuple(settings.config_files))
     _check_modes(settings, shape)
     if shape.words is not None and shape.words <= _MEANINGLESS:
-        return _said(target, SshAnswer(shared=True), target.address)
+        return _said(target, SshAnswer(shared=True), lowered(target.address))
     key = shape.key(target.address)
     if key is None:
         answer = await _ask(target, settings, shared=False)
@@ -98,7 +99,15 @@ async def said_of(target: Connect, settings: SshSettings) -> Said:
     named = shape.names(target.address)
     asked = (settings, key, target.jump, target.address if named else None)
     answer = await _once(asked, lambda: _ask_plainly(target, settings))
-    return _said(target, answer, answer.one("hostname") if named else target.address)
+    return _said(target, answer, answer.one("hostname") if named else lowered(target.address))
+
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def lowered(name: str) -> str:
+    """A name in lower case, as OpenSSH has it: A to Z. Python makes a K of the sign for Kelvin."""
+    return name.translate(_LOWER)
 
 
 @functools.cache

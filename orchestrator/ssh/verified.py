@@ -18,8 +18,8 @@ from orchestrator.ssh.identity import Identities, held_by
 from orchestrator.ssh.known_hosts import KnownHosts, known_by, read_known_hosts, read_revoked
 from orchestrator.ssh.lean import SSHPacket, asyncssh
 from orchestrator.ssh.options import family_of
-from orchestrator.ssh.rules import lowered, plain_name, rules_of
-from orchestrator.ssh.said import Said, said_of
+from orchestrator.ssh.rules import plain_name, rules_of
+from orchestrator.ssh.said import Said, lowered, said_of
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.tokens import command_argv
 from orchestrator.ssh.verify import HostTrust, UntrustedError

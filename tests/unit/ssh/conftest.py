@@ -1,4 +1,4 @@
-"""Every look at the disk is one of its own here, however fast the tests are."""
+"""Every look at the disk is one of its own here, however fast the tests are; some tests rotate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ import itertools
 import pytest
 
 from orchestrator.ssh import known_hosts, settings
+
+QUARTERS = 4
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the tests that rotate play a quarter, by the seed; ``-m rotating`` plays all of them."""
+    if config.getoption("markexpr"):
+        return
+    quarter = int(config.getoption("randomly_seed", 0)) % QUARTERS
+    rotating = [item for item in items if item.get_closest_marker("rotating")]
+    others = rotating[:]
+    del others[quarter::QUARTERS]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(autouse=True)

@@ -71,3 +71,42 @@ streamlocalbindmask streamlocalbindunlink syslogfacility tag tcpkeepalive tunnel
 versionaddendum visualhostkey warnweakcrypto xauthlocation
 """.split()  # noqa: SIM905
 )
+
+
+REFUSED = {
+    "BindInterface": (
+        "BindInterface",
+        "a connection cannot be bound to an interface here, and by another way it might lead "
+        "elsewhere",
+    ),
+    "ProxyUseFdpass": (
+        "ProxyUseFdpass is not supported",
+        "a socket that a command passes on cannot be taken here",
+    ),
+    "KnownHostsCommand": (
+        "in KnownHostsCommand",
+        "the command is asked before the host shows a key, so it is told none (`%f`, `%K`, `%t`)",
+    ),
+    "KnownHostsCommand and CheckHostIP": (
+        "KnownHostsCommand and CheckHostIP",
+        "the command is asked before the address is known",
+    ),
+    "UserKnownHostsFile": (
+        "without spaces",
+        "`ssh -G` prints a name with a space like two names: it might be a file of keys that "
+        "nobody trusts",
+    ),
+    "Ciphers": (
+        "is supported here",
+        "of algorithms that asyncssh does not have none is left",
+    ),
+    "ProxyCommand": (
+        "in ProxyCommand",
+        "a name for a shell is a plain one: the inventory may be another's",
+    ),
+    "IdentityFile": (
+        "%C in IdentityFile",
+        "what `%C` stands for behind a jump host depends on the version of ssh",
+    ),
+}
+"""What is refused on purpose, though ssh takes it: what the error says, and the reason."""
