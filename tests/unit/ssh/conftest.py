@@ -16,7 +16,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("markexpr"):
         return
     quarter = int(config.getoption("randomly_seed", 0)) % QUARTERS
-    rotating = [item for item in items if item.get_closest_marker("rotating")]
+    found = (item for item in items if item.get_closest_marker("rotating"))
+    rotating = sorted(found, key=lambda item: item.nodeid)
     others = rotating[:]
     del others[quarter::QUARTERS]
     config.hook.pytest_deselected(items=others)
