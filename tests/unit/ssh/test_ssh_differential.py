@@ -253,3 +253,12 @@ def _ours_or_why(config: Path, target: Connect) -> dict[str, object] | str:
         return asyncio.run(ours(target, SshSettings(config=str(config))))
     except StepError as error:
         return error.message
+
+
+def test_what_is_refused_on_purpose_is_written_down_with_its_reason() -> None:
+    """``docs/connecting.md`` has each option that ssh takes and we do not, and why."""
+    page = (Path(__file__).parents[3] / "docs/connecting.md").read_text()
+    section = page.partition("### What is refused on purpose")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    reasons = [line.split(" | ")[-1].removesuffix(" |") for line in rows]
+    assert reasons == [reason for _, reason in REFUSED.values()]
