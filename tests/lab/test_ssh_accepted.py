@@ -26,7 +26,8 @@ ACCEPTED = {
     "a terminal": "RequestTTY force\nForkAfterAuthentication no\n",
     "conditions": 'Match final exec "test -n %h"\n  Compression yes\nMatch all\n',
     "a proxy command for the shell": (
-        "Match host {address}\n  ProxyCommand $(echo ssh) -F {folder}/ssh_config.copy -W %h:%p {other}\n"
+        "Match host {address}\n"
+        "  ProxyCommand $(echo ssh) -F {folder}/ssh_config.copy -W %h:%p {other}\n"
         "Match all\n"
     ),
 }

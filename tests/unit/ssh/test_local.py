@@ -215,7 +215,9 @@ def test_a_sudo_that_cannot_be_used_is_not_said_to_ask(log: Path, ends: str) -> 
     sudo = log.with_name("bin") / "sudo"
     sudo.write_text(f'#!/bin/sh\necho "$@" >> "$SUDO_LOG"\n{ends}\n')
     for password in (None, SudoPassword(SECRET)):
-        with pytest.raises(StepError, match="sudo (is not installed|cannot become root)") as caught:
+        with pytest.raises(
+            StepError, match=r"sudo (is not installed|cannot become root)"
+        ) as caught:
             cat(LocalExecutor(HOST, password))
         assert "/run/wrappers/bin" in str(caught.value.hint)
         assert "sudo" in caught.value.stderr
