@@ -50,7 +50,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "IdentityAgent": ("none", "@/agent", "SSH_AUTH_SOCK", "$NOWHERE", "${KEYS}/agent", "@/%r"),
     "IdentityFile": (
         *("@/id", "@/missing", "@/junk", "~/.ssh/id_ed25519", "@/%h", "${KEYS}/id", "none"),
-        *('"@/with space"', "@/%C", "@/id%%", "@/%r-%p-%n-%u-%L-%i"),
+        *('"@/with space"', "@/%C", "@/id%%", "@/%r-%p-%n-%u-%L-%i", "@/%r", "@/%p", "@/%n"),
     ),
     "IgnoreUnknown": ("UseKeychain,Foo*", "UseKeychain"),
     "KbdInteractiveAuthentication": ("yes", "no"),
@@ -109,7 +109,19 @@ _RAW = frozenset({"ProxyCommand", "LocalCommand", "RemoteCommand", "KnownHostsCo
 _ODD = ("# a comment", "", "\t", "  # 'x", 'User "open', "NoSuchOption yes", "UseKeychain yes")
 
 _PATTERNS = (
-    *("web1", "web2", "*", "web?", "*.example", "!web1 *", "web1 web2", "10.0.0.*", "WEB1*"),
+    *(
+        "*",
+        "*",
+        "*",
+        "web1",
+        "web2",
+        "web?",
+        "*.example",
+        "!web1 *",
+        "web1 web2",
+        "10.0.0.*",
+        "WEB1*",
+    ),
     *("web1,web2", '"web1"', "web1 # and others", "!*", "d? !db", "other", "web*,!web1"),
 )
 _CONDITIONS = (

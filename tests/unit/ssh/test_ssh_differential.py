@@ -36,7 +36,7 @@ PARTS, CASES = 20, 100
 
 Answer = dict[str, list[str]]
 ME = pwd.getpwuid(os.getuid()).pw_name
-PERSON = ("id", "with space", "id_other")
+PERSON = ("id", "with space", "web1", "web2", "db", "10.0.0.7", "root", "deploy", "22", "2222")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.delenv("NOWHERE", raising=False)
     authority = asyncssh.generate_private_key("ssh-ed25519")
-    for name in (*PERSON, "web1"):
+    for name in PERSON:
         key = asyncssh.generate_private_key("ssh-ed25519")
         key.write_private_key(str(tmp_path / name))
         key.write_public_key(str(tmp_path / f"{name}.pub"))
@@ -217,9 +217,9 @@ def test_what_we_make_of_a_configuration_is_what_ssh_says(part: int, home: Path)
     counts: Counter[str] = Counter()
     for number in range(CASES):
         case = part * CASES + number
-        folder = home / str(case)
+        folder = home / f"case{case}"
         folder.mkdir()
-        for name in (*PERSON, "web1", "id-cert", "junk", "known", "revoked"):
+        for name in (*PERSON, "id-cert", "junk", "known", "revoked"):
             for file in home.glob(f"{name}*"):
                 if file.is_file() and not (folder / file.name).exists():
                     (folder / file.name).symlink_to(file)
