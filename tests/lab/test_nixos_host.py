@@ -63,6 +63,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 def furnish(bench: Bench) -> None:
     """Give the host NixOS's programs, commit that, and leave it with NixOS's PATH alone."""
+    inventory = bench.root / "inventory/fleet.yaml"
+    inventory.write_text(f"{inventory.read_text()}  guard:\n    confirm: 60s\n")
     found = bench.on(HOST, FIND)
     assert found.rc == 0, found
     links = "".join(f"ln -sf {file} $out/bin/; " for file in found.out.split())
