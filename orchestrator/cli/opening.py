@@ -175,17 +175,24 @@ def open_setup(target: Target) -> Setup:
         return Setup(fleet, flake, SshSettings(), state_folder(fleet), passwords)
     say("lab: these hosts are the lab's (orchestrator lab down ends it)")
     enter(lab)
-    flake = Flake.at(fleet.flake, fleet.root, stand_ins(fleet, lab.nixpkgs))
+    flake = Flake.at(
+        fleet.flake, fleet.root, stand_ins(fleet, lab.nixpkgs, own=bool(lab.record.nixpkgs))
+    )
     setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), passwords)
     return replace(setup, fleet=in_lab(fleet, lab.machine_ids), in_lab=True)
 
 
-def stand_ins(fleet: Fleet, nixpkgs: Path) -> tuple[tuple[str, str], ...]:
+def stand_ins(fleet: Fleet, nixpkgs: Path, *, own: bool = False) -> tuple[tuple[str, str], ...]:
     """What a fleet's inputs are in its lab: nixpkgs' stand-in, and what is in it of others.
+
+    Where the lab has a nixpkgs of the fleet's own, that one alone is replaced, by the same in the
+    lab's profile.
 
     To override an input that a flake has not is no error, so its text need not be understood.
     """
     stand_in = f"path:{nixpkgs}"
+    if own:
+        return (("nixpkgs", stand_in),)
     try:
         text = Path(fleet.flake, "flake.nix").read_text()
     except OSError:

@@ -315,6 +315,8 @@ class Fleet:
             those that Nix is set to use.
         caches: By name.
         rollout: How deployments go over the hosts.
+        lab_nixpkgs: What the lab's hosts are built by: a flake reference, or a path relative to
+            ``root``; none: the lab's stand-in.
     """
 
     name: str
@@ -326,3 +328,4 @@ class Fleet:
     builders: tuple[str, ...] = ()
     caches: Mapping[str, Cache] = field(default_factory=dict)
     rollout: RolloutPolicy = field(default_factory=RolloutPolicy)
+    lab_nixpkgs: str | None = None

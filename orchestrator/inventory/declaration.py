@@ -239,15 +239,13 @@ _TEMPLATE = _entry("a template", _extends("templates"), _PROFILES, *_LAYER)
 _PROFILE = _entry("a profile", _extends("profiles"), *_LAYER)
 _FEATURE = _entry("a feature", *SETTINGS)
 
+_FLAKE = r"[^\x00-\x20\x7f#-][^\x00-\x20\x7f#]{0,1023}"
 _FLEET = _record(
     "fleet",
     Key("name", NAME, "The fleet's name; the folder's, where this is left out."),
     Key(
         "flake",
-        Text(
-            "a path relative to the fleet's root, or a flake URL without '#'",
-            r"[^\x00-\x20\x7f#-][^\x00-\x20\x7f#]{0,1023}",
-        ),
+        Text("a path relative to the fleet's root, or a flake URL without '#'", _FLAKE),
         "The flake with nixosConfigurations; the fleet's root, where this is left out.",
     ),
 )
@@ -260,6 +258,8 @@ _LIMITS = _record(
         for name in _LIMITED
     ),
 )
+_NIXPKGS = Text("a path or a flake URL without '#'", _FLAKE)
+_LAB = _record("lab", Key("nixpkgs", _NIXPKGS, "What its hosts are built by; else a stand-in."))
 _USER = _entry(
     "a user",
     Key("groups", ListOf(Text("a group's name", _ACCOUNT)), "Groups besides its own."),
@@ -335,11 +335,12 @@ _ROLLOUT = _record(
 )
 
 # Sections that are told once, over all files; the others have entries by name.
-SINGLE = ("fleet", "limits", "rollout", "builders", "defaults")
+SINGLE = ("fleet", "limits", "lab", "rollout", "builders", "defaults")
 DOCUMENT = _record(
     "an inventory file",
     Key("fleet", _FLEET, "The fleet as a whole."),
     Key("limits", _LIMITS, "How much may be under way at once, over the whole fleet."),
+    Key("lab", _LAB, "The lab: the fleet's hosts on one machine."),
     Key("rollout", _ROLLOUT, "How deployments go over the hosts: who first, how many at once."),
     Key("builders", ListOf(_BUILDER), "Machines that build for this one; else Nix's own."),
     Key("caches", Named("cache", NAME, _CACHE), "Binary caches that hosts fetch from."),

@@ -303,6 +303,7 @@ def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Flee
         builders=values.get("builders", ()),
         caches=caches,
         rollout=_rollout(values.get("rollout", {})),
+        lab_nixpkgs=values.get("lab", {}).get("nixpkgs"),
     )
 
 

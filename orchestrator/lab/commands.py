@@ -18,10 +18,11 @@ with lazily():
     from orchestrator.cli import console as cli_console
     from orchestrator.inventory import load
     from orchestrator.inventory import root as inventory_root
-    from orchestrator.lab import faults, lab, places
+    from orchestrator.lab import faults, lab, own_nixpkgs, places
 
 
 if TYPE_CHECKING:
+    from orchestrator.core.host import Fleet
     from orchestrator.lab.host import LabStatus
 
 
@@ -30,9 +31,13 @@ def fleet_root(explicit: Path | None) -> Path:
     return inventory_root.find_root(Path.cwd(), explicit)
 
 
-def host_names(root: Path) -> list[str]:
-    """Return the names of all hosts of a fleet."""
-    return list(load.load(root).fleet.hosts)
+def _source(it: lab.Lab, fleet: Fleet, named: str | None) -> lab.Source | None:
+    """What the hosts are to be built by, by the command line or else the inventory."""
+    if named is not None:
+        return lab.Source(own_nixpkgs.reference(named, Path.cwd()), fleet.flake, again=True)
+    if fleet.lab_nixpkgs is not None:
+        return lab.Source(own_nixpkgs.reference(fleet.lab_nixpkgs, it.fleet_root), fleet.flake)
+    return None
 
 
 def _lab(fleet: Path | None) -> lab.Lab:
@@ -55,19 +60,32 @@ def _show(status: LabStatus) -> None:
 @click.argument("hosts", nargs=-1)
 @click.option("--fresh", is_flag=True, help="Forget the hosts' state: back to generation 1.")
 @click.option("--disk", metavar="SIZE", help="Give new hosts a disk with an end, such as 1G.")
+@click.option(
+    "--nixpkgs",
+    metavar="FLAKEREF|PATH",
+    help="Build the hosts by this nixpkgs; `stand-in`: by the lab's own, which needs no cache.",
+)
 @fleet_option
 @json_done_option
 def up(
-    hosts: tuple[str, ...], fresh: bool, disk: str | None, fleet: Path | None, as_json: bool
+    hosts: tuple[str, ...],
+    fresh: bool,
+    disk: str | None,
+    nixpkgs: str | None,
+    fleet: Path | None,
+    as_json: bool,
 ) -> None:
     """Start HOSTS (all of the fleet's without); those that run stay as they are."""
     it = _lab(fleet)
-    known = host_names(it.fleet_root)
+    inventory = load.load(it.fleet_root).fleet
+    known = list(inventory.hosts)
     if unknown := sorted(set(hosts) - set(known)):
         raise UsageError(
             f"the fleet has no host {', '.join(unknown)}", hint=f"it has {', '.join(known)}"
         )
-    found = it.up(hosts or known, fresh=fresh, disk_size=disk)
+    found = it.up(
+        hosts or known, fresh=fresh, disk_size=disk, source=_source(it, inventory, nixpkgs)
+    )
     if as_json:
         cli_console.print_done(**found.to_json())
     else:

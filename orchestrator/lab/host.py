@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,6 +88,12 @@ class LabHost:
             "LAB_KEEPER": str(keeper),
             "LAB_NSPAWN": str(image.nspawn),
         }
+        if self.record.whole:
+            variables |= {
+                "LAB_BASE": str(self.folder / "empty"),
+                "LAB_LOADER": str(package_data("loader.py")),
+                "LAB_PYTHON": sys.executable,
+            }
         start("sh", package_data("base/runner/host"), log=self.console, env=variables)
         until = time.monotonic() + _START_DEADLINE
         while not self.running and time.monotonic() < until:
@@ -154,6 +161,11 @@ def furnish(host: LabHost, authorized_key: str, host_key: seed.KeyPair) -> None:
     (etc / "machine-id").write_text(host.record.machine_id + "\n")
     seed.write_private(etc / "ssh/ssh_host_ed25519_key", host_key.private)
     (etc / "ssh/ssh_host_ed25519_key.pub").write_text(host_key.public + "\n")
+    if host.record.whole:
+        # An empty root; systemd-nspawn wants to see a /usr, and the accounts are the system's.
+        for folder in (host.folder / "empty", host.folder / "upper/usr"):
+            folder.mkdir(exist_ok=True)
+        return
     for home, owner in (("root", 0), ("var/lib/deploy", _DEPLOY_ID)):
         folder = host.folder / "upper" / home / ".ssh"
         seed.write_private(folder / "authorized_keys", authorized_key + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from orchestrator.lab.cgroup import Cgroup, cgroup2_root, lab_group
 from orchestrator.lab.host import HostStatus, LabHost, LabStatus, furnish
 from orchestrator.lab.image import Image, Progress
 from orchestrator.lab.network import Network
+from orchestrator.lab.own_nixpkgs import OwnNixpkgs
 from orchestrator.lab.places import LabError, LabPlaces, locked
 from orchestrator.lab.record import HostRecord, LabRecord
 
@@ -28,6 +29,21 @@ _COMPLETE = "complete"
 
 def silent(_: str) -> None:
     """Take progress and say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a lab's hosts are to be built by.
+
+    Attributes:
+        nixpkgs: A flake reference or an absolute path; empty: the stand-in.
+        flake: The fleet's.
+        again: Whether to fetch what ``nixpkgs`` names by now, where the lab has it already.
+    """
+
+    nixpkgs: str
+    flake: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +73,12 @@ class Lab:
         return Network(self.cgroup / "network")
 
     def up(
-        self, names: Sequence[str], *, fresh: bool = False, disk_size: str | None = None
+        self,
+        names: Sequence[str],
+        *,
+        fresh: bool = False,
+        disk_size: str | None = None,
+        source: Source | None = None,
     ) -> LabStatus:
         """Bring hosts up; those that are up already stay as they are.
 
@@ -65,6 +86,7 @@ class Lab:
             names: The hosts.
             fresh: Forget the state that these hosts had, down to their first generation.
             disk_size: Give new hosts a disk of this size, such as ``1G``; without, it has no end.
+            source: What the hosts are built by; without, what the lab has been so far.
 
         Raises:
             LabError: A host does not answer SSH in time, or a step before that failed.
@@ -74,7 +96,7 @@ class Lab:
             base = image.ensure(self.on_progress)
             if fresh:
                 self._forget(names)
-            lab = self._furnish(names, base, disk_size)
+            lab = self._furnish(names, base, disk_size, source)
             self._boot(names, lab)
             self._wait(names, lab)
         return self.status()
@@ -159,25 +181,59 @@ class Lab:
                 self._host(name, lab.hosts[name]).kill()
             shutil.rmtree(self.places.host(name), ignore_errors=True)
 
-    def _furnish(self, names: Sequence[str], base: Image, disk_size: str | None) -> LabRecord:
+    def _furnish(
+        self, names: Sequence[str], base: Image, disk_size: str | None, source: Source | None
+    ) -> LabRecord:
         """Make what is missing in the lab's folder, and record it."""
         lab = record.load(self.places.record)
         if lab is None:
             # Processes without a record: somebody removed the folder of a running lab.
             self.cgroup.remove()
             lab = LabRecord(self.fleet_root, self.cgroup.path, True, base.path, {})
+        if source is not None and not source.again and source.nixpkgs == lab.nixpkgs:
+            source = None
+        if source is not None:
+            lab = replace(lab, nixpkgs=source.nixpkgs)
         lab = replace(lab, up=True, base=self._base_for(lab, base).path)
+        self._refuse_another_kind(lab)
         self.places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         authorized = seed.keep(self.places.identity)
-        seed.place_nixpkgs(base, self.places.nixpkgs)
-        if new := [name for name in names if not self._is_furnished(name, lab)]:
-            first = seed.ensure(base, self.places.nixpkgs, self.on_progress)
-            for name in new:
-                lab = self._new_host(name, lab, authorized, first, disk_size)
+        first = self._nixpkgs(lab, base, authorized, source)
+        for name in [name for name in names if not self._is_furnished(name, lab)]:
+            lab = self._new_host(name, lab, authorized, first(), disk_size)
         self._tell_other_keys(names, lab)
         record.write_ssh(self.places, lab)
         lab.save(self.places.record)
         return lab
+
+    def _nixpkgs(
+        self, lab: LabRecord, base: Image, key: str, source: Source | None
+    ) -> Callable[[], seed.Seed]:
+        """Put the hosts' nixpkgs into its place; return what makes their first generation."""
+        if not lab.nixpkgs:
+            seed.place_nixpkgs(base, self.places.nixpkgs)
+            return lambda: seed.ensure(base, self.places.nixpkgs, self.on_progress)
+        own = OwnNixpkgs(lab.nixpkgs, base, self.places, self.on_progress)
+        if source is not None or not self.places.nixpkgs.is_dir():
+            own.place(key)
+            own.fetch_inputs(source.flake if source else str(self.fleet_root))
+        return own.seed
+
+    def _refuse_another_kind(self, lab: LabRecord) -> None:
+        """Stop where hosts were made of the stand-in and a nixpkgs is named now, or converse."""
+        whole = bool(lab.nixpkgs)
+        others = [
+            name
+            for name, host in lab.hosts.items()
+            if host.whole != whole and self._is_furnished(name, lab)
+        ]
+        if others:
+            raise LabError(
+                f"{', '.join(others)}: made of "
+                + ("the stand-in for nixpkgs" if whole else "a nixpkgs of the fleet's own")
+                + ", and no lab has both kinds of host",
+                hint=f"forget their state: orchestrator lab up --fresh {' '.join(others)}",
+            )
 
     def _is_furnished(self, name: str, lab: LabRecord) -> bool:
         return name in lab.hosts and (self.places.host(name) / _COMPLETE).exists()
@@ -208,7 +264,8 @@ class Lab:
         key = seed.in_the_open(self.fleet_root, name) or seed.generate()
         old = lab.hosts.get(name)
         number = lab.next_number() if old is None else old.number
-        host = HostRecord(number, record.machine_id(self.places.id, name), key.public)
+        machine_id = record.machine_id(self.places.id, name)
+        host = HostRecord(number, machine_id, key.public, whole=bool(lab.nixpkgs))
         shutil.rmtree(self.places.host(name), ignore_errors=True)
         made = self._host(name, host)
         furnish(made, authorized, key)

@@ -19,11 +19,19 @@ _A_ROW = 250
 
 @dataclass(frozen=True, slots=True)
 class HostRecord:
-    """One host: its number is for life, its address and port follow from it."""
+    """One host: its number is for life, its address and port follow from it.
+
+    Attributes:
+        number: From 0.
+        machine_id: As machine-id(5) has it.
+        host_key: The public one.
+        whole: Whether it is all NixOS, from an empty root on, and not a stand-in on Debian.
+    """
 
     number: int
     machine_id: str
     host_key: str
+    whole: bool = False
 
     @property
     def address(self) -> str:
@@ -43,13 +51,25 @@ class HostRecord:
 
 @dataclass(frozen=True, slots=True)
 class LabRecord:
-    """A lab: the fleet it belongs to, whether it should be up, its hosts."""
+    """A lab: the fleet it belongs to, whether it should be up, its hosts.
+
+    Attributes:
+        fleet_root: The fleet's folder.
+        cgroup: Of all that the lab runs.
+        up: Whether it should be.
+        base: The base image.
+        hosts: By name.
+        nixpkgs: What its hosts are built by, a flake reference or a path; empty: the stand-in.
+        placeholders: Whether stand-ins have the place of the fleet's secrets.
+    """
 
     fleet_root: Path
     cgroup: Path
     up: bool
     base: Path
     hosts: dict[str, HostRecord]
+    nixpkgs: str = ""
+    placeholders: bool = False
 
     def with_host(self, name: str, host: HostRecord) -> LabRecord:
         """Return the record with one more host."""

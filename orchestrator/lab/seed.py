@@ -234,7 +234,7 @@ def ensure(image: Image, nixpkgs: Path, on_progress: Progress) -> Seed:
 
 
 def _build(image: Image, nixpkgs: Path, seed: Seed) -> None:
-    attribute = f"path:{nixpkgs}#packages.{_SYSTEM_OF[os.uname().machine]}.installed"
+    attribute = f"path:{nixpkgs}#packages.{system()}.installed"
     for stale in seed.path.parent.glob("seed-*.tmp-*"):
         shutil.rmtree(stale, ignore_errors=True)
     with replacing(seed.path) as temporary:
@@ -242,24 +242,35 @@ def _build(image: Image, nixpkgs: Path, seed: Seed) -> None:
             image, "build", "--no-link", "--print-out-paths", "--no-write-lock-file", attribute
         )
         nix(image, "copy", "--no-check-sigs", "--to", f"local?root={temporary}", toplevel)
-        (temporary / "toplevel").write_text(toplevel + "\n")
-        _complete(temporary / "nix", toplevel)
+        complete(temporary, toplevel)
 
 
-def nix(image: Image, *arguments: str) -> str:
+def system() -> str:
+    """Return the Nix system of this machine, which the lab's hosts have."""
+    return _SYSTEM_OF[os.uname().machine]
+
+
+def in_store(path: Path) -> Path:
+    """Return where this process finds a store path: the lab's own store is mounted for Nix alone."""
+    return path if machine_has_nix() else prepare() / path.relative_to(MOUNT_POINT)
+
+
+def nix(image: Image, *arguments: str, deadline: float = 300, what: str | None = None) -> str:
     """Run the lab's own Nix on its own store, whatever Nix this machine has."""
     script = 'mount --bind "$1" /nix && shift && exec nix "$@"'
     return run(
         *("unshare", "--mount", "--propagation", "private", "--"),
         *("sh", "-c", script, "sh", str(prepare()), *arguments),
         env=environment(image),
-        deadline=300,
-        what=f"nix {arguments[0]} of the first generation",
+        deadline=deadline,
+        what=what or f"nix {arguments[0]} of the first generation",
     )
 
 
-def _complete(nix_folder: Path, toplevel: str) -> None:
+def complete(seed: Path, toplevel: str) -> None:
     """Add the profile, and the garbage collector's roots as they are on NixOS."""
+    (seed / "toplevel").write_text(toplevel + "\n")
+    nix_folder = seed / "nix"
     profiles = nix_folder / "var/nix/profiles"
     profiles.mkdir(parents=True, exist_ok=True)
     (profiles / "system-1-link").symlink_to(toplevel)

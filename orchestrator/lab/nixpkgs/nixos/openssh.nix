@@ -6,7 +6,12 @@ let
   word = value: if builtins.isBool value then (if value then "yes" else "no") else toString value;
   words = value: builtins.concatStringsSep "," (map word (lib.toList value));
   line = name: value: "${name} ${words value}";
-  keys = ".ssh/authorized_keys .ssh/authorized_keys2 /etc/ssh/authorized_keys.d/%u";
+
+  keys = [
+    ".ssh/authorized_keys"
+    ".ssh/authorized_keys2"
+    "/etc/ssh/authorized_keys.d/%u"
+  ];
 
   value = types.oneOf [
     types.bool
@@ -53,6 +58,11 @@ in
       ];
       description = "The host's keys. The lab gives each host one, of kind ed25519.";
     };
+    authorizedKeysFiles = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Where keys of those who may log in are, beside those that the lab's hosts have.";
+    };
     extraConfig = mkOption {
       type = types.lines;
       default = "";
@@ -90,7 +100,7 @@ in
   config.environment.etc."ssh/sshd_config.d/50-nixos.conf" = lib.mkIf cfg.enable {
     text = lib.concatLines (
       lib.optionals (cfg.ports != [ 22 ]) (map (port: "Port ${toString port}") cfg.ports)
-      ++ [ "AuthorizedKeysFile ${keys}" ]
+      ++ [ "AuthorizedKeysFile ${toString (keys ++ cfg.authorizedKeysFiles)}" ]
       ++ lib.mapAttrsToList line set
       ++ [ cfg.extraConfig ]
     );
