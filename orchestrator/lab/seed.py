@@ -251,7 +251,7 @@ def system() -> str:
 
 
 def in_store(path: Path) -> Path:
-    """Return where this process finds a store path: the lab's own store is mounted for Nix alone."""
+    """Where this process finds a store path: the lab's own store is mounted for Nix alone."""
     return path if machine_has_nix() else prepare() / path.relative_to(MOUNT_POINT)
 
 

@@ -62,7 +62,9 @@ def nixpkgs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seed.place_nixpkgs(base, folder)
     (folder / ".stamp").unlink()
     debian = folder / "nixos/debian.tar"
-    left = [f"--exclude=./{name}" for name in ("dev/*", "etc/hostname", "etc/hosts", "etc/machine-id")]
+    left = [
+        f"--exclude=./{name}" for name in ("dev/*", "etc/hostname", "etc/hosts", "etc/machine-id")
+    ]
     run("tar", "-c", "-f", debian, *left, "-C", base.rootfs, ".", deadline=120)
     (folder / "nixos/init").write_text(INIT)
     builder = folder / "nixos/build-toplevel.sh"
