@@ -108,7 +108,7 @@ def web(nixpkgs: Path) -> Iterator[Bench]:
 
 
 def test_a_host_is_the_fleet_s_nixpkgs_from_an_empty_root_on(web: Bench) -> None:
-    """Its first generation is PID 1, it is deployed to, and what it boots is what was deployed."""
+    """The first generation is PID 1, it is deployed to, and what boots is what was deployed."""
     first = web.on("web1", "cat /usr/local/lib/lab/was-pid-1").out.strip()
     assert first == web.on("web1", "readlink -f /nix/var/nix/profiles/system-1-link").out.strip()
     empty = web.lab_folder / "hosts/web1/empty"
