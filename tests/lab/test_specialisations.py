@@ -246,18 +246,19 @@ def test_what_nixos_does_not_switch_live_leaves_the_specialisation_until_a_boot(
     assert before != paths(fleet)
 
 
+PLAYED = """
+specialisation.gaming.configuration.systemd.services.played = {{
+  wantedBy = [ "multi-user.target" ];
+  script = "sleep {seconds}";
+}};
+"""
+
+
 def test_dry_activation_is_the_specialisations(fleet: Bench) -> None:
     """What a dry activation says is of what would be activated."""
-    fleet.module(
-        HOST,
-        GAMING.format(marker="dry")
-        + """
-specialisation.gaming.configuration.systemd.services.played = {
-  wantedBy = [ "multi-user.target" ];
-  script = "sleep 600";
-};
-""",
-    )
+    fleet.module(HOST, GAMING.format(marker="dry") + PLAYED.format(seconds=600))
+    assert fleet.deploy(HOST).outcomes == {HOST: "deployed"}
+    fleet.module(HOST, GAMING.format(marker="dry") + PLAYED.format(seconds=601))
     done = fleet.deploy(HOST, "--goal", "dry-activate")
     assert done.outcomes == {HOST: "completed"}
     assert "played.service" in result(done)["reason"]
