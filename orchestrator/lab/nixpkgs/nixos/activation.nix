@@ -54,8 +54,8 @@ in
 
   config.systemd.user.services.nixos-activation = {
     description = "Run user-specific NixOS activation";
-    script = lib.concatMapStrings (name: "${config.system.userActivationScripts.${name}.text}\n") (
-      builtins.attrNames config.system.userActivationScripts
+    script = lib.concatStringsSep "\n" (
+      [ ":" ] ++ map (one: one.text) (builtins.attrValues config.system.userActivationScripts)
     );
     unitConfig.ConditionUser = "!@system";
     restartIfChanged = false;
