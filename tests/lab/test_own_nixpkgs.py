@@ -134,20 +134,15 @@ def test_a_power_cut_in_the_middle_of_nothing_boots_what_was_deployed(web: Bench
     assert web.on("web1", "readlink /run/booted-system").out.strip() == web.state("web1")["profile"]
 
 
-def test_a_rollout_that_fails_its_verification_is_rolled_back_there_too(web: Bench) -> None:
-    """Everything else of the lab is the same: a unit that fails takes the host back."""
+def test_a_host_whose_activation_fails_is_rolled_back_there_too(web: Bench) -> None:
+    """Everything else of the lab is the same: the guard takes the host back to what it ran."""
     assert web.deploy().rc == 0
     good = web.state("web1")["running"]
-    web.write(
-        "web1.nix",
-        MODULE.replace(
-            'web/page".text = "one";',
-            'web/page".text = "two"; systemd.services.bad = { wantedBy = [ "multi-user.target" ]; '
-            'serviceConfig = { Type = "oneshot"; ExecStart = "/bin/sh -c false"; }; };',
-        ),
-    )
+    bad = '{ ... }: { imports = [ ./plain.nix ]; system.activationScripts.bad.text = "false"; }\n'
+    web.write("plain.nix", MODULE)
+    web.write("web1.nix", bad)
     done = web.deploy()
-    assert done.outcomes == {"web1": "rolled-back"}, done
+    assert done.outcomes == {"web1": "rolled_back"}, done
     assert web.state("web1")["running"] == good
     web.reset()
 

@@ -90,6 +90,10 @@ in
       services.timesyncd.enable = mkForce false;
       nix.settings.substituters = mkForce [ ];
     }
+    (optionalAttrs (has [ "hardware" "graphics" "enable" ]) {
+      hardware.graphics.enable = mkForce false;
+      services.xserver.videoDrivers = mkForce [ ];
+    })
     (optionalAttrs (has [ "systemd" "settings" ]) {
       systemd.settings.Manager.DefaultEnvironment = "SYSTEMD_RELAX_ESP_CHECKS=1";
     })
