@@ -81,8 +81,12 @@ elif [ -f "$config" ]; then
   config_after "$config" > "$folder/config"
   if timeout 10 "$sshd" -T -f "$folder/config" \
     -C "user=$user,host=$peer,addr=$peer,laddr=$server,lport=$port" \
-    > "$folder/says" 2> "$folder/error"; then
+    > "$folder/said" 2> "$folder/error"; then
     echo 'sshd=asked'
+    # Of a keyword's letters some versions of OpenSSH write capitals, as its manual does.
+    while read -r keyword value; do
+      printf '%s %s\n' "$(printf '%s' "$keyword" | tr '[:upper:]' '[:lower:]')" "$value"
+    done < "$folder/said" > "$folder/says"
     says='pubkeyauthentication|permitrootlogin|authorizedkeysfile|authorizedkeyscommand'
     sed -nE "s/^($says|trustedusercakeys|allowusers|denyusers) /sshd.\1=/p" "$folder/says"
     patterns=$(sed -n 's/^authorizedkeysfile //p' "$folder/says")

@@ -251,7 +251,7 @@ def system() -> str:
 
 
 def in_store(path: Path) -> Path:
-    """Where this process finds a store path: the lab's own store is mounted for Nix alone."""
+    """Return where this process, for which no store is mounted, finds a store path."""
     return path if machine_has_nix() else prepare() / path.relative_to(MOUNT_POINT)
 
 

@@ -44,8 +44,12 @@ ask_sshd() {
     -C "user=$user,host=$peer,addr=$peer,laddr=$server,lport=$port"
 }
 
-# $1 the keyword
-sshd_says() { sed -n "s/^$1 //p" "$door/sshd"; }
+# $1 the keyword; OpenSSH writes it in lower case, since some version after 10.0 as its manual does.
+sshd_says() {
+  while read -r key value; do
+    [ "$(printf '%s' "$key" | tr '[:upper:]' '[:lower:]')" != "$1" ] || printf '%s\n' "$value"
+  done < "$door/sshd"
+}
 
 host_keys() {
   for file in $(sshd_says hostkey); do

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.plan.accounts import refused_login
+from orchestrator.host import guard
 from orchestrator.host.accounts import ACCOUNTS, ask_next_login, parse_next_login
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIOAE0T3Q3qg1Q9o7tS9R6m0Y4tq2lT5Qm0o6E5sJ3h0k"
@@ -167,3 +169,44 @@ def test_keys_that_the_activation_may_yet_write_shut_nobody_out(
     found = parse_next_login(done.stdout.splitlines(), "root")
     assert found.sshd == "asked"
     assert (refused_login(ROOT, found) is not None) is certain
+
+
+SPEAKS = """\
+#!/bin/sh
+echo 'UsePAM yes'
+echo 'AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u'
+echo 'PermitRootLogin no'
+"""
+
+
+@pytest.mark.parametrize("text", [SPEAKS, SPEAKS.lower()])
+def test_an_sshd_is_understood_in_capitals_and_without(tmp_path: Path, text: str) -> None:
+    """OpenSSH 10.6 says `AuthorizedKeysFile` where those before say `authorizedkeysfile`."""
+    config = tmp_path / "new/etc/ssh/sshd_config"
+    sshd = tmp_path / "new/sw/bin/sshd"
+    for file in (config, sshd):
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    sshd.write_text(text.replace("#!/bin/sh\n", f"#!{shutil.which('sh')}\n"))
+    sshd.chmod(0o755)
+    argv = ("sh", "-c", ACCOUNTS, "sh", str(tmp_path / "new"), "deploy", KEY, "/home/deploy")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    said = done.stdout.split("\n")
+    assert "sshd=asked" in said
+    assert "sshd.permitrootlogin=no" in said
+    assert [line for line in said if line.startswith("looked=")] == [
+        "looked=/home/deploy/.ssh/authorized_keys",
+        "looked=/etc/ssh/authorized_keys.d/deploy",
+    ]
+
+
+@pytest.mark.parametrize("keyword", ["HostKey", "hostkey"])
+def test_the_guard_understands_an_sshd_in_capitals_and_without(
+    tmp_path: Path, keyword: str
+) -> None:
+    """What it records of the door is found by the keyword, whatever its letters."""
+    (tmp_path / "sshd").write_text(f"port 22\n{keyword} /etc/ssh/key\n{keyword} /etc/ssh/two\n")
+    functions = Path(guard.__file__).with_name("door_files.sh")
+    argv = ("sh", "-c", '. "$1"; door=$2; sshd_says hostkey', "sh", str(functions), str(tmp_path))
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "/etc/ssh/key\n/etc/ssh/two\n"
