@@ -13,7 +13,7 @@
   };
 
   # For the VM test of sops-nix alone. Nothing is fetched for it: there is that test where it is given,
-  # by `--override-input sops-nix github:Mic92/sops-nix`.
+  # by `--override-input sops-nix FLAKEREF`.
   inputs.sops-nix.follows = "nixpkgs";
 
   outputs =
