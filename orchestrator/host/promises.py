@@ -17,7 +17,7 @@ _CODES = {
     3: "the system was activated, and systemd could not be reloaded",
     4: "the system was activated, and units, jobs or a user's activation failed; units that failed "
     "before count too",
-    11: "nothing was activated: another switch had the lock",
+    11: "another switch had the lock, and nothing was activated; or an error (11) ended it midway",
     100: "nothing was activated: the new system's init interface is another; it takes a reboot",
 }
 """Exit codes of ``switch-to-configuration test`` (switch-to-configuration-ng, src/main.rs)."""

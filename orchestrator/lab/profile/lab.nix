@@ -77,6 +77,8 @@ in
       boot.loader.efi.canTouchEfiVariables = mkForce false;
       boot.loader.grub.devices = mkForce [ "nodev" ];
       boot.loader.grub.efiSupport = mkForce false;
+      # No device has an id that it could ask for.
+      boot.loader.grub.fsIdentifier = mkForce "provided";
       boot.loader.timeout = mkForce 0;
 
       # The lab has made eth0, and there is no other network.
