@@ -21,10 +21,7 @@ _LONGEST = 4 * 3600.0
 """Seconds for a fetch or a build: a system of NixOS from a cache is a gigabyte."""
 
 _FEATURES = ("--extra-experimental-features", "nix-command flakes")
-_WRAPPER = (
-    *("flake.nix", "flake.lock", "lab.json", "lab.nix", "installed.nix"),
-    *("placeholders.nix", "placeholder.age"),
-)
+_WRAPPER = ("flake.nix", "flake.lock", "lab.json", "lab.nix", "installed.nix")
 
 
 def reference(text: str, base: Path) -> str:
@@ -68,28 +65,24 @@ class OwnNixpkgs:
     places: LabPlaces
     on_progress: Progress
 
-    def place(self, key: str, placeholder: bytes | None = None) -> None:
+    def place(self, key: str) -> None:
         """Fetch it and write the flake that the fleet's input ``nixpkgs`` is replaced by.
 
         Its store path is pinned: evaluations copy nothing again, and need no network.
 
         Args:
             key: The public key that every account of the lab's hosts accepts.
-            placeholder: A file of age that stands for each of the fleet's secrets; none: they
-                are the fleet's.
 
         Raises:
             LabError: It cannot be fetched.
         """
         source = self._fetch()
-        said = {"key": key, "placeholders": placeholder is not None, "system": seed.system()}
+        said = {"key": key, "system": seed.system()}
         with replacing(self.places.nixpkgs) as folder:
             shutil.copytree(package_data("profile"), folder, dirs_exist_ok=True)
             flake = (folder / "flake.nix").read_text()
             (folder / "flake.nix").write_text(flake.replace("@nixpkgs@", f"path:{source}"))
             replace(folder / "lab.json", json.dumps(said).encode(), mode=0o644)
-            if placeholder is not None:
-                (folder / "placeholder.age").write_bytes(placeholder)
             # `import nixpkgs { }` and "${nixpkgs}/nixos/modules/…" mean what is wrapped.
             for one in seed.in_store(source).iterdir():
                 if one.name not in _WRAPPER:

@@ -60,7 +60,6 @@ class LabRecord:
         base: The base image.
         hosts: By name.
         nixpkgs: What its hosts are built by, a flake reference or a path; empty: the stand-in.
-        placeholders: Whether stand-ins have the place of the fleet's secrets.
     """
 
     fleet_root: Path
@@ -69,7 +68,6 @@ class LabRecord:
     base: Path
     hosts: dict[str, HostRecord]
     nixpkgs: str = ""
-    placeholders: bool = False
 
     def with_host(self, name: str, host: HostRecord) -> LabRecord:
         """Return the record with one more host."""

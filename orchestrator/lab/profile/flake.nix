@@ -7,11 +7,8 @@
     { nixpkgs, ... }:
     let
       lab = builtins.fromJSON (builtins.readFile ./lab.json);
-      modules = [
-        (import ./lab.nix lab)
-      ]
-      ++ nixpkgs.lib.optional lab.placeholders (import ./placeholders.nix lab);
-      nixosSystem = args: nixpkgs.lib.nixosSystem (args // { modules = args.modules ++ modules; });
+      profile = import ./lab.nix lab;
+      nixosSystem = args: nixpkgs.lib.nixosSystem (args // { modules = args.modules ++ [ profile ]; });
       installed = nixosSystem {
         inherit (lab) system;
         modules = [ ./installed.nix ];
