@@ -64,7 +64,11 @@ known boot_id /proc/sys/kernel/random/boot_id
 said=$(systems)
 printf '%s\n' "$said"
 specialises running /run/current-system
-specialises booting "$(printf '%s\n' "$said" | sed -n 's/^boot_default=//p' | head -n 1)"
+# Its first line of that name, without another process; nothing where there is none.
+end='
+'
+boots=$end$said$end boots=${{boots#*"${{end}}boot_default="}}
+specialises booting "${{boots%%"$end"*}}"
 {TELL}
 tell record /var/lib/orchestrator/record
 # The copy in /run is the newer one; the other one outlives a boot.
