@@ -84,9 +84,8 @@ elif [ -f "$config" ]; then
     > "$folder/said" 2> "$folder/error"; then
     echo 'sshd=asked'
     # Of a keyword's letters some versions of OpenSSH write capitals, as its manual does.
-    while read -r keyword value; do
-      printf '%s %s\n' "$(printf '%s' "$keyword" | tr '[:upper:]' '[:lower:]')" "$value"
-    done < "$folder/said" > "$folder/says"
+    sed 'h;s/ .*//;y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/;G;s/\n[^ ]*//' \
+      "$folder/said" > "$folder/says"
     says='pubkeyauthentication|permitrootlogin|authorizedkeysfile|authorizedkeyscommand'
     sed -nE "s/^($says|trustedusercakeys|allowusers|denyusers) /sshd.\1=/p" "$folder/says"
     patterns=$(sed -n 's/^authorizedkeysfile //p' "$folder/says")

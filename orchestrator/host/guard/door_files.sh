@@ -46,9 +46,7 @@ ask_sshd() {
 
 # $1 the keyword; OpenSSH writes it in lower case, since some version after 10.0 as its manual does.
 sshd_says() {
-  while read -r key value; do
-    [ "$(printf '%s' "$key" | tr '[:upper:]' '[:lower:]')" != "$1" ] || printf '%s\n' "$value"
-  done < "$door/sshd"
+  sed -n "h;s/ .*//;y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/;G;s/\n[^ ]*//;s/^$1 //p" "$door/sshd"
 }
 
 host_keys() {
