@@ -252,6 +252,36 @@ async def ask_standing(
     )
 
 
+# Print what `VARIANT` does of a system's specialisation, and no more.
+# $1 the system  $2 the specialisation
+NAMED_VARIANT = f"""
+{VARIANT}
+system=$1 name=$2
+variant
+echo end=
+"""
+
+
+async def ask_variant(
+    executor: Executor, system: OutPath, name: str, deadline: float
+) -> tuple[OutPath | None, tuple[str, ...]]:
+    """Ask a host for the path of a system's specialisation, and which ones the system has.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not say.
+    """
+    done = await executor.run(script(NAMED_VARIANT, system.path, name), deadline=deadline)
+    lines = split_lines(done.out)
+    if done.rc != 0 or "end=" not in lines:
+        raise StepError(
+            f"the host did not say which specialisations {system.short} has",
+            command=executor.repeat(("ls", f"{system}/specialisation")),
+            stderr=done.err,
+        )
+    return parse_variant(lines)
+
+
 def _components(said: Mapping[str, str], which: str) -> dict[str, str]:
     """Read the file's JSON; what is no such object names nothing, as for NixOS."""
     found: dict[str, str] = {}

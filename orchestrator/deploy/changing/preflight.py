@@ -177,7 +177,7 @@ async def live_or_booted(work: HostWork, plan: HostPlan, line: HostSession) -> S
     """
     with work.step(Phase.PREFLIGHT):
         found = await _ask(line, plan)
-        plan = specialisation.take(plan, found)
+        plan = specialisation.take(plan, found.live, found.has)
         changed = inhibitors(found.running, found.target) if plan.goal.activates else ()
         if changed and not plan.goal.commits:
             raise RefusedError(

@@ -9,10 +9,11 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
+from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.plan.decide import PARTS, needs_boot, without_specialisation
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.boot import SwitchInfo, ask_parts, ask_standing
+from orchestrator.host.boot import SwitchInfo, ask_parts, ask_variant
 from orchestrator.host.specialisations import specialisation_here, specialisations_here
 
 
@@ -41,8 +42,8 @@ async def find_there(plan: HostPlan, executor: Executor) -> HostPlan:
     """
     if not plan.specialisation:
         return plan
-    out, name = plan.target.out, plan.specialisation
-    return take(plan, await ask_standing(executor, out, (), SHORT_SECONDS, name))
+    name = plan.specialisation
+    return take(plan, *await ask_variant(executor, plan.target.out, name, SHORT_SECONDS))
 
 
 async def find_on(work: HostWork, plan: HostPlan, line: HostSession) -> HostPlan:
@@ -53,17 +54,22 @@ async def find_on(work: HostWork, plan: HostPlan, line: HostSession) -> HostPlan
         return await line.ask(lambda executor: find_there(plan, executor))
 
 
-def take(plan: HostPlan, found: SwitchInfo) -> HostPlan:
+def take(plan: HostPlan, live: OutPath | None, has: tuple[str, ...]) -> HostPlan:
     """Put into a plan what its specialisation is on the host, which has the target by now.
+
+    Args:
+        plan: The plan.
+        live: The specialisation; ``None`` where the target has none of that name.
+        has: Those that it has.
 
     Raises:
         RefusedError: The target has none of that name, and it was asked for by its name.
     """
     if not plan.specialisation:
         return plan
-    if found.live is None:
-        return without_specialisation(plan, found.has)
-    return replace(plan, live=found.live)
+    if live is None:
+        return without_specialisation(plan, has)
+    return replace(plan, live=live)
 
 
 async def boot_parts(line: HostSession, plan: HostPlan, found: SwitchInfo) -> tuple[str, ...]:
