@@ -259,13 +259,12 @@ def _generation(value: str) -> list[Generation]:
 
 
 def _variant(value: str) -> list[tuple[int, OutPath, str]]:
-    number, path, name = [*value.split(" ", 2), "", ""][:3]
+    number, _, rest = value.partition(" ")
+    path, _, name = rest.partition(" ")
     count, found = whole_number(number), _path(path)
-    return (
-        []
-        if count is None or found is None or not is_specialisation(name)
-        else [(count, found, name)]
-    )
+    if count is None or found is None or not is_specialisation(name):
+        return []
+    return [(count, found, name)]
 
 
 def _specialisations(
