@@ -13,6 +13,7 @@ from orchestrator.lab import seed
 from orchestrator.lab.cgroup import run
 from orchestrator.lab.image import Image, Progress, replacing, tree_hash
 from orchestrator.lab.places import LabError, LabPlaces, package_data
+from orchestrator.nix.verbs import FEATURES
 
 STAND_IN = "stand-in"
 """The word for the nixpkgs that a lab has where none is named."""
@@ -20,7 +21,6 @@ STAND_IN = "stand-in"
 _LONGEST = 4 * 3600.0
 """Seconds for a fetch or a build: a system of NixOS from a cache is a gigabyte."""
 
-_FEATURES = ("--extra-experimental-features", "nix-command flakes")
 _WRAPPER = ("flake.nix", "flake.lock", "lab.json", "lab.nix", "installed.nix")
 
 
@@ -168,5 +168,5 @@ class OwnNixpkgs:
     def _nix(self, *arguments: str, what: str | None = None) -> str:
         """Run this machine's Nix, as deployments in the lab do; the lab's where it has none."""
         if seed.machine_has_nix():
-            return run("nix", *_FEATURES, *arguments, deadline=_LONGEST, what=what)
+            return run("nix", *FEATURES, *arguments, deadline=_LONGEST, what=what)
         return seed.nix(self.image, *arguments, deadline=_LONGEST, what=what)

@@ -22,7 +22,7 @@ from orchestrator.nix.log import cause, ran_out_of_memory, readable
 
 MINIMUM = (2, 18)
 _INSTALLER = "install Nix 2.18 or newer: https://nixos.org/download"
-_FEATURES = ("--extra-experimental-features", "nix-command flakes")
+FEATURES = ("--extra-experimental-features", "nix-command flakes")
 
 OnLine = Callable[[bytes], None]
 
@@ -261,7 +261,7 @@ async def update(flake: Flake, inputs: Sequence[str]) -> str:
 
 def nix_argv(*words: str) -> tuple[str, ...]:
     """The command line of one of Nix's new verbs."""
-    return ("nix", *_FEATURES, *words)
+    return ("nix", *FEATURES, *words)
 
 
 async def _run(
@@ -306,5 +306,5 @@ def failed(
 def by_hand(argv: Sequence[str], cwd: str | None) -> str:
     """Give the command line to repeat a command, without what only a program wants of it."""
     words = [word for word in argv if word not in ("--log-format", "internal-json", "-v")]
-    line = shlex.join(words).replace(f"{shlex.join(_FEATURES)} ", "")
+    line = shlex.join(words).replace(f"{shlex.join(FEATURES)} ", "")
     return f"cd {shlex.quote(cwd)} && {line}" if cwd else line

@@ -22,7 +22,7 @@ from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath
 from orchestrator.core.units import parse_json
 from orchestrator.nix.log import cause, readable
-from orchestrator.nix.verbs import Flake
+from orchestrator.nix.verbs import FEATURES, Flake
 
 _SECONDS = 120.0
 
@@ -92,7 +92,7 @@ async def check(tracer: Tracer) -> None:
                 "NIX_CACHE_HOME": str(folder / "cache/nix"),
                 **tracer.environment(log, name),
             }
-            nix = ("nix", "--extra-experimental-features", "nix-command flakes")
+            nix = ("nix", *FEATURES)
             argv = (*tracer.command(log), *nix, "path-info", "--derivation", f"path:{place}#probe")
             done = await process.run(argv, deadline=_SECONDS, env=env)
             if done.rc != 0:
@@ -203,7 +203,7 @@ def _folders(nodes: Mapping[str, Any], flake: str) -> Iterator[str]:
                 yield "" if folder == "." else folder
 
 
-_NIX = ("nice", "-n", "19", "nix", "--extra-experimental-features", "nix-command flakes")
+_NIX = ("nice", "-n", "19", "nix", *FEATURES)
 # What an imported derivation reads, its builder does, and nobody sees it.
 _PURE = ("--no-eval-cache", "--no-write-lock-file", "--option", "allow-import-from-derivation")
 _FAKE_DATES = range(315532800, 946684800)
