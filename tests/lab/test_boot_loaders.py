@@ -196,6 +196,17 @@ def systems(fleet: Bench) -> tuple[str, ...]:
     return state["running"], state["profile"], state["boot_default"]
 
 
+def boots_another_and_goes_back(fleet: Bench, loader: str, first: str) -> None:
+    """Deploy for the next boot, boot, and roll back: each time what is said to boot does."""
+    second, _ = deployed(fleet, loader + MARKER.format("boot"), "--goal", "boot")
+    assert systems(fleet) == (first, second, second)
+    fleet.boot(HOST, "reboot")
+    assert systems(fleet) == (second, second, second)
+    back = fleet.run("rollback", "--json", HOST)
+    assert back.rc == 0, back
+    assert systems(fleet) == (first, first, first)
+
+
 @pytest.mark.parametrize("loader", INSTALLED)
 def test_what_nixos_own_installers_write_is_followed_and_booted(
     own_loader: Bench, loader: str
@@ -205,13 +216,7 @@ def test_what_nixos_own_installers_write_is_followed_and_booted(
     first, _ = deployed(fleet, loader)
     state = fleet.state(HOST)
     assert (state["boot_source"], state["boot_default"]) == (INSTALLED[loader], first)
-    second, _ = deployed(fleet, loader + MARKER.format("boot"), "--goal", "boot")
-    assert systems(fleet) == (first, second, second)
-    fleet.boot(HOST, "reboot")
-    assert systems(fleet) == (second, second, second)
-    back = fleet.run("rollback", "--json", HOST)
-    assert back.rc == 0, back
-    assert systems(fleet) == (first, first, first)
+    boots_another_and_goes_back(fleet, loader, first)
     fleet.module(HOST, loader + 'system.activationScripts.fails.text = "false";')
     assert fleet.deploy(HOST, "--no-verify").outcomes == {HOST: "rolled_back"}
     assert systems(fleet) == (first, first, first)
@@ -250,10 +255,4 @@ def test_a_host_that_something_else_boots_has_its_profile_for_a_default(
     assert "no boot loader's file" in state["boot_note"]
     assert "cannot be read" in fleet.run("status", HOST).out
     assert fleet.deploy(HOST, "--no-verify").outcomes == {HOST: "unchanged"}
-    second, _ = deployed(fleet, loader + MARKER.format("boot"), "--goal", "boot")
-    assert systems(fleet) == (first, second, second)
-    fleet.boot(HOST, "reboot")
-    assert systems(fleet) == (second, second, second)
-    back = fleet.run("rollback", "--json", HOST)
-    assert back.rc == 0, back
-    assert systems(fleet) == (first, first, first)
+    boots_another_and_goes_back(fleet, loader, first)

@@ -6,10 +6,10 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from test_process import is_gone
 
 from orchestrator.core import git
 from orchestrator.core.errors import StepError
@@ -142,22 +142,6 @@ def hook(folder: Path, text: str) -> None:
     file.chmod(0o755)
 
 
-def is_there(pid: str) -> bool:
-    """Whether a process is there, and no zombie."""
-    try:
-        return Path("/proc", pid.strip(), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def gone(pid: str) -> bool:
-    """Whether a process that was killed ends: the signal may come a moment later."""
-    end = time.monotonic() + 60
-    while is_there(pid) and time.monotonic() < end:
-        time.sleep(0.01)
-    return not is_there(pid)
-
-
 def test_a_hook_that_hangs_is_ended_with_all_that_it_started(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +152,7 @@ def test_a_hook_that_hangs_is_ended_with_all_that_it_started(
     with pytest.raises(StepError, match=r"git commit did not end within 1 s") as caught:
         commit(repository, "a.nix")
     assert caught.value.command is not None
-    assert gone((repository / "pid").read_text())
+    assert is_gone(int((repository / "pid").read_text()))
     assert not (repository / ".git/index.lock").exists()
 
 
@@ -187,7 +171,7 @@ def test_whoever_stops_a_commit_leaves_no_git_behind(repository: Path) -> None:
         working.cancel()
         await asyncio.wait((working,))
         assert working.cancelled()
-        assert gone((repository / "pid").read_text())
+        assert is_gone(int((repository / "pid").read_text()))
 
     asyncio.run(stopped())
     assert run(repository, "rev-parse", "HEAD") == before

@@ -73,7 +73,7 @@ DEPLOYER = """
 import asyncio, sys
 from orchestrator.ssh.executor import open_ssh
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Host
 port, folder = sys.argv[1:]
 host = Host("p620", "p620", Connect("127.0.0.1", "root", int(port), identity=folder + "/id"))
