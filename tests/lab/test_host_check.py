@@ -74,6 +74,7 @@ def test_it_says_what_status_says_and_by_which_file_and_key(lab: Bench) -> None:
         "user": "deploy",
         "key": lab.command("ssh-keygen", "-lf", identity(lab)).out.split()[1],
         "sudo": True,
+        "become": "sudo",
         "sudo_password": False,
     }
     assert found(lab, ROOT)["login"]["sudo"] is False
