@@ -11,8 +11,9 @@ from dataclasses import replace
 from orchestrator.core.errors import SilentError, StepError, UnreachableError, UsageError
 from orchestrator.core.host import Connect, Host
 from orchestrator.ssh.lean import asyncssh
-from orchestrator.ssh.options import connect_arguments, shared_options
-from orchestrator.ssh.reasons import Attempt, told
+from orchestrator.ssh.network import Direct, Tries, shared
+from orchestrator.ssh.options import connect_arguments, family_of, shared_options
+from orchestrator.ssh.reasons import CLOSED, Attempt, closed, told
 from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.tokens import proxy_command
@@ -30,26 +31,39 @@ async def connected(
         StepError: The host key is unknown or another one, or the login was refused.
     """
     target = settings.connect_for(host.name, host.connect)
-    taken: list[str] = []
+    # Its clock starts now: what `ssh -G` takes is no fault of the host's.
+    said = await said_of(target, settings)
+    jumps = await all_jumps(said, settings)
+    seconds = host.deadlines.connect
+    tries = tries_within(seconds)
     async with contextlib.AsyncExitStack() as hops:
         try:
-            async with asyncio.timeout(host.deadlines.connect):
-                connection = await _open(target, settings, hops, host.name, taken)
+            async with asyncio.timeout(seconds):
+                tunnel = await through(jumps, settings, seconds, hops)
+                trust = f"trust it: orchestrator host trust {host.name}"
+                connection = await _hop(said, settings, hops, tunnel, trust, tries)
         except TimeoutError:
-            raise _too_late(target, settings, host.deadlines.connect, taken) from None
+            raise _too_late(target, settings, seconds, tries) from None
         except UnreachableError as error:
-            if not taken:
+            if tries.connection is None:
                 raise
             raise SilentError(error.message, hint=error.hint, command=error.command) from error
         yield connection
 
 
+def tries_within(seconds: float) -> Tries:
+    """Begin to try to reach a host, for so long."""
+    return Tries(asyncio.get_running_loop().time() + seconds)
+
+
 def _too_late(
-    target: Connect, settings: SshSettings, seconds: float, taken: list[str]
+    target: Connect, settings: SshSettings, seconds: float, tries: Tries
 ) -> UnreachableError:
     """Say that a host was not reached in time: it is not there, or it hangs."""
     command = ssh_command(target, settings)
-    if taken:
+    if tries.refused:
+        return SilentError(closed(target.address, tries.refused), hint=CLOSED, command=command)
+    if tries.connection is not None:
         return SilentError(
             f"{target.address} took the connection, and no SSH session came about in "
             f"{seconds:.0f} s",
@@ -63,40 +77,47 @@ def _too_late(
     )
 
 
-async def _open(
-    target: Connect,
-    settings: SshSettings,
-    hops: contextlib.AsyncExitStack,
-    name: str,
-    taken: list[str],
-) -> asyncssh.SSHClientConnection:
-    """Open a connection; ``taken`` has the target's address once its machine took one."""
-    said = await said_of(target, settings)
-    tunnel = await open_jumps(said, settings, hops)
-    trust = f"trust it: orchestrator host trust {name}"
-    return await _hop(said, settings, hops, tunnel, trust, taken)
-
-
-async def open_jumps(
-    said: Said, settings: SshSettings, hops: contextlib.AsyncExitStack
+async def through(
+    jumps: tuple[Said, ...], settings: SshSettings, seconds: float, hops: contextlib.AsyncExitStack
 ) -> asyncssh.SSHClientConnection | None:
-    """Open the connections to the jump hosts before a target; ``None`` where there is none.
+    """Reach the last of some jump hosts, over a connection that all hosts behind it share.
+
+    Args:
+        jumps: In the order of the way; none where there is none.
+        settings: Which files count.
+        seconds: How long each may take.
+        hops: Leaves the connection when it is closed.
 
     Raises:
         UnreachableError: A jump host did not answer.
         StepError: A jump host's key is not known, or it refused the login.
     """
-    tunnel: asyncssh.SSHClientConnection | None = None
-    for jump in await _all_jumps(said, settings):
-        trust = f"connect to the jump host once by hand: {ssh_command(jump.target, settings)}"
-        tunnel = await _hop(jump, settings, hops, tunnel, trust, [])
-    return tunnel
+    if not jumps:
+        return None
+    last = jumps[-1]
+
+    async def connect(own: contextlib.AsyncExitStack) -> asyncssh.SSHClientConnection:
+        trust = f"connect to the jump host once by hand: {ssh_command(last.target, settings)}"
+        tries = tries_within(seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                tunnel = await through(jumps[:-1], settings, seconds, own)
+                return await _hop(last, settings, own, tunnel, trust, tries)
+        except TimeoutError:
+            raise _too_late(last.target, settings, seconds, tries) from None
+
+    way = (settings, *(jump.target for jump in jumps))
+    return await hops.enter_async_context(shared(way, connect))
 
 
-async def _all_jumps(said: Said, settings: SshSettings) -> tuple[Said, ...]:
+async def all_jumps(said: Said, settings: SshSettings) -> tuple[Said, ...]:
     """All jump hosts, in order: each is reached through those before it, as ``ssh -J`` does.
 
     The first of them may have some of its own in ``ssh_config``.
+
+    Raises:
+        UsageError: The port of one is not a number.
+        StepError: ``ssh`` cannot tell how one is reached; or one is behind itself.
     """
     found: list[Said] = []
     before = said
@@ -104,6 +125,8 @@ async def _all_jumps(said: Said, settings: SshSettings) -> tuple[Said, ...]:
         *others, last = before.jump.split(",")
         jump = replace(parse_jump(last), jump=",".join(others) or None)
         before = await said_of(jump, settings)
+        if any(_is_same(before, other) for other in found):
+            raise _loop(before, settings)
         found.insert(0, before)
         if len(found) > _MOST_JUMPS:
             raise StepError(
@@ -112,6 +135,22 @@ async def _all_jumps(said: Said, settings: SshSettings) -> tuple[Said, ...]:
                 command=ssh_command(said.target, settings),
             )
     return tuple(found)
+
+
+def _is_same(one: Said, other: Said) -> bool:
+    return (one.host, one.user, one.port, one.jump) == (
+        *(other.host, other.user, other.port, other.jump),
+    )
+
+
+def _loop(jump: Said, settings: SshSettings) -> StepError:
+    name = jump.target.address
+    return StepError(
+        f"the jump host {name} would be reached through itself",
+        hint=f"ProxyJump in ssh_config is said of {name}, too: put `Host {name}` with "
+        "`ProxyJump none` before that block",
+        command=ssh_command(jump.target, settings),
+    )
 
 
 def parse_jump(text: str) -> Connect:
@@ -138,7 +177,7 @@ async def _hop(
     hops: contextlib.AsyncExitStack,
     tunnel: asyncssh.SSHClientConnection | None,
     trust: str,
-    taken: list[str],
+    tries: Tries,
 ) -> asyncssh.SSHClientConnection:
     target = said.target
     access = await shared_options(said)
@@ -153,23 +192,45 @@ async def _hop(
         jump="" if tunnel is None else str(tunnel.get_extra_info("host")),
         proxy=tuple(proxy or ()),
     )
-    try:
+
+    def taken(connection: asyncssh.SSHClientConnection) -> None:
+        tries.connection = connection
+
+    async def connect() -> asyncssh.SSHClientConnection:
         return await hops.enter_async_context(
             asyncssh.connect(
                 said.host,
                 said.port,
                 options=access.options,
-                tunnel=tunnel,  # never left to asyncssh, which would judge the hops itself
+                tunnel=road(said, tunnel, proxy),
                 proxy_command=proxy,
                 **connect_arguments(access.options),
-                **judged_by(known, lambda: taken.append(target.address), access.identities),
+                **judged_by(known, taken, access.identities),
             )
         )
+
+    try:
+        return await tries.until_taken(connect)
     except StepError:
         raise
     # Whatever it is: one host must not end what goes on with the others.
     except Exception as error:
-        raise told(error, attempt) from error
+        raise told(error, attempt, unspoken=0 if tries.spoke else tries.refused) from error
+
+
+def road(
+    said: Said, tunnel: asyncssh.SSHClientConnection | None, command: list[str] | None
+) -> asyncssh.SSHClientConnection | Direct | None:
+    """Say what asyncssh opens a connection over, as it would judge jump hosts itself.
+
+    Args:
+        said: How the host is reached.
+        tunnel: The connection to the jump host before it, where there is one.
+        command: Its ``ProxyCommand``, where there is one.
+    """
+    if tunnel is not None or command is not None:
+        return tunnel
+    return Direct(family_of(said.answer), said.answer.one("bindaddress"))
 
 
 _MOST_JUMPS = 16

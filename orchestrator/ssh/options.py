@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import shlex
 import socket
@@ -148,6 +149,15 @@ KEEPALIVE_COUNT = 3
 
 Options = asyncssh.SSHClientConnectionOptions
 
+
+async def _constructed(options: Options | None = None, **arguments: object) -> Options:
+    return Options(options, loop=asyncio.get_running_loop(), **arguments)
+
+
+# asyncssh makes options for each connection of those that it is given, and reads nothing for that.
+# It would do it in asyncio's few threads, and wait there for whatever else blocks.
+Options.construct = _constructed  # type: ignore[method-assign]
+
 # What goes first where ssh_config is silent: asyncssh's word, the algorithms. All that
 # asyncssh would offer is still offered.
 _FIRST = (
@@ -214,7 +224,7 @@ async def ssh_options(said: Said) -> Access:
             agent_identities=None,  # ``identities`` tells those of them that are asked for
             **given_by(said),
         )
-    except (OSError, ValueError, asyncssh.Error) as error:
+    except (OSError, ValueError, RuntimeError, asyncssh.Error) as error:
         raise StepError(
             f"the SSH settings for {target.address} cannot be used: {cause_of(error, named=True)}",
             hint="see what ssh makes of it; what is not supported here: docs/connecting.md",

@@ -9,16 +9,18 @@ import socket
 from dataclasses import dataclass
 
 from orchestrator.core.errors import StepError, UnreachableError
+from orchestrator.core.machine import few_files
 from orchestrator.ssh.identity import Identities
 from orchestrator.ssh.lean import asyncssh
+from orchestrator.ssh.network import CLOSES
 from orchestrator.ssh.verified import why
 from orchestrator.ssh.verify import UntrustedError
 
-_CLOSED = (
-    "it answers and closes at once: it is booting, or its sshd keeps this address out for a while "
-    "(PerSourcePenalties); try again in a minute"
+CLOSED = (
+    "it is booting; or too many log in there at the same time (MaxStartups in its sshd_config); or "
+    "its sshd keeps this address out for a while (PerSourcePenalties): try again in a minute"
 )
-_CLOSES = (ConnectionResetError, asyncssh.ConnectionLost)
+"""What may help where a host closes each connection at once."""
 _SILENT = "is it switched on, on the network, and sshd running?"
 _NO_ROUTE = "this machine has no way to that address: is the network or the VPN up?"
 _HINTS = {
@@ -60,8 +62,20 @@ class Attempt:
         return f"{self.user}@{self.address}"
 
 
-def told(error: Exception, attempt: Attempt) -> StepError:
-    """Say why a host was not reached or did not let us in, and what helps."""
+def closed(address: str, times: int) -> str:
+    """Say that a host closed each connection that it took before it said anything."""
+    often = f" ({times} times)" if times > 1 else ""
+    return f"no SSH connection to {address}: it closed the connection without a word{often}"
+
+
+def told(error: Exception, attempt: Attempt, *, unspoken: int = 0) -> StepError:
+    """Say why a host was not reached or did not let us in, and what helps.
+
+    Args:
+        error: What was raised.
+        attempt: What was tried.
+        unspoken: How often the host closed a connection, where it never said anything.
+    """
     command = attempt.command
     match error:
         case asyncssh.DisconnectError() if _MANY in error.reason:
@@ -92,8 +106,12 @@ def told(error: Exception, attempt: Attempt) -> StepError:
                 "host's sshd_config, leave none that both know; `ssh -v` lists the host's",
                 command=command,
             )
+    if isinstance(error, CLOSES) and unspoken:
+        message = closed(attempt.address, unspoken)
+    else:
+        message = f"no SSH connection to {attempt.address}: {_reason(error)}"
     return UnreachableError(
-        f"no SSH connection to {attempt.address}: {_reason(error)}",
+        message,
         hint=_hint(error, attempt),
         command=command,
     )
@@ -137,8 +155,12 @@ def _hint(error: Exception, attempt: Attempt) -> str:
             "no name server and no /etc/hosts knows the name: is it spelled right? An address "
             "may stand in the inventory, or HostName in ssh_config"
         )
-    if isinstance(error, _CLOSES):
-        return _CLOSED
+    if isinstance(error, CLOSES):
+        return CLOSED
+    if isinstance(error, UnicodeError):
+        return "correct the address in the inventory, or HostName in ssh_config"
+    if isinstance(error, OSError) and (few := few_files(error)) is not None:
+        return few
     number = error.errno if isinstance(error, OSError) else None
     return _HINTS.get(number or 0, _SILENT)
 

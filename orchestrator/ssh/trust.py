@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.host import Host
-from orchestrator.ssh.connect import open_jumps
+from orchestrator.ssh.connect import all_jumps, road, through, tries_within
 from orchestrator.ssh.known_hosts import read_again
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.rules import CERTIFIED
@@ -53,21 +53,28 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
         StepError: A jump host before it refused.
     """
     target = settings.connect_for(host.name, host.connect)
+    said = await said_of(target, settings)
+    jumps = await all_jumps(said, settings)
+    seconds = host.deadlines.connect
     async with contextlib.AsyncExitStack() as hops:
         try:
-            async with asyncio.timeout(host.deadlines.connect):
-                said = await said_of(target, settings)
-                tunnel = await open_jumps(said, settings, hops)
+            async with asyncio.timeout(seconds):
+                tunnel = await through(jumps, settings, seconds, hops)
                 trust = await trust_in(said, settings, proxied=tunnel is not None)
-                key = await asyncssh.get_server_host_key(
-                    said.host,
-                    said.port,
-                    tunnel=tunnel,
-                    config=None,
-                    proxy_command=proxy_command(said, trust.rules.alias),
-                    # The one that a connection will ask for.
-                    server_host_key_algs=_plain_algorithms(trust),
-                )
+                command = proxy_command(said, trust.rules.alias)
+
+                async def ask() -> asyncssh.SSHKey | None:
+                    return await asyncssh.get_server_host_key(
+                        said.host,
+                        said.port,
+                        tunnel=road(said, tunnel, command),
+                        config=None,
+                        proxy_command=command,
+                        # The one that a connection will ask for.
+                        server_host_key_algs=_plain_algorithms(trust),
+                    )
+
+                key = await tries_within(seconds).until_taken(ask)
         except TimeoutError:
             raise UnreachableError(
                 f"{target.address} did not show its host key in time",

@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError, cause_of
@@ -34,7 +33,10 @@ def why(error: Exception) -> str:
     if isinstance(error, OSError | asyncssh.Error):
         return text
     if isinstance(error, UnicodeError) and not isinstance(error, UnicodeDecodeError):
-        return f"it is no host's name ({text})"  # of the address, before anybody is asked
+        # Of the address, before anybody is asked.
+        if "label" in text:
+            text = "between two dots there is nothing, or more than 63 characters"
+        return f"it is no host's name ({text})"
     return f"it speaks no proper SSH ({text})"
 
 
@@ -56,6 +58,8 @@ def foresee_all(connection: asyncssh.SSHClientConnection) -> None:
 
     connection.internal_error = internal_error  # type: ignore[method-assign]
 
+
+Taken = Callable[[asyncssh.SSHClientConnection], None]
 
 _BEFORE_THE_LISTS = 17
 """Bytes of a KEXINIT: its type, and a cookie of 16."""
@@ -126,20 +130,18 @@ _COMMAND_SECONDS = 30.0
 
 
 def _is_hidden(file: str) -> bool:
-    path = Path(file).expanduser()
+    path = os.path.expanduser(file)  # noqa: PTH111 (``~nobody`` is nobody's)
     return os.path.lexists(path) and not os.access(path, os.R_OK)
 
 
-def judged_by(
-    trust: HostTrust, taken: Callable[[], None], identities: Identities
-) -> dict[str, object]:
+def judged_by(trust: HostTrust, taken: Taken, identities: Identities) -> dict[str, object]:
     """What ``asyncssh.connect`` is given so that a host's key is judged here.
 
     asyncssh itself knows nobody's key: were it ever not to ask us, it would let nobody pass.
 
     Args:
         trust: What is known of the host.
-        taken: Called once the host has taken the connection.
+        taken: Called with the connection once the host has taken it.
         identities: The keys that it is asked for, and their order.
 
     Raises:
@@ -178,11 +180,11 @@ class _Judge(asyncssh.SSHClient):
 
     Args:
         trust: What is known of the host.
-        taken: Called once the host has taken the connection.
+        taken: Called with the connection once the host has taken it.
         identities: The keys that it is asked for, and their order.
     """
 
-    def __init__(self, trust: HostTrust, taken: Callable[[], None], identities: Identities) -> None:
+    def __init__(self, trust: HostTrust, taken: Taken, identities: Identities) -> None:
         self._trust = trust
         self._identities = identities
         self._taken = taken
@@ -191,7 +193,7 @@ class _Judge(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """Stand in for asyncssh's own judgement; the key exchange comes later."""
-        self._taken()
+        self._taken(conn)
         foresee_all(conn)
         address = conn.get_extra_info("peername")
 

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.core.errors import SilentError, StepError, UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host
-from orchestrator.ssh import running
+from orchestrator.ssh import network, running
 from orchestrator.ssh.executor import SshExecutor, open_ssh
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import SudoPassword
@@ -236,8 +236,11 @@ def test_a_host_that_says_nothing(hub: Hub) -> None:
         asyncio.run(connecting())
 
 
-def test_a_server_that_closes_at_once_is_told_from_one_that_is_off(hub: Hub) -> None:
+def test_a_server_that_closes_at_once_is_told_from_one_that_is_off(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A person who waits a minute is let in again; one who looks for a cable looks for long."""
+    monkeypatch.setattr(network, "_FIRST_PAUSE", 3600)  # not tried again
 
     async def connecting() -> None:
         async with await asyncio.start_server(lambda _, end: end.close(), LOCAL, 0) as server:

@@ -20,6 +20,7 @@ from orchestrator.core.host import Fleet
 from orchestrator.host.setup import Setup
 from orchestrator.host.status import ask_all
 from orchestrator.nix.flake import Flake
+from orchestrator.ssh import network
 from orchestrator.ssh.connect import connected
 from orchestrator.ssh.executor import open_ssh
 from orchestrator.ssh.settings import SshSettings
@@ -105,7 +106,8 @@ async def babbler(sent: bytes) -> AsyncIterator[int]:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """Make keys and files; nobody's own are looked at."""
+    """Make keys and files; nobody's own are looked at, and nobody is asked twice."""
+    monkeypatch.setattr(network, "_FIRST_PAUSE", 3600)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     return Hub(tmp_path)
