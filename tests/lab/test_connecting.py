@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fleet_bench import ORCHESTRATOR, Bench, give_machine_id, on_terminal, sitting_on
@@ -14,6 +16,8 @@ from fleet_bench import ORCHESTRATOR, Bench, give_machine_id, on_terminal, sitti
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 
 HOST = "dex5550"  # the deploy user's, with sudo
+DEFAULT = "maxstartups 10:30:100"
+"""Sshd's own: of those who have not logged in yet each may be refused from the eleventh on."""
 PASSWORD = "a pass'word; with $ signs"
 
 
@@ -191,8 +195,10 @@ def test_only_hosts_that_were_named_are_sent_a_password(asking: Bench) -> None:
     assert "no password was given for this host" in " ".join(done.out.split())
 
 
-def test_a_host_behind_a_jump_host(fleet: Bench) -> None:
-    """The inventory's jump host is used by commands and by the copy alike."""
+def test_a_host_behind_a_jump_host(fleet: Bench, tmp_path: Path) -> None:
+    """A jump host is used by commands and the copy alike; where temporary files are matters not."""
+    odd = tmp_path / ("100 % long? " * 10)
+    odd.mkdir()
     fleet.module(HOST, 'environment.etc."marker".text = "jumped";')
     folder = fleet.lab_folder
     config = folder / "ssh_config"
@@ -201,12 +207,52 @@ def test_a_host_behind_a_jump_host(fleet: Bench) -> None:
     jump = fleet.address("p620")
     try:
         config.write_text(f"Host {address}\n  ProxyJump root@{jump}\n\n{before}")
-        done = fleet.deploy(HOST)
+        done = replace(fleet, more={"TMPDIR": str(odd)}).deploy(HOST)
         seen = fleet.on(HOST, "journalctl -u ssh --no-pager | grep Accepted")
     finally:
         config.write_text(before)
     assert done.outcomes == {HOST: "deployed"}, done
     assert f"Accepted publickey for deploy from {jump}" in seen.out
+
+
+SIXTY = """
+import os, sys
+from pathlib import Path
+from orchestrator.lab.network import enter, find_active
+enter(find_active(Path.cwd()))
+os.chdir(sys.argv[1])
+os.environ["HOME"] = f"{sys.argv[1]}/home"
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""In a lab's network, a command on the fleet of another folder, whose hosts are not the lab's."""
+
+
+@pytest.mark.parametrize("way", ["ProxyJump root@GATE", "ProxyCommand ssh -F FILE -W %h:%p GATE"])
+def test_sixty_hosts_behind_one_jump_host_all_answer(five: Bench, tmp_path: Path, way: str) -> None:
+    """Three times, by sshd's own ``MaxStartups``: the jump host's, and those of four hosts."""
+    *targets, gate = (five.address(name) for name in ("razer", "samsung", "p510", HOST, "p620"))
+    for host in ("p620", HOST):
+        assert five.on(host, "sshd -T | grep ^maxstartups").out.strip() == DEFAULT
+    names = [f"h{number}" for number in range(60)]
+    inventory, config = tmp_path / "inventory", tmp_path / "home/.ssh/config"
+    for folder in (inventory, config.parent):
+        folder.mkdir(parents=True)
+    # What they run is asked for with the same deadline, of 15 at each of the lab's hosts.
+    entries = "defaults: {deadlines: {connect: 120s}}\nhosts:\n"
+    (inventory / "hosts.yaml").write_text(entries + "".join(f"  {one}:\n" for one in names))
+    (tmp_path / "flake.nix").write_text("{ outputs = _: { }; }\n")
+    lines = [
+        *(f"Host {one}\n HostName {targets[at % 4]}\n {way}" for at, one in enumerate(names)),
+        f"Host *\n User root\n IdentityFile {five.lab_folder}/id_ed25519",
+        f" UserKnownHostsFile {five.lab_folder}/known_hosts",
+    ]
+    config.write_text("\n".join(lines).replace("GATE", gate).replace("FILE", str(config)) + "\n")
+    config.chmod(0o600)
+    ping = (str(ORCHESTRATOR), "host", "ping", "--no-lab", "--json")
+    for _ in range(3):
+        done = five.command(sys.executable, "-c", SIXTY, str(tmp_path), *ping)
+        assert done.rc == 0, done
+        assert sorted(json.loads(done.out)) == sorted(names)
 
 
 PAST = ("--no-lab", "--no-verify", "--skip-preflight", "secrets")
