@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import sys
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from orchestrator.cli.group import is_quiet
-from orchestrator.core import stored
+from orchestrator.core import machine, stored
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.render.output import Output, silence
 from orchestrator.render.plain import Renderer
@@ -22,15 +21,12 @@ T = TypeVar("T")
 
 _ASYNCIO = asyncio.__file__.removesuffix("__init__.py")
 
-FILES = 65_536
-"""File descriptors: a connection, a log and a socket for each of 20,000 hosts."""
-
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, for as many hosts at the same time as the system allows."""
     # Modules and the fleet stay to the end: no search for garbage need look at them again.
     gc.freeze()
-    allow_files()
+    machine.allow_files()
     return asyncio.run(_whole(work))
 
 
@@ -55,17 +51,6 @@ def _is_ours(task: asyncio.Task[Any]) -> bool:
         return False
     code = getattr(task.get_coro(), "cr_code", None)
     return code is None or not code.co_filename.startswith(_ASYNCIO)
-
-
-def allow_files() -> None:
-    """Use the file descriptors that this process may have: each connection is one.
-
-    The usual soft limit, 1,024, is there for programs that use select(2): setrlimit(2).
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def renderer(*, as_json: bool, verbose: bool, report: bool = True) -> Renderer:

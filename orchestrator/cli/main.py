@@ -18,6 +18,7 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.core.errors import OrchestratorError
 
 with lazily():
+    from orchestrator.core import machine
     from orchestrator.render import output, report
 
 
@@ -102,6 +103,8 @@ def _of_the_surroundings(error: OSError) -> str | None:
         return f"cannot write standard output: {error.strerror}"
     if error.filename is None and error.errno == errno.ENOENT and not _has_folder():
         return "the working directory does not exist any more; cd to another one"
+    if (hint := machine.few_files(error)) is not None:
+        return f"too many open files: {hint}"
     return None
 
 

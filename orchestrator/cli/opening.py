@@ -17,6 +17,7 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
+from orchestrator.core.machine import allow_files, home
 from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.root import find_root, key_of, recall, remember
 from orchestrator.lab.network import ActiveLab, enter, find_active
@@ -167,7 +168,8 @@ def open_setup(target: Target) -> Setup:
         UsageError: As :func:`open_inventory`; or a password is wanted and there is no terminal.
         LabError: A lab should be up and is not: never the real hosts instead.
     """
-    fleet = open_fleet(target)
+    home()  # where there is none, that is said here, and not of each host
+    fleet = affordable(open_fleet(target))
     passwords = ask_passwords(fleet, target)
     lab = find_active(Path(fleet.root)) if target.lab else None
     if lab is None:
@@ -180,6 +182,30 @@ def open_setup(target: Target) -> Setup:
     )
     setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), passwords)
     return replace(setup, fleet=in_lab(fleet, lab.machine_ids), in_lab=True)
+
+
+_OWN_FILES, _FILES_OF_A_HOST = 32, 4
+
+
+def affordable(fleet: Fleet) -> Fleet:
+    """Have no more hosts under way than there are file descriptors for, and say so.
+
+    Args:
+        fleet: The fleet; each of its hosts takes a connection, and pipes to what runs for it here.
+    """
+    allowed, limits = allow_files(), fleet.limits
+    most = max(1, (allowed - _OWN_FILES) // _FILES_OF_A_HOST)
+    if most >= min(limits.hosts, len(fleet.hosts)):
+        return fleet
+    say(
+        f"this process may have {allowed} files open (ulimit -n): no more than {most} "
+        f"host{'s' if most > 1 else ''} at the same time"
+    )
+    lowered = {
+        name: min(most, getattr(limits, name))
+        for name in ("hosts", "builds", "copies", "activations", "connections", "verifications")
+    }
+    return replace(fleet, limits=replace(limits, **lowered))
 
 
 def stand_ins(fleet: Fleet, nixpkgs: Path, *, own: bool = False) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ bug and keeps its traceback.
 
 from __future__ import annotations
 
+import traceback
 from typing import ClassVar
 
 
@@ -92,6 +93,22 @@ class SilentError(UnreachableError):
 
 class FloodError(StepError):
     """A host sent more in answer than anybody takes."""
+
+
+class BugError(StepError):
+    """What nobody foresaw, on one host: its siblings go on.
+
+    Args:
+        bug: What was raised; the end of its traceback is shown as a command's last lines are.
+    """
+
+    def __init__(self, bug: BaseException) -> None:
+        super().__init__(
+            f"a bug in the orchestrator: {type(bug).__name__}: {bug}",
+            hint="report it, with these lines and the version: orchestrator --version",
+            stderr="".join(traceback.format_exception(bug)),
+        )
+        self.__cause__ = bug
 
 
 class RefusedError(StepError):

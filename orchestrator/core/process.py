@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.bounds import OUTPUT, TAIL, Bound, Intake, Liner, TooMuchError
 from orchestrator.core.errors import StepError
+from orchestrator.core.machine import few_files
 
 GRACE = 3.0
 """Seconds between TERM and KILL."""
@@ -134,7 +135,9 @@ async def started(
         process = await _start(argv, _environment(env or {}), cwd, stdout)
     except OSError as error:
         raise StepError(
-            f"{argv[0]} could not be started: {error.strerror}", command=shlex.join(argv)
+            f"{argv[0]} could not be started: {error.strerror}",
+            hint=few_files(error),
+            command=shlex.join(argv),
         ) from error
     try:
         yield process

@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.changes.knowledge import KnownSystems, stop_learning
 from orchestrator.changes.source import Source
 from orchestrator.core import git
+from orchestrator.core.errors import BugError
 from orchestrator.core.event import HostFinished, Notice, RunFinished, RunStarted
 from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt
@@ -205,7 +206,7 @@ async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResul
         outcome = await deploy_host(work)
     except Exception as bug:
         bugs.append(bug)
-        message = f"a bug in the orchestrator: {type(bug).__name__}: {bug}"
+        message = BugError(bug).message
         outcome = Failed(message, Problem(step_name(work.phase), message))
     work.seconds = time.monotonic() - work.began
     session.emit(HostFinished(host.name, outcome, work.seconds))

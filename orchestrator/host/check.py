@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import time
@@ -20,7 +19,7 @@ from orchestrator.core.units import parse_json, split_lines
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.preflight import LOOK, parse_facts
 from orchestrator.host.scripts import STATE, script
-from orchestrator.host.setup import Gates, Setup, reach
+from orchestrator.host.setup import Setup, ask_each
 from orchestrator.host.status import parse_state, require_machine
 
 # What programs and files say of a host, to `end=`. Each program has ten seconds, and what of its
@@ -145,17 +144,13 @@ class CheckAnswer:
 
 async def check_all(setup: Setup, hosts: Sequence[Host]) -> tuple[CheckAnswer, ...]:
     """Look at hosts, each over one connection; one that does not answer keeps nobody waiting."""
-    gate = Gates.of(setup.fleet.limits).connections
-
-    async def check(host: Host) -> CheckAnswer:
-        async with gate:
-            try:
-                async with reach(setup, host) as executor:
-                    return CheckAnswer(host, await ask_check(executor, host))
-            except StepError as error:
-                return CheckAnswer(host, error=error)
-
-    return tuple(await asyncio.gather(*(check(host) for host in hosts)))
+    answers = await ask_each(setup, hosts, lambda host, executor: ask_check(executor, host))
+    return tuple(
+        CheckAnswer(each.host, error=each.said)
+        if isinstance(each.said, StepError)
+        else CheckAnswer(each.host, each.said)
+        for each in answers
+    )
 
 
 async def ask_check(executor: Executor, host: Host) -> HostCheck:

@@ -96,7 +96,6 @@ def exec_(
     if not as_json:
         output = draw_execute.LiveLines([host.name for host in hosts], results, words)
     request = host_execute.ExecRequest(argv, sudo, timeout, jobs)
-    console.allow_files()
     with _signals_as_keys():
         done, interrupted = host_execute.execute(setup, hosts, request, output)
     draw_execute.draw_summary(done, words, counts=not is_quiet())

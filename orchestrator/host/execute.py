@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from fabric.group import GroupException
 
 from orchestrator.core.bounds import TooMuchError
-from orchestrator.core.errors import FloodError, StepError, UnreachableError
+from orchestrator.core.errors import BugError, FloodError, StepError, UnreachableError
 from orchestrator.core.executor import Executor, Running, Window
 from orchestrator.core.host import Host
 from orchestrator.core.units import whole_number
@@ -114,10 +114,11 @@ def execute(
         What came of it on each host, in their order; and whether a person stopped it.
     """
     with EventLoop() as loop:
+        jobs = min(request.jobs, setup.fleet.limits.connections)
         members = [_OnHost(loop, setup, host, request, output) for host in hosts]
         interrupted = False
         try:
-            Sessions(members, request.jobs, output.stopping).run()
+            Sessions(members, jobs, output.stopping).run()
         except KeyboardInterrupt:
             interrupted = True
         except GroupException as error:  # a host's own failure is no exception: this is a bug
@@ -181,6 +182,8 @@ class _OnHost:
             return ExecStatus.UNREACHABLE, None, error
         except StepError as error:
             return ExecStatus.FAILED, None, error
+        except Exception as bug:
+            return ExecStatus.FAILED, None, BugError(bug)
         return (ExecStatus.FAILED if code else ExecStatus.SUCCEEDED), code, None
 
     def _run(self) -> int:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import hashlib
 import importlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import BugError, StepError, UsageError
 from orchestrator.core.event import Event
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Fleet, Host, Limits
+from orchestrator.core.machine import home, user_name
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.local import LocalExecutor, is_this_machine, this_machine_id
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.sudo import Passwords
+
+T = TypeVar("T")
 
 Emit = Callable[[Event], None]
 
@@ -52,14 +56,14 @@ def state_folder(fleet: Fleet) -> Path:
     """
     # A relative one is to be ignored: https://specifications.freedesktop.org/basedir-spec/latest/
     said = os.environ.get("XDG_STATE_HOME", "")
-    base = said if said.startswith("/") else Path("~/.local/state").expanduser()
+    base = said if said.startswith("/") else home() / ".local/state"
     digest = hashlib.sha256(fleet.root.encode()).hexdigest()[:8]
     return Path(base, "orchestrator", "fleets", f"{fleet.name}-{digest}")
 
 
 def whoami() -> str:
     """``user@machine``, as locks, holds, runs and records name people."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    return f"{user_name()}@{socket.gethostname()}"
 
 
 def this_machines_host(fleet: Fleet) -> str:
@@ -101,11 +105,54 @@ class Gates:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What one host said, or why it said nothing.
+
+    Attributes:
+        seconds: From the first packet to the answer.
+    """
+
+    host: Host
+    said: T | StepError
+    seconds: float
+
+
 def warm_up() -> None:
     """Import what speaks SSH in a thread, while this one waits for something else."""
     asyncio.get_running_loop().run_in_executor(
         None, importlib.import_module, "orchestrator.ssh.executor"
     )
+
+
+async def ask_each(
+    setup: Setup, hosts: Sequence[Host], ask: Callable[[Host, Executor], Awaitable[T]]
+) -> list[Answer[T]]:
+    """Ask hosts, so many at the same time as the fleet allows; each one's failure is its own.
+
+    Args:
+        setup: The fleet.
+        hosts: Whom.
+        ask: Asks one of them.
+
+    Returns:
+        What each said, or why it said nothing, in their order; a bug is its host's error, too.
+    """
+    gate = Gates.of(setup.fleet.limits).connections
+
+    async def asked(host: Host) -> Answer[T]:
+        async with gate:
+            began = time.monotonic()
+            try:
+                async with reach(setup, host) as executor:
+                    said: T | StepError = await ask(host, executor)
+            except StepError as error:
+                said = error
+            except Exception as bug:
+                said = BugError(bug)
+            return Answer(host, said, time.monotonic() - began)
+
+    return list(await asyncio.gather(*(asked(host) for host in hosts)))
 
 
 @contextlib.asynccontextmanager

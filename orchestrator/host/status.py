@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from orchestrator.host.generations import ask_systems
 from orchestrator.host.guard.orders import parse_attempt, parse_record
 from orchestrator.host.lock import LockAnswer, LockReply
 from orchestrator.host.lock_scripts import parse_hold, parse_lock
-from orchestrator.host.setup import Gates, Setup, reach, whoami
+from orchestrator.host.setup import Setup, ask_each, reach, whoami
 from orchestrator.host.specialisations import parse_specialised
 
 _MOST_UNITS = 1000
@@ -165,19 +164,13 @@ class HoldAnswer:
 
 async def ask_all(setup: Setup, hosts: Sequence[Host]) -> tuple[HostAnswer, ...]:
     """Ask each host for its state; one that does not answer keeps nobody waiting."""
-    gate = Gates.of(setup.fleet.limits).connections
-    return tuple(await asyncio.gather(*(_ask(setup, host, gate) for host in hosts)))
-
-
-async def _ask(setup: Setup, host: Host, gate: asyncio.Semaphore) -> HostAnswer:
-    async with gate:
-        began = time.monotonic()
-        try:
-            async with reach(setup, host) as executor:
-                state = await ask_state(executor, host)
-        except StepError as error:
-            return HostAnswer(host, None, error, time.monotonic() - began)
-        return HostAnswer(host, state, None, time.monotonic() - began)
+    answers = await ask_each(setup, hosts, lambda host, executor: ask_state(executor, host))
+    return tuple(
+        HostAnswer(each.host, None, each.said, each.seconds)
+        if isinstance(each.said, StepError)
+        else HostAnswer(each.host, each.said, None, each.seconds)
+        for each in answers
+    )
 
 
 async def histories(folder: str, answers: Sequence[HostAnswer]) -> Mapping[str, str]:
@@ -255,19 +248,15 @@ async def steal(setup: Setup, host: Host, agreed: Lock, reason: str) -> bool:
 async def _on_all(
     setup: Setup, hosts: Sequence[Host], ask: Callable[[Executor], Awaitable[LockReply]]
 ) -> tuple[HoldAnswer, ...]:
-    gate = Gates.of(setup.fleet.limits).connections
+    answers = await ask_each(setup, hosts, lambda _, executor: ask(executor))
+    return tuple(_hold_answer(each.host, each.said) for each in answers)
 
-    async def on(host: Host) -> HoldAnswer:
-        async with gate:
-            try:
-                async with reach(setup, host) as executor:
-                    told = await ask(executor)
-            except StepError as error:
-                return HoldAnswer(host, error=error)
-        live = told.lock if told.lock and told.lock.is_live else None
-        return HoldAnswer(host, told.answer is LockAnswer.DONE, told.hold, live)
 
-    return tuple(await asyncio.gather(*(on(host) for host in hosts)))
+def _hold_answer(host: Host, told: LockReply | StepError) -> HoldAnswer:
+    if isinstance(told, StepError):
+        return HoldAnswer(host, error=told)
+    live = told.lock if told.lock and told.lock.is_live else None
+    return HoldAnswer(host, told.answer is LockAnswer.DONE, told.hold, live)
 
 
 async def systems_of(setup: Setup, host: Host) -> HostSystems:

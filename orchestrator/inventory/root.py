@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core import files, host
+from orchestrator.core import files, host, machine
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
 from orchestrator.core.stored import decode, encode
@@ -212,6 +212,6 @@ def _fleet_json(root: Path) -> str | None:
 
 
 def _file(root: Path) -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or machine.home() / ".cache"
     digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return Path(base, "orchestrator", "inventories", f"{digest}.json")

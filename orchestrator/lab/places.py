@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.machine import home
 
 
 class LabError(OrchestratorError):
@@ -27,7 +28,7 @@ class LabRequirementError(LabError):
 def _directory(variable: str, xdg: str, fallback: str, leaf: str) -> Path:
     if explicit := os.environ.get(variable):
         return Path(explicit).absolute()
-    base = os.environ.get(xdg) or Path.home() / fallback
+    base = os.environ.get(xdg) or home() / fallback
     return Path(base) / "orchestrator" / leaf
 
 

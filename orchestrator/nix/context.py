@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.core.errors import StepError
+from orchestrator.core.machine import home
 from orchestrator.nix.flake import Flake
 
 _LINKS = ("git",)
@@ -52,7 +53,7 @@ def _variables(folder: Path) -> Mapping[str, str]:
 
 
 def _base() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache").absolute()
 
 
 def _persons_cache() -> Path:
@@ -133,15 +134,14 @@ def _settings() -> Iterator[str]:
 def _files() -> Iterator[Path]:
     """The settings files that Nix reads: nix.conf(5); and what a person accepted of flakes."""
     yield Path(os.environ.get("NIX_CONF_DIR") or "/etc/nix", "nix.conf")
-    home = Path("~").expanduser()
-    own = os.environ.get("XDG_CONFIG_HOME") or str(home / ".config")
+    own = os.environ.get("XDG_CONFIG_HOME") or str(home() / ".config")
     others = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     named = os.environ.get("NIX_USER_CONF_FILES")
     if named is not None:
         yield from (Path(name) for name in named.split(":") if name)
     else:
         yield from (Path(folder, "nix/nix.conf") for folder in (own, *others.split(":")))
-    data = os.environ.get("XDG_DATA_HOME") or str(home / ".local/share")
+    data = os.environ.get("XDG_DATA_HOME") or str(home() / ".local/share")
     yield Path(data, "nix/trusted-settings.json")
 
 

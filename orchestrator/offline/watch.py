@@ -8,7 +8,7 @@ import fcntl
 import os
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,8 @@ from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.units import ago
 from orchestrator.deploy.run import deploy
-from orchestrator.host.setup import Emit, Gates, Setup, reach
-from orchestrator.host.status import ask_state
+from orchestrator.host.setup import Emit, Setup
+from orchestrator.host.status import HostAnswer, ask_all
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
 from orchestrator.runs.pending import Pending, PendingSystems
@@ -243,13 +243,10 @@ class Watch:
 
     async def _try(self, due: Sequence[Pending]) -> None:
         setup = self._setup
-        gate = Gates.of(setup.fleet.limits).connections
-        asked = (
-            _ask(setup, setup.fleet.hosts[one.host], one, gate)
-            for one in due
-            if one.host in setup.fleet.hosts
-        )
-        tries = await self._interrupt.unless_wished(_all(asked))
+        asked = [one for one in due if one.host in setup.fleet.hosts]
+        hosts = [setup.fleet.hosts[one.host] for one in asked]
+        answers = await self._interrupt.unless_wished(ask_all(setup, hosts))
+        tries = [_try_of(one, answer) for one, answer in zip(asked, answers, strict=True)]
         pending = pending_systems(setup.state, self._emit_once)
         for one in tries:
             if one.obstacle is not None:
@@ -277,20 +274,16 @@ class Watch:
         self._emit(Notice(text))
 
 
-async def _all(asked: Iterable[Awaitable[Try]]) -> list[Try]:
-    return await asyncio.gather(*asked)
-
-
-async def _ask(setup: Setup, host: Host, entry: Pending, gate: asyncio.Semaphore) -> Try:
+def _try_of(entry: Pending, answer: HostAnswer) -> Try:
     """Find whether a host can be deployed now: a run is made only for one that can."""
-    try:
-        async with gate, reach(setup, host) as executor:
-            state = await ask_state(executor, host)
-    except UnreachableError as error:
-        return Try(entry, "unreachable", f"unreachable: {error.message}")
-    except StepError as error:
-        return Try(entry, error.message, f"not deployed: {error.message}")
-    if (name := state.another_than(host.name)) and "identity" not in entry.skip_preflight:
+    match answer.error:
+        case UnreachableError() as error:
+            return Try(entry, "unreachable", f"unreachable: {error.message}")
+        case StepError() as error:
+            return Try(entry, error.message, f"not deployed: {error.message}")
+    state = answer.state
+    assert state is not None
+    if (name := state.another_than(entry.host)) and "identity" not in entry.skip_preflight:
         return Try(entry, name, f"not deployed: this machine was deployed as {name}")
     if (hold := state.hold) is not None:
         return Try(entry, hold.id, f"not deployed: held {hold.in_words(datetime.now(UTC))}")

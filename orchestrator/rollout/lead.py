@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestrator.core.errors import BugError
 from orchestrator.core.event import HostFinished, Notice, Paused, WaveEnded, WaveStarted
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Deferred, Deployed, Failed, Outcome, Problem, RolledBack
@@ -75,7 +76,7 @@ class Back:
             outcome = await self._undo.roll_back(self._rollout.works[name], out, self._why)
         except Exception as bug:  # It must not cut off others that are being rolled back.
             self._bugs.append(bug)
-            message = f"a bug in the orchestrator: {type(bug).__name__}: {bug}"
+            message = BugError(bug).message
             outcome = Failed(message, Problem("roll back", message, host_state="not known"), out)
         self._ends(name, outcome)
 

@@ -66,7 +66,7 @@ class ConfigShape:
                     Path(file), _DEPTH, [] if _is_the_machines(Path(file)) else self.personal
                 )
             ]
-        except (_UntellableError, OSError, ValueError):
+        except (_UntellableError, OSError, ValueError, RuntimeError):  # the last of `~nobody`
             self._blocks = None
 
     @functools.cached_property

@@ -14,6 +14,7 @@ from orchestrator.core.checks import Login
 from orchestrator.core.errors import FloodError, StepError, UnreachableError, cause_of
 from orchestrator.core.executor import Stream, Window, pump
 from orchestrator.core.host import Connect, Host
+from orchestrator.core.machine import temporary
 from orchestrator.core.process import CommandResult
 from orchestrator.ssh.become import become_by
 from orchestrator.ssh.connect import connected, ssh_argv
@@ -106,7 +107,7 @@ class SshExecutor:
         Each client of the socket gets a ``nix-daemon --stdio`` of its own on the host, run as
         root: so the copy takes the very way that our commands take, and needs no trusted user.
         """
-        with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
+        with tempfile.TemporaryDirectory(prefix="orchestrator-", dir=temporary()) as folder:
             socket = Path(folder, "nix.sock")
             bridges: set[asyncio.Task[None]] = set()
 

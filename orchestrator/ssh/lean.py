@@ -7,7 +7,10 @@ which runs ``gcc`` and ``ld``: a third of its time. And X.509 certificates are n
 from __future__ import annotations
 
 import ctypes.util
+import os
 import sys
+
+from orchestrator.core.machine import user_name
 
 _WITHOUT = "asyncssh.crypto.x509"
 
@@ -17,6 +20,9 @@ _find_library = ctypes.util.find_library
 def _find_nothing(name: str) -> None:
     """Say that no library is there."""
 
+
+# asyncssh makes no options for a user without a name, though it is always told whom to log in as.
+os.environ.setdefault("LOGNAME", user_name())
 
 ctypes.util.find_library = _find_nothing
 sys.modules.setdefault(_WITHOUT, None)  # type: ignore[arg-type]  # importlib's word for "absent"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import shlex
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +15,7 @@ from orchestrator.core.checks import Login
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Stream
 from orchestrator.core.host import Host
+from orchestrator.core.machine import user_name
 from orchestrator.core.process import CommandResult
 from orchestrator.ssh.become import become_by
 from orchestrator.ssh.sudo import Sudo, SudoPassword
@@ -86,7 +86,7 @@ class LocalExecutor:
             needed=os.geteuid() != 0,
             allowed=host.connect.sudo,
             by=self._by,
-            user=getpass.getuser(),
+            user=user_name(),
         )
 
     async def run(
@@ -130,7 +130,7 @@ class LocalExecutor:
     @property
     def login(self) -> Login:
         """Who runs this."""
-        return self._sudo.login(getpass.getuser())
+        return self._sudo.login(user_name())
 
     def repeat(self, argv: Sequence[str]) -> str:
         """Give the command line that runs ``argv`` by hand."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect
+from orchestrator.core.machine import home
 from orchestrator.core.process import run
 from orchestrator.ssh.config import ConfigShape, config_shape
 from orchestrator.ssh.settings import SshSettings, moment
@@ -111,8 +112,27 @@ def lowered(name: str) -> str:
 
 
 @functools.cache
-def _me() -> pwd.struct_passwd:
-    return pwd.getpwuid(os.getuid())
+def _me() -> pwd.struct_passwd | None:
+    """This user; ``None`` where the password database has none, as in a container."""
+    try:
+        return pwd.getpwuid(os.getuid())
+    except KeyError:
+        return None
+
+
+def _login(target: Connect) -> str:
+    """Whom to log in as where nobody says so: whom one is here, as ``ssh`` does.
+
+    Raises:
+        StepError: That is nobody with a name.
+    """
+    if (me := _me()) is not None:
+        return me.pw_name
+    raise StepError(
+        f"nothing says whom to log in as at {target.address}, and this user (uid {os.getuid()}) "
+        "has no name",
+        hint="`connect: {user: …}` in the inventory, or a line in /etc/passwd for this user",
+    )
 
 
 def _said(target: Connect, answer: SshAnswer, host: str) -> Said:
@@ -126,7 +146,7 @@ def _said(target: Connect, answer: SshAnswer, host: str) -> Said:
         target=target,
         answer=answer,
         host=host,
-        user=target.user or answer.one("user") or _me().pw_name,
+        user=target.user or answer.one("user") or _login(target),
         port=port,
         jump="" if jump == "none" else jump,
         command="" if target.jump is not None else answer.one("proxycommand"),
@@ -204,7 +224,10 @@ async def _answer(argv: Sequence[str], target: Connect, stdin: bytes = b"") -> W
         raise StepError(
             f"ssh cannot say what ssh_config means for {target.address}: {done.err}",
             hint="a host is reached as ssh reaches it: correct the line, or what it needs, until "
-            "ssh understands its files",
+            "ssh understands its files"
+            if _me() is not None
+            else "ssh runs for nobody who has no line in /etc/passwd: add one for this user, or go "
+            "without ssh_config, with `connect: {user: …}` in the inventory",
             command=shlex.join(asked),
         )
     return _words(done.stdout.decode(errors="surrogateescape"))
@@ -226,7 +249,7 @@ def _files(settings: SshSettings) -> tuple[tuple[str, ...], bytes]:
     """How ssh is given the files, and what it reads on standard input."""
     if settings.config is not None:
         return ("-F", settings.config), b""
-    if Path("~").expanduser() == Path(_me().pw_dir):
+    if (me := _me()) is not None and home() == Path(me.pw_dir):
         return (), b""
     # ssh finds a home by the user, and everybody else by $HOME.
     lines = "".join(f'Include "{file}"\n' for file in settings.config_files)

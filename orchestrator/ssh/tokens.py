@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import re
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from orchestrator.core.errors import StepError
+from orchestrator.core.machine import home, user_name
 from orchestrator.ssh.said import Said
 
 _SHELL = "/bin/sh"
@@ -85,8 +84,9 @@ def files_named(said: Said, option: str, values: Sequence[str]) -> list[str]:
 
 
 def _file_named(said: Said, option: str, text: str, tokens: dict[str, str]) -> str:
-    home = str(Path(text).expanduser()) if text.startswith("~") else text
-    return with_variables(said, option, expanded(said, option, home, tokens))
+    # Not Path's, for which ``~nobody`` is a bug.
+    whole = os.path.expanduser(text)  # noqa: PTH111
+    return with_variables(said, option, expanded(said, option, whole, tokens))
 
 
 def command_argv(said: Said, option: str, text: str, tokens: Mapping[str, str]) -> tuple[str, ...]:
@@ -133,16 +133,15 @@ def all_tokens_of(said: Said) -> dict[str, str]:
     ``%C`` has jump hosts in it with some versions of ssh, and not with others: it is not known
     where there are any.
     """
-    me = pwd.getpwuid(os.getuid())
     here = socket.gethostname()
     tokens = {
         **tokens_of(said, said.answer.one("hostkeyalias")),
-        "d": str(Path.home()),
+        "d": str(home()),
         "i": str(os.getuid()),
         "j": said.jump,
         "l": here,
         "L": here.partition(".")[0],
-        "u": me.pw_name,
+        "u": user_name(),
     }
     if not said.jump:
         whole = f"{here}{said.host}{said.port}{said.user}"

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.core import files, process
+from orchestrator.core import files, machine, process
 from orchestrator.core.bounds import OUTPUT
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
@@ -235,5 +235,5 @@ def _shared_folder(suites: Sequence[Path], root: Path | None) -> Path:
 def _private_folder(folder: Path) -> tempfile.TemporaryDirectory[str]:
     """Make a folder that only we may enter, where a socket's path is short enough."""
     longest = len(os.fsencode(folder)) + len("/verify-xxxxxxxx/host.sock")
-    place = folder if longest <= _SOCKET_PATH else None
+    place = str(folder) if longest <= _SOCKET_PATH else machine.temporary()
     return tempfile.TemporaryDirectory(prefix="verify-", dir=place)

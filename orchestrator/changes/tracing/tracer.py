@@ -14,11 +14,12 @@ from typing import Protocol
 from orchestrator.changes.plan import Access
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
+from orchestrator.core.machine import home, temporary
 
 
 def cache_folder() -> Path:
     """The tracer's folder in the person's cache, made where it is missing, for nobody else."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or home() / ".cache"
     folder = Path(base, "orchestrator", "tracing").absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
@@ -27,7 +28,7 @@ def cache_folder() -> Path:
 @asynccontextmanager
 async def workplace() -> AsyncIterator[Path]:
     """Make a folder for nobody else."""
-    folder = Path(tempfile.mkdtemp(prefix="orchestrator-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="orchestrator-", dir=temporary())).resolve()
     try:
         yield folder
     finally:

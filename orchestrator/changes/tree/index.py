@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.changes.tree.place import common_folder
 from orchestrator.core.errors import StepError
+from orchestrator.core.machine import home
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def conversions(root: Path, paths: Iterable[str], settings: bytes) -> Conversion
 def _attributes(root: Path, paths: Iterable[str]) -> bytes:
     """All that ``.gitattributes`` and their like say."""
     own = [root / path for path in paths if path.endswith(".gitattributes")]
-    config = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+    config = os.environ.get("XDG_CONFIG_HOME") or home() / ".config"
     person, machine = Path(config, "git/attributes"), Path("/etc/gitattributes")
     others = (common_folder(root) / "info/attributes", person, machine)
     return b"\n".join(file.read_bytes() for file in (*own, *others) if file.is_file())

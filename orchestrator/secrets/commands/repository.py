@@ -14,6 +14,7 @@ import click
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
+from orchestrator.core.machine import home
 
 with lazily():
     from orchestrator.cli import opening
@@ -123,7 +124,7 @@ def open_keyring(identity: tuple[str, ...]) -> Keyring:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if identity:
         return crypt.read(identity, ask_passphrase)
-    return crypt.read_defaults(str(Path.home()), ask_passphrase)
+    return crypt.read_defaults(str(home()), ask_passphrase)
 
 
 def ask_passphrase(path: str, again: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -306,6 +307,21 @@ def test_a_working_directory_that_is_gone_is_said(
     assert capsys.readouterr().err == (
         "error: the working directory does not exist any more; cd to another one\n"
     )
+
+
+def test_too_few_file_descriptors_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever they run out: the limit, and how it is raised; no traceback."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files", "/some/file")
+
+    monkeypatch.setattr(orchestrator, "main", fails)
+    assert exit_code("status") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: too many open files: this process may have ")
+    assert "ulimit -n" in said
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.exceptions.Abort])

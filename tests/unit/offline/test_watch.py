@@ -20,6 +20,7 @@ from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.host import setup, status
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.offline import watch
@@ -142,8 +143,9 @@ class Service:
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service that nothing waits for."""
     made = Service(tmp_path)
-    for name in ("reach", "ask_state", "catch_up"):
-        monkeypatch.setattr(watch, name, getattr(made, name))
+    monkeypatch.setattr(setup, "reach", made.reach)
+    monkeypatch.setattr(status, "ask_state", made.ask_state)
+    monkeypatch.setattr(watch, "catch_up", made.catch_up)
     return made
 
 

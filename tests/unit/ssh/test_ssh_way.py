@@ -232,6 +232,14 @@ def test_files_that_others_may_write_are_not_obeyed(
     assert ways == []
 
 
+def test_a_file_of_a_user_whom_nobody_knows_is_no_bug(home: Path, ways: list[str]) -> None:
+    """``Include ~nobody``: what ssh makes of it counts, and the host alone is concerned."""
+    (home / "config").write_text("Include ~no.such.user/config\nHost *\n User u\n")
+    with contextlib.suppress(StepError):
+        reach(home / "config", "web1")
+        assert ways == ["u@web1:22"]
+
+
 def served(home: Path, config: str, address: str = "127.0.0.1") -> list[object]:
     """Connect to a real server and run a command; give what the server saw of it."""
     key = asyncssh.generate_private_key("ssh-ed25519")
