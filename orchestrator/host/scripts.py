@@ -89,6 +89,19 @@ fi
 wait
 """
 
+# Keep a system from garbage collection from before its copy on: what it names is valid before it
+# is. The guard's roots follow, and its end removes this one; a day later goes what never began.
+# Exit 0: it is valid.
+# $1 the system
+KEEP = r"""
+roots=/nix/var/nix/gcroots/orchestrator-copied
+{
+  mkdir -p "$roots" && find "$roots" -type l -mmin +1440 -exec rm -f {} +
+  ln -sfn "$1" "$roots/${1##*/}"
+} 2>/dev/null
+nix-store --check-validity "$1" 2>/dev/null
+"""
+
 UNDOES = "orchestrator-undoes"
 """Opens a line that names a program for unpacking: a login shell may print lines before it."""
 
@@ -196,10 +209,16 @@ _CAUSE = re.compile(r"error: (?!build of )(.+)")
 _LACKING = re.compile(r"don't know how to build these paths:\n  (/nix/store/\S+)")
 
 
-async def is_valid(executor: Executor, out: OutPath) -> bool:
-    """Whether a host has a system whole."""
-    argv = ("nix-store", "--check-validity", out.path)
-    return (await executor.run(argv, deadline=_CHECK_SECONDS)).rc == 0
+async def keep(executor: Executor, out: OutPath) -> bool:
+    """Keep a system that a host has, or gets next, from being collected as garbage there.
+
+    Returns:
+        Whether the host has it whole.
+
+    Raises:
+        UnreachableError: The connection was lost.
+    """
+    return (await executor.run(script(KEEP, out.path), deadline=_CHECK_SECONDS)).rc == 0
 
 
 async def fetch(

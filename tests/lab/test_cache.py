@@ -54,7 +54,7 @@ def test_what_is_there_is_not_fetched(fleet: Bench, cache: CacheBench) -> None:
     before = cache.asked
     done = fleet.deploy(HOST)
     assert done.outcomes == {HOST: "deployed"}
-    assert "nothing to fetch" in log(done)
+    assert "nothing to copy" in log(done)
     assert cache.asked == before
     assert not list(cache.store.glob("*.narinfo"))
 

@@ -82,6 +82,46 @@ def test_what_is_valid_there_is_not_copied(fleet: Bench) -> None:
     assert "nothing to copy" in log(again, ROOTS)
 
 
+COPIED = "/nix/var/nix/gcroots/orchestrator-copied"
+
+
+def test_what_was_copied_outlives_garbage_collection_until_it_runs(fleet: Bench) -> None:
+    """A host collects garbage between copy and activation: nothing of the system is lost."""
+    fleet.module(HOST, content(3, 900, "waits"))
+    assert fleet.deploy("--goal", "push", HOST).outcomes == {HOST: "completed"}
+    fleet.on(HOST, "nix-store --gc 2>/dev/null")
+    done = fleet.deploy("--fast", HOST)
+    assert done.outcomes == {HOST: "deployed"}, done
+    assert "(--fast): the host has the system" in log(done, HOST)
+    assert fleet.on(HOST, f"{SOUND}; ls {COPIED} 2>/dev/null | wc -l").out.split()[-2:] == [
+        "sound",
+        "0",
+    ]
+
+
+def test_what_is_collected_during_a_copy_is_copied_again(fleet: Bench) -> None:
+    """Garbage that the new system needs goes during its copy: it is named, and sent after all."""
+    fleet.module(HOST, content(3, 900, "needed"))
+    assert fleet.deploy("--goal", "push", HOST).outcomes == {HOST: "completed"}
+    assert fleet.on(HOST, f"rm -r {COPIED}").rc == 0
+    more = content(12, 300_000, "beside").replace('"content"', '"beside"')
+    fleet.module(HOST, content(3, 900, "needed") + more)
+    with slow_link(fleet, HOST, delay=1, mbit=4):
+        process = fleet.start("deploy", "--json", "--copy", "stream", HOST)
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if re.match(r"[1-9]\d* of \d+ paths", json.loads(line).get("text", "")):
+                assert fleet.on(HOST, "nix-store --gc 2>/dev/null").rc == 0
+                break
+        out, err = process.communicate(timeout=120)
+    done = Done(process.returncode, "".join(said) + out, err)
+    assert done.outcomes == {HOST: "deployed"}, done
+    assert re.search(r"collected as garbage on the host during the copy: /nix/store/\S+", out)
+    assert fleet.on(HOST, SOUND).out.strip().endswith("sound")
+
+
 def test_several_hosts_are_streamed_to_at_once(fleet: Bench) -> None:
     """What all five lack is brought to all five."""
     for host in ("p620", "razer", "samsung", "p510", HOST):

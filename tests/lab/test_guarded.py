@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -25,6 +26,14 @@ systemd.services.never = {
   serviceConfig = { Type = "oneshot"; ExecStart = "/bin/sh -c 'exit 1'"; };
 };
 """
+
+DIES = """
+systemd.services.dies = {
+  wantedBy = [ "multi-user.target" ];
+  serviceConfig = { ExecStart = "/bin/sleep 1"; Restart = "always"; RestartSec = 2; };
+};
+"""
+"""Started again before systemd gives it up: never in state *failed*, nor up for long."""
 
 
 HELD = (
@@ -323,6 +332,25 @@ def test_units_that_newly_fail_are_told_or_take_the_host_back(
         set_guard(fleet, failed_units="roll-back")
         again = fleet.deploy(HOST, "--no-verify")
         assert again.outcomes == {HOST: "deployed"}, again
+
+
+@pytest.mark.parametrize(("policy", "ends"), [("report", "deployed"), ("roll-back", "rolled_back")])
+def test_services_that_die_and_are_started_again_are_told_or_take_the_host_back(
+    fleet: Bench, policy: str, ends: str
+) -> None:
+    """A service that systemd starts again and again is active for it, and as one that fails here."""
+    set_guard(fleet, failed_units=policy)
+    fleet.module(HOST, DIES)
+    done = fleet.deploy(HOST, "--no-verify")
+    assert done.outcomes == {HOST: ends}, done
+    assert re.search(r"die and are started again: dies\.service \(\d+ times\)", done.out), done
+    if policy == "report":
+        # What was dying before is not the next one's.
+        fleet.module(HOST, DIES + MARKER)
+        set_guard(fleet, failed_units="roll-back")
+        again = fleet.deploy(HOST, "--no-verify")
+        assert again.outcomes == {HOST: "deployed"}, again
+        assert "dies.service" not in again.out
 
 
 @pytest.mark.parametrize("goal", ["test", "boot"])

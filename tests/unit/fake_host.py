@@ -41,6 +41,7 @@ from orchestrator.host import lock_scripts, scripts
 from orchestrator.host.boot import BOOT_FAILURES, BOOT_PARTS, MISSING, REBOOT, SETTLED, SWITCHING
 from orchestrator.host.guard import orders
 from orchestrator.host.preflight import PREFLIGHT
+from orchestrator.host.restarts import RESTARTS
 from orchestrator.host.setup import Gates, Setup
 from orchestrator.nix import closure
 from orchestrator.nix import verbs as nix
@@ -59,6 +60,7 @@ QUESTIONS = {
     SETTLED: "settled",
     BOOT_FAILURES: "boot failures",
     MISSING: "way back",
+    RESTARTS: "restarts",
 }
 """What is asked besides; a call of one is noted only where something is to go wrong with it."""
 PROGRAM = "the guard"
@@ -194,6 +196,8 @@ class FakeExecutor:
         if (question := QUESTIONS.get(argv[2])) is not None:
             early = self.host.meet(question) if self.host.faults.get(question) else None
             return early or CommandResult(0, self.host.answers.get(question, ANSWER), b"")
+        if argv[2] == scripts.KEEP:
+            return CommandResult(1, b"", b"")  # It lacks what is to come.
         if argv[2] in LOCKING:
             self.host.meet_in_passing(LOCKING[argv[2]])
             return CommandResult(0, self.host.lock(LOCKING[argv[2]], argv[4]).encode(), b"")

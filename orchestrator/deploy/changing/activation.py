@@ -22,6 +22,7 @@ from orchestrator.deploy.changing.verdict import Ended, Verdict
 from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.decide import to_blame
 from orchestrator.deploy.work import HostWork, step_name
+from orchestrator.host.restarts import WATCH_SECONDS, Counts, ask_restarts, unsteady
 from orchestrator.ssh.local import is_this_machine
 from orchestrator.verify import run
 
@@ -161,15 +162,23 @@ class Activation:
         line: The way to the host.
         attempt: What to do, and the state to return to.
         checked: Whether the host's suites decide.
+        before: Which services had died before, where that was asked.
     """
 
     def __init__(
-        self, work: HostWork, line: HostSession, attempt: Attempt, *, checked: bool
+        self,
+        work: HostWork,
+        line: HostSession,
+        attempt: Attempt,
+        *,
+        checked: bool,
+        before: Counts | None = None,
     ) -> None:
         self._work = work
         self._lifeline = GuardClient(work, line, attempt)
         self._verdict = Verdict(work, self._lifeline)
         self._checked = checked
+        self._restarts = before
         self._newly_failed: set[str] = set()
 
     @property
@@ -247,6 +256,7 @@ class Activation:
         self._work.session.interrupt.check()
         with self._work.step(Phase.COMMIT):
             await self._look()
+            await self._watch()
             self._verdict.confirmed = True
             await self._lifeline.confirm()
             await self._committed()
@@ -303,7 +313,21 @@ class Activation:
         self._newly_failed |= failed
         if not failed:
             return
-        text = f"units that fail now and did not before: {', '.join(sorted(failed))}"
+        self._blame(f"units that fail now and did not before: {', '.join(sorted(failed))}")
+
+    async def _watch(self) -> None:
+        """Look for services that die and are started again, which systemd calls active."""
+        if self._restarts is None:
+            return
+        line = self._lifeline.line
+        seconds = min(WATCH_SECONDS, self._lifeline.left / 2)
+        watching = unsteady(lambda: line.ask(ask_restarts), self._restarts, seconds)
+        if found := await self._work.session.interrupt.unless_wished(watching):
+            named = (f"{unit} ({one.times} times)" for unit, one in found.items())
+            self._blame(f"services that die and are started again: {', '.join(named)}")
+
+    def _blame(self, text: str) -> None:
+        """Say what units do since the host was changed, or refuse the system for it."""
         if self._work.host.guard.failed_units is NewlyFailed.ROLL_BACK:
             raise StepError(text, hint="to keep such a system: `guard: {failed_units: report}`")
         self._verdict.warn(text)

@@ -43,6 +43,7 @@ from orchestrator.deploy.plan.decide import is_at, specialised, unchanged
 from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders
+from orchestrator.host.restarts import ask_restarts
 from orchestrator.host.status import ask_state
 
 _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})
@@ -184,6 +185,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         warnings += await check_login(work, plan, line)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
+            restarts = await line.ask(ask_restarts)
             going = await live_or_booted(work, specialised(plan, state), line)
             warnings += specialisation.warn(work, going.plan, state)
             work.before = Before(state.running, state.profile, state.boot_default)
@@ -191,7 +193,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             await holding.last_look()
             await set_apart(work, state)
             checked = Step.VERIFY in going.plan.steps
-            activation = Activation(work, line, attempt, checked=checked)
+            activation = Activation(work, line, attempt, checked=checked, before=restarts)
             work.ended = ended = await activation.run()
         if isinstance(ended, Deployed):
             ended = with_change(work, ended, state, going.closure, activation.said)

@@ -39,14 +39,13 @@ async def copy(work: HostWork, out: OutPath, executor: Executor) -> None:
         StepError: The copy failed. What came whole is kept on the host, and not sent again.
     """
     async with _phase(work, out):
-        lacks = work.lacks or await lacking(executor, out)
-        if not lacks.paths:
-            work.log("nothing to copy: the system is valid on the host")
-            return
+        # Where the host had it whole when that was asked, it was collected as garbage since.
+        known = work.lacks if work.lacks and work.lacks.paths else None
+        lacks = known or await lacking(executor, out)
         choice, link = await _choose(work, executor, lacks)
         work.log(f"copying {_words(lacks.load)} by {choice.method.value}: {choice.reason}")
         began = time.monotonic()
-        sent = await _copy_by(choice.method, work, out, executor, lacks)
+        sent = await _copied(choice.method, work, out, executor, lacks)
         took = time.monotonic() - began
     work.log(f"copied {sent / _MIB:.1f} MiB over the link in {took:.1f} s")
     if link is not None:
@@ -118,6 +117,25 @@ async def _measure(work: HostWork, executor: Executor, load: Load) -> Link | Non
         return None
     work.session.copies.links.add(work.host.name, found)
     return Link(found.rate, found.round_trip)
+
+
+async def _copied(
+    method: CopyMethod, work: HostWork, out: OutPath, executor: Executor, lacks: Lacking
+) -> int:
+    """Copy; once more where garbage was collected on the host meanwhile."""
+    try:
+        return await _copy_by(method, work, out, executor, lacks)
+    except UnreachableError:
+        raise
+    except StepError:
+        again = await lacking(executor, out)
+        gone = [one.path for one in again.paths if one not in lacks.paths]
+        if not gone:
+            raise
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        text = f"collected as garbage on the host during the copy: {gone[0]}{more}; copying again"
+        work.notice(text, warning=True)
+        return await _copy_by(method, work, out, executor, again)
 
 
 async def _copy_by(

@@ -17,7 +17,7 @@ from orchestrator.deploy.delivering.caches import in_time
 from orchestrator.deploy.delivering.copying import copy, copy_from
 from orchestrator.deploy.work import HostWork
 from orchestrator.host import boot
-from orchestrator.host.scripts import fetch, is_valid
+from orchestrator.host.scripts import fetch, keep
 from orchestrator.host.setup import reach
 from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix
@@ -108,7 +108,7 @@ async def _has_it(work: HostWork, plan: HostPlan, executor: Executor | None) -> 
     """
     if executor is None or not (work.session.request.fast and plan.goal.copies):
         return False
-    work.has_target = await is_valid(executor, plan.target.out)
+    work.has_target = await keep(executor, plan.target.out)
     if work.has_target:
         work.log("neither built nor copied (--fast): the host has the system")
     return work.has_target
@@ -120,7 +120,12 @@ async def deliver(work: HostWork, plan: HostPlan, executor: Executor) -> None:
     Raises:
         StepError: The copy failed.
     """
-    if Step.COPY not in plan.steps or work.has_target or await _fetched(work, plan, executor):
+    if Step.COPY not in plan.steps or work.has_target:
+        return
+    if await keep(executor, plan.target.out):
+        work.log("nothing to copy: the system is valid on the host")
+        return
+    if await _fetched(work, plan, executor):
         return
     site = site_of(work)
     async with AsyncExitStack() as stack:
@@ -168,6 +173,7 @@ async def _build_here(work: HostWork, wanted: Evaluated) -> None:
 
 async def _build_there(work: HostWork, wanted: Evaluated, builder: Executor) -> None:
     async with work.turn(Phase.BUILD, work.session.gates.builds), builder.nix_store() as store:
+        await keep(builder, wanted.out)
         await nix.build_on(
             store, wanted, deadline=work.host.deadlines.build, on_stderr=work.on_nix_line
         )
@@ -254,9 +260,6 @@ async def substitute(
     """
     deadline = work.host.deadlines.copy
     with work.step(Phase.COPY):
-        if await is_valid(executor, out):
-            work.log("nothing to fetch: the system is valid on the host")
-            return
         if cache.push is not None:
             _require_here(cache, here=here)
             member = Member(work.host.name, work.log, work.doing)

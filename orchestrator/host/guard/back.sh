@@ -112,8 +112,9 @@ tidy() {
   rm -rf "$asked" "$door" "$door_secrets"
   rm -f "$lib/room" "$run/said" "$run/heard" "$run/heard.new" "$run/script" "$run/asking" 2> /dev/null
   for root in target running profile boot; do rm -f "$roots/$token-$root"; done
+  rm -f "$copied/${target##*/}"
   rm -f "$control/multi-user.target.wants/$boot_unit" "$control/$boot_unit"
-  rmdir "$control/multi-user.target.wants" "$control" "$roots" 2> /dev/null
+  rmdir "$control/multi-user.target.wants" "$control" "$roots" "$copied" 2> /dev/null
 }
 
 # An activation has systemd load its units anew, the one for the next boot among them: it stays until the

@@ -16,6 +16,7 @@ kept=$lib/attempt
 record=$lib/record
 log=$run/log
 roots=/nix/var/nix/gcroots/orchestrator
+copied=/nix/var/nix/gcroots/orchestrator-copied
 system_profile=/nix/var/nix/profiles/system
 control=/etc/systemd/system.control
 boot_unit=orchestrator-guard-resume.service

@@ -97,24 +97,25 @@ def test_fast_builds_and_copies_nothing_that_the_host_has(
 ) -> None:
     """A fast deployment builds and copies nothing that the host has, and proves it all the same."""
 
-    async def is_valid(_: object, out: OutPath) -> bool:
+    async def keep(_: object, out: OutPath) -> bool:
         assert out == NEW
         return has_it
 
-    monkeypatch.setattr(delivery, "is_valid", is_valid)
+    monkeypatch.setattr(delivery, "keep", keep)
     assert isinstance(bench.deploy(fast=True), Deployed)
     assert bench.delivered == delivered
     assert "verify" in bench.host.calls
     assert bench.host.state == (NEW, NEW, NEW)
 
 
-def test_without_fast_nobody_asks_whether_the_host_has_its_system(
+def test_a_system_that_the_host_has_by_then_is_built_and_not_copied(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A usual deployment makes no such round trip."""
+    """Without --fast it is built all the same; the host is asked when it would be copied to."""
 
-    async def is_valid(*_: object) -> bool:
-        raise AssertionError("asked")
+    async def keep(*_: object) -> bool:
+        return True
 
-    monkeypatch.setattr(delivery, "is_valid", is_valid)
+    monkeypatch.setattr(delivery, "keep", keep)
     assert isinstance(bench.deploy(), Deployed)
+    assert bench.delivered == ["build"]

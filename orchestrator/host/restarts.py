@@ -1,0 +1,127 @@
+"""Services that die and are started again: systemd counts that, and calls none of them failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.core.executor import Executor
+from orchestrator.core.units import split_lines, whole_number
+from orchestrator.host.scripts import script
+
+# Print `UNIT COUNT AGE SUBSTATE` of the services that systemd has started again: NRestarts counts
+# since somebody else started the unit; the age is of its process, in seconds; SubState is
+# `auto-restart` between two starts. org.freedesktop.systemd1(5).
+RESTARTS = r"""
+read -r up _ < /proc/uptime
+properties=Id,NRestarts,SubState,ExecMainStartTimestampMonotonic
+timeout 20 systemctl show --property=$properties '*.service' | awk -v up="$up" '
+  function told() {
+    if (count > 0 || how ~ /^auto-restart/) print id, count, int(up - began / 1000000), how
+    id = how = ""
+    count = began = 0
+  }
+  /^$/ { told() }
+  /^Id=/ { id = substr($0, 4) }
+  /^NRestarts=/ { count = substr($0, 11) + 0 }
+  /^SubState=/ { how = substr($0, 10) }
+  /^ExecMainStartTimestampMonotonic=/ { began = substr($0, 33) + 0 }
+  END { told() }
+' | head -n 1000
+"""
+
+_SECONDS = 30.0
+_PAUSE = 1.0
+WATCH_SECONDS = 10.0
+"""A service that died, and then lives that long, is taken for one that stays."""
+_OLD_SECONDS = 60
+"""One that had died within that time before the host was changed was dying before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How often systemd has started a service again.
+
+    Attributes:
+        times: Since somebody else started it.
+        age: Of its last process, in seconds.
+        waits: Whether it is down, and to be started again.
+    """
+
+    times: int
+    age: int
+    waits: bool
+
+
+Counts = Mapping[str, Restarts]
+
+
+async def ask_restarts(executor: Executor) -> Counts:
+    """Ask which services systemd has started again; nothing where it does not say.
+
+    Raises:
+        UnreachableError: The connection was lost.
+    """
+    done = await executor.run(script(RESTARTS), deadline=_SECONDS)
+    return parse_restarts(split_lines(done.out))
+
+
+def parse_restarts(lines: Iterable[str]) -> Counts:
+    """Read what ``RESTARTS`` prints; a line of another form is somebody else's."""
+    found = {}
+    for line in lines:
+        unit, *rest = line.split(" ")
+        if len(rest) != 3 or not unit.endswith(".service"):
+            continue
+        times, age = whole_number(rest[0]), whole_number(rest[1])
+        if times is not None and age is not None:
+            found[unit] = Restarts(times, age, rest[2].startswith("auto-restart"))
+    return found
+
+
+def died(now: Counts, before: Counts) -> frozenset[str]:
+    """Which services died since ``before``, but for those that had just died then, too."""
+    return frozenset(
+        unit
+        for unit, one in now.items()
+        if (one.waits or unit not in before or one.times != before[unit].times)
+        and not (unit in before and _dying(before[unit]))
+    )
+
+
+def _dying(one: Restarts) -> bool:
+    return one.waits or one.age < _OLD_SECONDS
+
+
+async def unsteady(
+    ask: Callable[[], Awaitable[Counts]], before: Counts, seconds: float = WATCH_SECONDS
+) -> Counts:
+    """Find services that do not stay up since the host was changed.
+
+    That is one question where none died. Otherwise they are watched: whatever dies again, or is
+    down at the end, does not stay. What died while it waited for another may be up since.
+
+    Args:
+        ask: Asks the host.
+        before: What it answered before it was changed.
+        seconds: To watch them.
+    """
+    first = now = await ask()
+    watched = died(first, before)
+    clock = asyncio.get_running_loop().time
+    until = clock() + seconds
+    while watched and clock() < until:
+        await asyncio.sleep(_PAUSE)
+        now = await ask()
+        if watched <= {unit for unit in now if _again(now[unit], first.get(unit))}:
+            break  # There is nothing left to find.
+    return {
+        unit: now[unit]
+        for unit in sorted(watched & now.keys())
+        if now[unit].waits or _again(now[unit], first.get(unit))
+    }
+
+
+def _again(now: Restarts, first: Restarts | None) -> bool:
+    return first is None or now.times != first.times

@@ -1,0 +1,91 @@
+"""Services that die and are started again are found, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from orchestrator.host import restarts
+from orchestrator.host.restarts import Counts, Restarts, died, parse_restarts, unsteady
+
+NONE: Counts = {}
+
+
+def dead(times: int, age: int = 0) -> Restarts:
+    """A service that is up after so many restarts."""
+    return Restarts(times, age, waits=False)
+
+
+def found(answers: Sequence[Counts], before: Counts = NONE) -> Counts:
+    """What does not stay of what a host answers, once a second."""
+    left = list(answers)
+
+    async def ask() -> Counts:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return asyncio.run(unsteady(ask, before, seconds=len(answers) - 1.5))
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds pass at once: each answer is one."""
+    now = 0.0
+    clock = asyncio.BaseEventLoop.time
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(restarts.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda loop: clock(loop) + now)
+
+
+def test_a_host_on_which_nothing_died_is_asked_once() -> None:
+    """Another answer would find a service that dies: nobody asks for it."""
+    assert found([{"old.service": dead(3, 900)}] * 2, {"old.service": dead(3, 9)}) == {}
+    assert found([{}, {"late.service": dead(1)}]) == {}
+
+
+def test_what_dies_again_while_it_is_watched_does_not_stay() -> None:
+    """One restart says little, the second one says it."""
+    seen = found([{"web.service": dead(n)} for n in (1, 1, 2, 2, 2)])
+    assert seen == {"web.service": dead(2)}
+
+
+def test_what_waits_for_its_next_start_at_the_end_does_not_stay() -> None:
+    """A service that is started every half a minute may not die while it is watched."""
+    waits = Restarts(1, 4, waits=True)
+    assert found([{"slow.service": waits}] * 5) == {"slow.service": waits}
+
+
+def test_what_died_while_it_waited_for_another_may_stay() -> None:
+    """A service that was started again and is up for the whole time is no fault."""
+    assert found([{"web.service": dead(4, age)} for age in range(6)]) == {}
+    assert (
+        found([{"web.service": Restarts(4, 1, waits=True)}, *[{"web.service": dead(4)}] * 5]) == {}
+    )
+
+
+def test_what_was_dying_before_is_not_this_deployments() -> None:
+    """A service that died within a minute before, or waited, may go on to; one long up may not."""
+    now = {"web.service": dead(9)}
+    assert died(now, {"web.service": dead(8, 2)}) == set()
+    assert died(now, {"web.service": Restarts(8, 99, waits=True)}) == set()
+    assert died(now, {"web.service": dead(8, 7200)}) == {"web.service"}
+    # An activation that starts it counts from nothing.
+    assert died({"web.service": dead(1)}, {"web.service": dead(8, 7200)}) == {"web.service"}
+
+
+def test_an_answer_that_is_no_answer_counts_nothing() -> None:
+    """A login shell's words, numbers without end and another kind of unit are passed over."""
+    text = f"""welcome
+a.service
+b.service x 1 running
+c.service {"9" * 5000} 1 running
+d.mount 1 1 mounted
+e.service 2 7 auto-restart-queued
+f.service 1 -3 running"""
+    lines = text.split("\n")
+    assert parse_restarts(lines) == {"e.service": Restarts(2, 7, waits=True)}
