@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,6 +60,23 @@ def boot(fleet: Bench) -> Iterator[Path]:
         (folder / path).unlink(missing_ok=True)
 
 
+@pytest.fixture
+def disks(fleet: Bench) -> Iterator[Callable[..., None]]:
+    """Says what /boot is on: a lab host's is a folder of the machine's, on whatever that has."""
+    folder = "/usr/local/bin"
+
+    def says(filesystem: str, *types: str) -> None:
+        lines = {"findmnt": (filesystem,), "lsblk": types}
+        for name, said in lines.items():
+            text = "".join(f"echo {word}\\n" for word in said)
+            fleet.on(
+                HOST, f"printf '#!/bin/sh\\n{text}' > {folder}/{name}; chmod +x {folder}/{name}"
+            )
+
+    yield says
+    fleet.on(HOST, f"rm -f {folder}/findmnt {folder}/lsblk")
+
+
 def grub(boot: Path, default: str, system: str) -> None:
     """Have GRUB be the loader that was written last, whatever is deployed."""
     (boot / "grub").mkdir(exist_ok=True)
@@ -107,10 +124,13 @@ def test_a_default_that_stays_with_another_system_is_not_deployed(fleet: Bench, 
     assert [after[key] for key in ("running", "profile", "boot_default")] == [running] * 3
 
 
-def test_an_entry_for_one_boot_is_a_warning_and_no_default(fleet: Bench, boot: Path) -> None:
-    """`grub-reboot` names an entry once: the default stays what it was, and is not hidden."""
+def test_an_entry_for_one_boot_is_a_warning_and_no_default(
+    fleet: Bench, boot: Path, disks: Callable[..., None]
+) -> None:
+    """`grub-reboot` names one once: a warning, or the default where GRUB cannot clear it."""
     running = fleet.state(HOST)["running"]
     other = f"/nix/store/{'1' * 32}-nixos-system-other"
+    disks("ext4", "part", "disk")
     grub(boot, "1", running)
     config = boot / "grub/grub.cfg"
     entry = f'menuentry "old" {{\n  linux /k init={other}/init\n}}\n'
@@ -123,6 +143,13 @@ def test_an_entry_for_one_boot_is_a_warning_and_no_default(fleet: Bench, boot: P
     (warning,) = done.report["hosts"][HOST]["warnings"]
     assert warning.startswith(f"the next boot alone starts {other}")
     assert "the same; not next" in fleet.run("status", HOST).out
+    disks("ext4", "raid1", "part", "disk")
+    state = fleet.state(HOST)
+    assert (state["boot_default"], state["boot_note"]) == (other, "")
+    disks("btrfs", "part", "disk")
+    state = fleet.state(HOST)
+    assert state["boot_source"] == "profile"
+    assert "whether GRUB can clear that" in state["boot_note"]
 
 
 @pytest.mark.parametrize(("tries", "first"), [("+3", True), ("+2-1", True), ("+0-3", False)])

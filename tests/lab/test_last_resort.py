@@ -92,6 +92,9 @@ printf '%s\\n' 'if [ -s $prefix/grubenv ]; then load_env; fi' \
   "menuentry b { linux /k init=/nix/store/11111111111111111111111111111111-nixos-other/init" "}" \
   > /boot/grub/grub.cfg
 printf '# GRUB Environment Block\\nnext_entry=1\\n' > /boot/grub/grubenv
+printf '#!/bin/sh\\necho ext4\\n' > /usr/local/bin/findmnt
+printf '#!/bin/sh\\necho disk\\n' > /usr/local/bin/lsblk
+chmod +x /usr/local/bin/findmnt /usr/local/bin/lsblk
 touch -d tomorrow /boot/grub/grub.cfg
 """
 
@@ -107,7 +110,9 @@ def test_no_host_is_booted_whose_next_boot_starts_another_system(ground: Ground)
     booted = boot_id(ground)
     assert ground.bench.deploy(HOST).outcomes == {HOST: "failed"}
     assert boot_id(ground) == booted
-    ground.inside.sh("rm -r /boot/grub; umount /usr/sbin/sshd")
+    ground.inside.sh(
+        "rm -r /boot/grub /usr/local/bin/findmnt /usr/local/bin/lsblk; umount /usr/sbin/sshd"
+    )
     ground.inside.sh("systemctl reset-failed; systemctl start ssh.service")
     ground.configure()
     assert ground.bench.deploy(HOST).rc == 0

@@ -30,11 +30,26 @@ boot_default() {
   else
     case $kind in
     systemd-boot) systemd_boot "${newest%/loader/loader.conf}" ;;
-    grub) LC_ALL=C timeout 10 awk "$init_of$grub_words$grub" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg ;;
-    extlinux) LC_ALL=C timeout 10 awk "$init_of$extlinux" /boot*/extlinux/extlinux.conf ;;
+    grub)
+      unread_nul "$newest" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg /boot*/grub/grubenv /boot/*/grub/grubenv ||
+        LC_ALL=C timeout 10 awk "$init_of$grub_words$grub" /boot*/grub/grub.cfg /boot/*/grub/grub.cfg
+      ;;
+    extlinux)
+      unread_nul "$newest" /boot*/extlinux/extlinux.conf ||
+        LC_ALL=C timeout 10 awk "$init_of$extlinux" /boot*/extlinux/extlinux.conf
+      ;;
     *) echo "boot_note=$kind, whose $newest is the newest, is a loader that cannot be followed" ;;
     esac 2> /dev/null || echo "boot_note=$newest could not be read to its end"
   fi
+}
+
+# Whether files have a NUL: a loader's text ends there, and awk's goes on, or its line does not. $1… files
+has_nul() { [ -n "$(timeout 10 cat "$@" | LC_ALL=C tr -cd '\000' | head -c 1 | tr '\000' x)" ]; }
+# $1 the file to name  $2… files
+unread_nul() {
+  named=$1
+  shift
+  has_nul "$@" && printf 'boot_note=%s, or a file beside it, has a NUL byte: what counts of it is not followed\n' "$named"
 }
 
 # A loader that was replaced may leave its files behind: the one that was written last boots. Into $newest

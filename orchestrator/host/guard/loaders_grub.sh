@@ -11,16 +11,22 @@ function load_env(  name) {
   for (name in stored) { value[name] = stored[name]; delete doubtful[name] }
   for (name in lost) { delete value[name]; doubtful[name] = 1 }
 }
-function read_env(file,  line, at, text, valid) {
+# The last line counts only where it ends: grub_envblk_iterate(). Without such an end nothing is written, either.
+function read_env(file,  line, next_line, got, at, text, whole) {
   split("", stored)
   split("", lost)
   has_env = (getline line < file) > 0
-  valid = has_env && line == "# GRUB Environment Block"
-  while (valid && (getline line < file) > 0) {
-    at = index(line, "=")
+  writable = has_env && line == "# GRUB Environment Block"
+  whole = writable && ends_a_line(file)
+  got = writable && (getline next_line < file) > 0
+  while (got) {
+    line = next_line
+    got = (getline next_line < file) > 0
     if (line ~ /\\$/) unread(file " has a value of several lines")
     if (line ~ /^#/) continue
+    at = index(line, "=")
     if (at < 2) unread(file " has a line without a value")
+    if (!got && !whole) { writable = 0; break }
     text = substr(line, at + 1)
     gsub(/\\\\/, "\001", text)
     gsub(/\\/, "", text)
@@ -28,6 +34,27 @@ function read_env(file,  line, at, text, valid) {
     stored[substr(line, 1, at - 1)] = text
   }
   close(file)
+}
+function quoted(file) { gsub(/\047/, "\047\\\047\047", file); return "\047" file "\047" }
+function first_of(command,  line) {
+  line = ""
+  command | getline line
+  close(command)
+  return line
+}
+function ends_a_line(file) { return first_of("tail -c 1 " quoted(file) " | od -An -tu1") + 0 == 10 }
+# Whether GRUB writes to where a file is: 1, 0, or -1 where that is not known. It does on a plain disk and a
+# filesystem that it changes in place; through RAID and LVM it only reads (its manual: Environment block).
+function is_written(file,  on, kind, command, line) {
+  on = quoted(file)
+  kind = first_of("findmnt -rnvo FSTYPE -T " on)
+  if (kind == "zfs") return 0
+  command = "lsblk -rsno TYPE \"$(findmnt -rnvo SOURCE -T " on ")\""
+  on = ""
+  while ((command | getline line) > 0) on = on " " line
+  close(command)
+  if (on ~ / (lvm|raid[0-9]+|linear)( |$)/) return 0
+  return kind ~ /^(ext[234]|vfat|xfs)$/ && on ~ /^( (part|disk|loop))+$/ ? 1 : -1
 }
 
 # Run tokens from one to another; where it is not sure that GRUB does, whatever counts is not known.
@@ -271,12 +298,22 @@ function both(file,  name, env, now) {
   env = file
   sub(/[^\/]*$/, "grubenv", env)
   read_env(env)
-  now = boots()
+  once = later = boots()
+  if (!saves()) return 1
   for (name in saved) { stored[name] = saved[name]; delete lost[name] }
   for (name in unsure) { delete stored[name]; lost[name] = 1 }
-  later = boots()
-  once = now
+  now = boots()
+  if (now == once) return 1
+  env = writable ? is_written(env) : 0
+  if (env < 0) unread("the next boot starts " once " by grubenv; whether GRUB can clear that, so that it is the next one alone, is not known")
+  if (env) later = now
+  else by = "grubenv, which GRUB cannot write where it is (grub-editenv - unset next_entry lifts it)"
   return 1
+}
+function saves(  name) {
+  for (name in saved) return 1
+  for (name in unsure) return 1
+  return 0
 }
 BEGIN {
   word = "^([^{}|&$;<> \t\r\n\"\047\\\\]|[\\\\].|\"([^\"\\\\]|[\\\\].)*\"|\047[^\047]*\047|[$][A-Za-z_][A-Za-z0-9_]*|[$][{][A-Za-z0-9_?#*@]+[}]|[$][0-9?#*@])+"
@@ -293,6 +330,7 @@ BEGIN {
   }
   if (path == "") unread("it cannot be read")
   print "boot_source=grub\nboot_default=" path
+  if (by != "") print "boot_by=" by
   if (first != path) print "boot_note=the next boot alone starts " first " (saved in grubenv)"
 }
 '

@@ -19,7 +19,12 @@ systemd_boot() {
   for file in "$esp"/loader/entries/* "$esp"/EFI/Linux/* ${more:+"$more"/loader/entries/* "$more"/EFI/Linux/*}; do
     [ ! -f "$file" ] || set -- "$@" "$file"
   done
-  esp=$esp more=$more once=$once preferred=$preferred chosen=$chosen last=$last \
+  unread_nul "$esp/loader/loader.conf" "$esp/loader/loader.conf" && return
+  nul=
+  ! has_nul "$esp"/loader/entries/* ${more:+"$more"/loader/entries/*} || for file; do
+    case $file in */loader/entries/*) ! has_nul "$file" || nul="$nul/$file/" ;; esac
+  done
+  esp=$esp more=$more nul=$nul once=$once preferred=$preferred chosen=$chosen last=$last \
     LC_ALL=C timeout 10 awk "$init_of$order$systemd_boot" "$@"
 }
 
@@ -101,7 +106,7 @@ function type1(file,  line, lines, m, i, got, kind, path, base) {
     }
   }
   close(file)
-  if (got < 0) vague[n] = "it cannot be read"
+  if (got < 0 || index(ENVIRON["nul"], "/" file "/")) vague[n] = got < 0 ? "it cannot be read" : "it has a NUL byte"
   else if (kind == "") { n--; return }
   else if (kind != "linux") doubt[n] = "it starts no kernel of NixOS"
   gsub(/\\/, "/", path)
@@ -112,50 +117,90 @@ function type1(file,  line, lines, m, i, got, kind, path, base) {
   close(file)
 }
 
-# A unified kernel image: a PE file whose sections have the release and the command line. The stub of
-# Lanzaboote has the same two.
-function type2(file,  head, m, at, i, begin, name, off, size, has, twice) {
-  if (file ~ /[^A-Za-z0-9\/._+@~-]/) { vague[n] = "its name is unusual"; return }
-  m = bytes(file, 0, 2048, head)
-  at = head[60] + 256 * head[61]
-  if (m < 64 || head[0] != 77 || head[1] != 90 || head[at] != 80 || head[at + 1] != 69) { n--; return }
-  begin = at + 24 + head[at + 20] + 256 * head[at + 21]
-  for (i = begin; i < begin + 40 * (head[at + 6] + 256 * head[at + 7]); i += 40) {
-    if (i + 40 > m) { vague[n] = "its sections cannot be read"; return }
+# Unified kernel images: PE files whose sections have the release and the command line; the stub of Lanzaboote
+# has the same two. A shell reads the heads of a hundred, and one their sections: one for each takes too long.
+function images(  k, file) {
+  for (k = 1; k < ARGC; k++) {
+    file = ARGV[k]
+    if (tolower(file) !~ /[.]efi$/) continue
+    if (file ~ /[^A-Za-z0-9\/._+@~-]/) flaw[file] = "its name is unusual"; else ask(file, "head", 0, 2048)
+  }
+  answers()
+  for (k = 1; k < ARGC; k++) if ((ARGV[k], "head") in got) sections(ARGV[k], got[ARGV[k], "head"])
+  answers()
+}
+function ask(file, part, from, count) {
+  asked++
+  question[asked] = file SUBSEP part
+  command[asked] = "echo =" asked "; od -An -v -tu1 -j" from " -N" count " \"" file "\"; "
+  got[file, part] = ""
+}
+# Into got, as od prints bytes: four columns each. od is as little of a host as there is.
+function answers(  k, at, all, line) {
+  for (k = 1; k <= asked; k++) {
+    all = all command[k]
+    if (k % 100 && k < asked) continue
+    while ((all | getline line) > 0) {
+      if (line ~ /^=/) at = question[substr(line, 2)]
+      else got[at] = got[at] line
+    }
+    close(all)
+    all = ""
+  }
+  asked = 0
+}
+function sections(file, head,  at, i, begin, name, size, off, twice) {
+  at = word(head, 60) % 65536
+  if (length(head) < 256 || text(head, 0, 2) != "MZ" || text(head, at, 2) != "PE") { flaw[file] = "none"; return }
+  begin = at + 24 + word(head, at + 20) % 65536
+  for (i = begin; i < begin + 40 * (word(head, at + 6) % 65536); i += 40) {
+    if (4 * (i + 40) > length(head)) { flaw[file] = "its sections cannot be read"; return }
     name = text(head, i, 8)
-    size = word(head, i + 8) < word(head, i + 16) ? word(head, i + 8) : word(head, i + 16)
-    if (name == ".profile") vague[n] = "it may have several profiles"
-    twice = name in has
-    has[name] = twice ? -1 : size
+    twice = name in size
+    size[name] = twice ? -1 : word(head, i + 8) < word(head, i + 16) ? word(head, i + 8) : word(head, i + 16)
     off[name] = word(head, i + 20)
   }
-  if (!(".osrel" in has)) { n--; return }
-  if (has[".osrel"] < 1 || has[".osrel"] > 65536) vague[n] = "its release cannot be read"
-  else release(section(file, off[".osrel"], has[".osrel"]))
-  if (has[".cmdline"] > 0 && has[".cmdline"] <= 65536)
-    options[n] = section(file, off[".cmdline"], has[".cmdline"])
+  if (!(".osrel" in size)) { flaw[file] = "none"; return }
+  if (".profile" in size) flaw[file] = "it may have several profiles"
+  if (size[".osrel"] < 1 || size[".osrel"] > 65536) { flaw[file] = "its release cannot be read"; return }
+  long[file, ".osrel"] = size[".osrel"]
+  if (size[".cmdline"] > 0 && size[".cmdline"] <= 65536) long[file, ".cmdline"] = size[".cmdline"]
+  bodies(file, off[".osrel"], off[".cmdline"])
 }
-# Into array, from 0 on; how many. od is as little of a host as there is.
-function bytes(file, from, count, array,  command, line, parts, m, i, k) {
-  command = "od -An -v -tu1 -j" from " -N" count " \"" file "\""
-  m = 0
-  while ((command | getline line) > 0) {
-    k = split(line, parts, " ")
-    for (i = 1; i <= k; i++) array[m++] = parts[i] + 0
+# The two stand side by side as a rule, and are read by one program then.
+function bodies(file, osrel, cmdline,  low, high) {
+  low = high = osrel
+  if ((file, ".cmdline") in long && cmdline < low) low = cmdline
+  if ((file, ".cmdline") in long && cmdline > high) high = cmdline
+  if (high - low <= 65536) ask(file, "body", low, high - low + (high == osrel ? long[file, ".osrel"] : long[file, ".cmdline"]))
+  else {
+    ask(file, ".osrel", osrel, long[file, ".osrel"])
+    ask(file, ".cmdline", cmdline, long[file, ".cmdline"])
   }
-  close(command)
-  return m
+  start[file, ".osrel"] = osrel - low
+  start[file, ".cmdline"] = cmdline - low
 }
-function word(array, i) { return array[i] + 256 * (array[i + 1] + 256 * (array[i + 2] + 256 * array[i + 3])) }
-function text(array, i, count,  k, all) {
+function type2(file) {
+  if (flaw[file] == "none") { n--; return }
+  vague[n] = flaw[file]
+  if ((file, ".osrel") in long) release(section(file, ".osrel"))
+  if ((file, ".cmdline") in long) options[n] = section(file, ".cmdline")
+}
+function octet(bytes, i) { return substr(bytes, 4 * i + 1, 4) + 0 }
+function word(bytes, i) {
+  return octet(bytes, i) + 256 * (octet(bytes, i + 1) + 256 * (octet(bytes, i + 2) + 256 * octet(bytes, i + 3)))
+}
+function text(bytes, i, count,  k, c, all) {
   all = ""
-  for (k = i; k < i + count && array[k] != 0; k++) all = all sprintf("%c", array[k])
+  for (k = i; k < i + count && (c = octet(bytes, k)); k++) all = all sprintf("%c", c)
   return all
 }
-function section(file, from, size,  array, m) {
-  m = bytes(file, from, size, array)
-  if (m != size) vague[n] = "its end is missing"
-  return text(array, 0, m)
+function section(file, name,  size, bytes, from) {
+  size = long[file, name]
+  from = (file, "body") in got ? start[file, name] : 0
+  bytes = (file, "body") in got ? got[file, "body"] : got[file, name]
+  if (length(bytes) < 4 * (from + size)) vague[n] = "its end is missing"
+  return text(bytes, from, size)
 }
 function release(all,  lines, m, i, of) {
   m = split(all, lines, /[\r\n]/)
@@ -279,6 +324,7 @@ BEGIN {
     unread("what chooses its entry is a pattern that cannot be followed")
   if (wanted ~ /^@/ || ENVIRON["preferred"] ~ /^@/) unread("what `preferred` says cannot be followed")
   if (ARGC > 1001) unread("it has more than 1000 entries")
+  images()
   for (k = 1; k < ARGC; k++) if (tolower(ARGV[k]) ~ /[.](conf|efi)$/) entry(ARGV[k])
   mixed = 0
   for (k = 1; k <= n; k++) if (of_esp[k]) mixed = ENVIRON["more"] != ""

@@ -282,6 +282,57 @@ def test_lanzabootes_newest_image_boots_by_its_own_command_line(tree: Tree) -> N
     assert tree.read() == Read(TWO, "systemd-boot")
 
 
+def test_hundreds_of_images_are_read_by_few_programs(tree: Tree) -> None:
+    """Two programs an image, from few shells: three hundred are far from what a reader may take."""
+    programs, log = tree.root.parent / "counted", tree.root.parent / "log"
+    programs.mkdir()
+    od = f"exec {shutil.which('od')}"
+    (programs / "od").write_text(f'#!/bin/sh\necho >> {log}\n{od} "$@"\n')
+    (programs / "od").chmod(0o755)
+    tree.path = f"{programs}:{tree.path}"
+    for number in range(300):
+        name = f"nixos-generation-{number}-{'q' * 20}.efi"
+        tree.write(f"boot/EFI/Linux/{name}", lanzaboote(number, system(number % 7)))
+    tree.write("boot/loader/loader.conf", "default nixos-*\n")
+    assert tree.read() == Read(system(299 % 7), "systemd-boot")
+    assert len(log.read_bytes()) == 600
+
+
+def test_an_image_whose_sections_are_far_apart_is_read_too(tree: Tree) -> None:
+    """A kernel may lie between the release and the command line."""
+    far = {".linux": b"k" * 300_000, ".cmdline": f"init={TWO}/init".encode()}
+    whole = image("ID=a\nNAME=N\n", "", extra=far)
+    tree.write("boot/EFI/Linux/nixos-1.efi", whole)
+    tree.write("boot/loader/loader.conf", "default nixos-*\n")
+    assert tree.read() == Read(TWO, "systemd-boot")
+
+
+def test_what_follows_a_nul_is_not_read_as_if_it_counted(tree: Tree) -> None:
+    """systemd-boot's text ends at a NUL: of what stands behind it nothing is a default."""
+    tree.entry("a.conf", ONE)
+    tree.entry("b.conf", TWO)
+    for text in (b"default a.conf\n\0\ndefault b.conf\n", b"default a.conf\0b\ndefault b.conf\n"):
+        tree.write("boot/loader/loader.conf", text)
+        unread(tree.read(), "loader.conf", "NUL")
+    tree.write("boot/loader/loader.conf", "default b.conf\n")
+    entry = tree.root / "boot/loader/entries/b.conf"
+    entry.write_bytes(b"title x\n\0\n" + entry.read_bytes())
+    unread(tree.read(), "b.conf", "NUL")
+    tree.write("boot/loader/loader.conf", "default a.conf\n")
+    assert tree.read() == Read(ONE, "systemd-boot")
+
+
+@pytest.mark.parametrize("file", ["grub.cfg", "grubenv"])
+def test_a_nul_in_what_grub_reads_is_not_followed(tree: Tree, file: str) -> None:
+    """Neither where its script has one, nor where its environment has one."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("saved", NIXOS))
+    tree.write("boot/grub/grubenv", grubenv(saved_entry="1"))
+    assert tree.read().boots == TWO
+    path = tree.root / "boot/grub" / file
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\n\0", 1))
+    unread(tree.read(), "grub.cfg", "NUL")
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -399,6 +450,59 @@ def test_grub_reboots_into_an_entry_once(tree: Tree) -> None:
     assert "next boot" in read.note
     tree.write("boot/grub/grubenv", grubenv(next_entry="0"))
     assert tree.read().note == ""
+
+
+@pytest.mark.parametrize(
+    ("filesystem", "types"),
+    [
+        *[("ext4", ("lvm", "part", "disk")), ("vfat", ("raid1", "part", "disk", "part", "disk"))],
+        *[("xfs", ("raid5", "part", "disk")), ("zfs", ())],
+    ],
+)
+def test_an_entry_for_one_boot_lasts_where_grub_cannot_write(
+    tree: Tree, filesystem: str, types: tuple[str, ...]
+) -> None:
+    """GRUB reads through RAID and LVM, and does not write: ``next_entry`` is never cleared."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("0", NIXOS))
+    tree.write("boot/grub/grubenv", grubenv(next_entry="2>1"))
+    tree.under(filesystem, *types)
+    read = tree.read()
+    assert (read.boots, read.source, read.note) == (THREE, "grub", "")
+    assert "next_entry" in read.by
+
+
+@pytest.mark.parametrize(
+    ("filesystem", "types"),
+    [
+        *[("btrfs", ("part", "disk")), ("ext4", ("crypt", "part", "disk"))],
+        *[("ext4", ()), ("overlay", ()), ("", ())],
+    ],
+)
+def test_where_it_is_not_known_whether_grub_writes_an_entry_for_one_boot_hides_the_default(
+    tree: Tree, filesystem: str, types: tuple[str, ...]
+) -> None:
+    """Without such an entry it does not matter."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("0", NIXOS))
+    tree.write("boot/grub/grubenv", grubenv(next_entry="2>1"))
+    tree.under(filesystem, *types)
+    unread(tree.read(), "grubenv", THREE)
+    tree.write("boot/grub/grubenv", grubenv(saved_entry="1"))
+    assert tree.read() == Read(ONE, "grub")
+
+
+def test_an_environment_whose_last_line_has_no_end_is_read_as_grub_reads_it(tree: Tree) -> None:
+    """A value that is not ended is none, and nothing can be saved in such a block."""
+    tree.write("boot/grub/grub.cfg", grub_cfg("saved", NIXOS))
+    head = "# GRUB Environment Block\n"
+    for text in (f"{head}saved_entry=1", f"{head}saved_entry=1".ljust(1024, "#")):
+        tree.write("boot/grub/grubenv", text)
+        assert tree.read() == Read(ONE, "grub")
+    tree.write("boot/grub/grubenv", f"{head}saved_entry=1\nx=2")
+    assert tree.read() == Read(TWO, "grub")
+    tree.write("boot/grub/grubenv", f"{head}saved_entry=1\n")
+    assert tree.read() == Read(TWO, "grub")
+    tree.write("boot/grub/grubenv", f"{head}next_entry=1\nx=2")
+    assert (tree.read().boots, tree.read().note) == (TWO, "")
 
 
 def test_an_entry_for_one_boot_of_the_prologue_of_before(tree: Tree) -> None:
