@@ -240,6 +240,15 @@ class NextLogin:
         looked: The files that sshd will look for keys in.
         unread: Whether there is another one, whose name cannot be told here.
         held: Those of them that have the key.
+        entries: Their lines with that key, as they stand there.
+        groups: The groups that the user will be in; ``None`` where that is not known.
+        leaves: Those that the user is in and will not be.
+        expires: The day from which on the account is no good, as ``2026-11-29``; empty: never.
+        locked: Whether its password is locked, which matters where sshd asks no PAM.
+        peer: The address that sshd sees this deployer at; empty where it is not known.
+        clock: The host's, its own and UTC, as ``20261129120000``; empty where it did not say.
+        rules: The lines of sudoers as they will be, without comments; none where that is gone;
+            ``None`` where the host did not say.
     """
 
     sshd: str
@@ -250,6 +259,14 @@ class NextLogin:
     looked: tuple[str, ...]
     unread: bool
     held: tuple[str, ...]
+    entries: tuple[str, ...] = ()
+    groups: frozenset[str] | None = None
+    leaves: frozenset[str] = frozenset()
+    expires: str = ""
+    locked: bool = False
+    peer: str = ""
+    clock: tuple[str, ...] = ()
+    rules: tuple[str, ...] | None = None
 
 
 class Grade(Enum):

@@ -17,6 +17,9 @@ from orchestrator.host.scripts import script
 ACCOUNTS = r"""
 new=$1 user=$2 key=$3
 now=$(getent passwd "$user" | cut -d : -f 3,6,7)
+printf 'groups=%s\n' "$(id -Gn -- "$user" 2>/dev/null)"
+printf 'clock=%s %s\n' "$(date +%Y%m%d%H%M%S)" "$(date -u +%Y%m%d%H%M%S)"
+case $(getent shadow "$user" | cut -d : -f 2) in '!'*) echo locked=yes ;; esac
 home=${4:-$(printf '%s' "$now" | cut -d : -f 2)}
 printf 'now=%s\n' "$now"
 # What NixOS puts into /etc is in the store, or a copy that it keeps a list of.
@@ -58,6 +61,27 @@ config_after() {
     esac
   done < "$1"
 }
+# The rules of a file of sudoers as it will be, and of those that it includes. $2 how deep it stands
+sudoers() {
+  at=$(after "$1")
+  [ -f "$at" ] && [ "$2" -lt 5 ] || return 0
+  head -c 200000 "$at" | sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' | while IFS= read -r line; do
+    case $line in
+    [@#]includedir[[:space:]]*)
+      folder=${line#*[[:space:]]}
+      set +f
+      for file in "$folder"/* "$new$folder"/*; do printf '%s\n' "${file#"$new"}"; done | sort -u |
+        while IFS= read -r file; do
+          case ${file##*/} in *.* | *'~' | '*') ;; *) sudoers "$file" $(($2 + 1)) ;; esac
+        done
+      set -f
+      ;;
+    [@#]include[[:space:]]*) sudoers "${line#*[[:space:]]}" $(($2 + 1)) ;;
+    '' | '#' | '#'[!0-9]*) ;;
+    *) printf 'rule=%s\n' "$line" ;;
+    esac
+  done
+}
 # Whom sshd judges: the connection is told to the session, and sudo does not tell it on.
 pid=$$ from=
 while [ "${pid:-0}" -gt 1 ] && [ -z "$from" ]; do
@@ -65,7 +89,12 @@ while [ "${pid:-0}" -gt 1 ] && [ -z "$from" ]; do
   pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
 done 2>/dev/null
 set -f
+if [ -d "$new/etc" ]; then
+  echo 'sudoers=asked'
+  sudoers /etc/sudoers 0
+fi
 set -- $from
+printf 'peer=%s\n' "${1-}"
 peer=${1:-127.0.0.1} server=${3:-127.0.0.1} port=${4:-22}
 sshd=$new/sw/bin/sshd
 [ -x "$sshd" ] || sshd=$(command -v sshd || echo /usr/sbin/sshd)
@@ -87,7 +116,8 @@ elif [ -f "$config" ]; then
     sed 'h;s/ .*//;y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/;G;s/\n[^ ]*//' \
       "$folder/said" > "$folder/says"
     says='pubkeyauthentication|permitrootlogin|authorizedkeysfile|authorizedkeyscommand'
-    sed -nE "s/^($says|trustedusercakeys|allowusers|denyusers) /sshd.\1=/p" "$folder/says"
+    says="$says|trustedusercakeys|allowusers|denyusers|allowgroups|denygroups|usepam"
+    sed -nE "s/^($says) /sshd.\1=/p" "$folder/says"
     patterns=$(sed -n 's/^authorizedkeysfile //p' "$folder/says")
   else
     printf 'sshd=%s\n' "$(tail -n 1 "$folder/error")"
@@ -101,6 +131,8 @@ for pattern in $patterns; do
   then=$(after "$file")
   if [ -f "$then" ] && head -c 1000000 "$then" | grep -v '^[[:space:]]*#' | grep -Fq -e "$key"; then
     printf 'held=%s\n' "$file"
+    head -c 1000000 "$then" | grep -v '^[[:space:]]*#' | grep -F -e "$key" | head -n 9 |
+      cut -c -4000 | sed 's/^[[:space:]]*/entry=/'
   else
     # Elsewhere the activation may write it, as secrets are below /run.
     case $file in /etc/* | "$home"/*) ;; *) echo 'unread=yes' ;; esac
@@ -170,8 +202,15 @@ def parse_next_login(lines: Iterable[str], user: str) -> NextLogin:
         looked=tuple(said.get("looked", ())),
         unread="unread" in said,
         held=tuple(said.get("held", ())),
+        entries=tuple(said.get("entry", ())),
+        locked="locked" in said,
+        peer=first.get("peer", ""),
+        clock=tuple(first.get("clock", "").split()),
+        rules=tuple(said.get("rule", ())) if "sudoers" in said else None,
     )
-    return _with_spec(found, first.get("spec", ""), user, declared="declared" in said)
+    now = frozenset(first.get("groups", "").split())
+    spec, declared = first.get("spec", ""), "declared" in said
+    return _with_groups(_with_spec(found, spec, user, declared=declared), spec, user, now, declared)
 
 
 def _now(text: str) -> Account | None:
@@ -193,3 +232,25 @@ def _with_spec(found: NextLogin, text: str, user: str, *, declared: bool) -> Nex
         return replace(found, removed=found.now is not None and gone)
     then = Account(str(ours[0].get("home") or ""), str(ours[0].get("shell") or ""))
     return replace(found, then=then)
+
+
+def _with_groups(
+    found: NextLogin, text: str, user: str, now: frozenset[str], declared: bool
+) -> NextLogin:
+    """Add what it says of groups: the ``group`` of ``users``, ``members`` of ``groups``.
+
+    As update-users-groups.pl merges them: where accounts may be changed by hand, groups that are
+    not declared stay, and so do members of declared ones that were never declared themselves.
+    """
+    try:
+        spec = parse_json(text)
+        first = {str(one.get("group") or "") for one in spec["users"] if one["name"] == user}
+        members = {str(one["name"]): one.get("members") or [] for one in spec["groups"]}
+        inside = {name for name, those in members.items() if user in those}
+        mutable = spec["mutableUsers"] is not False
+        days = [str(one.get("expires") or "") for one in spec["users"] if one["name"] == user]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return found
+    kept = {name for name in now if mutable and not (name in members and declared)}
+    groups = frozenset((first | inside | kept) - {""})
+    return replace(found, groups=groups, leaves=now - groups, expires=(days or [""])[0])

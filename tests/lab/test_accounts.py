@@ -19,6 +19,10 @@ SHUT = {
     ),
     'services.openssh.settings.DenyUsers = [ "deploy" ];': "user 'deploy' not in (DenyUsers)",
     'services.openssh.settings.AllowUsers = [ "ops" ];': "only ops in (AllowUsers)",
+    'services.openssh.settings.AllowGroups = [ "ops" ];': "only members of ops in (AllowGroups)",
+    # Its rules are the lab's own file, which the system has a word on now, and the template's.
+    """environment.etc."sudoers.d/lab" = { text = "# none"; mode = "0440"; };
+       security.sudo.extraRules = lib.mkForce [ ];""": "no rule of its sudo is for user 'deploy'",
     "services.openssh.settings.PubkeyAuthentication = false;": "PubkeyAuthentication no",
     'services.openssh.extraConfig = "Match User deploy\\n  PubkeyAuthentication no";': (
         "PubkeyAuthentication no"

@@ -21,7 +21,7 @@ from orchestrator.deploy.changing.changed import summed_up
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
-from orchestrator.deploy.plan.accounts import refused_login
+from orchestrator.deploy.plan.accounts import judged_login
 from orchestrator.deploy.plan.decide import PARTS, inhibitors, steps
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.deploy.work import HostWork, Session
@@ -63,16 +63,15 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
             work.secrets = secrets
             evidence = await session.secrets.evidence(file)
     except RulesError as error:
-        rules = file.name if file else ""
-        return tuple(shortfalls([finding("RULES-EVAL", rules, error.message)]))
+        return tuple(shortfalls([finding("RULES-EVAL", file.name if file else "", error.message)]))
     except OrchestratorError as error:
         text = f"its secrets were not checked: {error.message}"
         return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
     of_sops = tuple(shortfalls(await check_before_deploying(session.setup, secrets, executor)))
     if evidence is None:
         return (*await _everybodys(session, file), *of_sops)
-    root, flake = Path(evidence.rules.root), session.setup.flake.folder
-    secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
+    root = Path(evidence.rules.root)
+    secrets = replace(secrets, uses=seen_from(root, session.setup.flake.folder, secrets.uses))
     identities = await ask_identities(executor, secrets.identity_paths)
     return (*shortfalls(tuple(before_the_copy(evidence, secrets, identities))), *of_sops)
 
@@ -107,10 +106,7 @@ async def check_secrets(work: HostWork, line: HostSession) -> tuple[str, ...]:
         past = Check.SECRETS.value in work.session.request.skip_preflight
         if found and not past and work.session.request.emergency is None:
             raise _secrets_refusal(found)
-    warnings = tuple(f"preflight: {one.check.value}: {one.text}" for one in found)
-    for text in warnings:
-        work.notice(text, warning=True)
-    return warnings
+    return _noticed(work, tuple(f"preflight: {one.check.value}: {one.text}" for one in found))
 
 
 async def check_login(work: HostWork, plan: HostPlan, line: HostSession) -> tuple[str, ...]:
@@ -128,12 +124,11 @@ async def check_login(work: HostWork, plan: HostPlan, line: HostSession) -> tupl
         return ()
     with work.step(Phase.PREFLIGHT):
         found = await line.ask(lambda one: ask_next_login(one, plan.activated, login))
-        refused = refused_login(login, found)
-        if refused is None:
-            return ()
-        if Check.ACCOUNTS.value not in work.session.request.skip_preflight:
-            raise _refusal([refused], line.executor)
-    return _warnings(work, (refused,))
+        short, skipped = judged_login(login, found), work.session.request.skip_preflight
+        refusing = [one for one in short if one.refuses]
+        if refusing and Check.ACCOUNTS.value not in skipped:
+            raise _refusal(refusing, line.executor)
+    return _noticed(work, tuple(_warning(one, skipped) for one in short))
 
 
 async def _try(executor: Executor, secrets: HostSecrets) -> tuple[Shortfall, ...]:
@@ -214,8 +209,8 @@ def told(outcome: Deployed) -> Deployed:
     """Warn of what takes effect at the next boot only, where the host was not booted since."""
     if not outcome.reboot_required:
         return outcome
-    what = ", ".join(outcome.reboot_required)
-    return outcome.but(warnings=(*outcome.warnings, f"reboot required: {what}"))
+    warning = f"reboot required: {', '.join(outcome.reboot_required)}"
+    return outcome.but(warnings=(*outcome.warnings, warning))
 
 
 async def preflight(
@@ -333,13 +328,14 @@ def _remedy(found: Shortfall, executor: Executor) -> str:
 def _warnings(work: HostWork, found: tuple[Shortfall, ...]) -> tuple[str, ...]:
     """Tell now what was skipped, and what else does not refuse."""
     skipped = work.session.request.skip_preflight
-    # What is looked at when the host has the system, and the way back where the system is.
+    # Looked at when the host has the system, and the way back where the system is.
     later = {Check.SECRETS.value, Check.ACCOUNTS.value, Check.WAY_BACK.value}
     idle = set(skipped) - {one.check.value for one in found} - later
-    warnings = (
-        *(_warning(one, skipped) for one in found),
-        *(f"preflight: {name} was skipped, and found nothing" for name in sorted(idle)),
-    )
+    nothing = (f"preflight: {name} was skipped, and found nothing" for name in sorted(idle))
+    return _noticed(work, (*(_warning(one, skipped) for one in found), *nothing))
+
+
+def _noticed(work: HostWork, warnings: tuple[str, ...]) -> tuple[str, ...]:
     for text in warnings:
         work.notice(text, warning=True)
     return warnings

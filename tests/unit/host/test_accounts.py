@@ -7,18 +7,18 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from orchestrator.core.checks import Account, Login
+from orchestrator.core.checks import Account, Login, Shortfall
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.plan.accounts import refused_login
+from orchestrator.deploy.plan.accounts import judged_login
 from orchestrator.host import guard
 from orchestrator.host.accounts import ACCOUNTS, ask_next_login, parse_next_login
 
@@ -45,6 +45,14 @@ def account(**more: object) -> dict[str, object]:
     return {"name": "deploy", "home": "/home/deploy", "shell": "/bin/sh", **more}
 
 
+def until(day: str) -> str:
+    """An answer's line for an account that ends on a day."""
+    return spec(account(expires=day))
+
+
+GROUPS = "groups=staff wheel\n" + spec()
+
+
 @pytest.mark.parametrize(
     ("login", "answer", "found"),
     [
@@ -61,9 +69,13 @@ def account(**more: object) -> dict[str, object]:
         (LOGIN, NOW + "\nsshd=line 1: Bad configuration option: Broken\n", None),
         (LOGIN, NOW + "\n", None),
         (LOGIN, HELD + "sshd.denyusers=guest\nsshd.denyusers=dep*\n", "DenyUsers"),
-        (LOGIN, HELD + "sshd.denyusers=deploy@192.0.2.7\n", None),
+        (LOGIN, HELD + "sshd.denyusers=deploy@192.0.2.7\n", "DenyUsers?"),
+        (LOGIN, HELD + "sshd.denyusers=deploy@192.0.2.7\npeer=192.0.2.7\n", "DenyUsers"),
+        (LOGIN, HELD + "sshd.denyusers=deploy@192.0.2.7\npeer=192.0.2.8\n", None),
         (LOGIN, HELD + "sshd.allowusers=ops\nsshd.allowusers=d?p\n", "only ops, d?p in"),
-        (LOGIN, HELD + "sshd.allowusers=ops\nsshd.allowusers=de?loy@192.0.2.*\n", None),
+        (LOGIN, HELD + "sshd.allowusers=ops\nsshd.allowusers=de?loy@192.0.2.*\n", "AllowUsers?"),
+        (LOGIN, HELD + "sshd.allowusers=de?loy@192.0.2.*\npeer=192.0.2.8\n", None),
+        (LOGIN, HELD + "sshd.allowusers=de?loy@192.0.2.*\npeer=198.51.100.8\n", "AllowUsers"),
         (LOGIN, HELD + "sshd.allowusers=!deploy\n", "AllowUsers"),
         (LOGIN, HELD + "sshd.allowusers=[d]eploy\n", "AllowUsers"),
         (LOGIN, HELD.replace("authentication=yes", "authentication=no"), "takes no keys"),
@@ -75,6 +87,19 @@ def account(**more: object) -> dict[str, object]:
         (LOGIN, HELD + spec() + "declared=yes\n", "takes the account of user 'deploy' away"),
         (LOGIN, HELD + spec(account() | {"shell": "/run/sw/bin/nologin"}), "login shell"),
         (LOGIN, HELD + spec(account() | {"shell": None}), None),
+        (LOGIN, HELD + GROUPS + "sshd.allowgroups=wheel\n", None),
+        (LOGIN, HELD + GROUPS + "sshd.allowgroups=ops\nsshd.allowgroups=st*\n", None),
+        (LOGIN, HELD + GROUPS + "sshd.allowgroups=ops\n", "will be in staff, wheel"),
+        (LOGIN, HELD + GROUPS + "sshd.allowgroups=*\nsshd.allowgroups=!staff\n", "AllowGroups"),
+        (LOGIN, HELD + GROUPS + "sshd.denygroups=staff\n", "DenyGroups"),
+        (LOGIN, HELD + GROUPS + "sshd.denygroups=ops\n", None),
+        (LOGIN, HELD + "sshd.allowgroups=ops\n", "not known?"),
+        (LOGIN, HELD + "clock=20261129120000 20261129110000\n" + until("2026-11-29"), "expires"),
+        (LOGIN, HELD + "clock=20261129120000 20261129110000\n" + until("2026-11-30"), "expires?"),
+        (LOGIN, HELD + "clock=20261129120000 20261129110000\n" + until("2027-01-01"), None),
+        (LOGIN, HELD + "clock=x 20261399110000\n" + until("2026-11-29"), None),
+        (LOGIN, HELD + "sshd.usepam=no\nlocked=yes\n", "locked password?"),
+        (LOGIN, HELD + "sshd.usepam=yes\nlocked=yes\n", None),
         (LOGIN, HELD + "spec=[1]\n", None),
         (LOGIN, HELD + 'spec={"mutableUsers":false,"users":7}\n', None),
         (LOGIN, HELD + "spec={\n", None),
@@ -83,20 +108,119 @@ def account(**more: object) -> dict[str, object]:
 def test_only_what_is_certain_shuts_a_deployer_out(
     login: Login, answer: str, found: str | None
 ) -> None:
-    """What cannot be told for certain refuses nothing; what can is named."""
-    shortfall = refused_login(login, parse_next_login(answer.split("\n"), login.user))
+    """What cannot be told for certain refuses nothing; what can is named. `?`: a warning."""
+    check(judged_login(login, parse_next_login(answer.split("\n"), login.user)), found)
+
+
+def check(short: tuple[Shortfall, ...], found: str | None) -> None:
+    """One thing was found, with these words; `?` behind them where it is a warning."""
     if found is None:
-        assert shortfall is None
+        assert short == ()
     else:
-        assert shortfall is not None
-        assert shortfall.refuses
-        assert found in shortfall.text
+        (one,) = short
+        assert one.refuses is not found.endswith("?")
+        assert found.removesuffix("?") in one.text
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("", None),
+        ('from="192.0.2.0/24,!192.0.2.9" ', None),
+        ('from="192.0.2.?",no-pty ', None),
+        ('from="198.51.100.*,!192.0.2.7" ', "from="),
+        ('from="!192.0.2.7,192.0.2.*" ', "from="),
+        ('from="*.example.org" ', "from=?"),
+        ("cert-authority ", "cert-authority"),
+        ('expiry-time="20261129" ', "expiry-time"),
+        ('expiry-time="202611291130Z" ', "expiry-time?"),
+        ('expiry-time="202611291130" ', "expiry-time"),
+        ('expiry-time="20280101" ', None),
+        ('environment="A=\\"from=,",command="/bin/backup" ', "command of its own?"),
+    ],
+)
+def test_options_of_the_key_that_keep_it_out_are_named(options: str, found: str | None) -> None:
+    """Of a key in several lines the one that lets in counts."""
+    answer = f"{HELD}peer=192.0.2.7\nclock=20261129120000 20261129110000\n"
+    entry = f"entry={options}ssh-ed25519 {KEY} somebody\n"
+    check(judged_login(LOGIN, parse_next_login((answer + entry).split("\n"), "deploy")), found)
+    plain = f"entry=ssh-ed25519 {KEY}\n"
+    good = parse_next_login((answer + entry + plain).split("\n"), "deploy")
+    assert judged_login(LOGIN, good) == ()
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        (("deploy ALL=(ALL:ALL) NOPASSWD:SETENV: ALL",), None),
+        (("%wheel ALL=(ALL:ALL) SETENV: NOPASSWD: ALL",), None),
+        (("ALL ALL = NOPASSWD: ALL",), None),
+        ((), "no rule of its sudo"),
+        (("root ALL=(ALL:ALL) SETENV: ALL", "Defaults env_keep+=A", "%ops ALL=ALL"), "no rule of"),
+        (("deploy ALL=(postgres) NOPASSWD: ALL",), "some commands alone?"),
+        (("deploy ALL=NOPASSWD: /bin/true",), "some commands alone?"),
+        (("ADMINS ALL=NOPASSWD: ALL", "User_Alias ADMINS = deploy"), "no rule of?"),
+        (("#1000 ALL=NOPASSWD: ALL",), "no rule of?"),
+        (("deploy web1=NOPASSWD: ALL",), "no rule of?"),
+        (("%wheel ALL=(ALL:ALL) ALL",), "will ask user 'deploy' for a password?"),
+        (("deploy ALL=NOPASSWD: ALL", "%wheel ALL=ALL"), "for a password?"),
+        (("%wheel ALL=ALL", "deploy ALL=NOPASSWD: ALL"), None),
+        (("%wheel ALL=ALL", "Defaults:deploy !authenticate"), None),
+    ],
+)
+def test_a_sudo_that_is_lost_is_named_before(rules: tuple[str, ...], found: str | None) -> None:
+    """Without any rule for the user nobody becomes root; what asks or is unclear is a warning."""
+    answer = HELD + GROUPS + "sudoers=asked\n" + "".join(f"rule={rule}\n" for rule in rules)
+    said = parse_next_login(answer.split("\n"), "deploy")
+    check(judged_login(replace(LOGIN, sudo=True), said), found)
+    assert judged_login(LOGIN, said) == ()
+    assert judged_login(replace(ROOT, sudo=True), said) == ()
+
+
+@pytest.mark.parametrize(
+    ("declared", "mutable", "found"),
+    [(True, True, "no rule of"), (False, True, None), (False, False, "no rule of")],
+)
+def test_a_group_that_is_left_takes_its_rule_away(
+    declared: bool, mutable: bool, found: str | None
+) -> None:
+    """Who was added by hand stays where accounts may be changed, and was never declared."""
+    groups = [{"name": "wheel", "members": ["ops"]}, {"name": "users"}]
+    text = {"mutableUsers": mutable, "users": [account(group="users")], "groups": groups}
+    answer = f"{HELD}groups=users wheel\nspec={json.dumps(text)}\nsudoers=asked\n"
+    answer += "rule=%wheel ALL=NOPASSWD: ALL\n" + ("declared=yes\n" if declared else "")
+    said = parse_next_login(answer.split("\n"), "deploy")
+    check(judged_login(replace(LOGIN, sudo=True), said), found)
+    other = judged_login(replace(LOGIN, sudo=True, by="doas"), said)
+    check(other, None if found is None else "leaves the group wheel?")
+
+
+def test_sudoers_and_what_they_include_are_read_as_they_will_be(tmp_path: Path) -> None:
+    """Files of the next system stand before those that are there; others stay."""
+    for name, text in (
+        (
+            "etc/sudoers",
+            "# no rule\nroot ALL=(ALL) \\\n  ALL\n@includedir /etc/sudoers.d\n#1 ALL=ALL\n",
+        ),
+        ("etc/sudoers.d/10-new", "%wheel ALL=ALL\n#include /etc/sudoers.d/more.rules\n"),
+        ("etc/sudoers.d/more.rules", "ops ALL=ALL\n"),
+    ):
+        file = tmp_path / "new" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    argv = ("sh", "-c", ACCOUNTS, "sh", str(tmp_path / "new"), "root", KEY, str(tmp_path))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+    found = parse_next_login(done.stdout.splitlines(), "root")
+    assert found.rules is not None
+    mine = [rule for rule in found.rules if rule.startswith(("root", "%wheel", "ops", "#1"))]
+    for rule in ("root ALL=(ALL)   ALL", "%wheel ALL=ALL", "ops ALL=ALL", "#1 ALL=ALL"):
+        assert mine.count(rule) >= 1, found.rules
+    assert mine.index("%wheel ALL=ALL") < mine.index("ops ALL=ALL") < mine.index("#1 ALL=ALL")
 
 
 def test_the_remedy_has_the_key_to_declare() -> None:
     """Whoever reads the refusal can copy the key into the configuration."""
-    found = refused_login(LOGIN, parse_next_login(LACKED.split("\n"), "deploy"))
-    assert found is not None
+    (found,) = judged_login(LOGIN, parse_next_login(LACKED.split("\n"), "deploy"))
     assert f"ssh-ed25519 {KEY}" in found.remedy
     assert "users.users.deploy.openssh.authorizedKeys.keys" in found.remedy
     assert LOGIN.fingerprint in found.text
@@ -168,7 +292,7 @@ def test_keys_that_the_activation_may_yet_write_shut_nobody_out(
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
     found = parse_next_login(done.stdout.splitlines(), "root")
     assert found.sshd == "asked"
-    assert (refused_login(ROOT, found) is not None) is certain
+    assert any(one.refuses for one in judged_login(ROOT, found)) is certain
 
 
 SPEAKS = """\

@@ -50,6 +50,11 @@ let
           default = null;
           description = "The login shell.";
         };
+        expires = mkOption {
+          type = types.nullOr (types.strMatching "[[:digit:]]{4}-[[:digit:]]{2}-[[:digit:]]{2}");
+          default = null;
+          description = "The day on which the account expires.";
+        };
         packages = mkOption {
           type = types.listOf types.package;
           default = [ ];
@@ -147,6 +152,7 @@ let
       description
       createHome
       isSystemUser
+      expires
       hashedPassword
       hashedPasswordFile
       ;
@@ -159,7 +165,12 @@ let
       builtins.toJSON {
         inherit (config.users) mutableUsers;
         users = lib.mapAttrsToList account (wanted // { inherit (config.users.users) root; });
-        groups = map (name: { inherit name; }) (builtins.attrNames config.users.groups);
+        groups = lib.mapAttrsToList (name: one: {
+          inherit name;
+          members =
+            one.members
+            ++ builtins.attrNames (lib.filterAttrs (_: user: builtins.elem name user.extraGroups) wanted);
+        }) config.users.groups;
       }
     )
   );
