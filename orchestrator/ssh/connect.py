@@ -13,10 +13,10 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.network import Direct, Tries, shared
 from orchestrator.ssh.options import connect_arguments, family_of, shared_options
+from orchestrator.ssh.proxy import ProxyCommand, proxy_command
 from orchestrator.ssh.reasons import CLOSED, Attempt, closed, told
 from orchestrator.ssh.said import Said, said_of
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.ssh.tokens import proxy_command
 from orchestrator.ssh.verified import judged_by, trust_in
 
 
@@ -182,7 +182,8 @@ async def _hop(
     target = said.target
     access = await shared_options(said)
     known = await trust_in(said, settings, proxied=tunnel is not None)
-    proxy = proxy_command(said, known.rules.alias)
+    argv = proxy_command(said, known.rules.alias)
+    proxy = ProxyCommand(argv) if argv else None
     attempt = Attempt(
         address=target.address,
         user=said.user,
@@ -190,7 +191,7 @@ async def _hop(
         command=ssh_command(target, settings),
         identities=access.identities,
         jump="" if tunnel is None else str(tunnel.get_extra_info("host")),
-        proxy=tuple(proxy or ()),
+        proxy=tuple(argv or ()),
     )
 
     def taken(connection: asyncssh.SSHClientConnection) -> None:
@@ -203,34 +204,34 @@ async def _hop(
                 said.port,
                 options=access.options,
                 tunnel=road(said, tunnel, proxy),
-                proxy_command=proxy,
                 **connect_arguments(access.options),
                 **judged_by(known, taken, access.identities),
             )
         )
 
     try:
-        return await tries.until_taken(connect)
+        return await tries.until_taken(connect, proxy.most_tries if proxy else None)
     except StepError:
         raise
     # Whatever it is: one host must not end what goes on with the others.
     except Exception as error:
+        if proxy and proxy.failure and not tries.spoke:
+            tries.connection = None  # it was the command's, and not the host's
+            raise proxy.fault(target.address, attempt.command) from error
         raise told(error, attempt, unspoken=0 if tries.spoke else tries.refused) from error
 
 
 def road(
-    said: Said, tunnel: asyncssh.SSHClientConnection | None, command: list[str] | None
-) -> asyncssh.SSHClientConnection | Direct | None:
+    said: Said, tunnel: asyncssh.SSHClientConnection | None, proxy: ProxyCommand | None
+) -> asyncssh.SSHClientConnection | ProxyCommand | Direct:
     """Say what asyncssh opens a connection over, as it would judge jump hosts itself.
 
     Args:
         said: How the host is reached.
         tunnel: The connection to the jump host before it, where there is one.
-        command: Its ``ProxyCommand``, where there is one.
+        proxy: Its ``ProxyCommand``, where there is one.
     """
-    if tunnel is not None or command is not None:
-        return tunnel
-    return Direct(family_of(said.answer), said.answer.one("bindaddress"))
+    return tunnel or proxy or Direct(family_of(said.answer), said.answer.one("bindaddress"))
 
 
 _MOST_JUMPS = 16

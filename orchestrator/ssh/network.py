@@ -165,11 +165,17 @@ class Tries:
     connection: Connection | None = None
     refused: int = 0
 
-    async def until_taken(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def until_taken(
+        self, attempt: Callable[[], Awaitable[T]], most: Callable[[], float] | None = None
+    ) -> T:
         """Try, and try again where a connection is refused that may be taken in a moment.
 
         sshd closes some of those that come while many have not logged in yet (``MaxStartups``),
         before it says anything: what spoke SSH is not asked again, nor what let nobody in.
+
+        Args:
+            attempt: Opens a connection.
+            most: How often that is worth while, asked after each try.
 
         Raises:
             Exception: What ``attempt`` raises; where it was refused, the last time.
@@ -184,7 +190,8 @@ class Tries:
                     raise
             except CLOSES:
                 self.refused += 1
-                if self.spoke or loop.time() + pause > self.deadline:
+                enough = most is not None and self.refused >= most()
+                if self.spoke or enough or loop.time() + pause > self.deadline:
                     raise
             await asyncio.sleep(pause)
         raise AssertionError("there is always a next pause")

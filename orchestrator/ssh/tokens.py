@@ -13,31 +13,9 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.machine import home, user_name
 from orchestrator.ssh.said import Said
 
-_SHELL = "/bin/sh"
-_TAME = re.compile(r"%|(?!-)[A-Za-z0-9_.:@%+,/=-]*")
+SHELL = "/bin/sh"
+TAME = re.compile(r"%|(?!-)[A-Za-z0-9_.:@%+,/=-]*")
 """What may stand in a name that a shell is given: the inventory is another's, it may be hostile."""
-
-
-def proxy_command(said: Said, alias: str) -> list[str] | None:
-    """The argv of what connects to a host.
-
-    Args:
-        said: What ssh says of it.
-        alias: Its ``HostKeyAlias``.
-
-    Raises:
-        StepError: Here it would not mean what it means to ssh.
-    """
-    if not said.command:
-        return None
-    if said.answer.one("proxyusefdpass") == "yes":
-        raise _refused(said, "ProxyUseFdpass is not supported", "have the command move the bytes")
-    tokens = tokens_of(said, alias)
-    for name, value in tokens.items():
-        if f"%{name}" in said.command and not _TAME.fullmatch(value):
-            raise _refused(said, f"%{name} in ProxyCommand, which is {value!r}", "rename it")
-    text = expanded(said, "ProxyCommand", said.command, tokens)
-    return [os.environ.get("SHELL") or _SHELL, "-c", f"exec {text}"]
 
 
 def tokens_of(said: Said, alias: str) -> dict[str, str]:
@@ -61,7 +39,7 @@ def expanded(said: Said, option: str, text: str, tokens: dict[str, str]) -> str:
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in tokens:
-            raise _refused(said, f"%{found[1]} in {option}, which is not supported", "write it out")
+            raise refused(said, f"%{found[1]} in {option}, which is not supported", "write it out")
         return tokens[found[1]]
 
     return re.sub(r"%(.?)", value, text, flags=re.DOTALL)
@@ -102,10 +80,10 @@ def command_argv(said: Said, option: str, text: str, tokens: Mapping[str, str]) 
         words = []
     if not words:
         why = f"{option} {text}: it has quotes that do not match, a backslash, or nothing at all"
-        raise _refused(said, why, "have a script of it, and name that")
+        raise refused(said, why, "have a script of it, and name that")
     program, *rest = words
     if not program.startswith("/"):
-        raise _refused(said, f"{option} {text}: it has no whole path", "give it one, as to ssh")
+        raise refused(said, f"{option} {text}: it has no whole path", "give it one, as to ssh")
     known = {**all_tokens_of(said), **tokens}
     return program, *(
         with_variables(said, option, expanded(said, option, one, known)) for one in rest
@@ -121,7 +99,7 @@ def with_variables(said: Said, option: str, text: str) -> str:
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in os.environ:
-            raise _refused(said, f"{found[0]} in {option}, which is not set", f"export {found[1]}")
+            raise refused(said, f"{found[0]} in {option}, which is not set", f"export {found[1]}")
         return os.environ[found[1]]
 
     return _VARIABLE.sub(value, text)
@@ -149,5 +127,6 @@ def all_tokens_of(said: Said) -> dict[str, str]:
     return tokens
 
 
-def _refused(said: Said, why: str, hint: str) -> StepError:
+def refused(said: Said, why: str, hint: str) -> StepError:
+    """Say what of ssh_config is not supported, and what to do about it."""
     return StepError(f"ssh_config has {why}: {said.target.address} is not contacted", hint=hint)

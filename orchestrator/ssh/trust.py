@@ -13,10 +13,10 @@ from orchestrator.core.host import Host
 from orchestrator.ssh.connect import all_jumps, road, through, tries_within
 from orchestrator.ssh.known_hosts import read_again
 from orchestrator.ssh.lean import asyncssh
+from orchestrator.ssh.proxy import ProxyCommand, proxy_command
 from orchestrator.ssh.rules import CERTIFIED
 from orchestrator.ssh.said import said_of
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.ssh.tokens import proxy_command
 from orchestrator.ssh.verified import no_algorithms, trust_in, why
 from orchestrator.ssh.verify import HostTrust, UntrustedError
 
@@ -56,25 +56,28 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
     said = await said_of(target, settings)
     jumps = await all_jumps(said, settings)
     seconds = host.deadlines.connect
+    proxy: ProxyCommand | None = None
     async with contextlib.AsyncExitStack() as hops:
         try:
             async with asyncio.timeout(seconds):
                 tunnel = await through(jumps, settings, seconds, hops)
                 trust = await trust_in(said, settings, proxied=tunnel is not None)
-                command = proxy_command(said, trust.rules.alias)
+                argv = proxy_command(said, trust.rules.alias)
+                proxy = ProxyCommand(argv) if argv else None
 
                 async def ask() -> asyncssh.SSHKey | None:
                     return await asyncssh.get_server_host_key(
                         said.host,
                         said.port,
-                        tunnel=road(said, tunnel, command),
+                        tunnel=road(said, tunnel, proxy),
                         config=None,
-                        proxy_command=command,
                         # The one that a connection will ask for.
                         server_host_key_algs=_plain_algorithms(trust),
                     )
 
-                key = await tries_within(seconds).until_taken(ask)
+                key = await tries_within(seconds).until_taken(
+                    ask, proxy.most_tries if proxy else None
+                )
         except TimeoutError:
             raise UnreachableError(
                 f"{target.address} did not show its host key in time",
@@ -84,6 +87,8 @@ async def offered_key(host: Host, settings: SshSettings) -> OfferedKey:
             raise
         # Whatever it is: see ``connect.py``.
         except Exception as error:
+            if proxy and proxy.failure:
+                raise proxy.fault(target.address) from error
             raise UnreachableError(
                 f"{target.address} did not show its host key: {why(error)}"
             ) from error

@@ -26,10 +26,10 @@ from orchestrator.ssh.lean import (
     get_mac_algs,
     get_public_key_algs,
 )
+from orchestrator.ssh.proxy import proxy_command
 from orchestrator.ssh.rules import rules_of
 from orchestrator.ssh.said import forget, said_of
 from orchestrator.ssh.settings import SshSettings
-from orchestrator.ssh.tokens import proxy_command
 
 PARTS, CASES = 20, 100
 """Of a part each case is a configuration of which two hosts are asked, one after the other."""

@@ -26,6 +26,7 @@ from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.trust import offered_key
 
 HERE = Path(__file__).parent
+RELAY = HERE.parents[1] / "trust" / "relay.pl"
 
 
 @pytest.fixture
@@ -220,18 +221,54 @@ def test_a_host_that_closes_every_connection_is_unreachable_in_the_end(
     asyncio.run(connecting())
 
 
-def test_a_command_that_ends_at_once_is_tried_again_in_silence(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+SHUT = "kex_exchange_identification: Connection closed by remote host"
+
+
+@pytest.mark.parametrize(
+    ("command", "tries", "error", "says"),
+    [
+        ("false", 3, UnreachableError, "its ProxyCommand failed: exit 1"),
+        ("sh -c 'echo no route >&2; exit 1'", 3, UnreachableError, "failed: exit 1: no route"),
+        ("no-such-program", 1, UnreachableError, r"not found \(exit 127\)"),
+        ("/dev/null", 1, UnreachableError, r"could not be executed \(exit 126\)"),
+        (f"sh -c 'echo {SHUT} >&2; exit 255'", 9, UnreachableError, f"exit 255: {SHUT}"),
+        ("true", 9, SilentError, r"without a word \(9 times\)"),
+    ],
+)
+def test_a_command_that_ends_at_once_is_tried_as_often_as_that_helps(
+    hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    command: str,
+    tries: int,
+    error: type[UnreachableError],
+    says: str,
 ) -> None:
-    """A ``ProxyCommand`` that its jump host refuses: it is run again, and nothing is printed."""
+    """One whose jump host closes connections: within the deadline; what fails by itself: soon."""
     monkeypatch.setattr(network, "_pauses", lambda: iter((*[0.001] * 8, 3600)))
-    tries = hub.folder / "tries"
-    command = f"sh -c 'echo >> {tries}; exec false'"
-    (hub.folder / "config").write_text(f"Host *\n ProxyCommand {command}\n")
-    with pytest.raises(SilentError, match=r"\(9 times\)"):
+    log, script = hub.folder / "tries", hub.folder / "script"
+    script.write_text(f"echo >> {log}\nexec {command}\n")
+    (hub.folder / "config").write_text(f"Host *\n ProxyCommand sh {script}\n")
+    with pytest.raises(UnreachableError, match=says) as raised:
         asyncio.run(echo(hub.host(22), hub.settings(None)))
-    assert tries.read_text() == "\n" * 9
+    assert type(raised.value) is error
+    assert log.read_text() == "\n" * tries
     assert caplog.messages == []
+
+
+def test_what_a_command_says_on_its_stderr_is_none_of_the_hosts_words(hub: Hub) -> None:
+    """A session through a ``ProxyCommand`` that warns in its middle goes on."""
+    script = hub.folder / "script"
+
+    async def connecting() -> str:
+        async with hub.server() as port:
+            settings = hub.settings(hub.host_key, port)
+            noise = "while sleep 0.01; do echo SSH-2.0-nonsense; done >&2"
+            script.write_text(f"{{ {noise}; }} & perl {RELAY} {port}\nkill $!\n")
+            (hub.folder / "config").write_text(f"Host *\n ProxyCommand sh {script}\n")
+            return await echo(hub.host(port), settings)
+
+    assert asyncio.run(connecting()) == "here"
 
 
 def test_a_host_that_spoke_and_closed_is_not_asked_again(hub: Hub) -> None:

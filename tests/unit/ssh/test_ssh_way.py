@@ -16,6 +16,7 @@ import pytest
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.ssh.connect import connected
+from orchestrator.ssh.proxy import ProxyCommand
 from orchestrator.ssh.running import said_by
 from orchestrator.ssh.settings import SshSettings
 
@@ -43,8 +44,9 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             host=host, **({"port": port} if port else {}), **given
         )
         text = f"{options.username}@{options.host.lower()}:{options.port}"
-        command = options.proxy_command
-        found.append(text if command is None else f"{text} by {' '.join(command[2:])}")
+        tunnel = given["tunnel"]
+        by = f" by {' '.join(tunnel.argv[2:])}" if isinstance(tunnel, ProxyCommand) else ""
+        found.append(f"{text}{by}")
         yield None
 
     monkeypatch.setattr(asyncssh, "connect", connect)
