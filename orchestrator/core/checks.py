@@ -246,6 +246,8 @@ class NextLogin:
         expires: The day from which on the account is no good, as ``2026-11-29``; empty: never.
         locked: Whether its password is locked, which matters where sshd asks no PAM.
         peer: The address that sshd sees this deployer at; empty where it is not known.
+        came: The address and port that this connection came to, as ``192.0.2.7:22``.
+        listens: Those that sshd will listen on, where it does on ``came`` and will not.
         clock: The host's, its own and UTC, as ``20261129120000``; empty where it did not say.
         rules: The lines of sudoers as they will be, without comments; none where that is gone;
             ``None`` where the host did not say.
@@ -265,6 +267,8 @@ class NextLogin:
     expires: str = ""
     locked: bool = False
     peer: str = ""
+    came: str = ""
+    listens: tuple[str, ...] = ()
     clock: tuple[str, ...] = ()
     rules: tuple[str, ...] | None = None
 

@@ -96,6 +96,9 @@ fi
 set -- $from
 printf 'peer=%s\n' "${1-}"
 peer=${1:-127.0.0.1} server=${3:-127.0.0.1} port=${4:-22}
+case $server in *:*) any='[::]' at="[$server]" ;; *) any=0.0.0.0 at=$server ;; esac
+# Whether an sshd listens where this connection came to. $1 what it says
+listens() { grep -iFxq -e "listenaddress $any:$port" -e "listenaddress $at:$port" "$1"; }
 sshd=$new/sw/bin/sshd
 [ -x "$sshd" ] || sshd=$(command -v sshd || echo /usr/sbin/sshd)
 config=$(after /etc/ssh/sshd_config)
@@ -119,6 +122,12 @@ elif [ -f "$config" ]; then
     says="$says|trustedusercakeys|allowusers|denyusers|allowgroups|denygroups|usepam"
     sed -nE "s/^($says) /sshd.\1=/p" "$folder/says"
     patterns=$(sed -n 's/^authorizedkeysfile //p' "$folder/says")
+    # Another one's connection says nothing of this one.
+    if [ -n "$from" ] && ! listens "$folder/says" &&
+      timeout 10 "$sshd" -T > "$folder/now" 2> /dev/null && listens "$folder/now"; then
+      printf 'came=%s\n' "$at:$port"
+      sed -n 's/^listenaddress /listens=/p' "$folder/says"
+    fi
   else
     printf 'sshd=%s\n' "$(tail -n 1 "$folder/error")"
   fi
@@ -205,6 +214,8 @@ def parse_next_login(lines: Iterable[str], user: str) -> NextLogin:
         entries=tuple(said.get("entry", ())),
         locked="locked" in said,
         peer=first.get("peer", ""),
+        came=first.get("came", ""),
+        listens=tuple(said.get("listens", ())),
         clock=tuple(first.get("clock", "").split()),
         rules=tuple(said.get("rule", ())) if "sudoers" in said else None,
     )

@@ -17,6 +17,7 @@ SHUT = {
     'users.users.deploy = { useDefaultShell = lib.mkForce false; shell = "/usr/sbin/nologin"; };': (
         "the login shell of user 'deploy' will be /usr/sbin/nologin"
     ),
+    "services.openssh.ports = [ 2222 ];": ":2222, and no more on",
     'services.openssh.settings.DenyUsers = [ "deploy" ];': "user 'deploy' not in (DenyUsers)",
     'services.openssh.settings.AllowUsers = [ "ops" ];': "only ops in (AllowUsers)",
     'services.openssh.settings.AllowGroups = [ "ops" ];': "only members of ops in (AllowGroups)",

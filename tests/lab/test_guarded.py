@@ -338,7 +338,7 @@ def test_units_that_newly_fail_are_told_or_take_the_host_back(
 def test_services_that_die_and_are_started_again_are_told_or_take_the_host_back(
     fleet: Bench, policy: str, ends: str
 ) -> None:
-    """A service that systemd starts again and again is active for it, and as one that fails here."""
+    """A service that systemd starts again and again is active for it, and fails here."""
     set_guard(fleet, failed_units=policy)
     fleet.module(HOST, DIES)
     done = fleet.deploy(HOST, "--no-verify")

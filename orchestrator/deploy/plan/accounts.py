@@ -21,11 +21,13 @@ class _Fault:
         text: In words.
         certain: Whether nobody gets in, or becomes root, as this connection did.
         root: Whether it is about becoming root.
+        remedy: What to do, where it is not about keys or root.
     """
 
     text: str
     certain: bool = True
     root: bool = False
+    remedy: str = ""
 
 
 def judged_login(login: Login, found: NextLogin) -> tuple[Shortfall, ...]:
@@ -40,6 +42,7 @@ def judged_login(login: Login, found: NextLogin) -> tuple[Shortfall, ...]:
         found: What the host said.
     """
     faults = [*_account(login, found), *_sshd(login, found), *_key(login, found)]
+    faults += _moved(found)
     if not any(fault.certain for fault in faults):
         faults += _root(login, found)
     certain = [fault for fault in faults if fault.certain]
@@ -49,7 +52,9 @@ def judged_login(login: Login, found: NextLogin) -> tuple[Shortfall, ...]:
 def _shortfall(fault: _Fault, login: Login) -> Shortfall:
     what = "let this deployer become root" if fault.root else "let this deployer in"
     user = login.user
-    if fault.root:
+    if fault.remedy:
+        remedy = fault.remedy
+    elif fault.root:
         remedy = f"give user '{user}' a rule (security.sudo.extraRules), or the group wheel"
     else:
         remedy = (
@@ -121,6 +126,27 @@ def _sshd(login: Login, found: NextLogin) -> Iterator[_Fault]:
     if None in denied and True not in denied:
         yield _Fault("its sshd's DenyUsers has this user, from some places", certain=False)
     yield from _sshd_groups(user, found)
+
+
+def _moved(found: NextLogin) -> Iterator[_Fault]:
+    """Find an sshd that listens elsewhere: nobody would come to where it is reached today."""
+    if not found.listens:
+        return
+    port = found.came.rpartition(":")[2]
+    ports = sorted({where.rpartition(":")[2] for where in found.listens}, key=int)
+    if port in ports:
+        steps = "both addresses, deploy, set `connect: {address: …}` in the inventory"
+    else:
+        steps = (
+            f"both (services.openssh.ports = [ {port} {ports[0]} ]), deploy, set `connect: {{port: "
+            f"{ports[0]}}}` in the inventory"
+        )
+    yield _Fault(
+        f"its sshd listens on {', '.join(found.listens)}, and no more on {found.came}, where this "
+        "connection came to",
+        certain=port not in ports,
+        remedy=f"in two steps: have it listen on {steps}; then take the old one away and deploy",
+    )
 
 
 def _sshd_groups(user: str, found: NextLogin) -> Iterator[_Fault]:

@@ -28,6 +28,7 @@ ROOT = Login("root", "ssh-ed25519", KEY)
 CERTIFICATE = Login("deploy", "ssh-ed25519-cert-v01@openssh.com", KEY)
 OUT = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system")
 NOW = "now=999:/home/deploy:/bin/sh"
+MOVED = "came=192.0.2.1:22\n"
 KEYS = "/home/deploy/.ssh/authorized_keys"
 YES = "sshd.pubkeyauthentication=yes\nsshd.permitrootlogin=prohibit-password\n"
 ASKED = f"{NOW}\nsshd=asked\n{YES}"
@@ -100,6 +101,12 @@ GROUPS = "groups=staff wheel\n" + spec()
         (LOGIN, HELD + "clock=x 20261399110000\n" + until("2026-11-29"), None),
         (LOGIN, HELD + "sshd.usepam=no\nlocked=yes\n", "locked password?"),
         (LOGIN, HELD + "sshd.usepam=yes\nlocked=yes\n", None),
+        (
+            LOGIN,
+            HELD + MOVED + "listens=0.0.0.0:2222\nlistens=[::]:2222\n",
+            "no more on 192.0.2.1:22",
+        ),
+        (LOGIN, HELD + MOVED + "listens=198.51.100.1:22\n", "no more on 192.0.2.1:22, where?"),
         (LOGIN, HELD + "spec=[1]\n", None),
         (LOGIN, HELD + 'spec={"mutableUsers":false,"users":7}\n', None),
         (LOGIN, HELD + "spec={\n", None),
@@ -301,6 +308,43 @@ echo 'UsePAM yes'
 echo 'AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u'
 echo 'PermitRootLogin no'
 """
+
+
+@pytest.mark.parametrize(
+    ("came", "then", "now", "found"),
+    [
+        ("192.0.2.1 22", ["0.0.0.0:22", "[::]:22"], ["0.0.0.0:22"], ()),
+        ("192.0.2.1 22", ["0.0.0.0:2222"], ["0.0.0.0:22"], ("0.0.0.0:2222",)),
+        ("192.0.2.1 22", ["192.0.2.1:22"], ["0.0.0.0:22"], ()),
+        ("192.0.2.1 22", ["198.51.100.1:22"], ["192.0.2.1:22"], ("198.51.100.1:22",)),
+        ("2001:db8::1 22", ["[::]:22"], ["[::]:22"], ()),
+        ("2001:db8::1 22", ["0.0.0.0:22"], ["[::]:22"], ("0.0.0.0:22",)),
+        ("192.0.2.1 2022", ["0.0.0.0:2222"], ["0.0.0.0:22"], ()),
+    ],
+    ids=["stays", "port", "same address", "address", "IPv6", "IPv4 alone", "of another sshd"],
+)
+def test_an_sshd_that_moves_is_found_where_this_connection_came_to_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    came: str,
+    then: list[str],
+    now: list[str],
+    found: tuple[str, ...],
+) -> None:
+    """What the new system's sshd will listen on is compared with where the connection came to."""
+    config = tmp_path / "new/etc/ssh/sshd_config"
+    sshd = tmp_path / "new/sw/bin/sshd"
+    for file in (config, sshd):
+        file.parent.mkdir(parents=True)
+        file.write_text("")
+    lines = [[f"echo 'ListenAddress {one}'" for one in each] for each in (then, now)]
+    text = "case $* in *-f*) {} ;; *) {} ;; esac".format(*map("; ".join, lines))
+    sshd.write_text(f"#!{shutil.which('sh')}\n{text}\n")
+    sshd.chmod(0o755)
+    monkeypatch.setenv("SSH_CONNECTION", f"192.0.2.9 4242 {came}")
+    argv = ("sh", "-c", ACCOUNTS, "sh", str(tmp_path / "new"), "deploy", KEY, "/home/deploy")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert parse_next_login(done.stdout.split("\n"), "deploy").listens == found
 
 
 @pytest.mark.parametrize("text", [SPEAKS, SPEAKS.lower()])
