@@ -215,7 +215,11 @@ def parse_next_login(lines: Iterable[str], user: str) -> NextLogin:
         locked="locked" in said,
         peer=first.get("peer", ""),
         came=first.get("came", ""),
-        listens=tuple(said.get("listens", ())),
+        listens=tuple(
+            where
+            for where in said.get("listens", ())
+            if whole_number(where.rpartition(":")[2]) is not None
+        ),
         clock=tuple(first.get("clock", "").split()),
         rules=tuple(said.get("rule", ())) if "sudoers" in said else None,
     )

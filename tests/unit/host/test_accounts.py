@@ -107,6 +107,7 @@ GROUPS = "groups=staff wheel\n" + spec()
             "no more on 192.0.2.1:22",
         ),
         (LOGIN, HELD + MOVED + "listens=198.51.100.1:22\n", "no more on 192.0.2.1:22, where?"),
+        (LOGIN, HELD + MOVED + "listens=here\nlistens=:x\n", None),
         (LOGIN, HELD + "spec=[1]\n", None),
         (LOGIN, HELD + 'spec={"mutableUsers":false,"users":7}\n', None),
         (LOGIN, HELD + "spec={\n", None),
