@@ -104,7 +104,8 @@ class Guard:
     Attributes:
         confirm: Seconds from the end of activation to the deployer's new connection.
         health: Seconds from that connection to its word that the host is verified.
-        failed_units: What units that newly fail lead to.
+        failed_units: What units that newly fail lead to, and services that do not stay up.
+        steady: Seconds that a service must have been up which systemd starts again when it dies.
         last_resort: Whether it boots the host into the old system where nobody gets in, by the
             host's own evidence, and it cannot be repaired.
     """
@@ -112,6 +113,7 @@ class Guard:
     confirm: float = 180.0
     health: float = 600.0
     failed_units: NewlyFailed = NewlyFailed.REPORT
+    steady: float = 5.0
     last_resort: LastResort = LastResort.NONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,21 +11,27 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.units import split_lines, whole_number
 from orchestrator.host.scripts import script
 
-# Print `UNIT COUNT AGE SUBSTATE` of the services that systemd has started again: NRestarts counts
-# since somebody else started the unit; the age is of its process, in seconds; SubState is
-# `auto-restart` between two starts. org.freedesktop.systemd1(5).
+# Print `UNIT COUNT AGE SUBSTATE` of the services that systemd has started again, and of young ones
+# that it would start again: NRestarts counts since somebody else started the unit; the
+# age is of its process, in seconds; SubState is `auto-restart` between two starts.
+# org.freedesktop.systemd1(5).
 RESTARTS = r"""
 read -r up _ < /proc/uptime
-properties=Id,NRestarts,SubState,ExecMainStartTimestampMonotonic
+properties=Id,NRestarts,Restart,SubState,ExecMainStartTimestampMonotonic
 timeout 20 systemctl show --property=$properties '*.service' | awk -v up="$up" '
-  function told() {
-    if (count > 0 || how ~ /^auto-restart/) print id, count, int(up - began / 1000000), how
+  function told(age) {
+    age = up - began / 1000000
+    if (count > 0 || how ~ /^auto-restart/ || policy != "no" && how == "running" && age < 60)
+      printf "%s %d %.1f %s\n", id, count, age > 0 ? age : 0, how
     id = how = ""
+    policy = "no"
     count = began = 0
   }
+  BEGIN { policy = "no" }
   /^$/ { told() }
   /^Id=/ { id = substr($0, 4) }
   /^NRestarts=/ { count = substr($0, 11) + 0 }
+  /^Restart=/ { policy = substr($0, 9) }
   /^SubState=/ { how = substr($0, 10) }
   /^ExecMainStartTimestampMonotonic=/ { began = substr($0, 33) + 0 }
   END { told() }
@@ -37,6 +44,7 @@ WATCH_SECONDS = 10.0
 """A service that died, and then lives that long, is taken for one that stays."""
 _OLD_SECONDS = 60
 """One that had died within that time before the host was changed was dying before."""
+_AGE = re.compile(r"[0-9]{1,12}(\.[0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,13 @@ class Restarts:
     """
 
     times: int
-    age: int
+    age: float
     waits: bool
+
+    @property
+    def dying(self) -> bool:
+        """Whether it is down, or has died lately."""
+        return self.waits or (self.times > 0 and self.age < _OLD_SECONDS)
 
 
 Counts = Mapping[str, Restarts]
@@ -74,9 +87,9 @@ def parse_restarts(lines: Iterable[str]) -> Counts:
         unit, *rest = line.split(" ")
         if len(rest) != 3 or not unit.endswith(".service"):
             continue
-        times, age = whole_number(rest[0]), whole_number(rest[1])
+        times, age = whole_number(rest[0]), _AGE.fullmatch(rest[1])
         if times is not None and age is not None:
-            found[unit] = Restarts(times, age, rest[2].startswith("auto-restart"))
+            found[unit] = Restarts(times, float(age[0]), rest[2].startswith("auto-restart"))
     return found
 
 
@@ -85,43 +98,53 @@ def died(now: Counts, before: Counts) -> frozenset[str]:
     return frozenset(
         unit
         for unit, one in now.items()
-        if (one.waits or unit not in before or one.times != before[unit].times)
-        and not (unit in before and _dying(before[unit]))
+        if (one.waits or one.times not in (0, before[unit].times if unit in before else 0))
+        and not _was_dying(unit, before)
     )
 
 
-def _dying(one: Restarts) -> bool:
-    return one.waits or one.age < _OLD_SECONDS
+def _was_dying(unit: str, before: Counts) -> bool:
+    return unit in before and before[unit].dying
 
 
 async def unsteady(
-    ask: Callable[[], Awaitable[Counts]], before: Counts, seconds: float = WATCH_SECONDS
+    ask: Callable[[], Awaitable[Counts]],
+    before: Counts,
+    *,
+    steady: float,
+    seconds: float = WATCH_SECONDS,
 ) -> Counts:
     """Find services that do not stay up since the host was changed.
 
-    That is one question where none died. Otherwise they are watched: whatever dies again, or is
-    down at the end, does not stay. What died while it waited for another may be up since.
+    That is one question where none was started and none died. Those that systemd would start
+    again come to an age first. What died is watched: whatever dies again, or is down at the end,
+    does not stay. What died while it waited for another may be up since.
 
     Args:
         ask: Asks the host.
         before: What it answered before it was changed.
-        seconds: To watch them.
+        steady: To which age of such a service to wait, in seconds.
+        seconds: To watch those that died.
     """
     first = now = await ask()
+    ages = [one.age for unit, one in now.items() if not _was_dying(unit, before)]
+    if ages and (left := steady - min(ages)) > 0:
+        await asyncio.sleep(left)
+        first = now = await ask()
     watched = died(first, before)
     clock = asyncio.get_running_loop().time
     until = clock() + seconds
     while watched and clock() < until:
         await asyncio.sleep(_PAUSE)
         now = await ask()
-        if watched <= {unit for unit in now if _again(now[unit], first.get(unit))}:
+        if all(_again(unit, now, first) for unit in watched):
             break  # There is nothing left to find.
     return {
         unit: now[unit]
         for unit in sorted(watched & now.keys())
-        if now[unit].waits or _again(now[unit], first.get(unit))
+        if now[unit].waits or _again(unit, now, first)
     }
 
 
-def _again(now: Restarts, first: Restarts | None) -> bool:
-    return first is None or now.times != first.times
+def _again(unit: str, now: Counts, first: Counts) -> bool:
+    return unit in now and now[unit].times != first[unit].times

@@ -149,6 +149,11 @@ _GUARD = _record(
         "Whether units that newly fail are reported, or take the host back.",
     ),
     Key(
+        "steady",
+        Duration(zero=True),
+        "How long a service with `Restart=` must have been up before the commit.",
+    ),
+    Key(
         "last_resort",
         _word(LastResort),
         "Whether a host that boots unattended is booted where nobody gets in any more.",

@@ -78,6 +78,7 @@ def built_in(name: str) -> Fields:
                     "confirm": Leaf(host.guard.confirm, _BUILT_IN),
                     "health": Leaf(host.guard.health, _BUILT_IN),
                     "failed_units": Leaf(host.guard.failed_units.value, _BUILT_IN),
+                    "steady": Leaf(host.guard.steady, _BUILT_IN),
                     "last_resort": Leaf(host.guard.last_resort.value, _BUILT_IN),
                 }
             ),

@@ -255,8 +255,8 @@ class Activation:
         await self._verify()
         self._work.session.interrupt.check()
         with self._work.step(Phase.COMMIT):
-            await self._look()
             await self._watch()
+            await self._look()
             self._verdict.confirmed = True
             await self._lifeline.confirm()
             await self._committed()
@@ -321,7 +321,9 @@ class Activation:
             return
         line = self._lifeline.line
         seconds = min(WATCH_SECONDS, self._lifeline.left / 2)
-        watching = unsteady(lambda: line.ask(ask_restarts), self._restarts, seconds)
+        steady = min(self._work.host.guard.steady, self._lifeline.left / 4)
+        ask = partial(line.ask, ask_restarts)
+        watching = unsteady(ask, self._restarts, steady=steady, seconds=seconds)
         if found := await self._work.session.interrupt.unless_wished(watching):
             named = (f"{unit} ({one.times} times)" for unit, one in found.items())
             self._blame(f"services that die and are started again: {', '.join(named)}")

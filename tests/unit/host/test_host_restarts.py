@@ -18,14 +18,14 @@ def dead(times: int, age: int = 0) -> Restarts:
     return Restarts(times, age, waits=False)
 
 
-def found(answers: Sequence[Counts], before: Counts = NONE) -> Counts:
+def found(answers: Sequence[Counts], before: Counts = NONE, steady: float = 0) -> Counts:
     """What does not stay of what a host answers, once a second."""
     left = list(answers)
 
     async def ask() -> Counts:
         return left.pop(0) if len(left) > 1 else left[0]
 
-    return asyncio.run(unsteady(ask, before, seconds=len(answers) - 1.5))
+    return asyncio.run(unsteady(ask, before, steady=steady, seconds=len(answers) - 1.5))
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,15 @@ def test_a_host_on_which_nothing_died_is_asked_once() -> None:
     """Another answer would find a service that dies: nobody asks for it."""
     assert found([{"old.service": dead(3, 900)}] * 2, {"old.service": dead(3, 9)}) == {}
     assert found([{}, {"late.service": dead(1)}]) == {}
+
+
+def test_what_was_just_started_comes_to_an_age_first() -> None:
+    """A service that has not died yet may do so soon; one that is old enough is not waited for."""
+    young, died = {"web.service": Restarts(0, 1.2, waits=False)}, {"web.service": dead(1)}
+    later = [*[died] * 3, *[{"web.service": dead(2)}] * 3]
+    assert found([young, *later], steady=5) == {"web.service": dead(2)}
+    assert found([young, *later], steady=1) == {}
+    assert found([young, young], steady=5) == {}
 
 
 def test_what_dies_again_while_it_is_watched_does_not_stay() -> None:
@@ -86,6 +95,11 @@ b.service x 1 running
 c.service {"9" * 5000} 1 running
 d.mount 1 1 mounted
 e.service 2 7 auto-restart-queued
-f.service 1 -3 running"""
+f.service 1 -3 running
+g.service 0 4.5 running
+h.service 1 1e9 running"""
     lines = text.split("\n")
-    assert parse_restarts(lines) == {"e.service": Restarts(2, 7, waits=True)}
+    assert parse_restarts(lines) == {
+        "e.service": Restarts(2, 7, waits=True),
+        "g.service": Restarts(0, 4.5, waits=False),
+    }
