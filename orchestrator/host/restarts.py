@@ -21,8 +21,9 @@ properties=Id,NRestarts,Restart,SubState,ExecMainStartTimestampMonotonic
 timeout 20 systemctl show --property=$properties '*.service' | awk -v up="$up" '
   function told(age) {
     age = up - began / 1000000
+    if (age < 0) age = 0
     if (count > 0 || how ~ /^auto-restart/ || policy != "no" && how == "running" && age < 60)
-      printf "%s %d %.1f %s\n", id, count, age > 0 ? age : 0, how
+      printf "%s %d %.1f %s\n", id, count, age, how
     id = how = ""
     policy = "no"
     count = began = 0

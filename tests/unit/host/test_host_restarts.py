@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from orchestrator.host import restarts
-from orchestrator.host.restarts import Counts, Restarts, died, parse_restarts, unsteady
+from orchestrator.host.restarts import RESTARTS, Counts, Restarts, died, parse_restarts, unsteady
 
 NONE: Counts = {}
 
@@ -103,3 +106,57 @@ h.service 1 1e9 running"""
         "e.service": Restarts(2, 7, waits=True),
         "g.service": Restarts(0, 4.5, waits=False),
     }
+
+
+SYSTEMD = """#!/bin/sh
+read -r up _ < /proc/uptime
+up=${up%.*}
+cat << END
+Restart=always
+NRestarts=3
+ExecMainStartTimestampMonotonic=$((up - 7200))000000
+Id=dies.service
+SubState=running
+
+Restart=no
+NRestarts=0
+ExecMainStartTimestampMonotonic=${up}000000
+Id=once.service
+SubState=running
+
+Restart=on-failure
+NRestarts=0
+ExecMainStartTimestampMonotonic=$((up - 7))000000
+Id=young.service
+SubState=running
+
+Restart=on-failure
+NRestarts=0
+ExecMainStartTimestampMonotonic=$((up - 7200))000000
+Id=old.service
+SubState=running
+
+Id=waits.service
+NRestarts=0
+SubState=auto-restart
+END
+"""
+
+
+def test_systemd_is_asked_for_what_died_and_what_is_young(tmp_path: Path) -> None:
+    """Properties come in any order; what is up for long, or started by nobody, is left out."""
+    (tmp_path / "systemctl").write_text(SYSTEMD)
+    (tmp_path / "systemctl").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    folder = tmp_path / "here"
+    folder.mkdir()
+    argv = ("sh", "-c", RESTARTS)
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=folder, check=True)
+    found = parse_restarts(done.stdout.splitlines())
+    assert {unit: (one.times, one.waits) for unit, one in found.items()} == {
+        "dies.service": (3, False),
+        "young.service": (0, False),
+        "waits.service": (0, True),
+    }
+    assert 7 <= found["young.service"].age < 10
+    assert not list(folder.iterdir())
