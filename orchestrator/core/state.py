@@ -257,6 +257,8 @@ class Attempt:
         failing: Of the activation script that ran last, the snippets that failed, each with its
             code: ``'name' failed (1)``. Of an attempt that is done or returned they failed before
             it, too.
+        words: What each of them said last, where that is known: ``'name' failed (1): no file``.
+        words_before: What they said when they failed before.
     """
 
     token: str
@@ -286,6 +288,8 @@ class Attempt:
     reached: bool | None = None
     guard_gone: bool = False
     failing: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    words_before: tuple[str, ...] = ()
 
     @property
     def activated(self) -> OutPath:
@@ -331,6 +335,8 @@ class Attempt:
             reached=told.reached,
             guard_gone=told.guard_gone,
             failing=told.failing,
+            words=told.words,
+            words_before=told.words_before,
         )
 
     @property

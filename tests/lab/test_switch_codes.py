@@ -109,6 +109,21 @@ def test_a_host_whose_activation_always_failed_is_deployed_to(fleet: Bench, boot
         assert systems(fleet) == [host_of(done)["out_path"]] * 3
 
 
+def test_the_same_snippet_that_fails_for_another_reason_is_said_to(fleet: Bench) -> None:
+    """By name and code it is no new failure; what it said before and says now is in the warning."""
+    by_hand(fleet, snippet("always", "echo no disk; false"))
+    fleet.module(HOST, snippet("always", "echo no disk; false") + MARKER.format(1))
+    done = fleet.deploy(HOST, "--no-verify")
+    warnings = " ".join(host_of(done)["warnings"])
+    assert "'always' failed (1), as before" in warnings
+    assert "something else" not in warnings
+    fleet.module(HOST, snippet("always", "echo no key; false"))
+    done = fleet.deploy(HOST, "--no-verify")
+    assert done.outcomes == {HOST: "deployed"}, done
+    (warning,) = (text for text in host_of(done)["warnings"] if "always" in text)
+    assert warning.endswith("says something else: 'no key', and before: 'no disk'")
+
+
 def test_what_fails_for_the_first_time_is_not_called_old(fleet: Bench) -> None:
     """Another code, another name: each is a new failure beside the one that was there."""
     by_hand(fleet, ALWAYS)

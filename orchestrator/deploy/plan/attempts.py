@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import datetime
 
 from orchestrator.core.plan import Goal
@@ -190,8 +192,24 @@ def change(attempt: Attempt) -> str:
 
 def fails_as_before(attempt: Attempt) -> str:
     """Say which snippets of the activation script failed, as they did before; empty: none."""
-    failing = ", ".join(attempt.failing)
-    return f"activation script snippets: {failing}, as before" if failing else ""
+    if not attempt.failing:
+        return ""
+    now, before = _by_snippet(attempt.words), _by_snippet(attempt.words_before)
+    known = all(each in now and each in before for each in attempt.failing)
+    text = f"activation script snippets: {', '.join(attempt.failing)}, as before"
+    if not known:
+        text += " by name and exit code"
+    others = [each for each in attempt.failing if each in now and each in before]
+    return text + "".join(
+        f"; {each} says something else: {now[each]!r}, and before: {before[each]!r}"
+        for each in others
+        if now[each] != before[each]
+    )
+
+
+def _by_snippet(words: Iterable[str]) -> dict[str, str]:
+    found = (re.fullmatch(r"('.*' failed \([0-9]+\)): (.*)", each) for each in words)
+    return {match[1]: match[2] for match in found if match}
 
 
 def _unread(now: HostState, before: HostState) -> str | None:

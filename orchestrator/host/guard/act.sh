@@ -25,6 +25,7 @@ act() {
   end_others
   hear
   timeout 10 tail -c "+$((size + 1))" "$log"
+  heard_words=$(timeout 10 tail -c "+$((size + 1))" "$log" | words_of)
   last=$(timeout 10 tail -c "+$((size + 1))" "$log" | tail -n 1 | head -c 300)
 } 2> /dev/null
 

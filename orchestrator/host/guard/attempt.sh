@@ -14,7 +14,7 @@ load() {
 read_lines() {
   fixed='' state='' turned='' deadline='' activation='' why='' ended='' seen=''
   reached='' back='' resort='' way='' last_resort=''
-  known='' failing='' made_at=''
+  known='' failing='' words='' words_before='' made_at=''
   token='' unit='' who='' goal='' target='' live='' boot_id=''
   running='' profile='' boot_default='' boot_source=profile
   activate_seconds=600 confirm_seconds=180 health_seconds=600
@@ -40,6 +40,8 @@ take_changing() {
   resort=*) resort=$value ;;
   known=*) known=$value ;;
   failing=*) failing=$value ;;
+  words=*) words=$value ;;
+  words_before=*) words_before=$value ;;
   made_at=*) made_at=$value ;;
   *) return 1 ;;
   esac
@@ -73,7 +75,7 @@ lines() {
   printf '%s=%s\n' state "$state" turned "$turned" deadline "$deadline" \
     activation "$activation" why "$why" ended "$ended" seen "$seen" \
     reached "$reached" back "$back" resort "$resort" \
-    known "$known" failing "$failing" made_at "$made_at"
+    known "$known" failing "$failing" words "$words" words_before "$words_before" made_at "$made_at"
 }
 
 # Write it down where it outlives a boot, and where readers look first. A full disk stops no guard.

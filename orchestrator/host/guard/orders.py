@@ -83,7 +83,9 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             specialisation=_name(fields.get("specialisation", "")),
             live=_found(fields.get("live", "")),
             over_ssh=fields.get("way") == "ssh",
-            failing=tuple(each for each in fields.get("failing", "").split("|") if each),
+            failing=tuple(filter(None, fields.get("failing", "").split("|"))),
+            words=tuple(filter(None, fields.get("words", "").split("|"))),
+            words_before=tuple(filter(None, fields.get("words_before", "").split("|"))),
             guard_gone=values.get("guard") in ("inactive", "failed"),
         )
     return None
@@ -150,9 +152,7 @@ def plain(value: str) -> str:
 
 
 def _below(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
-    return {
-        key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)
-    }
+    return {k.removeprefix(prefix): text for k, text in values.items() if k.startswith(prefix)}
 
 
 def _before(fields: Mapping[str, str]) -> HostState:
@@ -324,9 +324,8 @@ async def reached(executor: Executor, token: str, *, anew: bool = False) -> Guar
         UnreachableError: The connection was lost.
         StepError: The host could not write it.
     """
-    return await _ask(
-        executor, "note that it was reached", carried("reached", token, "anew" if anew else "")
-    )
+    verb = carried("reached", token, "anew" if anew else "")
+    return await _ask(executor, "note that it was reached", verb)
 
 
 async def _ask(
@@ -335,7 +334,9 @@ async def _ask(
     done = await executor.run(argv, deadline=deadline, stdin=program().encode())
     found = _LOG.search(done.stdout)
     if done.rc == 0 and found is not None:
-        return _told(done.stdout[: found.start()], int(found[1]), done.stdout[found.end() :])
+        values = values_of(done.stdout[: found.start()].decode(errors="replace"))
+        log, end = done.stdout[found.end() :], int(found[1]) + len(done.stdout) - found.end()
+        return GuardReply(parse_attempt(values), log.decode(errors="replace"), end)
     by_hand = executor.repeat(("cat", "/run/orchestrator/attempt"))
     if done.rc == REFUSED:
         raise DeclinedError(
@@ -345,8 +346,3 @@ async def _ask(
     raise UnreachableError(
         f"the host could not {what} ({how_it_ended(done.rc)})", command=by_hand, stderr=done.err
     )
-
-
-def _told(answer: bytes, position: int, log: bytes) -> GuardReply:
-    values = values_of(answer.decode(errors="replace"))
-    return GuardReply(parse_attempt(values), log.decode(errors="replace"), position + len(log))

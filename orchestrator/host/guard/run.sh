@@ -28,7 +28,7 @@ guard() {
 # The attempt was cut off by a boot: nothing is confirmed any more, but what was committed stays.
 after_boot() {
   # Of this boot's activation others know.
-  known='' failing=''
+  known='' failing='' words='' words_before=''
   # A boot runs what boots, and no specialisation that was switched to.
   observe
   [ "$now_boot" != "$now_running" ] || live=$now_running

@@ -24,6 +24,16 @@ take_heard() {
   [ -n "$whole" ] && [ -z "$odd" ] && [ $count -lt 99 ] || snippets=
 }
 
+# What was said last before each snippet failed, since the name and the code do not tell one reason from
+# another: `'name' failed (1): words|`. What NixOS itself says is none of theirs. From standard input, a log.
+words_of() {
+  LC_ALL=C sed -n -e 's/[^ -~]/?/g;s/|/?/g' -e 's/^stopping the following units: .*//' \
+    -e 's/^activating the configuration\.\.\.$//;s/^setting up \/etc\.\.\.$//' \
+    -e "/^Activation script snippet '.*' failed ([0-9]*)\$/{x;s/^\(.\{100\}\).*/\1/;G" \
+    -e 's/^\(.*\)\nActivation script snippet \(.*\)$/\2: \1|/p;s/.*//;x;d' -e '}' -e h |
+    head -n 20 | tr -d '\n'
+}
+
 # What failed of the activation script that was run last; nothing where that is not known.
 failed_now() {
   case $script:$code in
@@ -71,5 +81,5 @@ failed_at_boot() {
 rehearse() {
   say 5 "$running failed in part when it was activated last: its activation script is run, to learn what"
   asking_how_it_ends flock -n "${locks%% *}" env NIXOS_ACTION=test "$running/activate" "$running"
-  [ "$made" = "$(made)" ] || known=$(failed_now)
+  [ "$made" = "$(made)" ] || known=$(failed_now) words_before=$heard_words words=$heard_words
 }

@@ -14,7 +14,7 @@ switch() {
     # EAGAIN: somebody was quicker, and nothing was done.
     [ "$code" = 11 ] && left_alone || break
   done
-  [ "$made" = "$(made)" ] || failing=$(failed_now)
+  [ "$made" = "$(made)" ] || failing=$(failed_now) words=$heard_words
 } 2> /dev/null
 
 # Run a command as `act` does, and have its activation script's exit code in $script. $… the command

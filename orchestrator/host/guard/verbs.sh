@@ -19,13 +19,13 @@ start() {
   mkdir -m 0700 "$run/asked-$1" || refuse "it was given up before it began"
   shift
   # What failed in the last activation is known where that was the last attempt's.
-  before=
-  [ "$made_at" != "$(made)" ] || before=${failing:-|}
+  before='' said=''
+  [ "$made_at" != "$(made)" ] || before=${failing:-|} said=$words
   read_lines << END
 $(printf '%s\n' "$@")
 END
   state=recorded
-  why='' known=$before failing=$before
+  why='' known=$before failing=$before words=$said words_before=$said
   begin_or_say_why || {
     tidy
     refuse "$why"

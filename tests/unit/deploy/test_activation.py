@@ -368,7 +368,10 @@ def test_what_failed_before_is_a_warning_whichever_system_runs(
         bench.verify = fails
     bench.host.goes_wrong("in commit" if goes_well else "in return", ends)
     outcome = bench.deploy()
-    said = "activation script snippets: 'always' failed (1), 'ever' failed (2), as before"
+    said = (
+        "activation script snippets: 'always' failed (1), 'ever' failed (2), as before by name "
+        "and exit code"
+    )
     if goes_well:
         assert isinstance(outcome, Deployed)
         assert outcome.warnings == (said,)

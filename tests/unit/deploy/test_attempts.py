@@ -12,6 +12,7 @@ from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.plan.attempts import (
     ended_badly,
+    fails_as_before,
     goes_on,
     left_in_the_middle,
     returns_within,
@@ -156,3 +157,32 @@ def test_a_host_that_ran_nothing_known_is_spoken_of_all_the_same() -> None:
     """Where the path from before cannot be read, no path is invented."""
     attempt = replace(ATTEMPT, before=replace(ATTEMPT.before, running=None))
     assert "rolls back to what it ran" in goes_on(attempt, within=1, confirmed=False, over=False)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "said"),
+    [
+        ("'a' failed (1): x|'b' failed (2): |", "'a' failed (1): x|'b' failed (2): |", ""),
+        ("'a' failed (1): x|'b' failed (2): |", "", " by name and exit code"),
+        (
+            "'a' failed (1): no key|'b' failed (2): |",
+            "'a' failed (1): no disk|'b' failed (2): |",
+            "; 'a' failed (1) says something else: 'no key', and before: 'no disk'",
+        ),
+        (
+            "'a' failed (1): no key|",
+            "'a' failed (1): no disk|",
+            " by name and exit code; 'a' failed (1) says something else: 'no key', and before: "
+            "'no disk'",
+        ),
+    ],
+)
+def test_what_fails_as_before_is_compared_by_its_words_too(
+    now: str, before: str, said: str
+) -> None:
+    """The same name and code may stand for another reason: that is said, and never hidden."""
+    lists = {"words": now, "words_before": before, "failing": "|'a' failed (1)|'b' failed (2)|"}
+    split = {key: tuple(filter(None, text.split("|"))) for key, text in lists.items()}
+    attempt = replace(ATTEMPT, **split)  # type: ignore[arg-type]
+    text = "activation script snippets: 'a' failed (1), 'b' failed (2), as before"
+    assert fails_as_before(attempt) == text + said

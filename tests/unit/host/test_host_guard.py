@@ -310,6 +310,23 @@ def test_what_failed_before_is_no_new_failure(machine: Machine, code: int) -> No
     assert machine.systems == (OLD, OLD, OLD)
 
 
+def test_what_a_snippet_says_before_it_fails_is_kept_with_its_name(machine: Machine) -> None:
+    """The last line of each, of the old system's run and of the new one's, and none but that."""
+    for system, word in ((OLD, "no disk"), (NEW, "no | key")):
+        said = f"echo other; echo '{word}'; echo \"Activation script snippet 'a' failed (1)\""
+        again = "echo \"Activation script snippet 'b' failed (2)\""
+        machine.write(
+            f"{system.path[1:]}/bin/switch-to-configuration",
+            f'{SWITCH}\n[ "$1" != test ] || {{ {said}; {again}; exit 2; }}\n',
+        )
+    machine.until(machine.start(), AttemptState.STUCK)
+    attempt = machine.start()
+    told = machine.until(attempt, WAITING).attempt
+    assert told is not None
+    assert told.words == ("'a' failed (1): no ? key", "'b' failed (2): ")
+    assert told.words_before == ("'a' failed (1): no disk", "'b' failed (2): ")
+
+
 @pytest.mark.parametrize(
     "more",
     [
