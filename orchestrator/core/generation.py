@@ -70,6 +70,17 @@ class HostSystems:
         found = next(of_profile, variants[0] if variants else None)
         return (path, "") if found is None else (found.system, found.name)
 
+    def came_from(self, attempt: Attempt) -> OutPath | None:
+        """The system that an attempt led away from; ``None`` where that is not known.
+
+        One that set what boots, and did not change what runs, led away from what booted, where a
+        specialisation of its target ran already.
+        """
+        before = attempt.before
+        variants = self.specialisations.get(before.running, ()) if before.running else ()
+        staged = not attempt.goal.activates and attempt.target in (one.system for one in variants)
+        return before.boot_default if staged and before.boot_default else attempt.came_from
+
     def before(self, path: OutPath) -> OutPath | None:
         """The profile that a host had when it ran ``path``, as far as its records say."""
         for attempt in (self.last, self.committed):

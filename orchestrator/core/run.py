@@ -179,11 +179,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a host was before a run changed it."""
+    """What a host was before a run changed it.
+
+    Attributes:
+        staged: Whether the run made it boot what it ran already, as a specialisation of that.
+    """
 
     running: OutPath | None = None
     profile: OutPath | None = None
     boot_default: OutPath | None = None
+    staged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

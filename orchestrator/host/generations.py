@@ -70,7 +70,7 @@ def _words(known: HostSystems, system: OutPath, number: int | None = None) -> It
             yield word
         elif path is not None and (named := known.named(path, state.profile))[1]:
             yield from (f"{word} as specialisation {named[1]}",) if named[0] == system else ()
-    if known.last is not None and known.last.came_from == system:
+    if known.last is not None and known.came_from(known.last) == system:
         yield f"before run {known.last.run}"
 
 
@@ -80,7 +80,7 @@ def _others(known: HostSystems) -> list[OutPath]:
     named = [state.running, state.profile, state.boot_default, state.booted]
     for attempt in (known.last, known.committed):
         if attempt is not None:
-            named += [attempt.target, attempt.came_from]
+            named += [attempt.target, known.came_from(attempt)]
     found = dict.fromkeys(path for path in named if path is not None)
     unnamed = [path for path in found if path not in known.specialisations]
     return [path for path in unnamed if known.number_of(path) is None]
@@ -123,8 +123,8 @@ def _attempt(attempt: Attempt | None, known: HostSystems) -> dict[str, object] |
         "began": attempt.began.isoformat(),
         "state": attempt.state.value,
         "target": attempt.target.path,
-        "before": _text(attempt.came_from),
-        "before_gone": attempt.came_from in known.gone,
+        "before": _text(known.came_from(attempt)),
+        "before_gone": known.came_from(attempt) in known.gone,
     }
 
 

@@ -276,6 +276,19 @@ def test_goal_test_keeps_it_and_is_found_again(fleet: Bench) -> None:
     assert (done.outcomes, result(done)["specialisation"]) == ({HOST: "deployed"}, "gaming")
 
 
+def test_rollback_of_what_only_boots_leads_to_what_booted(fleet: Bench) -> None:
+    """`test`, then `boot` of one system whose specialisation runs: back is the old boot default."""
+    before = paths(fleet)
+    fleet.module(HOST, GAMING.format(marker="staged"))
+    assert fleet.deploy(HOST, "--goal", "test").outcomes == {HOST: "deployed"}
+    done = fleet.deploy(HOST, "--goal", "boot")
+    assert done.outcomes == {HOST: "deployed"}, done
+    run = str(done.report["run"])
+    back = fleet.run("rollback", "--json", HOST, "--run", run, "--no-verify")
+    assert back.outcomes == {HOST: "deployed"}, back
+    assert paths(fleet)[1:] == before[1:]
+
+
 def test_a_system_that_is_not_the_profiles_is_named(fleet: Bench) -> None:
     """A system that somebody switched to by hand is named: by status, plan, result and `boot`."""
     fleet.module(HOST, 'environment.etc."marker".text = "by hand";')

@@ -180,6 +180,20 @@ def test_another_init_interface_is_for_the_next_boot(fleet: Bench) -> None:
     assert systems(fleet) == before
 
 
+def test_without_a_current_system_nothing_is_switched_live(fleet: Bench) -> None:
+    """NixOS takes a missing one for another init: 100, a warning, and nothing is done."""
+    system, *_ = before = systems(fleet)
+    done = fleet.on(
+        HOST,
+        "mv -T /run/current-system /run/kept-system; "
+        f"{system}/bin/switch-to-configuration test; echo code=$?; "
+        "[ -e /run/current-system ] || mv -T /run/kept-system /run/current-system",
+    )
+    assert "code=100" in done.out, done
+    assert "activating" not in done.out + done.err
+    assert systems(fleet) == before
+
+
 @pytest.mark.parametrize("goal", ["switch", "test"])
 def test_a_check_before_the_switch_is_named_and_changes_nothing(fleet: Bench, goal: str) -> None:
     """Not called a failed activation, and the old system is not activated again."""

@@ -188,7 +188,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             restarts = await line.ask(ask_restarts)
             going = await live_or_booted(work, specialised(plan, state), line)
             warnings += specialisation.warn(work, going.plan, state)
-            work.before = Before(state.running, state.profile, state.boot_default)
+            work.before = _before(going.plan, state)
             attempt = attempt_of(work, going.plan, state)
             await holding.last_look()
             await set_apart(work, state)
@@ -271,3 +271,8 @@ async def _dry_activate(
                 stderr=done.err,
             )
     return "; ".join(f"{done.out}\n{done.err}".split("\n")).strip("; ")
+
+
+def _before(plan: HostPlan, state: HostState) -> Before:
+    staged = not plan.goal.activates and state.running_of(plan.target.out) is not None
+    return Before(state.running, state.profile, state.boot_default, staged)

@@ -13,7 +13,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.generation import BeforeRun, WayBack
 from orchestrator.core.host import BuildOn, BuildSite
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
-from orchestrator.core.run import PastRun
+from orchestrator.core.run import Before, PastRun
 from orchestrator.core.state import BACK, HostState, came_from
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing.activation import require_return
@@ -57,8 +57,7 @@ def before_run(
     changed = {
         host: system
         for host, result in record.results.items()
-        if (before := result.before)
-        and (system := came_from(result.out_path, before.running, before.boot_default))
+        if (before := result.before) and (system := _led_from(result.out_path, before))
     }
     systems = {host: ran for host, ran in changed.items() if host in setup.fleet.hosts}
     gone = tuple(host for host in changed if host not in systems)
@@ -69,6 +68,12 @@ def before_run(
         )
     way = BeforeRun(number, run.who, systems)
     return (way, named, ()) if named else (way, tuple(systems), gone)
+
+
+def _led_from(deployed: OutPath | None, before: Before) -> OutPath | None:
+    if before.staged and before.boot_default is not None:
+        return before.boot_default
+    return came_from(deployed, before.running, before.boot_default)
 
 
 def _which_else(run: PastRun) -> str | None:

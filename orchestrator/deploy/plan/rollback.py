@@ -97,7 +97,7 @@ def _before_run(way: BeforeRun, host: Host, known: HostSystems) -> tuple[OutPath
             words += f"; since then run {last.run} by {last.who} deployed it"
         return system, words
     for attempt in (known.last, known.committed):
-        ran = None if attempt is None else attempt.came_from
+        ran = None if attempt is None else known.came_from(attempt)
         if ran is not None and attempt and (attempt.run, attempt.who) == of_run:
             return ran, f"{words}, as the host recorded it"
     raise _nothing(f"neither the history nor the host says {words}", host)
@@ -108,7 +108,7 @@ def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
     if attempt is None:
         raise _nothing("the host has no record of a deployment", host)
     run = f"run {attempt.run} by {attempt.who}"
-    if (system := attempt.came_from) is None:
+    if (system := known.came_from(attempt)) is None:
         raise _nothing(f"the host's record does not say what it ran before {run}", host)
     if system == attempt.activated:
         raise _nothing(f"{run} deployed what it ran already", host)
@@ -120,7 +120,7 @@ def _before_last(host: Host, known: HostSystems) -> tuple[OutPath, str]:
 
 def _further(known: HostSystems) -> str:
     """How to go behind the last deployment that stands."""
-    if known.committed is None or (system := known.committed.came_from) is None:
+    if known.committed is None or (system := known.came_from(known.committed)) is None:
         return ""
     return f"; before run {known.committed.run}: --to {known.number_of(system) or system}"
 

@@ -17,6 +17,7 @@ from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import Before, DeployRequest, HostResult
+from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing.rollback import before_run, roll_back
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork
@@ -295,6 +296,8 @@ def setup(tmp_path: Path) -> Setup:
     left = HostResult(Unchanged("as it was", OLD), 1)
     leave(tmp_path, {"p620": changed, "razer": left, "sold": changed})
     leave(tmp_path)
+    staged = Before(OutPath(f"/nix/store/{'g' * 32}-gaming"), OLD, OLD, staged=True)
+    leave(tmp_path, {"p620": HostResult(Deployed("boots", NEW, Goal.BOOT), 1, staged)})
     return setup
 
 
@@ -303,6 +306,12 @@ def test_the_hosts_that_a_run_changed_go_back(setup: Setup) -> None:
     way = BeforeRun(1, "me@here", {"p620": OLD})
     assert before_run(setup, 1, ()) == (way, ("p620",), ("sold",))
     assert before_run(setup, 1, ("tag:portable",)) == (way, ("tag:portable",), ())
+
+
+def test_a_run_that_set_what_boots_led_away_from_what_booted(setup: Setup) -> None:
+    """By the history as well, where the specialisation that ran was the run's own already."""
+    way = BeforeRun(3, "me@here", {"p620": OLD})
+    assert before_run(setup, 3, ()) == (way, ("p620",), ())
 
 
 def test_a_run_that_was_cut_off_changed_what_hosts_say(setup: Setup) -> None:

@@ -115,6 +115,22 @@ def test_before_a_run_by_the_history() -> None:
     assert target_of(structs.replace(way, run=12), HOST, KNOWN)[1] == "what it ran before run 12"
 
 
+def test_what_only_boots_since_led_away_from_what_booted() -> None:
+    """Where the target's specialisation ran already, `boot` changed the boot default alone."""
+    live = _path("g")
+    before = replace(at(OLD), running=live)
+    attempt = replace(ATTEMPT, goal=Goal.BOOT, before=before)
+    known = replace(
+        KNOWN,
+        state=replace(at(NEW), running=live, attempt=attempt),
+        specialisations={live: (Specialised(NEW, "gaming"),)},
+    )
+    for way in (BeforeLast(), BeforeRun(12, "me@here", {})):
+        assert target_of(way, HOST, known)[0] == OLD
+    other = replace(known, specialisations={live: (Specialised(OLD, "gaming"),)})
+    assert target_of(BeforeLast(), HOST, other)[0] == live
+
+
 def test_before_a_run_by_the_host() -> None:
     """Of a run that was cut off the host's own record says what it ran before."""
     to, which = target_of(BeforeRun(12, "me@here", {}), HOST, KNOWN)

@@ -77,8 +77,7 @@ switch | boot) install_boot_loader 9>&- || { echo "Failed to install bootloader"
 esac
 [ "$action" != boot ] || exit 0
 
-if ! cmp -s /run/current-system/init-interface-version "$system/init-interface-version" &&
-  [ -e /run/current-system ]; then
+if ! cmp -s /run/current-system/init-interface-version "$system/init-interface-version"; then
   cat >&2 << END
 Warning: the new NixOS configuration has an ‘init’ that is
 incompatible with the current configuration.  The new configuration
