@@ -18,7 +18,7 @@ from orchestrator.secrets.model.ciphertext import SecretFinding
 from orchestrator.secrets.model.repository import HostSecrets
 from orchestrator.secrets.model.sops import SopsEvidence, SopsFile, SopsRule, SopsUse
 from orchestrator.secrets.on_host import ask_identities
-from orchestrator.secrets.place import SOPS_CONFIG
+from orchestrator.secrets.place import SOPS_CONFIG, uses_sops
 from orchestrator.secrets.plan import sops as plan
 from orchestrator.secrets.plan.sops_keys import host_as_known, host_as_seen, parsed
 
@@ -56,19 +56,29 @@ async def check_sops(context: Context) -> SopsCheck:
     root = await repository.root_of(Path(setup.flake.folder)) if setup else None
     if setup is None or root is None:
         return SopsCheck()
-    tracked = sorted((await repository.look(root, ".", ())).tracked)[:_MOST_FILES]
+    uses = tuple(use for one in context.sops for use in one.sops)
+    tracked = sorted((await repository.look(root, ".", ())).tracked)
+    if not uses and not _knows_sops(setup, tracked):
+        return SopsCheck()
     texts = await keys_of_hosts(setup.fleet, context.ssh)
     hosts = {
         one.host: host_as_known(one.sops_keys, texts.get(one.host, ())) for one in context.sops
     }
-    uses = tuple(use for one in context.sops for use in one.sops)
     evidence = replace(
-        await gather_sops(root, uses, tracked),
+        await gather_sops(root, uses, tracked[:_MOST_FILES]),
         hosts=hosts,
         known=_by_point(texts),
         in_lab=setup.in_lab,
     )
     return _checked(evidence, context.targets)
+
+
+def _knows_sops(setup: Setup, tracked: Iterable[str]) -> bool:
+    """Whether a ``.sops.yaml`` is somewhere: without one, no file is opened to look for sops."""
+    names = (SOPS_CONFIG, f"/{SOPS_CONFIG}")
+    return uses_sops(Path(setup.fleet.root)) or any(
+        path == names[0] or path.endswith(names[1]) for path in tracked
+    )
 
 
 def _checked(evidence: SopsEvidence, targets: Sequence[str]) -> SopsCheck:
@@ -135,7 +145,11 @@ async def gather_sops(root: Path, uses: Sequence[SopsUse], tracked: Sequence[str
     configs: dict[str, tuple[SopsRule, ...]] = {}
     faults: dict[str, str] = {}
     unread: dict[str, str] = {}
-    below = _by_config(root, dict.fromkeys(file.path for file in found if file.content))
+    above = _configs_above(root, dict.fromkeys(file.path for file in found if file.content))
+    below: dict[str, list[str]] = {}
+    for path, those in above.items():
+        for config in those:
+            below.setdefault(config, []).append(path)
     for config in below:
         try:
             configs[config] = _config(root, config)
@@ -148,7 +162,7 @@ async def gather_sops(root: Path, uses: Sequence[SopsUse], tracked: Sequence[str
     except SopsUnreadError as error:
         ruled = {}
         unread |= dict.fromkeys(configs, str(error))
-    as_ruled = (replace(one, rule=ruled.get(one.path), ruled=one.path in ruled) for one in found)
+    as_ruled = (_with_rules(one, above.get(one.path, []), ruled) for one in found)
     return SopsEvidence(
         files=tuple(sorted(as_ruled, key=lambda one: (one.path, one.format))),
         rules=tuple(rule for rules in configs.values() for rule in rules),
@@ -176,19 +190,28 @@ def _read(root: Path, path: str, form: str, *, used: bool) -> SopsFile | None:
     return found if used or found.content is not None else None
 
 
-def _by_config(root: Path, paths: Iterable[str]) -> dict[str, list[str]]:
-    """Give each ``.sops.yaml`` its files: those of which it is the nearest above."""
-    found: dict[str, list[str]] = {}
+def _configs_above(root: Path, paths: Iterable[str]) -> dict[str, list[str]]:
+    """Find each ``.sops.yaml`` above each file, the nearest first."""
     there: dict[str, bool] = {}
+    found: dict[str, list[str]] = {}
     for path in paths:
-        for folder in PurePosixPath(path).parents:
-            config = str(folder / SOPS_CONFIG)
+        configs = [str(folder / SOPS_CONFIG) for folder in PurePosixPath(path).parents]
+        for config in configs:
             if config not in there:
                 there[config] = os.path.lexists(root / config)
-            if there[config]:
-                found.setdefault(config, []).append(path)
-                break
+        found[path] = [config for config in configs if there[config]]
     return found
+
+
+def _with_rules(
+    file: SopsFile, above: Sequence[str], ruled: Mapping[tuple[str, str], SopsRule | None]
+) -> SopsFile:
+    keys = [(config, file.path) for config in above]
+    if not keys or keys[0] not in ruled:
+        return file
+    others = (ruled.get(key) for key in keys[1:])
+    found = tuple(rule for rule in others if rule is not None)
+    return replace(file, rule=ruled[keys[0]], ruled=True, others=found)
 
 
 def _config(root: Path, path: str) -> tuple[SopsRule, ...]:
@@ -200,8 +223,8 @@ def _config(root: Path, path: str) -> tuple[SopsRule, ...]:
 
 async def _ruled(
     configs: Mapping[str, tuple[SopsRule, ...]], below: Mapping[str, Sequence[str]]
-) -> dict[str, SopsRule | None]:
-    """Find which rule takes each file first, where that can be known.
+) -> dict[tuple[str, str], SopsRule | None]:
+    """Find which rule of each ``.sops.yaml`` takes each file first, where that can be known.
 
     A ``.sops.yaml`` without rules does not count.
     """
@@ -209,11 +232,11 @@ async def _ruled(
     names = {config: [_relative(path, config) for path in below[config]] for config in asked}
     patterns = {config: [rule.pattern for rule in rules] for config, rules in asked.items()}
     answers = await sops_files.first_matches([(patterns[one], names[one]) for one in asked])
-    found: dict[str, SopsRule | None] = {}
+    found: dict[tuple[str, str], SopsRule | None] = {}
     for (config, rules), firsts in zip(asked.items(), answers, strict=True):
         for path, first in zip(below[config], firsts, strict=True):
             if first is None or first >= 0:
-                found[path] = None if first is None else rules[first]
+                found[config, path] = None if first is None else rules[first]
     return found
 
 

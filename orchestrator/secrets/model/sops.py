@@ -118,6 +118,7 @@ class SopsFile:
         unread: Why it is not known what it says; empty where it is.
         rule: The first creation rule that takes it; ``None`` where none does, or that is not known.
         ruled: Whether it is known which rule takes it.
+        others: Rules that take it by a ``.sops.yaml`` further above.
     """
 
     path: str
@@ -128,6 +129,7 @@ class SopsFile:
     unread: str = ""
     rule: SopsRule | None = None
     ruled: bool = False
+    others: tuple[SopsRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

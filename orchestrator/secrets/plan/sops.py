@@ -61,9 +61,24 @@ def _file(file: SopsFile, evidence: SopsEvidence) -> Iterator[SecretFinding]:
         return
     if not evidence.in_lab:
         yield from _published(file.path, file.content)
-    if file.rule is not None:
-        yield from _against(file.path, file.content, file.rule, evidence)
-    elif file.ruled:
+    if file.ruled:
+        yield from _by_its_rules(file, file.content, evidence)
+
+
+def _by_its_rules(
+    file: SopsFile, content: SopsContent, evidence: SopsEvidence
+) -> Iterator[SecretFinding]:
+    """Compare a file with the nearest rule, unless it is as one further above has it.
+
+    sops takes the nearest ``.sops.yaml`` above the folder that it is run in: with several above a
+    file, each may be the one.
+    """
+    if any(not [*_against(file.path, content, rule, evidence)] for rule in file.others):
+        return
+    rule = file.rule or next(iter(file.others), None)
+    if rule is not None:
+        yield from _against(file.path, content, rule, evidence)
+    else:
         yield finding("SOPS-NORULE", file.path, "sops encrypted it, and no creation rule takes it")
 
 

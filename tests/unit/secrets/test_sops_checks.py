@@ -30,6 +30,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.age import keys
 from orchestrator.secrets.check import check_secrets
+from orchestrator.secrets.files import files
 from orchestrator.secrets.gather import Context
 from orchestrator.secrets.model.ciphertext import SecretFinding, Severity
 from orchestrator.secrets.model.repository import HostSecrets, Identity
@@ -164,6 +165,24 @@ def test_another_threshold_than_the_rules_is_found(tmp_path: Path) -> None:
         assert [name for name, _, _ in found(evidence)] == ids
 
 
+def test_a_file_may_be_as_any_of_the_rules_above_it_says(tmp_path: Path) -> None:
+    """Sops takes the nearest .sops.yaml above the folder that it is run in, which is not known."""
+    near, far, none = (
+        f"creation_rules: [{{path_regex: {regex}, age: '{keys}'}}]"
+        for regex, keys in (("web", ADMIN), ("web", f"{ADMIN},{WEB1}"), ("other", ADMIN))
+    )
+    for above, below, ids in (
+        (far, near, []),
+        (far, none, []),
+        (near, far, []),
+        (near, near, ["SOPS-EXTRA"]),
+        (near, none, ["SOPS-EXTRA"]),
+        (none, none, ["SOPS-NORULE"]),
+    ):
+        files = {".sops.yaml": above, "secrets/.sops.yaml": below, "secrets/web.yaml": WEB}
+        assert [name for name, _, _ in found(gathered(tmp_path, files))] == ids
+
+
 def test_rules_that_are_wrong_or_not_read_are_not_compared(tmp_path: Path) -> None:
     """A fault of the rules is one error; what is not read here is an information."""
     for rules, name in (
@@ -275,6 +294,29 @@ def test_a_fleet_without_agenix_is_checked_by_its_hosts_keys(repository: Reposit
     assert (sound.findings, sound.count, sound.sops, sound.strangers) == ((), None, 1, ())
     wrong = asyncio.run(check_secrets(None, repository.context("web1", "db1")))
     assert [(one.id, one.host) for one in wrong.findings] == [("SOPS-HOST", "db1")]
+
+
+def test_where_nothing_speaks_of_sops_no_file_is_opened_for_it(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fleet of agenix alone may track many files: names are enough to know that none is sops'."""
+    opened: list[str] = []
+
+    def read(root: str, path: str, limit: int) -> None:
+        del root, limit
+        opened.append(path)
+
+    monkeypatch.setattr(files, "read", read)
+    git = ("git", "-C", str(repository.root), "rm", "-q", "-f", ".sops.yaml")
+    subprocess.run(git, check=True)
+    assert asyncio.run(check_secrets(None, repository.context())).sops == 0
+    assert opened == []
+    below = repository.root / "below"
+    below.mkdir()
+    (below / ".sops.yaml").write_text(RULES)
+    subprocess.run(("git", "-C", str(repository.root), "add", "-A"), check=True)
+    asyncio.run(check_secrets(None, repository.context()))
+    assert "secrets/web.yaml" in opened
 
 
 def test_of_some_hosts_only_their_findings_are_told(repository: Repository) -> None:
