@@ -104,11 +104,8 @@ def _iso(when: datetime | None) -> str | None:
 
 
 _STATUS = (
-    Column("host"),
-    Column("runs", flexible=True),
-    Column("boots"),
-    Column("deployed"),
-    Column("units"),
+    *(Column("host"), Column("runs", flexible=True)),
+    *(Column("boots"), Column("deployed"), Column("units")),
 )
 _PING = (Column("host"), Column("answer", flexible=True), Column("time", right=True))
 

@@ -339,8 +339,7 @@ def _path(path: OutPath | None) -> str | None:
 
 
 def _last_json(state: HostState) -> dict[str, object] | None:
-    attempt = state.attempt
-    if attempt is None:
+    if (attempt := state.attempt) is None:
         return None
     return {
         "state": attempt.state.value,

@@ -331,11 +331,7 @@ _ROLLOUT = _record(
     _BATCH,
     _PAUSE,
     Key("budget", AmountOrText(), "How many hosts must fail for the rollout to be stopped."),
-    Key(
-        "when_spent",
-        _word(WhenSpent),
-        "What to do with hosts already deployed, once so many failed.",
-    ),
+    Key("when_spent", _word(WhenSpent), "What to do with deployed hosts, once so many failed."),
     Key("stages", Named("stage", NAME, _STAGE), "Stages, one after the other, in this order."),
 )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
@@ -29,6 +30,7 @@ from orchestrator.secrets.plan.evidence import Evidence, finding, in_order, quot
 from orchestrator.secrets.plan.hosts import concerning, secrets_of
 from orchestrator.secrets.plan.leaks import LONGEST, KnownValues, forms, standing
 from orchestrator.secrets.sops import check_sops
+from orchestrator.secrets.uses import secrets_of_hosts
 
 _CIPHERTEXT = 2 * LONGEST
 """Bytes of an encrypted file: of a larger one the value is too long to be looked for."""
@@ -249,3 +251,35 @@ def _no_rules(place: SecretsRepository, error: RulesError) -> Iterable[SecretFin
     yield from checks.check_transaction(pending(place.root))
     fix = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
     yield finding("RULES-EVAL", place.name, error.message, fix=fix)
+
+
+T = TypeVar("T")
+
+
+async def with_configurations(context: Context) -> tuple[Context, dict[str, StepError]]:
+    """Ask the configurations of a fleet's hosts, or of the targets: as known, else evaluated.
+
+    With a private key at hand their systems are asked for, too: values are looked for in them.
+
+    Returns:
+        What is known then, and by host why nothing is: its configuration does not evaluate.
+    """
+    setup = context.setup
+    if setup is None:
+        return context, {}
+    names = context.targets or tuple(setup.fleet.hosts)
+    found = await secrets_of_hosts(setup, [setup.fleet.hosts[name] for name in names])
+    known, failed = _apart(found)
+    uses = tuple(use for one in known.values() for use in one.uses)
+    sops = tuple(one for one in known.values() if one.sops)
+    context = replace(context, uses=uses, sops=sops, evaluated=frozenset(known))
+    if context.keyring is None:
+        return context, failed
+    asked = await systems_of_hosts(setup, [setup.fleet.hosts[name] for name in known])
+    systems, without = _apart(asked)
+    return replace(context, systems=tuple(systems.values())), failed | without
+
+
+def _apart(found: Mapping[str, T | StepError]) -> tuple[dict[str, T], dict[str, StepError]]:
+    failed = {name: one for name, one in found.items() if isinstance(one, StepError)}
+    return {name: one for name, one in found.items() if not isinstance(one, StepError)}, failed

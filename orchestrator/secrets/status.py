@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.errors import StepError
 from orchestrator.host.setup import Setup
+from orchestrator.secrets.check import with_configurations
 from orchestrator.secrets.files import repository
 from orchestrator.secrets.gather import Context, gather
 from orchestrator.secrets.model.ciphertext import RecipientStatus, SecretStatus
@@ -14,7 +15,6 @@ from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan import readers
 from orchestrator.secrets.plan.checks import check
 from orchestrator.secrets.plan.hosts import needs, secrets_of
-from orchestrator.secrets.uses import with_configurations
 
 
 async def status(place: SecretsRepository, context: Context) -> tuple[SecretStatus, ...]:

@@ -7,9 +7,9 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.plan import Known
@@ -25,8 +25,6 @@ from orchestrator.core.units import parse_json
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
 from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
-from orchestrator.secrets.check import systems_of_hosts
-from orchestrator.secrets.gather import Context
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
 from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 
@@ -332,35 +330,3 @@ async def secrets_of_hosts(
         async with asyncio.TaskGroup() as group:
             tasks = {host.name: group.create_task(of(host)) for host in hosts}
         return {name: task.result() for name, task in tasks.items()}
-
-
-T = TypeVar("T")
-
-
-async def with_configurations(context: Context) -> tuple[Context, dict[str, StepError]]:
-    """Ask the configurations of a fleet's hosts, or of the targets: as known, else evaluated.
-
-    With a private key at hand their systems are asked for, too: values are looked for in them.
-
-    Returns:
-        What is known then, and by host why nothing is: its configuration does not evaluate.
-    """
-    setup = context.setup
-    if setup is None:
-        return context, {}
-    names = context.targets or tuple(setup.fleet.hosts)
-    found = await secrets_of_hosts(setup, [setup.fleet.hosts[name] for name in names])
-    known, failed = _apart(found)
-    uses = tuple(use for one in known.values() for use in one.uses)
-    sops = tuple(one for one in known.values() if one.sops)
-    context = replace(context, uses=uses, sops=sops, evaluated=frozenset(known))
-    if context.keyring is None:
-        return context, failed
-    asked = await systems_of_hosts(setup, [setup.fleet.hosts[name] for name in known])
-    systems, without = _apart(asked)
-    return replace(context, systems=tuple(systems.values())), failed | without
-
-
-def _apart(found: Mapping[str, T | StepError]) -> tuple[dict[str, T], dict[str, StepError]]:
-    failed = {name: one for name, one in found.items() if isinstance(one, StepError)}
-    return {name: one for name, one in found.items() if not isinstance(one, StepError)}, failed

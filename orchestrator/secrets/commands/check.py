@@ -21,7 +21,7 @@ with lazily():
     from orchestrator.cli import console
     from orchestrator.render import report
     from orchestrator.secrets import check as secrets_check
-    from orchestrator.secrets import draw, gather, uses
+    from orchestrator.secrets import draw, gather
     from orchestrator.secrets import place as secrets_place
     from orchestrator.secrets import status as secrets_status
     from orchestrator.secrets.commands import repository
@@ -77,7 +77,7 @@ def check(
     async def work() -> tuple[SecretCheck, Mapping[str, StepError]]:
         place = None if only_sops else await secrets_place.place_of(file)
         asked, failed = (
-            (context, {}) if no_configurations else await uses.with_configurations(context)
+            (context, {}) if no_configurations else await secrets_check.with_configurations(context)
         )
         return await secrets_check.check_secrets(place, asked, strict=strict), failed
 
@@ -142,7 +142,7 @@ async def check_fleet(
     names = tuple(host.name for host in hosts)
     context = gather.Context(setup.fleet, setup.ssh, names, setup=setup)
     if configurations:
-        context, _ = await uses.with_configurations(context)
+        context, _ = await secrets_check.with_configurations(context)
     place = await secrets_place.place_of(file) if file else None
     return await secrets_check.check_secrets(place, context)
 
