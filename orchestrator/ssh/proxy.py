@@ -82,8 +82,8 @@ class ProxyCommand:
         """How it failed, in words; empty where it did not."""
         if not self.rc:
             return ""
-        lines = self.stderr.decode(errors="replace").strip().splitlines()
-        return f"{how_it_ended(self.rc)}{f': {lines[-1]}' if lines else ''}"
+        last = self.stderr.decode(errors="replace").strip().rpartition("\n")[2].strip()
+        return f"{how_it_ended(self.rc)}{f': {last}' if last else ''}"
 
     def most_tries(self) -> float:
         """How often it is worth while to run it: what it lacks, it lacks the next time, too.
