@@ -334,15 +334,17 @@ async def _ask(
     done = await executor.run(argv, deadline=deadline, stdin=program().encode())
     found = _LOG.search(done.stdout)
     if done.rc == 0 and found is not None:
-        values = values_of(done.stdout[: found.start()].decode(errors="replace"))
-        log, end = done.stdout[found.end() :], int(found[1]) + len(done.stdout) - found.end()
-        return GuardReply(parse_attempt(values), log.decode(errors="replace"), end)
+        return _told(done.stdout[: found.start()], int(found[1]), done.stdout[found.end() :])
     by_hand = executor.repeat(("cat", "/run/orchestrator/attempt"))
     if done.rc == REFUSED:
-        raise DeclinedError(
-            f"the host could not {what}: {done.err.strip()}", command=by_hand, stderr=done.err
-        )
+        why = f"the host could not {what}: {done.err.strip()}"
+        raise DeclinedError(why, command=by_hand, stderr=done.err)
     # Whoever asked was ended, not the guard: nothing is known of that.
     raise UnreachableError(
         f"the host could not {what} ({how_it_ended(done.rc)})", command=by_hand, stderr=done.err
     )
+
+
+def _told(answer: bytes, position: int, log: bytes) -> GuardReply:
+    attempt = parse_attempt(values_of(answer.decode(errors="replace")))
+    return GuardReply(attempt, log.decode(errors="replace"), position + len(log))
