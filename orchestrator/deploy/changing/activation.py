@@ -7,24 +7,22 @@ import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
-from orchestrator.core.errors import RefusedError, StepError, UnreachableError
+from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.host import NewlyFailed
 from orchestrator.core.interrupt import InterruptedStepError, ended
 from orchestrator.core.plan import HostPlan
-from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.deploy.changing.guard_client import ForgottenError, GuardClient, NeverBeganError
+from orchestrator.deploy.changing.proving import settle, unsteady_services, verify
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.changing.verdict import Ended, Verdict
 from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.decide import to_blame
 from orchestrator.deploy.work import HostWork, step_name
-from orchestrator.host.restarts import WATCH_SECONDS, Counts, ask_restarts, unsteady
+from orchestrator.host.restarts import Counts
 from orchestrator.ssh.local import is_this_machine
-from orchestrator.verify import run
 
 
 def require_return(plan: HostPlan, before: HostState) -> None:
@@ -90,64 +88,6 @@ def attempt_of(work: HostWork, plan: HostPlan, before: HostState) -> Attempt:
 def _seconds(seconds: float) -> int:
     """What a host's shell can count with."""
     return max(1, math.ceil(seconds))
-
-
-async def verify(work: HostWork, line: HostSession) -> None:
-    """Run a host's suites; a person's wish to stop ends them.
-
-    Raises:
-        StepError: A check failed, or none ran.
-        InterruptedStepError: A person asked to stop.
-    """
-    host, session = work.host, work.session
-    if not host.verify.suites:
-        work.notice("not verified: the inventory names no suite for it", warning=True)
-        await settle(work)
-        return
-
-    async def on_host(command: str) -> CommandResult:
-        seconds = host.deadlines.verify
-        # sshd ends no command when its session is closed: it is given an end of its own there.
-        argv = ("timeout", "--kill-after=5", f"{seconds:.0f}", "/bin/sh", "-c", command)
-        executor = line.executor
-        try:
-            return await executor.run(argv, deadline=seconds)
-        except UnreachableError:
-            # A check that is tried again finds a connection.
-            await line.replace(executor, host.deadlines.connect)
-            raise
-
-    root = Path(session.setup.fleet.root)
-    folder = Path(session.run.folder)
-    async with work.turn(Phase.VERIFY, session.gates.verifications):
-        result = await session.interrupt.unless_wished(
-            run.verify(
-                host,
-                [root / suite for suite in host.verify.suites],
-                on_host,
-                folder=folder,
-                junit=folder / f"junit-{host.name}.xml",
-                log=work.log,
-                root=root,
-            )
-        )
-        if not result.ok:
-            error = result.error()
-            error.message = f"verification failed: {error.message}"
-            raise error
-        for check in result.flapped:
-            work.notice(f"{check} passed only when it was tried again", warning=True)
-        work.log(f"verified: {result.summary}")
-
-
-async def settle(work: HostWork) -> None:
-    """Give a host that is not verified the time in which its units may come to fail.
-
-    Raises:
-        InterruptedStepError: A person asked to stop.
-    """
-    with work.step(Phase.PROVE):
-        await work.session.interrupt.unless_wished(asyncio.sleep(work.host.verify.settle))
 
 
 class WentBackError(StepError):
@@ -319,11 +259,9 @@ class Activation:
         """Look for services that die and are started again, which systemd calls active."""
         if self._restarts is None:
             return
-        line = self._lifeline.line
-        seconds = min(WATCH_SECONDS, self._lifeline.left / 2)
-        steady = min(self._work.host.guard.steady, self._lifeline.left / 4)
-        ask = partial(line.ask, ask_restarts)
-        watching = unsteady(ask, self._restarts, steady=steady, seconds=seconds)
+        watching = unsteady_services(
+            self._work, self._lifeline.line, self._restarts, self._lifeline.left
+        )
         if found := await self._work.session.interrupt.unless_wished(watching):
             named = (f"{unit} ({one.times} times)" for unit, one in found.items())
             self._blame(f"services that die and are started again: {', '.join(named)}")

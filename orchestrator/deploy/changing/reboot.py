@@ -15,8 +15,8 @@ from orchestrator.core.outcome import Deployed, Failed, Outcome, Unchanged
 from orchestrator.core.run import Reboot
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.changing.activation import verify
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
+from orchestrator.deploy.changing.proving import verify
 from orchestrator.deploy.changing.session import RECONNECT_SECONDS, SHORT_SECONDS, HostSession
 from orchestrator.deploy.identity import set_apart
 from orchestrator.deploy.plan import attempts
