@@ -179,6 +179,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "changes": _CHANGES,
     },
     "The fleet": {
+        "init": ("init.commands:init", "Make an inventory for a fleet that is there already."),
         "inventory": _INVENTORY,
         "format": ("fleet.commands:format_files", "Format every Nix file."),
     },

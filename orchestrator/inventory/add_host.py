@@ -51,8 +51,8 @@ class NewHost:
 
     def lines(self, indent: str = "  ") -> list[str]:
         """Write it as it stands below ``hosts:``."""
-        below = [f"{indent * 2}{key}: {_written(said)}" for key, said in self.values().items()]
-        return [f"{indent}{_written(self.name)}:", *below]
+        below = [f"{indent * 2}{key}: {written(said)}" for key, said in self.values().items()]
+        return [f"{indent}{written(self.name)}:", *below]
 
 
 def insertions(text: str, host: NewHost) -> Iterator[str]:
@@ -87,12 +87,12 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" "))]
 
 
-def _written(said: object) -> str:
+def written(said: object) -> str:
     """Write a value so that YAML reads it as what it is."""
     if isinstance(said, dict):
-        return f"{{{', '.join(f'{key}: {_written(one)}' for key, one in said.items())}}}"
+        return f"{{{', '.join(f'{key}: {written(one)}' for key, one in said.items())}}}"
     if isinstance(said, list):
-        return f"[{', '.join(map(_written, said))}]"
+        return f"[{', '.join(map(written, said))}]"
     if isinstance(said, str) and _PLAIN.fullmatch(said) and resolve(said) == said:
         return said
     return json.dumps(said, ensure_ascii=False)

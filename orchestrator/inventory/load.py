@@ -265,7 +265,8 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
 
     Args:
         root: The fleet's root.
-        drafts: Texts to read in the place of files, by their names relative to ``root``.
+        drafts: Texts to read in the place of files, or beside them, by their names relative to
+            ``root``.
 
     Raises:
         InventoryError: It has mistakes; all of them are told.

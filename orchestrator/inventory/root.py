@@ -91,7 +91,8 @@ def find_root(
             return folder
     raise UsageError(
         f"no fleet here: no YAML file in {FOLDER}/ in {start} or any folder above it",
-        hint=f"name the fleet with --fleet DIR or ${VARIABLE}, or begin one:\n{_beginning()}",
+        hint=f"name the fleet with --fleet DIR or ${VARIABLE}; or begin one: orchestrator init, "
+        f"or by hand:\n{_beginning()}",
     )
 
 
@@ -99,7 +100,8 @@ def _checked(root: Path, said_by: str) -> Path:
     if not has_files(root):
         raise UsageError(
             f"{said_by}: no YAML file in {root / FOLDER}",
-            hint=f"name a folder that has an inventory, or begin one there:\n{_beginning()}",
+            hint=f"name a folder that has an inventory; or begin one there: orchestrator init, "
+            f"or by hand:\n{_beginning()}",
         )
     return root.absolute()
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orchestrator.core.units import split_lines
-from orchestrator.inventory.compose import compose
+from orchestrator.inventory.compose import Mapping as YamlMapping
+from orchestrator.inventory.compose import Node, compose
+from orchestrator.inventory.compose import Sequence as YamlSequence
 from orchestrator.inventory.declaration import DOCUMENT, SINGLE
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.root import FOLDER, inventory_names
@@ -89,20 +91,50 @@ def _text(content: bytes, file: str, mistakes: Mistakes) -> str | None:
     return text
 
 
+_GROUP = frozenset({"hosts", "children", "vars"})
+
+
+def others_tool(text: str) -> str:
+    """Which other tool's file a YAML text is; empty where it is none that is known."""
+    node = compose(text, "", Mistakes())
+    return _tool_of(node) if node is not None else ""
+
+
+def _tool_of(node: Node) -> str:
+    """See https://docs.ansible.com/ansible/latest/inventory_guide/intro_inventory.html."""
+    match node:
+        case YamlMapping(entries=entries):
+            ours = {key.name for key in DOCUMENT.keys}
+            groups = [
+                isinstance(below, YamlMapping) and bool(below.entries.keys() & _GROUP)
+                for name, below in entries.items()
+                if name not in ours
+            ]
+            return "an inventory of Ansible's" if any(groups) or "plugin" in entries else ""
+        case YamlSequence(items=(YamlMapping(entries=entries), *_)):
+            return "a playbook of Ansible's" if "hosts" in entries else ""
+        case _:
+            return ""
+
+
 EXAMPLE = "hosts:\n  web1:\n    address: 10.0.0.5\n"
 
 
 def read_sections(root: Path, reading: Reading, drafts: Mapping[str, str]) -> tuple[Fields, bool]:
-    """Read the inventory below ``root``; a draft counts in the place of its file.
+    """Read the inventory below ``root``; a draft counts in the place of its file, or beside them.
 
     Returns:
         The sections of all files, and whether every file could be read to its end.
     """
     joined = Fields()
     complete = True
-    for file, found in texts(root, reading.mistakes):
-        text = drafts.get(file, found)
+    there = dict(texts(root, reading.mistakes))
+    for file, text in {**there, **drafts}.items():
         node = compose(text, file, reading.mistakes) if text is not None else None
+        if node is not None and (tool := _tool_of(node)):
+            expected = f"this tool's own files in {FOLDER}/; orchestrator init puts them elsewhere"
+            reading.mistakes.add(Position(file), tool, expected)
+            node = None
         tree = DOCUMENT.read(node, reading) if node is not None else None
         if isinstance(tree, Fields):
             _join(joined, tree, reading.mistakes)

@@ -6,6 +6,7 @@ is only told where it comes out the same.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import os
@@ -173,6 +174,36 @@ def _included(patterns: Sequence[str]) -> Iterator[Path]:
             if not file.is_file():
                 raise _UntellableError
             yield file
+
+
+def aliases(files: Sequence[str]) -> dict[str, str]:
+    """The names in ``Host`` lines, without patterns, and the file that has each.
+
+    It is for finding hosts, and tells nothing of a connection: a line or a file that is not
+    understood is passed over.
+    """
+    found: dict[str, str] = {}
+    for file in files:
+        for name, place in _names(Path(file), _DEPTH):
+            found.setdefault(name, place)
+    return found
+
+
+def _names(file: Path, depth: int) -> Iterator[tuple[str, str]]:
+    try:
+        text = file.read_bytes().decode(errors="replace") if depth else ""
+    except OSError:
+        return
+    for line in text.split("\n"):
+        said = _LINE.fullmatch(line)
+        word, rest = (said[1].lower(), said[2]) if said else ("", "")
+        if word == "host":
+            names = (name.strip('"') for name in rest.partition("#")[0].split())
+            yield from ((name, str(file)) for name in names if not re.search("[*?!,]", name))
+        elif word == "include":
+            with contextlib.suppress(_UntellableError, OSError, ValueError, RuntimeError):
+                for included in _included(rest.replace('"', "").split()):
+                    yield from _names(included, depth - 1)
 
 
 @functools.lru_cache(maxsize=16)

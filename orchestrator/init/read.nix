@@ -1,0 +1,186 @@
+# What a flake's outputs say of hosts. No host is evaluated, but by `evaluated` and `clanHosts`.
+let
+  inherit (builtins) tryEval;
+
+  # A value; null where it throws, or waits for what only an evaluation of the host knows.
+  told =
+    value:
+    let
+      tried = tryEval value;
+    in
+    if !tried.success then
+      null
+    else if tried.value._type or null == "override" then
+      told tried.value.content
+    else
+      tried.value;
+
+  text =
+    value:
+    let
+      found = told value;
+    in
+    if builtins.isString found then
+      builtins.unsafeDiscardStringContext found
+    else if builtins.isInt found then
+      toString found
+    else
+      null;
+
+  texts =
+    value:
+    let
+      found = told value;
+    in
+    if builtins.isList found then builtins.filter (one: one != null) (map text found) else [ ];
+
+  switch = value: told value == true;
+
+  # The settings of Colmena's that a deployment here has, too.
+  deployment = said: {
+    # Of a node that is nowhere but here it is null.
+    host = text (said.targetHost or null);
+    local = said ? targetHost && told said.targetHost == null;
+    user = text (said.targetUser or null);
+    port = text (said.targetPort or null);
+    tags = texts (said.tags or [ ]);
+    onTarget = switch (said.buildOnTarget or false);
+    keys = builtins.isAttrs (told (said.keys or { })) && (said.keys or { }) != { };
+    unknown = builtins.filter (name: said ? ${name} && !(tryEval said.${name}).success) [
+      "targetHost"
+      "targetUser"
+      "targetPort"
+      "tags"
+      "buildOnTarget"
+    ];
+  };
+
+  isModule = value: builtins.isAttrs value || builtins.isFunction value;
+
+  # A module's attributes as far as they are told without the module system: its arguments throw.
+  opened =
+    given: module:
+    let
+      read = if isModule module then module else import module;
+      named = builtins.functionArgs read;
+      waits = throw "only an evaluation of the host knows it";
+      arguments =
+        if named == { } then
+          {
+            config = waits;
+            lib = waits;
+            nodes = waits;
+            pkgs = waits;
+          }
+          // given
+        else
+          builtins.mapAttrs (name: _: given.${name} or waits) named;
+    in
+    if builtins.isFunction read then read arguments else read;
+
+  # Each `deployment` of a module and of what it imports, the outermost first.
+  deployments =
+    depth: given: module:
+    let
+      found = told (opened given module);
+      said = told (found.deployment or found.config.deployment or { });
+      more = told (found.imports or [ ]);
+      plain = one: builtins.isPath (told one) || isModule (told one);
+    in
+    if depth == 0 || !builtins.isAttrs found then
+      [ ]
+    else
+      (if builtins.isAttrs said && !(said ? _type) then [ said ] else [ ])
+      ++ builtins.concatMap (deployments (depth - 1) given) (
+        if builtins.isList more then builtins.filter plain more else [ ]
+      );
+
+  merged =
+    parts:
+    builtins.foldl' (all: part: part // all // { tags = all.tags ++ texts (part.tags or [ ]); }) {
+      tags = [ ];
+    } parts;
+in
+{
+  hosts = outputs: {
+    outputs = builtins.attrNames outputs;
+    hosts = builtins.attrNames (outputs.nixosConfigurations or { });
+  };
+
+  # https://github.com/serokell/deploy-rs: a profile's settings go before a node's, those before all.
+  deploy =
+    outputs:
+    let
+      all = outputs.deploy;
+    in
+    builtins.mapAttrs (
+      _: node:
+      let
+        system = node.profiles.system or { };
+        one = name: told (system.${name} or node.${name} or all.${name} or null);
+      in
+      {
+        host = text (node.hostname or null);
+        user = text (one "sshUser");
+        options = texts (all.sshOpts or [ ]) ++ texts (node.sshOpts or [ ]) ++ texts (system.sshOpts or [ ]);
+        onTarget = one "remoteBuild" == true;
+        system = node ? profiles.system;
+      }
+    ) all.nodes;
+
+  # A hive as it is written: https://colmena.cli.rs/unstable/reference/deployment.html
+  colmena =
+    outputs:
+    let
+      hive = if builtins.isFunction outputs.colmena then outputs.colmena { } else outputs.colmena;
+      parts =
+        name: module:
+        builtins.concatMap (deployments 8 (
+          {
+            inherit name;
+          }
+          // (
+            let
+              lib = told (hive.meta.nixpkgs.lib or null);
+            in
+            if builtins.isAttrs lib then { inherit lib; } else { }
+          )
+        )) (if builtins.isList module then module else [ module ]);
+    in
+    builtins.mapAttrs (
+      name: module: deployment (merged (parts name module ++ parts name (hive.defaults or { })))
+    ) (removeAttrs hive [
+      "defaults"
+      "meta"
+      "network"
+    ]);
+
+  # The same by the module system, of the hosts that are named.
+  evaluated =
+    names: outputs:
+    builtins.listToAttrs (
+      map (name: {
+        inherit name;
+        value = deployment outputs.colmenaHive.nodes.${name}.config.deployment;
+      }) names
+    );
+
+  hive = outputs: builtins.attrNames outputs.colmenaHive.nodes;
+
+  # https://docs.clan.lol: the inventory's machines.
+  clan =
+    outputs:
+    builtins.mapAttrs (_: machine: {
+      host = text (machine.deploy.targetHost or null);
+      tags = texts (machine.tags or [ ]);
+    }) (outputs.clan.inventory.machines or outputs.clanInternals.inventory.machines or { });
+
+  clanHosts =
+    names: outputs:
+    builtins.listToAttrs (
+      map (name: {
+        inherit name;
+        value = text (outputs.nixosConfigurations.${name}.config.clan.core.networking.targetHost or null);
+      }) names
+    );
+}
