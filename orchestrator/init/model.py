@@ -63,7 +63,6 @@ class NewHost:
     Attributes:
         name: Its name there.
         attr: The attribute below ``nixosConfigurations``.
-        flake: The flake that has it, where that is not the fleet's.
         values: By key: ``address``, ``template``, ``user``, ``port``, ``jump``, ``identity``,
             ``tags``, ``build``.
     """
@@ -71,7 +70,6 @@ class NewHost:
     name: str
     attr: str
     values: Mapping[str, Said]
-    flake: str | None = None
 
     @property
     def address(self) -> str:

@@ -87,7 +87,8 @@ def _several(place: Place, folders: Sequence[Path]) -> UsageError:
     names = ", ".join(place.relative(folder) for folder in folders)
     return UsageError(
         f"more than one flake here has hosts: {names}",
-        hint=f"take one: orchestrator init --fleet {place.relative(folders[0])}",
+        hint="each is a fleet of its own: orchestrator init --fleet "
+        f"{place.relative(folders[0])}, and so on",
     )
 
 
@@ -186,7 +187,7 @@ async def _of(flake: str | None, there: Flake, said: Mapping[str, Any], way: Way
         notices.append("hosts' names are all that is read of a flake by a Nix older than 2.19")
     if way in (Way.COLMENA, Way.DEPLOY_RS) and wanted[0] not in found:
         why = f": {notices[0]}" if notices else ""
-        raise UsageError(f"--from {way.value}: the flake has no {wanted[0]}{why}")
+        raise UsageError(f"--from {way.value}: {wanted[0]} is none of the flake's outputs{why}")
     if "agenix-rekey" in said["outputs"]:
         notices.append(
             "agenix-rekey: hosts get their secrets with their systems, as ever; "

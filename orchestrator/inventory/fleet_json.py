@@ -68,8 +68,8 @@ def _host(host: Host) -> dict[str, object]:
 def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = False) -> bool:
     """Write ``inventory/fleet.json`` where it is stale.
 
-    It is kept where it exists or where a host has a template; an existing flake with a minimal
-    inventory needs none.
+    It is kept where it exists, or where a host has a template and there is a folder ``templates``
+    for its module; an existing flake needs none.
 
     Args:
         root: The fleet's root.
@@ -85,7 +85,8 @@ def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = Fa
     """
     path = root / PATH
     wanted = fleet_json(inventory)
-    templated = any(host.template is not None for host in inventory.fleet.hosts.values())
+    named = any(host.template is not None for host in inventory.fleet.hosts.values())
+    templated = named and (root / "templates").is_dir()
     try:
         if not (create or templated or path.exists()):
             return False

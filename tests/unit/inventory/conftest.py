@@ -13,9 +13,13 @@ from orchestrator.inventory.tree import InventoryError
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write ``inventory/NAME.yaml`` for each keyword, and return the fleet's root."""
+    """Write ``inventory/NAME.yaml`` for each keyword, and return the fleet's root.
+
+    The fleet is of those that are made of templates' modules.
+    """
     root = tmp_path / "fleet"
     (root / "inventory").mkdir(parents=True)
+    (root / "templates").mkdir()
 
     def write_files(**files: str) -> Path:
         for name, text in files.items():

@@ -110,6 +110,15 @@ def test_frozen_refuses_a_stale_file(write: Write, stale: str | None) -> None:
     assert ((root / PATH).read_text() if (root / PATH).exists() else None) == stale
 
 
+def test_a_flake_without_modules_for_templates_needs_no_file(write: Write) -> None:
+    """A template is a word for people there: no file is made that its flake does not read."""
+    root = write(h=TEMPLATED)
+    (root / "templates").rmdir()
+    assert not refresh(root, load(root), frozen=True)
+    assert not refresh(root, load(root), frozen=False)
+    assert not (root / PATH).exists()
+
+
 def test_an_existing_flake_needs_no_file(write: Write) -> None:
     """Without a template nothing is written, unless it is asked for or there already."""
     root = write(h="hosts: {web1: }")
