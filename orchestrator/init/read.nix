@@ -42,6 +42,8 @@ let
     host = text (said.targetHost or null);
     local = said ? targetHost && told said.targetHost == null;
     user = text (said.targetUser or null);
+    # Whoever ssh logs in as; where it is not said it is root.
+    anybody = said ? targetUser && (tryEval said.targetUser) == { success = true; value = null; };
     port = text (said.targetPort or null);
     tags = texts (said.tags or [ ]);
     onTarget = switch (said.buildOnTarget or false);

@@ -71,7 +71,7 @@ def _colmena_node(name: str, said: Mapping[str, Any]) -> Evidence:
         values["port"] = Said(_port(said["port"]), f"{of}.targetPort")
     if said["user"] is not None:
         values["user"] = Said(said["user"], f"{of}.targetUser")
-    elif "targetUser" not in said["unknown"] and not said["local"]:
+    elif "targetUser" not in said["unknown"] and not said["local"] and not said["anybody"]:
         values.setdefault("user", Said("root", "Colmena's own default"))
     if said["tags"]:
         values["tags"] = Said(tuple(said["tags"]), f"{of}.tags")

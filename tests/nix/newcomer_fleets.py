@@ -6,8 +6,11 @@ stand-ins have the names and the shapes of flake-parts, deploy-rs, Colmena, disk
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -419,21 +422,43 @@ class Clone:
     root: Path
     home: Path
 
-    def type(self, *words: str, answers: str = "") -> subprocess.CompletedProcess[str]:
-        """Type a command of the tool's there."""
-        env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("SSH_")},
+    @property
+    def _env(self) -> dict[str, str]:
+        hidden = ("SSH_", "ORCHESTRATOR_")
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith(hidden)},
             "HOME": str(self.home),
             "XDG_CACHE_HOME": str(self.home / "cache"),
             "XDG_STATE_HOME": str(self.home / "state"),
             "ORCHESTRATOR_LEARN": "never",
         }
-        env.pop("ORCHESTRATOR_FLEET", None)
+
+    def at_a_terminal(self, question: str, keys: bytes, *words: str) -> tuple[int, str]:
+        """Type a command at a terminal, and keys when it asks; its exit code and what it showed.
+
+        Keys are pressed again as long as nothing comes of them: before Python reads, none counts.
+        """
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.root)
+            os.execve(ORCHESTRATOR, (str(ORCHESTRATOR), *words), self._env)
+        shown = b""
+        with contextlib.suppress(OSError):  # at its end
+            while True:
+                if select.select([terminal], [], [], 0.5)[0]:
+                    shown += os.read(terminal, 4096)
+                elif question.encode() in shown:
+                    os.write(terminal, keys)
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+    def type(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Type a command of the tool's there."""
         return subprocess.run(
             (str(ORCHESTRATOR), *words),
             cwd=self.root,
-            env=env,
-            input=answers,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,
@@ -452,6 +477,7 @@ class Clone:
 def cloned(files: Mapping[str, str], parts: Parts, folder: Path) -> Clone:
     """Publish a fleet with its lock file, and clone it."""
     upstream = folder / "upstream"
+    upstream.mkdir(parents=True)
     for name, text in files.items():
         file = upstream / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,143 @@ def test_default_nix_with_systems(parts: Parts, tmp_path: Path) -> None:
     """A default.nix with nixosConfigurations is taken as it is."""
     clone = begun(fleets.FILE, parts, tmp_path)
     assert "nixos-system-builder" in systems(clone)["builder"]
+
+
+def small(outputs: str, folder: Path, **more: str) -> Clone:
+    """A fleet without inputs, whose hosts throw when anybody evaluates them."""
+    hosts = 'host = throw "a host is evaluated"'
+    text = f"{{ outputs = {{ self }}: let {hosts}; in {{ {outputs} }}; }}"
+    return cloned({"flake.nix": text, **more}, Parts({}, ""), folder)
+
+
+def test_names_are_data_and_no_host_is_evaluated(tmp_path: Path) -> None:
+    """Two thousand hosts, and names that would be YAML, Nix or a terminal's: none does anything."""
+    odd = ('"a: b"', '"x\\ny: z"', '"\\"q\\""', '"\\${abort \\"no\\"}"', '"-o"', '"é"', '""')
+    many = 'builtins.genList (n: { name = "n${toString n}"; value = host; }) 2000'
+    names = "".join(f"{name} = host; " for name in odd)
+    outputs = f"nixosConfigurations = builtins.listToAttrs ({many}) // {{ {names} Web_1 = host; }};"
+    clone = small(outputs, tmp_path)
+    done = clone.type("init", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found["hosts"]) == 2001
+    assert {one["attr"] for one in found["left_out"]} == {
+        "a: b",
+        "x\ny: z",
+        '"q"',
+        '${abort "no"}',
+        "-o",
+        "é",
+        "",
+    }
+    assert len(said(clone)["hosts"]) == 2001
+    assert said(clone)["hosts"]["web-1"]["attr"] == "Web_1"
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("{ outputs = ", "syntax error"),
+        ("{ outputs = _: { nixosConfigurations = throw ''it is broken''; }; }", "it is broken"),
+        ("{ outputs = _: { packages = { }; }; }", "no flake here has nixosConfigurations"),
+    ],
+)
+def test_a_broken_flake_is_an_error_and_nothing_is_written(
+    tmp_path: Path, text: str, cause: str
+) -> None:
+    """The error has Nix's cause; no file is half there."""
+    clone = cloned({"README": ""}, Parts({}, ""), tmp_path)
+    (clone.root / "flake.nix").write_text(text)
+    clone.git("add", "flake.nix")
+    done = clone.type("init", "--yes")
+    assert done.returncode in (1, 2)
+    assert cause in done.stderr
+    assert "Traceback" not in done.stderr
+    assert clone.git("status", "--porcelain") == "A  flake.nix\n"
+
+
+def test_what_one_output_hides_is_a_notice(tmp_path: Path) -> None:
+    """A deploy output that does not evaluate leaves the hosts, and says why it says nothing."""
+    outputs = "nixosConfigurations.web1 = host; deploy.nodes.web1 = 1 + { };"
+    done = small(outputs, tmp_path).type("init", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "deploy.nodes cannot be read" in done.stderr
+
+
+def test_where_hosts_are_looked_for_can_be_said(tmp_path: Path) -> None:
+    """One tool's hosts alone; a tool that says nothing is an error."""
+    hive = 'colmena = { meta = { }; db = { deployment.targetHost = "10.0.0.6"; }; };'
+    outputs = f"nixosConfigurations = {{ db = host; web1 = host; }}; {hive}"
+    clone = small(outputs, tmp_path)
+    for way, hosts in (("colmena", ["db"]), ("flake", ["db", "web1"]), ("auto", ["db", "web1"])):
+        found = json.loads(clone.type("init", "--dry-run", "--json", "--from", way).stdout)
+        assert [host["name"] for host in found["hosts"]] == hosts
+        address = found["hosts"][0]["values"]["address"]
+        assert address == ("db" if way == "flake" else "10.0.0.6")
+    failed = clone.type("init", "--yes", "--from", "deploy-rs")
+    assert failed.returncode == 2
+    assert "deploy.nodes is none of the flake's outputs" in failed.stderr
+
+
+def test_clans_machines_and_a_hive_that_is_made_already(tmp_path: Path) -> None:
+    """Clan's inventory, its option, and a colmenaHive without the hive it was made of."""
+    clan = """
+      nixosConfigurations = {
+        a = host;
+        b.config.clan.core.networking.targetHost = "root@10.0.0.8";
+        c = host;
+      };
+      clan.inventory.machines = {
+        a = { deploy.targetHost = "root@10.0.0.7:2222"; tags = [ "all" "rack" ]; };
+        b = { tags = [ ]; };
+      };
+      colmenaHive.nodes.c.config.deployment = { targetHost = "10.0.0.9"; targetUser = null; };
+    """
+    done = small(clan, tmp_path).type("init", "--dry-run", "--json")
+    found = {one["name"]: one["values"] for one in json.loads(done.stdout)["hosts"]}
+    assert found["a"] == {"address": "10.0.0.7", "user": "root", "port": 2222, "tags": ["rack"]}
+    assert found["b"] == {"address": "10.0.0.8", "user": "root"}
+    assert found["c"] == {"address": "10.0.0.9"}
+
+
+def test_several_flakes_with_hosts_are_several_fleets(tmp_path: Path) -> None:
+    """Which is meant is asked for, and each can be one."""
+    flake = "{ outputs = _: { nixosConfigurations.@ = throw ''evaluated''; }; }"
+    files = {f"{name}/flake.nix": flake.replace("@", name) for name in ("home", "work")}
+    clone = cloned(files, Parts({}, ""), tmp_path)
+    done = clone.type("init", "--yes")
+    assert done.returncode == 2
+    assert "more than one flake here has hosts: home, work" in done.stderr
+    assert clone.type("init", "--yes", "--fleet", "work").returncode == 0
+    assert said(clone, "work/inventory/hosts.yaml")["hosts"].keys() == {"work"}
+
+
+def test_outside_of_git_a_flake_is_enough_and_files_are_not(parts: Parts, tmp_path: Path) -> None:
+    """A flake needs no repository; what would need one of ours is told how to become one."""
+    clone = small("nixosConfigurations.web1 = host;", tmp_path)
+    shutil.rmtree(clone.root / ".git")
+    assert clone.type("init", "--yes").returncode == 0
+    assert said(clone)["hosts"].keys() == {"web1"}
+    other = cloned(fleets.FOLDERS, parts, tmp_path / "other")
+    shutil.rmtree(other.root / ".git")
+    done = other.type("init", "--yes")
+    assert done.returncode == 2
+    assert "is in no git repository" in done.stderr
+    assert not (other.root / "inventory").exists()
+
+
+def test_ansibles_folder_stays_and_the_plan_goes_by_name(parts: Parts, tmp_path: Path) -> None:
+    """Ours lies beside it, and each command that is told names it."""
+    theirs = "all:\n  hosts:\n    router:\n"
+    clone = begun({**fleets.SUBFOLDER, "inventory/hosts.yml": theirs}, parts, tmp_path)
+    assert said(clone, "orchestrator/inventory/hosts.yaml")["fleet"] == {"flake": "../nix"}
+    assert "an inventory of Ansible's" in clone.type("plan").stderr
+    assert systems(clone, "--fleet", "orchestrator").keys() == {"router"}
+
+
+def test_ctrl_c_at_a_question_writes_nothing(tmp_path: Path) -> None:
+    """On a terminal, at the first question: exit 130, and the folder is as it was."""
+    clone = small("nixosConfigurations.hades = host;", tmp_path)
+    status, shown = clone.at_a_terminal("where does it answer?", b"\x03", "init")
+    assert status == 130, shown
+    assert clone.git("status", "--porcelain") == ""

@@ -33,7 +33,8 @@ def values(source: Source, name: str) -> dict[str, object]:
 def node(**said: Any) -> dict[str, Any]:
     """A node as ``read.nix`` gives one."""
     nothing = {"host": None, "user": None, "port": None, "tags": [], "onTarget": False}
-    return {**nothing, "options": [], "local": False, "keys": False, "unknown": [], **said}
+    more = {"options": [], "local": False, "anybody": False, "keys": False, "unknown": []}
+    return {**nothing, **more, **said}
 
 
 def test_deploy_rs_says_where_how_and_by_whom() -> None:
@@ -54,6 +55,7 @@ def test_colmena_deploys_as_root_unless_it_says_who() -> None:
             "b": node(host="h", user="ada", port="99999999999"),
             "c": node(unknown=["targetUser"]),
             "d": node(local=True, keys=True),
+            "e": node(anybody=True),
         }
     )
     assert values(found, "a") == {"address": "h", "user": "root"}
@@ -62,7 +64,7 @@ def test_colmena_deploys_as_root_unless_it_says_who() -> None:
     assert [notice.partition(": ")[2][:24] for notice in found.hosts["c"].notices] == [
         "deployment.targetUser is"
     ]
-    assert values(found, "d") == {}
+    assert values(found, "d") == values(found, "e") == {}
     assert len(found.hosts["d"].notices) == 2
 
 
