@@ -143,6 +143,7 @@ _PINS = {
     "nix/npins/default.nix": "nix/npins/sources.json",
     "nix/sources.nix": "nix/sources.json",
 }
+_CHANNEL = re.compile(r"^[^#\n]*<nixpkgs[/>]", re.MULTILINE)
 _SYSTEMS = re.compile(r"^[^#\n]*\b(nixosConfigurations|nodes)\s*=", re.MULTILINE)
 
 
@@ -156,12 +157,8 @@ def shape_of(own: Path, *, folders: bool = False) -> Shape:
     Raises:
         UsageError: Nothing from which hosts could be made; the hint is what would do.
     """
-    if not folders:
-        if found := next((file for file in _HIVES if (own / file).is_file()), None):
-            return OfHive(found)
-        for file in _FILES:
-            if systems := _SYSTEMS.search(_text(own, file)):
-                return OfFile(file, systems[1])
+    if not folders and (found := _hive_or_file(own)):
+        return found
     hosts = next((one for one in _FOLDERS if any(_hosts(own / one))), "")
     single = "" if hosts else _host_name(own)
     if not (hosts or single):
@@ -177,6 +174,22 @@ def shape_of(own: Path, *, folders: bool = False) -> Shape:
         )
     nixpkgs = _nixpkgs(_text(own, _PINS[pins]))
     return OfFolders(pins.removesuffix("/default.nix"), nixpkgs, hosts, single)
+
+
+def _hive_or_file(own: Path) -> OfHive | OfFile | None:
+    for file in (*_HIVES, *_FILES):
+        text = _text(own, file)
+        systems = _SYSTEMS.search(text)
+        if not (file in _HIVES and (own / file).is_file()) and systems is None:
+            continue
+        if _CHANNEL.search(text):
+            raise UsageError(
+                f"{file} looks nixpkgs up in the channels (<nixpkgs>), which no flake reads",
+                hint="pin it: npins init; then, in a hive: "
+                "meta.nixpkgs = import (import ./npins).nixpkgs;",
+            )
+        return OfHive(file) if file in _HIVES else OfFile(file, systems[1] if systems else "")
+    return None
 
 
 def _hosts(folder: Path) -> Iterator[str]:

@@ -154,7 +154,7 @@ def test_who_ends_at_a_question_has_nothing_written(root: Path, answers: str) ->
 def test_a_hundred_unknown_hosts_are_no_hundred_questions(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says what holds for all of them, and asks once whether to write."""
+    """What holds for all of them is said, and whether to write is asked once."""
     many = Survey(None, tuple(f"h{n}" for n in range(100)), (), ())
 
     async def look(*_: object) -> Survey:

@@ -242,6 +242,16 @@ def test_a_folder_without_a_flake_is_told_by_its_files(tree: Callable[..., Path]
     assert shape_of(root, folders=True) == OfFolders("npins", "nixos-25.05", "hosts")
 
 
+def test_a_hive_on_a_channel_is_told_to_pin_it(tree: Callable[..., Path]) -> None:
+    """No flake reads a channel, so no flake is written; a comment about one is no use of it."""
+    root = tree(hive_nix="{\n  # <nixpkgs> of old\n  meta.nixpkgs = import <nixpkgs> { };\n}")
+    with pytest.raises(UsageError, match="looks nixpkgs up in the channels") as caught:
+        shape_of(root)
+    assert "npins init" in str(caught.value.hint)
+    tree(hive_nix="{\n  # <nixpkgs> of old\n}")
+    assert shape_of(root) == OfHive("hive.nix")
+
+
 def test_a_single_configuration_has_the_name_that_it_says(tree: Callable[..., Path]) -> None:
     """One machine's configuration.nix with niv; without pins the flake to write is told."""
     root = tree(configuration_nix='{\n  networking.hostName = "ada";\n}\n')
