@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ _DEADLINE = 600.0
 _WHOLE = (2, 19)
 """The Nix that knows ``FLAKE#.``, all outputs: https://github.com/NixOS/nix/pull/8852."""
 
-_MOST_EVALUATED = 32
-"""Hosts that are evaluated for what nothing else says."""
+_MOST_EVALUATED, _AT_ONCE = 64, 4
+"""Hosts that are evaluated for what nothing else says; so many by one process, for its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _several(place: Place, folders: Sequence[Path]) -> UsageError:
     return UsageError(
         f"more than one flake here has hosts: {names}",
         hint="each is a fleet of its own: orchestrator init --fleet "
-        f"{place.relative(folders[0])}, and so on",
+        f"{shlex.quote(place.relative(folders[0]))}, and so on",
     )
 
 
@@ -116,7 +117,7 @@ async def _wrapped(place: Place, shape: Shape, way: Way) -> Survey:
     if place.repository is None:
         raise UsageError(
             f"{place.own} is in no git repository: a flake of its files is only found in one",
-            hint=f"git -C {place.own} init && git -C {place.own} add . && orchestrator init",
+            hint=f"cd {shlex.quote(str(place.own))} && git init && git add . && orchestrator init",
         )
     folder = (place.root / FOLDER).resolve()
     own = place.own.resolve()
@@ -242,11 +243,9 @@ async def _colmena(flake: Flake, said: Mapping[str, Any], notices: list[str]) ->
         unknown = list(await _try(flake, "hive", notices, "colmenaHive") or ())
     else:
         unknown = [name for name, one in found.items() if one["unknown"]]
-    if unknown and len(unknown) <= _MOST_EVALUATED:
-        more = await _try(flake, "evaluated", notices, "colmenaHive", unknown)
-        found = {**(found or {}), **(more or {})}
-    elif unknown:
-        notices.append(f"deployment.* of {len(unknown)} hosts is not known without an evaluation")
+    if unknown:
+        more = await _evaluated(flake, "evaluated", notices, "deployment", unknown)
+        found = {**(found or {}), **more}
     return None if found is None else sources.colmena_nodes(found)
 
 
@@ -259,11 +258,25 @@ async def _clan(
     if found is None:
         return None
     silent = [name for name in found if name in attrs and found[name]["host"] is None]
-    if silent and len(silent) <= _MOST_EVALUATED:
-        more = await _try(flake, "clanHosts", notices, "clan.core.networking.targetHost", silent)
-        for name, host in (more or {}).items():
-            found[name] = {**found[name], "host": host, "of": "clan.core.networking.targetHost"}
+    option = "clan.core.networking.targetHost"
+    more = await _evaluated(flake, "clanHosts", notices, option, silent)
+    for name, host in more.items():
+        found[name] = {**found[name], "host": host, "of": option}
     return sources.clan_machines(found)
+
+
+async def _evaluated(
+    flake: Flake, question: str, notices: list[str], what: str, names: Sequence[str]
+) -> Mapping[str, Any]:
+    """Ask what only an evaluation of hosts tells, of a few hosts at a time."""
+    found: dict[str, Any] = {}
+    for first in range(0, min(len(names), _MOST_EVALUATED), _AT_ONCE):
+        part = names[first : first + _AT_ONCE]
+        found |= await _try(flake, question, notices, f"{what} of {', '.join(part)}", part) or {}
+    if len(names) > _MOST_EVALUATED:
+        rest = len(names) - _MOST_EVALUATED
+        notices.append(f"{what} of {rest} hosts is not known without an evaluation: add it by hand")
+    return found
 
 
 async def _try(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -283,7 +284,7 @@ def write(place: Place, files: Files) -> None:
         if isinstance(error, OSError):
             raise StepError(
                 f"{file} cannot be written: {cause_of(error)}; nothing was written",
-                hint=f"may you write there? ls -ld {place.own} {place.own / file}",
+                hint=f"may you write there? ls -ld {shlex.quote(str(place.own))}",
             ) from error
         raise
 

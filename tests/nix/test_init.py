@@ -254,6 +254,22 @@ def test_clans_machines_and_a_hive_that_is_made_already(tmp_path: Path) -> None:
     assert found["c"] == {"address": "10.0.0.9"}
 
 
+def test_what_only_an_evaluation_tells_is_evaluated_or_said(tmp_path: Path) -> None:
+    """A target of `config` is asked of the hive that is made; without one, it is a notice."""
+    raw = "colmena = { meta = { }; c = { config, ... }: { deployment.targetHost = config.x; }; };"
+    made = 'colmenaHive.nodes.c.config.deployment.targetHost = "10.0.0.9";'
+    there = small(f"nixosConfigurations.c = host; {raw} {made}", tmp_path / "made")
+    found = json.loads(there.type("init", "--dry-run", "--json").stdout)
+    assert found["hosts"][0]["values"] == {"address": "10.0.0.9", "user": "root"}
+    assert found["notices"] == []
+    other = small(f"nixosConfigurations.c = host; {raw}", tmp_path / "raw")
+    found = json.loads(other.type("init", "--dry-run", "--json").stdout)
+    assert found["hosts"][0]["values"]["address"] == "c"
+    assert "address" in found["hosts"][0]["guessed"]
+    (notice,) = found["notices"]
+    assert notice.startswith("c: deployment.targetHost is known only once the host is evaluated")
+
+
 def test_several_flakes_with_hosts_are_several_fleets(tmp_path: Path) -> None:
     """Which is meant is asked for, and each can be one."""
     flake = "{ outputs = _: { nixosConfigurations.@ = throw ''evaluated''; }; }"

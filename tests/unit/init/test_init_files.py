@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from orchestrator.cli.main import orchestrator
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.init import places, wrapper, write
 from orchestrator.init.model import NewHost, Said
@@ -284,6 +287,25 @@ def test_the_flake_of_ours_names_theirs(shape: wrapper.Shape, expected: str) -> 
     text = wrapper.text(shape, "inventory", "aarch64-linux")
     assert expected in text
     assert "@" not in text.replace("}@", "")
+
+
+@pytest.mark.parametrize("ours", ["", "orchestrator/"])
+def test_each_command_of_the_page_for_assistants_can_be_typed(ours: str) -> None:
+    """The commands and options that AGENTS.md names are the program's, with the fleet's name."""
+    page = write.agents([("web1", "10.0.0.5", "server", ("a",))], ours, is_wrapped=True)
+    commands = re.findall(r"`orchestrator ([^`]+)`", page)
+    assert len(commands) > 8
+    assert "| web1 | 10.0.0.5 | server | a |" in page
+    for command in commands:
+        words = [word for word in command.split() if word not in ("HOST", "[HOST]")]
+        done = CliRunner().invoke(orchestrator, [*words, "--help"])
+        assert (command, done.exit_code) == (command, 0), done.output
+        group = words[0] in ("inventory", "host") or words == ["--help"]
+        assert group or ("--fleet orchestrator" in command) is bool(ours)
+    options = set(re.findall(r"`(--[a-z-]+)`", page)) - {"--json"}
+    shown = CliRunner().invoke(orchestrator, ["deploy", "--help"]).output
+    assert len(options) == 4
+    assert all(option in shown for option in options)
 
 
 def test_a_fleet_in_no_repository_has_none(tmp_path: Path) -> None:
