@@ -34,16 +34,23 @@ let
     in
     if builtins.isList found then builtins.filter (one: one != null) (map text found) else [ ];
 
+  isNull =
+    value:
+    let
+      tried = tryEval value;
+    in
+    tried.success && tried.value == null;
+
   switch = value: told value == true;
 
   # The settings of Colmena's that a deployment here has, too.
   deployment = said: {
     # Of a node that is nowhere but here it is null.
     host = text (said.targetHost or null);
-    local = said ? targetHost && told said.targetHost == null;
+    local = said ? targetHost && isNull said.targetHost;
     user = text (said.targetUser or null);
     # Whoever ssh logs in as; where it is not said it is root.
-    anybody = said ? targetUser && (tryEval said.targetUser) == { success = true; value = null; };
+    anybody = said ? targetUser && isNull said.targetUser;
     port = text (said.targetPort or null);
     tags = texts (said.tags or [ ]);
     onTarget = switch (said.buildOnTarget or false);

@@ -97,7 +97,9 @@ def files_of(
     ours = "" if place.root == place.own else f"{place.root.name}/"
     there = _there(place.root / FOLDER)
     drafts = dict(_named(_texts(flake, hosts, declared), there))
-    inventory = load(place.root, drafts)
+    # A flake that has yet to be written is none that could be looked at.
+    known = flake if wrapper is None else None
+    inventory = load(place.root, dict(_named(_texts(known, hosts, declared), there)))
     missing = {host.name for host in hosts} - inventory.fleet.hosts.keys()
     assert not missing, missing
     texts = {f"{ours}{file}": text for file, text in drafts.items()}

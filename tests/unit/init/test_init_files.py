@@ -42,6 +42,8 @@ def place_of(root: Path) -> Place:
 
 def test_each_value_has_a_comment_that_says_where_it_is_from(tmp_path: Path) -> None:
     """What is guessed says so; what is read back is what was found."""
+    (tmp_path / "nix").mkdir()
+    (tmp_path / "nix/flake.nix").touch()
     guess = Said("server", "its name", guessed=True)
     one = host("web1", "Web_1", address="10.0.0.5", user="root", port=2222, tags=("a", "yes"))
     files = write.files_of(
@@ -150,6 +152,7 @@ def test_ansibles_inventory_is_recognised_and_ours_goes_beside(tmp_path: Path) -
     """Beside another tool's YAML ours has a folder of its own, and is found there again."""
     (tmp_path / "inventory").mkdir()
     (tmp_path / "inventory/hosts.yml").write_text(ANSIBLE)
+    (tmp_path / "flake.nix").touch()
     place = find_place(tmp_path, None, None)
     assert place.others == "inventory/hosts.yml is an inventory of Ansible's"
     assert place.root == tmp_path / "orchestrator"
