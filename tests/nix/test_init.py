@@ -10,7 +10,7 @@ from typing import Any
 import newcomer_fleets as fleets
 import pytest
 import yaml
-from newcomer_fleets import Clone, Parts, cloned, make_parts
+from newcomer_parts import Clone, Parts, cloned, make_parts
 
 
 @pytest.fixture(scope="session")
