@@ -22,6 +22,9 @@ with lazily():
     from orchestrator.inventory import root as inventory_root
     from orchestrator.nix import verbs as nix
 
+_MOST_LINES = 200
+"""Lines of each file that are shown before it is asked whether to write them."""
+
 _MOST_QUESTIONS = 8
 """Hosts of which one thing is asked; of more than that it is asked once, or left to an editor."""
 
@@ -199,6 +202,6 @@ def _prompt(question: str, key: str, default: str) -> str:
 
 
 def _agreed(files: write.Files) -> bool:
-    draw.draw_texts(files, console.words())
+    draw.draw_texts(files, console.words(), _MOST_LINES)
     names = ", ".join(files.texts)
     return click.confirm(f"Write {names}?", default=True, err=True)

@@ -53,12 +53,15 @@ def _marked(said: Said | None) -> str:
     return f"{said.value} (?)" if said.guessed else str(said.value)
 
 
-def draw_texts(files: Files, results: Output) -> None:
-    """Print the files as they are to be."""
+def draw_texts(files: Files, output: Output, most: int | None = None) -> None:
+    """Print the files as they are to be; of each no more than ``most`` lines."""
     for file, text in files.texts.items():
-        results.line(f"--- {file}")
-        for line in split_lines(text):
-            results.line(clean(line))
+        output.line(f"--- {file}")
+        lines = split_lines(text)
+        for line in lines[:most]:
+            output.line(clean(line))
+        if most is not None and len(lines) > most:
+            output.line(f"… and {len(lines) - most} more lines: orchestrator init --dry-run")
 
 
 def draw_next(place: Place, files: Files, *, wrapped: bool, words: Output) -> None:

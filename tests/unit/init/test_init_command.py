@@ -163,6 +163,7 @@ def test_a_hundred_unknown_hosts_are_no_hundred_questions(
     monkeypatch.setattr(survey, "survey", look)
     done = typed(answers="y\n")
     assert "nothing says where 100 hosts answer" in done.stderr
+    assert "more lines: orchestrator init --dry-run" in done.stderr
     assert len(load(root).fleet.hosts) == 100
 
 
