@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,16 @@ def test_colmenas_hive_in_a_flake(files: dict[str, str], parts: Parts, tmp_path:
     found = systems(clone)
     assert "nixos-system-Hades" in found["hades"]
     assert "nixos-system-nas" in found["nas"]
+
+
+def test_a_hive_that_is_not_at_the_top_of_its_repository(parts: Parts, tmp_path: Path) -> None:
+    """A fleet in a folder, with a space in its name: the flake of ours finds theirs all the same."""
+    files = {f"in fra/{name}": text for name, text in fleets.HIVE_FLAKE.items()}
+    clone = cloned(files, parts, tmp_path)
+    clone = replace(clone, root=clone.root / "in fra")
+    assert clone.type("init", "--yes").returncode == 0
+    clone.git("add", "inventory")
+    assert systems(clone).keys() == {"hades", "nas"}
 
 
 def test_a_plain_flake_with_home_manager_and_disko(parts: Parts, tmp_path: Path) -> None:
