@@ -104,7 +104,7 @@ def test_colmenas_hive_in_a_flake(files: dict[str, str], parts: Parts, tmp_path:
 
 
 def test_a_hive_that_is_not_at_the_top_of_its_repository(parts: Parts, tmp_path: Path) -> None:
-    """A fleet in a folder, with a space in its name: the flake of ours finds theirs all the same."""
+    """A fleet in a folder with a space in its name: the flake of ours finds theirs there, too."""
     files = {f"in fra/{name}": text for name, text in fleets.HIVE_FLAKE.items()}
     clone = cloned(files, parts, tmp_path)
     clone = replace(clone, root=clone.root / "in fra")
