@@ -42,6 +42,9 @@ async def copy(work: HostWork, out: OutPath, executor: Executor) -> None:
         # Where the host had it whole when that was asked, it was collected as garbage since.
         known = work.lacks if work.lacks and work.lacks.paths else None
         lacks = known or await lacking(executor, out)
+        if not lacks.paths:
+            work.log("nothing to copy: it has come by another way")
+            return
         choice, link = await _choose(work, executor, lacks)
         work.log(f"copying {_words(lacks.load)} by {choice.method.value}: {choice.reason}")
         began = time.monotonic()
