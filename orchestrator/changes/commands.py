@@ -60,7 +60,7 @@ def learn(
 
     hosts = select.select(setup.fleet, selectors)
     console.run(_until_told_to_stop(changes_learn.learn(setup, hosts, told, again=again)))
-    ok = not any(lesson.problem for lesson in lessons)
+    ok = not any(lesson.problem and not lesson.never for lesson in lessons)
     if as_json:
         found = {it.host: draw.lesson_json(it.fingerprint, it.problem) for it in lessons}
         console.print_done(ok, hosts=found)

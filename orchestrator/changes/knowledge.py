@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -104,8 +104,8 @@ class KnownSystems:
         self._hosts = hosts
         self._source = source
         self._use = use
-        self._tree: Tree | None = None
-        self._ground: Ground | None = None
+        self._trees: dict[Place, Tree] = {}
+        self._copied: set[Place] = set()
         self._taught: dict[str, Evaluated] = {}
         self._looking = asyncio.ensure_future(self._look())
 
@@ -155,7 +155,7 @@ class KnownSystems:
     async def revision(self) -> str | None:
         """The commit, ``-dirty`` appended where it is; ``None`` where that is not known here."""
         await self._looking
-        tree = self._tree
+        tree = self._trees.get(self._flake.where)
         return None if tree is None or tree.head is None else tree.head + "-dirty" * tree.dirty
 
     async def all_known(self) -> bool:
@@ -173,57 +173,112 @@ class KnownSystems:
         Returns:
             Why nothing can ever be kept, in words; ``None`` where that is not so.
         """
-        ground = self._ground
-        if not self._taught or ground is None or ground.loose is None:
-            return None
+        never = None
+        for flake, hosts in alike(self._flake, self._hosts).items():
+            taught = {
+                flake.key(host.attr): self._taught[host.name]
+                for host in hosts
+                if host.name in self._taught
+            }
+            if taught and flake.where in self._copied and not flake.settings.impure:
+                never = await self._keep(flake, hosts[0], taught, run) or never
+        return never
+
+    async def _keep(
+        self, flake: Flake, host: Host, taught: Mapping[str, Evaluated], run: int
+    ) -> str | None:
+        assert self._source is not None
+        ground = await self._source.ground(host)
         if ground.loose:
             return f"every run evaluates: flake.lock does not pin {', '.join(ground.loose)}"
         # The files are those of the copy, whatever became of the fleet's; the settings may not be.
-        if still_in(self._flake, ground):
-            taught = {
-                host.attr: self._taught[host.name]
-                for host in self._hosts
-                if host.name in self._taught
-            }
+        if ground.loose is not None and still_in(flake, ground):
             self._store.keep(_of_whole_tree(ground, taught, run))
         return None
 
     async def _look(self) -> dict[str, Knowledge]:
+        places: dict[Place, list[Host]] = {}
+        for flake, hosts in alike(self._flake, self._hosts).items():
+            places.setdefault(flake.where, []).extend(hosts)
+        found: dict[str, Knowledge] = {}
+        for hosts in places.values():
+            found |= await self._look_at(self._flake.of(hosts[0]), hosts)
+        return found
+
+    async def _look_at(self, flake: Flake, hosts: Sequence[Host]) -> dict[str, Knowledge]:
+        """Look at one of the fleet's flakes."""
         try:
-            self._tree = await snapshot_of(self._flake)
-            known = self._known(self._tree, context(self._flake))
+            tree = self._trees[flake.where] = await snapshot_of(flake)
         except StepError as error:
-            return self._all(error.message)
+            return _all(hosts, error.message)
+        known = self._known(tree, hosts)
         if self._source is None:
             return known
         if all(isinstance(one, Known) for one in known.values()):
-            self._source.looked_at(self._tree)
+            self._source.of(hosts[0]).looked_at(tree)
             return known
         try:
-            ground = self._ground = await self._source.ground()
+            ground = await self._source.of(hosts[0]).ground()
         except StepError:
             return known  # whoever evaluates is told
-        if ground.tree.whole != self._tree.whole:
-            known = self._known(ground.tree, ground.context)
-        self._tree = ground.tree
+        if ground.tree.whole != tree.whole:
+            known = self._known(ground.tree, hosts)
+        self._trees[flake.where] = ground.tree
+        self._copied.add(flake.where)
         return known
 
-    def _known(self, tree: Tree, now: str) -> dict[str, Knowledge]:
+    def _known(self, tree: Tree, hosts: Sequence[Host]) -> dict[str, Knowledge]:
         if not self._use:
-            return self._all("what is known is not to be used")
-        attrs = [host.attr for host in self._hosts]
-        held = Comparison(tree)
-        found = self._store.find(attrs, now, tree, lambda known: not held.changes(known))
-        return {host.name: weigh(found.get(host.attr), held) for host in self._hosts}
+            return _all(hosts, "what is known is not to be used")
+        held, found = Comparison(tree), dict[str, Knowledge]()
+        for flake, alikes in alike(self._flake, hosts).items():
+            if flake.settings.impure:
+                found |= _all(alikes, IMPURE)
+                continue
+            try:
+                found |= self._recalled(flake, alikes, held)
+            except StepError as error:
+                found |= _all(alikes, error.message)
+        return found
 
-    def _all(self, reason: str) -> dict[str, Knowledge]:
-        return {host.name: Unknown(reason) for host in self._hosts}
+    def _recalled(
+        self, flake: Flake, hosts: Sequence[Host], held: Comparison
+    ) -> dict[str, Knowledge]:
+        keys = {host.name: flake.key(host.attr) for host in hosts}
+        best = self._store.find(
+            keys.values(), context(flake), held.tree, lambda known: not held.changes(known)
+        )
+        return {name: weigh(best.get(key), held) for name, key in keys.items()}
+
+
+Place = tuple[str, str]
+"""A flake's own, however it is evaluated."""
+
+IMPURE = "it is evaluated with --impure, and so may read what no file of the fleet says"
+"""Why nothing is ever known of a host that the inventory has evaluated impurely."""
+
+
+def alike(flake: Flake, hosts: Iterable[Host]) -> dict[Flake, list[Host]]:
+    """Put together the hosts that are evaluated from one flake and with the same settings.
+
+    Args:
+        flake: The fleet's.
+        hosts: The hosts.
+    """
+    found: dict[Flake, list[Host]] = {}
+    for host in hosts:
+        found.setdefault(flake.of(host), []).append(host)
+    return found
+
+
+def _all(hosts: Iterable[Host], reason: str) -> dict[str, Knowledge]:
+    return {host.name: Unknown(reason) for host in hosts}
 
 
 def still_in(flake: Flake, ground: Ground) -> bool:
-    """Whether all that counts besides the files is as it was."""
+    """Whether all that counts besides the files is known, and as it was."""
     try:
-        return context(flake) == ground.context
+        return ground.context is not None and context(flake) == ground.context
     except StepError:
         return False
 
@@ -244,6 +299,7 @@ def weigh(fingerprint: Fingerprint | None, held: Comparison) -> Knowledge:
 def _of_whole_tree(
     ground: Ground, taught: Mapping[str, Evaluated], run: int
 ) -> Iterator[Fingerprint]:
+    assert ground.context is not None
     for attr, evaluated in taught.items():
         yield Fingerprint(
             attr=attr,

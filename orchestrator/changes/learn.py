@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestrator.changes.knowledge import (
+    IMPURE,
     NOT_LEARNED,
     KnownSystems,
+    alike,
     fingerprints_of,
     learning,
     still_in,
@@ -25,6 +27,7 @@ from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.context import context
+from orchestrator.nix.flake import Flake
 
 
 async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Mapping[str, str]:
@@ -45,20 +48,35 @@ async def affected(setup: Setup, hosts: Sequence[Host], since: str | None) -> Ma
         known = KnownSystems(setup, hosts)
         found = {host.name: await known.of(host) for host in hosts}
         return {name: one.reason for name, one in found.items() if not isinstance(one, Known)}
-    now = Comparison(await snapshot_of(setup.flake))
-    then = Comparison(await at_revision(setup.flake.folder, since))
-    before, after = (_best(setup, hosts, held) for held in (then, now))
+    found_since: dict[str, str] = {}
+    for flake, alikes in alike(setup.flake, hosts).items():
+        found_since |= await _since(setup, flake, alikes, since)
+    return {host.name: found_since[host.name] for host in hosts if host.name in found_since}
+
+
+async def _since(
+    setup: Setup, flake: Flake, hosts: Sequence[Host], since: str
+) -> Mapping[str, str]:
+    """The same for hosts that are evaluated alike."""
+    if flake.settings.impure:
+        return {host.name: IMPURE for host in hosts}
+    now = Comparison(await snapshot_of(flake))
+    then = Comparison(await at_revision(flake.folder, since))
+    before, after = (_best(setup, flake, hosts, held) for held in (then, now))
+    keys = {host.name: flake.key(host.attr) for host in hosts}
     return {
-        host.name: _reason(before.get(host.attr), after.get(host.attr), then, now)
-        for host in hosts
-        if not _is_same(before.get(host.attr), after.get(host.attr), then, now)
+        name: _reason(before.get(key), after.get(key), then, now)
+        for name, key in keys.items()
+        if not _is_same(before.get(key), after.get(key), then, now)
     }
 
 
-def _best(setup: Setup, hosts: Sequence[Host], held: Comparison) -> Mapping[str, Fingerprint]:
-    attrs = [host.attr for host in hosts]
+def _best(
+    setup: Setup, flake: Flake, hosts: Sequence[Host], held: Comparison
+) -> Mapping[str, Fingerprint]:
+    keys = [flake.key(host.attr) for host in hosts]
     store = fingerprints_of(setup.state)
-    return store.find(attrs, context(setup.flake), held.tree, lambda known: not held.changes(known))
+    return store.find(keys, context(flake), held.tree, lambda known: not held.changes(known))
 
 
 def _is_same(
@@ -92,6 +110,7 @@ class Lesson:
         host: The host's name.
         fingerprint: What was learned; ``None`` where nothing was.
         problem: Why not, in words.
+        never: Whether the inventory has it so that nothing can be learned, and so is no failure.
         fresh: Whether it was learned now, and not known before.
     """
 
@@ -99,6 +118,7 @@ class Lesson:
     fingerprint: Fingerprint | None
     problem: str = ""
     fresh: bool = True
+    never: bool = False
 
 
 async def learn(
@@ -119,23 +139,34 @@ async def learn(
     tracer = await find()
     with learning(setup.state):
         async with Source(setup.flake) as source:
-            ground = await source.ground()
-            if ground.loose:
-                raise StepError(
-                    f"flake.lock does not pin {', '.join(ground.loose)}",
-                    hint="nix flake lock; commit flake.lock",
-                )
+            if any(setup.flake.of(host) == setup.flake for host in hosts):
+                _check_pins(await source.ground())
             for host in hosts:
+                if host.nix.impure:
+                    told(Lesson(host.name, None, IMPURE, never=True))
+                    continue
                 try:
+                    ground = await source.ground(host)
+                    _check_pins(ground)
                     told(await _one(setup, host, tracer, ground, again=again))
                 except StepError as error:
                     told(Lesson(host.name, None, error.message))
 
 
+def _check_pins(ground: Ground) -> None:
+    if ground.loose:
+        raise StepError(
+            f"flake.lock does not pin {', '.join(ground.loose)}",
+            hint="nix flake lock; commit flake.lock",
+        )
+
+
 async def _one(
     setup: Setup, host: Host, tracer: Tracer | None, ground: Ground, *, again: bool
 ) -> Lesson:
-    known = _known(setup, host, ground)
+    flake = setup.flake.of(host)
+    context(flake)  # raises where something may change unseen
+    known = _known(setup, flake.key(host.attr), ground)
     learned = known is not None and (known.why_whole != NOT_LEARNED or tracer is None)
     if learned and not again:
         return Lesson(host.name, known, fresh=False)
@@ -148,7 +179,7 @@ async def _one(
     why = NOT_LEARNED
     if tracer is not None:
         watched = await trace(
-            setup.flake,
+            flake,
             host.attr,
             ground.copy,
             tracer,
@@ -161,10 +192,10 @@ async def _one(
             why = f"its files cannot be distinguished ({ground.tree.indivisible})"
         else:
             reads, why = reads_of(watched.accesses, ground.tree), ""
-    if ground.loose is None or not still_in(setup.flake, ground):
+    if ground.loose is None or ground.context is None or not still_in(flake, ground):
         return Lesson(host.name, None, "what counts besides the fleet's files is not the same")
     fingerprint = Fingerprint(
-        attr=host.attr,
+        attr=flake.key(host.attr),
         context=ground.context,
         tree=ground.tree,
         reads=reads,
@@ -179,13 +210,15 @@ async def _one(
     return Lesson(host.name, fingerprint)
 
 
-def _known(setup: Setup, host: Host, ground: Ground) -> Fingerprint | None:
+def _known(setup: Setup, key: str, ground: Ground) -> Fingerprint | None:
     """The fingerprint that holds now."""
+    if ground.context is None:
+        return None
     held = Comparison(ground.tree)
 
     def holds(fingerprint: Fingerprint) -> bool:
         return not held.changes(fingerprint)
 
     store = fingerprints_of(setup.state)
-    found = store.find((host.attr,), ground.context, ground.tree, holds).get(host.attr)
+    found = store.find((key,), ground.context, ground.tree, holds).get(key)
     return found if found is not None and holds(found) else None

@@ -100,7 +100,8 @@ class Fingerprint:
     """What one evaluation depended on, and what came of it.
 
     Attributes:
-        attr: The host's attribute below ``nixosConfigurations``.
+        attr: The host's attribute below ``nixosConfigurations``, with the flake's place before it
+            where that is another than the fleet's.
         context: Digest of what else counts: Nix, its settings, the flake's reference, overrides.
         tree: The tree that was evaluated.
         reads: What of the tree was read; ``None`` where the tree as a whole counts.
@@ -271,7 +272,7 @@ def floating(metadata: str, lock: str, overrides: Collection[tuple[str, str]]) -
     return tuple(
         name
         for name, node in _nodes(parse_json(metadata)["locks"])
-        if not _stays(node.get("locked", {}), pinned, watched)
+        if not _is_named(node) and not _stays(node.get("locked", {}), pinned, watched)
     )
 
 
@@ -279,6 +280,14 @@ def _nodes(locks: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The inputs, without the flake itself."""
     root = locks.get("root", "root")
     return ((name, node) for name, node in locks["nodes"].items() if name != root)
+
+
+def _is_named(node: Mapping[str, Any]) -> bool:
+    """Whether an input's reference itself names one content for ever, whatever is locked."""
+    said, kind = node.get("original", {}), node.get("locked", {}).get("type")
+    if said.get("type") != kind:
+        return False  # a name of the registry, which may come to mean another
+    return (kind in _REVISIONED and "rev" in said) or (kind in _HASHED and "narHash" in said)
 
 
 def _stays(locked: Mapping[str, Any], pinned: Collection[object], watched: Collection[str]) -> bool:

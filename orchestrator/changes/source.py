@@ -25,6 +25,8 @@ from orchestrator.changes.tree.place import repository
 from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp
 from orchestrator.core.errors import StepError, cause_of
+from orchestrator.core.host import Host
+from orchestrator.core.nix_settings import NixSettings
 from orchestrator.core.units import parse_json
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.context import context, fresh_cache, own_cache
@@ -47,7 +49,7 @@ class Ground:
         copy: The fleet's files, where they were copied to.
         tree: The same, where they were copied from.
         whole: What a look at the fleet itself gave at that moment.
-        context: What else counts.
+        context: What else counts; ``None`` where that may change unseen.
         flake: The copy, to evaluate.
         loose: The inputs that may change although no file does; ``None`` where that is not known.
     """
@@ -55,7 +57,7 @@ class Ground:
     copy: Tree
     tree: Tree
     whole: str
-    context: str
+    context: str | None
     flake: Flake
     loose: tuple[str, ...] | None
 
@@ -77,6 +79,8 @@ class Source:
         self._alone = asyncio.Lock()
         self._uncopied: Flake | None = None
         self._looked: str | None = None
+        self._others: dict[tuple[str, str], Source] = {}
+        self._set: dict[NixSettings, Ground] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,19 +94,32 @@ class Source:
         if self._making is not None:
             self._making.cancel()
             await asyncio.wait((self._making,))
+        for other in self._others.values():
+            await other.__aexit__(kind, error, trace)
         await self._things.aclose()
+
+    def of(self, host: Host) -> Source:
+        """The source of a host's flake: another one where it has a flake of its own."""
+        flake = self._flake.of(host)
+        if flake.where == self._flake.where:
+            return self
+        if flake.where not in self._others:
+            self._others[flake.where] = Source(flake, cache=self._cache)
+        return self._others[flake.where]
 
     def looked_at(self, tree: Tree) -> None:
         """Let no other tree be copied later on than the one that the run stands on."""
         self._looked = tree.whole
 
-    async def ground(self) -> Ground:
-        """The copy, and what is known of it.
+    async def ground(self, host: Host | None = None) -> Ground:
+        """The copy, and what is known of it: of a host's flake, as that host is evaluated.
 
         Raises:
             StepError: It cannot be told what Nix would read, or the files do not come to rest, or
                 are others than the run stands on.
         """
+        if host is not None:
+            return await self.of(host)._ground_with(host.nix)
         if self._making is None:
             self._making = asyncio.create_task(self._make())
         made = await asyncio.shield(self._making)
@@ -114,12 +131,31 @@ class Source:
             )
         return made
 
-    async def flake(self) -> Flake:
+    async def _ground_with(self, settings: NixSettings) -> Ground:
+        """The same copy, as Nix evaluates it with these settings."""
+        made = await self.ground()
+        if settings == self._flake.settings:
+            return made
+        if settings not in self._set:
+            flake = replace(made.flake, settings=settings)
+            facts = _context(replace(self._flake, settings=settings))
+            loose = made.loose
+            if flake.inputs != made.flake.inputs:
+                loose = await _loose(flake, made.copy)
+            self._set[settings] = replace(made, flake=flake, context=facts, loose=loose)
+        return self._set[settings]
+
+    async def flake(self, host: Host | None = None) -> Flake:
         """What to evaluate: the copy; where there can be none, the flake itself without caches.
+
+        Args:
+            host: Whose flake, with its settings; else the fleet's.
 
         Raises:
             StepError: The copy cannot be made, or the files do not come to rest.
         """
+        if host is not None:
+            return replace(await self.of(host).flake(), settings=host.nix)
         if self._flake.is_remote:
             return replace(self._flake, eval_cache=self._cache)
         try:
@@ -139,7 +175,7 @@ class Source:
         """Make the copy; once more where Nix had to complete the lock file."""
         try:
             made = await self._copy()
-            if made.loose and not self._flake.overrides:
+            if made.loose and not self._flake.inputs:
                 with contextlib.suppress(StepError):
                     await nix.lock(self._flake)
                 made = await self._copy()
@@ -184,7 +220,7 @@ class Source:
         Raises:
             StepError: It did not.
         """
-        facts = context(self._flake)
+        facts = _context(self._flake)
         with _told():
             flake = self._copied(tree, own_cache())
         in_place = replace(tree, root=before.root)
@@ -192,7 +228,7 @@ class Source:
         try:
             said = await nix.metadata(flake)
             parsed = parse_json(said)
-            loose = floating(said, _lock_file(tree), flake.overrides)
+            loose = floating(said, _lock_file(tree), flake.inputs)
         except (StepError, ValueError, KeyError):
             return ground  # an evaluation tells, and nothing is kept of it
         if not _saw(parsed, tree):
@@ -212,6 +248,22 @@ class Source:
         copied = Copied(tree.root, str(original), self._flake.reference)
         reference = f"git+file://{quote(tree.root)}{ending}"
         return replace(self._flake, reference=reference, env=env, copied=copied)
+
+
+def _context(flake: Flake) -> str | None:
+    """What else counts; ``None`` where that may change unseen."""
+    try:
+        return context(flake)
+    except StepError:
+        return None
+
+
+async def _loose(flake: Flake, tree: Tree) -> tuple[str, ...] | None:
+    """The inputs that may change although no file does; ``None`` where that is not known."""
+    try:
+        return await floating_inputs(flake, tree)
+    except (StepError, ValueError, KeyError):
+        return None
 
 
 def _lock_file(tree: Tree) -> str:
@@ -252,4 +304,4 @@ async def floating_inputs(flake: Flake, tree: Tree) -> tuple[str, ...]:
     Raises:
         StepError: Nix does not tell.
     """
-    return floating(await nix.metadata(flake), _lock_file(tree), flake.overrides)
+    return floating(await nix.metadata(flake), _lock_file(tree), flake.inputs)

@@ -173,13 +173,12 @@ def open_setup(target: Target) -> Setup:
     passwords = ask_passwords(fleet, target)
     lab = find_active(Path(fleet.root)) if target.lab else None
     if lab is None:
-        flake = Flake.at(fleet.flake, fleet.root)
+        flake = Flake.at(fleet.flake, fleet.root, settings=fleet.nix)
         return Setup(fleet, flake, SshSettings(), state_folder(fleet), passwords)
     say("lab: these hosts are the lab's (orchestrator lab down ends it)")
     enter(lab)
-    flake = Flake.at(
-        fleet.flake, fleet.root, stand_ins(fleet, lab.nixpkgs, own=bool(lab.record.nixpkgs))
-    )
+    inputs = stand_ins(fleet, lab.nixpkgs, own=bool(lab.record.nixpkgs))
+    flake = Flake.at(fleet.flake, fleet.root, inputs, fleet.nix)
     setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), passwords)
     return replace(setup, fleet=in_lab(fleet, lab.machine_ids), in_lab=True)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
 
+from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.store import is_specialisation
 
@@ -213,6 +214,7 @@ class Host:
     Attributes:
         name: An RFC 1123 label; the default attribute below ``nixosConfigurations``.
         attr: The attribute below ``nixosConfigurations``.
+        flake: The flake that has it, as :class:`Fleet` has its own; ``None`` where it is that one.
         system: The Nix system, such as ``x86_64-linux``.
         machine_id: The content of the host's ``/etc/machine-id``. Where it equals this machine's,
             the host *is* this machine and is deployed without SSH.
@@ -223,11 +225,13 @@ class Host:
         specialisation: Which specialisation of its system it is to run.
         unreachable: What becomes of it where it does not answer.
         pending_expiry: Seconds for which its system waits for it.
+        nix: How Nix evaluates and builds its system.
     """
 
     name: str
     attr: str
     connect: Connect
+    flake: str | None = None
     system: str = "x86_64-linux"
     template: str | None = None
     profiles: tuple[str, ...] = ()
@@ -248,6 +252,7 @@ class Host:
     specialisation: SpecialisePolicy = KEEP
     unreachable: WhenUnreachable = WhenUnreachable.FAIL
     pending_expiry: float = 7 * 86400.0
+    nix: NixSettings = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +324,7 @@ class Fleet:
         rollout: How deployments go over the hosts.
         lab_nixpkgs: What the lab's hosts are built by: a flake reference, or a path relative to
             ``root``; none: the lab's stand-in.
+        nix: What holds for all hosts, and for what is asked of the flake itself.
     """
 
     name: str
@@ -331,3 +337,4 @@ class Fleet:
     caches: Mapping[str, Cache] = field(default_factory=dict)
     rollout: RolloutPolicy = field(default_factory=RolloutPolicy)
     lab_nixpkgs: str | None = None
+    nix: NixSettings = PLAIN

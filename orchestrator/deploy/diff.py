@@ -14,7 +14,8 @@ from orchestrator.core.host import Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.units import split_lines
-from orchestrator.deploy.delivering.building import Builds, Member
+from orchestrator.deploy.delivering.batches import Member
+from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.host import scripts
 from orchestrator.host.setup import Gates, Setup, reach
@@ -68,7 +69,7 @@ async def _wanted(setup: Setup, host: Host) -> Evaluated:
     roots = Path(setup.state, "roots")
     roots.mkdir(parents=True, exist_ok=True, mode=0o700)
     builds = Builds.of(setup, Gates.of(setup.fleet.limits))
-    quiet = Member(host.name, lambda _: None, lambda _: None)
+    quiet = Member(host.name, lambda _: None, lambda _: None, host.nix)
     root = roots / host.name
     await builds.build(wanted, root=root, deadline=host.deadlines.build, member=quiet)
     return wanted

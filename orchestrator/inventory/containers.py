@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping as ByName
+from dataclasses import dataclass, field
 
 from orchestrator.inventory.compose import Mapping, Node, Scalar, Sequence
 from orchestrator.inventory.kinds import JsonSchema, Kind, Reading, Text
@@ -94,6 +95,50 @@ class Record:
         if self.required:
             return {"type": "object", "required": list(self.required)} | closed
         return {"type": ["object", "null"]} | closed
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Single values by name: a mapping whose names are not known beforehand.
+
+    Attributes:
+        what: What a name is of, for messages: ``option of Nix's``.
+        key: What a name looks like.
+        value: What stands below it.
+        names: Those that there are; empty where any of the form may be.
+        refused: Names that somebody may well want, and why they cannot be had.
+    """
+
+    what: str
+    key: Text
+    value: Kind
+    names: tuple[str, ...] = ()
+    refused: ByName[str, str] = field(default_factory=dict, hash=False)
+
+    def read(self, node: Node, reading: Reading) -> Tree | None:
+        """Read each value."""
+        if isinstance(node, Scalar) and node.value is None:
+            return Fields()
+        if not isinstance(node, Mapping):
+            reading.wrong(node, f"a mapping from each {self.what} to its value")
+            return None
+        entries = {}
+        for name, value in node.entries.items():
+            if (expected := self.key.problem(name)) is not None:
+                why = f", which {self.refused[name]}" if name in self.refused else ""
+                found = f"the {self.what} {quoted(name)}{why}"
+                reading.mistakes.add(node.keys[name], found, expected, meant=(name, self.names))
+            elif (tree := self.value.read(value, reading)) is not None:
+                entries[name] = tree
+        return Fields(entries, node.keys)
+
+    def schema(self) -> JsonSchema:
+        """An object whose keys have a form."""
+        return {
+            "type": ["object", "null"],
+            "propertyNames": self.key.schema(),
+            "additionalProperties": self.value.schema(),
+        }
 
 
 @dataclass(frozen=True, slots=True)

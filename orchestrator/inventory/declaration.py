@@ -18,6 +18,7 @@ from orchestrator.inventory.kinds import (
     Text,
     Word,
 )
+from orchestrator.inventory.nix_keys import FLAKE, NIX
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -202,6 +203,7 @@ SETTINGS = (
         "Whether a host that does not answer has failed, or its system waits for it.",
     ),
     Key("pending_expiry", Duration(days=365), "For how long its system waits for it."),
+    Key("nix", NIX, "How Nix evaluates and builds its system."),
 )
 
 _FEATURES = Key(
@@ -224,6 +226,7 @@ HOST = _entry(
         Text("an attribute's name", r"[A-Za-z0-9_](?:[A-Za-z0-9_'.-]{0,127})"),
         "The attribute below nixosConfigurations; the host's name, where this is left out.",
     ),
+    Key("flake", FLAKE, "The flake that has it, where that is another than the fleet's."),
     Key("template", _reference("templates"), "The kind of machine it is."),
     _PROFILES,
     *_LAYER,
@@ -244,13 +247,12 @@ _TEMPLATE = _entry("a template", _extends("templates"), _PROFILES, *_LAYER)
 _PROFILE = _entry("a profile", _extends("profiles"), *_LAYER)
 _FEATURE = _entry("a feature", *SETTINGS)
 
-_FLAKE = r"[^\x00-\x20\x7f#-][^\x00-\x20\x7f#]{0,1023}"
 _FLEET = _record(
     "fleet",
     Key("name", NAME, "The fleet's name; the folder's, where this is left out."),
     Key(
         "flake",
-        Text("a path relative to the fleet's root, or a flake URL without '#'", _FLAKE),
+        FLAKE,
         "The flake with nixosConfigurations; the fleet's root, where this is left out.",
     ),
 )
@@ -263,7 +265,7 @@ _LIMITS = _record(
         for name in _LIMITED
     ),
 )
-_NIXPKGS = Text("a path or a flake URL without '#'", _FLAKE)
+_NIXPKGS = Text("a path or a flake URL without '#'", FLAKE.pattern)
 _LAB = _record("lab", Key("nixpkgs", _NIXPKGS, "What its hosts are built by; else a stand-in."))
 _USER = _entry(
     "a user",

@@ -31,6 +31,7 @@ from orchestrator.core.host import (
 from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
 from orchestrator.inventory.declaration import HOST
 from orchestrator.inventory.kinds import Reading
+from orchestrator.inventory.nix_keys import check_flakes, flake_of, settings_of
 from orchestrator.inventory.references import (
     SECTION,
     Suites,
@@ -165,8 +166,8 @@ def _fold(layers: Iterable[Fields]) -> Fields:
     return folded
 
 
-def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
-    """The model's host of a resolved tree."""
+def to_host(name: str, tree: Fields, root: Path, caches: Iterable[str] = ()) -> Host:
+    """The model's host of a resolved tree, whose paths are relative to ``root``."""
     values: dict[str, Any] = plain(tree)
     taken = ("attr", "system", "template", "state_version", "machine_id")
     listed = ("profiles", "features", "roles", "tags", "users")
@@ -176,6 +177,7 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
         connect=Connect(address=values["address"], **values["connect"]),
         build=_build_site(name, values["build"]),
         substitute=_substitute(values.get("substitute", False), caches),
+        flake=flake_of(root, values["flake"]) if "flake" in values else None,
         verify=Verify(**verify),
         deadlines=Deadlines(**values["deadlines"]),
         guard=_guard(values["guard"]),
@@ -185,6 +187,7 @@ def to_host(name: str, tree: Fields, caches: Iterable[str] = ()) -> Host:
         unreachable=WhenUnreachable(values["unreachable"]),
         pending_expiry=values["pending_expiry"],
         hardware=_as_json(values.get("hardware", {})),
+        nix=settings_of(root, values.get("nix", {})),
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
 
@@ -222,10 +225,6 @@ def _build_site(host: str, build: str) -> BuildSite:
             return BuildSite(BuildOn.TARGET)
         case _:
             return BuildSite(BuildOn.BUILDER, build)
-
-
-# https://nix.dev/manual/nix/latest/command-ref/new-cli/nix3-flake#url-like-syntax
-_URL = re.compile(r"[a-z][a-z0-9+.-]*:.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +283,7 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     hosts = sections.get("hosts")
     resolved = {name: resolver.resolve(name) for name in hosts.keys}
     check_addresses(hosts, resolved, reading.mistakes)
+    check_flakes(root, sections, reading.mistakes)
     reading.mistakes.settle()
     name = sections.get("fleet").leaf("name")
     declared = str(name.value) if name else None
@@ -298,24 +298,21 @@ def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Flee
     return Fleet(
         name=said.get("name", _name(root)),
         root=str(root),
-        flake=_flake(root, said.get("flake", ".")),
-        hosts={name: to_host(name, tree, caches) for name, tree in resolved.items()},
+        flake=flake_of(root, said.get("flake", ".")),
+        hosts={name: to_host(name, tree, root, caches) for name, tree in resolved.items()},
         users={name: _user(name, user) for name, user in values.get("users", {}).items()},
         limits=Limits(**values.get("limits", {})),
         builders=values.get("builders", ()),
         caches=caches,
         rollout=_rollout(values.get("rollout", {})),
         lab_nixpkgs=values.get("lab", {}).get("nixpkgs"),
+        nix=settings_of(root, values.get("defaults", {}).get("nix", {})),
     )
 
 
 def _name(root: Path) -> str:
     """The folder's name, as far as a fleet's name may have such characters."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", root.name).strip("-") or "fleet"
-
-
-def _flake(root: Path, flake: str) -> str:
-    return flake if _URL.fullmatch(flake) else str((root / flake).resolve())
 
 
 def _cache(root: Path, name: str, values: Mapping[str, Any]) -> Cache:

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG
 from orchestrator.core.host import Cache
+from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, OutPath
 from orchestrator.core.units import parse_json, split_lines
@@ -26,6 +27,7 @@ async def build(
     drvs: Sequence[DrvPath],
     *,
     builders: Sequence[str] = (),
+    settings: NixSettings = PLAIN,
     env: Mapping[str, str | None] | None = None,
     on_stderr: OnLine | None = None,
 ) -> CommandResult:
@@ -36,26 +38,30 @@ async def build(
     Args:
         drvs: What to build.
         builders: In place of those that Nix is set to use; nix.conf(5), ``builders``.
+        settings: What the inventory says to Nix.
         env: Set on top of this process's environment.
         on_stderr: Called with each line that Nix says, in its JSON form.
 
     Returns:
         How it ended. There is no deadline: whoever waits has one.
     """
-    argv = build_argv(drvs, builders)
+    argv = build_argv(drvs, builders, settings)
     return await process.run(argv, deadline=math.inf, env=env, on_stderr=on_stderr, bound=BUILD_LOG)
 
 
-def build_argv(drvs: Sequence[DrvPath], builders: Sequence[str] = ()) -> tuple[str, ...]:
+def build_argv(
+    drvs: Sequence[DrvPath], builders: Sequence[str] = (), settings: NixSettings = PLAIN
+) -> tuple[str, ...]:
     """The command line that builds derivations."""
     machines = ("--builders", " ; ".join(builders)) if builders else ()
     wanted = (f"{drv}^*" for drv in drvs)
-    return (*nix_argv("build", *_LOG), "--keep-going", "--no-link", *machines, *wanted)
+    given = (*machines, *settings.building)
+    return (*nix_argv("build", *_LOG), "--keep-going", "--no-link", *given, *wanted)
 
 
-def build_by_hand(drv: DrvPath, builders: Sequence[str] = ()) -> str:
+def build_by_hand(drv: DrvPath, builders: Sequence[str] = (), settings: NixSettings = PLAIN) -> str:
     """The command line for a person: one derivation, with the whole log of its builders."""
-    argv = [word for word in build_argv((drv,), builders) if word != "--keep-going"]
+    argv = [word for word in build_argv((drv,), builders, settings) if word != "--keep-going"]
     return by_hand((*argv, "--print-build-logs"), None)
 
 

@@ -109,8 +109,8 @@ def context(flake: Flake) -> str:
     Raises:
         StepError: An input is given by a URL whose content may change unseen.
     """
-    lines = [SCHEME, flake.reference, *_nix(), *_settings()]
-    for name, url in flake.overrides:
+    lines = [SCHEME, flake.reference, *_nix(), *_settings(), *flake.settings.evaluating]
+    for name, url in flake.inputs:
         lines.append(f"{name}={url} {_state_of(url)}")
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
@@ -159,9 +159,18 @@ def _with_includes(file: Path, seen: set[Path]) -> Iterator[str]:
         yield from _with_includes(file.parent / name, seen)
 
 
+# A reference that names a content for ever: nix3-flake(1) "Types".
+_REV = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
+_PINNED = re.compile(
+    rf"(?:github|gitlab|sourcehut):[^/?#]+/[^/?#]+/{_REV}(?:\?[^#]*)?"
+    rf"|git\+[a-z]+:[^?#]+\?(?:[^#]*&)?rev={_REV}(?:&[^#]*)?"
+    r"|(?:tarball\+|file\+)?https?:[^?#]+\?(?:[^#]*&)?narHash=sha256-[^&#]+(?:&[^#]*)?"
+)
+
+
 def _state_of(url: str) -> str:
     """What tells whether the content behind an override's URL changed."""
-    if re.match(r"path:/nix/store/[^?#]+$", url):
+    if re.match(r"path:/nix/store/[^?#]+$", url) or _PINNED.fullmatch(url):
         return "immutable"
     if not url.startswith("path:/") or "?" in url or "#" in url:
         raise StepError(f"the input {url} may change unseen")

@@ -139,8 +139,8 @@ class _Job:
 class Evaluable(Protocol):
     """Gives what is to be evaluated."""
 
-    async def flake(self) -> Flake:
-        """The flake, where no edit reaches it."""
+    async def flake(self, host: Host, /) -> Flake:
+        """A host's flake, where no edit reaches it, and with the host's settings."""
 
 
 class Evaluations:
@@ -189,7 +189,7 @@ class Evaluations:
             with job.asker.step(Phase.EVALUATE):
                 job.asker.doing(why)
                 evaluated = await nix.evaluate(
-                    await self._source.flake(),
+                    await self._source.flake(job.asker.host),
                     job.asker.host.attr,
                     deadline=job.asker.host.deadlines.evaluate,
                     env=self._environment(job),
@@ -208,7 +208,7 @@ class Evaluations:
         job, host = _Job(asker), asker.host
         async with self._place(job), self._watched(job):
             return await question(
-                await self._source.flake(),
+                await self._source.flake(host),
                 host.attr,
                 host.name,
                 deadline=host.deadlines.evaluate,

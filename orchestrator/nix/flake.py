@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Host
+from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.store import DrvPath, OutPath
 
 # One output, called `out`, whose path is known: what a NixOS system is. A path or a hash has no
@@ -64,6 +67,8 @@ class Flake:
             the files one after the other: where they are edited meanwhile, it keeps what came of
             other files, and gives that ever after.
         copied: Where it is a private copy: of what.
+        settings: How Nix evaluates it.
+        place: Where it is, seen from the fleet's flake; empty for that one itself.
     """
 
     reference: str
@@ -72,16 +77,44 @@ class Flake:
     env: Mapping[str, str] = field(default_factory=dict, hash=False)
     eval_cache: bool = False
     copied: Copied | None = None
+    settings: NixSettings = PLAIN
+    place: str = ""
 
     @classmethod
-    def at(cls, flake: str, root: str, overrides: tuple[tuple[str, str], ...] = ()) -> Flake:
+    def at(
+        cls,
+        flake: str,
+        root: str,
+        overrides: tuple[tuple[str, str], ...] = (),
+        settings: NixSettings = PLAIN,
+    ) -> Flake:
         """Make one from the inventory's ``flake``: an absolute path or a URL.
 
         A path is never spliced into a URL: Nix is started there, whatever its characters.
         """
         if flake.startswith("/"):
-            return cls(".", flake, overrides)
-        return cls(flake, root, overrides)
+            return cls(".", flake, overrides, settings=settings)
+        return cls(flake, root, overrides, settings=settings)
+
+    def of(self, host: Host) -> Flake:
+        """The flake that a host's configuration is in, with what the inventory says to Nix of it.
+
+        Called of the fleet's flake itself; a copy is of one flake and has no other.
+        """
+        if host.flake is None:
+            return replace(self, settings=host.nix)
+        found = Flake.at(host.flake, self.folder, self.overrides, host.nix)
+        place = os.path.relpath(host.flake, self.folder) if found.reference == "." else host.flake
+        return replace(found, place="" if place == "." else place)
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Tells flakes apart, however they are evaluated."""
+        return self.reference, self.folder
+
+    def key(self, attr: str) -> str:
+        """Tells a host's configuration from all others of the fleet's."""
+        return f"{self.place}#{attr}" if self.place else attr
 
     @property
     def is_remote(self) -> bool:
@@ -89,15 +122,24 @@ class Flake:
         return _REMOTE.match(self.reference) is not None
 
     @property
+    def inputs(self) -> tuple[tuple[str, str], ...]:
+        """What stands in for inputs: ``overrides``, and what the inventory says of the others."""
+        named = {name for name, _ in self.overrides}
+        others = [pair for pair in self.settings.override_inputs if pair[0] not in named]
+        return (*self.overrides, *others)
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         """Nix's options for it; nothing is written to the lock file where there are overrides."""
-        pairs = [("--override-input", name, url) for name, url in self.overrides]
-        return tuple(word for pair in pairs for word in pair)
+        pairs = [("--override-input", name, url) for name, url in self.inputs]
+        return (*self.settings.evaluating, *(word for pair in pairs for word in pair))
 
     @property
     def evaluating(self) -> tuple[str, ...]:
         """Nix's options where it is evaluated: never does a copy get a lock file of its own."""
-        cache = () if self.eval_cache else ("--no-eval-cache",)
+        # Its key does not know of settings.
+        cached = self.eval_cache and self.settings == PLAIN
+        cache = () if cached else ("--no-eval-cache",)
         return (*cache, *(("--no-write-lock-file",) if self.copied else ()), *self.arguments)
 
     def configuration(self, attr: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG, OUTPUT, Bound
 from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
 from orchestrator.core.units import split_lines
@@ -148,14 +149,19 @@ async def output_of(drv: DrvPath) -> OutPath:
 
 
 async def build_on(
-    store: str, evaluated: Evaluated, *, deadline: float, on_stderr: OnLine | None = None
+    store: str,
+    evaluated: Evaluated,
+    *,
+    settings: NixSettings = PLAIN,
+    deadline: float,
+    on_stderr: OnLine | None = None,
 ) -> None:
     """Build a derivation in another store: evaluated here, built there.
 
     Raises:
         StepError: The build failed.
     """
-    there = ("--eval-store", "auto", "--store", store, "--no-link")
+    there = (*settings.building, "--eval-store", "auto", "--store", store, "--no-link")
     argv = (*nix_argv("build", "--log-format", "internal-json", "-v"), *there, f"{evaluated.drv}^*")
     limit = _TALKS_TO_A_HOST
     await _run(argv, deadline, "build failed", None, on_stderr, bound=BUILD_LOG, on_start=limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -194,7 +195,13 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
 
 def _uses(place: SecretsRepository, context: Context) -> tuple[SecretUse, ...]:
     setup = context.setup
-    return seen_from(place.root, setup.flake.folder, context.uses) if setup else context.uses
+    if setup is None:
+        return context.uses
+    return tuple(
+        seen
+        for name, uses in itertools.groupby(context.uses, key=lambda use: use.host)
+        for seen in seen_from(place.root, setup.flake.of(setup.fleet.hosts[name]).folder, uses)
+    )
 
 
 async def _opened(

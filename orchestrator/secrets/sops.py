@@ -109,7 +109,8 @@ async def check_before_deploying(
         UnreachableError: The connection was lost.
         StepError: The host did not answer to the end, or git refused.
     """
-    root = await repository.root_of(Path(setup.flake.folder)) if secrets.sops else None
+    flake = setup.flake.of(setup.fleet.hosts[secrets.host])
+    root = await repository.root_of(Path(flake.folder)) if secrets.sops else None
     if root is None:
         return ()
     identities = await ask_identities(executor, secrets.sops_keys.paths)

@@ -292,7 +292,7 @@ async def secrets_of(
     folder = setup.state / "secrets"
     if out is not None:
         kept = recall(folder, asker.host.name, out)
-        if kept is not None and _is_current(kept, setup.flake.folder):
+        if kept is not None and _is_current(kept, setup.flake.of(asker.host).folder):
             return kept
     found = await evaluations.ask(asker, evaluate)
     if out is not None:

@@ -73,7 +73,7 @@ class InPlace:
     def __init__(self, flake: Flake) -> None:
         self._flake = replace(flake, eval_cache=True)
 
-    async def flake(self) -> Flake:
+    async def flake(self, _host: Host | None = None) -> Flake:
         """The fleet itself."""
         return self._flake
 

@@ -14,7 +14,8 @@ import pytest
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath, Evaluated
-from orchestrator.deploy.delivering.building import Builds, Member
+from orchestrator.deploy.delivering.batches import Member
+from orchestrator.deploy.delivering.building import Builds
 from orchestrator.nix.flake import output_of
 
 DEADLINE = 300.0

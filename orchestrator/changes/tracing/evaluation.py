@@ -281,8 +281,9 @@ class Evaluation:
     async def _give(
         self, url: str, tracing: tuple[str, ...], env: Mapping[str, str]
     ) -> CommandResult:
-        argv = (*tracing, *_NIX, "path-info", "--derivation", *_PURE, "false")
-        return await self._run((*argv, *self.flake.arguments, f"{url}#{self.fragment}"), env)
+        argv = (*tracing, *_NIX, "path-info", "--derivation", *self.flake.arguments)
+        # The last, so that no option of the inventory's says otherwise.
+        return await self._run((*argv, *_PURE, "false", f"{url}#{self.fragment}"), env)
 
     async def _run(self, argv: tuple[str, ...], env: Mapping[str, str]) -> CommandResult:
         env = {**self.cache, **env}

@@ -70,8 +70,8 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
     of_sops = tuple(shortfalls(await check_before_deploying(session.setup, secrets, executor)))
     if evidence is None:
         return (*await _everybodys(session, file), *of_sops)
-    root = Path(evidence.rules.root)
-    secrets = replace(secrets, uses=seen_from(root, session.setup.flake.folder, secrets.uses))
+    root, flake = Path(evidence.rules.root), session.setup.flake.of(work.host).folder
+    secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
     identities = await ask_identities(executor, secrets.identity_paths)
     return (*shortfalls(tuple(before_the_copy(evidence, secrets, identities))), *of_sops)
 

@@ -10,7 +10,7 @@ from functools import partial
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Cache, Fleet
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.delivering.building import Batches, Member, Ticket
+from orchestrator.deploy.delivering.batches import Batches, Member, Ticket
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.select import select
 from orchestrator.nix import closure

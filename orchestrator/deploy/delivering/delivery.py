@@ -12,7 +12,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.host import BuildOn, BuildSite, Cache, UnsignedBuilds
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.store import Evaluated, OutPath
-from orchestrator.deploy.delivering.building import Member
+from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.caches import in_time
 from orchestrator.deploy.delivering.copying import copy, copy_from
 from orchestrator.deploy.work import HostWork
@@ -167,7 +167,7 @@ async def _build_here(work: HostWork, wanted: Evaluated) -> None:
             wanted,
             root=roots / work.host.name,
             deadline=work.host.deadlines.build,
-            member=Member(work.host.name, work.log, work.doing),
+            member=Member(work.host.name, work.log, work.doing, work.host.nix),
         )
 
 
@@ -175,7 +175,10 @@ async def _build_there(work: HostWork, wanted: Evaluated, builder: Executor) -> 
     async with work.turn(Phase.BUILD, work.session.gates.builds), builder.nix_store() as store:
         await keep(builder, wanted.out)
         await nix.build_on(
-            store, wanted, deadline=work.host.deadlines.build, on_stderr=work.on_nix_line
+            *(store, wanted),
+            settings=work.host.nix,
+            deadline=work.host.deadlines.build,
+            on_stderr=work.on_nix_line,
         )
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from known_fleet import HOSTS, KnownFleet, git, system
 
-from orchestrator.changes.knowledge import NOT_LEARNED, KnownSystems
+from orchestrator.changes.knowledge import IMPURE, NOT_LEARNED, KnownSystems
 from orchestrator.changes.plan import Known, Unknown
+from orchestrator.core.nix_settings import NixSettings
 from orchestrator.nix.verbs import Flake
 
 
@@ -297,3 +298,74 @@ def test_all_are_known_or_not(fleet: KnownFleet) -> None:
     assert not asyncio.run(every())
     fleet.run(1)
     assert asyncio.run(every())
+
+
+# What the inventory says to Nix.
+
+
+def settle(fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch, **changes: NixSettings) -> None:
+    """Give hosts settings of their own."""
+    for name, settings in changes.items():
+        monkeypatch.setitem(HOSTS, name, replace(HOSTS[name], nix=settings))
+    fleet.setup = replace(fleet.setup, fleet=replace(fleet.setup.fleet, hosts=dict(HOSTS)))
+
+
+def test_an_impure_host_is_evaluated_each_time(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is kept of it, and why is said; the other host is known as ever."""
+    settle(fleet, monkeypatch, p620=NixSettings(impure=True))
+    fleet.run(1)
+    known = fleet.known()
+    assert known["p620"] == Unknown(IMPURE)
+    assert isinstance(known["razer"], Known)
+    lessons = fleet.learn()
+    assert (lessons["p620"].problem, lessons["p620"].never) == (IMPURE, True)
+    assert lessons["razer"].fingerprint is not None
+
+
+def test_a_hosts_own_settings_are_its_own(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another option for one host: that one is evaluated, and known with it from then on."""
+    fleet.run(1)
+    settle(fleet, monkeypatch, p620=NixSettings(options=(("cores", "2"),)))
+    known = fleet.known()
+    assert known["p620"] == Unknown("it was not evaluated before")
+    assert isinstance(known["razer"], Known)
+    fleet.systems["p620"] = system("x")
+    fleet.run(2)
+    known = fleet.known()
+    assert isinstance(known["p620"], Known)
+    assert known["p620"].fingerprint.evaluated == system("x")
+
+
+def test_an_input_of_a_hosts_own_that_may_change_unseen(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That host is evaluated each time, which is said, and is no error; the other is known."""
+    moving = NixSettings(override_inputs=(("nixpkgs", "github:NixOS/nixpkgs"),))
+    settle(fleet, monkeypatch, p620=moving)
+    fleet.run(1)
+    known = fleet.known()
+    assert known["p620"] == Unknown("the input github:NixOS/nixpkgs may change unseen")
+    assert isinstance(known["razer"], Known)
+
+
+def test_a_host_of_another_flake_knows_of_that_one(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two repositories, one attribute: each host is known by its own repository's files alone."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "flake.nix").write_text("other")
+    git(other, "init", "--quiet")
+    git(other, "add", "--all")
+    monkeypatch.setitem(HOSTS, "razer", replace(HOSTS["razer"], flake=str(other), attr="p620"))
+    fleet.run(1)
+    assert reasons(fleet) == {""}
+    (other / "flake.nix").write_text("edited")
+    known = fleet.known()
+    assert isinstance(known["p620"], Known)
+    assert isinstance(known["razer"], Unknown)
+    assert known["razer"].changed == ("flake.nix",)

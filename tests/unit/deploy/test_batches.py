@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from orchestrator.core.errors import StepError
-from orchestrator.deploy.delivering.building import Batches, Member, Ticket
+from orchestrator.deploy.delivering.batches import Batches, Member, Ticket
 
 
 class Worker:

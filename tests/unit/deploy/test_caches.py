@@ -12,7 +12,7 @@ import pytest
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Cache, Connect, Fleet, Host
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.delivering.building import Member
+from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.caches import Pushes, require_caches
 from orchestrator.host.setup import Setup
 from orchestrator.nix import closure

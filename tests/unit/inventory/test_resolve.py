@@ -152,11 +152,11 @@ def test_durations(loaded: Loaded, written: str, seconds: float) -> None:
 def test_the_fleet_as_a_whole(loaded: Loaded) -> None:
     """Name, flake, limits and users are read; what is left out is built in."""
     fleet = loaded(
-        fleet="fleet: {name: n, flake: nix}\nlimits: {builds: 7}\n"
+        fleet="fleet: {name: n, flake: 'path:nix'}\nlimits: {builds: 7}\n"
         "users:\n  admin: {description: d, groups: [wheel], shell: zsh}\n",
         hosts="hosts: {web1: {users: [admin], machine_id: 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}}",
     ).fleet
-    assert (fleet.name, fleet.flake) == ("n", f"{fleet.root}/nix")
+    assert (fleet.name, fleet.flake) == ("n", "path:nix")
     assert fleet.limits == Limits(builds=7)
     assert fleet.users == {"admin": User("admin", ("wheel",), "zsh")}
     assert fleet.hosts["web1"].machine_id == "a" * 32

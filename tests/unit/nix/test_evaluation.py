@@ -29,7 +29,7 @@ DONE = Evaluated(DrvPath(f"{OUT}.drv"), OUT)
 class Given:
     """Gives the flake as it is."""
 
-    async def flake(self) -> Flake:
+    async def flake(self, _host: Host) -> Flake:
         """At once."""
         return FLAKE
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.host import Connect, Host
+from orchestrator.core.nix_settings import NixSettings
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.nix import verbs as nix
@@ -283,3 +286,43 @@ def test_only_what_is_elsewhere_may_come_from_the_evaluation_cache() -> None:
         assert Flake(reference, "/").is_remote
     for reference in (".", "git+file:///r", "path:/r", "/r", "nixpkgs", "file:///r.tar"):
         assert not Flake(reference, "/").is_remote
+
+
+HOST = Host("web1", "web1", Connect("web1"))
+
+
+def test_what_the_inventory_says_to_nix_is_words_of_its_own() -> None:
+    """Impurity, the flake's settings, options and inputs: none is spliced into another."""
+    settings = NixSettings(
+        impure=True,
+        accept_flake_config=True,
+        override_inputs=(("nixpkgs", "path:/a b"), ("other", "github:o/r")),
+        options=(("cores", "2; reboot"),),
+    )
+    flake = Flake(".", "/f", (("nixpkgs", "path:/lab"),)).of(replace(HOST, nix=settings))
+    assert flake.evaluating == (
+        *("--no-eval-cache", "--impure", "--option", "accept-flake-config", "true"),
+        *("--option", "cores", "2; reboot"),
+        # The lab's own goes first.
+        *("--override-input", "nixpkgs", "path:/lab", "--override-input", "other", "github:o/r"),
+    )
+    assert settings.building == ("--option", "cores", "2; reboot")
+
+
+def test_the_evaluation_cache_does_not_know_of_options() -> None:
+    """What Nix kept of an evaluation with other options is no answer."""
+    cached = Flake("github:o/r", "/f", eval_cache=True)
+    assert "--no-eval-cache" not in cached.evaluating
+    options = NixSettings(options=(("allow-import-from-derivation", "false"),))
+    assert "--no-eval-cache" in replace(cached, settings=options).evaluating
+
+
+def test_hosts_of_two_flakes_are_told_apart() -> None:
+    """One attribute in two flakes is two configurations; the fleet's own have their old name."""
+    fleet = Flake(".", "/f/nix")
+    assert fleet.of(HOST).key("web1") == "web1"
+    assert fleet.of(replace(HOST, flake="/f/nix")) == fleet
+    other = fleet.of(replace(HOST, flake="/f/two"))
+    assert (other.where, other.key("web1")) == ((".", "/f/two"), "../two#web1")
+    remote = fleet.of(replace(HOST, flake="github:o/r"))
+    assert (remote.where, remote.key("web1")) == (("github:o/r", "/f/nix"), "github:o/r#web1")

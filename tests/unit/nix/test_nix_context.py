@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.core.errors import StepError
+from orchestrator.core.nix_settings import NixSettings
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
 
@@ -254,3 +255,36 @@ def test_what_may_change_unseen_is_refused(machine: Machine, url: str) -> None:
     """What may change unseen is refused as knowledge, so that every run evaluates."""
     with pytest.raises(StepError, match="may change unseen"):
         machine.context(("a", url))
+
+
+REV = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"github:NixOS/nixpkgs/{REV}",
+        f"github:NixOS/nixpkgs/{REV}?dir=lib",
+        f"git+https://h/r?ref=main&rev={REV}",
+        "https://h/a.tar.gz?narHash=sha256-AAAA",
+    ],
+)
+def test_a_reference_that_names_one_content_may_stand_in(machine: Machine, url: str) -> None:
+    """A revision or a hash in it: what is behind it is always the same."""
+    assert machine.context(("nixpkgs", url)) != machine.context()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        NixSettings(impure=True),
+        NixSettings(accept_flake_config=True),
+        NixSettings(options=(("cores", "2"),)),
+        NixSettings(override_inputs=(("nixpkgs", f"github:NixOS/nixpkgs/{REV}"),)),
+    ],
+)
+def test_what_the_inventory_says_to_nix_counts(machine: Machine, settings: NixSettings) -> None:
+    """What was learned with other settings is not recalled; without any, nothing is forgotten."""
+    flake = Flake(".", "/f")
+    assert context(replace(flake, settings=settings)) != context(flake)
+    assert context(replace(flake, settings=NixSettings())) == context(flake) == machine.context()
