@@ -325,6 +325,7 @@ class Fleet:
         lab_nixpkgs: What the lab's hosts are built by: a flake reference, or a path relative to
             ``root``; none: the lab's stand-in.
         nix: What holds for all hosts, and for what is asked of the flake itself.
+        secrets_fetch: What ``secrets.nix`` may fetch while it is read: beginnings of URLs.
     """
 
     name: str
@@ -338,3 +339,4 @@ class Fleet:
     rollout: RolloutPolicy = field(default_factory=RolloutPolicy)
     lab_nixpkgs: str | None = None
     nix: NixSettings = PLAIN
+    secrets_fetch: tuple[str, ...] = ()

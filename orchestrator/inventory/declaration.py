@@ -18,7 +18,7 @@ from orchestrator.inventory.kinds import (
     Text,
     Word,
 )
-from orchestrator.inventory.nix_keys import FLAKE, NIX
+from orchestrator.inventory.nix_keys import FLAKE, NIX, SECRETS
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -338,7 +338,7 @@ _ROLLOUT = _record(
 )
 
 # Sections that are told once, over all files; the others have entries by name.
-SINGLE = ("fleet", "limits", "lab", "rollout", "builders", "defaults")
+SINGLE = ("fleet", "limits", "lab", "rollout", "builders", "secrets", "defaults")
 DOCUMENT = _record(
     "an inventory file",
     Key("fleet", _FLEET, "The fleet as a whole."),
@@ -347,6 +347,7 @@ DOCUMENT = _record(
     Key("rollout", _ROLLOUT, "How deployments go over the hosts: who first, how many at once."),
     Key("builders", ListOf(_BUILDER), "Machines that build for this one; else Nix's own."),
     Key("caches", Named("cache", NAME, _CACHE), "Binary caches that hosts fetch from."),
+    Key("secrets", SECRETS, "How secrets.nix is read."),
     Key("users", Named("user", ACCOUNT, _USER), "Accounts that hosts may have."),
     Key("defaults", Record("defaults", _LAYER, layer="defaults"), "Settings of every host."),
     Key("templates", Named("template", NAME, _TEMPLATE), "Kinds of machine."),

@@ -307,6 +307,7 @@ def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Flee
         rollout=_rollout(values.get("rollout", {})),
         lab_nixpkgs=values.get("lab", {}).get("nixpkgs"),
         nix=settings_of(root, values.get("defaults", {}).get("nix", {})),
+        secrets_fetch=values.get("secrets", {}).get("fetch", ()),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.core import nix_settings
 from orchestrator.core.nix_settings import NixSettings
 from orchestrator.inventory.compose import Node, Scalar, Sequence
-from orchestrator.inventory.containers import Key, Pairs, Record
+from orchestrator.inventory.containers import Key, ListOf, Pairs, Record
 from orchestrator.inventory.kinds import Boolean, JsonSchema, Reading, Text
 from orchestrator.inventory.tree import Fields, Leaf, Mistakes, Tree, quoted
 
@@ -81,6 +81,23 @@ NIX = Record(
                 nix_settings.REFUSED,
             ),
             "Options of Nix's, as nix.conf has them.",
+        ),
+    ),
+)
+
+
+SECRETS = Record(
+    "secrets",
+    (
+        Key(
+            "fetch",
+            ListOf(
+                Text(
+                    "the beginning of a URL, such as https://github.com/NixOS/nixpkgs/archive/",
+                    r"(?:https|git\+https|github|gitlab|sourcehut):[^\x00-\x20\x7f\"']{3,512}",
+                )
+            ),
+            "What secrets.nix may fetch while it is read; else nothing.",
         ),
     ),
 )

@@ -249,7 +249,8 @@ async def _check_agenix(place: SecretsRepository, context: Context) -> SecretChe
 
 def _no_rules(place: SecretsRepository, error: RulesError) -> Iterable[SecretFinding]:
     yield from checks.check_transaction(pending(place.root))
-    fix = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
+    by_hand = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
+    fix = error.hint or by_hand
     yield finding("RULES-EVAL", place.name, error.message, fix=fix)
 
 

@@ -167,7 +167,7 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
     """
     nix.require()
     rules, keys = await asyncio.gather(
-        rules_file.evaluate(place.file, place.root), _keys_of_hosts(context)
+        rules_file.evaluate(place.file, place.root, place.fetch), _keys_of_hosts(context)
     )
     await require_own_journal(place)
     found = await _repository(place, rules)

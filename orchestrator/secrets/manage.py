@@ -263,7 +263,7 @@ async def _evaluates_to_one_more(vault: Vault, text: bytes, rule: Rule) -> bool:
     """Whether Nix reads, from a text in the place of ``secrets.nix``, the rules and one more."""
     try:
         with candidate(vault.place.file, text) as tried:
-            after = await evaluate(tried, vault.place.root)
+            after = await evaluate(tried, vault.place.root, vault.place.fetch)
     except RulesError:
         return False
     return is_one_more(vault.rules, replace(after, file=vault.rules.file), rule)

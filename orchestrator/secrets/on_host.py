@@ -60,7 +60,7 @@ class RunSecrets:
         async with self._gathering:
             if self._evidence is None:
                 context = Context(self._setup.fleet, self._setup.ssh, setup=self._setup)
-                self._evidence = await gather(await place_of(file), context)
+                self._evidence = await gather(await place_of(file, self._setup.fleet), context)
         return self._evidence
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.changes.tree.place import repository as repository_of
 from orchestrator.core import beneath
 from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.host import Fleet
 from orchestrator.nix import verbs as nix
 from orchestrator.secrets.files import files, repository
 from orchestrator.secrets.files.rules import RulesError, evaluate
@@ -44,11 +45,13 @@ class SecretsRepository:
         file: The ``secrets.nix``; absolute.
         root: The git work tree that it lies in, else its folder; absolute.
         in_git: Whether there is a work tree.
+        fetch: What its rules may fetch while they are read: beginnings of URLs.
     """
 
     file: Path
     root: Path
     in_git: bool
+    fetch: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -92,8 +95,12 @@ def _is_module(file: Path) -> bool:
     return _MODULE.search(text) is not None
 
 
-async def place_of(file: Path) -> SecretsRepository:
+async def place_of(file: Path, fleet: Fleet | None = None) -> SecretsRepository:
     """Find the repository of a ``secrets.nix``.
+
+    Args:
+        file: The ``secrets.nix``.
+        fleet: The fleet, which says what may be fetched for it.
 
     Raises:
         UsageError: There is no such file, or a link leads from it out of its repository or fleet.
@@ -107,7 +114,8 @@ async def place_of(file: Path) -> SecretsRepository:
     real = file.resolve()
     _require_inside(file, real)
     root = await repository.root_of(real.parent)
-    return SecretsRepository(real, root or real.parent, root is not None)
+    fetch = fleet.secrets_fetch if fleet else ()
+    return SecretsRepository(real, root or real.parent, root is not None, fetch)
 
 
 def _require_inside(file: Path, real: Path) -> None:
@@ -221,7 +229,7 @@ async def open_vault(place: SecretsRepository) -> Vault:
     nix.require()
     before = beneath.digest(place.root, place.name)
     try:
-        return Vault(place, await evaluate(place.file, place.root), before)
+        return Vault(place, await evaluate(place.file, place.root, place.fetch), before)
     except RulesError as error:
         error.message = f"{place.name} {error.message}"
         raise

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from secret_fleet import ed25519_key
@@ -16,12 +22,12 @@ pytestmark = pytest.mark.usefixtures("nix")
 KEY = ed25519_key()
 
 
-def rules(root: Path, text: str, file: str = "secrets.nix", **limits: float) -> dict[str, Rule]:
+def rules(root: Path, text: str, file: str = "secrets.nix", **limits: Any) -> dict[str, Rule]:
     """Write a ``secrets.nix`` and evaluate it; its rules by their paths."""
     path = root / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.replace("KEY", f'"{KEY}"'))
-    found = asyncio.run(evaluate(path, root, **limits))  # type: ignore[arg-type]
+    found = asyncio.run(evaluate(path, root, **limits))
     assert found.file == str(path)
     return {rule.path: rule for rule in found.rules}
 
@@ -192,3 +198,47 @@ def test_an_answer_without_measure_is_refused(tmp_path: Path) -> None:
     assert "at most 134217728 are read" in refused(tmp_path, f"{text} {entries}")
     many = "builtins.listToAttrs (builtins.genList (n: { name = toString n; value = 1; }) 100001)"
     assert "at most 100000 are read" in refused(tmp_path, many)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A site with a tarball of a tiny nixpkgs: its URL without the scheme's certificate."""
+    folder = tmp_path / "site"
+    (folder / "pkgs-1/lib").mkdir(parents=True)
+    (folder / "pkgs-1/default.nix").write_text("_: { lib.names = import ./lib; }")
+    (folder / "pkgs-1/lib/default.nix").write_text('[ "a.age" ]')
+    subprocess.run(("tar", "-C", folder, "-czf", folder / "pkgs.tar.gz", "pkgs-1"), check=True)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_port}/"
+        made.shutdown()
+
+
+PINNED = """
+let pkgs = import (builtins.fetchTarball "SITEpkgs.tar.gz") { };
+in builtins.listToAttrs (map (name: { inherit name; value.publicKeys = [ KEY ]; }) pkgs.lib.names)
+"""
+
+
+def test_a_pinned_nixpkgs_is_fetched_where_the_inventory_allows_it(
+    tmp_path: Path, server: str
+) -> None:
+    """Without that, the hint names the key and the beginning of the URL; another URL is refused."""
+    root = tmp_path / "fleet"
+    text = PINNED.replace("SITE", server)
+    with pytest.raises(RulesError, match="is forbidden in restricted mode") as caught:
+        rules(root, text)
+    assert f"`secrets: {{fetch: [{server}]}}`" in (caught.value.hint or "")
+    with pytest.raises(RulesError, match="is forbidden in restricted mode"):
+        rules(root, text, fetch=["https://example.org/"])
+    found = rules(root, text, fetch=[server])
+    assert [one.text for one in found["a.age"].recipients] == [KEY]
+
+
+def test_what_may_fetch_still_reads_nothing_of_this_machine(tmp_path: Path, server: str) -> None:
+    """Leave to fetch opens neither the disk nor the store's other paths."""
+    text = '{ "a.age".publicKeys = [ (builtins.readFile /etc/hostname) ]; }'
+    with pytest.raises(RulesError, match="forbidden") as caught:
+        rules(tmp_path / "fleet", text, fetch=[server])
+    assert caught.value.hint == "it is kept to its repository: copy what it reads into that"

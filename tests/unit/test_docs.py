@@ -39,6 +39,9 @@ NOT_OURS = {
     "' does not exist",
     "writing to file",
     "No space left on device",
+    "access to URI '",
+    "access to absolute path '",
+    "' is forbidden in restricted mode",
     "::test_",
 }
 

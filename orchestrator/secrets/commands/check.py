@@ -75,7 +75,7 @@ def check(
     only_sops = rules is None and context.setup is not None and _has_only_sops(context.setup)
 
     async def work() -> tuple[SecretCheck, Mapping[str, StepError]]:
-        place = None if only_sops else await secrets_place.place_of(file)
+        place = None if only_sops else await secrets_place.place_of(file, context.fleet)
         asked, failed = (
             (context, {}) if no_configurations else await secrets_check.with_configurations(context)
         )
@@ -143,7 +143,7 @@ async def check_fleet(
     context = gather.Context(setup.fleet, setup.ssh, names, setup=setup)
     if configurations:
         context, _ = await secrets_check.with_configurations(context)
-    place = await secrets_place.place_of(file) if file else None
+    place = await secrets_place.place_of(file, setup.fleet) if file else None
     return await secrets_check.check_secrets(place, context)
 
 
@@ -161,7 +161,9 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
     file, context = open_rules(rules, target, selectors)
 
     async def work() -> tuple[SecretStatus, ...]:
-        return await secrets_status.status(await secrets_place.place_of(file), context)
+        return await secrets_status.status(
+            await secrets_place.place_of(file, context.fleet), context
+        )
 
     draw.draw_status(console.run(work()), console.results(), as_json=as_json)
 
@@ -175,7 +177,9 @@ def recipients(rules: Path | None, as_json: bool, target: Target) -> None:
     file, context = open_rules(rules, target)
 
     async def work() -> tuple[RecipientStatus, ...]:
-        return await secrets_status.recipients(await secrets_place.place_of(file), context)
+        return await secrets_status.recipients(
+            await secrets_place.place_of(file, context.fleet), context
+        )
 
     draw.draw_recipients(console.run(work()), console.results(), as_json=as_json)
 
@@ -199,7 +203,7 @@ def tell_needs(setup: Setup, host: str) -> None:
 
 def _find_and_draw(setup: Setup, host: str, file: Path) -> None:
     async def work() -> tuple[str, secrets_status.FoundNeeds]:
-        place = await secrets_place.place_of(file)
+        place = await secrets_place.place_of(file, setup.fleet)
         return place.name, await secrets_status.needs_of(place, setup, host)
 
     rules, found = console.run(work())

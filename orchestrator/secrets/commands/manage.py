@@ -15,6 +15,7 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import fleet_option, json_done_option, json_option
 from orchestrator.core.errors import UsageError
 from orchestrator.secrets.commands.repository import (
+    fleet_of,
     identity_option,
     open_keyring,
     rules_file,
@@ -65,7 +66,9 @@ async def tell_git(place: SecretsRepository, paths: Sequence[str]) -> None:
 
 
 async def _open_vault(rules: Path | None, fleet: Path | None) -> Vault:
-    return await secrets_place.open_vault(await secrets_place.place_of(rules_file(rules, fleet)))
+    return await secrets_place.open_vault(
+        await secrets_place.place_of(rules_file(rules, fleet), fleet_of(fleet))
+    )
 
 
 def _agrees(question: str) -> bool:
@@ -271,7 +274,7 @@ def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
     """Bring an interrupted change to its end: forward where it was committed, else back."""
 
     async def work() -> tuple[model_repository.Journal | None, tuple[str, ...]]:
-        place = await secrets_place.place_of(rules_file(rules, fleet))
+        place = await secrets_place.place_of(rules_file(rules, fleet), fleet_of(fleet))
         return await sealing.recover(place), sealing.remove_leftovers(place)
 
     ended, left = console.run(work())

@@ -18,8 +18,8 @@ from orchestrator.core.machine import home
 
 with lazily():
     from orchestrator.cli import opening
+    from orchestrator.inventory import load, select
     from orchestrator.inventory import root as inventory_root
-    from orchestrator.inventory import select
     from orchestrator.lab import network
     from orchestrator.render import output
     from orchestrator.secrets import gather, place
@@ -27,6 +27,7 @@ with lazily():
 
 
 if TYPE_CHECKING:
+    from orchestrator.core.host import Fleet
     from orchestrator.secrets.age.crypt import Keyring
 
 
@@ -82,6 +83,18 @@ def rules_file(rules: Path | None, fleet: Path | None) -> Path:
     root = inventory_root.find_root(Path.cwd(), fleet)
     network.borrow_nix(root)
     return place.find(root) or root / place.USUAL[0]
+
+
+def fleet_of(folder: Path | None) -> Fleet | None:
+    """The fleet whose inventory says what rules may fetch; ``None`` where none can be read.
+
+    Args:
+        folder: That of ``--fleet``.
+    """
+    with contextlib.suppress(UsageError):
+        root = inventory_root.find_root(Path.cwd(), folder)
+        return inventory_root.recall(root) or load.load(root).fleet
+    return None
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ import posixpath
 import re
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,12 +29,18 @@ DEADLINE = 30.0
 MEMORY = 2**30
 """Bytes of address space that Nix may have."""
 
+FETCHING_DEADLINE = 300.0
+"""Seconds where something may be fetched: nixpkgs has 40 MB."""
+
+FETCHING_MEMORY = 4 * MEMORY
+"""Bytes of address space likewise: what is fetched is evaluated, too."""
+
 _RESTRICTED = (
     *("--option", "restrict-eval", "true"),
     *("--option", "allow-import-from-derivation", "false"),
-    # No store is needed, and none is asked.
-    *("--store", "dummy://", "--readonly-mode"),
 )
+# No store is needed, and none is asked.
+_ALONE = ("--store", "dummy://", "--readonly-mode")
 
 
 _TYPES = {
@@ -55,13 +61,19 @@ class RulesError(StepError):
 
 
 async def evaluate(
-    file: Path, root: Path, *, deadline: float = DEADLINE, memory: int = MEMORY
+    file: Path,
+    root: Path,
+    fetch: Sequence[str] = (),
+    *,
+    deadline: float | None = None,
+    memory: int | None = None,
 ) -> Rules:
     """Read the rules of a ``secrets.nix``; the names in it are relative to its folder.
 
     Args:
         file: The ``secrets.nix``.
         root: The repository: Nix reads nothing outside it.
+        fetch: Beginnings of URLs that may be fetched, into this machine's store; and then read.
         deadline: Seconds after which Nix is stopped.
         memory: Bytes of address space after which it is refused more.
 
@@ -70,8 +82,11 @@ async def evaluate(
     """
     file, root = file.resolve(), root.resolve()
     by_hand = shlex.join(("nix-instantiate", "--eval", "--strict", str(file)))
+    deadline = deadline or (FETCHING_DEADLINE if fetch else DEADLINE)
+    memory = memory or (FETCHING_MEMORY if fetch else MEMORY)
+    reach = ("--option", "allowed-uris", " ".join(fetch)) if fetch else _ALONE
     argv = (
-        *("nix-instantiate", "--eval", "--strict", "--json", *_RESTRICTED),
+        *("nix-instantiate", "--eval", "--strict", "--json", *_RESTRICTED, *reach),
         *("-I", f"repository={root}", "-E", _wrapper(), "--argstr", "file", str(file)),
     )
     limit = functools.partial(process.limit_memory, size=memory)
@@ -83,7 +98,12 @@ async def evaluate(
         raise RulesError(f"its evaluation takes more than {memory >> 20} MiB", command=by_hand)
     if done.rc != 0:
         why = cause(done.err) or how_it_ended(done.rc)
-        raise RulesError(f"does not evaluate: {why}", command=by_hand, stderr=readable(done.err))
+        raise RulesError(
+            f"does not evaluate: {why}",
+            hint=_what_to_do(why),
+            command=by_hand,
+            stderr=readable(done.err),
+        )
     said = parse_json(done.stdout)
     if "entries" not in said:
         raise RulesError(f"is {_TYPES[said['type']]}, not a set of rules", command=by_hand)
@@ -93,6 +113,33 @@ async def evaluate(
         root=str(root),
         rules=tuple(_rule(folder, one["name"], one["said"]) for one in said["entries"]),
     )
+
+
+_URI = re.compile(r"access to URI '([^']+)' is forbidden")
+_OUTSIDE = re.compile(r"access to (?:absolute )?path '[^']+' is forbidden")
+_LOOKED_UP = re.compile(r"file '([^']+)' was not found in the Nix search path")
+
+
+def _what_to_do(why: str) -> str | None:
+    """What to do about a rule that reaches out: it is read by whoever deploys, and so kept in."""
+    if found := _URI.search(why):
+        return (
+            "secrets.nix fetches nothing, unless the inventory allows it by the beginning of its "
+            f"URL: `secrets: {{fetch: [{_beginning(found[1])}]}}`; or write the keys down plainly"
+        )
+    if _OUTSIDE.search(why):
+        return "it is kept to its repository: copy what it reads into that"
+    if found := _LOOKED_UP.search(why):
+        return (
+            f"NIX_PATH does not name <{found[1]}>: set it, or write the keys down without; "
+            "a fetchTarball is allowed by `secrets: {fetch: [URL]}` in the inventory"
+        )
+    return None
+
+
+def _beginning(url: str) -> str:
+    """The folder that a URL is in: a pin that moves stays allowed."""
+    return re.sub(r"(?<=[^/:]/)[^/]*$", "", url.partition("?")[0])
 
 
 @functools.cache
