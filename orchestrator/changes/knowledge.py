@@ -105,7 +105,7 @@ class KnownSystems:
         self._source = source
         self._use = use
         self._trees: dict[Place, Tree] = {}
-        self._copied: set[Place] = set()
+        self._unseen: dict[Place, tuple[str, ...]] = {}
         self._taught: dict[str, Evaluated] = {}
         self._looking = asyncio.ensure_future(self._look())
 
@@ -158,6 +158,12 @@ class KnownSystems:
         tree = self._trees.get(self._flake.where)
         return None if tree is None or tree.head is None else tree.head + "-dirty" * tree.dirty
 
+    async def unseen(self) -> tuple[str, ...]:
+        """Nix files beside others that git does not track, where anything was evaluated."""
+        await self._looking
+        found = [self._unseen[place] for place in sorted(self._unseen)]
+        return tuple(dict.fromkeys(path for paths in found for path in paths))
+
     async def all_known(self) -> bool:
         """Whether no host needs an evaluation."""
         return all(isinstance(one, Known) for one in (await self._looking).values())
@@ -180,7 +186,7 @@ class KnownSystems:
                 for host in hosts
                 if host.name in self._taught
             }
-            if taught and flake.where in self._copied and not flake.settings.impure:
+            if taught and flake.where in self._unseen and not flake.settings.impure:
                 never = await self._keep(flake, hosts[0], taught, run) or never
         return never
 
@@ -224,7 +230,7 @@ class KnownSystems:
         if ground.tree.whole != tree.whole:
             known = self._known(ground.tree, hosts)
         self._trees[flake.where] = ground.tree
-        self._copied.add(flake.where)
+        self._unseen[flake.where] = ground.unseen
         return known
 
     def _known(self, tree: Tree, hosts: Sequence[Host]) -> dict[str, Knowledge]:

@@ -23,7 +23,7 @@ from orchestrator.changes.plan import Tree, floating
 from orchestrator.changes.tracing.tracer import workplace
 from orchestrator.changes.tree.place import repository
 from orchestrator.changes.tree.private_copy import copy_repository
-from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp
+from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp, untracked_nix
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
 from orchestrator.core.nix_settings import NixSettings
@@ -52,6 +52,7 @@ class Ground:
         context: What else counts; ``None`` where that may change unseen.
         flake: The copy, to evaluate.
         loose: The inputs that may change although no file does; ``None`` where that is not known.
+        unseen: Nix files beside others that git does not track.
     """
 
     copy: Tree
@@ -60,6 +61,7 @@ class Ground:
     context: str | None
     flake: Flake
     loose: tuple[str, ...] | None
+    unseen: tuple[str, ...] = ()
 
 
 class Source:
@@ -69,11 +71,13 @@ class Source:
         flake: The fleet's flake.
         cache: Whether Nix may answer from its evaluation cache where files cannot move: those of
             a flake that is elsewhere.
+        lock: Whether Nix may complete the flake's lock file first; else nothing is written.
     """
 
-    def __init__(self, flake: Flake, *, cache: bool = True) -> None:
+    def __init__(self, flake: Flake, *, cache: bool = True, lock: bool = False) -> None:
         self._flake = flake
         self._cache = cache
+        self._lock = lock
         self._things = AsyncExitStack()
         self._making: asyncio.Task[Ground | StepError] | None = None
         self._alone = asyncio.Lock()
@@ -104,7 +108,7 @@ class Source:
         if flake.where == self._flake.where:
             return self
         if flake.where not in self._others:
-            self._others[flake.where] = Source(flake, cache=self._cache)
+            self._others[flake.where] = Source(flake, cache=self._cache, lock=self._lock)
         return self._others[flake.where]
 
     def looked_at(self, tree: Tree) -> None:
@@ -172,10 +176,10 @@ class Source:
             return self._uncopied
 
     async def _make(self) -> Ground | StepError:
-        """Make the copy; once more where Nix had to complete the lock file."""
+        """Make the copy; once more where Nix was to complete the lock file, and did."""
         try:
             made = await self._copy()
-            if made.loose and not self._flake.inputs:
+            if made.loose and self._lock and not self._flake.inputs:
                 with contextlib.suppress(StepError):
                     await nix.lock(self._flake)
                 made = await self._copy()
@@ -203,7 +207,7 @@ class Source:
         try:
             before = await snapshot_of(self._flake)
         except StepError as error:
-            raise NoTreeError(error.message, stderr=error.stderr) from None
+            raise NoTreeError(error.message, hint=error.hint, stderr=error.stderr) from None
         when = stamp(before)
         await copy_repository(Path(before.root), copy)
         tree = await snapshot(str(copy / before.flake))
@@ -224,7 +228,8 @@ class Source:
         with _told():
             flake = self._copied(tree, own_cache())
         in_place = replace(tree, root=before.root)
-        ground = Ground(tree, in_place, before.whole, facts, flake, None)
+        unseen = await untracked_nix(before)
+        ground = Ground(tree, in_place, before.whole, facts, flake, None, unseen)
         try:
             said = await nix.metadata(flake)
             parsed = parse_json(said)

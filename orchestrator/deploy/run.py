@@ -27,6 +27,7 @@ from orchestrator.core.outcome import (
 from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, HostResult, Report
 from orchestrator.core.store import OutPath
+from orchestrator.core.units import listing
 from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
@@ -109,7 +110,8 @@ async def deploy(
         Exception: A bug. Every host has come to its end, and the report was emitted, before it
             is raised.
     """
-    async with Source(setup.flake, cache=request.cache) as source:
+    lock = not request.plan_only
+    async with Source(setup.flake, cache=request.cache, lock=lock) as source:
         return await _deploy(setup, request, emit, interrupt, source)
 
 
@@ -179,6 +181,9 @@ async def _to_the_end(
     )
     if not interrupt.wished and (never := await session.known.keep(run.number)):
         session.emit(Notice(never))
+    if unseen := await session.known.unseen():
+        text = f"git does not track {listing(unseen)}: Nix does not see what it does not track"
+        session.emit(Notice(f"{text} (git add)", warning=True))
     _merge_junit(report, session.emit)
     session.emit(RunFinished(report))
     if bugs:

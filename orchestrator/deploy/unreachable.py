@@ -23,7 +23,8 @@ from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
 from orchestrator.core.units import ago
-from orchestrator.deploy.work import HostWork
+from orchestrator.deploy.work import HostWork, problem_of
+from orchestrator.nix import verbs as nix
 from orchestrator.runs.store import Runs
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ async def or_no_answer(work: HostWork, asking: Awaitable[T]) -> T | NoAnswer:
     try:
         return await asking
     except UnreachableError as error:
-        if not (defers(work) or work.session.request.all_must_build):
+        request = work.session.request
+        if not (defers(work) or request.all_must_build or request.plan_only):
             raise
         return NoAnswer(error)
 
@@ -183,8 +185,10 @@ async def or_unreachable(work: HostWork, carrying: Awaitable[T]) -> T | NoAnswer
         raise
 
 
-async def defer(work: HostWork, plan: HostPlan, no_answer: NoAnswer) -> Deferred:
+async def defer(work: HostWork, plan: HostPlan, no_answer: NoAnswer) -> Deferred | Failed:
     """Build what should run on an unreachable host, and have it wait.
+
+    In a plan: say what would be built, although nobody knows what the host runs.
 
     Raises:
         UnreachableError: The host should have answered. Where all must build, its system is built
@@ -196,6 +200,8 @@ async def defer(work: HostWork, plan: HostPlan, no_answer: NoAnswer) -> Deferred
     if not defers(work):
         await _build_anyway(work, plan)
         await all_built.wait(work)
+        if work.session.request.plan_only:
+            return _planned(no_answer.error, plan.target)
         raise no_answer.error
     reason = f"unreachable: {no_answer.error.message}{_last_seen(work)}"
     if work.session.request.plan_only:
@@ -217,6 +223,13 @@ async def defer(work: HostWork, plan: HostPlan, no_answer: NoAnswer) -> Deferred
         raise
     until = f"{entry.expires.astimezone():%Y-%m-%d %H:%M}"
     return Deferred(f"{reason}; its system waits for it until {until}", plan.target.out)
+
+
+def _planned(error: UnreachableError, wanted: Evaluated) -> Failed:
+    """What a plan says of a host that does not answer: its system is known all the same."""
+    built = "is built here already" if nix.is_here(wanted.out) else "would be built"
+    reason = f"{error.message}; its system {wanted.out.short} {built}"
+    return Failed(reason, problem_of(error), wanted.out)
 
 
 def _still_absent(work: HostWork, reason: str, wanted: Evaluated) -> Deferred:

@@ -65,7 +65,10 @@ _MACHINE = r"(?:ssh|ssh-ng)://[^\x00-\x20\x7f;#\"']{1,512}" + _words(
 RESERVED = ("and", "or", "not", "here", "target")
 
 HOST_NAME = Text(
-    "1 to 63 of a-z, 0-9 and '-', no '-' at either end (RFC 1123)", _HOST_NAME, reserved=RESERVED
+    "1 to 63 of a-z, 0-9 and '-', no '-' at either end (RFC 1123; a configuration of another name "
+    "is named by `attr:` below it)",
+    _HOST_NAME,
+    reserved=RESERVED,
 )
 NAME = Text("a name of letters, digits, '_', '-' and '.'", _NAME)
 ACCOUNT = Text("an account's name: letters, digits, '_', '-' and '.'", _ACCOUNT)
@@ -223,7 +226,7 @@ HOST = _entry(
     ),
     Key(
         "attr",
-        Text("an attribute's name", r"[A-Za-z0-9_](?:[A-Za-z0-9_'.-]{0,127})"),
+        Text("an attribute's name", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"),
         "The attribute below nixosConfigurations; the host's name, where this is left out.",
     ),
     Key("flake", FLAKE, "The flake that has it, where that is another than the fleet's."),

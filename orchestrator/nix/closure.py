@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG
+from orchestrator.core.errors import StepError
 from orchestrator.core.host import Cache
 from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.process import CommandResult
@@ -286,3 +287,28 @@ async def push(
         error = failed(done, argv, f"the cache {cache.name!r} was not filled")
         error.hint = f"is {cache.push} up, and may you write there?"
         raise error
+
+
+async def substituters() -> tuple[str, ...]:
+    """The binary caches that Nix is set to ask.
+
+    Raises:
+        StepError: Nix does not tell its settings.
+    """
+    # `config show` is the name since 2.20; before, it was `show-config`.
+    for words in (("config", "show"), ("show-config",)):
+        argv = (*nix_argv(*words), "substituters")
+        done = await process.run(argv, deadline=60)
+        if done.rc == 0:
+            return tuple(done.out.split())
+    raise failed(done, argv, "no settings from Nix")
+
+
+async def answers(url: str, env: Mapping[str, str | None] | None = None) -> bool:
+    """Whether a store or binary cache answers."""
+    argv = (*nix_argv("store", "ping"), "--store", url)
+    try:
+        done = await process.run(argv, deadline=20, env=env)
+    except StepError:
+        return False
+    return done.rc == 0

@@ -9,17 +9,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from orchestrator.core import process
-from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.host import Host, Limits
 from orchestrator.core.store import Evaluated
-from orchestrator.core.units import MemoryLimit, parse_size, size_text
+from orchestrator.core.units import MemoryLimit, size_text
 from orchestrator.nix import memory
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.log import text
 from orchestrator.nix.memory import (
     LEAST,
     SMALLEST_HEAP,
@@ -27,10 +29,12 @@ from orchestrator.nix.memory import (
     budget,
     expected_peak,
     initial_heap,
+    limit_of,
     may_start,
     to_stop,
 )
-from orchestrator.nix.verbs import Flake, OutOfMemoryError
+from orchestrator.nix.reasons import warning
+from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
 
 
 class Asker(Protocol):
@@ -79,7 +83,9 @@ T_co = TypeVar("T_co", covariant=True)
 INTERVAL = 0.1
 """Seconds between two looks at what is taken."""
 
-ENVIRONMENT = "ORCHESTRATOR_EVALUATION_MEMORY"
+_MOST_WARNINGS = 20
+"""Of a run: somebody else's flake may have no end of them."""
+
 _HEAP = "GC_INITIAL_HEAP_SIZE"
 _PEAK = "evaluation-peak"
 
@@ -160,12 +166,14 @@ class Evaluations:
         cores = len(os.sched_getaffinity(0))
         self._source = source
         self._at_once = max(1, min(limits.evaluations or cores, hosts))
-        self._limit = _limit(limits)
+        self._limit = limit_of(limits)
         self._file = state / _PEAK
         self._kept = memory.read(self._file)
         self._seen = 0
         self._waiting: deque[_Job] = deque()
         self._running: list[_Job] = []
+        self._without: str | None = None
+        self._warned: set[str] = set()
 
     async def evaluate(self, asker: Asker, why: str = "") -> Evaluated:
         """Evaluate a host, when there is room; once more by itself where memory was short.
@@ -188,16 +196,39 @@ class Evaluations:
         async with self._place(job), self._watched(job):
             with job.asker.step(Phase.EVALUATE):
                 job.asker.doing(why)
-                evaluated = await nix.evaluate(
-                    await self._source.flake(job.asker.host),
-                    job.asker.host.attr,
-                    deadline=job.asker.host.deadlines.evaluate,
-                    env=self._environment(job),
-                    on_stderr=job.asker.on_nix_line,
-                    on_start=job.started,
-                )
+                evaluated = await self._evaluated(job)
         self._learn(job.peak)
         return evaluated
+
+    async def _evaluated(self, job: _Job) -> Evaluated:
+        """Evaluate; that there is no network is found out once, and said once."""
+        host = job.asker.host
+        flake = await self._source.flake(host)
+        try:
+            if self._without is not None:
+                raise NoNetworkError("")
+            return await nix.evaluate(
+                flake,
+                host.attr,
+                deadline=host.deadlines.evaluate,
+                env=self._environment(job),
+                on_stderr=partial(self._heard, job.asker),
+                on_start=job.started,
+            )
+        except NoNetworkError:
+            if self._without is not None:
+                text = f"not evaluated: no network, as is said of host {self._without!r}"
+                raise StepError(text) from None
+            self._without = host.name
+            raise
+
+    def _heard(self, asker: Asker, line: bytes) -> None:
+        """Take a line of Nix's; a warning that counts is passed on, once a run."""
+        asker.on_nix_line(line)
+        said = warning(text(line) or "")
+        if said is not None and said not in self._warned and len(self._warned) < _MOST_WARNINGS:
+            self._warned.add(said)
+            asker.notice(said, warning=True)
 
     async def ask(self, asker: Asker, question: Question[T]) -> T:
         """Evaluate something else of a host's configuration, when there is room.
@@ -321,15 +352,3 @@ class Evaluations:
             command=error.command,
             stderr=error.stderr,
         )
-
-
-def _limit(limits: Limits) -> MemoryLimit | None:
-    """What a person allows: the environment goes before the inventory."""
-    if text := os.environ.get(ENVIRONMENT):
-        try:
-            return MemoryLimit(parse_size(text), ENVIRONMENT)
-        except ValueError as error:
-            raise UsageError(f"{ENVIRONMENT}: {error}") from None
-    if limits.evaluation_memory is not None:
-        return MemoryLimit(limits.evaluation_memory, "limits.evaluation_memory")
-    return None

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core import files
-from orchestrator.core.units import MemoryLimit, split_lines
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Limits
+from orchestrator.core.units import MemoryLimit, parse_size, split_lines
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NO_LIMIT = 2**60
@@ -249,3 +251,22 @@ def keep(file: Path, peak: int) -> None:
     """Keep a peak, as a whole or not at all; a full disk must not fail an evaluation."""
     with contextlib.suppress(OSError):
         files.replace(file, f"{peak}\n".encode())
+
+
+ENVIRONMENT = "ORCHESTRATOR_EVALUATION_MEMORY"
+
+
+def limit_of(limits: Limits) -> MemoryLimit | None:
+    """What a person allows: the environment goes before the inventory.
+
+    Raises:
+        UsageError: The environment names what is no size.
+    """
+    if text := os.environ.get(ENVIRONMENT):
+        try:
+            return MemoryLimit(parse_size(text), ENVIRONMENT)
+        except ValueError as error:
+            raise UsageError(f"{ENVIRONMENT}: {error}") from None
+    if limits.evaluation_memory is not None:
+        return MemoryLimit(limits.evaluation_memory, "limits.evaluation_memory")
+    return None

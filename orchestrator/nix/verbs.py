@@ -16,8 +16,9 @@ from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
-from orchestrator.core.units import split_lines
+from orchestrator.core.units import parse_json, split_lines
 from orchestrator.nix import flake as nix_flake
+from orchestrator.nix import reasons
 from orchestrator.nix.flake import Flake as Flake
 from orchestrator.nix.log import cause, ran_out_of_memory, readable
 
@@ -61,6 +62,10 @@ async def version() -> tuple[int, ...]:
     return numbers
 
 
+class NoNetworkError(StepError):
+    """Something was to be fetched, and nobody was reached: no host's own fault."""
+
+
 class OutOfMemoryError(StepError):
     """Nix had no memory to go on with, or was killed, which is how the kernel says the same."""
 
@@ -89,6 +94,7 @@ async def evaluate(
 
     Raises:
         OutOfMemoryError: There was not enough memory, or Nix was killed.
+        NoNetworkError: Something had to be fetched, and there is no network.
         StepError: The configuration does not evaluate.
     """
     argv = (*nix_argv("path-info", "--derivation"), *flake.evaluating, flake.toplevel(attr))
@@ -99,9 +105,33 @@ async def evaluate(
     if ran_out_of_memory(done.rc, done.err):
         raise failed(done, shown, "evaluation failed", flake.folder, OutOfMemoryError)
     if done.rc != 0:
-        raise failed(done, shown, "evaluation failed", flake.folder)
+        why = reasons.untracked(flake, done.err)
+        if reasons.is_missing(done.err):
+            why = await _missing(flake, attr, deadline)
+        raise failed(done, shown, "evaluation failed", flake.folder, why=why)
     drv = DrvPath.parse(done.out)
     return Evaluated(drv, nix_flake.output_of(drv) or await output_of(drv))
+
+
+async def _missing(flake: Flake, attr: str, deadline: float) -> reasons.Reason | None:
+    """Say that a flake has no such configuration, and which it has."""
+    there = await _names(flake, "nixosConfigurations", deadline)
+    hive = None
+    if there is None:
+        found = [name for name in _HIVES if await _names(flake, name, deadline) is not None]
+        hive = next(iter(found), None)
+    return reasons.missing(attr, there, hive)
+
+
+_HIVES = ("colmenaHive", "colmena")
+
+
+async def _names(flake: Flake, output: str, deadline: float) -> list[str] | None:
+    """The names in one of a flake's outputs; ``None`` where it has no such one."""
+    words = ("eval", "--json", *flake.evaluating, "--apply", "builtins.attrNames")
+    argv = (*nix_argv(*words), f"{flake.reference}#{output}")
+    done = await run_on(flake, argv, deadline=deadline)
+    return [str(name) for name in parse_json(done.out)] if done.rc == 0 else None
 
 
 async def run_on(
@@ -201,29 +231,6 @@ async def requisites(out: OutPath) -> tuple[OutPath, ...]:
     return tuple(OutPath.parse(line) for line in split_lines(done.out))
 
 
-async def substituters() -> tuple[str, ...]:
-    """The binary caches that Nix is set to ask.
-
-    Raises:
-        StepError: Nix does not tell its settings.
-    """
-    # `config show` is the name since 2.20; before, it was `show-config`.
-    done = await process.run((*nix_argv("config", "show"), "substituters"), deadline=60)
-    if done.rc != 0:
-        done = await _run((*nix_argv("show-config"), "substituters"), 60, "no settings from Nix")
-    return tuple(done.out.split())
-
-
-async def answers(url: str, env: Mapping[str, str | None] | None = None) -> bool:
-    """Whether a store or binary cache answers."""
-    argv = (*nix_argv("store", "ping"), "--store", url)
-    try:
-        done = await process.run(argv, deadline=20, env=env)
-    except StepError:
-        return False
-    return done.rc == 0
-
-
 async def parse(file: str) -> str | None:
     """Parse a Nix file without evaluating it: ``None``, or the error in it."""
     done = await process.run(("nix-instantiate", "--parse", "--", file), deadline=60)
@@ -300,10 +307,16 @@ def failed(
     failure: str,
     cwd: str | None = None,
     kind: type[StepError] = StepError,
+    why: reasons.Reason | None = None,
 ) -> StepError:
-    """Tell why a command of Nix's ended badly, and how to repeat it by hand."""
+    """Say why a command of Nix's ended badly, what to do, and how to repeat it by hand."""
+    why = why or reasons.reason(done.err)
+    if why is not None and why.network and kind is StepError:
+        kind = NoNetworkError
+    said = why.message if why else ""
     return kind(
-        f"{failure}: {cause(done.err) or how_it_ended(done.rc)}",
+        f"{failure}: {said or cause(done.err) or how_it_ended(done.rc)}",
+        hint=why.hint if why else None,
         command=by_hand(argv, cwd),
         stderr=readable(done.err),
     )

@@ -19,8 +19,8 @@ from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.nix import flake as nix_flake
 from orchestrator.nix import memory
-from orchestrator.nix.evaluation import ENVIRONMENT, Evaluations, Quiet
-from orchestrator.nix.memory import GIB, MIB
+from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.memory import ENVIRONMENT, GIB, MIB
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets import uses
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
+from orchestrator.deploy.delivering.batches import Member
+from orchestrator.deploy.delivering.building import Builds
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix.evaluation import Evaluations, Quiet
@@ -43,6 +46,19 @@ def flake(hosts: str, *, head: str = "", takes: str = "_") -> str:
     return FLAKE % (head, takes, hosts)
 
 
+@dataclass(frozen=True, slots=True)
+class Heard(Quiet):
+    """Keeps what a person is told."""
+
+    said: list[str] | None = None
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Keep it."""
+        assert warning
+        if self.said is not None:
+            self.said.append(text)
+
+
 @dataclass
 class Bench:
     """A fleet in a repository of its own."""
@@ -68,8 +84,12 @@ class Bench:
         found = Flake.at(fleet.flake, fleet.root, settings=fleet.nix)
         return Setup(fleet, found, SshSettings(), self.state)
 
-    def run(self) -> dict[str, Evaluated | str]:
-        """Bring each host's system about as a deployment does; a text is an error."""
+    def run(self, heard: list[str] | None = None) -> dict[str, Evaluated | str]:
+        """Bring each host's system about as a deployment does; a text is an error.
+
+        Args:
+            heard: Takes what a person is told meanwhile.
+        """
         setup = self.setup
         hosts = tuple(setup.fleet.hosts.values())
 
@@ -80,7 +100,7 @@ class Bench:
 
                 async def of(host: Host) -> Evaluated | str:
                     try:
-                        return (await known.system(Quiet(host), evaluations))[0]
+                        return (await known.system(Heard(host, heard), evaluations))[0]
                     except StepError as error:
                         return "\n".join((error.message, error.hint or "", error.stderr))
 
@@ -191,3 +211,161 @@ def test_a_language_that_is_experimental(bench: Bench, head: str, settings: str)
     bench.write("inventory/h.yaml", f"hosts: {{a: {{nix: {{{settings}}}}}}}")
     assert bench.learn()["a"].fingerprint is not None
     assert bench.reasons() == {"a": ""}
+
+
+def test_a_flake_in_a_folder_of_the_repository_is_learned(bench: Bench) -> None:
+    """However the inventory names it; a file that no host reads does not count."""
+    bench.write("nix/flake.nix", flake("a = builtins.readFile ./text;"))
+    bench.write("nix/text", "hello")
+    for named in (".?dir=nix", f"git+file://{bench.root}?dir=nix", "nix"):
+        bench.write("inventory/h.yaml", f"fleet: {{flake: '{named}'}}\nhosts: {{a: }}")
+        assert bench.learn()["a"].fingerprint is not None
+        bench.write("README", named)
+        assert bench.reasons() == {"a": ""}
+    bench.write("nix/text", "other")
+    assert bench.reasons() == {"a": "nix/text changed"}
+
+
+def test_one_attribute_in_two_flakes_is_two_hosts(bench: Bench, tmp_path: Path) -> None:
+    """Each is evaluated from its own repository, learned there, and known by that alone."""
+    other = Bench(tmp_path / "other", tmp_path / "unused")
+    other.root.mkdir()
+    other.git("init", "--quiet")
+    other.write("flake.nix", flake('same = "other";'))
+    bench.write("flake.nix", flake('same = "own";'))
+    bench.write(
+        "inventory/h.yaml",
+        "hosts: {a: {attr: same}, b: {attr: same, flake: ../other}, c: {attr: same}}",
+    )
+    assert bench.texts() == {"a": "own", "b": "other", "c": "own"}
+    assert all(lesson.fingerprint for lesson in bench.learn().values())
+    other.write("flake.nix", flake('same = "edited";'))
+    assert bench.reasons() == {"a": "", "b": "flake.nix changed", "c": ""}
+    assert bench.texts() == {"a": "own", "b": "edited", "c": "own"}
+
+
+def test_a_host_that_the_flake_does_not_have(bench: Bench) -> None:
+    """What there is, what was probably meant, and the key that names another attribute."""
+    bench.write("flake.nix", flake('web-1 = ""; "Db.example.org" = "";'))
+    bench.write("inventory/h.yaml", "hosts: {web1: , db: , q: {attr: Db.example.org}}")
+    found = bench.run()
+    assert isinstance(found["web1"], str)
+    assert "the flake has no nixosConfigurations.web1\ndid you mean web-1? " in found["web1"]
+    assert "it has Db.example.org, web-1; `attr: NAME` of the host names" in found["web1"]
+    assert "did you mean Db.example.org? " in str(found["db"])
+    assert isinstance(found["q"], Evaluated)
+
+
+def test_a_hive_without_configurations_is_told_the_line(bench: Bench) -> None:
+    """A flake for Colmena alone: one line in it makes it a fleet."""
+    bench.write("flake.nix", "{ outputs = _: { colmenaHive.nodes = { }; }; }")
+    bench.write("inventory/h.yaml", "hosts: {a: }")
+    said = str(bench.run()["a"])
+    assert "the flake has no nixosConfigurations, but colmenaHive" in said
+    assert "`nixosConfigurations = self.colmenaHive.nodes;` in its outputs is enough" in said
+
+
+def test_that_there_is_no_network_is_said_once(bench: Bench) -> None:
+    """The first host that needs it says what could not be fetched; the others name that host."""
+    fetched = 'builtins.readFile (builtins.fetchurl "https://nowhere.invalid/a");'
+    bench.write("flake.nix", flake(f'a = ""; b = {fetched} c = {fetched}'))
+    bench.write(
+        "inventory/h.yaml",
+        "hosts: {a: , b: {nix: {impure: true}}, c: {nix: {impure: true}}}",
+    )
+    found = bench.run()
+    assert isinstance(found["a"], Evaluated)
+    first = "evaluation failed: no network: https://nowhere.invalid/a cannot be fetched\n"
+    assert str(found["b"]).startswith(first)
+    assert found["c"] == "not evaluated: no network, as is said of host 'b'\n\n"
+
+
+def test_a_new_file_that_git_does_not_track(bench: Bench) -> None:
+    """The error names the command that mends it; a path that is nowhere is left to Nix."""
+    bench.write("flake.nix", flake("a = import ./hosts/new.nix; b = import ./hosts/none.nix;"))
+    bench.write("hosts/old.nix", "")
+    bench.write("inventory/h.yaml", "hosts: {a: , b: }")
+    (bench.root / "hosts/new.nix").write_text('"text"')
+    found = bench.run()
+    said = "hosts/new.nix is there, but git does not track it, and so Nix does not see it"
+    assert f"evaluation failed: {said}\ngit -C {bench.root} add hosts/new.nix\n" in str(found["a"])
+    assert "hosts/none.nix' does not exist\n\n" in str(found["b"])
+
+
+def test_files_that_nix_does_not_see_are_named(bench: Bench) -> None:
+    """Nix files beside tracked ones; not what is ignored, nor what lies among other things."""
+    bench.write(".gitignore", "ignored.nix")
+    bench.write("flake.nix", flake('a = "";'))
+    bench.write("inventory/h.yaml", "hosts: {a: }")
+    for name in ("new.nix", "ignored.nix", "other/some.nix", "note"):
+        (bench.root / name).parent.mkdir(exist_ok=True)
+        (bench.root / name).write_text("")
+
+    async def inside() -> tuple[str, ...]:
+        setup = bench.setup
+        async with Source(setup.flake) as source:
+            known = KnownSystems(setup, tuple(setup.fleet.hosts.values()), source)
+            return await known.unseen()
+
+    assert asyncio.run(inside()) == ("new.nix",)
+
+
+def test_a_plan_writes_no_lock_file(bench: Bench, tmp_path: Path) -> None:
+    """Only what brings something about completes flake.lock; what looks leaves the fleet alone."""
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words/flake.nix").write_text('{ outputs = _: { text = "words"; }; }')
+    head = f'inputs.words.url = "path:{tmp_path}/words";'
+    bench.write("flake.nix", flake("a = words.text;", head=head, takes="{words,...}"))
+    bench.write("inventory/h.yaml", "hosts: {a: }")
+    assert bench.texts() == {"a": "words"}
+    assert not (bench.root / "flake.lock").exists()
+
+    async def inside() -> None:
+        async with Source(bench.setup.flake, lock=True) as source:
+            await source.ground()
+
+    asyncio.run(inside())
+    assert (bench.root / "flake.lock").exists()
+
+
+def test_warnings_of_nix_reach_the_person_once(bench: Bench) -> None:
+    """That the flake's own settings are ignored is said of one host, with the key for it."""
+    head = 'nixConfig.extra-substituters = "https://cache.invalid";'
+    bench.write("flake.nix", flake('a = ""; b = "";', head=head))
+    bench.write("inventory/h.yaml", "hosts: {a: , b: }")
+    heard: list[str] = []
+    bench.run(heard)
+    assert heard == [
+        "the flake's nixConfig is ignored: extra-substituters; "
+        "`nix: {accept_flake_config: true}` in the inventory accepts it"
+    ]
+
+
+def test_a_system_that_nothing_here_builds(bench: Bench) -> None:
+    """The hint names what would build it, and no line of Nix's own format is shown."""
+    bench.write("flake.nix", flake('a = "";').replace("x86_64-linux", "riscv64-linux"))
+    bench.write("inventory/h.yaml", "hosts: {a: }")
+    evaluated = bench.run()["a"]
+    assert isinstance(evaluated, Evaluated)
+    lines: list[str] = []
+
+    async def inside() -> None:
+        builds = Builds(asyncio.Semaphore(1))
+        member = Member("a", lines.append, lines.append)
+        await builds.build(evaluated, root=bench.state / "root", deadline=60, member=member)
+
+    with pytest.raises(StepError) as caught:
+        asyncio.run(inside())
+    assert caught.value.message == "build failed: this machine does not build for riscv64-linux"
+    assert "`build: target`" in (caught.value.hint or "")
+    assert "@nix" not in caught.value.stderr
+
+
+def test_a_repository_of_another_user(bench: Bench) -> None:
+    """Git and Nix refuse it; what makes them trust it is said."""
+    bench.write("flake.nix", flake('a = "";'))
+    bench.write("inventory/h.yaml", "hosts: {a: }")
+    for place in (bench.root, *bench.root.rglob("*")):
+        os.chown(place, 65534, 65534, follow_symlinks=False)
+    said = str(bench.run()["a"])
+    assert f"git config --global --add safe.directory {bench.root}, if you do" in said

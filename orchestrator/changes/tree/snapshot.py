@@ -27,6 +27,7 @@ from orchestrator.changes.tree.place import flake_folder, git_folder, repository
 from orchestrator.core import git, process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
+from orchestrator.nix.reasons import reason
 
 _SECONDS = 60.0
 
@@ -52,7 +53,11 @@ async def _snapshot(root: Path, flake: str) -> Tree:
         _git(root, "config", "-z", "--get-regexp", SETTINGS),
     )
     if listed.rc != 0 or changed.rc != 0:
-        raise StepError("git does not say what it tracks", stderr=listed.err or changed.err)
+        said = listed.err or changed.err
+        why = reason(said)
+        raise StepError(
+            "git does not say what it tracks", hint=why.hint if why else None, stderr=said
+        )
     index, status = parse_index(listed.stdout), parse_status(changed.stdout)
     unusual = conversions(root, index.entries, settings.stdout)
     if unusual.convert or unusual.indivisible or index.hidden:
@@ -135,6 +140,18 @@ def is_of(source: Path, tree: Tree) -> bool:
         return all(str(_value(source, path)) in said for path, said in files.items())
     except StepError:
         return False
+
+
+async def untracked_nix(tree: Tree) -> tuple[str, ...]:
+    """Nix files that git does not track, in folders where it tracks others: Nix sees none of them.
+
+    What ``.gitignore`` names is meant to be left out.
+    """
+    listed = await _git(
+        Path(tree.root), "ls-files", "--others", "--exclude-standard", "-z", "--", "*.nix"
+    )
+    beside = {path.rpartition("/")[0] for path in tree.entries if path.endswith(".nix")}
+    return tuple(path for path in fields(listed.stdout) if path.rpartition("/")[0] in beside)
 
 
 async def at_revision(folder: str, revision: str) -> Tree:

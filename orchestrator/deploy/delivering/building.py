@@ -14,8 +14,8 @@ from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import Evaluated
 from orchestrator.deploy.delivering.batches import Batches, Member, Ticket
 from orchestrator.host.setup import Gates, Setup
-from orchestrator.nix import closure
-from orchestrator.nix.log import BuildLog, Failure, cause
+from orchestrator.nix import closure, reasons
+from orchestrator.nix.log import BuildLog, Failure, cause, readable
 from orchestrator.ssh.said import nix_environment
 from orchestrator.ssh.settings import SshSettings
 
@@ -147,7 +147,7 @@ class Builds:
             return left
         for ticket in left:
             why = cause(done.err) or how_it_ended(done.rc)
-            ticket.end(self._failed(ticket, Failure("", why, done.err), settings))
+            ticket.end(self._failed(ticket, Failure("", why, readable(done.err)), settings))
         return ()
 
     def _announce(self, tickets: Sequence[Wish]) -> None:
@@ -178,9 +178,11 @@ class Builds:
     def _failed(self, ticket: Wish, failure: Failure, settings: NixSettings) -> StepError:
         drv = ticket.wanted.drv
         named = "" if failure.drv in ("", drv.path) else f"{failure.name} "
+        why = reasons.reason(failure.log)
+        hint = f"its whole log: nix log {failure.drv}" if failure.drv else None
         return StepError(
-            f"build failed: {named}{failure.why}",
-            hint=f"its whole log: nix log {failure.drv}" if failure.drv else None,
+            f"build failed: {named}{(why and why.message) or failure.why}",
+            hint=why.hint if why else hint,
             command=closure.build_by_hand(drv, self._builders, settings),
             stderr=failure.log,
         )

@@ -15,7 +15,6 @@ from orchestrator.host.setup import Setup
 from orchestrator.inventory.select import select
 from orchestrator.nix import closure
 from orchestrator.nix import log as nix_log
-from orchestrator.nix import verbs as nix
 from orchestrator.ssh.said import nix_environment
 from orchestrator.ssh.settings import SshSettings
 
@@ -110,14 +109,14 @@ async def require_caches(setup: Setup, selectors: Sequence[str]) -> None:
         UsageError: A selector matches nothing.
         RefusedError: A cache does not answer, or there is none.
     """
-    stores = dict.fromkeys([*await nix.substituters(), *_stores(setup.fleet, selectors)])
+    stores = dict.fromkeys([*await closure.substituters(), *_stores(setup.fleet, selectors)])
     if not stores:
         raise RefusedError(
             "no binary cache is configured",
             hint="set `substituters` in nix.conf, or leave --check-caches out",
         )
     env = await nix_environment(setup.ssh)
-    answers = await asyncio.gather(*(nix.answers(store, env) for store in stores))
+    answers = await asyncio.gather(*(closure.answers(store, env) for store in stores))
     silent = [store for store, answer in zip(stores, answers, strict=True) if not answer]
     if silent:
         raise RefusedError(

@@ -16,7 +16,6 @@ from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.caches import Pushes, require_caches
 from orchestrator.host.setup import Setup
 from orchestrator.nix import closure
-from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings
 
@@ -123,8 +122,8 @@ def ask(
         asked.append(store)
         return store in up
 
-    patch.setattr(nix, "substituters", substituters)
-    patch.setattr(nix, "answers", answers)
+    patch.setattr(closure, "substituters", substituters)
+    patch.setattr(closure, "answers", answers)
     asyncio.run(require_caches(setup, selectors))
     return asked
 

@@ -414,3 +414,13 @@ def deployed_by_another(at: datetime) -> dict[str, str]:
         "target": str(OLD),
         "ended": str(int(at.timestamp())),
     }
+
+
+def test_a_plan_says_what_would_be_built_for_a_host_that_does_not_answer(bench: Bench) -> None:
+    """Away from the network the host fails, and yet its system is evaluated and named."""
+    bench.host.reachable = False
+    outcome = bench.deploy(plan_only=True)
+    assert isinstance(outcome, Failed)
+    assert outcome.out_path == NEW
+    assert outcome.reason.endswith(f"; its system {NEW.short} would be built")
+    assert bench.delivered == []

@@ -114,3 +114,13 @@ def test_a_host_has_a_flake_of_its_own(write: Callable[..., Path]) -> None:
     (two / "flake.nix").write_text("{ }")
     hosts = load(root).fleet.hosts
     assert [host.flake for host in hosts.values()] == [None, str(two), "github:o/r"]
+
+
+def test_a_configuration_with_a_name_that_no_host_has_leads_to_attr(
+    loaded: Callable[..., Inventory], mistakes: Callable[..., list[str]]
+) -> None:
+    """Dots and capitals are fine in an attribute, and a host of that name is told so."""
+    (line,) = mistakes(h="hosts: {Db.example.org: }")
+    assert "a configuration of another name is named by `attr:` below it" in line
+    hosts = loaded(h="hosts: {db: {attr: Db.example.org}}").fleet.hosts
+    assert hosts["db"].attr == "Db.example.org"

@@ -15,6 +15,7 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.nix_settings import NixSettings
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.nix import closure
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.flake import Copied, Flake
 from orchestrator.nix.verbs import by_hand
@@ -160,10 +161,10 @@ def test_requisites(recorder: Recorder) -> None:
 def test_substituters(recorder: Recorder) -> None:
     """Substituters are read by the newer verb of Nix, and by the older where it has no other."""
     recorder.says("https://a https://b")
-    assert do(nix.substituters()) == ("https://a", "https://b")
+    assert do(closure.substituters()) == ("https://a", "https://b")
     recorder.says(rc=1, err="error: 'config' is not a recognised command")
     recorder.says("https://c")
-    assert do(nix.substituters()) == ("https://c",)
+    assert do(closure.substituters()) == ("https://c",)
     assert [argv[3:] for argv in recorder.argvs] == [
         ("config", "show", "substituters"),
         ("config", "show", "substituters"),
@@ -176,7 +177,7 @@ def test_a_cache_answers_or_not(recorder: Recorder) -> None:
     recorder.says()
     recorder.says(rc=1)
     recorder.answers.append(StepError("nix did not end within 20 s"))
-    assert [do(nix.answers("https://c")) for _ in range(3)] == [True, False, False]
+    assert [do(closure.answers("https://c")) for _ in range(3)] == [True, False, False]
     assert recorder.argvs[0] == ("nix", *FEATURES, "store", "ping", "--store", "https://c")
 
 
