@@ -118,21 +118,23 @@ def _stand_back() -> None:
 
 
 async def _until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
-    """End a child that evaluates, too, when a deployment asks this process to end."""
+    """End a child that evaluates, too, when a deployment or a signal ends this process."""
     task = asyncio.ensure_future(work)
-    told: list[int] = []
+    told: list[str] = []
 
-    def end() -> None:
-        told.append(signal.SIGTERM)
+    def end(why: str) -> None:
+        told.append(why)
         task.cancel()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(knowledge.STOP, end, "a deployment evaluates, and goes first")
+    loop.add_signal_handler(signal.SIGTERM, end, "by SIGTERM")
     try:
         await task
     except asyncio.CancelledError:
         if not told:
             raise
-        raise OrchestratorError("stopped: a deployment evaluates, and goes first") from None
+        raise OrchestratorError(f"stopped: {told[0]}; what was learned is kept") from None
 
 
 def learns_afterwards() -> bool:

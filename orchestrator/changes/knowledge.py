@@ -25,6 +25,8 @@ from orchestrator.nix.flake import Flake
 from orchestrator.nix.verbs import is_here
 
 _FILE = "learn.lock"
+STOP = signal.SIGUSR1
+"""What a deployment sends to a learner, so that this is told from what others may send."""
 
 
 class BusyError(OrchestratorError):
@@ -63,7 +65,7 @@ def stop_learning(state: Path) -> None:
                 # Held: so the process that it names is the one that wrote it.
                 pid = file.read()
                 if pid.isdecimal():
-                    os.kill(int(pid), signal.SIGTERM)
+                    os.kill(int(pid), STOP)
     except (OSError, ValueError):
         return  # nobody ever learned here, or just now came to the end
 
@@ -173,8 +175,11 @@ class KnownSystems:
         """The hosts that something was taken down of."""
         return tuple(self._taught)
 
-    async def keep(self, run: int) -> str | None:
+    async def keep(self, run: int | None) -> str | None:
         """Keep what was taught: it holds until anything at all changes.
+
+        Args:
+            run: The deployment; ``None`` where something else evaluated.
 
         Returns:
             Why nothing can ever be kept, in words; ``None`` where that is not so.
@@ -191,7 +196,7 @@ class KnownSystems:
         return never
 
     async def _keep(
-        self, flake: Flake, host: Host, taught: Mapping[str, Evaluated], run: int
+        self, flake: Flake, host: Host, taught: Mapping[str, Evaluated], run: int | None
     ) -> str | None:
         assert self._source is not None
         ground = await self._source.ground(host)
@@ -297,13 +302,27 @@ def weigh(fingerprint: Fingerprint | None, held: Comparison) -> Knowledge:
     if not changed:
         return Known(fingerprint)
     if fingerprint.reads is None:
-        reason = f"{listing(changed)} changed, and {fingerprint.why_whole}"
+        reason = f"{moved(changed, fingerprint, held)}, and {fingerprint.why_whole}"
         return Unknown(reason, changed, fingerprint)
-    return Unknown(f"{listing(changed)} changed", changed, fingerprint)
+    return Unknown(moved(changed, fingerprint, held), changed, fingerprint)
+
+
+def moved(paths: Sequence[str], fingerprint: Fingerprint, held: Comparison) -> str:
+    """Say what became of paths since a fingerprint: changed, new or gone."""
+    old, new = fingerprint.tree.entries, held.tree.entries
+    came = [path for path in paths if path in new and path not in old]
+    went = [path for path in paths if path in old and path not in new]
+    stayed = [path for path in paths if path not in {*came, *went}]
+    words = {
+        "changed": stayed,
+        "is new" if len(came) == 1 else "are new": came,
+        "is gone" if len(went) == 1 else "are gone": went,
+    }
+    return "; ".join(f"{listing(those)} {word}" for word, those in words.items() if those)
 
 
 def _of_whole_tree(
-    ground: Ground, taught: Mapping[str, Evaluated], run: int
+    ground: Ground, taught: Mapping[str, Evaluated], run: int | None
 ) -> Iterator[Fingerprint]:
     assert ground.context is not None
     for attr, evaluated in taught.items():

@@ -13,6 +13,7 @@ from orchestrator.changes.knowledge import (
     alike,
     fingerprints_of,
     learning,
+    moved,
     still_in,
 )
 from orchestrator.changes.plan import Comparison, Fingerprint, Known, Read, files_of, reads_of
@@ -23,7 +24,6 @@ from orchestrator.changes.tracing.twin import trace
 from orchestrator.changes.tree.snapshot import at_revision
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
-from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.context import context
@@ -92,8 +92,9 @@ def _reason(
 ) -> str:
     if before is None or after is None:
         return "it was not evaluated before"
-    if moved := now.changes(after) or now.changes(before):
-        return f"{listing(moved)} changed"
+    for known in (after, before):
+        if changed := now.changes(known):
+            return moved(changed, known, now)
     if then.changes(before):
         return "its system at that revision is not known"
     return "its system is another one"

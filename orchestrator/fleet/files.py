@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
 from orchestrator.core import beneath, git, process, stored
 from orchestrator.core.errors import StepError, UsageError
@@ -53,7 +54,7 @@ async def nix_files(root: Path) -> tuple[str, ...]:
 
 
 async def check_evaluation(setup: Setup, hosts: Sequence[Host]) -> Mapping[str, str | None]:
-    """Evaluate hosts.
+    """Evaluate hosts; what comes of it is known to the next deployment.
 
     Returns:
         Host → ``None`` where it evaluates, else the error.
@@ -64,8 +65,10 @@ async def check_evaluation(setup: Setup, hosts: Sequence[Host]) -> Mapping[str, 
     await nix.version()
     async with Source(setup.flake) as source:
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
-        asked = (evaluations.evaluate(Quiet(host)) for host in hosts)
+        known = KnownSystems(setup, hosts, source, use=False)
+        asked = (known.evaluate(Quiet(host), evaluations, "") for host in hosts)
         errors = await asyncio.gather(*map(error_of, asked))
+        await known.keep(None)
     return dict(zip((host.name for host in hosts), errors, strict=True))
 
 

@@ -19,6 +19,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
 from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.building import Builds
+from orchestrator.fleet.files import check_evaluation
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix.evaluation import Evaluations, Quiet
@@ -369,3 +370,44 @@ def test_a_repository_of_another_user(bench: Bench) -> None:
         os.chown(place, 65534, 65534, follow_symlinks=False)
     said = str(bench.run()["a"])
     assert f"git config --global --add safe.directory {bench.root}, if you do" in said
+
+
+def test_what_check_evaluates_is_known_afterwards(bench: Bench) -> None:
+    """`changes affected` and the next deployment take it for what it is."""
+    bench.write("flake.nix", flake('a = ""; b = throw "broken";'))
+    bench.write("inventory/h.yaml", "hosts: {a: , b: }")
+    setup = bench.setup
+    found = asyncio.run(check_evaluation(setup, tuple(setup.fleet.hosts.values())))
+    assert found["a"] is None
+    assert "broken" in str(found["b"])
+    assert bench.reasons() == {"a": "", "b": "it was not evaluated before"}
+
+
+def test_a_learner_in_front_of_a_person_is_not_held_back(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the one in the background takes what nobody else wants of the processor."""
+    niced, tools = tmp_path / "niced", tmp_path / "tools"
+    tools.mkdir()
+    (tools / "nice").write_text(f'#!/bin/sh\ntouch {niced}\nshift 2\nexec "$@"\n')
+    (tools / "nice").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    bench.write("flake.nix", flake("a = builtins.readFile ./text;"))
+    bench.write("text", "")
+    bench.write("inventory/h.yaml", "hosts: {a: }")
+    assert bench.learn()["a"].fingerprint is not None
+    assert not niced.exists()
+
+
+def test_a_new_file_is_new_and_one_that_went_is_gone(bench: Bench) -> None:
+    """A reason says what became of a file, and not of each that it changed."""
+    bench.write("flake.nix", flake("a = toString (builtins.attrNames (builtins.readDir ./hosts));"))
+    bench.write("hosts/one.nix", "")
+    bench.write("inventory/h.yaml", "hosts: {a: }")
+    assert bench.learn()["a"].fingerprint is not None
+    bench.write("hosts/two.nix", "")
+    assert bench.reasons() == {"a": "hosts/two.nix is new"}
+    for name in ("one", "two"):
+        (bench.root / f"hosts/{name}.nix").unlink()
+    bench.git("add", "--all")
+    assert bench.reasons() == {"a": "hosts/one.nix is gone"}

@@ -140,7 +140,7 @@ def test_the_first_that_works_is_chosen(tmp_path: Path, monkeypatch: pytest.Monk
     assert isinstance(asyncio.run(evaluation.find()), ways.Shim)
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("nix", "nix-store", "nice", "strace"):
+    for name in ("nix", "nix-store", "strace"):
         (programs / name).symlink_to(shutil.which(name) or name)
     monkeypatch.setenv("PATH", str(programs))
     chosen = asyncio.run(evaluation.choose())

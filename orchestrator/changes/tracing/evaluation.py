@@ -203,7 +203,7 @@ def _folders(nodes: Mapping[str, Any], flake: str) -> Iterator[str]:
                 yield "" if folder == "." else folder
 
 
-_NIX = ("nice", "-n", "19", "nix", *FEATURES)
+_NIX = ("nix", *FEATURES)
 # What an imported derivation reads, its builder does, and nobody sees it.
 _PURE = ("--no-eval-cache", "--no-write-lock-file", "--option", "allow-import-from-derivation")
 _FAKE_DATES = range(315532800, 946684800)

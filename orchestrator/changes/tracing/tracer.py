@@ -45,7 +45,7 @@ async def added(folder: Path) -> AsyncIterator[str]:
     Raises:
         StepError: It cannot be added.
     """
-    argv = ("nice", "-n", "19", "nix-store", "--add", str(folder))
+    argv = ("nix-store", "--add", str(folder))
     done = await process.run(argv, deadline=_SECONDS)
     if done.rc != 0:
         raise StepError("the twin cannot be added to the store", stderr=done.err)

@@ -186,7 +186,7 @@ async def trace(
     deadline: float,
     expected: DrvPath | None = None,
 ) -> Trace:
-    """Evaluate the twin of a host's system, traced, at low priority.
+    """Evaluate the twin of a host's system, traced.
 
     Args:
         flake: The flake in the tree.

@@ -129,7 +129,7 @@ def why_known(fingerprint: Fingerprint, now: datetime) -> str:
     since = (
         f"run {fingerprint.run}"
         if fingerprint.run
-        else f"it was learned {ago(fingerprint.at, now)}"
+        else f"it was evaluated {ago(fingerprint.at, now)}"
     )
     if fingerprint.reads is None:
         return f"no file changed since {since}"

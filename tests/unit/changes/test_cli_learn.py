@@ -190,6 +190,19 @@ def test_a_learner_ends_with_its_nix_when_a_deployment_begins(
     assert not is_running(nix)
 
 
+def test_a_learner_that_somebody_ends_says_by_what(typed: Typed) -> None:
+    """SIGTERM is no deployment: whoever looks for one would look in vain."""
+    typed.nix(METADATA)
+    learner = typed.start("changes", "learn")
+    nix = until_started(typed)
+    learner.send_signal(signal.SIGTERM)
+    _, err = learner.communicate(timeout=30)
+    assert learner.returncode == 1
+    assert "stopped: by SIGTERM; what was learned is kept" in err
+    assert "deployment" not in err
+    assert not is_running(nix)
+
+
 def test_ctrl_c_ends_a_learner(typed: Typed) -> None:
     """Ctrl-C ends `learn` with exit code 130, without a traceback, and its Nix as well."""
     typed.nix(METADATA)

@@ -234,7 +234,7 @@ def test_a_deployment_stops_a_learner(tmp_path: Path) -> None:
     """A deployment asks a learner to end, and takes its place."""
     with another(tmp_path) as learner:
         stop_learning(tmp_path)
-        assert learner.wait(30) == -signal.SIGTERM
+        assert learner.wait(30) == -signal.SIGUSR1
     with learning(tmp_path):
         pass
 

@@ -50,7 +50,7 @@ def test_what_boots_is_said_to_boot() -> None:
 def test_what_was_learned_by_hand_has_no_run() -> None:
     """Where a fingerprint was learned by hand, the reason says when, and names no run."""
     reason = why_known(replace(READ, run=None), NOW)
-    assert reason == ("none of the 212 files that it reads changed since it was learned 2 h ago")
+    assert reason == ("none of the 212 files that it reads changed since it was evaluated 2 h ago")
 
 
 def test_where_the_whole_tree_counts_no_number_of_files_is_claimed() -> None:
