@@ -59,7 +59,7 @@ def decrypt(ciphertext: bytes, key: Key) -> bytes:
         NotOpenedError: It does not open.
     """
     try:
-        return bytes(pyrage.decrypt(ciphertext, [key]))
+        return bytes(pyrage.decrypt(_bare(ciphertext), [key]))
     except pyrage.DecryptError as error:
         raise NotOpenedError(_NO_KEY not in str(error)) from None
 
@@ -71,7 +71,7 @@ def decrypt_by_passphrase(ciphertext: bytes, passphrase: str) -> bytes:
         NotOpenedError: The passphrase is wrong; not ``matching`` where it was not even tried.
     """
     try:
-        return bytes(pyrage.passphrase.decrypt(ciphertext, passphrase))
+        return bytes(pyrage.passphrase.decrypt(_bare(ciphertext), passphrase))
     except pyrage.DecryptError as error:
         raise NotOpenedError(_TOO_MUCH_WORK not in str(error)) from None
 
@@ -256,14 +256,20 @@ _SPACE = b" \t\r\n"
 
 
 def is_armored(data: bytes) -> bool:
-    """Whether a file is in the textual form, given its beginning."""
-    return data.startswith(ARMOR)
+    """Whether a file is in the textual form, given its beginning; white space may come first."""
+    return data[: _LOOKED_AT + len(ARMOR)].lstrip(_SPACE).startswith(ARMOR)
+
+
+def _bare(data: bytes) -> bytes:
+    """The same without the white space before the textual form, which pyrage does not take."""
+    return data.lstrip(_SPACE) if is_armored(data) else data
 
 
 def decode(data: bytes) -> bytes:
     """Turn the textual form into the binary one.
 
-    Lines end with LF or CRLF; white space may follow the last one.
+    Lines end with LF or CRLF; white space may stand before the first one and after the last one
+    (C2SP age.md, "ASCII armor"). Not every program takes the former: age 1.1 does not.
 
     Args:
         data: The whole file.
@@ -271,7 +277,7 @@ def decode(data: bytes) -> bytes:
     Raises:
         AgeFormatError: It is not the strict textual form.
     """
-    inside, end, after = data.partition(END)
+    inside, end, after = data.lstrip(_SPACE).partition(END)
     first, *lines = inside.split(b"\n")
     if first.removesuffix(b"\r") != ARMOR:
         raise AgeFormatError(FormatFault.ARMOR_BEGIN, "does not begin as an armored age file does")

@@ -28,6 +28,10 @@ _COLUMNS = 64
 _MAC_SIZE = 32
 _TAGGED = frozenset({"ssh-ed25519", "ssh-rsa", "p256tag", "mlkem768p256tag", "piv-p256"})
 _TAG_SIZE = 4
+_X25519 = "X25519"
+_SHARE_SIZE, _SALT_SIZE = 32, 16
+_WRAPPED_SIZE = 32
+"""Bytes of a wrapped file key: 16, and a tag of 16."""
 
 
 def parse(data: bytes) -> Header:
@@ -55,6 +59,8 @@ def parse(data: bytes) -> Header:
         reader.refuse(FormatFault.NO_STANZA, "its header names no recipient")
     if len(stanzas) > 1 and any(map(is_passphrase, stanzas)):
         reader.refuse(FormatFault.MIXED_SCRYPT, "a passphrase stands beside other recipients")
+    if is_passphrase(stanzas[0]) and work_of(stanzas[0]) is None:
+        reader.refuse(FormatFault.ARGUMENT, "a passphrase's salt or work factor is malformed")
     digest = hashlib.sha256(data[: reader.at]).hexdigest()
     return Header(tuple(stanzas), mac, reader.at, digest)
 
@@ -94,8 +100,33 @@ def _stanza(reader: _Lines, line: bytes) -> Stanza:
     if not _ARGUMENTS.fullmatch(line):
         reader.refuse(FormatFault.ARGUMENT, "a recipient's arguments are malformed")
     kind, *arguments = line[3:].decode("ascii").split(" ")
+    if kind == _X25519 and [_length(one) for one in arguments] != [_SHARE_SIZE]:
+        text = f"an {_X25519} recipient has not one share of {_SHARE_SIZE} bytes"
+        reader.refuse(FormatFault.ARGUMENT, text)
     body = _body(reader)
+    if kind == _X25519 and len(body) != _WRAPPED_SIZE:
+        reader.refuse(FormatFault.BODY, f"a wrapped key has {len(body)} bytes")
     return Stanza(kind, tuple(arguments), _tag(kind, arguments), body)
+
+
+def _length(text: str) -> int:
+    """Bytes of an argument in base64; -1 where it is none, or not canonical."""
+    try:
+        return len(age_file.base64_decode(text.encode()))
+    except ValueError:
+        return -1
+
+
+def work_of(stanza: Stanza) -> int | None:
+    """The work factor of a passphrase, as a power of two; ``None`` where its stanza is malformed.
+
+    C2SP age.md, "scrypt recipient stanza": a salt of 16 bytes, and a decimal without leading zeros.
+    """
+    if len(stanza.arguments) != 2 or len(stanza.body) != _WRAPPED_SIZE:
+        return None
+    salt, work = stanza.arguments
+    well = _length(salt) == _SALT_SIZE and re.fullmatch(r"[1-9][0-9]{0,2}", work)
+    return int(work) if well else None
 
 
 def _body(reader: _Lines) -> bytes:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from orchestrator.core.units import split_lines
 from orchestrator.secrets.age import file as age_file
-from orchestrator.secrets.age import keys
-from orchestrator.secrets.age.file import INTRO, IdentityError, Key
-from orchestrator.secrets.model.ciphertext import Recipient
+from orchestrator.secrets.age import header, keys
+from orchestrator.secrets.age.file import INTRO, AgeFormatError, IdentityError, Key
+from orchestrator.secrets.model.ciphertext import Recipient, is_passphrase
 
 _BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 _END = b"-----END OPENSSH PRIVATE KEY-----"
@@ -106,7 +106,21 @@ def unlock(data: bytes, passphrase: str | None) -> bytes:
     return _ssh(data, typed)
 
 
+MOST_WORK = 20
+"""As a power of two: 1 GiB of memory and some seconds. age itself writes 18."""
+
+
 def _age(data: bytes, passphrase: str) -> bytes:
+    try:
+        head = header.parse(age_file.decode(data) if age_file.is_armored(data) else data)
+        work = header.work_of(head.stanzas[0]) if is_passphrase(head.stanzas[0]) else 0
+    except AgeFormatError as error:
+        raise ValueError(error.text) from None
+    if work is not None and work > MOST_WORK:
+        raise ValueError(
+            f"takes more work for its passphrase than is done here (2^{work}; at most "
+            f"2^{MOST_WORK}): encrypt it again, with age or `ssh-keygen -p`"
+        )
     try:
         return age_file.decrypt_by_passphrase(data, passphrase)
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ from age_writer import IDENTITY, PLAINTEXT, V1, own_stanza, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.secrets.age import file as age_file
 from orchestrator.secrets.age.file import AgeFormatError, plaintext_size
 from orchestrator.secrets.age.header import ARMORED_PART, examine
 from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault
@@ -44,7 +45,7 @@ DISGUISES = {
     ),
     "a private key of age": (b"AGE-SECRET-KEY-1ABC\n", FormatFault.PRIVATE_KEY),
     "something before it": (b"\n\n" + GENUINE, FormatFault.NOT_AGE),
-    "something before an armored one": (b"\n" + ARMORED, FormatFault.NOT_AGE),
+    "something before an armored one": (b"x\n" + ARMORED, FormatFault.NOT_AGE),
     "other bytes": (bytes(range(256)), FormatFault.NOT_AGE),
 }
 
@@ -71,6 +72,15 @@ def test_the_textual_form_is_read() -> None:
         assert (found.fault, found.plaintext_size) == (None, len(PLAINTEXT))
         assert pyrage.decrypt(data, [IDENTITY]) == PLAINTEXT
         assert not found.extra_newline
+
+
+@pytest.mark.parametrize("before", [b"\n", b" \t\r\n\n", b"\n" * 1000])
+def test_white_space_may_stand_before_the_textual_form(before: bytes) -> None:
+    """C2SP age.md, "ASCII armor"; pyrage, which wants none, is given the rest."""
+    data = before + ARMORED
+    found = looked_at(data)
+    assert (found.armored, found.fault, found.plaintext_size) == (True, None, len(PLAINTEXT))
+    assert age_file.decrypt(data, age_file.Key(IDENTITY)) == PLAINTEXT
 
 
 ARMOR = {

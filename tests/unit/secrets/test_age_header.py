@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.secrets.age import header
-from orchestrator.secrets.age.file import AgeFormatError
+from orchestrator.secrets.age.file import AgeFormatError, base64_encode
 from orchestrator.secrets.age.header import BINARY_PART, examine
 from orchestrator.secrets.model.ciphertext import Ciphertext, FormatFault
 
@@ -32,6 +32,8 @@ SOUND = {
     "ssh-ed25519 without a tag": b"-> ssh-ed25519\n\n",
     "ssh-ed25519 with a tag that is none": b"-> ssh-ed25519 == x\n\n",
 }
+
+B31, B32 = (base64_encode(b"\1" * size) for size in (31, 32))
 
 EARLY_RAGE = (b"-> x\n" + FULL, b"-> x\n")
 
@@ -127,6 +129,32 @@ def test_what_the_grammar_forbids_has_a_name(stanza: bytes, fault: FormatFault) 
     assert (by_pyrage(data) == PLAINTEXT) is (stanza in EARLY_RAGE)
 
 
+MALFORMED = {
+    "X25519 with an argument more": (b"-> X25519 %s x\n%s\n" % (B32, B32), FormatFault.ARGUMENT),
+    "X25519 without a share": (b"-> X25519\n%s\n" % B32, FormatFault.ARGUMENT),
+    "X25519 with a short share": (b"-> X25519 %s\n%s\n" % (B31, B32), FormatFault.ARGUMENT),
+    "X25519 that is padded": (b"-> X25519 %s=\n%s\n" % (B32, B32), FormatFault.ARGUMENT),
+    "X25519 that is not canonical": (
+        b"-> X25519 %sF\n%s\n" % (B32[:-1], B32),
+        FormatFault.ARGUMENT,
+    ),
+    "X25519 with a short key": (b"-> X25519 %s\n%s\n" % (B32, B31), FormatFault.BODY),
+}
+
+
+@pytest.mark.parametrize(("stanza", "fault"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_recipient_that_its_readers_refuse_is_an_error(
+    stanza: bytes, fault: FormatFault, identity_file: Path
+) -> None:
+    """The specification has it refused; readers do so unless a key opens a stanza before it."""
+    for data in (written(stanza + own_stanza()), written(own_stanza() + stanza)):
+        assert looked_at(data).fault is fault
+    data = written(stanza + own_stanza())
+    assert by_pyrage(data) != PLAINTEXT
+    if shutil.which("age"):
+        assert by_age(data, identity_file) is None
+
+
 @needs_age
 @pytest.mark.parametrize("stanza", [one for one, _ in BROKEN.values()], ids=BROKEN.keys())
 def test_age_opens_nothing_that_the_grammar_forbids(stanza: bytes, identity_file: Path) -> None:
@@ -185,6 +213,19 @@ def test_a_header_without_a_recipient_is_none() -> None:
 def test_a_passphrase_alone_is_sound() -> None:
     """A file encrypted by a passphrase alone is sound: that is no matter of the format."""
     assert looked_at(by_passphrase("y", b"x")).fault is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [b"%s 10 x", b"%s", b"%s 010", b"%s 0", b"%s +1", b"%s 1000", b"%sAA 10"],
+)
+def test_a_passphrases_stanza_is_strict(words: bytes) -> None:
+    """Its salt has 16 bytes and its work factor is a plain number: all else is refused unread."""
+    salt = base64_encode(bytes(16))
+    data = written(b"-> scrypt %s\n%s\n" % (words % salt, B32))
+    assert looked_at(data).fault is FormatFault.ARGUMENT
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.passphrase.decrypt(data, "y")
 
 
 def test_what_is_read_is_what_was_written() -> None:
