@@ -29,6 +29,7 @@ with lazily():
     from orchestrator.fleet import files, modules
     from orchestrator.inventory import select
     from orchestrator.render import event_json, output
+    from orchestrator.secrets import place as secrets_place
     from orchestrator.secrets.commands import check as commands_check
 
 
@@ -113,7 +114,9 @@ def _check(
         chosen = hosts if selectors else ()
         found = console.run(commands_check.check_fleet(setup, chosen, configurations=evaluates))
         if found is None:
-            say("secrets: not checked: the fleet has neither secrets.nix nor .sops.yaml")
+            why = "the fleet has neither secrets.nix nor .sops.yaml"
+            rekey = secrets_place.uses_agenix_rekey(fleet)
+            say(f"secrets: not checked: {secrets_place.AGENIX_REKEY if rekey else why}")
         yield fleet_doctor.Checked("secrets", {}, found)
 
 

@@ -83,6 +83,21 @@ def uses_sops(root: Path) -> bool:
     return any((folder / SOPS_CONFIG).is_file() for folder in folders)
 
 
+AGENIX_REKEY = (
+    "this fleet's secrets are agenix-rekey's: who reads them is said by its configurations, and by "
+    "no secrets.nix, so they are not checked here; they are deployed as any file is"
+)
+
+
+def uses_agenix_rekey(fleet: Fleet) -> bool:
+    """Whether a fleet's flake names agenix-rekey, which has no rules in a file."""
+    try:
+        with Path(fleet.flake, "flake.nix").open("rb") as opened:
+            return b"agenix-rekey" in opened.read(_LARGEST)
+    except OSError:
+        return False  # a URL, or no flake: whoever evaluates is told
+
+
 def _is_module(file: Path) -> bool:
     """Whether it cannot be rules: a module of NixOS, such as sops-nix's users have."""
     try:
@@ -107,6 +122,10 @@ async def place_of(file: Path, fleet: Fleet | None = None) -> SecretsRepository:
         StepError: It is in a work tree, and git refuses it or is not there.
     """
     if not file.is_file():
+        if fleet is not None and uses_agenix_rekey(fleet):
+            raise UsageError(
+                AGENIX_REKEY, hint="agenix rekey (its own command) is what checks them"
+            )
         raise UsageError(
             f"there is no {file}",
             hint=f"it is looked for as {' and '.join(USUAL)}; name another with --rules FILE",

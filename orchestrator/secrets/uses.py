@@ -28,7 +28,7 @@ from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
 from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 
-_VERSION = 4
+_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,8 @@ let
         else null;
       ownerKnown = known (config.users.users or { }) one.owner;
       groupKnown = known (config.users.groups or { }) one.group;
+      hidden = !(one.symlink or true)
+        && builtins.dirOf (toString one.path) == (age.secretsDir or "/run/agenix");
     };
 
   sops = config.sops or { };
@@ -263,6 +265,7 @@ def _use(
         identity_paths=identities,
         owner_known=entry["ownerKnown"],
         group_known=entry["groupKnown"],
+        hidden=entry["hidden"],
     )
 
 

@@ -24,6 +24,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
+from orchestrator.secrets import uses
 from orchestrator.ssh.settings import SshSettings
 
 FLAKE = """{
@@ -411,3 +412,20 @@ def test_a_new_file_is_new_and_one_that_went_is_gone(bench: Bench) -> None:
         (bench.root / f"hosts/{name}.nix").unlink()
     bench.git("add", "--all")
     assert bench.reasons() == {"a": "hosts/one.nix is gone"}
+
+
+def test_a_secret_that_agenix_would_hide_is_found_before(bench: Bench) -> None:
+    """`symlink = false` at the default path: agenix's own link takes the folder's place after."""
+    owned = 'file = ./a.age; mode = "0400"; owner = "0"; group = "0";'
+    secret = f'{{ {owned} symlink = %s; path = "%s"; }}'
+    usual = "/run/agenix/x"
+    ways = {"a": ("false", usual), "b": ("false", "/etc/x"), "c": ("true", usual)}
+    hosts = " ".join(f"{name}.config.age.secrets.x = {secret % way};" for name, way in ways.items())
+    bench.write("a.age", "")
+    bench.write("flake.nix", f"{{ outputs = _: {{ nixosConfigurations = {{ {hosts} }}; }}; }}")
+    flake_here = Flake.at(str(bench.root), str(bench.root))
+    found = {
+        name: asyncio.run(uses.evaluate(flake_here, name, name, deadline=60)).uses[0].hidden
+        for name in ways
+    }
+    assert found == {"a": True, "b": False, "c": False}

@@ -167,6 +167,7 @@ class Planted:
         self.use("CFG-HOST", host="h7" if self.made.rules[self.next()][0] != "h7" else "h6")
         self.use("CFG-MODE", mode="0444")
         self.use("CFG-OWNER", owner_known=False)
+        self.use("CFG-SYMLINK", hidden=True)
         self.use()
         self.use("CFG-COLLIDE", install_path=self.uses[-1].install_path, host=self.uses[-1].host)
 

@@ -149,6 +149,7 @@ class SecretUse:
         identity_paths: The private keys that the host tries, in order.
         owner_known: Whether the configuration has that user.
         group_known: Whether the configuration has that group.
+        hidden: Whether it is decrypted into the folder that agenix's link takes the place of.
     """
 
     host: str
@@ -163,6 +164,7 @@ class SecretUse:
     identity_paths: tuple[str, ...]
     owner_known: bool
     group_known: bool
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
             yield _file(use)
         yield from _mode(use)
         yield from _owner(use)
+        if use.hidden:
+            fact = f"{_option(use)}.symlink is false, and its path is the default one"
+            yield _found("CFG-SYMLINK", use, fact)
     yield from _collisions(evidence.uses)
 
 

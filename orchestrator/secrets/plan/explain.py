@@ -217,6 +217,13 @@ _ALL = (
         "give one of them another path",
     ),
     Explanation(
+        "CFG-SYMLINK",
+        _E,
+        "a secret with symlink = false has a path outside of age.secretsDir",
+        "That folder is a link, which agenix replaces after it wrote the file: it is gone then",
+        "give it a path of its own, or leave symlink = false out",
+    ),
+    Explanation(
         "HOST-IDPATH",
         _E,
         "one of the host's age.identityPaths holds a key that opens the file",

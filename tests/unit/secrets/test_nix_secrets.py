@@ -19,6 +19,7 @@ WIFI = {
     "owner": "app",
     "group": "0",
     "ownerKnown": False,
+    "hidden": False,
     "groupKnown": True,
 }
 SAID = {

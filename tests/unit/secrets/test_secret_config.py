@@ -65,6 +65,7 @@ def test_a_sound_configuration_has_nothing() -> None:
         ({"mode": "a=rw"}, "CFG-MODE", Severity.WARNING),
         ({"owner": "nobodys", "owner_known": False}, "CFG-OWNER", Severity.ERROR),
         ({"group": "nobodys", "group_known": False}, "CFG-OWNER", Severity.ERROR),
+        ({"hidden": True}, "CFG-SYMLINK", Severity.ERROR),
     ],
 )
 def test_each_defect_is_found_alone(defect: dict[str, Any], check: str, severity: Severity) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from orchestrator.secrets.place import find
+from orchestrator.core.errors import UsageError
+from orchestrator.core.host import Fleet
+from orchestrator.secrets.place import find, place_of
 
 MODULES = (
     "{ config, lib, ... }:\n{\n  sops.defaultSopsFile = ./x.yaml;\n}\n",
@@ -42,3 +45,13 @@ def test_rules_may_be_written_in_any_way(tmp_path: Path, text: str) -> None:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "secrets.nix").write_text(RULES[0])
     assert find(tmp_path) == tmp_path / "secrets.nix"
+
+
+def test_a_fleet_of_agenix_rekey_is_recognised(tmp_path: Path) -> None:
+    """It has no secrets.nix to look for: who reads its secrets is said by its configurations."""
+    fleet = Fleet("f", str(tmp_path), str(tmp_path), {})
+    with pytest.raises(UsageError, match="there is no"):
+        asyncio.run(place_of(tmp_path / "secrets.nix", fleet))
+    (tmp_path / "flake.nix").write_text('{ inputs.r.url = "github:oddlama/agenix-rekey"; }')
+    with pytest.raises(UsageError, match="this fleet's secrets are agenix-rekey's"):
+        asyncio.run(place_of(tmp_path / "secrets.nix", fleet))
