@@ -18,7 +18,7 @@ from orchestrator.inventory.kinds import (
     Text,
     Word,
 )
-from orchestrator.inventory.nix_keys import FLAKE, NIX, SECRETS
+from orchestrator.inventory.nix_keys import BUILDER, FLAKE, NIX, SECRETS
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -39,27 +39,6 @@ _SSH_KEY = (
 _STORE = r"(?:https?|s3|file|ssh|ssh-ng)://[^\x00-\x20\x7f;#\"']{1,512}"
 _PUBLIC_KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}:[A-Za-z0-9+/]{43}="
 
-
-def _words(*patterns: str) -> str:
-    """Words after the first: each may be ``-`` or, with all that follow it, left out."""
-    if not patterns:
-        return ""
-    first, *rest = patterns
-    return rf"(?: (?:-|{first}){_words(*rest)})?"
-
-
-# Store, systems, ssh key, jobs, speed, features, mandatory features, public host key:
-# https://nix.dev/manual/nix/latest/command-ref/conf-file#conf-builders
-_LABELS = r"[A-Za-z0-9_.:-]{1,64}(?:,[A-Za-z0-9_.:-]{1,64}){0,31}"
-_MACHINE = r"(?:ssh|ssh-ng)://[^\x00-\x20\x7f;#\"']{1,512}" + _words(
-    _LABELS,
-    r"/[^\x00-\x20\x7f;#\"']{1,512}",
-    r"[0-9]{1,4}",
-    r"[0-9]{1,4}(?:\.[0-9]{1,3})?",
-    _LABELS,
-    _LABELS,
-    r"[A-Za-z0-9+/]{16,4096}={0,2}",
-)
 
 # "here" and "target" are places to build; the others are words of selectors.
 RESERVED = ("and", "or", "not", "here", "target")
@@ -314,12 +293,6 @@ _CACHE = _entry(
     ),
     required=("url", "public_key"),
 )
-_BUILDER = Text(
-    "a line of Nix's machines file, such as "
-    "'ssh-ng://build@host x86_64-linux /root/.ssh/key 4', with one space between two words",
-    _MACHINE,
-)
-
 _BATCH = Key("batch", AmountOrText(), "How many hosts at a time: a number, or such as 25%.")
 _PAUSE = Key("pause", Duration(zero=True), "Time between two waves.")
 _SELECTOR = Text("a selector, such as tag:canary", r"[^\x00-\x1f\x7f-][^\x00-\x1f\x7f]{0,1999}")
@@ -348,7 +321,7 @@ DOCUMENT = _record(
     Key("limits", _LIMITS, "How much may be under way at once, over the whole fleet."),
     Key("lab", _LAB, "The lab: the fleet's hosts on one machine."),
     Key("rollout", _ROLLOUT, "How deployments go over the hosts: who first, how many at once."),
-    Key("builders", ListOf(_BUILDER), "Machines that build for this one; else Nix's own."),
+    Key("builders", ListOf(BUILDER), "Machines that build for this one; else Nix's own."),
     Key("caches", Named("cache", NAME, _CACHE), "Binary caches that hosts fetch from."),
     Key("secrets", SECRETS, "How secrets.nix is read."),
     Key("users", Named("user", ACCOUNT, _USER), "Accounts that hosts may have."),

@@ -1,4 +1,4 @@
-"""What an inventory says to Nix: where flakes are, and how they are evaluated and built."""
+"""What an inventory says to Nix: where flakes are, how they are evaluated, and who builds."""
 
 from __future__ import annotations
 
@@ -100,6 +100,33 @@ SECRETS = Record(
             "What secrets.nix may fetch while it is read; else nothing.",
         ),
     ),
+)
+
+
+def _words(*patterns: str) -> str:
+    """Words after the first: each may be ``-`` or, with all that follow it, left out."""
+    if not patterns:
+        return ""
+    first, *rest = patterns
+    return rf"(?: (?:-|{first}){_words(*rest)})?"
+
+
+# Store, systems, ssh key, jobs, speed, features, mandatory features, public host key:
+# https://nix.dev/manual/nix/latest/command-ref/conf-file#conf-builders
+_LABELS = r"[A-Za-z0-9_.:-]{1,64}(?:,[A-Za-z0-9_.:-]{1,64}){0,31}"
+_MACHINE = r"(?:ssh|ssh-ng)://[^\x00-\x20\x7f;#\"']{1,512}" + _words(
+    _LABELS,
+    r"/[^\x00-\x20\x7f;#\"']{1,512}",
+    r"[0-9]{1,4}",
+    r"[0-9]{1,4}(?:\.[0-9]{1,3})?",
+    _LABELS,
+    _LABELS,
+    r"[A-Za-z0-9+/]{16,4096}={0,2}",
+)
+BUILDER = Text(
+    "a line of Nix's machines file, such as "
+    "'ssh-ng://build@host x86_64-linux /root/.ssh/key 4', with one space between two words",
+    _MACHINE,
 )
 
 

@@ -80,14 +80,11 @@ class Quiet:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-INTERVAL = 0.1
-"""Seconds between two looks at what is taken."""
+INTERVAL = 0.1  # seconds between two looks at what is taken
 
-_MOST_WARNINGS = 20
-"""Of a run: somebody else's flake may have no end of them."""
+_MOST_WARNINGS = 20  # of a run: somebody else's flake may have no end of them
 
-_HEAP = "GC_INITIAL_HEAP_SIZE"
-_PEAK = "evaluation-peak"
+_HEAP, _PEAK = "GC_INITIAL_HEAP_SIZE", "evaluation-peak"
 
 
 class Question(Protocol[T_co]):
@@ -203,12 +200,11 @@ class Evaluations:
     async def _evaluated(self, job: _Job) -> Evaluated:
         """Evaluate; that there is no network is found out once, and said once."""
         host = job.asker.host
-        flake = await self._source.flake(host)
         try:
             if self._without is not None:
                 raise NoNetworkError("")
             return await nix.evaluate(
-                flake,
+                await self._source.flake(host),
                 host.attr,
                 deadline=host.deadlines.evaluate,
                 env=self._environment(job),
@@ -216,9 +212,8 @@ class Evaluations:
                 on_start=job.started,
             )
         except NoNetworkError:
-            if self._without is not None:
-                text = f"not evaluated: no network, as is said of host {self._without!r}"
-                raise StepError(text) from None
+            if first := self._without:
+                raise StepError(f"not evaluated: no network, as host {first!r} says") from None
             self._without = host.name
             raise
 
@@ -264,8 +259,7 @@ class Evaluations:
         while self._waiting and len(self._running) < self._at_once:
             workers = self._workers()
             expected = expected_peak(max(self._kept, self._seen), workers)
-            again = self._waiting[0].again
-            if not may_start(workers, self._budget().size, expected, alone=again):
+            if not may_start(workers, self._budget().size, expected, alone=self._waiting[0].again):
                 return
             job = self._waiting.popleft()
             self._running.append(job)

@@ -279,7 +279,7 @@ def test_that_there_is_no_network_is_said_once(bench: Bench) -> None:
     assert isinstance(found["a"], Evaluated)
     first = "evaluation failed: no network: https://nowhere.invalid/a cannot be fetched\n"
     assert str(found["b"]).startswith(first)
-    assert found["c"] == "not evaluated: no network, as is said of host 'b'\n\n"
+    assert found["c"] == "not evaluated: no network, as host 'b' says\n\n"
 
 
 def test_a_new_file_that_git_does_not_track(bench: Bench) -> None:

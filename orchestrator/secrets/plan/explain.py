@@ -5,11 +5,9 @@ from __future__ import annotations
 from orchestrator.secrets.model.ciphertext import Explanation, Severity
 
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
-
 _REKEY = "orchestrator secrets rekey PATH"
 _GIT = "take a sound version from git: git log -- PATH, then git restore --source=COMMIT -- PATH"
 _EDIT_RULES = "correct the entry in secrets.nix"
-
 _ALL = (
     Explanation(
         "RULES-EVAL",
