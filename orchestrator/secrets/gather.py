@@ -187,6 +187,7 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
             *usable(key for texts in keys.values() for key in texts),
             *(replace(one, comment=user.name) for user in users for one in usable(user.ssh_keys)),
         ),
+        called=rules_file.names_in(place.file),
         opened=await _opened(place, files_there, context.keyring),
         pending=transaction.pending(place.root),
         in_lab=context.setup is not None and context.setup.in_lab,

@@ -209,6 +209,31 @@ def _recipient(key: str | dict[str, Any]) -> Recipient | tuple[str, str]:
             return "", f"is {_TYPES[key['type']]}, not a string"
 
 
+_BINDING = re.compile(
+    r"(?<![\w.\"'-])([A-Za-z_][\w'-]{0,63})\s*=\s*"
+    r'"((?:ssh|sk|ecdsa)-[^\s"]+ [^\s"]+|age1[^\s"]+)[ "]'
+)
+_MOST_TEXT = 2**20
+"""Bytes of a ``secrets.nix`` that are looked through for names."""
+
+
+def names_in(file: Path) -> dict[str, str]:
+    """What a ``secrets.nix`` itself calls keys: key → the name that it is bound to there.
+
+    Nix's values have no names: they are looked for in the text, and one that is bound twice has the
+    first. Names of lists, or of other files, are not found.
+    """
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_TEXT).decode(errors="replace")
+    except OSError:
+        return {}
+    names: dict[str, str] = {}
+    for name, key in _BINDING.findall(text):
+        names.setdefault(key, name)
+    return names
+
+
 _NAME = re.compile(r"\.orchestrator-[0-9a-f]{8}\.nix")
 
 

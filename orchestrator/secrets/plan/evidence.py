@@ -32,6 +32,7 @@ class Evidence:
         hosts: Public keys → the hosts whose they are, each key without its comment.
         targets: The hosts that are to be deployed: what they lack is an error.
         known: Keys that are known beside those of the rules and the hosts, such as users'.
+        called: Keys → what ``secrets.nix`` calls them.
         opened: Files that an identity at hand was tried on → why it failed, ``None`` if it did not.
         sources: The repository's Nix files, where they were read: path → text.
         leaked: Tracked files, each with the secret whose value stands in it; only those secrets
@@ -50,6 +51,7 @@ class Evidence:
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: frozenset[str] = frozenset()
     known: tuple[Recipient, ...] = ()
+    called: Mapping[str, str] = field(default_factory=dict)
     opened: Mapping[str, str | None] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     leaked: tuple[tuple[str, str], ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,23 +144,30 @@ class Names:
 
     def __init__(self, evidence: Evidence) -> None:
         declared = (one for rule in evidence.rules.rules for one in rule.recipients)
-        self._comments: dict[str, str] = {}
-        for one in (*evidence.known, *declared):
+        everybody = (*evidence.known, *declared)
+        self._called = dict(evidence.called)
+        for one in everybody:
             if one.comment:
-                self._comments.setdefault(one.text, one.comment)
+                self._called.setdefault(one.text, one.comment)
         self._hosts = evidence.hosts
+        names = {one.text: self._name(one) for one in everybody}
+        self._shared = {name for name, count in Counter(names.values()).items() if count > 1}
 
     def hosts(self, one: Recipient) -> tuple[str, ...]:
         """The hosts whose key it is."""
         return self._hosts.get(one.text, ())
 
+    def _name(self, one: Recipient) -> str:
+        return "/".join(self.hosts(one)) or self._called.get(one.text) or shortened(one.text)
+
     def short(self, one: Recipient) -> str:
-        """The name alone, where there is one."""
-        return "/".join(self.hosts(one)) or self._comments.get(one.text) or shortened(one.text)
+        """The name alone, where there is one and no other key has it."""
+        name = self._name(one)
+        return self.full(one) if name in self._shared else name
 
     def full(self, one: Recipient) -> str:
         """The name, and which key it is."""
-        name, key = self.short(one), shortened(one.text)
+        name, key = self._name(one), shortened(one.text)
         return key if name == key else f"{name} ({key})"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from orchestrator.secrets.files.rules import names_in
 from orchestrator.secrets.model.ciphertext import (
     Ciphertext,
     FormatFault,
@@ -190,3 +192,27 @@ def test_each_recipient_is_told_what_it_lacks_and_has_too_much() -> None:
         ("alice@desk", 1, (), ()),
         ("old laptop", 0, (), ("a.age",)),
     ]
+
+
+def test_a_key_is_called_as_secrets_nix_calls_it() -> None:
+    """Before its comment, and after a host's name; a stranger keeps its kind and end."""
+    found = evidence((HOST, ALICE, BOB), (HOST, ALICE, BOB), called={ALICE.text: "admin"})
+    assert [one.name for one in recipients(found)] == ["p620", "admin", "bob"]
+
+
+def test_a_name_that_two_keys_have_is_said_with_the_key() -> None:
+    """Whoever reads `admin` is to know which one of the two can read a secret."""
+    again = replace(BOB, comment="alice@desk")
+    found = {one.name for one in recipients(evidence((ALICE, again), (ALICE, again)))}
+    assert found == {"alice@desk (ssh-rsa AAAAalice)", "alice@desk (age1bob)"}
+
+
+def test_names_are_found_in_the_text_of_secrets_nix(tmp_path: Path) -> None:
+    """The first name of a key; neither an attribute of a rule, nor what is no key."""
+    (tmp_path / "secrets.nix").write_text(
+        'let\n  me = "ssh-ed25519 AAAA me@desk";\n  web-1="age1xyz" ; other = "ssh-ed25519 AAAA";'
+        ' text = "age2"; in { "a.age".publicKeys = [ me ]; "b = c".x = "age1quoted"; }'
+    )
+    found = names_in(tmp_path / "secrets.nix")
+    assert found == {"ssh-ed25519 AAAA": "me", "age1xyz": "web-1"}
+    assert names_in(tmp_path / "none.nix") == {}
