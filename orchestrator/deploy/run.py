@@ -181,6 +181,8 @@ async def _to_the_end(
     )
     if not interrupt.wished and (never := await session.known.keep(run.number)):
         session.emit(Notice(never))
+    if impure := [host.name for host in hosts if host.nix.impure]:
+        session.emit(Notice(f"{listing(impure)}: evaluated in every run (nix: {{impure: true}})"))
     if unseen := await session.known.unseen():
         text = f"git does not track {listing(unseen)}: Nix does not see what it does not track"
         session.emit(Notice(f"{text} (git add)", warning=True))

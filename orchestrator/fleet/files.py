@@ -77,7 +77,8 @@ async def error_of(evaluation: Awaitable[object]) -> str | None:
     try:
         await evaluation
     except StepError as error:
-        return f"{error.message}\n{error.stderr}".rstrip()
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        return f"{error.message}{hint}\n{error.stderr}".rstrip()
     return None
 
 

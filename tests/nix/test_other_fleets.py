@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from orchestrator.changes.learn import Lesson, learn
 from orchestrator.changes.plan import Unknown
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
-from orchestrator.core.host import Host
+from orchestrator.core.host import Connect, Host
 from orchestrator.core.store import Evaluated
 from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.building import Builds
@@ -378,8 +380,10 @@ def test_what_check_evaluates_is_known_afterwards(bench: Bench) -> None:
     bench.write("flake.nix", flake('a = ""; b = throw "broken";'))
     bench.write("inventory/h.yaml", "hosts: {a: , b: }")
     setup = bench.setup
+    setup.fleet.hosts["c"] = Host("c", "c", Connect("c"))  # type: ignore[index]
     found = asyncio.run(check_evaluation(setup, tuple(setup.fleet.hosts.values())))
     assert found["a"] is None
+    assert "\nhint: it has a, b; `attr: NAME`" in str(found["c"])
     assert "broken" in str(found["b"])
     assert bench.reasons() == {"a": "", "b": "it was not evaluated before"}
 
@@ -429,3 +433,18 @@ def test_a_secret_that_agenix_would_hide_is_found_before(bench: Bench) -> None:
         for name in ways
     }
     assert found == {"a": True, "b": False, "c": False}
+
+
+def test_a_plan_away_from_the_network_as_a_person_types_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing answers: what would be built is said, and that an impure host is always evaluated."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(bench.state))
+    bench.write("flake.nix", flake('a = "";'))
+    host = "{address: 127.0.0.1, connect: {port: 1}, nix: {impure: true}}"
+    bench.write("inventory/h.yaml", f"hosts: {{a: {host}}}")
+    argv = (sys.executable, "-m", "orchestrator", "plan", "--fleet", bench.root, "a")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"; its system \S+-nixos-system-a would be built", done.stdout)
+    assert "a: evaluated in every run (nix: {impure: true})" in done.stderr
