@@ -66,8 +66,8 @@ def reason(stderr: str) -> Reason | None:
         return Reason(hint, f"no network{what}", network=True)
     if _NO_FLAKE.search(said):
         return Reason(
-            "a fleet is a flake with nixosConfigurations: write a flake.nix, or name the folder "
-            "that has one, `fleet: {flake: FOLDER}` in the inventory"
+            "a fleet is a flake with nixosConfigurations: `orchestrator init` writes one for a "
+            "hive, npins or niv; or name the folder that has one, `fleet: {flake: FOLDER}`"
         )
     return None
 
