@@ -220,7 +220,7 @@ def test_a_passphrase_alone_is_sound() -> None:
     [b"%s 10 x", b"%s", b"%s 010", b"%s 0", b"%s +1", b"%s 1000", b"%sAA 10"],
 )
 def test_a_passphrases_stanza_is_strict(words: bytes) -> None:
-    """Its salt has 16 bytes and its work factor is a plain number: all else is refused unread."""
+    """A salt has 16 bytes and a work factor is a plain number: all else is refused unread."""
     salt = base64_encode(bytes(16))
     data = written(b"-> scrypt %s\n%s\n" % (words % salt, B32))
     assert looked_at(data).fault is FormatFault.ARGUMENT

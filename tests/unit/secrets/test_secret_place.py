@@ -48,7 +48,7 @@ def test_rules_may_be_written_in_any_way(tmp_path: Path, text: str) -> None:
 
 
 def test_a_fleet_of_agenix_rekey_is_recognised(tmp_path: Path) -> None:
-    """It has no secrets.nix to look for: who reads its secrets is said by its configurations."""
+    """Such a fleet has no secrets.nix: who reads its secrets is said by its configurations."""
     fleet = Fleet("f", str(tmp_path), str(tmp_path), {})
     with pytest.raises(UsageError, match="there is no"):
         asyncio.run(place_of(tmp_path / "secrets.nix", fleet))
