@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ with lazily():
     from orchestrator.inventory import load, references
     from orchestrator.inventory import root as inventory_root
     from orchestrator.nix import verbs as nix
+
+if TYPE_CHECKING:
+    from orchestrator.core.host import Host
 
 _MOST_LINES = 200
 """Lines of each file that are shown before it is asked whether to write them."""
@@ -95,18 +99,21 @@ class _Found:
     """What there is, and what is to become of it.
 
     Attributes:
+        flake: What the inventory is to say of the fleet's flake.
+        wrapper: The text of a flake that has to be written.
         declared: The templates that the inventory has already.
     """
 
     place: places.Place
-    survey: survey.Survey
     proposal: plan.Proposal
+    flake: str | None = None
+    wrapper: str | None = None
     declared: tuple[str, ...] = ()
 
     @property
     def is_wrapped(self) -> bool:
         """Whether a flake has to be written."""
-        return self.survey.wrapper is not None
+        return self.wrapper is not None
 
 
 def _look(way: Way, fleet: Path | None) -> _Found:
@@ -115,32 +122,43 @@ def _look(way: Way, fleet: Path | None) -> _Found:
     if place.is_known:
         return _look_again(place, way)
     found = console.run(survey.survey(place, way))
-    return _Found(place, found, _proposed(found, way, plan.Taken()))
+    taken, proposal = plan.Taken(), plan.Proposal((), (), ())
+    for number, one in enumerate(found):
+        more = plan.of_flake(_proposed(one, way, taken), one.flake or "." if number else None)
+        proposal = plan.joined(proposal, more)
+        taken = plan.with_all_of(taken, more, references.spelled)
+    return _Found(place, proposal, found[0].flake, found[0].wrapper)
 
 
 def _look_again(place: places.Place, way: Way) -> _Found:
-    """What a flake has that an inventory has not."""
+    """What the flakes of an inventory have that it has not."""
     known = load.load(place.root).fleet
-    found = console.run(survey.more_of(nix.Flake.at(known.flake, known.root), way))
     hosts = known.hosts.values()
-    taken = plan.Taken(
-        frozenset(known.hosts),
-        frozenset(host.attr for host in hosts),
-        frozenset(
-            (
-                references.spelled(host.connect.address),
-                host.connect.port or 22,
-                host.connect.jump or "",
-            )
-            for host in hosts
-        ),
-    )
-    proposal = _proposed(found, way, taken)
-    gone = [host for host in hosts if host.attr not in found.attrs]
-    notices = [f"{host.name}: the flake has no nixosConfigurations.{host.attr}" for host in gone]
-    proposal = replace(proposal, notices=(*notices, *proposal.notices))
+    flake = nix.Flake.at(known.flake, known.root)
+    flakes = {host.flake: flake.of(host) if host.flake else flake for host in hosts}
+    taken = plan.Taken(frozenset(known.hosts), ways=frozenset(map(_way, hosts)))
+    proposal = plan.Proposal((), (), ())
+    for one in console.run(survey.more_of({None: flake, **flakes}, way)):
+        of_it = [host for host in hosts if host.flake == one.flake]
+        attrs = frozenset(host.attr for host in of_it)
+        more = _proposed(one, way, replace(taken, attrs=attrs))
+        gone = [host for host in of_it if host.attr not in one.attrs]
+        notices = [f"{it.name}: the flake has no nixosConfigurations.{it.attr}" for it in gone]
+        more = replace(more, notices=(*notices, *more.notices))
+        named = one.flake and _named(place, one.flake)
+        proposal = plan.joined(proposal, plan.of_flake(more, named))
+        taken = plan.with_all_of(taken, more, references.spelled)
     declared = tuple(host.template for host in hosts if host.template)
-    return _Found(place, found, proposal, declared)
+    return _Found(place, proposal, declared=declared)
+
+
+def _way(host: Host) -> tuple[str, int, str]:
+    connect = host.connect
+    return references.spelled(connect.address), connect.port or 22, connect.jump or ""
+
+
+def _named(place: places.Place, flake: str) -> str:
+    return place.relative(Path(flake)) if flake.startswith("/") else flake
 
 
 def _proposed(found: survey.Survey, way: Way, taken: plan.Taken) -> plan.Proposal:
@@ -164,9 +182,7 @@ def _files(found: _Found, proposal: plan.Proposal) -> write.Files | None:
             "no host is left: every configuration is an image, or has a name that cannot be used",
             hint="orchestrator host add NAME adds one by hand",
         )
-    return write.files_of(
-        found.place, found.survey.flake, proposal.hosts, found.survey.wrapper, found.declared
-    )
+    return write.files_of(found.place, found.flake, proposal.hosts, found.wrapper, found.declared)
 
 
 def _asked(hosts: tuple[NewHost, ...]) -> tuple[NewHost, ...]:

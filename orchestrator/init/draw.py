@@ -112,6 +112,7 @@ def _host_json(host: NewHost) -> dict[str, Any]:
     return {
         "name": host.name,
         "attr": host.attr,
+        "flake": host.flake,
         "values": {key: said.value for key, said in host.values.items()},
         "from": {key: said.origin for key, said in host.values.items()},
         "guessed": list(host.guessed),

@@ -63,6 +63,7 @@ class NewHost:
     Attributes:
         name: Its name there.
         attr: The attribute below ``nixosConfigurations``.
+        flake: The flake that has it, as ``flake`` of a host has it; ``None``: the fleet's.
         values: By key: ``address``, ``template``, ``user``, ``port``, ``jump``, ``identity``,
             ``tags``, ``build``.
     """
@@ -70,6 +71,7 @@ class NewHost:
     name: str
     attr: str
     values: Mapping[str, Said]
+    flake: str | None = None
 
     @property
     def address(self) -> str:

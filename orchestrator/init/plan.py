@@ -90,6 +90,29 @@ def propose(
     return Proposal(tuple(hosts), tuple(left_out), tuple(dict.fromkeys(notices)))
 
 
+def of_flake(proposal: Proposal, flake: str | None) -> Proposal:
+    """The same, of a flake that is not the fleet's own; ``None``: of that one."""
+    return replace(proposal, hosts=tuple(replace(host, flake=flake) for host in proposal.hosts))
+
+
+def joined(first: Proposal, second: Proposal) -> Proposal:
+    """What is to be written of two flakes."""
+    return Proposal(
+        first.hosts + second.hosts,
+        first.left_out + second.left_out,
+        tuple(dict.fromkeys(first.notices + second.notices)),
+    )
+
+
+def with_all_of(taken: Taken, proposal: Proposal, spelled: Spelled) -> Taken:
+    """What an inventory has once a proposal is written."""
+    return Taken(
+        taken.names | {host.name for host in proposal.hosts},
+        taken.attrs,
+        taken.ways | {_way(host, spelled) for host in proposal.hosts},
+    )
+
+
 def _named(
     attrs: Iterable[str], taken: Iterable[str], problem: Problem
 ) -> Iterator[tuple[str, str]]:

@@ -41,7 +41,7 @@ class Survey:
     """What there is.
 
     Attributes:
-        flake: The fleet's flake, as the inventory is to name it; ``None``: the fleet's root.
+        flake: The flake, as the inventory is to name it; ``None``: the fleet's root.
         attrs: The names below ``nixosConfigurations``.
         sources: What says more of them, the weightiest first.
         notices: What is worth knowing.
@@ -55,8 +55,8 @@ class Survey:
     wrapper: str | None = None
 
 
-async def survey(place: Place, way: Way) -> Survey:
-    """Look at a fleet that has no inventory yet.
+async def survey(place: Place, way: Way) -> tuple[Survey, ...]:
+    """Look at a fleet that has no inventory yet: at each of its flakes, the fleet's own first.
 
     Raises:
         UsageError: It has no hosts, or none that Nix could name; the hint is what to do.
@@ -72,24 +72,27 @@ async def survey(place: Place, way: Way) -> Survey:
             found.append((folder, flake, said))
         else:
             empty.append(f"{folder}: {listing(said['outputs'], 8) or 'nothing'}")
-    if len(found) > 1:
-        raise _several(place, [folder for folder, *_ in found])
     if not found:
-        return await _without_flake(place, way, empty)
-    ((folder, flake, said),) = found
-    if said["hosts"]:
-        relative = place.relative(folder)
-        return await _of(None if relative == "." else relative, flake, said, way)
-    output = "colmenaHive" if "colmenaHive" in said["outputs"] else "colmena"
-    return await _wrapped(place, OfFlake(_in_repository(place, folder), output), way)
+        return (await _without_flake(place, way, empty),)
+    for folder, _, said in found:
+        if said["hosts"]:
+            continue
+        if len(found) > 1:
+            raise _several(place, folder)
+        output = "colmenaHive" if "colmenaHive" in said["outputs"] else "colmena"
+        shape = OfFlake(_in_repository(place, folder), output)
+        return (await _wrapped(place, shape, way),)
+    named = ((place.relative(folder), flake, said) for folder, flake, said in found)
+    return tuple(
+        [await _of(None if name == "." else name, flake, said, way) for name, flake, said in named]
+    )
 
 
-def _several(place: Place, folders: Sequence[Path]) -> UsageError:
-    names = ", ".join(place.relative(folder) for folder in folders)
+def _several(place: Place, folder: Path) -> UsageError:
+    name = place.relative(folder)
     return UsageError(
-        f"more than one flake here has hosts: {names}",
-        hint="each is a fleet of its own: orchestrator init --fleet "
-        f"{shlex.quote(place.relative(folders[0]))}, and so on",
+        f"the flake in {name}/ has a hive and no nixosConfigurations, and is not the only one here",
+        hint=f"make it a fleet of its own: orchestrator init --fleet {shlex.quote(name)}",
     )
 
 
@@ -198,13 +201,18 @@ async def _of(flake: str | None, there: Flake, said: Mapping[str, Any], way: Way
     return Survey(flake, attrs, chosen, tuple(notices))
 
 
-async def more_of(flake: Flake, way: Way) -> Survey:
+async def more_of(flakes: Mapping[str | None, Flake], way: Way) -> tuple[Survey, ...]:
     """Look at a fleet that has an inventory.
 
+    Args:
+        flakes: By the name that hosts of the inventory have for it; ``None`` is the fleet's own.
+        way: Where hosts are looked for.
+
     Raises:
-        StepError: Nix cannot evaluate what it says.
+        StepError: Nix cannot evaluate what one of them says.
     """
-    return await _of(None, flake, await _hosts(flake), way)
+    asked = [(name, flake, await _hosts(flake)) for name, flake in flakes.items()]
+    return tuple([await _of(name, flake, said, way) for name, flake, said in asked])
 
 
 async def _hosts(flake: Flake) -> Mapping[str, Any]:

@@ -169,6 +169,8 @@ def entry_of(host: NewHost) -> str:
     lines = [f"  {host.name}:", _line(4, "address", host.values["address"])]
     if host.attr != host.name:
         lines.append(_line(4, "attr", Said(host.attr, "its name below nixosConfigurations")))
+    if host.flake is not None:
+        lines.append(_line(4, "flake", Said(host.flake, "the flake that has it")))
     if "template" in host.values:
         lines.append(_line(4, "template", host.values["template"]))
     else:

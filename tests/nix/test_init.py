@@ -281,16 +281,40 @@ def test_what_only_an_evaluation_tells_is_evaluated_or_said(tmp_path: Path) -> N
     assert notice.startswith("c: deployment.targetHost is known only once the host is evaluated")
 
 
-def test_several_flakes_with_hosts_are_several_fleets(tmp_path: Path) -> None:
-    """Which is meant is asked for, and each can be one."""
-    flake = "{ outputs = _: { nixosConfigurations.@ = throw ''evaluated''; }; }"
+def test_several_flakes_with_hosts_are_one_fleet(tmp_path: Path) -> None:
+    """Each host names the flake that has it, where that is not the fleet's; later hosts, too."""
+    flake = "{ outputs = _: { nixosConfigurations = { web = throw ''evaluated''; @ = { }; }; }; }"
     files = {f"{name}/flake.nix": flake.replace("@", name) for name in ("home", "work")}
     clone = cloned(files, Parts({}, ""), tmp_path)
     done = clone.type("init", "--yes")
-    assert done.returncode == 2
-    assert "more than one flake here has hosts: home, work" in done.stderr
-    assert clone.type("init", "--yes", "--fleet", "work").returncode == 0
-    assert said(clone, "work/inventory/hosts.yaml")["hosts"].keys() == {"work"}
+    assert done.returncode == 0, done.stderr
+    assert said(clone)["fleet"] == {"flake": "home"}
+    found = {name: (it.get("flake"), it.get("attr")) for name, it in said(clone)["hosts"].items()}
+    assert found == {
+        "home": (None, None),
+        "web": (None, None),
+        "web-2": ("work", "web"),
+        "work": ("work", None),
+    }
+    assert "nothing is new" in clone.type("init", "--yes").stderr
+    (clone.root / "work/flake.nix").write_text(flake.replace("@", "db"))
+    done = clone.type("init", "--yes")
+    assert "work: the flake has no nixosConfigurations.work" in done.stderr
+    assert said(clone, "inventory/hosts-2.yaml")["hosts"]["db"]["flake"] == "work"
+
+
+def test_a_host_of_another_flake_is_planned_from_that(parts: Parts, tmp_path: Path) -> None:
+    """Two flakes, one host each: every system is the one that its own flake has."""
+    flake = fleets.SUBFOLDER["nix/flake.nix"]
+    files = {f"{name}/flake.nix": flake.replace("router", name) for name in ("home", "work")}
+    clone = begun(
+        {**files, "shared/base.nix": fleets.SUBFOLDER["shared/base.nix"]}, parts, tmp_path
+    )
+    found = systems(clone)
+    assert {name: f"system-{name}-" in out for name, out in found.items()} == {
+        "home": True,
+        "work": True,
+    }
 
 
 def test_outside_of_git_a_flake_is_enough_and_files_are_not(parts: Parts, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Survey:
     source = Source("deploy.nodes", {"web1": Evidence({"address": Said("10.0.0.5", "deploy")})})
     made = Survey(None, ("web1", "hades", "zeus", "iso"), (source,), ("a notice",))
 
-    async def look(*_: object) -> Survey:
-        return made
+    async def look(*_: object) -> tuple[Survey, ...]:
+        return (made,)
 
     monkeypatch.setattr(survey, "survey", look)
     monkeypatch.setattr(survey, "more_of", look)
@@ -157,8 +157,8 @@ def test_a_hundred_unknown_hosts_are_no_hundred_questions(
     """What holds for all of them is said, and whether to write is asked once."""
     many = Survey(None, tuple(f"h{n}" for n in range(100)), (), ())
 
-    async def look(*_: object) -> Survey:
-        return many
+    async def look(*_: object) -> tuple[Survey, ...]:
+        return (many,)
 
     monkeypatch.setattr(survey, "survey", look)
     done = typed(answers="y\n")
@@ -185,8 +185,8 @@ def test_a_fleet_of_images_alone_has_no_host(root: Path, monkeypatch: pytest.Mon
     """An inventory without a host is not written."""
     only = Survey(None, ("iso",), (), ())
 
-    async def look(*_: object) -> Survey:
-        return only
+    async def look(*_: object) -> tuple[Survey, ...]:
+        return (only,)
 
     monkeypatch.setattr(survey, "survey", look)
     with pytest.raises(UsageError, match="no host is left"):
