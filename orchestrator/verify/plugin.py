@@ -118,6 +118,11 @@ _ACCOUNT = 40_000
 """Characters of pytest's account of a failure: it may hold all that a host printed."""
 
 
+_STAND_IN = "/usr/local/lib/lab/generation-boot"
+_PROFILE = "/etc/lab/profile"
+"""What the lab's profile leaves on a host of the fleet's own nixpkgs: ``lab/profile/lab.nix``."""
+
+
 @pytest.fixture(scope="session")
 def fleet_host(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the inventory says of the host: its name, template, profiles, features and so on."""
@@ -134,8 +139,18 @@ def host(request: pytest.FixtureRequest) -> Host:
 def not_in_lab(host: Host) -> None:
     """Skip a check of what a lab host carries in its configuration and does not run."""
     # What makes a lab host boot a generation; no other machine has it.
-    if host.file("/usr/local/lib/lab/generation-boot").exists:
+    if host.file(_STAND_IN).exists:
         pytest.skip("a lab host does not run this")
+
+
+@pytest.fixture
+def network_of_its_own(host: Host) -> None:
+    """Skip a check of what sets up a host's network: a lab does that for its hosts.
+
+    Hosts of the fleet's own nixpkgs run its services, and are checked for all but this.
+    """
+    if host.file(_STAND_IN).exists or host.file(_PROFILE).exists:
+        pytest.skip("a lab host's network is set up by the lab")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -42,6 +42,10 @@ in
         text = "${lab.key}\n";
         mode = "0444";
       };
+      # For whoever looks at the host, and for checks that cannot hold here: orchestrator/verify.
+      environment.etc."lab/profile".text = ''
+        A host of a lab. Its kernel, initrd, hardware, mounts and network are the lab's.
+      '';
       services.openssh.authorizedKeysFiles = [ "/etc/ssh/lab_authorized_keys" ];
 
       boot.kernelPackages = mkIf (pkgs ? linuxPackagesFor) (mkForce (pkgs.linuxPackagesFor kernel));

@@ -14,6 +14,6 @@ def test_is_in_the_running_system(host: Any) -> None:
 
 @pytest.mark.usefixtures("not_in_lab")
 def test_containers_and_machines_can_start(host: Any) -> None:
-    """Podman answers, also as docker, and libvirt is there for whoever asks."""
+    """Podman answers, also as docker, and Incus is there for whoever asks."""
     assert host.run("docker info").rc == 0
-    assert host.service("libvirtd.service").exists
+    assert host.service("incus.socket").is_running
