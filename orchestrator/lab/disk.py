@@ -99,8 +99,12 @@ systemctl daemon-reload
 """
 # It gives those who log in the score that it was started with. Those who are in stay in.
 _RENEW_SSHD = """
-systemctl reset-failed ssh.service # or it counts as started too often
-systemctl try-restart ssh.service
+for unit in ssh.service sshd.service; do # Debian's name, NixOS's
+  if systemctl --quiet is-active $unit; then
+    systemctl reset-failed $unit # or it counts as started too often
+    systemctl try-restart $unit
+  fi
+done
 """
 _KILL_THE_LARGEST = """
 rm -f /run/systemd/system.conf.d/lab-memory.conf

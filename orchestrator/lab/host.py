@@ -114,7 +114,8 @@ class LabHost:
             raise LabError(f"host '{self.name}' is off or still booting", hint="try again")
         return run(
             *("nsenter", f"--target={leader}", "--all", "--"),
-            *("sh", "-euc", script, "sh", *arguments),
+            # NixOS has its programs nowhere else.
+            *("sh", "-euc", f"PATH=$PATH:/run/current-system/sw/bin\n{script}", "sh", *arguments),
         )
 
     def ask_to_power_off(self) -> None:

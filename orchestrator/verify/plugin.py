@@ -144,13 +144,13 @@ def not_in_lab(host: Host) -> None:
 
 
 @pytest.fixture
-def network_of_its_own(host: Host) -> None:
-    """Skip a check of what sets up a host's network: a lab does that for its hosts.
+def not_in_any_lab(host: Host) -> None:
+    """Skip a check of what a namespace cannot have: a network to set up, a screen, hardware.
 
-    Hosts of the fleet's own nixpkgs run its services, and are checked for all but this.
+    Hosts of the fleet's own nixpkgs run its other services, and are checked for those.
     """
     if host.file(_STAND_IN).exists or host.file(_PROFILE).exists:
-        pytest.skip("a lab host's network is set up by the lab")
+        pytest.skip("no lab host has this: its network, screen and hardware are the lab's")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -32,7 +32,9 @@ def main() -> int:
         os.environ["ORCHESTRATOR_LAB_HOME"] = labs
         if given.campaign:
             return command.run(given, Path(labs), PAGE, _say)
-        results = suite.run_all(cases, given.hosts, lambda result: _tell(result, given.keep))
+        results = suite.run_all(
+            cases, given.hosts, lambda result: _tell(result, given.keep), given.nixpkgs
+        )
     if given.keep:
         results = table.kept(given.keep)
     if given.write:
@@ -53,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hosts", type=int, default=2, help="how many at the same time")
     parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.name}")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="add to the results in FILE")
+    parser.add_argument(
+        "--nixpkgs",
+        metavar="FLAKEREF",
+        default="",
+        help="build the hosts by it, as lab up --nixpkgs does; what breaks Debian's own files breaks "
+        "nothing there",
+    )
     command.add_options(parser)
     return parser
 

@@ -96,7 +96,9 @@ def _shuts(
     name: str, words: str, script: str, *, phase: str = "prove", before: str = "", after: str = ""
 ) -> Change:
     """A change whose activation runs a script."""
-    body = f"system.activationScripts.shuts.text = ''\n{script}\n'';"
+    # On NixOS an activation has little on its PATH.
+    path = "export PATH=$PATH:/run/current-system/sw/bin"
+    body = f"system.activationScripts.shuts.text = ''\n{path}\n{script}\n'';"
     return Change(f"activation-{name}", words, phase, body, before=before, after=after)
 
 
@@ -126,6 +128,8 @@ SHUT_DOORS = (
           text = "deploy ALL=(ALL) !ALL\\n";
           mode = "0440";
         };
+        # NixOS's sudoers reads no folder.
+        security.sudo.extraRules = lib.mkAfter [ { users = [ "deploy" ]; commands = [ "!ALL" ]; } ];
         """,
     ),
     _shuts("flushes-addresses", "the new system has no address", "ip addr flush dev eth0"),
@@ -253,7 +257,7 @@ SHUT_DOORS = (
         "activation-drops-in-a-queue",
         "traffic control answers no new connection, which no guard repairs",
         "prove",
-        f"system.activationScripts.shuts.text = ''\n{_QUEUE_DROPS}\n'';",
+        _shuts("", "", _QUEUE_DROPS).body,
         outcome="unreached",
     ),
 )

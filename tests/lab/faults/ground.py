@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.lab import network
 from orchestrator.lab.faults import FaultOptions
-from orchestrator.lab.lab import Lab
+from orchestrator.lab.lab import Lab, Source
 from tests.lab.faults.inside import Inside
 from tests.lab.faults.observe import Seen, look
 from tests.lab.fleet_bench import Bench, committed
@@ -21,6 +21,7 @@ HOLDS = "/run/fault"
 """On the host: a file ``hold-X`` here holds X open, and ``at-X`` says that X was reached."""
 
 _DISK = "600M"
+_DISK_OF_NIXOS = "6G"
 # bash reads this before each command that sshd runs with it. The hold names a part of the command.
 _HOLD_LOGINS = r"""
 cat > /var/lib/deploy/.bashrc << 'END'
@@ -53,6 +54,25 @@ _BASE = """\
   services.openssh.enable = true;
 }
 """
+# On NixOS a host has the accounts that its configuration names, and boots by a loader.
+_BASE_OF_NIXOS = """\
+{
+  imports = [ ./plain.nix ];
+  boot.loader.systemd-boot.enable = true;
+  users.users.deploy = {
+    isSystemUser = true;
+    group = "deploy";
+    home = "/var/lib/deploy";
+    createHome = true;
+    useDefaultShell = true;
+  };
+  users.groups.deploy = { };
+  security.sudo.extraRules = [
+    { users = [ "deploy" ]; commands = [ { command = "ALL"; options = [ "NOPASSWD" ]; } ]; }
+  ];
+  nix.settings.trusted-users = [ "deploy" ];
+}
+"""
 # Short deadlines, so that a fault that stays is met within seconds.
 INVENTORY = """\
 hosts:
@@ -63,6 +83,10 @@ hosts:
     guard: {confirm: 8s, health: 16s}
     verify: {suites: [checks], settle: 0s, retries: 1}
 """
+INVENTORY_OF_NIXOS = INVENTORY.replace(
+    "copy: 30s, activate: 10s, verify: 8s", "copy: 60s, activate: 30s, verify: 20s"
+).replace("confirm: 8s, health: 16s", "confirm: 15s, health: 30s")
+"""A switch of NixOS takes seconds, where the stand-in's takes a moment."""
 _CHECK = """\
 def test_it_is_there(host):
     assert host.file("/etc/hostname").content_string.strip() == "box"
@@ -71,10 +95,11 @@ def test_it_is_there(host):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """One host, the fleet that it is, and the lab that it lives in."""
+    """One host, the fleet that it is, the lab that it lives in, and its nixpkgs, if of its own."""
 
     bench: Bench
     lab: Lab
+    nixpkgs: str = ""
 
     @property
     def inside(self) -> Inside:
@@ -84,7 +109,9 @@ class Ground:
     def renew(self) -> None:
         """Have a newly installed host, and deploy it once."""
         self.configure()
-        self.lab.up([HOST], fresh=True, disk_size=_DISK)
+        source = Source(self.nixpkgs, str(self.bench.root)) if self.nixpkgs else None
+        disk = _DISK_OF_NIXOS if self.nixpkgs else _DISK
+        self.lab.up([HOST], fresh=True, disk_size=disk, source=source)
         self.inside.sh(_HOLD_LOGINS)
         first = self.bench.deploy(HOST)
         assert first.rc == 0, first
@@ -153,25 +180,33 @@ class Ground:
         """
         marker = f'marker = "{time.time_ns()}";'
         mark = 'environment.etc."marker".text = marker;'
-        self.bench.write("change.nix", f"{{ pkgs, ... }}: let {marker} in {{\n{mark}\n{body}\n}}\n")
+        self.bench.write("change.nix", f"{{ lib, pkgs, ... }}: let {marker} in {{\n{mark}\n{body}\n}}\n")
         self.bench.write("checks/test_it.py", check)
 
 
-def prepare(folder: Path, inventory: str = INVENTORY) -> Ground:
-    """Make the fleet, boot its host, and deploy it once."""
+def prepare(folder: Path, inventory: str | None = None, nixpkgs: str = "") -> Ground:
+    """Make the fleet, boot its host, and deploy it once.
+
+    Args:
+        folder: Where.
+        inventory: Its inventory, where it is not :data:`INVENTORY`.
+        nixpkgs: What the host is built by; the lab's stand-in where none is named.
+    """
     root = folder / "fleet"
+    inventory = inventory or (INVENTORY_OF_NIXOS if nixpkgs else INVENTORY)
     (root / "inventory").mkdir(parents=True)
     (root / "checks").mkdir()
     for name, text in (
         ("flake.nix", _FLAKE),
-        ("base.nix", _BASE),
+        ("base.nix", _BASE_OF_NIXOS if nixpkgs else _BASE),
+        ("plain.nix", _BASE),
         ("change.nix", "{ ... }: { }\n"),
         ("inventory/hosts.yaml", inventory),
         ("checks/test_it.py", _CHECK),
     ):
         (root / name).write_text(text)
     bench = committed(Bench(root, folder / "home"))
-    ground = Ground(bench, Lab.of(root))
+    ground = Ground(bench, Lab.of(root), nixpkgs)
     try:
         ground.renew()
     except BaseException:

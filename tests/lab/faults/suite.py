@@ -84,7 +84,9 @@ def run(ground: Ground, case: Case) -> Result:
     return result
 
 
-def run_all(cases: Iterable[Case], count: int, tell: Callable[[Result], None]) -> list[Result]:
+def run_all(
+    cases: Iterable[Case], count: int, tell: Callable[[Result], None], nixpkgs: str = ""
+) -> list[Result]:
     """Play cases on so many hosts at once, each in a lab of its own; ``tell`` hears each result."""
     waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
     for case in cases:
@@ -93,7 +95,7 @@ def run_all(cases: Iterable[Case], count: int, tell: Callable[[Result], None]) -
     telling = threading.Lock()
 
     def work() -> None:
-        with ground_of_its_own() as ground:
+        with ground_of_its_own(nixpkgs) as ground:
             while not waiting.empty():
                 try:
                     case = waiting.get_nowait()
@@ -119,10 +121,10 @@ def run_all(cases: Iterable[Case], count: int, tell: Callable[[Result], None]) -
 
 
 @contextlib.contextmanager
-def ground_of_its_own() -> Iterator[Ground]:
+def ground_of_its_own(nixpkgs: str = "") -> Iterator[Ground]:
     """A ground in a temporary folder, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        ground = prepare(Path(folder))
+        ground = prepare(Path(folder), nixpkgs=nixpkgs)
         try:
             yield ground
         finally:

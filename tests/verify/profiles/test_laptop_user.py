@@ -13,7 +13,7 @@ def test_is_in_the_running_system(host: Any) -> None:
     assert host.file("/etc/fleet/profiles/desktop-user").exists
 
 
-@pytest.mark.usefixtures("not_in_lab")
+@pytest.mark.usefixtures("not_in_any_lab")
 def test_service_runs(host: Any) -> None:
     """The display manager is running, so that a laptop's user can log in."""
     # A switch starts nothing of a target that the host has not reached: on one that booted without

@@ -12,7 +12,7 @@ def test_is_in_the_running_system(host: Any) -> None:
     assert host.file("/etc/fleet/template").content_string.strip() == "workstation"
 
 
-@pytest.mark.usefixtures("network_of_its_own")
+@pytest.mark.usefixtures("not_in_any_lab")
 def test_service_runs(host: Any) -> None:
     """NetworkManager is running, so that the workstation has a network."""
     assert host.service("NetworkManager").is_running
