@@ -59,8 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "--nixpkgs",
         metavar="FLAKEREF",
         default="",
-        help="build the hosts by it, as lab up --nixpkgs does; what breaks Debian's own files breaks "
-        "nothing there",
+        help="build the hosts by it, as lab up --nixpkgs does; some doors are Debian's alone",
     )
     command.add_options(parser)
     return parser

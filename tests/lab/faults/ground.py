@@ -180,7 +180,9 @@ class Ground:
         """
         marker = f'marker = "{time.time_ns()}";'
         mark = 'environment.etc."marker".text = marker;'
-        self.bench.write("change.nix", f"{{ lib, pkgs, ... }}: let {marker} in {{\n{mark}\n{body}\n}}\n")
+        self.bench.write(
+            "change.nix", f"{{ lib, pkgs, ... }}: let {marker} in {{\n{mark}\n{body}\n}}\n"
+        )
         self.bench.write("checks/test_it.py", check)
 
 
