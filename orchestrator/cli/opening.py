@@ -180,7 +180,12 @@ def open_setup(target: Target) -> Setup:
     inputs = stand_ins(fleet, lab.nixpkgs, own=bool(lab.record.nixpkgs))
     flake = Flake.at(fleet.flake, fleet.root, inputs, fleet.nix)
     setup = Setup(fleet, flake, _lab_ssh(lab), state_folder(fleet), passwords)
-    return replace(setup, fleet=in_lab(fleet, lab.machine_ids), in_lab=True)
+    return replace(
+        setup,
+        fleet=in_lab(fleet, lab.machine_ids),
+        in_lab=True,
+        placeholders=lab.record.placeholders,
+    )
 
 
 _OWN_FILES, _FILES_OF_A_HOST = 32, 4

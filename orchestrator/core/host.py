@@ -326,6 +326,7 @@ class Fleet:
             ``root``; none: the lab's stand-in.
         nix: What holds for all hosts, and for what is asked of the flake itself.
         secrets_fetch: What ``secrets.nix`` may fetch while it is read: beginnings of URLs.
+        lab_secrets: ``own`` or ``placeholder``: what the lab's hosts have for the fleet's secrets.
     """
 
     name: str
@@ -340,3 +341,4 @@ class Fleet:
     lab_nixpkgs: str | None = None
     nix: NixSettings = PLAIN
     secrets_fetch: tuple[str, ...] = ()
+    lab_secrets: str | None = None

@@ -39,6 +39,7 @@ class Setup:
         passwords: For sudo on the hosts that it was asked for.
         state: The fleet's folder on this machine: history, runs, roots.
         in_lab: Whether the hosts are those of the fleet's lab.
+        placeholders: Whether that lab's hosts have placeholders for the fleet's secrets.
     """
 
     fleet: Fleet
@@ -47,6 +48,7 @@ class Setup:
     state: Path
     passwords: Passwords = field(default_factory=Passwords)
     in_lab: bool = False
+    placeholders: bool = False
 
 
 def state_folder(fleet: Fleet) -> Path:

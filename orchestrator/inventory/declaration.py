@@ -248,7 +248,11 @@ _LIMITS = _record(
     ),
 )
 _NIXPKGS = Text("a path or a flake URL without '#'", FLAKE.pattern)
-_LAB = _record("lab", Key("nixpkgs", _NIXPKGS, "What its hosts are built by; else a stand-in."))
+_LAB = _record(
+    "lab",
+    Key("nixpkgs", _NIXPKGS, "What its hosts are built by; else a stand-in."),
+    Key("secrets", Word(("own", "placeholder")), "What its hosts have for the fleet's secrets."),
+)
 _USER = _entry(
     "a user",
     Key("groups", ListOf(Text("a group's name", _ACCOUNT)), "Groups besides its own."),

@@ -308,6 +308,7 @@ def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Flee
         lab_nixpkgs=values.get("lab", {}).get("nixpkgs"),
         nix=settings_of(root, values.get("defaults", {}).get("nix", {})),
         secrets_fetch=values.get("secrets", {}).get("fetch", ()),
+        lab_secrets=values.get("lab", {}).get("secrets"),
     )
 
 

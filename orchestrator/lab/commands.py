@@ -65,6 +65,11 @@ def _show(status: LabStatus) -> None:
     metavar="FLAKEREF|PATH",
     help="Build the hosts by this nixpkgs; `stand-in`: by the lab's own, which needs no cache.",
 )
+@click.option(
+    "--secrets",
+    type=click.Choice(["own", "placeholder"]),
+    help="What hosts have for the fleet's secrets: their own, or a text that stands for each.",
+)
 @fleet_option
 @json_done_option
 def up(
@@ -72,6 +77,7 @@ def up(
     fresh: bool,
     disk: str | None,
     nixpkgs: str | None,
+    secrets: str | None,
     fleet: Path | None,
     as_json: bool,
 ) -> None:
@@ -83,8 +89,13 @@ def up(
         raise UsageError(
             f"the fleet has no host {', '.join(unknown)}", hint=f"it has {', '.join(known)}"
         )
+    secrets = secrets or inventory.lab_secrets
     found = it.up(
-        hosts or known, fresh=fresh, disk_size=disk, source=_source(it, inventory, nixpkgs)
+        hosts or known,
+        fresh=fresh,
+        disk_size=disk,
+        source=_source(it, inventory, nixpkgs),
+        placeholders=None if secrets is None else secrets == "placeholder",
     )
     if as_json:
         cli_console.print_done(**found.to_json())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.lab import cgroup, disk, faults, image, record, seed
+from orchestrator.lab import cgroup, disk, faults, image, own_nixpkgs, record, seed
 from orchestrator.lab.cgroup import Cgroup, cgroup2_root, lab_group
 from orchestrator.lab.host import HostStatus, LabHost, LabStatus, furnish
 from orchestrator.lab.image import Image, Progress
 from orchestrator.lab.network import Network
-from orchestrator.lab.own_nixpkgs import OwnNixpkgs
 from orchestrator.lab.places import LabError, LabPlaces, locked
 from orchestrator.lab.record import HostRecord, LabRecord
 
@@ -79,6 +78,7 @@ class Lab:
         fresh: bool = False,
         disk_size: str | None = None,
         source: Source | None = None,
+        placeholders: bool | None = None,
     ) -> LabStatus:
         """Bring hosts up; those that are up already stay as they are.
 
@@ -87,6 +87,7 @@ class Lab:
             fresh: Forget the state that these hosts had, down to their first generation.
             disk_size: Give new hosts a disk of this size, such as ``1G``; without, it has no end.
             source: What the hosts are built by; without, what the lab has been so far.
+            placeholders: Whether something stands for each of the fleet's secrets; likewise.
 
         Raises:
             LabError: A host does not answer SSH in time, or a step before that failed.
@@ -94,9 +95,9 @@ class Lab:
         cgroup.check(len(names), has_image=Image.wanted().exists)
         with locked(self.places.lock, self.on_progress):
             base = image.ensure(self.on_progress)
-            if fresh:
-                self._forget(names)
-            lab = self._furnish(names, base, disk_size, source)
+            lab = self._recorded(base, source, placeholders)
+            gone = frozenset(names) if fresh else frozenset()
+            lab = self._furnish(names, lab, base, disk_size, source, gone)
             self._boot(names, lab)
             self._wait(names, lab)
         return self.status()
@@ -174,33 +175,50 @@ class Lab:
             state = "up" if answering.get(name) else "silent"
         return HostStatus(name, host.record.address, host.record.machine_id, state)
 
-    def _forget(self, names: Sequence[str]) -> None:
+    def _forget(self, names: Iterable[str]) -> None:
         lab = record.load(self.places.record)
         for name in names:
             if lab is not None and name in lab.hosts:
                 self._host(name, lab.hosts[name]).kill()
             shutil.rmtree(self.places.host(name), ignore_errors=True)
 
-    def _furnish(
-        self, names: Sequence[str], base: Image, disk_size: str | None, source: Source | None
-    ) -> LabRecord:
-        """Make what is missing in the lab's folder, and record it."""
+    def _recorded(self, base: Image, source: Source | None, placeholders: bool | None) -> LabRecord:
+        """What the lab has been so far, with what is asked of it now."""
         lab = record.load(self.places.record)
         if lab is None:
             # Processes without a record: somebody removed the folder of a running lab.
             self.cgroup.remove()
             lab = LabRecord(self.fleet_root, self.cgroup.path, True, base.path, {})
-        if source is not None and not source.again and source.nixpkgs == lab.nixpkgs:
-            source = None
         if source is not None:
             lab = replace(lab, nixpkgs=source.nixpkgs)
-        lab = replace(lab, up=True, base=self._base_for(lab, base).path)
-        self._refuse_another_kind(lab)
+        if placeholders is not None:
+            lab = replace(lab, placeholders=placeholders)
+        return replace(lab, up=True)
+
+    def _furnish(
+        self,
+        names: Sequence[str],
+        lab: LabRecord,
+        base: Image,
+        disk_size: str | None,
+        source: Source | None,
+        gone: frozenset[str],
+    ) -> LabRecord:
+        """Make what is missing in the lab's folder, and record it; ``gone`` are made again."""
+        stays = replace(lab, hosts={n: host for n, host in lab.hosts.items() if n not in gone})
+        lab = replace(lab, base=self._base_for(stays, base).path)
+        self._refuse_another_kind(stays)
         self.places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         authorized = seed.keep(self.places.identity)
         first = self._nixpkgs(lab, base, authorized, source)
-        for name in [name for name in names if not self._is_furnished(name, lab)]:
-            lab = self._new_host(name, lab, authorized, first(), disk_size)
+        new = [name for name in names if not self._is_furnished(name, stays)]
+        # A host is removed once there is another one for it.
+        generation = first() if new else None
+        own_nixpkgs.settle(self.places)
+        self._forget(gone)
+        for name in new:
+            assert generation is not None
+            lab = self._new_host(name, lab, authorized, generation, disk_size)
         self._tell_other_keys(names, lab)
         record.write_ssh(self.places, lab)
         lab.save(self.places.record)
@@ -211,11 +229,17 @@ class Lab:
     ) -> Callable[[], seed.Seed]:
         """Put the hosts' nixpkgs into its place; return what makes their first generation."""
         if not lab.nixpkgs:
-            seed.place_nixpkgs(base, self.places.nixpkgs)
+            seed.place_nixpkgs(base, self.places.nixpkgs, placeholders=lab.placeholders)
             return lambda: seed.ensure(base, self.places.nixpkgs, self.on_progress)
-        own = OwnNixpkgs(lab.nixpkgs, base, self.places, self.on_progress)
-        if source is not None or not self.places.nixpkgs.is_dir():
-            own.place(key)
+        self.on_progress(own_nixpkgs.REPLACED)
+        own_nixpkgs.forget_next(self.places)
+        own = own_nixpkgs.OwnNixpkgs(lab.nixpkgs, base, self.places, self.on_progress)
+        before = record.load(self.places.record)
+        same = before is not None and before.nixpkgs == lab.nixpkgs
+        if (source is None or not source.again) and same and self.places.nixpkgs.is_dir():
+            own.change(key, placeholders=lab.placeholders)
+        else:
+            own.place(key, placeholders=lab.placeholders)
             own.fetch_inputs(source.flake if source else str(self.fleet_root))
         return own.seed
 

@@ -21,7 +21,14 @@ STAND_IN = "stand-in"
 _LONGEST = 4 * 3600.0
 """Seconds for a fetch or a build: a system of NixOS from a cache is a gigabyte."""
 
-_WRAPPER = ("flake.nix", "flake.lock", "lab.json", "lab.nix", "installed.nix")
+REPLACED = (
+    "the lab's profile replaces kernel, initrd, firmware and graphics drivers by files, mounts and "
+    "swap by folders, and what sets up network, time and console by nothing; each account accepts "
+    "the lab's key"
+)
+"""What a person is told of ``profile/lab.nix``."""
+
+_WRAPPER = ("flake.nix", "flake.lock", "lab.json", "lab.nix", "installed.nix", "age-placeholder.sh")
 
 
 def reference(text: str, base: Path) -> str:
@@ -49,6 +56,27 @@ def reference(text: str, base: Path) -> str:
     return str(folder)
 
 
+def _write(folder: Path, key: str, *, placeholders: bool) -> None:
+    said = {"key": key, "system": seed.system(), "placeholders": placeholders}
+    replace(folder / "lab.json", json.dumps(said).encode(), mode=0o644)
+
+
+def _next(places: LabPlaces) -> Path:
+    return places.nixpkgs.with_suffix(".next")
+
+
+def settle(places: LabPlaces) -> None:
+    """Have what :meth:`OwnNixpkgs.place` made be the lab's from now on."""
+    if _next(places).is_dir():
+        shutil.rmtree(places.nixpkgs, ignore_errors=True)
+        _next(places).rename(places.nixpkgs)
+
+
+def forget_next(places: LabPlaces) -> None:
+    """Remove what a ``lab up`` made that came to no end."""
+    shutil.rmtree(_next(places), ignore_errors=True)
+
+
 @dataclass(frozen=True, slots=True)
 class OwnNixpkgs:
     """A nixpkgs as a lab uses it.
@@ -65,29 +93,39 @@ class OwnNixpkgs:
     places: LabPlaces
     on_progress: Progress
 
-    def place(self, key: str) -> None:
+    @property
+    def _folder(self) -> Path:
+        """The wrapper that is being made, or the lab's."""
+        return folder if (folder := _next(self.places)).is_dir() else self.places.nixpkgs
+
+    def place(self, key: str, *, placeholders: bool = False) -> None:
         """Fetch it and write the flake that the fleet's input ``nixpkgs`` is replaced by.
 
+        It is the lab's once :func:`settle` says so: what cannot be built leaves the lab as it was.
         Its store path is pinned: evaluations copy nothing again, and need no network.
 
         Args:
             key: The public key that every account of the lab's hosts accepts.
+            placeholders: Whether something stands for each of the fleet's secrets.
 
         Raises:
             LabError: It cannot be fetched.
         """
         source = self._fetch()
-        said = {"key": key, "system": seed.system()}
-        with replacing(self.places.nixpkgs) as folder:
+        with replacing(_next(self.places)) as folder:
             shutil.copytree(package_data("profile"), folder, dirs_exist_ok=True)
             flake = (folder / "flake.nix").read_text()
             (folder / "flake.nix").write_text(flake.replace("@nixpkgs@", f"path:{source}"))
-            replace(folder / "lab.json", json.dumps(said).encode(), mode=0o644)
+            _write(folder, key, placeholders=placeholders)
             # `import nixpkgs { }` and "${nixpkgs}/nixos/modules/…" mean what is wrapped.
             for one in seed.in_store(source).iterdir():
                 if one.name not in _WRAPPER:
                     (folder / one.name).symlink_to(source / one.name)
-        self._nix("flake", "lock", f"path:{self.places.nixpkgs}", what="nix flake lock")
+        self._nix("flake", "lock", f"path:{self._folder}", what="nix flake lock")
+
+    def change(self, key: str, *, placeholders: bool) -> None:
+        """Say of the nixpkgs that is there already what :meth:`place` says of a new one."""
+        _write(self.places.nixpkgs, key, placeholders=placeholders)
 
     def seed(self) -> seed.Seed:
         """Return the first generation of a host, built now if that was not done before.
@@ -95,7 +133,7 @@ class OwnNixpkgs:
         Raises:
             LabError: No system of NixOS can be evaluated or built of it here.
         """
-        found = seed.Seed(self.places.root / f"seed-{tree_hash(self.places.nixpkgs)[:12]}")
+        found = seed.Seed(self.places.root / f"seed-{tree_hash(self._folder)[:12]}")
         if not found.path.is_dir():
             for stale in self.places.root.glob("seed-*"):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -118,7 +156,7 @@ class OwnNixpkgs:
         try:
             self._nix(
                 *("flake", "archive", "--no-write-lock-file", "--override-input", "nixpkgs"),
-                *(f"path:{self.places.nixpkgs}", flake),
+                *(f"path:{self._folder}", flake),
                 what="nix flake archive",
             )
         except LabError as error:
@@ -143,7 +181,7 @@ class OwnNixpkgs:
         return source
 
     def _build(self) -> str:
-        attribute = f"path:{self.places.nixpkgs}#packages.{seed.system()}.installed"
+        attribute = f"path:{self._folder}#packages.{seed.system()}.installed"
         self.on_progress(f"evaluating NixOS by {self.asked}")
         try:
             self._nix("eval", "--raw", f"{attribute}.drvPath", what="the evaluation")

@@ -60,6 +60,7 @@ class LabRecord:
         base: The base image.
         hosts: By name.
         nixpkgs: What its hosts are built by, a flake reference or a path; empty: the stand-in.
+        placeholders: Whether something stands for each of the fleet's secrets.
     """
 
     fleet_root: Path
@@ -68,6 +69,7 @@ class LabRecord:
     base: Path
     hosts: dict[str, HostRecord]
     nixpkgs: str = ""
+    placeholders: bool = False
 
     def with_host(self, name: str, host: HostRecord) -> LabRecord:
         """Return the record with one more host."""

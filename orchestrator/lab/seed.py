@@ -205,18 +205,30 @@ class Seed:
         return (self.path / "toplevel").read_text().strip()
 
 
-def place_nixpkgs(image: Image, target: Path) -> None:
-    """Copy the stand-in for nixpkgs, with the two programs that it takes, to a lab's folder."""
-    source = package_data("nixpkgs")
+def place_nixpkgs(image: Image, target: Path, *, placeholders: bool = False) -> None:
+    """Copy the stand-in for nixpkgs, with the two programs that it takes, to a lab's folder.
+
+    Args:
+        image: Has the programs.
+        target: The folder.
+        placeholders: Whether its ``age`` opens no secret, and writes what stands for it.
+    """
+    source, placeholder = package_data("nixpkgs"), package_data("profile/age-placeholder.sh")
     stamp = target / ".stamp"
     key = f"{tree_hash(source)} {image.path}"
+    if placeholders:
+        key += f" {placeholder.read_text()}"
     if stamp.exists() and stamp.read_text() == key:
         return
     with replacing(target) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)
         (temporary / "bin").mkdir(exist_ok=True)
         shutil.copy2(image.busybox, temporary / "bin/busybox")
-        shutil.copy2(image.age, temporary / "bin/age")
+        if placeholders:
+            (temporary / "bin/age").write_text("#!/bin/sh\n" + placeholder.read_text())
+            (temporary / "bin/age").chmod(0o755)
+        else:
+            shutil.copy2(image.age, temporary / "bin/age")
         (temporary / stamp.name).write_text(key)
 
 

@@ -124,6 +124,23 @@ def test_a_default_that_stays_with_another_system_is_not_deployed(fleet: Bench, 
     assert [after[key] for key in ("running", "profile", "boot_default")] == [running] * 3
 
 
+def test_a_loader_that_cannot_be_installed_says_why_and_what_to_repeat(fleet: Bench) -> None:
+    """The installer's own words are shown, and not what the system before says afterwards."""
+    running = fleet.state(HOST)["running"]
+    read_only = "mount --bind /boot /boot; mount -o remount,ro,bind /boot"
+    fleet.module(HOST, f'system.activationScripts.read-only.text = "{read_only}";')
+    try:
+        done = fleet.deploy(HOST)
+    finally:
+        fleet.on(HOST, "umount /boot")
+    assert done.outcomes == {HOST: "rolled_back"}, done
+    result = done.report["hosts"][HOST]
+    assert "the boot loader could not be installed" in result["message"]
+    assert "Read-only file system" in result["stderr"], result
+    assert result["command"].rstrip("'").endswith("/bin/switch-to-configuration boot"), result
+    assert fleet.state(HOST)["running"] == running
+
+
 def test_an_entry_for_one_boot_is_a_warning_and_no_default(
     fleet: Bench, boot: Path, disks: Callable[..., None]
 ) -> None:

@@ -147,6 +147,43 @@ def test_a_host_whose_activation_fails_is_rolled_back_there_too(web: Bench) -> N
     web.reset()
 
 
+def test_a_fresh_host_that_cannot_be_built_leaves_the_one_that_is_there(
+    web: Bench, nixpkgs: Path
+) -> None:
+    """`--fresh` with a nixpkgs of which nothing can be built: the host runs, and is deployed to."""
+    assert web.deploy().rc == 0
+    broken = nixpkgs.with_name("broken")
+    broken.mkdir()
+    (broken / "flake.nix").write_text("{ outputs = _: { lib = { }; }; }\n")
+    before = web.on("web1", BOOT_ID).out
+    up = web.run("lab", "up", "--fresh", "--nixpkgs", str(broken), "web1", seconds=300)
+    assert up.rc != 0
+    assert "gives no system of NixOS in the lab" in up.err
+    assert before != ""
+    assert web.on("web1", BOOT_ID).out == before
+    assert web.deploy().outcomes == {"web1": "unchanged"}
+
+
+def test_placeholders_stand_for_secrets_and_are_of_the_lab_s_profile_alone(web: Bench) -> None:
+    """A secret for nobody is deployed with placeholders, and is refused by its host without."""
+    secret = '  age.secrets.token.file = ./token.age;\n  environment.etc."web/page"'
+    web.write("token.age", "age-encryption.org/v1\n-> X25519 nobody\n")
+    web.write("web1.nix", MODULE.replace('  environment.etc."web/page"', secret))
+    try:
+        assert web.deploy().outcomes == {"web1": "rolled_back"}
+        up = web.run("lab", "up", "--secrets", "placeholder", seconds=300)
+        assert up.rc == 0, up
+        assert "the lab's profile replaces kernel, initrd" in up.err
+        assert web.deploy().outcomes == {"web1": "deployed"}
+        assert web.on("web1", "cat /run/agenix/token").out == "PLACEHOLDER=token\n"
+        assert web.on("web1", "stat -c %a /run/agenix/token").out == "400\n"
+    finally:
+        assert web.run("lab", "up", "--secrets", "own", seconds=300).rc == 0
+    assert web.deploy().outcomes == {"web1": "rolled_back"}
+    web.reset()
+    assert web.deploy().rc == 0
+
+
 def test_a_nixpkgs_that_is_not_there_or_is_none_says_what_to_do(web: Bench) -> None:
     """Not found, not a nixpkgs, and another kind of host than the lab has: one clear line each."""
     nowhere = web.run("lab", "up", "--nixpkgs", "./nowhere")

@@ -12,6 +12,8 @@ import pyrage
 import pytest
 from fleet_bench import Bench, Done, example_fleet, in_lab
 
+from orchestrator.lab import seed
+
 pytestmark = pytest.mark.lab
 
 HOST = "dex5550"  # the deploy user's, with sudo
@@ -228,3 +230,25 @@ def test_what_the_configuration_says_of_them(fleet: Bench) -> None:
     assert "RULES-EVAL" in refused(fleet)["message"]
     back = fleet.run("rollback", "--json", HOST)
     assert back.outcomes == {HOST: "deployed"}, back  # whatever is wrong with today's files
+
+
+def test_placeholders_stand_for_secrets_that_no_key_of_the_lab_opens(fleet: Bench) -> None:
+    """What is encrypted to another machine is refused; in a lab of placeholders it is deployed."""
+    other = seed.generate().public
+    rules(fleet, other)
+    encrypt(fleet, WIFI, other)
+    encrypt(fleet, TOKEN, other)
+    refused = fleet.deploy(HOST)
+    assert refused.outcomes == {HOST: "failed"}, refused
+    try:
+        assert fleet.run("lab", "up", HOST, "--secrets", "placeholder", seconds=300).rc == 0
+        done = fleet.deploy(HOST)
+        assert done.outcomes == {HOST: "deployed"}, done
+        (warning,) = done.report["hosts"][HOST]["warnings"]
+        assert "placeholders for the fleet's secrets" in warning
+        assert fleet.on(HOST, "cat /run/agenix/wifi").out == "PLACEHOLDER=wifi\n"
+        assert fleet.on(HOST, "cat /etc/app/token").out == "PLACEHOLDER=token\n"
+        assert fleet.on(HOST, "stat -c '%U %G %a' /run/agenix/wifi").out == "admin wheel 440\n"
+    finally:
+        assert fleet.run("lab", "up", HOST, "--secrets", "own", seconds=300).rc == 0
+    assert fleet.deploy(HOST).outcomes == {HOST: "failed"}

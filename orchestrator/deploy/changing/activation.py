@@ -280,7 +280,8 @@ class Activation:
         raise WentBackError(
             attempt.why or f"the guard there is {attempt.state.value}",
             command=self._by_hand(),
-            stderr=self._lifeline.said,
+            # What the system before says of its own activation then is not the cause.
+            stderr=self._lifeline.said.partition(attempts.GOES_BACK)[0],
         )
 
     async def _back(self, error: StepError) -> None:
@@ -297,6 +298,7 @@ class Activation:
 
     def _by_hand(self) -> str:
         attempt = self._lifeline.attempt
-        action = "test" if attempt.goal.activates else "boot"
+        activates = attempt.goal.activates and self._work.phase is not Phase.COMMIT
+        action = "test" if activates else "boot"
         argv = (f"{attempt.activated}/bin/switch-to-configuration", action)
         return self._lifeline.line.executor.repeat(argv)

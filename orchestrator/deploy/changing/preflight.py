@@ -38,6 +38,13 @@ from orchestrator.secrets.plan.hosts import before_the_copy, opened, shortfalls
 from orchestrator.secrets.sops import check_before_deploying
 from orchestrator.secrets.uses import secrets_of
 
+_PLACEHOLDERS = Shortfall(
+    Check.SECRETS,
+    "this lab's hosts have placeholders for the fleet's secrets: none is checked",
+    "to have the fleet's own: orchestrator lab up --secrets own",
+    refuses=False,
+)
+
 
 async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
     """Find what is wrong with a host's secrets, where its fleet has a file of rules for any.
@@ -59,6 +66,8 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
         secrets = await secrets_of(
             session.setup, session.evaluations, work, plan.target.out, plan.specialisation
         )
+        if session.setup.placeholders and secrets.uses:
+            return (_PLACEHOLDERS,)
         if file is not None and secrets.uses:
             work.secrets = secrets
             evidence = await session.secrets.evidence(file)

@@ -124,6 +124,9 @@ def _words(path: OutPath | None) -> str:
 ACCEPTED_EXIT = 4
 """``switch-to-configuration`` ends with 4 where the system is activated and units failed."""
 
+GOES_BACK = "orchestrator: rolling back: "
+"""What the guard writes into its log before it rolls back: what follows is the old system's."""
+
 
 def runs(state: HostState, wanted: OutPath) -> str | None:
     """Why the host does not run ``wanted``, or ``None`` where it does."""

@@ -8,6 +8,8 @@ go_back() {
   rm -f "$lib/room" 2> /dev/null
   # Nor is an activation that talked until /run was full.
   { [ "$(wc -c < "$log")" -lt 8388608 ] || true > "$log"; } 2> /dev/null
+  # What comes from here on is the old system's, and not the cause.
+  { printf 'orchestrator: rolling back: %s\n' "$why" >> "$log"; } 2> /dev/null
   for pause in 1 5 0; do
     bring_back
     mend_door
