@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from orchestrator.cli.opening import stand_ins
+from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
 from orchestrator.inventory.load import load
 from orchestrator.lab.loader import NothingBootsError, boots, stage_2
 from orchestrator.lab.own_nixpkgs import reference
-from orchestrator.lab.places import LabError
+from orchestrator.lab.places import LabError, package_data
 
 OLD = "/nix/store/" + "a" * 32 + "-nixos-system-web-1"
 NEW = "/nix/store/" + "b" * 32 + "-nixos-system-web-2"
@@ -154,6 +156,29 @@ def test_the_inventory_names_the_lab_s_nixpkgs(tmp_path: Path) -> None:
     assert load(tmp_path).fleet.lab_nixpkgs is None
     hosts.write_text("lab: {nixpkgs: ./mine}\nhosts: {web: {}}\n")
     assert load(tmp_path).fleet.lab_nixpkgs == "./mine"
+
+
+def test_the_inventory_says_what_stands_for_secrets(tmp_path: Path) -> None:
+    """`lab: {secrets: placeholder}` is the fleet's; another word is refused with those that are."""
+    (tmp_path / "inventory").mkdir()
+    hosts = tmp_path / "inventory/hosts.yaml"
+    hosts.write_text("lab: {secrets: placeholder}\nhosts: {web: {}}\n")
+    assert load(tmp_path).fleet.lab_secrets == "placeholder"
+    hosts.write_text("lab: {secrets: none}\nhosts: {web: {}}\n")
+    with pytest.raises(UsageError, match="placeholder"):
+        load(tmp_path)
+
+
+def test_a_placeholder_is_written_on_no_machine_but_a_lab_s(tmp_path: Path) -> None:
+    """Where systemd-nspawn has not started the host, the program fails, and no file is made."""
+    assert not Path("/run/host/container-manager").exists()
+    out = tmp_path / "token"
+    program = package_data("profile/age-placeholder.sh")
+    argv = ("sh", program, "--decrypt", "-i", "/etc/key", "-o", out, "/nix/store/token.age")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "built for a lab" in done.stderr
+    assert not out.exists()
 
 
 def test_only_nixpkgs_is_replaced_where_the_fleet_has_its_own(tmp_path: Path) -> None:
