@@ -200,6 +200,7 @@ def test_a_boot_runs_what_boots(fleet: Bench) -> None:
     done = fleet.deploy(HOST, "--reboot=always")
     assert done.outcomes == {HOST: "deployed"}
     assert "specialisation 'gaming' ran before the boot" in warnings(done)
+    assert "it runs specialisation" not in result(done)["reason"]
     assert paths(fleet) == [result(done)["out_path"]] * 3
     assert fleet.deploy(HOST).outcomes == {HOST: "unchanged"}
 

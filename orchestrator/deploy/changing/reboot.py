@@ -18,6 +18,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.proving import verify
 from orchestrator.deploy.changing.session import RECONNECT_SECONDS, SHORT_SECONDS, HostSession
+from orchestrator.deploy.changing.specialisation import left_by_boot
 from orchestrator.deploy.identity import set_apart
 from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.decide import PARTS, needs_boot
@@ -93,6 +94,7 @@ class Boot:
             text = f"specialisation {left!r} ran before the boot; what boots is the boot default"
             self._work.notice(text, warning=True)
             outcome = outcome.but(warnings=(*outcome.warnings, text))
+            reason = left_by_boot(reason, left)
         specialisation = now.specialisation
         return outcome.but(reason=reason, reboot_required=(), specialisation=specialisation)
 

@@ -105,7 +105,16 @@ def in_reason(ended: Deployed) -> Deployed:
     """Name in an outcome's reason the specialisation that the host runs now."""
     if not ended.specialisation:
         return ended
-    return ended.but(reason=f"{ended.reason}; it runs specialisation {ended.specialisation!r}")
+    return ended.but(reason=f"{ended.reason}{_runs(ended.specialisation)}")
+
+
+def left_by_boot(reason: str, name: str) -> str:
+    """Take out of a reason what :func:`in_reason` said, which holds no more after a boot."""
+    return reason.replace(_runs(name), "")
+
+
+def _runs(name: str) -> str:
+    return f"; it runs specialisation {name!r}"
 
 
 def foreseen(plan: HostPlan) -> str:
