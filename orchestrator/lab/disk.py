@@ -99,12 +99,10 @@ systemctl daemon-reload
 """
 # It gives those who log in the score that it was started with. Those who are in stay in.
 _RENEW_SSHD = """
-for unit in ssh.service sshd.service; do # Debian's name, NixOS's
-  if systemctl --quiet is-active $unit; then
-    systemctl reset-failed $unit # or it counts as started too often
-    systemctl try-restart $unit
-  fi
-done
+unit=ssh.service # Debian's name
+systemctl cat $unit > /dev/null 2>&1 || unit=sshd.service
+systemctl reset-failed $unit # or it counts as started too often
+systemctl try-restart $unit
 """
 _KILL_THE_LARGEST = """
 rm -f /run/systemd/system.conf.d/lab-memory.conf

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nix_bench import Fleet
+
+from orchestrator.lab import seed
+from orchestrator.lab.places import package_data
 
 BUILD = "config.system.build"
 PARTS = ("kernel", "kernel-modules", "initrd", "systemd")
@@ -291,3 +296,19 @@ def test_a_system_has_its_specialisations(fleet: Fleet) -> None:
     fleet.module("p620", '{ specialisation."a/b".configuration = { }; }')
     refused = fleet.nix("eval", f"path:{fleet.root}#nixosConfigurations.p620.{BUILD}.toplevel")
     assert "Specialisation names must not contain forward slashes" in refused.stderr
+
+
+@pytest.mark.parametrize("placeholders", [True, False])
+def test_placeholders_for_secrets_are_in_what_the_lab_s_profile_builds_alone(
+    fleet: Fleet, tmp_path: Path, placeholders: bool
+) -> None:
+    """A host has them by the profile that says so; by the fleet's own nixpkgs it has none."""
+    profile = tmp_path / "profile"
+    shutil.copytree(package_data("profile"), profile)
+    flake = (profile / "flake.nix").read_text()
+    (profile / "flake.nix").write_text(flake.replace("@nixpkgs@", f"path:{fleet.nixpkgs}"))
+    said = {"key": "ssh-ed25519 AAAA", "system": seed.system(), "placeholders": placeholders}
+    (profile / "lab.json").write_text(json.dumps(said))
+    in_lab = replace(fleet, nixpkgs=profile, home_manager=fleet.nixpkgs / "home-manager")
+    assert ("placeholder" in in_lab.option("p620", "age.ageBin")) is placeholders
+    assert "placeholder" not in fleet.option("p620", "age.ageBin")
