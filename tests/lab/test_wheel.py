@@ -21,7 +21,8 @@ def installed(tmp_path: Path) -> Path:
     tracked = subprocess.run(
         ("git", "ls-files", "-z"), cwd=REPOSITORY, capture_output=True, check=True
     ).stdout
-    for name in filter(None, tracked.decode().split("\0")):
+    names = [name for name in tracked.decode().split("\0") if name]
+    for name in names:
         file = REPOSITORY / name
         if file.is_file() and not file.is_symlink():
             copy = source / name
@@ -37,6 +38,8 @@ def installed(tmp_path: Path) -> Path:
     install = ("--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
     subprocess.run((*pip, *install), check=True, timeout=200)
     (packages,) = environment.glob("lib/python*/site-packages")
+    parts = [name for name in names if name.startswith("orchestrator/") and name[-3:] != ".md"]
+    assert [name for name in parts if not (packages / name).exists()] == []
     (packages / "needed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     found = subprocess.run(
         (python, "-c", "import orchestrator; print(orchestrator.__file__)"),
