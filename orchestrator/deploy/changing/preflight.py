@@ -34,16 +34,9 @@ from orchestrator.secrets.on_host import ask_identities, try_to_open
 from orchestrator.secrets.place import seen_from
 from orchestrator.secrets.plan import published
 from orchestrator.secrets.plan.evidence import finding
-from orchestrator.secrets.plan.hosts import before_the_copy, opened, shortfalls
+from orchestrator.secrets.plan.hosts import PLACEHOLDERS, before_the_copy, opened, shortfalls
 from orchestrator.secrets.sops import check_before_deploying
 from orchestrator.secrets.uses import secrets_of
-
-_PLACEHOLDERS = Shortfall(
-    Check.SECRETS,
-    "this lab's hosts have placeholders for the fleet's secrets: none is checked",
-    "to have the fleet's own: orchestrator lab up --secrets own",
-    refuses=False,
-)
 
 
 async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
@@ -67,7 +60,7 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
             session.setup, session.evaluations, work, plan.target.out, plan.specialisation
         )
         if session.setup.placeholders and secrets.uses:
-            return (_PLACEHOLDERS,)
+            return (PLACEHOLDERS,)
         if file is not None and secrets.uses:
             work.secrets = secrets
             evidence = await session.secrets.evidence(file)

@@ -166,6 +166,15 @@ def before_the_copy(
             yield one
 
 
+PLACEHOLDERS = Shortfall(
+    Check.SECRETS,
+    "this lab's hosts have placeholders for the fleet's secrets: none is checked",
+    "to have the fleet's own: orchestrator lab up --secrets own",
+    refuses=False,
+)
+"""What is said of a host whose lab has something else for its secrets."""
+
+
 def shortfalls(findings: Sequence[SecretFinding]) -> Iterator[Shortfall]:
     """Put findings into preflight's words; the same of several files is said once."""
     alike: dict[tuple[str, str, str], list[SecretFinding]] = {}
