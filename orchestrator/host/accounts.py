@@ -17,7 +17,12 @@ from orchestrator.host.scripts import script
 ACCOUNTS = r"""
 new=$1 user=$2 key=$3
 now=$(getent passwd "$user" | cut -d : -f 3,6,7)
-printf 'groups=%s\n' "$(id -Gn -- "$user" 2>/dev/null)"
+groups=$(id -Gn -- "$user" 2>/dev/null)
+printf 'groups=%s\n' "$groups"
+# What a directory (LDAP) has, and not /etc, is not NixOS's to change: nsswitch.conf(5).
+printf '%s\n' "$groups" | tr ' ' '\n' |
+  awk -F : '!asked { here[$1]; next } !($1 in here) { print "kept=" $1 }' /etc/group asked=1 -
+[ -z "$now" ] || cut -d : -f 1 /etc/passwd | grep -Fxq -e "$user" || echo 'directory=yes'
 printf 'clock=%s %s\n' "$(date +%Y%m%d%H%M%S)" "$(date -u +%Y%m%d%H%M%S)"
 case $(getent shadow "$user" | cut -d : -f 2) in '!'*) echo locked=yes ;; esac
 home=${4:-$(printf '%s' "$now" | cut -d : -f 2)}
@@ -89,7 +94,8 @@ while [ "${pid:-0}" -gt 1 ] && [ -z "$from" ]; do
   pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
 done 2>/dev/null
 set -f
-if [ -d "$new/etc" ]; then
+# A directory may have rules of sudo's, too.
+if [ -d "$new/etc" ] && ! grep -Eqs '^sudoers:.*(sss|ldap)' "$(after /etc/nsswitch.conf)"; then
   echo 'sudoers=asked'
   sudoers /etc/sudoers 0
 fi
@@ -145,6 +151,11 @@ for pattern in $patterns; do
   else
     # Elsewhere the activation may write it, as secrets are below /run.
     case $file in /etc/* | "$home"/*) ;; *) echo 'unread=yes' ;; esac
+    # Of a home on another machine (NFS) root may see nothing, and sshd reads as the user.
+    for folder in "$home" "${file%/*}"; do
+      [ ! -d "$folder" ] || [ -x "$folder" ] || echo 'unread=yes'
+    done
+    [ ! -f "$then" ] || [ -r "$then" ] || echo 'unread=yes'
   fi
 done
 # What NixOS's update-users-groups.pl makes the accounts of.
@@ -225,7 +236,12 @@ def parse_next_login(lines: Iterable[str], user: str) -> NextLogin:
     )
     now = frozenset(first.get("groups", "").split())
     spec, declared = first.get("spec", ""), "declared" in said
-    return _with_groups(_with_spec(found, spec, user, declared=declared), spec, user, now, declared)
+    found = _with_spec(found, spec, user, declared=declared, here="directory" not in said)
+    found = _with_groups(found, spec, user, now, declared)
+    if found.groups is None:
+        return found
+    groups = found.groups | frozenset(said.get("kept", ())) & now
+    return replace(found, groups=groups, leaves=now - groups)
 
 
 def _now(text: str) -> Account | None:
@@ -234,8 +250,11 @@ def _now(text: str) -> Account | None:
     return Account(home, shell) if whole_number(uid) is not None and home else None
 
 
-def _with_spec(found: NextLogin, text: str, user: str, *, declared: bool) -> NextLogin:
-    """Add what ``users-groups.json`` says: ``mutableUsers``; name, home and shell of ``users``."""
+def _with_spec(found: NextLogin, text: str, user: str, *, declared: bool, here: bool) -> NextLogin:
+    """Add what ``users-groups.json`` says: ``mutableUsers``; name, home and shell of ``users``.
+
+    An account that is not ``here``, in ``/etc``, stays whatever it says.
+    """
     try:
         spec = parse_json(text)
         mutable = spec["mutableUsers"]
@@ -243,7 +262,7 @@ def _with_spec(found: NextLogin, text: str, user: str, *, declared: bool) -> Nex
     except (ValueError, TypeError, KeyError):
         return found
     if not ours:
-        gone = declared or mutable is False
+        gone = here and (declared or mutable is False)
         return replace(found, removed=found.now is not None and gone)
     then = Account(str(ours[0].get("home") or ""), str(ours[0].get("shell") or ""))
     return replace(found, then=then)

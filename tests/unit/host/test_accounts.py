@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import cast
 
 import pytest
 
-from orchestrator.core.checks import Account, Login, Shortfall
+from orchestrator.core.checks import Account, Login, NextLogin, Shortfall
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
@@ -53,6 +54,8 @@ def until(day: str) -> str:
 
 GROUPS = "groups=staff wheel\n" + spec()
 
+LDAP = "groups=ops wheel\nkept=ops\ndirectory=yes\n" + spec(mutable=False)
+
 
 @pytest.mark.parametrize(
     ("login", "answer", "found"),
@@ -84,6 +87,7 @@ GROUPS = "groups=staff wheel\n" + spec()
         (ROOT, HELD.replace("prohibit-password", "no"), "PermitRootLogin no"),
         (ROOT, HELD, None),
         (LOGIN, HELD + spec(mutable=False), "takes the account of user 'deploy' away"),
+        (LOGIN, HELD + spec(mutable=False) + "directory=yes\n", None),
         (LOGIN, HELD + spec(), None),
         (LOGIN, HELD + spec() + "declared=yes\n", "takes the account of user 'deploy' away"),
         (LOGIN, HELD + spec(account() | {"shell": "/run/sw/bin/nologin"}), "login shell"),
@@ -95,6 +99,8 @@ GROUPS = "groups=staff wheel\n" + spec()
         (LOGIN, HELD + GROUPS + "sshd.denygroups=staff\n", "DenyGroups"),
         (LOGIN, HELD + GROUPS + "sshd.denygroups=ops\n", None),
         (LOGIN, HELD + "sshd.allowgroups=ops\n", "not known?"),
+        (LOGIN, HELD + LDAP + "sshd.allowgroups=ops\n", None),
+        (LOGIN, HELD + LDAP + "sshd.allowgroups=wheel\n", "will be in ops"),
         (LOGIN, HELD + "clock=20261129120000 20261129110000\n" + until("2026-11-29"), "expires"),
         (LOGIN, HELD + "clock=20261129120000 20261129110000\n" + until("2026-11-30"), "expires?"),
         (LOGIN, HELD + "clock=20261129120000 20261129110000\n" + until("2027-01-01"), None),
@@ -232,6 +238,67 @@ def test_the_remedy_has_the_key_to_declare() -> None:
     assert f"ssh-ed25519 {KEY}" in found.remedy
     assert "users.users.deploy.openssh.authorizedKeys.keys" in found.remedy
     assert LOGIN.fingerprint in found.text
+
+
+STANDS_IN = {
+    "getent": 'case $1 in passwd) echo "amy:x:5000:100::/home/amy:/bin/sh" ;; esac',
+    "id": 'echo "root ops"',
+}
+
+
+def test_a_directorys_accounts_groups_and_rules_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What LDAP has of a user, and not `/etc`, is not taken away by `mutableUsers = false`."""
+    for name, text in STANDS_IN.items():
+        (tmp_path / name).write_text(f"#!{shutil.which('sh')}\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "new/etc").mkdir(parents=True)
+    argv = ("sh", "-c", ACCOUNTS, "sh", str(tmp_path / "new"), "amy", KEY, str(tmp_path))
+
+    def ask() -> NextLogin:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+        return parse_next_login([spec(mutable=False).strip(), *done.stdout.split("\n")], "amy")
+
+    found = ask()
+    assert found.now == Account("/home/amy", "/bin/sh")
+    assert (found.removed, found.groups, found.leaves) == (False, {"ops"}, {"root"})
+    assert found.rules is not None
+    (tmp_path / "new/etc/nsswitch.conf").write_text("passwd: files sss\nsudoers: files sss\n")
+    assert ask().rules is None
+
+
+WEAK = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs to be root")
+@pytest.mark.parametrize("closed", ["home", "home/.ssh", "home/.ssh/authorized_keys"])
+def test_keys_in_a_home_that_root_cannot_look_into_shut_nobody_out(
+    tmp_path: Path, closed: str
+) -> None:
+    """Of a home on NFS root may see nothing, where sshd reads the keys as the user."""
+    for name, text in (
+        ("etc/ssh/sshd_config", ""),
+        ("sw/bin/sshd", "#!/bin/sh\necho 'authorizedkeysfile .ssh/authorized_keys'\n"),
+        ("home/.ssh/authorized_keys", f"ssh-ed25519 {KEY}\n"),
+    ):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    argv = (*WEAK, "sh", "-c", ACCOUNTS, "sh", str(tmp_path), "root", KEY, str(tmp_path / "home"))
+
+    def ask() -> NextLogin:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+        return parse_next_login(done.stdout.split("\n"), "root")
+
+    assert ask().held
+    os.chown(tmp_path / closed, 54321, 54321)
+    (tmp_path / closed).chmod(0o700)
+    found = ask()
+    assert not found.held
+    assert judged_login(LOGIN, found) == ()
 
 
 @dataclass
