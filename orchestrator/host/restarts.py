@@ -13,18 +13,21 @@ from orchestrator.host.scripts import script
 
 # Print `UNIT COUNT AGE SUBSTATE` of the services that systemd has started again, and of young ones
 # that it would start again: NRestarts counts since somebody else started the unit; the
-# age is of its process, in seconds; SubState is `auto-restart` between two starts.
-# org.freedesktop.systemd1(5).
+# age is of its process, in seconds; SubState is `auto-restart` between two starts, and here
+# `pause` where the one before ended well, as a loop that sleeps by RestartSec= does.
+# By the clock on the wall: /proc/uptime counts sleep, or since a container's start, and
+# systemd's monotonic clock does neither. org.freedesktop.systemd1(5).
 RESTARTS = r"""
-read -r up _ < /proc/uptime
-properties=Id,NRestarts,Restart,SubState,ExecMainStartTimestampMonotonic
-timeout 20 systemctl show --property=$properties '*.service' | awk -v up="$up" '
+properties=Id,NRestarts,Restart,SubState,Result,ExecMainStartTimestamp
+timeout 20 systemctl show --timestamp=unix --property=$properties '*.service' |
+  awk -v now="$(date +%s)" '
   function told(age) {
-    age = up - began / 1000000
+    age = now - began
     if (age < 0) age = 0
+    if (how ~ /^auto-restart/ && result == "success") how = "pause"
     if (count > 0 || how ~ /^auto-restart/ || policy != "no" && how == "running" && age < 60)
-      printf "%s %d %.1f %s\n", id, count, age, how
-    id = how = ""
+      printf "%s %d %d %s\n", id, count, age, how
+    id = how = result = ""
     policy = "no"
     count = began = 0
   }
@@ -33,8 +36,9 @@ timeout 20 systemctl show --property=$properties '*.service' | awk -v up="$up" '
   /^Id=/ { id = substr($0, 4) }
   /^NRestarts=/ { count = substr($0, 11) + 0 }
   /^Restart=/ { policy = substr($0, 9) }
+  /^Result=/ { result = substr($0, 8) }
   /^SubState=/ { how = substr($0, 10) }
-  /^ExecMainStartTimestampMonotonic=/ { began = substr($0, 33) + 0 }
+  /^ExecMainStartTimestamp=@/ { began = substr($0, 25) + 0 }
   END { told() }
 ' | head -n 1000
 """
@@ -55,7 +59,7 @@ class Restarts:
     Attributes:
         times: Since somebody else started it.
         age: Of its last process, in seconds.
-        waits: Whether it is down, and to be started again.
+        waits: Whether it failed, and is to be started again.
     """
 
     times: int
@@ -99,9 +103,15 @@ def died(now: Counts, before: Counts) -> frozenset[str]:
     return frozenset(
         unit
         for unit, one in now.items()
-        if (one.waits or one.times not in (0, before[unit].times if unit in before else 0))
-        and not _was_dying(unit, before)
+        if (one.waits or _started_again(one, before.get(unit))) and not _was_dying(unit, before)
     )
+
+
+def _started_again(one: Restarts, before: Restarts | None) -> bool:
+    """Whether since then; the same count may be another one, of a process that is younger."""
+    if before is None or one.times != before.times:
+        return one.times > 0
+    return one.times > 0 and one.age < before.age
 
 
 def _was_dying(unit: str, before: Counts) -> bool:

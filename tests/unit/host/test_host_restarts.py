@@ -88,6 +88,8 @@ def test_what_was_dying_before_is_not_this_deployments() -> None:
     assert died(now, {"web.service": dead(8, 7200)}) == {"web.service"}
     # An activation that starts it counts from nothing.
     assert died({"web.service": dead(1)}, {"web.service": dead(8, 7200)}) == {"web.service"}
+    assert died({"web.service": dead(8)}, {"web.service": dead(8, 7200)}) == {"web.service"}
+    assert died({"web.service": dead(8, 7230)}, {"web.service": dead(8, 7200)}) == set()
 
 
 def test_an_answer_that_is_no_answer_counts_nothing() -> None:
@@ -109,35 +111,44 @@ h.service 1 1e9 running"""
 
 
 SYSTEMD = """#!/bin/sh
-read -r up _ < /proc/uptime
-up=${up%.*}
+case $* in *--timestamp=unix*) ;; *) exit 1 ;; esac
+now=$(date +%s)
 cat << END
 Restart=always
 NRestarts=3
-ExecMainStartTimestampMonotonic=$((up - 7200))000000
+ExecMainStartTimestamp=@$((now - 7200))
 Id=dies.service
 SubState=running
+Result=success
 
 Restart=no
 NRestarts=0
-ExecMainStartTimestampMonotonic=${up}000000
+ExecMainStartTimestamp=@$now
 Id=once.service
 SubState=running
 
 Restart=on-failure
 NRestarts=0
-ExecMainStartTimestampMonotonic=$((up - 7))000000
+ExecMainStartTimestamp=@$((now - 7))
 Id=young.service
 SubState=running
 
 Restart=on-failure
 NRestarts=0
-ExecMainStartTimestampMonotonic=$((up - 7200))000000
+ExecMainStartTimestamp=@$((now - 7200))
 Id=old.service
 SubState=running
 
 Id=waits.service
+Result=exit-code
 NRestarts=0
+ExecMainStartTimestamp=
+SubState=auto-restart
+
+Id=pauses.service
+Result=success
+NRestarts=4
+Restart=always
 SubState=auto-restart
 END
 """
@@ -157,6 +168,7 @@ def test_systemd_is_asked_for_what_died_and_what_is_young(tmp_path: Path) -> Non
         "dies.service": (3, False),
         "young.service": (0, False),
         "waits.service": (0, True),
+        "pauses.service": (4, False),
     }
     assert 7 <= found["young.service"].age < 10
     assert not list(folder.iterdir())
