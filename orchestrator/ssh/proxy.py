@@ -6,7 +6,9 @@ import asyncio
 import math
 import os
 import re
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.core.errors import UnreachableError
@@ -156,8 +158,11 @@ class _Pipes(asyncio.SubprocessProtocol):
         self.close()
 
     def close(self) -> None:
-        """End the command."""
+        """End the command, and hang up, as ssh does, on what it started."""
         self._left = True
+        if self._transport.get_returncode() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._transport.get_pid(), signal.SIGHUP)
         self._transport.close()
 
 

@@ -271,6 +271,31 @@ def test_what_a_command_says_on_its_stderr_is_none_of_the_hosts_words(hub: Hub) 
     assert asyncio.run(connecting()) == "here"
 
 
+def test_what_a_command_started_ends_with_its_connection(hub: Hub) -> None:
+    """A part of a pipe, or the program that a script runs, is not left behind."""
+    script, pid = hub.folder / "script", hub.folder / "pid"
+
+    async def connecting() -> str:
+        async with hub.server() as port:
+            settings = hub.settings(hub.host_key, port)
+            script.write_text(f"sleep 900 & echo $! > {pid}\nperl {RELAY} {port}\n")
+            (hub.folder / "config").write_text(f"Host *\n ProxyCommand sh {script}\n")
+            said = await echo(hub.host(port), settings)
+            async with asyncio.timeout(60):
+                await until(lambda: not goes_on(pid.read_text()))
+            return said
+
+    assert asyncio.run(connecting()) == "here"
+
+
+def goes_on(pid: str) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        return Path("/proc", pid.strip(), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_host_that_spoke_and_closed_is_not_asked_again(hub: Hub) -> None:
     """Who let us in as far as to the login, and then closed, does so on purpose."""
 
