@@ -25,7 +25,8 @@ timeout 20 systemctl show --timestamp=unix --property=$properties '*.service' |
     age = now - began
     if (age < 0) age = 0
     if (how ~ /^auto-restart/ && result == "success") how = "pause"
-    if (count > 0 || how ~ /^auto-restart/ || policy != "no" && how == "running" && age < 60)
+    if (count > 0 || how ~ /^(auto-restart|pause)/ ||
+      policy != "no" && how == "running" && age < 60)
       printf "%s %d %d %s\n", id, count, age, how
     id = how = result = ""
     policy = "no"
@@ -59,12 +60,14 @@ class Restarts:
     Attributes:
         times: Since somebody else started it.
         age: Of its last process, in seconds.
-        waits: Whether it failed, and is to be started again.
+        waits: Whether it is down, and to be started again.
+        well: Whether its last process ended well, where it waits.
     """
 
     times: int
     age: float
     waits: bool
+    well: bool = False
 
     @property
     def dying(self) -> bool:
@@ -94,7 +97,9 @@ def parse_restarts(lines: Iterable[str]) -> Counts:
             continue
         times, age = whole_number(rest[0]), _AGE.fullmatch(rest[1])
         if times is not None and age is not None:
-            found[unit] = Restarts(times, float(age[0]), rest[2].startswith("auto-restart"))
+            well = rest[2] == "pause"
+            waits = well or rest[2].startswith("auto-restart")
+            found[unit] = Restarts(times, float(age[0]), waits, well)
     return found
 
 
@@ -153,9 +158,11 @@ async def unsteady(
     return {
         unit: now[unit]
         for unit in sorted(watched & now.keys())
-        if now[unit].waits or _again(unit, now, first)
+        if (now[unit].waits and not now[unit].well) or _again(unit, now, first)
     }
 
 
 def _again(unit: str, now: Counts, first: Counts) -> bool:
-    return unit in now and now[unit].times != first[unit].times
+    """Whether it died again: one that waited is counted when it is started, and may stay then."""
+    one = first[unit]
+    return unit in now and now[unit].times not in (one.times, one.times + one.waits)

@@ -80,6 +80,25 @@ def test_what_died_while_it_waited_for_another_may_stay() -> None:
     )
 
 
+def test_the_start_that_a_service_waits_for_is_no_second_death() -> None:
+    """A restart is counted when the service is started, and not when it dies."""
+    waits = {"web.service": Restarts(0, 1, waits=True)}
+    assert found([waits, *[{"web.service": dead(1)}] * 5]) == {}
+    assert found([waits, {"web.service": dead(1)}, *[{"web.service": dead(2)}] * 4]) == {
+        "web.service": dead(2)
+    }
+
+
+def test_a_loop_that_pauses_is_no_service_that_dies() -> None:
+    """What ends well and waits for a long `RestartSec=` is as it should be."""
+    pauses = {"poll.service": Restarts(0, 9, waits=True, well=True)}
+    assert found([pauses] * 6) == {}
+    assert found([pauses, *[{"poll.service": dead(1)}] * 5]) == {}
+    assert found([pauses, *[{"poll.service": dead(n)} for n in (1, 2, 3, 4)]]) == {
+        "poll.service": dead(2)
+    }
+
+
 def test_what_was_dying_before_is_not_this_deployments() -> None:
     """A service that died within a minute before, or waited, may go on to; one long up may not."""
     now = {"web.service": dead(9)}
@@ -168,7 +187,8 @@ def test_systemd_is_asked_for_what_died_and_what_is_young(tmp_path: Path) -> Non
         "dies.service": (3, False),
         "young.service": (0, False),
         "waits.service": (0, True),
-        "pauses.service": (4, False),
+        "pauses.service": (4, True),
     }
     assert 7 <= found["young.service"].age < 10
+    assert [unit for unit, one in found.items() if one.well] == ["pauses.service"]
     assert not list(folder.iterdir())
