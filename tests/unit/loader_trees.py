@@ -17,7 +17,7 @@ from pathlib import Path
 from orchestrator.host import scripts
 
 LOADER_GUID = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
-PLACE = re.compile(r"(?<![\w.*-])/(boot|efi|sys)(?=[/ *;\n])")
+PLACE = re.compile(r"(?<![\w.*-])/(boot|efi|sys|etc/fstab|proc/self/mounts)(?=[]/ *;\n])")
 
 
 def system(number: int) -> str:
@@ -103,6 +103,12 @@ class Tree:
             said = "".join(f"echo {line}\n" for line in lines)
             (machine / name).write_text(f"#!/bin/sh\n{said}")
             (machine / name).chmod(0o755)
+
+    def mounts(self, *wanted: str, mounted: Sequence[str] = ()) -> None:
+        """Write the mount points that its fstab has, and those that are mounted."""
+        for file, points in (("etc/fstab", wanted), ("proc/self/mounts", mounted)):
+            lines = (f"/dev/x {self.root}/{point} ext4 rw 0 2\n" for point in points)
+            self.write(file, "# <device> /boot <type>\n/dev/y / ext4 rw 0 1\n" + "".join(lines))
 
     def read(self) -> Read:
         """Have the host's reader read it; it is on a plain disk where no test says otherwise."""

@@ -23,6 +23,8 @@ boot_default() {
   [ -z "$newest" ] || printf 'boot_file=%s\n' "$newest"
   if [ -z "$kind" ]; then
     echo "boot_note=no boot loader's file is in /boot or /efi"
+  elif bare=$(unmounted) && [ -n "$bare" ]; then
+    printf 'boot_note=%s is not mounted, as /etc/fstab has it: no boot loader reads what is there instead\n' "$bare"
   elif [ -n "$twin" ]; then
     printf 'boot_note=%s and %s are as old as each other: which one boots is not known\n' "$newest" "$twin"
   elif ! command -v awk > /dev/null; then
@@ -42,6 +44,26 @@ boot_default() {
     esac 2> /dev/null || echo "boot_note=$newest could not be read to its end"
   fi
 }
+
+# Print where a partition for the loader's files should be mounted and is not: fstab(5). What is there then is
+# left over, or was written to where no loader looks.
+unmounted() (
+  [ -r /etc/fstab ] && [ -r /proc/self/mounts ] || return
+  while read -r device at _; do
+    case $device in '#'*) continue ;; esac
+    at=${at%/}
+    case $at in /boot* | /efi*) ;; *) continue ;; esac
+    [ ! -L "$at" ] || continue
+    case $newest in
+    "$at"/*) ;;
+    # Another of mirrored boots.
+    *) [ -e "$at/grub/grub.cfg" ] || [ -e "$at/extlinux/extlinux.conf" ] || continue ;;
+    esac
+    while read -r _ on _; do [ "$on" != "$at" ] || continue 2; done < /proc/self/mounts
+    printf '%s\n' "$at"
+    return
+  done < /etc/fstab
+)
 
 # Whether files have a NUL: a loader's text ends there, and awk's goes on, or its line does not. $1… files
 has_nul() { [ -n "$(timeout 10 cat "$@" | LC_ALL=C tr -cd '\000' | head -c 1 | tr '\000' x)" ]; }

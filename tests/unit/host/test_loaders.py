@@ -764,3 +764,29 @@ def test_what_takes_for_ever_to_read_is_given_up(tmp_path: Path, path: str) -> N
     tree = Tree(tmp_path / "host", path=f"{programs}:")
     tree.write(path, "default x\n")
     unread(tree.read(), path, "could not be read to its end")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mounted", "bare"),
+    [
+        ([], [], ""),
+        (["boot"], ["boot"], ""),
+        (["boot"], [], "/boot"),
+        (["boot/"], ["boot"], ""),
+        (["boot", "boot/efi"], ["boot"], ""),
+        (["boot", "boot2"], ["boot"], "/boot2"),
+        (["boot", "boot3"], ["boot"], ""),
+    ],
+)
+def test_what_is_where_a_partition_is_not_mounted_boots_nothing(
+    tree: Tree, wanted: list[str], mounted: list[str], bare: str
+) -> None:
+    """No loader reads the files below a mount point: they are left over, or written amiss."""
+    for folder in ("boot", "boot2"):
+        tree.write(f"{folder}/grub/grub.cfg", grub_cfg("0", NIXOS))
+    tree.mounts(*wanted, mounted=mounted)
+    read = tree.read()
+    if bare:
+        unread(read, f"{bare} is not mounted")
+    else:
+        assert read.source == "grub", read
