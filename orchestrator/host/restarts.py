@@ -51,6 +51,8 @@ WATCH_SECONDS = 10.0
 _OLD_SECONDS = 60
 """One that had died within that time before the host was changed was dying before."""
 _AGE = re.compile(r"[0-9]{1,12}(\.[0-9])?")
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,247}\.service")
+"""systemd.unit(5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,19 @@ class Restarts:
         age: Of its last process, in seconds.
         waits: Whether it is down, and to be started again.
         well: Whether its last process ended well, where it waits.
+        starts: Whether it is being started, as one is whose `ExecStartPre=` dies.
     """
 
     times: int
     age: float
     waits: bool
     well: bool = False
+    starts: bool = False
 
     @property
     def dying(self) -> bool:
         """Whether it is down, or has died lately."""
-        return self.waits or (self.times > 0 and self.age < _OLD_SECONDS)
+        return self.waits or (self.times > 0 and (self.starts or self.age < _OLD_SECONDS))
 
 
 Counts = Mapping[str, Restarts]
@@ -93,13 +97,14 @@ def parse_restarts(lines: Iterable[str]) -> Counts:
     found = {}
     for line in lines:
         unit, *rest = line.split(" ")
-        if len(rest) != 3 or not unit.endswith(".service"):
+        if len(rest) != 3 or not _UNIT.fullmatch(unit):
             continue
         times, age = whole_number(rest[0]), _AGE.fullmatch(rest[1])
         if times is not None and age is not None:
             well = rest[2] == "pause"
             waits = well or rest[2].startswith("auto-restart")
-            found[unit] = Restarts(times, float(age[0]), waits, well)
+            starts = rest[2].startswith(("start", "condition"))
+            found[unit] = Restarts(times, float(age[0]), waits, well, starts)
     return found
 
 

@@ -104,6 +104,7 @@ def test_what_was_dying_before_is_not_this_deployments() -> None:
     now = {"web.service": dead(9)}
     assert died(now, {"web.service": dead(8, 2)}) == set()
     assert died(now, {"web.service": Restarts(8, 99, waits=True)}) == set()
+    assert died(now, {"web.service": Restarts(8, 7200, waits=False, starts=True)}) == set()
     assert died(now, {"web.service": dead(8, 7200)}) == {"web.service"}
     # An activation that starts it counts from nothing.
     assert died({"web.service": dead(1)}, {"web.service": dead(8, 7200)}) == {"web.service"}
@@ -121,11 +122,15 @@ d.mount 1 1 mounted
 e.service 2 7 auto-restart-queued
 f.service 1 -3 running
 g.service 0 4.5 running
-h.service 1 1e9 running"""
+h.service 1 1e9 running
+\x1b[2Ji.service 1 1 running
+{"j" * 300}.service 1 1 running
+k@a\\x2db.service 1 1 start-pre"""
     lines = text.split("\n")
     assert parse_restarts(lines) == {
         "e.service": Restarts(2, 7, waits=True),
         "g.service": Restarts(0, 4.5, waits=False),
+        "k@a\\x2db.service": Restarts(1, 1, waits=False, starts=True),
     }
 
 
