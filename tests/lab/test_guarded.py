@@ -35,6 +35,22 @@ systemd.services.dies = {
 """
 """Started again before systemd gives it up: never in state *failed*, nor up for long."""
 
+STAYS = """
+systemd.services.once = {
+  wantedBy = [ "multi-user.target" ];
+  serviceConfig = {
+    ExecStart = "/bin/sh -c '[ -e /run/once ] && exec sleep 900; touch /run/once; sleep 4; exit 1'";
+    Restart = "on-failure";
+    RestartSec = 8;
+  };
+};
+systemd.services.poll = {
+  wantedBy = [ "multi-user.target" ];
+  serviceConfig = { ExecStart = "/bin/sleep 2"; Restart = "always"; RestartSec = 60; };
+};
+"""
+"""One that dies once and is up from its second start on, and a loop that sleeps by systemd."""
+
 
 HELD = (
     'system.activationScripts.held.text = "until [ -e /run/go-on ]; do sleep 0.1; done";' + MARKER
@@ -351,6 +367,15 @@ def test_services_that_die_and_are_started_again_are_told_or_take_the_host_back(
         again = fleet.deploy(HOST, "--no-verify")
         assert again.outcomes == {HOST: "deployed"}, again
         assert "dies.service" not in again.out
+
+
+def test_a_service_that_died_once_and_a_loop_that_pauses_are_kept(fleet: Bench) -> None:
+    """What waits for its next start when it is asked for may stay up after that."""
+    set_guard(fleet, failed_units="roll-back")
+    fleet.module(HOST, STAYS)
+    done = fleet.deploy(HOST, "--no-verify")
+    assert done.outcomes == {HOST: "deployed"}, done
+    assert "started again" not in done.out
 
 
 @pytest.mark.parametrize("goal", ["test", "boot"])
