@@ -14,6 +14,7 @@ from orchestrator.core.host import NewlyFailed
 from orchestrator.core.interrupt import InterruptedStepError, ended
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import Attempt, AttemptState, HostState
+from orchestrator.core.units import listing
 from orchestrator.deploy.changing.guard_client import ForgottenError, GuardClient, NeverBeganError
 from orchestrator.deploy.changing.proving import settle, unsteady_services, verify
 from orchestrator.deploy.changing.session import HostSession
@@ -23,6 +24,9 @@ from orchestrator.deploy.plan.decide import to_blame
 from orchestrator.deploy.work import HostWork, step_name
 from orchestrator.host.restarts import Counts
 from orchestrator.ssh.local import is_this_machine
+
+_NAMED = 20
+"""Units in a message."""
 
 
 def require_return(plan: HostPlan, before: HostState) -> None:
@@ -253,7 +257,7 @@ class Activation:
         self._newly_failed |= failed
         if not failed:
             return
-        self._blame(f"units that fail now and did not before: {', '.join(sorted(failed))}")
+        self._blame(f"units that fail now and did not before: {listing(sorted(failed), _NAMED)}")
 
     async def _watch(self) -> None:
         """Look for services that die and are started again, which systemd calls active."""
@@ -263,8 +267,8 @@ class Activation:
             self._work, self._lifeline.line, self._restarts, self._lifeline.left
         )
         if found := await self._work.session.interrupt.unless_wished(watching):
-            named = (f"{unit} ({one.times} times)" for unit, one in found.items())
-            self._blame(f"services that die and are started again: {', '.join(named)}")
+            named = [f"{unit} ({one.times} times)" for unit, one in found.items()]
+            self._blame(f"services that die and are started again: {listing(named, _NAMED)}")
 
     def _blame(self, text: str) -> None:
         """Say what units do since the host was changed, or refuse the system for it."""

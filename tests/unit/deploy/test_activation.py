@@ -148,6 +148,19 @@ def test_units_that_failed_before_are_not_held_against_it(bench: Bench) -> None:
     assert outcome.warnings == ("units that fail now and did not before: new.service",)
 
 
+def test_of_many_units_that_fail_twenty_are_named(bench: Bench) -> None:
+    """A message stays one that can be read, and says how many there are beyond it."""
+
+    def breaks(host: FakeHost) -> None:
+        host.running, host.failed = NEW, tuple(f"unit{number:03}.service" for number in range(50))
+
+    bench.host.goes_wrong("in activate", then(breaks))
+    outcome = bench.deploy()
+    assert isinstance(outcome, Deployed)
+    (warning,) = outcome.warnings
+    assert warning.endswith("unit019.service and 30 more")
+
+
 FAULTS: dict[str, tuple[str, Fault, str]] = {
     "activation fails": ("in activate", exits(1, "boom"), "activate"),
     "activation fails halfway": ("in activate", then(set_running(NEW), rc=2), "activate"),
