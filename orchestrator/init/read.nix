@@ -55,14 +55,20 @@ let
     tags = texts (said.tags or [ ]);
     onTarget = switch (said.buildOnTarget or false);
     keys = builtins.isAttrs (told (said.keys or { })) && (said.keys or { }) != { };
-    unknown = builtins.filter (name: said ? ${name} && !(tryEval said.${name}).success) [
-      "targetHost"
-      "targetUser"
-      "targetPort"
-      "tags"
-      "buildOnTarget"
-    ];
+    unknown = builtins.filter (name: said ? ${name} && !(tryEval said.${name}).success) settings;
   };
+
+  waits = throw "only an evaluation of the host knows it";
+
+  settings = [
+    "targetHost"
+    "targetUser"
+    "targetPort"
+    "tags"
+    "buildOnTarget"
+  ];
+
+  allWait = builtins.mapAttrs (_: _: waits);
 
   isModule = value: builtins.isAttrs value || builtins.isFunction value;
 
@@ -72,7 +78,6 @@ let
     let
       read = if isModule module then module else import module;
       named = builtins.functionArgs read;
-      waits = throw "only an evaluation of the host knows it";
       arguments =
         if named == { } then
           {
@@ -87,28 +92,94 @@ let
     in
     if builtins.isFunction read then read arguments else read;
 
-  # Each `deployment` of a module and of what it imports, the outermost first.
+  # What mkMerge, mkIf, mkDefault, mkForce and mkBefore make of a value: its definitions, each with
+  # its priority; of a condition that waits, each attribute waits.
+  # https://github.com/NixOS/nixpkgs/blob/master/lib/modules.nix
+  defined =
+    priority: value:
+    let
+      tried = tryEval value;
+      found = tried.value;
+      type = found._type or null;
+      condition = tryEval found.condition;
+      content = tryEval found.content;
+      waiting =
+        if content.success && builtins.isAttrs content.value && !(content.value ? _type) then
+          allWait content.value
+        else
+          waits;
+      plain = value: [ { inherit priority value; } ];
+    in
+    if !tried.success then
+      plain waits
+    else if type == "merge" then
+      builtins.concatMap (defined priority) found.contents
+    else if type == "override" then
+      defined found.priority found.content
+    else if type == "order" then
+      defined priority found.content
+    else if type == "if" && !condition.success then
+      plain waiting
+    else if type == "if" then
+      if condition.value then defined priority found.content else [ ]
+    else
+      plain found;
+
+  # The definitions of an attribute of an attribute set's definition.
+  within =
+    name: one:
+    let
+      set = told one.value;
+    in
+    if builtins.isAttrs set && set ? ${name} then defined one.priority set.${name} else [ ];
+
+  # Each definition of `deployment` of a module and of what it imports, the outermost first.
   deployments =
     depth: given: module:
     let
-      found = told (opened given module);
-      said = told (found.deployment or found.config.deployment or { });
-      more = told (found.imports or [ ]);
+      found = defined 100 (opened given module);
+      sets = builtins.concatMap (
+        one: if (told one.value) ? config then within "config" one else [ one ]
+      ) found;
+      more = builtins.concatMap (within "imports") found;
       plain = one: builtins.isPath (told one) || isModule (told one);
+      listed = one: if builtins.isList (told one.value) then builtins.filter plain one.value else [ ];
     in
-    if depth == 0 || !builtins.isAttrs found then
+    if depth == 0 then
       [ ]
     else
-      (if builtins.isAttrs said && !(said ? _type) then [ said ] else [ ])
-      ++ builtins.concatMap (deployments (depth - 1) given) (
-        if builtins.isList more then builtins.filter plain more else [ ]
-      );
+      builtins.concatMap (within "deployment") sets
+      ++ builtins.concatMap (deployments (depth - 1) given) (builtins.concatMap listed more);
 
+  # A deployment of its definitions: of a setting the first of those that weigh most, and all tags.
   merged =
     parts:
-    builtins.foldl' (all: part: part // all // { tags = all.tags ++ texts (part.tags or [ ]); }) {
-      tags = [ ];
-    } parts;
+    let
+      all = builtins.listToAttrs (
+        map (name: {
+          inherit name;
+          value = null;
+        }) settings
+      );
+      known = one: if (tryEval one.value).success then one else one // { value = allWait all; };
+      sets = map known parts;
+      of = name: builtins.concatMap (within name) sets;
+      weight = low: one: if one.priority < low then one.priority else low;
+      heaviest =
+        found: builtins.filter (one: one.priority == builtins.foldl' weight 9999 found) found;
+      list = one: if (tryEval one.value).success then texts one.value else waits;
+      names = builtins.attrNames (builtins.foldl' (before: one: before // (told one.value)) { } sets);
+      setting =
+        name:
+        let
+          found = heaviest (of name);
+        in
+        {
+          inherit name;
+          value = if name == "tags" then builtins.concatMap list found else (builtins.head found).value;
+        };
+    in
+    builtins.listToAttrs (map setting (builtins.filter (name: of name != [ ]) names));
 in
 {
   hosts = outputs: {

@@ -265,6 +265,43 @@ def test_clans_machines_and_a_hive_that_is_made_already(tmp_path: Path) -> None:
     assert found["c"] == {"address": "10.0.0.9"}
 
 
+def test_properties_of_a_hives_settings_are_read_or_said(tmp_path: Path) -> None:
+    """MkMerge, mkIf, mkDefault and mkForce count as in modules; who logs in is not made up."""
+    lib = """{
+      mkMerge = contents: { _type = "merge"; inherit contents; };
+      mkIf = condition: content: { _type = "if"; inherit condition content; };
+      mkDefault = content: { _type = "override"; priority = 1000; inherit content; };
+      mkForce = content: { _type = "override"; priority = 50; inherit content; };
+    }"""
+    hive = f"""
+      meta.nixpkgs.lib = {lib};
+      defaults = {{ lib, ... }}: {{ deployment.targetUser = lib.mkDefault "all"; }};
+      a = {{ lib, ... }}: {{
+        deployment = lib.mkMerge [ {{ targetHost = "10.0.0.1"; }} {{ targetUser = "ada"; }} ];
+      }};
+      b = {{ lib, config, ... }}: lib.mkIf true {{
+        deployment.targetUser = lib.mkIf config.x "bob";
+        deployment.targetHost = lib.mkIf false "10.0.0.9";
+      }};
+      c = {{ lib, ... }}: {{
+        imports = [ {{ deployment.targetHost = lib.mkForce "10.0.0.3"; }} ];
+        deployment.targetHost = "10.0.0.9";
+      }};
+    """
+    clone = small(
+        f"nixosConfigurations = {{ a = host; b = host; c = host; }}; colmena = {{ {hive} }};",
+        tmp_path,
+    )
+    found = json.loads(clone.type("init", "--dry-run", "--json").stdout)
+    values = {one["name"]: one["values"] for one in found["hosts"]}
+    assert values["a"] == {"address": "10.0.0.1", "user": "ada"}
+    assert values["b"] == {"address": "b"}
+    assert values["c"] == {"address": "10.0.0.3", "user": "all"}
+    assert found["notices"] == [
+        "b: deployment.targetUser is known only once the host is evaluated; add it by hand"
+    ]
+
+
 def test_what_only_an_evaluation_tells_is_evaluated_or_said(tmp_path: Path) -> None:
     """A target of `config` is asked of the hive that is made; without one, it is a notice."""
     raw = "colmena = { meta = { }; c = { config, ... }: { deployment.targetHost = config.x; }; };"
