@@ -42,10 +42,12 @@ class Evidence:
         values: ``address``, ``user``, ``port``, ``jump``, ``identity``, ``tags``, ``build``, as far
             as it says them.
         notices: What it says besides, and is not carried over.
+        no_machine: Why it is no machine that its own system is deployed to; empty where it is one.
     """
 
     values: Mapping[str, Said] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    no_machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

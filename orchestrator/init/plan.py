@@ -19,6 +19,8 @@ from orchestrator.init.model import (
 Problem = Callable[[str, object], str | None]
 """What an inventory expects at a key, where a value is not that: of a name, an address, a tag."""
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 Spelled = Callable[[str], str]
 """An address in one spelling."""
 
@@ -75,7 +77,9 @@ def propose(
     odd = [attr for attr in new if attr not in images and problem("attr", attr)]
     left_out = [LeftOut(attr, "an image, by its name") for attr in images]
     left_out += [LeftOut(attr, f"its name is not {problem('attr', attr)}") for attr in odd]
-    real = [attr for attr in new if attr not in {*images, *odd}]
+    others = {attr: why for attr in new if (why := _no_machine(attr, sources))}
+    left_out += [LeftOut(attr, why) for attr, why in others.items() if attr not in {*images, *odd}]
+    real = [attr for attr in new if attr not in {*images, *odd, *others}]
     notices: list[str] = []
     hosts: list[NewHost] = []
     ways = dict.fromkeys(taken.ways, "a host of the inventory")
@@ -111,6 +115,12 @@ def with_all_of(taken: Taken, proposal: Proposal, spelled: Spelled) -> Taken:
         taken.attrs,
         taken.ways | {_way(host, spelled) for host in proposal.hosts},
     )
+
+
+def _no_machine(attr: str, sources: Sequence[Source]) -> str:
+    """Why a configuration is none that a machine of its own has: a container on another's, say."""
+    known = (source.hosts[attr].no_machine for source in sources if attr in source.hosts)
+    return next(filter(None, known), "")
 
 
 def _named(
@@ -167,10 +177,24 @@ def _values(
     if tags:
         origin = ", ".join(dict.fromkeys(tags.values()))
         values["tags"] = Said(tuple(tags), origin)
+    if _is_here(values):
+        here = values.pop("address")
+        why = f"{here.origin} is {here.value}, whichever machine one sits on"
+        notices.append(f"{attr}: {why}; it is reached by its name")
     values.setdefault("address", _address(attr, name, problem))
     if kind := template_of(attr, tags):
         values.setdefault("template", kind)
     return values
+
+
+def _is_here(values: Mapping[str, Said]) -> bool:
+    """Whether the address is that of whoever deploys: of a port that is forwarded it is not."""
+    is_loopback = "address" in values and values["address"].value in _LOOPBACK
+    return (
+        is_loopback
+        and "jump" not in values
+        and ("port" not in values or values["port"].value == 22)
+    )
 
 
 def _tags(attr: str, said: Said, problem: Problem, notices: list[str]) -> list[str]:

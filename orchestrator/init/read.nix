@@ -205,6 +205,7 @@ in
         options = texts (all.sshOpts or [ ]) ++ texts (node.sshOpts or [ ]) ++ texts (system.sshOpts or [ ]);
         onTarget = one "remoteBuild" == true;
         system = node ? profiles.system;
+        profile = text (system.profilePath or null);
       }
     ) all.nodes;
 

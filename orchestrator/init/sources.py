@@ -32,6 +32,7 @@ OF_WAY: Mapping[Way, tuple[str, ...]] = {
 }
 """The sources that count, in the order of their weight."""
 
+_SYSTEM_PROFILE = "/nix/var/nix/profiles/system"
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
 _MOST_HASHES = 200_000
 """Hashes of names that are made to compare with hashed ones: about a second."""
@@ -56,7 +57,10 @@ def _deploy_node(name: str, said: Mapping[str, Any]) -> Evidence:
     if others:
         left = " ".join(others)
         notices = (f"{name}: sshOpts that belong into ~/.ssh/config: {left}",)
-    return Evidence(values, notices)
+    no_machine = ""
+    if said["profile"] not in (None, _SYSTEM_PROFILE):
+        no_machine = f"{of} puts it on {said['host']} as {said['profile']}, beside its system"
+    return Evidence(values, notices, no_machine)
 
 
 def colmena_nodes(said: Mapping[str, Mapping[str, Any]]) -> Source:

@@ -162,13 +162,33 @@ def test_what_no_inventory_takes_is_left_out_by_name() -> None:
 
 def test_two_of_one_address_are_one_machine() -> None:
     """The second is left out and says whose address it has; another port is another machine."""
-    here = source(a={"address": "127.0.0.1"}, b={"address": "127.1"}, c={"address": "127.0.0.1"})
+    here = source(a={"address": "127.0.0.2"}, b={"address": "127.2"}, c={"address": "127.0.0.2"})
     other = source(c={"port": 2222})
     merged = Source("all", {**here.hosts, "c": Evidence({**here.hosts["c"].values,
                                                          **other.hosts["c"].values})})  # fmt: skip
     found = proposed("a", "b", "c", sources=(merged,))
     assert [host.name for host in found.hosts] == ["a", "c"]
     assert [(one.attr, "a's address" in one.why) for one in found.left_out] == [("b", True)]
+
+
+def test_whoever_deploys_is_at_localhost_and_no_host_is() -> None:
+    """Two nodes that are deployed locally: neither gets the machine that one happens to sit on."""
+    said = source(a={"address": "localhost", "user": "root"}, b={"address": "127.0.0.1"})
+    vm = source(vm={"address": "localhost", "port": 2222})
+    found = proposed("a", "b", "vm", sources=(said, vm))
+    assert values(found, "a") == {"address": "a", "user": "root"}
+    assert [host.address for host in found.hosts] == ["a", "b", "localhost"]
+    assert [host.guessed for host in found.hosts] == [("address",), ("address",), ()]
+    assert "whichever machine one sits on" in found.notices[0]
+
+
+def test_a_container_does_not_get_the_machine_that_it_is_on() -> None:
+    """Its node has the machine's address and another profile: the machine keeps its address."""
+    at = {"address": Said("10.0.0.1", "here")}
+    on = Source("all", {"ci": Evidence(at, no_machine="it is on it"), "vhost": Evidence(at)})
+    found = proposed("ci", "vhost", sources=(on,))
+    assert [host.name for host in found.hosts] == ["vhost"]
+    assert [(one.attr, one.why) for one in found.left_out] == [("ci", "it is on it")]
 
 
 def test_what_the_inventory_has_is_not_proposed_again() -> None:

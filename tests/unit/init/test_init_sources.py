@@ -33,7 +33,14 @@ def values(source: Source, name: str) -> dict[str, object]:
 def node(**said: Any) -> dict[str, Any]:
     """A node as ``read.nix`` gives one."""
     nothing = {"host": None, "user": None, "port": None, "tags": [], "onTarget": False}
-    more = {"options": [], "local": False, "anybody": False, "keys": False, "unknown": []}
+    more = {
+        "options": [],
+        "profile": None,
+        "local": False,
+        "anybody": False,
+        "keys": False,
+        "unknown": [],
+    }
     return {**nothing, **more, **said}
 
 
@@ -45,6 +52,19 @@ def test_deploy_rs_says_where_how_and_by_whom() -> None:
     assert values(found, "a") == {"address": "h", "port": 22, "user": "u", "build": "target"}
     assert found.hosts["a"].values["user"].origin == "deploy.nodes.a.sshUser"
     assert found.hosts["a"].notices == ("a: sshOpts that belong into ~/.ssh/config: -A",)
+
+
+def test_a_profile_that_is_not_the_systems_is_no_machine() -> None:
+    """A node whose system is put beside the machine's own; the machine's own path is one."""
+    path = "/nix/var/nix/profiles/"
+    found = sources.deploy_nodes(
+        {
+            "a": node(host="h", profile=f"{path}per-container/a"),
+            "b": node(host="h", profile=f"{path}system"),
+        }
+    )
+    assert found.hosts["a"].no_machine.startswith(f"deploy.nodes.a puts it on h as {path}per-")
+    assert found.hosts["b"].no_machine == ""
 
 
 def test_colmena_deploys_as_root_unless_it_says_who() -> None:
