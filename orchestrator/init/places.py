@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.changes.tree.place import repository
 from orchestrator.core import beneath
 from orchestrator.core.errors import StepError, UsageError
-from orchestrator.init.wrapper import OfFile, OfFolders, OfHive, Shape
+from orchestrator.init.wrapper import SHARED, OfFile, OfFolders, OfHive, Shape
 from orchestrator.inventory.root import FOLDER, SUFFIXES, VARIABLE, has_files
 from orchestrator.inventory.sections import others_tool
 
@@ -115,6 +115,11 @@ def flake_folders(own: Path) -> tuple[Path, ...]:
     """The folders with a ``flake.nix``: the fleet's own; else those up to two levels below."""
     if (own / "flake.nix").exists():
         return (own,)
+    return flakes_below(own)
+
+
+def flakes_below(own: Path) -> tuple[Path, ...]:
+    """The folders with a ``flake.nix`` up to two levels below the fleet's own."""
     found = []
     for folder in _folders_of(own):
         below = [folder] if (folder / "flake.nix").exists() else list(_folders_of(folder))
@@ -194,7 +199,9 @@ def _hive_or_file(own: Path) -> OfHive | OfFile | None:
 
 def _hosts(folder: Path) -> Iterator[str]:
     for host in _folders_of(folder):
-        if any((host / f"{name}.nix").is_file() for name in ("configuration", "default")):
+        if host.name not in SHARED and any(
+            (host / f"{name}.nix").is_file() for name in ("configuration", "default")
+        ):
             yield host.name
 
 

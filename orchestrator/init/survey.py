@@ -8,7 +8,7 @@ import json
 import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from orchestrator.core.errors import StepError, UsageError, cause_of
 from orchestrator.core.units import listing, parse_json
 from orchestrator.init import sources, wrapper
 from orchestrator.init.model import Source, Way
-from orchestrator.init.places import Place, flake_folders, shape_of
+from orchestrator.init.places import Place, flake_folders, flakes_below, shape_of
 from orchestrator.init.wrapper import OfFlake, Shape
 from orchestrator.inventory.root import FOLDER
 from orchestrator.nix import verbs as nix
@@ -62,30 +62,57 @@ async def survey(place: Place, way: Way) -> tuple[Survey, ...]:
         UsageError: It has no hosts, or none that Nix could name; the hint is what to do.
         StepError: Nix cannot evaluate what it says.
     """
-    flakes = () if way is Way.NIXOS_HOSTS else flake_folders(place.own)
-    empty: list[str] = []
-    found: list[tuple[Path, Flake, Mapping[str, Any]]] = []
-    for folder in flakes:
+    folders = () if way is Way.NIXOS_HOSTS else flake_folders(place.own)
+    looked = await _looked(place, folders)
+    if looked.broken and not looked.found:
+        raise looked.broken[0][1]
+    if folders == (place.own,) and not looked.found:
+        # A flake at the top that has tools only may have one of hosts below it.
+        below = await _looked(place, flakes_below(place.own))
+        looked = replace(below, empty=(*looked.empty, *below.empty))
+    if not looked.found:
+        return (await _without_flake(place, way, looked.empty),)
+    for folder, _, said in looked.found:
+        if not said["hosts"] and len(looked.found) > 1:
+            raise _several(place, folder)
+    first, *others = [await _of_flake(place, way, *one) for one in looked.found]
+    broken = [f"{place.relative(one)}/flake.nix: {why.message}" for one, why in looked.broken]
+    return (replace(first, notices=(*broken, *first.notices)), *others)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Flakes that have hosts, with their outputs; what others have; and why some cannot be read."""
+
+    found: tuple[tuple[Path, Flake, Mapping[str, Any]], ...]
+    empty: tuple[str, ...]
+    broken: tuple[tuple[Path, StepError], ...]
+
+
+async def _looked(place: Place, folders: Sequence[Path]) -> _Looked:
+    found, empty, broken = [], [], []
+    for folder in folders:
         flake = Flake.at(str(folder), str(place.root))
-        said = await _hosts(flake)
+        try:
+            said = await _hosts(flake)
+        except StepError as error:
+            broken.append((folder, error))
+            continue
         if said["hosts"] or {"colmena", "colmenaHive"} & {*said["outputs"]}:
             found.append((folder, flake, said))
         else:
             empty.append(f"{folder}: {listing(said['outputs'], 8) or 'nothing'}")
-    if not found:
-        return (await _without_flake(place, way, empty),)
-    for folder, _, said in found:
-        if said["hosts"]:
-            continue
-        if len(found) > 1:
-            raise _several(place, folder)
-        output = "colmenaHive" if "colmenaHive" in said["outputs"] else "colmena"
-        shape = OfFlake(_in_repository(place, folder), output)
-        return (await _wrapped(place, shape, way),)
-    named = ((place.relative(folder), flake, said) for folder, flake, said in found)
-    return tuple(
-        [await _of(None if name == "." else name, flake, said, way) for name, flake, said in named]
-    )
+    return _Looked(tuple(found), tuple(empty), tuple(broken))
+
+
+async def _of_flake(
+    place: Place, way: Way, folder: Path, flake: Flake, said: Mapping[str, Any]
+) -> Survey:
+    if said["hosts"]:
+        relative = place.relative(folder)
+        return await _of(None if relative == "." else relative, flake, said, way)
+    output = "colmenaHive" if "colmenaHive" in said["outputs"] else "colmena"
+    return await _wrapped(place, OfFlake(_in_repository(place, folder), output), way)
 
 
 def _several(place: Place, folder: Path) -> UsageError:
@@ -132,22 +159,8 @@ async def _wrapped(place: Place, shape: Shape, way: Way) -> Survey:
         if not said["hosts"]:
             raise UsageError(f"{place.own} has no hosts")
         found = await _of(FOLDER, flake, said, way)
-    notices = (*found.notices, _why_wrapped(shape))
+    notices = (*found.notices, *wrapper.about(shape, own))
     return Survey(found.flake, found.attrs, found.sources, notices, text)
-
-
-def _why_wrapped(shape: Shape) -> str:
-    written = f"{FOLDER}/{wrapper.FILE} makes nixosConfigurations of"
-    match shape:
-        case OfFlake(output="colmenaHive"):
-            return (
-                f"{written} colmenaHive; or say in your flake.nix, in its outputs: "
-                "nixosConfigurations = self.colmenaHive.nodes;"
-            )
-        case OfFlake():
-            return f"{written} the flake's output colmena"
-        case _:
-            return f"{written} your files as they are, with what they pin"
 
 
 @asynccontextmanager

@@ -8,11 +8,27 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias, assert_never
 
+from orchestrator.inventory.root import FOLDER
+
 FILE = "flake.nix"
+
+SHARED = (
+    "base",
+    "common",
+    "defaults",
+    "features",
+    "modules",
+    "profiles",
+    "roles",
+    "shared",
+    "users",
+)
+"""Folders beside those of hosts, with what hosts share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +115,32 @@ def text(shape: Shape, below: str, system: str | None = None) -> str:
     return _WHOLE.format(about=about, body=indented, nodes=nodes, more=more)
 
 
+def about(shape: Shape, own: Path) -> Iterator[str]:
+    """What to know of the flake of such a shape, for a fleet's own folder."""
+    written = f"{FOLDER}/{FILE} makes nixosConfigurations of"
+    match shape:
+        case OfFlake(output="colmenaHive"):
+            yield (
+                f"{written} colmenaHive; or say in your flake.nix, in its outputs: "
+                "nixosConfigurations = self.colmenaHive.nodes;"
+            )
+        case OfFlake():
+            yield f"{written} the flake's output colmena"
+        case OfFolders(folder=folder) if folder:
+            for name in SHARED:
+                if (own / folder / name).is_dir():
+                    yield f"{folder}/{name}/ is what hosts share, by its name, and no host"
+            yield f"{written} your files as they are, with what they pin"
+        case _:
+            yield f"{written} your files as they are, with what they pin"
+
+
 def _folders(below: str, folder: str, single: str) -> str:
     if single:
         module = _path(below, "configuration.nix")
         return f"systems = {{\n  {_string(single)} = system {module};\n}};\n"
-    return _FOLDERS.replace("@FOLDER@", _path(below, folder))
+    shared = " ".join(map(_string, SHARED))
+    return _FOLDERS.replace("@FOLDER@", _path(below, folder)).replace("@SHARED@", shared)
 
 
 def _string(value: str) -> str:
@@ -280,8 +317,9 @@ system =
 """
 
 _FOLDERS = """\
-# Each folder that has a configuration.nix, or a default.nix, is a host.
+# Each folder that has a configuration.nix, or a default.nix, is a host, but those that hosts share.
 folder = @FOLDER@;
+shared = [ @SHARED@ ];
 there = builtins.readDir folder;
 has = name: file: builtins.pathExists (folder + "/${name}/${file}");
 systems = builtins.listToAttrs (
@@ -295,7 +333,9 @@ systems = builtins.listToAttrs (
     (
       builtins.filter (
         name:
-        there.${name} == "directory" && (has name "configuration.nix" || has name "default.nix")
+        there.${name} == "directory"
+        && !builtins.elem name shared
+        && (has name "configuration.nix" || has name "default.nix")
       ) (builtins.attrNames there)
     )
 );

@@ -175,6 +175,7 @@ FOLDERS = {
     'networking.hostName = "mail"; environment.etc.pins.text = "${sources.nixpkgs.version}"; }',
     "hosts/t480/default.nix": '{ imports = [ ../../common.nix ]; networking.hostName = "t480"; }',
     "hosts/README.md": "A folder for each host.",
+    "hosts/common/default.nix": "{ }",
     "common.nix": '{ system.stateVersion = "25.05"; }',
 }
 HIVE = {

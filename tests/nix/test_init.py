@@ -141,6 +141,7 @@ def test_folders_of_hosts_with_npins(parts: Parts, tmp_path: Path) -> None:
     """No flake at all: each folder is a host, on the nixpkgs that npins has; new ones count too."""
     clone = begun(fleets.FOLDERS, parts, tmp_path)
     assert said(clone)["hosts"].keys() == {"mail", "t480"}
+    assert "common" not in clone.read("inventory/hosts.yaml")
     found = systems(clone)
     assert "nixos-system-mail" in found["mail"]
     host = clone.root / "hosts/db/configuration.nix"
@@ -352,6 +353,22 @@ def test_a_host_of_another_flake_is_planned_from_that(parts: Parts, tmp_path: Pa
         "home": True,
         "work": True,
     }
+
+
+def test_a_flake_without_hosts_or_a_broken_one_does_not_hide_the_one_with(tmp_path: Path) -> None:
+    """Below a flake of tools only, and beside one that does not evaluate, which is named."""
+    host = "{ outputs = _: { nixosConfigurations.web1 = throw ''evaluated''; }; }"
+    top = {"flake.nix": "{ outputs = _: { devShells = { }; }; }", "infra/nixos/flake.nix": host}
+    clone = cloned(top, Parts({}, ""), tmp_path / "top")
+    assert clone.type("init", "--yes").returncode == 0
+    assert said(clone)["fleet"] == {"flake": "infra/nixos"}
+    broken = "{ outputs = _: throw ''it is broken''; }"
+    beside = {"dev/flake.nix": broken, "infra/flake.nix": host}
+    clone = cloned(beside, Parts({}, ""), tmp_path / "beside")
+    done = clone.type("init", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "dev/flake.nix: the flake does not say its hosts: it is broken" in done.stderr
+    assert said(clone)["fleet"] == {"flake": "infra"}
 
 
 def test_outside_of_git_a_flake_is_enough_and_files_are_not(parts: Parts, tmp_path: Path) -> None:
