@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,12 @@ class Place:
     def relative(self, folder: Path) -> str:
         """A folder as ``fleet: {flake: …}`` has it, from the fleet's root."""
         return os.path.relpath(folder, self.root)
+
+    def in_repository(self, folder: Path) -> str:
+        """A folder from the repository's root; empty for that itself, and outside of one."""
+        root = self.repository
+        is_root = root in (None, folder.resolve())
+        return "" if is_root else str(folder.resolve().relative_to(root or ""))
 
 
 def find_place(start: Path, explicit: Path | None, said: str | None) -> Place:
@@ -138,6 +145,15 @@ def _folders_of(folder: Path) -> Iterator[Path]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield Path(entry.path)
+
+
+def not_alone(place: Place, folder: Path) -> UsageError:
+    """Of a hive beside other flakes with hosts: only one flake can be written for them."""
+    name = place.relative(folder)
+    return UsageError(
+        f"the flake in {name}/ has a hive and no nixosConfigurations, and is not the only one here",
+        hint=f"make it a fleet of its own: orchestrator init --fleet {shlex.quote(name)}",
+    )
 
 
 _HIVES = ("hive.nix", "colmena/hive.nix", "nix/hive.nix")

@@ -189,9 +189,15 @@ in
 
   # https://github.com/serokell/deploy-rs: a profile's settings go before a node's, those before all.
   deploy =
-    outputs:
+    names: outputs:
     let
       all = outputs.deploy;
+      wanted = builtins.listToAttrs (
+        map (name: {
+          inherit name;
+          value = all.nodes.${name};
+        }) names
+      );
     in
     builtins.mapAttrs (
       _: node:
@@ -207,11 +213,13 @@ in
         system = node ? profiles.system;
         profile = text (system.profilePath or null);
       }
-    ) all.nodes;
+    ) wanted;
+
+  deployNodes = outputs: builtins.attrNames outputs.deploy.nodes;
 
   # A hive as it is written: https://colmena.cli.rs/unstable/reference/deployment.html
   colmena =
-    outputs:
+    names: outputs:
     let
       hive = if builtins.isFunction outputs.colmena then outputs.colmena { } else outputs.colmena;
       parts =
@@ -230,11 +238,27 @@ in
     in
     builtins.mapAttrs (
       name: module: deployment (merged (parts name module ++ parts name (hive.defaults or { })))
-    ) (removeAttrs hive [
-      "defaults"
-      "meta"
-      "network"
-    ]);
+    ) (
+      builtins.listToAttrs (
+        map (name: {
+          inherit name;
+          value = hive.${name};
+        }) names
+      )
+    );
+
+  colmenaNodes =
+    outputs:
+    let
+      hive = if builtins.isFunction outputs.colmena then outputs.colmena { } else outputs.colmena;
+    in
+    builtins.attrNames (
+      removeAttrs hive [
+        "defaults"
+        "meta"
+        "network"
+      ]
+    );
 
   # The same by the module system, of the hosts that are named.
   evaluated =

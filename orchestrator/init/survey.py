@@ -20,7 +20,7 @@ from orchestrator.core.errors import StepError, UsageError, cause_of
 from orchestrator.core.units import listing, parse_json
 from orchestrator.init import sources, wrapper
 from orchestrator.init.model import Source, Way
-from orchestrator.init.places import Place, flake_folders, flakes_below, shape_of
+from orchestrator.init.places import Place, flake_folders, flakes_below, not_alone, shape_of
 from orchestrator.init.wrapper import OfFlake, Shape
 from orchestrator.inventory.root import FOLDER
 from orchestrator.nix import verbs as nix
@@ -74,7 +74,7 @@ async def survey(place: Place, way: Way) -> tuple[Survey, ...]:
         return (await _without_flake(place, way, looked.empty),)
     for folder, _, said in looked.found:
         if not said["hosts"] and len(looked.found) > 1:
-            raise _several(place, folder)
+            raise not_alone(place, folder)
     first, *others = [await _of_flake(place, way, *one) for one in looked.found]
     broken = [f"{place.relative(one)}/flake.nix: {why.message}" for one, why in looked.broken]
     return (replace(first, notices=(*broken, *first.notices)), *others)
@@ -112,15 +112,7 @@ async def _of_flake(
         relative = place.relative(folder)
         return await _of(None if relative == "." else relative, flake, said, way)
     output = "colmenaHive" if "colmenaHive" in said["outputs"] else "colmena"
-    return await _wrapped(place, OfFlake(_in_repository(place, folder), output), way)
-
-
-def _several(place: Place, folder: Path) -> UsageError:
-    name = place.relative(folder)
-    return UsageError(
-        f"the flake in {name}/ has a hive and no nixosConfigurations, and is not the only one here",
-        hint=f"make it a fleet of its own: orchestrator init --fleet {shlex.quote(name)}",
-    )
+    return await _wrapped(place, OfFlake(place.in_repository(folder), output), way)
 
 
 async def _without_flake(place: Place, way: Way, empty: Sequence[str]) -> Survey:
@@ -135,11 +127,6 @@ async def _without_flake(place: Place, way: Way, empty: Sequence[str]) -> Survey
             hint="is it another branch, or another flake? orchestrator init --fleet DIR",
         ) from None
     return await _wrapped(place, shape, way)
-
-
-def _in_repository(place: Place, folder: Path) -> str:
-    root = place.repository
-    return "" if root in (None, folder.resolve()) else str(folder.resolve().relative_to(root or ""))
 
 
 async def _wrapped(place: Place, shape: Shape, way: Way) -> Survey:
@@ -241,7 +228,7 @@ async def _hosts(flake: Flake) -> Mapping[str, Any]:
 async def _deploy(flake: Flake, said: Mapping[str, Any], notices: list[str]) -> Source | None:
     if "deploy" not in said["outputs"]:
         return None
-    found = await _try(flake, "deploy", notices, "deploy.nodes")
+    found = await _each(flake, "deploy", notices, "deploy.nodes")
     if found is None:
         return None
     for name in [name for name, node in found.items() if not node["system"]]:
@@ -256,7 +243,7 @@ async def _colmena(flake: Flake, said: Mapping[str, Any], notices: list[str]) ->
     if "colmena" in said["outputs"]:
         # What is written there may be more than can be read without the module system.
         failures: list[str] = []
-        found = await _try(flake, "colmena", failures, "colmena")
+        found = await _each(flake, "colmena", failures, "colmena")
         notices += failures if not has_hive else []
     if not has_hive:
         return None if found is None else sources.colmena_nodes(found)
@@ -297,6 +284,26 @@ async def _evaluated(
     if len(names) > _MOST_EVALUATED:
         rest = len(names) - _MOST_EVALUATED
         notices.append(f"{what} of {rest} hosts is not known without an evaluation: add it by hand")
+    return found
+
+
+async def _each(
+    flake: Flake, question: str, notices: list[str], what: str
+) -> dict[str, Any] | None:
+    """Ask of all nodes at once; where that fails of each alone, so that one hides no other."""
+    names = await _try(flake, f"{question}Nodes", notices, what)
+    if names is None:
+        return None
+    failures: list[str] = []
+    whole: dict[str, Any] | None = await _try(flake, question, failures, what, names)
+    if whole is not None or len(names) == 1:
+        notices += failures
+        return whole
+    found: dict[str, Any] = {}
+    for name in names[:_MOST_EVALUATED]:
+        found |= await _try(flake, question, notices, f"{what}.{name}", [name]) or {}
+    if len(names) > _MOST_EVALUATED:
+        notices += failures
     return found
 
 

@@ -230,6 +230,21 @@ def test_what_one_output_hides_is_a_notice(tmp_path: Path) -> None:
     assert "deploy.nodes cannot be read" in done.stderr
 
 
+def test_a_node_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    """A file that is not decrypted is a syntax error; deploy-rs's and a hive's others are read."""
+    bad = "(import ./secrets.nix).b"
+    deploy = f'a.hostname = "10.0.0.1"; b.hostname = {bad}; a.profiles.system = {{ }};'
+    hive = f'c.deployment.targetHost = "10.0.0.3"; b.deployment.targetHost = {bad};'
+    outputs = "nixosConfigurations = { a = host; b = host; c = host; };"
+    outputs += f"deploy.nodes = {{ {deploy} b.profiles.system = {{ }}; }}; colmena = {{ {hive} }};"
+    done = small(outputs, tmp_path, **{"secrets.nix": "{ b ="}).type("init", "--dry-run", "--json")
+    found = json.loads(done.stdout)
+    addresses = {one["name"]: one["values"]["address"] for one in found["hosts"]}
+    assert addresses == {"a": "10.0.0.1", "b": "b", "c": "10.0.0.3"}
+    unread = {one.partition(" cannot be read")[0] for one in found["notices"]}
+    assert unread == {"colmena.b", "deploy.nodes.b"}
+
+
 def test_where_hosts_are_looked_for_can_be_said(tmp_path: Path) -> None:
     """One tool's hosts alone; a tool that says nothing is an error."""
     hive = 'colmena = { meta = { }; db = { deployment.targetHost = "10.0.0.6"; }; };'
