@@ -183,7 +183,7 @@ def test_whoever_deploys_is_at_localhost_and_no_host_is() -> None:
 
 
 def test_a_container_does_not_get_the_machine_that_it_is_on() -> None:
-    """Its node has the machine's address and another profile: the machine keeps its address."""
+    """A node with another profile at a machine's address is left out; the machine keeps it."""
     at = {"address": Said("10.0.0.1", "here")}
     on = Source("all", {"ci": Evidence(at, no_machine="it is on it"), "vhost": Evidence(at)})
     found = proposed("ci", "vhost", sources=(on,))
