@@ -11,7 +11,7 @@ from dataclasses import replace
 from orchestrator.core.errors import SilentError, StepError, UnreachableError, UsageError
 from orchestrator.core.host import Connect, Host
 from orchestrator.ssh.lean import asyncssh
-from orchestrator.ssh.network import Direct, Tries, shared
+from orchestrator.ssh.network import Direct, Tries, is_looked_up, shared
 from orchestrator.ssh.options import connect_arguments, family_of, shared_options
 from orchestrator.ssh.proxy import ProxyCommand, proxy_command
 from orchestrator.ssh.reasons import CLOSED, Attempt, closed, told
@@ -36,14 +36,16 @@ async def connected(
     jumps = await all_jumps(said, settings)
     seconds = host.deadlines.connect
     tries = tries_within(seconds)
+    before = jumps
     async with contextlib.AsyncExitStack() as hops:
         try:
             async with asyncio.timeout(seconds):
                 tunnel = await through(jumps, settings, seconds, hops)
+                before = ()
                 trust = f"trust it: orchestrator host trust {host.name}"
                 connection = await _hop(said, settings, hops, tunnel, trust, tries)
         except TimeoutError:
-            raise _too_late(target, settings, seconds, tries) from None
+            raise _too_late(said, settings, seconds, tries, before) from None
         except UnreachableError as error:
             if tries.connection is None:
                 raise
@@ -57,9 +59,18 @@ def tries_within(seconds: float) -> Tries:
 
 
 def _too_late(
-    target: Connect, settings: SshSettings, seconds: float, tries: Tries
+    said: Said, settings: SshSettings, seconds: float, tries: Tries, before: tuple[Said, ...]
 ) -> UnreachableError:
-    """Say that a host was not reached in time: it is not there, or it hangs."""
+    """Say that a host was not reached in time: what it waited for, or that it hangs.
+
+    Args:
+        said: The host.
+        settings: Which files count.
+        seconds: How long it was tried.
+        tries: How far that came.
+        before: Jump hosts, where not all of them were reached by then.
+    """
+    target = said.target
     command = ssh_command(target, settings)
     if tries.refused:
         return SilentError(closed(target.address, tries.refused), hint=CLOSED, command=command)
@@ -70,10 +81,16 @@ def _too_late(
             hint="it hangs, is very slow, or no sshd listens there",
             command=command,
         )
+    text, hint = f"no SSH connection to {target.address} within {seconds:.0f} s", ""
+    if unnamed := next((one.host for one in (*before, said) if is_looked_up(one.host)), ""):
+        text += f": no name server has answered what the address of {unnamed} is"
+        hint = f"is this machine on the network? getent ahosts {shlex.quote(unnamed)}"
+    elif before:
+        jumps = " and ".join(one.target.address for one in before)
+        text += f": it is reached through {jumps}, and not even that was"
+        hint = "is the jump host switched on and on the network?"
     return UnreachableError(
-        f"no SSH connection to {target.address} within {seconds:.0f} s",
-        hint="is it switched on and on the network?",
-        command=command,
+        text, hint=hint or "is it switched on and on the network?", command=command
     )
 
 
@@ -104,7 +121,7 @@ async def through(
                 tunnel = await through(jumps[:-1], settings, seconds, own)
                 return await _hop(last, settings, own, tunnel, trust, tries)
         except TimeoutError:
-            raise _too_late(last.target, settings, seconds, tries) from None
+            raise _too_late(last, settings, seconds, tries, ()) from None
 
     way = (settings, *(jump.target for jump in jumps))
     return await hops.enter_async_context(shared(way, connect))

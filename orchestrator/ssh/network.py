@@ -63,7 +63,7 @@ async def aside(do: Callable[[], T]) -> T:
     return await done
 
 
-_LOOKUPS: dict[Hashable, asyncio.Task[list[Address]]] = {}
+_LOOKUPS: dict[tuple[asyncio.AbstractEventLoop, str, int, int], asyncio.Task[list[Address]]] = {}
 
 
 async def addresses(host: str, port: int, family: int = 0) -> list[Address]:
@@ -82,6 +82,12 @@ async def addresses(host: str, port: int, family: int = 0) -> list[Address]:
         looking.add_done_callback(lambda _: _LOOKUPS.pop(key))
         looking.add_done_callback(lambda task: task.cancelled() or task.exception())
     return await asyncio.shield(_LOOKUPS[key])
+
+
+def is_looked_up(host: str) -> bool:
+    """Whether a name is being looked up, and nobody has answered yet."""
+    loop = asyncio.get_running_loop()
+    return any(key[:2] == (loop, host) for key in _LOOKUPS)
 
 
 def _look_up(host: str, port: int, family: int, flags: int) -> list[Address]:

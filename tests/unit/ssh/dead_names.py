@@ -43,8 +43,8 @@ def settle(folder: Path) -> socket.socket:
     return resolver
 
 
-async def asked(folder: Path) -> list[str]:
-    """Ask all hosts, the dead ones first; give those that answered.
+async def asked(folder: Path) -> dict[str, str]:
+    """Ask all hosts, the dead ones first; give what each said, which is nothing where it answered.
 
     For the others few seconds are enough: they have none, and the test none to lose.
     """
@@ -66,7 +66,7 @@ async def asked(folder: Path) -> list[str]:
         fleet = Fleet("f", str(folder), str(folder), {one.name: one for one in hosts})
         setup = Setup(fleet, Flake.at(str(folder), str(folder)), settings, folder)
         answers = await ask_all(setup, hosts)
-        return [answer.host.name for answer in answers if answer.error is None]
+        return {one.host.name: one.error.message if one.error else "" for one in answers}
 
 
 def main() -> None:

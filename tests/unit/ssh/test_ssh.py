@@ -236,6 +236,27 @@ def test_a_host_that_says_nothing(hub: Hub) -> None:
         asyncio.run(connecting())
 
 
+def test_a_jump_host_that_says_nothing_is_named(hub: Hub) -> None:
+    """The host behind it was never asked: what to look at is the jump host."""
+
+    async def connecting() -> None:
+        ended: list[asyncio.StreamWriter] = []
+        silent = await asyncio.start_server(lambda _, end: ended.append(end), LOCAL, 0)
+        try:
+            async with silent:
+                port = silent.sockets[0].getsockname()[1]
+                connect = hub.host(22, jump=f"root@{LOCAL}:{port}").connect
+                host = Host("p", "p", connect, deadlines=Deadlines(connect=0.3))
+                async with open_ssh(host, hub.settings(hub.host_key, port)):
+                    pass
+        finally:
+            for end in ended:
+                end.transport.abort()
+
+    with pytest.raises(UnreachableError, match=r"it is reached through .*, and not even that was"):
+        asyncio.run(connecting())
+
+
 def test_a_server_that_closes_at_once_is_told_from_one_that_is_off(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
