@@ -327,6 +327,7 @@ class Fleet:
         nix: What holds for all hosts, and for what is asked of the flake itself.
         secrets_fetch: What ``secrets.nix`` may fetch while it is read: beginnings of URLs.
         lab_secrets: ``own`` or ``placeholder``: what the lab's hosts have for the fleet's secrets.
+        secrets_rules: Its files of rules, relative to ``root``; none: those that are found.
     """
 
     name: str
@@ -342,3 +343,4 @@ class Fleet:
     nix: NixSettings = PLAIN
     secrets_fetch: tuple[str, ...] = ()
     lab_secrets: str | None = None
+    secrets_rules: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from orchestrator.inventory.kinds import (
     Text,
     Word,
 )
-from orchestrator.inventory.nix_keys import BUILDER, FLAKE, NIX, SECRETS
+from orchestrator.inventory.nix_keys import BUILDER, FLAKE, NIX, PATH, RELATIVE, SECRETS
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -28,8 +28,6 @@ _ACCOUNT = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"
 _ADDRESS = r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,252}(?:%[A-Za-z0-9_.-]{1,32})?"
 _HOP_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.][A-Za-z0-9_.-]{0,252})"
 _HOP = rf"(?:{_ACCOUNT}@)?{_HOP_HOST}(?::[0-9]{{1,5}})?"
-_PATH = r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]{0,1023}"
-_RELATIVE = r"(?!/|\.\.(?:/|$)|.*/\.\.(?:/|$))" + _PATH
 _BECOME = r"[A-Za-z0-9_./][A-Za-z0-9_./@%+=:,-]{0,127}(?: [A-Za-z0-9_./@%+=:,-]{1,128}){0,15}"
 _SSH_KEY = (
     r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,64} [A-Za-z0-9+/]{16,4096}={0,2}(?: [^\x00-\x1f\x7f]{0,256})?"
@@ -51,7 +49,7 @@ HOST_NAME = Text(
 )
 NAME = Text("a name of letters, digits, '_', '-' and '.'", _NAME)
 ACCOUNT = Text("an account's name: letters, digits, '_', '-' and '.'", _ACCOUNT)
-_FILE = Text("a file's path", _PATH)
+_FILE = Text("a file's path", PATH)
 _DESCRIPTION = Key("description", Text("a text", r"[^\x00-\x08\x0b-\x1f\x7f]*"), "For people.")
 
 
@@ -99,7 +97,7 @@ _CONNECT = Record(
         ),
     ),
 )
-_SUITE = Text("a path relative to the fleet's root, without '..'", _RELATIVE, section="suites")
+_SUITE = Text("a path relative to the fleet's root, without '..'", RELATIVE, section="suites")
 _VERIFY = _record(
     "verify",
     Key(

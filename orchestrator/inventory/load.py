@@ -31,7 +31,7 @@ from orchestrator.core.host import (
 from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
 from orchestrator.inventory.declaration import HOST
 from orchestrator.inventory.kinds import Reading
-from orchestrator.inventory.nix_keys import check_flakes, flake_of, settings_of
+from orchestrator.inventory.nix_keys import check_flakes, check_rules, flake_of, settings_of
 from orchestrator.inventory.references import (
     SECTION,
     Suites,
@@ -284,6 +284,7 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     resolved = {name: resolver.resolve(name) for name in hosts.keys}
     check_addresses(hosts, resolved, reading.mistakes)
     check_flakes(root, sections, reading.mistakes)
+    check_rules(root, sections, reading.mistakes)
     reading.mistakes.settle()
     name = sections.get("fleet").leaf("name")
     declared = str(name.value) if name else None
@@ -309,6 +310,7 @@ def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Flee
         nix=settings_of(root, values.get("defaults", {}).get("nix", {})),
         secrets_fetch=values.get("secrets", {}).get("fetch", ()),
         lab_secrets=values.get("lab", {}).get("secrets"),
+        secrets_rules=values.get("secrets", {}).get("rules", ()),
     )
 
 

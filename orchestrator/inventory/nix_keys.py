@@ -13,8 +13,10 @@ from orchestrator.core.nix_settings import NixSettings
 from orchestrator.inventory.compose import Node, Scalar, Sequence
 from orchestrator.inventory.containers import Key, ListOf, Pairs, Record
 from orchestrator.inventory.kinds import Boolean, JsonSchema, Reading, Text
-from orchestrator.inventory.tree import Fields, Leaf, Mistakes, Tree, quoted
+from orchestrator.inventory.tree import Fields, Items, Leaf, Mistakes, Tree, quoted
 
+PATH = r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]{0,1023}"
+RELATIVE = r"(?!/|\.\.(?:/|$)|.*/\.\.(?:/|$))" + PATH
 FLAKE = Text(
     "a path relative to the fleet's root, or a flake URL without '#'",
     r"[^\x00-\x20\x7f#-][^\x00-\x20\x7f#]{0,1023}",
@@ -98,6 +100,11 @@ SECRETS = Record(
                 )
             ),
             "What secrets.nix may fetch while it is read; else nothing.",
+        ),
+        Key(
+            "rules",
+            ListOf(Text("a path relative to the fleet's root, without '..'", RELATIVE)),
+            "The files of agenix's rules, where they are not found by their places.",
         ),
     ),
 )
@@ -187,6 +194,18 @@ def check_flakes(root: Path, sections: Fields, mistakes: Mistakes) -> None:
             f"a folder that has one{': ' if others else ''}{', '.join(others[:_SHOWN])}",
             meant=(str(named.value), others),
         )
+
+
+def check_rules(root: Path, sections: Fields, mistakes: Mistakes) -> None:
+    """Note each file of agenix's rules that is named and is not there."""
+    said = sections.get("secrets").entries.get("rules")
+    for named in said.items if isinstance(said, Items) else ():
+        if named.origin.place is not None and not (root / str(named.value)).is_file():
+            mistakes.add(
+                named.origin.place,
+                f"the rules {quoted(str(named.value))}: there is no such file",
+                "a secrets.nix, relative to the fleet's root",
+            )
 
 
 _SHOWN = 5

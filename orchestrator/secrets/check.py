@@ -21,12 +21,12 @@ from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.files import files
 from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.files.transaction import pending
-from orchestrator.secrets.gather import Context, gather
+from orchestrator.secrets.gather import Context, broken_rules, gather
 from orchestrator.secrets.model.ciphertext import SecretFinding, Severity
 from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan import checks
 from orchestrator.secrets.plan.checks import check
-from orchestrator.secrets.plan.evidence import Evidence, finding, in_order, quoted
+from orchestrator.secrets.plan.evidence import Evidence, in_order
 from orchestrator.secrets.plan.hosts import concerning, secrets_of
 from orchestrator.secrets.plan.leaks import LONGEST, KnownValues, forms, standing
 from orchestrator.secrets.sops import check_sops
@@ -249,9 +249,7 @@ async def _check_agenix(place: SecretsRepository, context: Context) -> SecretChe
 
 def _no_rules(place: SecretsRepository, error: RulesError) -> Iterable[SecretFinding]:
     yield from checks.check_transaction(pending(place.root))
-    by_hand = f"correct it; by hand: nix-instantiate --eval --strict {quoted(place.name)}"
-    fix = error.hint or by_hand
-    yield finding("RULES-EVAL", place.name, error.message, fix=fix)
+    yield broken_rules(place.name, error)
 
 
 T = TypeVar("T")

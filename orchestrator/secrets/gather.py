@@ -22,12 +22,14 @@ from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.age.file import AgeFormatError, ClosedError, DamagedError
 from orchestrator.secrets.files import files, repository, transaction
 from orchestrator.secrets.files import rules as rules_file
-from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient
+from orchestrator.secrets.files.rules import RulesError
+from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient, SecretFinding
 from orchestrator.secrets.model.repository import HostSecrets, Repository, Rules, SecretUse
 from orchestrator.secrets.place import SecretsRepository, seen_from
 from orchestrator.secrets.plan.checks import leads_out
-from orchestrator.secrets.plan.evidence import Evidence, Unreadable
+from orchestrator.secrets.plan.evidence import Evidence, Unreadable, finding, quoted
 from orchestrator.secrets.sealing import require_own_journal
+from orchestrator.secrets.vault import read_rules
 from orchestrator.ssh.local import is_this_machine
 from orchestrator.ssh.settings import SshSettings
 from orchestrator.ssh.verified import known_keys
@@ -161,14 +163,12 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
 
     Raises:
         UsageError: There is no Nix, or ``secrets.lock.json`` or a private key cannot be used.
-        RulesError: ``secrets.nix`` says nothing usable.
+        RulesError: The only ``secrets.nix`` says nothing usable.
         RefusedError: git tracks the journal of a change.
         StepError: git refused, or a change of several files left a journal that cannot be read.
     """
     nix.require()
-    rules, keys = await asyncio.gather(
-        rules_file.evaluate(place.file, place.root, place.fetch), _keys_of_hosts(context)
-    )
+    (rules, broken), keys = await asyncio.gather(read_rules(place), _keys_of_hosts(context))
     await require_own_journal(place)
     found = await _repository(place, rules)
     declared = {rule.path for rule in rules.rules}
@@ -179,7 +179,8 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
         files=files_there,
         repository=found if place.in_git else None,
         undeclared=tuple(path for path in found.secrets if path not in declared),
-        lock=files.read_lock(str(place.root), place.beside(files.NAME)),
+        broken=tuple(broken_rules(name, error) for name, error in broken.items()),
+        lock=place.lock(),
         uses=_uses(place, context),
         hosts=by_key(keys, (one for rule in rules.rules for one in rule.recipients)),
         targets=frozenset(context.targets or keys),
@@ -187,11 +188,25 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
             *usable(key for texts in keys.values() for key in texts),
             *(replace(one, comment=user.name) for user in users for one in usable(user.ssh_keys)),
         ),
-        called=rules_file.names_in(place.file),
+        called=_called(place),
         opened=await _opened(place, files_there, context.keyring),
         pending=transaction.pending(place.root),
         in_lab=context.setup is not None and context.setup.in_lab,
     )
+
+
+def broken_rules(name: str, error: RulesError) -> SecretFinding:
+    """What is found of a ``secrets.nix`` that says nothing usable."""
+    by_hand = f"correct it; by hand: nix-instantiate --eval --strict {quoted(name)}"
+    return finding("RULES-EVAL", name, error.message, fix=error.hint or by_hand)
+
+
+def _called(place: SecretsRepository) -> dict[str, str]:
+    """What the rules call keys; the first file's name of a key counts."""
+    called: dict[str, str] = {}
+    for part in reversed(place.parts):
+        called |= rules_file.names_in(part.file)
+    return called
 
 
 def _uses(place: SecretsRepository, context: Context) -> tuple[SecretUse, ...]:
@@ -222,10 +237,12 @@ async def _keys_of_hosts(context: Context) -> dict[str, tuple[str, ...]]:
 async def _repository(place: SecretsRepository, rules: Rules) -> Repository:
     """What git knows; without git, only the ``.age`` files that are there."""
     if not place.in_git:
-        there = (str(path.relative_to(place.root)) for path in place.file.parent.rglob("*.age"))
-        return Repository(secrets=tuple(sorted(there)))
+        below = (path for part in place.parts for path in part.file.parent.rglob("*.age"))
+        return Repository(
+            secrets=tuple(sorted({str(path.relative_to(place.root)) for path in below}))
+        )
     paths = [rule.path for rule in rules.rules if not leads_out(rule.path)]
-    found = await repository.look(place.root, place.folder, list(dict.fromkeys(paths)))
+    found = await repository.look(place.root, place.folders, list(dict.fromkeys(paths)))
     there = (path for path in found.secrets if os.path.lexists(place.root / path))
     return Repository(found.tracked, found.ignored, found.not_binary, tuple(there))
 

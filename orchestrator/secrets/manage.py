@@ -17,9 +17,9 @@ from orchestrator.secrets.files.files import digest_of, place
 from orchestrator.secrets.files.rules import RulesError, candidate, evaluate
 from orchestrator.secrets.model.ciphertext import Recipient
 from orchestrator.secrets.model.repository import Rule, Rules
-from orchestrator.secrets.place import Vault, require_usable
 from orchestrator.secrets.plan.evidence import quoted
 from orchestrator.secrets.sealing import look, require_openable, seal, write
+from orchestrator.secrets.vault import Vault, require_usable
 
 
 def line(name: str, expression: str) -> str:

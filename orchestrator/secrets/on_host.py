@@ -32,11 +32,11 @@ class RunSecrets:
         self._evidence: Evidence | None = None
 
     @property
-    def file(self) -> Path | None:
-        """The fleet's ``secrets.nix``; ``None`` where it has none."""
-        from orchestrator.secrets.place import find
+    def files(self) -> tuple[Path, ...]:
+        """The fleet's files of rules."""
+        from orchestrator.secrets.place import rules_of
 
-        return find(Path(self._setup.fleet.root))
+        return rules_of(self._setup.fleet)
 
     @property
     def uses_sops(self) -> bool:
@@ -45,11 +45,11 @@ class RunSecrets:
 
         return uses_sops(Path(self._setup.fleet.root))
 
-    async def evidence(self, file: Path) -> Evidence:
-        """All that is known without a host.
+    async def evidence(self) -> Evidence:
+        """All that is known without a host, where there are rules.
 
         Raises:
-            RulesError: ``secrets.nix`` says nothing usable.
+            RulesError: The only ``secrets.nix`` says nothing usable.
             StepError: git refused.
             UsageError: What was written down beside it cannot be used.
         """
@@ -60,7 +60,9 @@ class RunSecrets:
         async with self._gathering:
             if self._evidence is None:
                 context = Context(self._setup.fleet, self._setup.ssh, setup=self._setup)
-                self._evidence = await gather(await place_of(file, self._setup.fleet), context)
+                self._evidence = await gather(
+                    await place_of(*self.files, fleet=self._setup.fleet), context
+                )
         return self._evidence
 
 

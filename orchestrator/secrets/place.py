@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.changes.tree.place import repository as repository_of
-from orchestrator.core import beneath
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Fleet
-from orchestrator.nix import verbs as nix
 from orchestrator.secrets.files import files, repository
-from orchestrator.secrets.files.rules import RulesError, evaluate
-from orchestrator.secrets.model.repository import Rule, Rules, SecretUse
+from orchestrator.secrets.model.repository import LockEntry, SecretUse
 
 USUAL = ("secrets.nix", "secrets/secrets.nix")
 """Where ``secrets.nix`` is looked for, in the fleet's folder."""
+
+_OF_HOSTS = (
+    USUAL[1],
+    "secrets/*/secrets.nix",
+    *(
+        f"{folder}/*/{below}secrets.nix"
+        for folder in ("hosts", "machines", "nodes", "systems")
+        for below in ("", "secrets/")
+    ),
+)
+"""Where more of them are looked for: one by host, which names its own files from its folder."""
 
 # `{ config, pkgs, ... }:` or an option of agenix's or sops-nix's; agenix's rules take no arguments.
 _MODULE = re.compile(
@@ -46,12 +53,48 @@ class SecretsRepository:
         root: The git work tree that it lies in, else its folder; absolute.
         in_git: Whether there is a work tree.
         fetch: What its rules may fetch while they are read: beginnings of URLs.
+        more: Other files of rules in the same repository, such as one by host.
     """
 
     file: Path
     root: Path
     in_git: bool
     fetch: tuple[str, ...] = ()
+    more: tuple[Path, ...] = ()
+
+    @property
+    def parts(self) -> tuple[SecretsRepository, ...]:
+        """The same with each of its files of rules alone."""
+        return tuple(replace(self, file=file, more=()) for file in (self.file, *self.more))
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of all files of rules, relative to the root."""
+        return tuple(part.folder for part in self.parts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All files of rules, relative to the root."""
+        return tuple(part.name for part in self.parts)
+
+    def nearest(self, path: str) -> SecretsRepository | None:
+        """The file of rules in the deepest folder that a path is in; ``None`` where in none."""
+        above = {"."} | {str(one) for one in Path(path).parents}
+        found = [part for part in self.parts if part.folder in above]
+        return max(found, key=lambda part: len(Path(part.folder).parts), default=None)
+
+    def lock(self) -> dict[str, LockEntry]:
+        """What was written down beside the rules when files were encrypted.
+
+        Raises:
+            UsageError: A ``secrets.lock.json`` is not what we write.
+        """
+        beside = (part.beside(files.NAME) for part in self.parts)
+        return {
+            path: entry
+            for name in dict.fromkeys(beside)
+            for path, entry in files.read_lock(str(self.root), name).items()
+        }
 
     @property
     def name(self) -> str:
@@ -68,10 +111,36 @@ class SecretsRepository:
         return os.path.normpath(os.path.join(self.folder, name))  # noqa: PTH118 (a name, no file)
 
 
-def find(root: Path) -> Path | None:
-    """Find a fleet's ``secrets.nix``; ``None`` where it has none, or only modules of that name."""
-    found = (root / name for name in USUAL if (root / name).is_file())
-    return next((file for file in found if not _is_module(file)), None)
+def find(root: Path, named: Sequence[str] = ()) -> tuple[Path, ...]:
+    """Find a fleet's files of rules; modules of that name are none.
+
+    Args:
+        root: The fleet's folder.
+        named: Those that its inventory names, which are then all; relative to the folder.
+    """
+    if named:
+        return tuple(root / name for name in named)
+    usual = [root / name for name in USUAL if (root / name).is_file()]
+    first = next((file for file in usual if not _is_module(file)), None)
+    others = sorted(file for pattern in _OF_HOSTS for file in root.glob(pattern))
+    more = (file for file in others if file != first and _is_of_host(root, file))
+    return (*([first] if first else []), *more)
+
+
+def rules_of(fleet: Fleet) -> tuple[Path, ...]:
+    """Find the files of rules that a fleet has."""
+    return find(Path(fleet.root), fleet.secrets_rules)
+
+
+def _is_of_host(root: Path, file: Path) -> bool:
+    """Whether it is rules of this fleet's: of no other fleet or repository below, by no link."""
+    between = [above for above in file.parents if above != root and above.is_relative_to(root)]
+    if any((above / ".git").exists() or (above / FOLDER).is_dir() for above in between):
+        return False
+    if not file.is_file() or file.is_symlink() or any(above.is_symlink() for above in between):
+        return False
+    text = _text(file)
+    return text is not None and "publicKeys" in text and _MODULE.search(text) is None
 
 
 def uses_sops(root: Path) -> bool:
@@ -100,27 +169,46 @@ def uses_agenix_rekey(fleet: Fleet) -> bool:
 
 def _is_module(file: Path) -> bool:
     """Whether it cannot be rules: a module of NixOS, such as sops-nix's users have."""
+    text = _text(file)
+    return text is not None and "publicKeys" not in text and _MODULE.search(text) is not None
+
+
+def _text(file: Path) -> str | None:
+    """A file's text; ``None`` where it is too large or unread, which whoever reads it reports."""
     try:
         with file.open("rb") as opened:
-            text = opened.read(_LARGEST + 1).decode(errors="replace")
+            text = opened.read(_LARGEST + 1)
     except OSError:
-        return False  # to be told of by whoever reads the rules
-    if len(text) > _LARGEST or "publicKeys" in text:
-        return False
-    return _MODULE.search(text) is not None
+        return None
+    return None if len(text) > _LARGEST else text.decode(errors="replace")
 
 
-async def place_of(file: Path, fleet: Fleet | None = None) -> SecretsRepository:
-    """Find the repository of a ``secrets.nix``.
+async def place_of(*given: Path, fleet: Fleet | None = None) -> SecretsRepository:
+    """Find the repository of a ``secrets.nix``, or of several.
 
     Args:
-        file: The ``secrets.nix``.
-        fleet: The fleet, which says what may be fetched for it.
+        given: The files.
+        fleet: The fleet, which says what may be fetched for them.
 
     Raises:
-        UsageError: There is no such file, or a link leads from it out of its repository or fleet.
+        UsageError: There is no such file, a link leads from one out of its repository or fleet, or
+            they are of several repositories.
         StepError: It is in a work tree, and git refuses it or is not there.
     """
+    real = [_real(file, fleet) for file in given]
+    first, *more = dict.fromkeys(real)
+    root = await repository.root_of(first.parent)
+    for file in more:
+        if root is None or not file.is_relative_to(root) or repository_of(str(file.parent)) != root:
+            raise UsageError(
+                f"{file} is not in the git repository of {first}",
+                hint="check each by itself, with --rules FILE; in one fleet they are of one",
+            )
+    fetch = fleet.secrets_fetch if fleet else ()
+    return SecretsRepository(first, root or first.parent, root is not None, fetch, tuple(more))
+
+
+def _real(file: Path, fleet: Fleet | None) -> Path:
     if not file.is_file():
         if fleet is not None and uses_agenix_rekey(fleet):
             raise UsageError(
@@ -132,9 +220,7 @@ async def place_of(file: Path, fleet: Fleet | None = None) -> SecretsRepository:
         )
     real = file.resolve()
     _require_inside(file, real)
-    root = await repository.root_of(real.parent)
-    fetch = fleet.secrets_fetch if fleet else ()
-    return SecretsRepository(real, root or real.parent, root is not None, fetch)
+    return real
 
 
 def _require_inside(file: Path, real: Path) -> None:
@@ -170,102 +256,3 @@ def _seen(root: Path, ours: Path, use: SecretUse) -> SecretUse:
     if file.is_relative_to(root):
         return replace(use, file=str(file.relative_to(root)))
     return replace(use, file=str(file), in_repo=False)
-
-
-MOST = 128 * 2**20
-"""Bytes of an encrypted file that is read at the most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vault:
-    """A repository's secrets.
-
-    Attributes:
-        place: Where they are.
-        rules: What its ``secrets.nix`` says.
-        digest: SHA-256 of the ``secrets.nix`` that said so, in hex.
-    """
-
-    place: SecretsRepository
-    rules: Rules
-    digest: str | None
-
-    def find(self, name: str, folder: Path) -> Rule | None:
-        """Find the rule of a secret.
-
-        Args:
-            name: Its path from the repository, from ``secrets.nix`` or from ``folder``; ``.age``
-                may be left out.
-            folder: Where the person is.
-        """
-        rules = {rule.path: rule for rule in self.rules.rules}
-        return next((rules[path] for path in self._spellings(name, folder) if path in rules), None)
-
-    def rule(self, name: str, folder: Path) -> Rule:
-        """Find the rule of a secret that has one, and that can be encrypted by it.
-
-        Raises:
-            UsageError: There is none; or it cannot be encrypted to whom it names.
-        """
-        found = self.find(name, folder)
-        if found is None:
-            near = difflib.get_close_matches(name, [rule.path for rule in self.rules.rules], n=3)
-            raise UsageError(
-                f"{self.place.name} has no rule for {name}",
-                hint=f"is it {' or '.join(near)}?"
-                if near
-                else "add one, or see: orchestrator secrets status",
-            )
-        return found
-
-    def ciphertext(self, rule: Rule) -> bytes | None:
-        """Read an encrypted file; ``None`` where there is none.
-
-        Raises:
-            StepError: It is none that can be read.
-        """
-        try:
-            content = files.read(str(self.place.root), rule.path, MOST)
-        except files.FileReadError as error:
-            raise StepError(f"{rule.path} {error}") from None
-        if content is not None and not content.whole:
-            raise StepError(f"{rule.path} has more than {MOST >> 20} MiB")
-        return content.data if content else None
-
-    def _spellings(self, name: str, folder: Path) -> tuple[str, ...]:
-        here = os.path.relpath(folder / name, self.place.root)
-        given = (os.path.normpath(name), self.place.beside(name), here)
-        return (*given, *(f"{path}.age" for path in given))
-
-
-async def open_vault(place: SecretsRepository) -> Vault:
-    """Read the rules.
-
-    Raises:
-        UsageError: There is no Nix.
-        StepError: ``secrets.nix`` does not evaluate.
-    """
-    nix.require()
-    before = beneath.digest(place.root, place.name)
-    try:
-        return Vault(place, await evaluate(place.file, place.root, place.fetch), before)
-    except RulesError as error:
-        error.message = f"{place.name} {error.message}"
-        raise
-
-
-def require_usable(rule: Rule) -> None:
-    """Find out before anything is typed whether a secret can be encrypted as its rule says.
-
-    Raises:
-        UsageError: Its entry has an error, a key is of no use, or there is none.
-    """
-    if rule.error is not None:
-        raise UsageError(f"{rule.path}: {rule.error}", hint=_EXPLAIN)
-    for key, why in rule.unusable:
-        raise UsageError(f"{rule.path}: its key {key[:40]!r} {why}", hint=_EXPLAIN)
-    if not rule.recipients:
-        raise UsageError(f"{rule.path}: its publicKeys is empty: nobody could read it")
-
-
-_EXPLAIN = "what is wrong with the rules: orchestrator secrets check"

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.secrets.age.crypt import Keyring
-from orchestrator.secrets.files import files
 from orchestrator.secrets.files.files import digest_of
 from orchestrator.secrets.manage import unseal
 from orchestrator.secrets.model.repository import LockEntry, Rule
-from orchestrator.secrets.place import Vault
 from orchestrator.secrets.plan.readers import readers
 from orchestrator.secrets.sealing import Sealed, look, require_openable, seal, write
+from orchestrator.secrets.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,13 @@ async def rekey(
         RefusedError: Somebody else changed a file meanwhile, or nobody here could read one any
             more. Nothing was written.
         StepError: Some cannot be decrypted or encrypted, all of which are named, or written.
-        UsageError: ``secrets.lock.json`` is not what we write.
+        UsageError: ``secrets.lock.json`` is not what we write, or a secret has rules in two files.
     """
+    vault.require_one_source(rule.path for rule in rules)
     found = {rule: vault.ciphertext(rule) for rule in rules}
     present = {rule: content for rule, content in found.items() if content is not None}
     damaged = [rule for rule, content in present.items() if look(rule.path, content).fault]
-    lock = files.read_lock(str(vault.place.root), vault.place.beside(files.NAME))
+    lock = vault.place.lock()
     wanted = {
         rule: content
         for rule, content in present.items()

@@ -19,8 +19,9 @@ from orchestrator.secrets.files.rules import sweep
 from orchestrator.secrets.files.transaction import writing
 from orchestrator.secrets.model.ciphertext import Ciphertext
 from orchestrator.secrets.model.repository import Journal, LockEntry, Rule
-from orchestrator.secrets.place import SecretsRepository, Vault, require_usable
+from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan.readers import readers
+from orchestrator.secrets.vault import Vault, require_usable
 
 ATTRIBUTES = ".gitattributes"
 LINE = "*.age binary"
@@ -48,7 +49,7 @@ async def untold(place: SecretsRepository, paths: Sequence[str]) -> Untold:
     """
     if not place.in_git or not paths:
         return Untold()
-    known = await repository.look(place.root, place.folder, paths)
+    known = await repository.look(place.root, place.folders, paths)
     return Untold(
         tuple(path for path in paths if path not in known.tracked),
         tuple(path for path in paths if path.endswith(".age") and path in known.not_binary),
@@ -123,7 +124,8 @@ def remove_leftovers(place: SecretsRepository) -> tuple[str, ...]:
         StepError: A file could not be removed.
     """
     try:
-        return tuple(str(path.relative_to(place.root)) for path in sweep(place.file.parent))
+        left = [path for part in place.parts for path in sweep(part.file.parent)]
+        return tuple(str(path.relative_to(place.root)) for path in left)
     except OSError as error:
         raise StepError(
             f"what a killed `create` left cannot be removed: {cause_of(error, named=True)}"
@@ -139,12 +141,14 @@ class Sealed:
         content: The encrypted file.
         entry: What ``secrets.lock.json`` keeps of it.
         opened: Whether a key at hand decrypted it to what was encrypted.
+        source: Its rule's.
     """
 
     path: str
     content: bytes = field(repr=False)
     entry: LockEntry
     opened: bool
+    source: str = ""
 
 
 def look(path: str, content: bytes) -> Ciphertext:
@@ -167,7 +171,8 @@ async def seal(rule: Rule, plaintext: bytes, keyring: Keyring) -> Sealed:
         raise StepError(f"{rule.path}: encrypted file has the wrong recipients")
     assert seen.header is not None
     entry = LockEntry.of(seen.header.digest, rule.recipients)
-    return Sealed(rule.path, content, entry, await _opens(rule, content, plaintext, keyring))
+    opens = await _opens(rule, content, plaintext, keyring)
+    return Sealed(rule.path, content, entry, opens, rule.source)
 
 
 async def _opens(rule: Rule, content: bytes, plaintext: bytes, keyring: Keyring) -> bool:
@@ -202,7 +207,7 @@ async def write(
     expected: Mapping[str, str | None],
     also: Mapping[str, bytes] | None = None,
 ) -> tuple[str, ...]:
-    """Write encrypted files and ``secrets.lock.json``, all or none.
+    """Write encrypted files and ``secrets.lock.json`` beside their rules, all or none.
 
     Args:
         vault: Where; its ``secrets.nix`` must still be what it was.
@@ -222,12 +227,12 @@ async def write(
     """
     place = vault.place
     await require_own_journal(place)
-    lock = place.beside(files.NAME)
     with writing(place.root) as writer:
-        was = beneath.digest(place.root, lock)
-        entries = files.read_lock(str(place.root), lock)
-        entries |= {one.path: one.entry for one in sealed}
         changes = {one.path: one.content for one in sealed}
-        changes |= {lock: files.form(entries), **(also or {})}
-        read = {place.name: vault.digest, lock: was}
-        return writer.commit(what, changes, {**expected, **read})
+        read, locks = dict(expected), dict[str, dict[str, LockEntry]]()
+        for source, name, lock in vault.locks(one.source for one in sealed):
+            read |= {name: vault.digests[name], lock: beneath.digest(place.root, lock)}
+            entries = locks.setdefault(lock, files.read_lock(str(place.root), lock))
+            entries |= {one.path: one.entry for one in sealed if one.source == source}
+        changes |= {lock: files.form(entries) for lock, entries in locks.items()}
+        return writer.commit(what, changes | dict(also or {}), read)

@@ -57,7 +57,7 @@ async def check_sops(context: Context) -> SopsCheck:
     if setup is None or root is None:
         return SopsCheck()
     uses = tuple(use for one in context.sops for use in one.sops)
-    tracked = sorted((await repository.look(root, ".", ())).tracked)
+    tracked = sorted((await repository.look(root, (".",), ())).tracked)
     if not uses and not _knows_sops(setup, tracked):
         return SopsCheck()
     texts = await keys_of_hosts(setup.fleet, context.ssh)

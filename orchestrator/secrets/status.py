@@ -8,12 +8,14 @@ from orchestrator.core.errors import StepError
 from orchestrator.host.setup import Setup
 from orchestrator.secrets.check import with_configurations
 from orchestrator.secrets.files import repository
+from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.gather import Context, gather
 from orchestrator.secrets.model.ciphertext import RecipientStatus, SecretStatus
 from orchestrator.secrets.model.repository import Needs
 from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.plan import readers
 from orchestrator.secrets.plan.checks import check
+from orchestrator.secrets.plan.evidence import Evidence
 from orchestrator.secrets.plan.hosts import needs, secrets_of
 
 
@@ -22,12 +24,12 @@ async def status(place: SecretsRepository, context: Context) -> tuple[SecretStat
 
     Raises:
         UsageError: As :func:`gather`.
-        RulesError: ``secrets.nix`` says nothing usable.
+        RulesError: A ``secrets.nix`` says nothing usable.
         StepError: git refused.
     """
     # One after the other: what the first refuses must not leave a git behind.
-    evidence = await gather(place, context)
-    changed = await repository.changed(place.root, place.folder) if place.in_git else {}
+    evidence = await _gather(place, context)
+    changed = await repository.changed(place.root, place.folders) if place.in_git else {}
     found = readers.secrets(evidence, check(evidence), changed)
     if not context.targets:
         return found
@@ -35,15 +37,23 @@ async def status(place: SecretsRepository, context: Context) -> tuple[SecretStat
     return tuple(one for one in found if one.path in theirs)
 
 
+async def _gather(place: SecretsRepository, context: Context) -> Evidence:
+    """Gather all; a list without what one of several files of rules should say would mislead."""
+    evidence = await gather(place, context)
+    for one in evidence.broken:
+        raise RulesError(f"{one.path} {one.fact}", hint=one.fix)
+    return evidence
+
+
 async def recipients(place: SecretsRepository, context: Context) -> tuple[RecipientStatus, ...]:
     """List the recipients of a repository's secrets.
 
     Raises:
         UsageError: As :func:`gather`.
-        RulesError: ``secrets.nix`` says nothing usable.
+        RulesError: A ``secrets.nix`` says nothing usable.
         StepError: git refused.
     """
-    return readers.recipients(await gather(place, context))
+    return readers.recipients(await _gather(place, context))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +74,9 @@ async def needs_of(place: SecretsRepository, setup: Setup, host: str) -> FoundNe
 
     Raises:
         UsageError: As :func:`gather`.
-        RulesError: ``secrets.nix`` says nothing usable.
+        RulesError: A ``secrets.nix`` says nothing usable.
         StepError: git refused.
     """
     context = Context(setup.fleet, setup.ssh, (host,), setup=setup)
     asked, failed = await with_configurations(context)
-    return FoundNeeds(needs(await gather(place, asked), host), failed.get(host))
+    return FoundNeeds(needs(await _gather(place, asked), host), failed.get(host))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,11 +50,11 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
         UnreachableError: The connection was lost.
         StepError: The host did not answer to the end.
     """
-    session, file = work.session, work.session.secrets.file
-    if isinstance(plan.target, Existing) or not (file or session.secrets.uses_sops):
+    session, files = work.session, work.session.secrets.files
+    if isinstance(plan.target, Existing) or not (files or session.secrets.uses_sops):
         return ()
     if work.host.name in session.request.systems:
-        return await _everybodys(session, file)
+        return await _everybodys(session, files)
     evidence = None
     try:
         secrets = await secrets_of(
@@ -61,29 +62,29 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
         )
         if session.setup.placeholders and secrets.uses:
             return (PLACEHOLDERS,)
-        if file is not None and secrets.uses:
+        if files and secrets.uses:
             work.secrets = secrets
-            evidence = await session.secrets.evidence(file)
+            evidence = await session.secrets.evidence()
     except RulesError as error:
-        return tuple(shortfalls([finding("RULES-EVAL", file.name if file else "", error.message)]))
+        return tuple(shortfalls([finding("RULES-EVAL", files[0].name, error.message)]))
     except OrchestratorError as error:
         text = f"its secrets were not checked: {error.message}"
         return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
     of_sops = tuple(shortfalls(await check_before_deploying(session.setup, secrets, executor)))
     if evidence is None:
-        return (*await _everybodys(session, file), *of_sops)
+        return (*await _everybodys(session, files), *of_sops)
     root, flake = Path(evidence.rules.root), session.setup.flake.of(work.host).folder
     secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
     identities = await ask_identities(executor, secrets.identity_paths)
     return (*shortfalls(tuple(before_the_copy(evidence, secrets, identities))), *of_sops)
 
 
-async def _everybodys(session: Session, file: Path | None) -> tuple[Shortfall, ...]:
+async def _everybodys(session: Session, files: Sequence[Path]) -> tuple[Shortfall, ...]:
     """Find secrets that everybody can read: with them a fleet goes to no host, used or not."""
-    if file is None or session.setup.in_lab:
+    if not files or session.setup.in_lab:
         return ()
     try:
-        evidence = await session.secrets.evidence(file)
+        evidence = await session.secrets.evidence()
     except OrchestratorError:
         return ()  # what else is wrong with secrets does not concern this host
     return tuple(shortfalls(tuple(published.check(evidence))))

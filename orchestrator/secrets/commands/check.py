@@ -69,13 +69,13 @@ def check(
       orchestrator secrets check p620 --strict
       orchestrator secrets check --rules ~/dotfiles/secrets/secrets.nix
     """  # noqa: D301 (click reads the mark)
-    file, context = open_rules(rules, target, selectors)
+    given, context = open_rules(rules, target, selectors)
     if identity:
         context = replace(context, keyring=repository.open_keyring(identity))
     only_sops = rules is None and context.setup is not None and _has_only_sops(context.setup)
 
     async def work() -> tuple[SecretCheck, Mapping[str, StepError]]:
-        place = None if only_sops else await secrets_place.place_of(file, context.fleet)
+        place = None if only_sops else await secrets_place.place_of(*given, fleet=context.fleet)
         asked, failed = (
             (context, {}) if no_configurations else await secrets_check.with_configurations(context)
         )
@@ -92,8 +92,8 @@ def check(
 
 
 def _has_only_sops(setup: Setup) -> bool:
-    root = Path(setup.fleet.root)
-    return secrets_place.find(root) is None and secrets_place.uses_sops(root)
+    fleet = setup.fleet
+    return not secrets_place.rules_of(fleet) and secrets_place.uses_sops(Path(fleet.root))
 
 
 def _require_known(strangers: Sequence[str]) -> None:
@@ -134,16 +134,15 @@ async def check_fleet(
         UsageError: There is no Nix, or ``secrets.lock.json`` cannot be used.
         StepError: git refused.
     """
-    root = Path(setup.fleet.root)
-    file = secrets_place.find(root)
-    if file is None and not secrets_place.uses_sops(root):
+    given = secrets_place.rules_of(setup.fleet)
+    if not given and not secrets_place.uses_sops(Path(setup.fleet.root)):
         return None
 
     names = tuple(host.name for host in hosts)
     context = gather.Context(setup.fleet, setup.ssh, names, setup=setup)
     if configurations:
         context, _ = await secrets_check.with_configurations(context)
-    place = await secrets_place.place_of(file, setup.fleet) if file else None
+    place = await secrets_place.place_of(*given, fleet=setup.fleet) if given else None
     return await secrets_check.check_secrets(place, context)
 
 
@@ -158,11 +157,11 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
     Who can read it is what the file says, and not what secrets.nix declares. A name with a
     question mark is declared, and the file does not tell. The size is that of the plaintext.
     """
-    file, context = open_rules(rules, target, selectors)
+    given, context = open_rules(rules, target, selectors)
 
     async def work() -> tuple[SecretStatus, ...]:
         return await secrets_status.status(
-            await secrets_place.place_of(file, context.fleet), context
+            await secrets_place.place_of(*given, fleet=context.fleet), context
         )
 
     draw.draw_status(console.run(work()), console.results(), as_json=as_json)
@@ -174,11 +173,11 @@ def status(selectors: tuple[str, ...], rules: Path | None, as_json: bool, target
 @fleet_options
 def recipients(rules: Path | None, as_json: bool, target: Target) -> None:
     """Each key that secrets are encrypted to: whose it is, and how many secrets it reads."""
-    file, context = open_rules(rules, target)
+    given, context = open_rules(rules, target)
 
     async def work() -> tuple[RecipientStatus, ...]:
         return await secrets_status.recipients(
-            await secrets_place.place_of(file, context.fleet), context
+            await secrets_place.place_of(*given, fleet=context.fleet), context
         )
 
     draw.draw_recipients(console.run(work()), console.results(), as_json=as_json)
@@ -189,22 +188,25 @@ def tell_needs(setup: Setup, host: str) -> None:
 
     It comes after what was asked for, so what cannot be found out is told and is no failure.
     """
-    file = secrets_place.find(Path(setup.fleet.root))
-    if file is None:
+    given = secrets_place.rules_of(setup.fleet)
+    if not given:
         return
 
     click.echo("looking at which secrets it needs …", err=True)
     try:
-        _find_and_draw(setup, host, file)
+        _find_and_draw(setup, host, given)
     except OrchestratorError as error:
         click.echo(f"which secrets {host} needs is not known: {clean(error.message)}", err=True)
         click.echo(f"hint: once that is fixed: orchestrator host trust {host}", err=True)
 
 
-def _find_and_draw(setup: Setup, host: str, file: Path) -> None:
+def _find_and_draw(setup: Setup, host: str, given: Sequence[Path]) -> None:
     async def work() -> tuple[str, secrets_status.FoundNeeds]:
-        place = await secrets_place.place_of(file, setup.fleet)
-        return place.name, await secrets_status.needs_of(place, setup, host)
+        place = await secrets_place.place_of(*given, fleet=setup.fleet)
+        found = await secrets_status.needs_of(place, setup, host)
+        lacking = (one.path for one in found.needs.secrets if one.lacks)
+        rules = dict.fromkeys((place.nearest(path) or place).name for path in lacking)
+        return ", ".join(rules) or place.name, found
 
     rules, found = console.run(work())
     if found.failed is not None:

@@ -15,10 +15,9 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import fleet_option, json_done_option, json_option
 from orchestrator.core.errors import UsageError
 from orchestrator.secrets.commands.repository import (
-    fleet_of,
     identity_option,
     open_keyring,
-    rules_file,
+    place_named,
     rules_option,
     without_me_option,
 )
@@ -27,15 +26,16 @@ with lazily():
     from orchestrator.cli import console
     from orchestrator.render import output
     from orchestrator.secrets import draw, manage, sealing
-    from orchestrator.secrets import place as secrets_place
     from orchestrator.secrets import rekey as secrets_rekey
+    from orchestrator.secrets import vault as secrets_vault
     from orchestrator.secrets.commands import repository
     from orchestrator.secrets.files import editor
     from orchestrator.secrets.model import repository as model_repository
 
 
 if TYPE_CHECKING:
-    from orchestrator.secrets.place import SecretsRepository, Vault
+    from orchestrator.secrets.place import SecretsRepository
+    from orchestrator.secrets.vault import Vault
 
 
 def say(text: str) -> None:
@@ -66,9 +66,7 @@ async def tell_git(place: SecretsRepository, paths: Sequence[str]) -> None:
 
 
 async def _open_vault(rules: Path | None, fleet: Path | None) -> Vault:
-    return await secrets_place.open_vault(
-        await secrets_place.place_of(rules_file(rules, fleet), fleet_of(fleet))
-    )
+    return await secrets_vault.open_vault(await place_named(rules, fleet))
 
 
 def _agrees(question: str) -> bool:
@@ -148,6 +146,7 @@ def create(
     async def work() -> tuple[str, manage.Created]:
         vault = await _open_vault(rules, fleet)
         example = vault.rule(like, here) if like else None
+        vault = vault.for_new(name, here)
         plan = await manage.plan_rule(vault, name, here, keys, example)
         created = await manage.create(vault, plan, keyring, change)
         say(f"{plan.rule.path} is made")
@@ -274,7 +273,7 @@ def recover(rules: Path | None, as_json: bool, fleet: Path | None) -> int:
     """Bring an interrupted change to its end: forward where it was committed, else back."""
 
     async def work() -> tuple[model_repository.Journal | None, tuple[str, ...]]:
-        place = await secrets_place.place_of(rules_file(rules, fleet), fleet_of(fleet))
+        place = await place_named(rules, fleet)
         return await sealing.recover(place), sealing.remove_leftovers(place)
 
     ended, left = console.run(work())

@@ -29,6 +29,7 @@ with lazily():
 if TYPE_CHECKING:
     from orchestrator.core.host import Fleet
     from orchestrator.secrets.age.crypt import Keyring
+    from orchestrator.secrets.place import SecretsRepository
 
 
 @contextlib.contextmanager
@@ -51,7 +52,7 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def lone_rules(fleet: Path | None) -> Path | None:
+def lone_rules(fleet: Path | None) -> tuple[Path, ...]:
     """Find the nearest ``secrets.nix`` where no fleet is named, and none is above this folder.
 
     Args:
@@ -62,12 +63,12 @@ def lone_rules(fleet: Path | None) -> Path | None:
         inventory_root.find_root(here, fleet)
     except UsageError:
         if fleet is not None or os.environ.get(inventory_root.VARIABLE):
-            return None
-        return next(filter(None, map(place.find, (here, *here.parents))), None)
-    return None
+            return ()
+        return next(filter(None, map(place.find, (here, *here.parents))), ())
+    return ()
 
 
-def rules_file(rules: Path | None, fleet: Path | None) -> Path:
+async def place_named(rules: Path | None, fleet: Path | None) -> SecretsRepository:
     """Find the ``secrets.nix``; where its fleet's lab is up, its Nix is there to read it.
 
     Args:
@@ -75,14 +76,18 @@ def rules_file(rules: Path | None, fleet: Path | None) -> Path:
         fleet: The folder of ``--fleet``.
 
     Raises:
-        UsageError: There is neither a fleet nor a file.
+        UsageError: As :func:`place.place_of`; or there is neither a fleet nor a file.
+        StepError: As :func:`place.place_of`.
         LabError: It is needed, and was up and is gone.
     """
-    if found := rules or lone_rules(fleet):
-        return found
-    root = inventory_root.find_root(Path.cwd(), fleet)
-    network.borrow_nix(root)
-    return place.find(root) or root / place.USUAL[0]
+    known = fleet_of(fleet)
+    found = (rules,) if rules else lone_rules(fleet)
+    if not found:
+        root = inventory_root.find_root(Path.cwd(), fleet)
+        network.borrow_nix(root)
+        found = place.find(root, known.secrets_rules if known else ())
+        found = found or (root / place.USUAL[0],)
+    return await place.place_of(*found, fleet=known)
 
 
 def fleet_of(folder: Path | None) -> Fleet | None:
@@ -170,7 +175,7 @@ def rules_option(command: F) -> F:
 
 def open_rules(
     rules: Path | None, target: Target, selectors: tuple[str, ...] = ()
-) -> tuple[Path, gather.Context]:
+) -> tuple[tuple[Path, ...], gather.Context]:
     """Find the ``secrets.nix``, and what is known beside it.
 
     Args:
@@ -181,13 +186,13 @@ def open_rules(
     Raises:
         UsageError: There is neither a fleet nor a file; or hosts are named and there is no fleet.
     """
-    alone = lone_rules(target.fleet) if rules is None else rules
-    if alone is not None and target.fleet is None:
+    alone = lone_rules(target.fleet) if rules is None else (rules,)
+    if alone and target.fleet is None:
         if selectors:
             raise UsageError("no fleet, and so no hosts to select", hint="add --fleet DIR")
         return alone, gather.Context()
     setup = opening.open_setup(target)
-    root = Path(setup.fleet.root)
+    usual = (Path(setup.fleet.root) / place.USUAL[0],)
     hosts = tuple(host.name for host in select.select(setup.fleet, selectors)) if selectors else ()
     context = gather.Context(setup.fleet, setup.ssh, hosts, setup=setup)
-    return rules or place.find(root) or root / place.USUAL[0], context
+    return (rules,) if rules else place.rules_of(setup.fleet) or usual, context

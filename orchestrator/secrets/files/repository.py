@@ -31,12 +31,12 @@ async def root_of(folder: Path) -> Path | None:
     return Path(_text(done).removesuffix("\n")).resolve()
 
 
-async def look(root: Path, folder: str, paths: Sequence[str]) -> Repository:
+async def look(root: Path, folders: Sequence[str], paths: Sequence[str]) -> Repository:
     """Ask git about files of its work tree.
 
     Args:
         root: The work tree.
-        folder: Where `.age` files are looked for: relative to the root.
+        folders: Where `.age` files are looked for: relative to the root.
         paths: Files that are asked about, whether they are there or not; relative to the root.
 
     Raises:
@@ -47,7 +47,7 @@ async def look(root: Path, folder: str, paths: Sequence[str]) -> Repository:
     tracked = frozenset(path for tag, _, path in entries if tag != "?")
     others = frozenset(path for tag, _, path in entries if tag == "?")
     unlisted = [path for path in paths if path not in tracked | others]
-    below = "" if folder in (".", "") else f"{folder}/"
+    below = tuple("" if folder in (".", "") else f"{folder}/" for folder in folders)
     secrets = {path for path in tracked | others if path.endswith(".age")}
     return Repository(
         tracked=tracked,
@@ -57,8 +57,8 @@ async def look(root: Path, folder: str, paths: Sequence[str]) -> Repository:
     )
 
 
-async def changed(root: Path, folder: str) -> dict[str, datetime]:
-    """When each ``.age`` file below a folder was committed last.
+async def changed(root: Path, folders: Sequence[str]) -> dict[str, datetime]:
+    """When each ``.age`` file below some folders was committed last.
 
     Returns:
         Nothing where the history has no commit yet.
@@ -66,8 +66,9 @@ async def changed(root: Path, folder: str) -> dict[str, datetime]:
     Raises:
         StepError: git could not be started.
     """
-    inside = f":(top,glob){'' if folder == '.' else f'{_no_glob(folder)}/'}**/*.age"
-    words = ("log", "-z", "--format=%x01%ct", "--name-only", "--no-renames", "--", inside)
+    below = ("" if folder == "." else f"{_no_glob(folder)}/" for folder in folders)
+    inside = (f":(top,glob){prefix}**/*.age" for prefix in below)
+    words = ("log", "-z", "--format=%x01%ct", "--name-only", "--no-renames", "--", *inside)
     # Exit 128 where there is no commit.
     done = await _git(root, *words, fine=(0, 128))
     found: dict[str, datetime] = {}

@@ -24,6 +24,7 @@ class Rule:
         unusable: The others, each with the reason.
         armor: Whether the file is to be in the textual form.
         error: What Nix said where this entry alone cannot be evaluated or has a wrong shape.
+        source: Its ``secrets.nix``, relative to the repository, where there are several.
     """
 
     path: str
@@ -32,14 +33,15 @@ class Rule:
     unusable: tuple[tuple[str, str], ...] = ()
     armor: bool = False
     error: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A whole ``secrets.nix``.
+    """A whole ``secrets.nix``, or all of a fleet.
 
     Attributes:
-        file: The file, absolute.
+        file: The file, or the first; absolute.
         root: The repository, absolute: what the rules' paths are relative to.
         rules: In the order of their paths.
     """

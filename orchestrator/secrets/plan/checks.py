@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.core.units import listing
@@ -23,9 +23,24 @@ def check_rules(rules: Sequence[Rule]) -> Iterator[SecretFinding]:
     """Find what is wrong with the rules themselves."""
     for rule in rules:
         yield from _one(rule)
-    for path, times in Counter(rule.path for rule in rules).items():
-        if times > 1:
-            yield finding("RULES-DUP", path, f"{times} entries name this file")
+    entries: dict[str, list[str]] = defaultdict(list)
+    for rule in rules:
+        entries[rule.path].append(rule.source)
+    for path, sources in entries.items():
+        if len(set(sources)) > 1:
+            yield _two_files(path, sorted(set(sources)))
+        elif len(sources) > 1:
+            yield finding("RULES-DUP", path, f"{len(sources)} entries name this file")
+
+
+def _two_files(path: str, sources: Sequence[str]) -> SecretFinding:
+    return finding(
+        "RULES-DUP",
+        path,
+        f"it has a rule in each of {listing(sources)}",
+        effect="Nobody knows which of them counts, and a rekey by one undoes the other's",
+        fix="remove it from all but one of them",
+    )
 
 
 def leads_out(path: str) -> bool:
@@ -69,7 +84,8 @@ def check_files(evidence: Evidence) -> Iterator[SecretFinding]:
             case Unreadable(why):
                 yield finding("FILE-READ", path, why)
     for path in evidence.undeclared:
-        yield finding("FILE-UNDECLARED", path, "it has no rule in secrets.nix")
+        if evidence.unread(path) is None:
+            yield finding("FILE-UNDECLARED", path, "it has no rule in secrets.nix")
 
 
 def _missing(evidence: Evidence, path: str) -> SecretFinding:
@@ -216,6 +232,7 @@ def check(evidence: Evidence, *, strict: bool = False) -> tuple[SecretFinding, .
     """
     found = (
         *check_transaction(evidence.pending),
+        *evidence.broken,
         *check_rules(evidence.rules.rules),
         *published.check(evidence),
         *check_files(evidence),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.secrets.model.ciphertext import SecretFinding
 from orchestrator.secrets.model.repository import Rule, SecretUse
-from orchestrator.secrets.plan.evidence import Evidence, finding
+from orchestrator.secrets.plan.evidence import Evidence, finding, is_beside
 
 _OTHERS = 0o007
 """The bits of those who are neither owner nor in the group: chmod(1)."""
@@ -27,7 +27,7 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
             keys[host].append(key)
     for use in evidence.uses:
         if use.in_repo and use.exists:
-            yield from _rule(use, rules.get(use.file), keys[use.host])
+            yield from _rule(evidence, use, rules.get(use.file), keys[use.host])
         else:
             yield _file(use)
         yield from _mode(use)
@@ -44,13 +44,30 @@ def _file(use: SecretUse) -> SecretFinding:
     return _found("CFG-OUTSIDE", use, f"{_option(use)}.file is not in the repository")
 
 
-def _rule(use: SecretUse, rule: Rule | None, keys: Sequence[str]) -> Iterator[SecretFinding]:
+def _rule(
+    evidence: Evidence, use: SecretUse, rule: Rule | None, keys: Sequence[str]
+) -> Iterator[SecretFinding]:
     if rule is None:
-        yield _found("CFG-NORULE", use, f"{_option(use)} names it, and secrets.nix does not")
+        yield _no_rule(evidence, use)
     elif rule.error is None and _is_left_out(use, rule, keys):
         fact = f"{use.host} uses it, and its key is not in the rule"
         fix = f"add {keys[0]} to its publicKeys; then: orchestrator secrets rekey PATH"
         yield _found("CFG-HOST", use, fact, fix)
+
+
+def _no_rule(evidence: Evidence, use: SecretUse) -> SecretFinding:
+    """Say why a file has no rule: its rules are broken, are not looked at, or do not name it."""
+    if (broken := evidence.unread(use.file)) is not None:
+        fact = f"{_option(use)} names it, and its rules say nothing usable: {broken.path}"
+        return _found("RULES-EVAL", use, f"{fact} {broken.fact}", broken.fix)
+    tracked = evidence.repository.tracked if evidence.repository else frozenset()
+    read = {posixpath.relpath(evidence.rules.file, evidence.rules.root)}
+    read |= {rule.source for rule in evidence.rules.rules}
+    unread = (name for name in tracked - read if posixpath.basename(name) == "secrets.nix")
+    other = max((name for name in unread if is_beside(name, use.file)), key=len, default=None)
+    fix = f"if {other} has it: `secrets: {{rules: [FILE, …]}}` names it beside the others"
+    fact = f"{_option(use)} names it, and secrets.nix does not"
+    return _found("CFG-NORULE", use, fact, fix if other else None)
 
 
 def _is_left_out(use: SecretUse, rule: Rule, keys: Sequence[str]) -> bool:

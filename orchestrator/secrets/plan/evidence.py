@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ class Evidence:
     """What is known of a repository's secrets. Paths are relative to the repository.
 
     Attributes:
-        rules: What ``secrets.nix`` says.
+        rules: What ``secrets.nix`` says, or each of several.
         files: Each rule's file that is there.
         repository: What git knows; ``None`` where there is no git repository.
         undeclared: ``.age`` files that have no rule.
@@ -40,6 +41,7 @@ class Evidence:
         leaked_in_store: The same of files in the store that hosts' systems are made from.
         pending: A change of several files that was cut off.
         in_lab: Whether the hosts are a lab's, which have published keys by right.
+        broken: Of several files of rules, those that say nothing usable.
     """
 
     rules: Rules
@@ -58,16 +60,27 @@ class Evidence:
     leaked_in_store: tuple[tuple[str, str], ...] = ()
     pending: Journal | None = None
     in_lab: bool = False
+    broken: tuple[SecretFinding, ...] = ()
 
     def users(self, path: str) -> tuple[str, ...]:
         """The target hosts whose configurations use a file."""
         hosts = (use.host for use in self.uses if use.in_repo and use.file == path)
         return tuple(dict.fromkeys(host for host in hosts if host in self.targets))
 
+    def unread(self, path: str) -> SecretFinding | None:
+        """What keeps the rule of a file from being known: broken rules in a folder above it."""
+        return next((one for one in self.broken if is_beside(one.path, path)), None)
+
     def ciphertext(self, path: str) -> Ciphertext | None:
         """A file that was read, sound or not."""
         found = self.files.get(path)
         return found if isinstance(found, Ciphertext) else None
+
+
+def is_beside(rules: str, path: str) -> bool:
+    """Whether a file is in the folder of a ``secrets.nix``, or below."""
+    folder = posixpath.dirname(rules)
+    return not folder or path.startswith(f"{folder}/")
 
 
 _ORDER = {severity: place for place, severity in enumerate(Severity)}

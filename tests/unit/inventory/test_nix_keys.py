@@ -106,6 +106,19 @@ def test_a_wrong_path_to_a_flake_is_a_mistake_of_the_inventory(
     assert load(root).fleet.flake == str(root / "nix")
 
 
+def test_a_file_of_rules_that_is_named_and_not_there_is_a_mistake(
+    write: Callable[..., Path], mistakes: Callable[..., list[str]]
+) -> None:
+    """A misspelt name would leave a host's secrets unchecked; a path does not lead out."""
+    root = write()
+    (root / "one.nix").write_text("{ }")
+    (line,) = mistakes(f="secrets: {rules: [one.nix, two.nix]}", h="hosts: {web1: }")
+    assert line.startswith("inventory/f.yaml:1:28: the rules 'two.nix': there is no such file")
+    (root / "inventory/f.yaml").write_text("secrets: {rules: [one.nix]}")
+    assert load(root).fleet.secrets_rules == ("one.nix",)
+    assert len(mistakes(f="secrets: {rules: [../one.nix, /one.nix]}")) == 2
+
+
 def test_a_host_has_a_flake_of_its_own(write: Callable[..., Path]) -> None:
     """More than one flake in a fleet: a folder of it, another repository, a URL."""
     root = write(h="hosts: {web1: , web2: {flake: ../two}, web3: {flake: 'github:o/r'}}")

@@ -15,8 +15,9 @@ from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.manage import Plan, create, show
 from orchestrator.secrets.model.repository import Rule, Rules
-from orchestrator.secrets.place import SecretsRepository, Vault
+from orchestrator.secrets.place import SecretsRepository
 from orchestrator.secrets.rekey import Rekeyed, rekey
+from orchestrator.secrets.vault import Vault
 
 T = TypeVar("T")
 VALUES = {"a.age": b"VALUE-a\n", "deep/b.age": b"VALUE-b", "c.age": b"\x00VALUE\xff" * 30_000}
@@ -52,7 +53,7 @@ def vault(root: Path, *rules: Rule) -> Vault:
         file.write_text("{ }\n")
     said = Rules(str(file), str(root), tuple(sorted(rules, key=lambda one: one.path)))
     place = SecretsRepository(file, root, in_git=(root / ".git").exists())
-    return Vault(place, said, beneath.digest(root, place.name))
+    return Vault(place, said, {place.name: beneath.digest(root, place.name)})
 
 
 class Bench:

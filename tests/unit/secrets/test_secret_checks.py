@@ -19,7 +19,7 @@ from orchestrator.secrets.model.ciphertext import (
 )
 from orchestrator.secrets.model.repository import Journal, Repository, Rule, Rules, SecretUse
 from orchestrator.secrets.plan.checks import check
-from orchestrator.secrets.plan.evidence import Evidence, Unreadable
+from orchestrator.secrets.plan.evidence import Evidence, Unreadable, finding
 from orchestrator.secrets.plan.hosts import concerning, secrets_of
 
 KEY = Recipient("ssh-ed25519 AAAAhost", RecipientKind.ED25519, b"host")
@@ -191,3 +191,40 @@ def test_what_concerns_some_hosts_is_theirs_and_nobodys() -> None:
         ("TXN-PENDING", ""),
         ("FILE-MISSING", "b.age"),
     ]
+
+
+def test_a_file_with_rules_in_two_files_is_found() -> None:
+    """Both are named: which of them counts is for a person to say."""
+    made = rules(replace(RULE, source="a.nix"), replace(RULE, source="hosts/x/secrets.nix"))
+    one = only(sound(rules=made))
+    assert (one.id, one.severity) == ("RULES-DUP", Severity.WARNING)
+    assert one.fact == "it has a rule in each of a.nix, hosts/x/secrets.nix"
+
+
+def test_where_one_of_several_files_is_broken_only_its_own_secrets_are_concerned() -> None:
+    """Nobody is told that a file has no rule, of which nobody knows it."""
+    broken = finding("RULES-EVAL", "hosts/x/secrets.nix", "does not evaluate: a typo")
+    beside, other = "hosts/x/deep/b.age", "hosts/xy/b.age"
+    found = check(sound(broken=(broken,), undeclared=(beside, other)))
+    assert [(one.id, one.path) for one in found] == [
+        ("RULES-EVAL", "hosts/x/secrets.nix"),
+        ("FILE-UNDECLARED", other),
+    ]
+    uses = (USE, replace(USE, host="x", file=beside, install_path="/run/agenix/b"))
+    found = check(sound(broken=(broken,), uses=uses))
+    assert [(one.id, one.path, one.host) for one in found] == [
+        ("RULES-EVAL", beside, "x"),
+        ("RULES-EVAL", broken.path, None),
+    ]
+    assert "hosts/x/secrets.nix does not evaluate: a typo" in found[0].fact
+
+
+def test_a_file_without_a_rule_leads_to_the_rules_beside_it_that_nobody_named() -> None:
+    """A ``secrets.nix`` at another place is not read before the inventory names it."""
+    use = replace(USE, file="boxes/x/b.age", install_path="/run/agenix/b")
+    tracked = frozenset({"a.age", "boxes/x/secrets.nix", "boxes/secrets.nix", "other/secrets.nix"})
+    one = only(sound(uses=(use,), repository=Repository(tracked)))
+    assert one.id == "CFG-NORULE"
+    assert one.fix.startswith("if boxes/x/secrets.nix has it: `secrets: {rules: [FILE, …]}`")
+    one = only(sound(uses=(use,), repository=Repository(frozenset({"a.age"}))))
+    assert one.fix == "add a rule for it to secrets.nix"

@@ -35,7 +35,7 @@ def write(root: Path, *paths: str) -> None:
 
 def ask(root: Path, paths: Sequence[str], folder: str = ".") -> Repository:
     """Ask git about files."""
-    return asyncio.run(look(root, folder, paths))
+    return asyncio.run(look(root, (folder,), paths))
 
 
 def test_tracked_untracked_and_ignored_files_are_told_apart(root: Path) -> None:
