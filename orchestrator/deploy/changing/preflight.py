@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,7 +78,7 @@ async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[S
     return (*shortfalls(tuple(before_the_copy(evidence, secrets, identities))), *of_sops)
 
 
-async def _everybodys(session: Session, files: Sequence[Path]) -> tuple[Shortfall, ...]:
+async def _everybodys(session: Session, files: tuple[Path, ...]) -> tuple[Shortfall, ...]:
     """Find secrets that everybody can read: with them a fleet goes to no host, used or not."""
     if not files or session.setup.in_lab:
         return ()
