@@ -137,7 +137,7 @@ def two(tmp_path: Path) -> FleetOfTwo:
 
 
 def test_rules_of_each_host_and_shared_ones_are_read_as_one(two: FleetOfTwo) -> None:
-    """By the checks with the hosts' configurations, by what is listed, and before a deployment."""
+    """Several files are one for checks, for lists, and before a deployment."""
     assert [two.locked(folder) for folder in ("secrets/", *OF_HOSTS)] == [
         *({"secrets/shared.age"}, {f"{OF_HOSTS[0]}wifi.age"}, {f"{OF_HOSTS[1]}wifi.age"})
     ]
@@ -151,7 +151,7 @@ def test_rules_of_each_host_and_shared_ones_are_read_as_one(two: FleetOfTwo) -> 
 
 
 def test_a_hosts_broken_rules_stop_that_host_alone(two: FleetOfTwo) -> None:
-    """They are named; of its files it is not said that they have no rule."""
+    """Rules that do not evaluate are named; of no file is it said that it has no rule."""
     two.rules(OF_HOSTS[0], "wifi", more="a typo")
     done = two.type("check")
     assert done.returncode == 1
@@ -187,7 +187,7 @@ def test_a_file_with_a_rule_in_each_of_two_files_is_found(two: FleetOfTwo) -> No
 
 
 def test_secrets_of_several_rules_are_changed_each_by_its_own(two: FleetOfTwo) -> None:
-    """By path or where one stands; a rekey of all is one change; a new rule goes to the nearest."""
+    """A path or the folder says which; a rekey is one change; a new rule goes to the nearest."""
     done = two.type("show", "wifi")
     assert done.returncode == 2
     assert all(f"{folder}wifi.age" in done.stderr for folder in OF_HOSTS)
