@@ -28,8 +28,11 @@ _COLUMNS = 64
 _MAC_SIZE = 32
 _TAGGED = frozenset({"ssh-ed25519", "ssh-rsa", "p256tag", "mlkem768p256tag", "piv-p256"})
 _TAG_SIZE = 4
-_X25519 = "X25519"
-_SHARE_SIZE, _SALT_SIZE = 32, 16
+_SALT_SIZE = 16
+# C2SP age.md "X25519 recipient stanza"; filippo.io/age/agessh, which checks them of every stanza of
+# its kind, whomever that is for.
+_ARGUMENT_SIZES = {"X25519": [32], "ssh-ed25519": [_TAG_SIZE, 32], "ssh-rsa": [_TAG_SIZE]}
+"""Bytes of each argument, by the kind of recipient: a tag says whom it is for, then a share."""
 _WRAPPED_SIZE = 32
 """Bytes of a wrapped file key: 16, and a tag of 16."""
 
@@ -100,11 +103,13 @@ def _stanza(reader: _Lines, line: bytes) -> Stanza:
     if not _ARGUMENTS.fullmatch(line):
         reader.refuse(FormatFault.ARGUMENT, "a recipient's arguments are malformed")
     kind, *arguments = line[3:].decode("ascii").split(" ")
-    if kind == _X25519 and [_length(one) for one in arguments] != [_SHARE_SIZE]:
-        text = f"an {_X25519} recipient has not one share of {_SHARE_SIZE} bytes"
+    sizes = _ARGUMENT_SIZES.get(kind)
+    if sizes is not None and [_length(one) for one in arguments] != sizes:
+        wanted = " and ".join(map(str, sizes))
+        text = f"the arguments of a recipient of kind {kind} are not {wanted} bytes"
         reader.refuse(FormatFault.ARGUMENT, text)
     body = _body(reader)
-    if kind == _X25519 and len(body) != _WRAPPED_SIZE:
+    if kind in ("X25519", "ssh-ed25519") and len(body) != _WRAPPED_SIZE:
         reader.refuse(FormatFault.BODY, f"a wrapped key has {len(body)} bytes")
     return Stanza(kind, tuple(arguments), _tag(kind, arguments), body)
 
