@@ -107,12 +107,27 @@ def context(flake: Flake) -> str:
     """Digest what counts besides the tree: SHA-256 in hexadecimal.
 
     Raises:
-        StepError: An input is given by a URL whose content may change unseen.
+        StepError: An input is given by a URL whose content may change unseen, or the flake itself
+            says whether it is evaluated purely.
     """
+    if _sets_purity(flake):
+        raise StepError("flake.nix sets pure-eval, so it may read what no file of the fleet says")
     lines = [SCHEME, flake.reference, *_nix(), *_settings(), *flake.settings.evaluating]
     for name, url in flake.inputs:
         lines.append(f"{name}={url} {_state_of(url)}")
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _sets_purity(flake: Flake) -> bool:
+    """Whether its ``nixConfig`` may set ``pure-eval``, which Nix lets it where that is accepted.
+
+    Nix takes no names there but those that are written out, in quotes perhaps, where any character
+    may have a backslash; accepted it may be in many places, nix.conf and the inventory among them.
+    """
+    start = Path(flake.folder)
+    found = (place / "flake.nix" for place in (start, *start.parents))
+    file = next(filter(Path.is_file, found), None)
+    return file is not None and b"pure-eval" in file.read_bytes().replace(b"\\", b"")
 
 
 def _nix() -> Iterator[str]:
@@ -170,9 +185,10 @@ _PINNED = re.compile(
 
 def _state_of(url: str) -> str:
     """What tells whether the content behind an override's URL changed."""
-    if re.match(r"path:/nix/store/[^?#]+$", url) or _PINNED.fullmatch(url):
+    if re.match(r"path:/nix/store/[^?#%]+$", url) or _PINNED.fullmatch(url):
         return "immutable"
-    if not url.startswith("path:/") or "?" in url or "#" in url:
+    # Nix reads %2e as a dot.
+    if not url.startswith("path:/") or any(char in url for char in "?#%"):
         raise StepError(f"the input {url} may change unseen")
     digest = hashlib.sha256()
     for folder, names, files in os.walk(url.removeprefix("path:")):

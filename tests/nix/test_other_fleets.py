@@ -217,6 +217,25 @@ def test_a_language_that_is_experimental(bench: Bench, head: str, settings: str)
     assert bench.reasons() == {"a": ""}
 
 
+@pytest.mark.parametrize("conf", ["", "accept-flake-config = true"])
+def test_a_flake_that_sets_its_own_purity_is_evaluated_each_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, conf: str
+) -> None:
+    """Accepted by the inventory or by nix.conf, it sees the environment; none of that is kept."""
+    bench.write(
+        "flake.nix",
+        flake('a = "<${builtins.getEnv "SEEN"}>";', head="nixConfig.pure-eval = false;"),
+    )
+    accepted = "" if conf else "nix: {accept_flake_config: true}"
+    bench.write("inventory/h.yaml", f"hosts: {{a: {{{accepted}}}}}")
+    monkeypatch.setenv("NIX_CONFIG", conf)
+    for seen in ("one", "two"):
+        monkeypatch.setenv("SEEN", seen)
+        assert "flake.nix sets pure-eval" in bench.reasons()["a"]
+        assert bench.texts() == {"a": f"<{seen}>"}
+    assert bench.learn()["a"].fingerprint is None
+
+
 def test_a_flake_in_a_folder_of_the_repository_is_learned(bench: Bench) -> None:
     """However the inventory names it; a file that no host reads does not count."""
     bench.write("nix/flake.nix", flake("a = builtins.readFile ./text;"))

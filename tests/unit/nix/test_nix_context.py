@@ -288,3 +288,27 @@ def test_what_the_inventory_says_to_nix_counts(machine: Machine, settings: NixSe
     flake = Flake(".", "/f")
     assert context(replace(flake, settings=settings)) != context(flake)
     assert context(replace(flake, settings=NixSettings())) == context(flake) == machine.context()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ nixConfig.pure-eval = false; outputs = _: { }; }",
+        '{ nixConfig = { "pure-eval" = false; }; outputs = _: { }; }',
+        r'{ nixConfig."pure\-ev\al" = false; outputs = _: { }; }',
+    ],
+)
+def test_a_flake_that_may_set_whether_it_is_evaluated_purely(machine: Machine, text: str) -> None:
+    """However it spells that: what it saw of this machine is never taken for what it would see."""
+    machine.write("flake.nix", "{ outputs = _: { }; }")
+    machine.context()
+    machine.write("flake.nix", text)
+    with pytest.raises(StepError, match=r"^flake\.nix sets pure-eval, so it may read"):
+        machine.context()
+
+
+@pytest.mark.parametrize("url", ["path:/my%20inputs", "path:/nix/store/%2e%2e/%2e%2e/tmp/inputs"])
+def test_a_folder_that_is_spelled_as_in_a_url_may_change_unseen(machine: Machine, url: str) -> None:
+    """Nix decodes it: what is looked at here would be another folder, or one that never changes."""
+    with pytest.raises(StepError, match="may change unseen"):
+        machine.context(("words", url))
