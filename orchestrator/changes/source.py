@@ -173,6 +173,9 @@ class Source:
                 folder = await self._things.enter_async_context(workplace())
                 with _told():
                     self._uncopied = replace(self._flake, env=fresh_cache(folder / "cache"))
+                if self._lock and not self._flake.inputs:
+                    with contextlib.suppress(StepError):
+                        await nix.lock(self._uncopied)
             return self._uncopied
 
     async def _make(self) -> Ground | StepError:

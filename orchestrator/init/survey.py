@@ -330,7 +330,7 @@ async def _ask(flake: Flake, question: str, names: Iterable[str] | None = None) 
 
 
 async def _eval(flake: Flake, attr: str, apply: str) -> Any:
-    options = ("--no-write-lock-file", *flake.evaluating, "--apply", apply)
+    options = (*flake.evaluating, "--apply", apply)
     argv = (*nix.nix_argv("eval", "--json"), *options, f"{flake.reference}#{attr}")
     done = await nix.run_on(flake, argv, deadline=_DEADLINE)
     if done.rc != 0:

@@ -136,11 +136,11 @@ class Flake:
 
     @property
     def evaluating(self) -> tuple[str, ...]:
-        """Nix's options where it is evaluated: never does a copy get a lock file of its own."""
+        """Nix's options where it is evaluated, which never writes a lock file."""
         # Its key does not know of settings.
         cached = self.eval_cache and self.settings == PLAIN
         cache = () if cached else ("--no-eval-cache",)
-        return (*cache, *(("--no-write-lock-file",) if self.copied else ()), *self.arguments)
+        return (*cache, "--no-write-lock-file", *self.arguments)
 
     def configuration(self, attr: str) -> str:
         """The installable of a host's options."""

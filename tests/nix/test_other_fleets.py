@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -346,6 +347,33 @@ def test_a_plan_writes_no_lock_file(bench: Bench, tmp_path: Path) -> None:
     async def inside() -> None:
         async with Source(bench.setup.flake, lock=True) as source:
             await source.ground()
+
+    asyncio.run(inside())
+    assert (bench.root / "flake.lock").exists()
+
+
+@pytest.mark.parametrize("named", ["path:.", "git+file://%s?ref=main", "."])
+def test_a_flake_that_is_not_copied_gets_a_lock_file_by_a_deployment_alone(
+    bench: Bench, tmp_path: Path, named: str
+) -> None:
+    """By a URL, or in no repository of git: looking neither writes one nor touches git's index."""
+    words = '{ outputs = _: { text = "words"; }; }'
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words/flake.nix").write_text(words)
+    head = f'inputs.words.url = "path:{tmp_path}/words";'
+    bench.write("flake.nix", flake("a = words.text;", head=head, takes="{words,...}"))
+    fleet = f"fleet: {{flake: '{named % bench.root if '%' in named else named}'}}\n"
+    bench.write("inventory/h.yaml", f"{fleet}hosts: {{a: }}")
+    bench.git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a")
+    bench.git("branch", "-M", "main")
+    if named == ".":
+        shutil.rmtree(bench.root / ".git")
+    assert bench.texts() == {"a": "words"}
+    assert not (bench.root / "flake.lock").exists()
+
+    async def inside() -> None:
+        async with Source(bench.setup.flake, lock=True) as source:
+            await source.flake()
 
     asyncio.run(inside())
     assert (bench.root / "flake.lock").exists()

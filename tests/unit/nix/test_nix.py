@@ -71,7 +71,7 @@ def test_evaluate(recorder: Recorder) -> None:
     assert recorder.argvs == [
         (
             *("nix", *FEATURES, "path-info", "--derivation", "--no-eval-cache"),
-            *("--override-input", "nixpkgs", "path:/n"),
+            *("--no-write-lock-file", "--override-input", "nixpkgs", "path:/n"),
             '.#nixosConfigurations."p620".config.system.build.toplevel',
         ),
         ("nix-store", "--query", "--outputs", DRV.path),
@@ -87,7 +87,7 @@ def test_a_failed_evaluation_says_why(recorder: Recorder) -> None:
         do(nix.evaluate(Flake.at("github:o/r", "/fleet"), "p620", deadline=9))
     assert caught.value.message == "evaluation failed: no such host"
     assert caught.value.command == (
-        "cd /fleet && nix path-info --derivation --no-eval-cache "
+        "cd /fleet && nix path-info --derivation --no-eval-cache --no-write-lock-file "
         "'github:o/r#nixosConfigurations.\"p620\".config.system.build.toplevel'"
     )
     assert caught.value.stderr == "error: no such host"
@@ -302,7 +302,8 @@ def test_what_the_inventory_says_to_nix_is_words_of_its_own() -> None:
     )
     flake = Flake(".", "/f", (("nixpkgs", "path:/lab"),)).of(replace(HOST, nix=settings))
     assert flake.evaluating == (
-        *("--no-eval-cache", "--impure", "--option", "accept-flake-config", "true"),
+        *("--no-eval-cache", "--no-write-lock-file", "--impure"),
+        *("--option", "accept-flake-config", "true"),
         *("--option", "cores", "2; reboot"),
         # The lab's own goes first.
         *("--override-input", "nixpkgs", "path:/lab", "--override-input", "other", "github:o/r"),
