@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core import nix_settings
 from orchestrator.core.units import listing
 from orchestrator.nix.flake import Flake
 from orchestrator.nix.log import readable
@@ -146,6 +147,12 @@ def untracked(flake: Flake, stderr: str) -> Reason | None:
     if ".." in path.parts or not path.is_relative_to(root) or not path.exists():
         return None
     name = str(path.relative_to(root))
+    above = [place for place in path.parents if place.is_relative_to(root) and place != root]
+    if any((place / ".git").exists() for place in above):
+        return Reason(
+            "a flake sees nothing of its submodules: make that repository an input of its own",
+            f"{name} is there, but in a submodule, and so Nix does not see it",
+        )
     return Reason(
         f"git -C {shlex.quote(str(root))} add {shlex.quote(name)}",
         f"{name} is there, but git does not track it, and so Nix does not see it",
@@ -169,8 +176,8 @@ def warning(text: str) -> str | None:
         return None
     said = text.removeprefix("warning: ")
     if found := _UNTRUSTED.match(said):
-        return (
-            f"the flake's nixConfig is ignored: {found[1]}; "
-            "`nix: {accept_flake_config: true}` in the inventory accepts it"
-        )
+        ignored = f"the flake's nixConfig is ignored: {found[1]}"
+        if why := nix_settings.REFUSED.get(found[1]):
+            return f"{ignored}, which {why}"
+        return f"{ignored}; `nix: {{accept_flake_config: true}}` in the inventory accepts it"
     return f"Nix warns: {said}"

@@ -83,6 +83,18 @@ def test_only_a_file_of_the_fleet_is_one_to_be_added(tmp_path: Path) -> None:
         assert reasons.untracked(flake, f"error: path '{path}' does not exist") is None
 
 
+def test_a_file_of_a_submodule_is_none_to_be_added(tmp_path: Path) -> None:
+    """Git has it, in another repository: `git add` would refuse, and it is not what is missing."""
+    (tmp_path / "sub/hosts").mkdir(parents=True)
+    (tmp_path / "sub/.git").write_text("gitdir: ../.git/modules/sub\n")
+    (tmp_path / "sub/hosts/a.nix").write_text("")
+    said = f"error: path '/nix/store/{'a' * 32}-source/sub/hosts/a.nix' does not exist"
+    found = reasons.untracked(Flake(".", str(tmp_path)), said)
+    assert found is not None
+    assert found.message.startswith("sub/hosts/a.nix is there, but in a submodule")
+    assert "git" not in found.hint
+
+
 @pytest.mark.parametrize(
     ("line", "heard"),
     [
@@ -93,6 +105,11 @@ def test_only_a_file_of_the_fleet_is_one_to_be_added(tmp_path: Path) -> None:
         (
             "warning: ignoring the client-specified setting 'cores', because it is a restricted",
             "Nix warns: ignoring the client-specified setting 'cores', because it is a restricted",
+        ),
+        (
+            "warning: ignoring untrusted flake configuration setting 'post-build-hook'.",
+            "the flake's nixConfig is ignored: post-build-hook, which runs a program on this "
+            "machine: only its nix.conf may say so",
         ),
         ("warning: unknown setting 'x'", "Nix warns: unknown setting 'x'"),
     ],
