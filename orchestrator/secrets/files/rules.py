@@ -213,6 +213,7 @@ _BINDING = re.compile(
     r"(?<![\w.\"'-])([A-Za-z_][\w'-]{0,63})\s*=\s*"
     r'"((?:ssh|sk|ecdsa)-[^\s"]+ [^\s"]+|age1[^\s"]+)[ "]'
 )
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 _MOST_TEXT = 2**20
 """Bytes of a ``secrets.nix`` that are looked through for names."""
 
@@ -229,7 +230,7 @@ def names_in(file: Path) -> dict[str, str]:
     except OSError:
         return {}
     names: dict[str, str] = {}
-    for name, key in _BINDING.findall(text):
+    for name, key in _BINDING.findall(_COMMENT.sub("", text)):
         names.setdefault(key, name)
     return names
 

@@ -208,9 +208,10 @@ def test_a_name_that_two_keys_have_is_said_with_the_key() -> None:
 
 
 def test_names_are_found_in_the_text_of_secrets_nix(tmp_path: Path) -> None:
-    """The first name of a key; neither an attribute of a rule, nor what is no key."""
+    """The first name of a key; no attribute of a rule, no comment, nor what is no key."""
     (tmp_path / "secrets.nix").write_text(
-        'let\n  me = "ssh-ed25519 AAAA me@desk";\n  web-1="age1xyz" ; other = "ssh-ed25519 AAAA";'
+        'let\n  # old = "ssh-ed25519 AAAA gone";\n'
+        '  me = "ssh-ed25519 AAAA me@desk";\n  web-1="age1xyz" ; other = "ssh-ed25519 AAAA";'
         ' text = "age2"; in { "a.age".publicKeys = [ me ]; "b = c".x = "age1quoted"; }'
     )
     found = names_in(tmp_path / "secrets.nix")
