@@ -7,6 +7,7 @@ import functools
 import os
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -234,6 +235,19 @@ def test_a_pinned_nixpkgs_is_fetched_where_the_inventory_allows_it(
         rules(root, text, fetch=["https://example.org/"])
     found = rules(root, text, fetch=[server])
     assert [one.text for one in found["a.age"].recipients] == [KEY]
+
+
+def test_no_server_is_asked_by_a_search_path(
+    tmp_path: Path, server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nix takes a URL there in restricted mode: what it asks for could say what a file holds."""
+    searched = f'[ {{ prefix = "x"; path = "{server}pkgs.tar.gz"; }} ] "x/default.nix"'
+    text = f'{{ "a.age".publicKeys = [ (toString (builtins.findFile {searched})) ]; }}'
+    assert rules(tmp_path / "fleet", text)["a.age"].error
+    assert "GET /" not in capfd.readouterr().err
+    # The server would have said so.
+    urllib.request.urlopen(f"{server}pkgs.tar.gz").close()  # noqa: S310
+    assert "GET /pkgs.tar.gz" in capfd.readouterr().err
 
 
 def test_what_may_fetch_still_reads_nothing_of_this_machine(tmp_path: Path, server: str) -> None:

@@ -40,7 +40,12 @@ _RESTRICTED = (
     *("--option", "allow-import-from-derivation", "false"),
 )
 # No store is needed, and none is asked.
-_ALONE = ("--store", "dummy://", "--readonly-mode")
+_ALONE = ("--store", "dummy://", "--readonly-mode", "--option", "download-attempts", "1")
+# `builtins.findFile` takes a URL, which restricted mode lets pass: nobody is at this proxy.
+_NOBODY = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:0"),
+    **dict.fromkeys(("HTTPS_PROXY", "ALL_PROXY", "no_proxy", "NO_PROXY"), None),
+}
 
 
 _TYPES = {
@@ -91,7 +96,9 @@ async def evaluate(
     )
     limit = functools.partial(process.limit_memory, size=memory)
     try:
-        done = await process.run(argv, deadline=deadline, cwd=str(root), on_start=limit)
+        done = await process.run(
+            argv, deadline=deadline, cwd=str(root), env=None if fetch else _NOBODY, on_start=limit
+        )
     except StepError as error:
         raise RulesError(f"is not evaluated: {error.message}", command=by_hand) from error
     if ran_out_of_memory(done.rc, done.err):
