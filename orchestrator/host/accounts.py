@@ -114,28 +114,30 @@ if [ ! -d "$new/etc" ]; then
 elif [ -z "$config" ]; then
   echo 'sshd=gone'
 elif [ -f "$config" ]; then
-  folder=$(mktemp -d)
-  trap 'rm -rf "$folder"' EXIT
-  config_after "$config" > "$folder/config"
-  if timeout 10 "$sshd" -T -f "$folder/config" \
+  # No other value can get into what is removed at the end.
+  scratch=$(mktemp -d) || exit
+  readonly scratch
+  trap 'rm -rf "$scratch"' EXIT
+  config_after "$config" > "$scratch/config"
+  if timeout 10 "$sshd" -T -f "$scratch/config" \
     -C "user=$user,host=$peer,addr=$peer,laddr=$server,lport=$port" \
-    > "$folder/said" 2> "$folder/error"; then
+    > "$scratch/said" 2> "$scratch/error"; then
     echo 'sshd=asked'
     # Of a keyword's letters some versions of OpenSSH write capitals, as its manual does.
     sed 'h;s/ .*//;y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/;G;s/\n[^ ]*//' \
-      "$folder/said" > "$folder/says"
+      "$scratch/said" > "$scratch/says"
     says='pubkeyauthentication|permitrootlogin|authorizedkeysfile|authorizedkeyscommand'
     says="$says|trustedusercakeys|allowusers|denyusers|allowgroups|denygroups|usepam"
-    sed -nE "s/^($says) /sshd.\1=/p" "$folder/says"
-    patterns=$(sed -n 's/^authorizedkeysfile //p' "$folder/says")
+    sed -nE "s/^($says) /sshd.\1=/p" "$scratch/says"
+    patterns=$(sed -n 's/^authorizedkeysfile //p' "$scratch/says")
     # Another one's connection says nothing of this one.
-    if [ -n "$from" ] && ! listens "$folder/says" &&
-      timeout 10 "$sshd" -T > "$folder/now" 2> /dev/null && listens "$folder/now"; then
+    if [ -n "$from" ] && ! listens "$scratch/says" &&
+      timeout 10 "$sshd" -T > "$scratch/now" 2> /dev/null && listens "$scratch/now"; then
       printf 'came=%s\n' "$at:$port"
-      sed -n 's/^listenaddress /listens=/p' "$folder/says"
+      sed -n 's/^listenaddress /listens=/p' "$scratch/says"
     fi
   else
-    printf 'sshd=%s\n' "$(tail -n 1 "$folder/error")"
+    printf 'sshd=%s\n' "$(tail -n 1 "$scratch/error")"
   fi
 fi
 for pattern in $patterns; do
@@ -152,8 +154,8 @@ for pattern in $patterns; do
     # Elsewhere the activation may write it, as secrets are below /run.
     case $file in /etc/* | "$home"/*) ;; *) echo 'unread=yes' ;; esac
     # Of a home on another machine (NFS) root may see nothing, and sshd reads as the user.
-    for folder in "$home" "${file%/*}"; do
-      [ ! -d "$folder" ] || [ -x "$folder" ] || echo 'unread=yes'
+    for above in "$home" "${file%/*}"; do
+      [ ! -d "$above" ] || [ -x "$above" ] || echo 'unread=yes'
     done
     [ ! -f "$then" ] || [ -r "$then" ] || echo 'unread=yes'
   fi

@@ -197,9 +197,10 @@ class Activation:
             await self._contact()
             await self._look()
         await self._verify()
+        with self._work.step(Phase.PROVE):
+            await self._watch()
         self._work.session.interrupt.check()
         with self._work.step(Phase.COMMIT):
-            await self._watch()
             await self._look()
             self._verdict.confirmed = True
             await self._lifeline.confirm()

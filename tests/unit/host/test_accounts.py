@@ -36,6 +36,10 @@ ASKED = f"{NOW}\nsshd=asked\n{YES}"
 HELD = f"{ASKED}looked={KEYS}\nheld={KEYS}\n"
 LACKED = f"{ASKED}looked={KEYS}\nlooked=/etc/ssh/authorized_keys.d/deploy\n"
 
+SHELLS = tuple(
+    tuple(words) for words in (("sh",), ("bash",), ("busybox", "sh")) if shutil.which(words[0])
+)
+
 
 def spec(*users: dict[str, object], mutable: bool = True) -> str:
     """Write users-groups.json into an answer's line."""
@@ -446,3 +450,25 @@ def test_the_guard_understands_an_sshd_in_capitals_and_without(
     argv = ("sh", "-c", '. "$1"; door=$2; sshd_says hostkey', "sh", str(functions), str(tmp_path))
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout == "/etc/ssh/key\n/etc/ssh/two\n"
+
+
+def test_what_is_asked_for_logins_leaves_everything_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders that keys are looked for in do not go with the script's own, which does not stay."""
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    kept = home / ".ssh/authorized_keys"
+    config, sshd = tmp_path / "new/etc/ssh/sshd_config", tmp_path / "new/sw/bin/sshd"
+    for file in (kept, config, sshd):
+        file.parent.mkdir(parents=True)
+        file.write_text("ssh-ed25519 AAAAanother")
+    scratch.mkdir()
+    sshd.write_text(f"#!{shutil.which('sh')}\necho 'AuthorizedKeysFile .ssh/authorized_keys'\n")
+    sshd.chmod(0o755)
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    for shell in SHELLS:
+        argv = (*shell, "-c", ACCOUNTS, "sh", str(tmp_path / "new"), "root", KEY, str(home))
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+        assert f"looked={kept}" in done.stdout
+        assert kept.read_text() == "ssh-ed25519 AAAAanother"
+        assert not list(scratch.iterdir())
