@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from fleet_bench import Bench, example_fleet, in_lab
 
-PARTS = 5
+PARTS = 6
 """Of the tests that are marked ``rotating`` so many-th is played for each revision."""
 
 

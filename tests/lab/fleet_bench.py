@@ -182,7 +182,7 @@ class Bench:
         self.write(f"hosts/{host}/plain.nix", before)
         self.write(
             path,
-            "{ pkgs, lib, ... }: {\n  imports = [ ./plain.nix ];\n" + body + "\n}\n",
+            "{ config, pkgs, lib, ... }: {\n  imports = [ ./plain.nix ];\n" + body + "\n}\n",
         )
 
     def reset(self) -> None:

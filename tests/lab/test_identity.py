@@ -18,6 +18,19 @@ ONE, OTHER = "dex5550", "samsung"
 MARKS = "/run/orchestrator/attempt /var/lib/orchestrator"
 """What a machine knows of the host that it is."""
 
+DEPLOYER = """
+users.users.deploy = {
+  isSystemUser = true; group = "deploy"; home = "/var/lib/deploy"; createHome = true;
+  useDefaultShell = true; openssh.authorizedKeys.keys = config.fleet.adminKeys;
+};
+users.groups.deploy = { };
+security.sudo.extraRules = [
+  { users = [ "deploy" ]; commands = [ { command = "ALL"; options = [ "NOPASSWD" ]; } ]; }
+];
+nix.settings.trusted-users = [ "deploy" ];
+"""
+"""The first one's deployer, for the second, a laptop: NixOS takes an account away otherwise."""
+
 SLOW_CHECK = "import time\n\n\ndef test_slow(host):\n    time.sleep(6)\n"
 
 
@@ -115,6 +128,7 @@ def test_a_later_run_under_another_name_is_refused(fleet: Bench) -> None:
     """The machine knows as what it was deployed; a person may say that it is meant."""
     assert fleet.deploy(ONE).rc == 0
     changed(fleet)
+    fleet.module(OTHER, DEPLOYER)
     with one_machine(fleet):
         before = running(fleet)
         for command in (

@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyrage
@@ -159,31 +160,44 @@ def test_secrets_are_on_the_host_as_the_configuration_says(fleet: Bench) -> None
     assert fleet.deploy(HOST).outcomes == {HOST: "unchanged"}
 
 
+@contextmanager
+def reinstalled(fleet: Bench, old: str) -> Iterator[str]:
+    """Have the host another key for a while, which the lab's known_hosts vouches for; gives it."""
+    known_hosts = fleet.lab_folder / "known_hosts"
+    before = known_hosts.read_text()
+    make = f"mkdir /root/key; mv {KEY}* /root/key; ssh-keygen -q -t ed25519 -N '' -f {KEY}"
+    done = fleet.on(HOST, f"{make}; systemctl restart ssh; cat {KEY}.pub")
+    new = " ".join(done.out.split()[:2])
+    assert new.startswith("ssh-ed25519 ")
+    assert new != old
+    known_hosts.write_text(before.replace(old, new))
+    try:
+        yield new
+    finally:
+        back = "mv /root/key/* /etc/ssh; rmdir /root/key; systemctl restart ssh"
+        assert fleet.on(HOST, back).rc == 0
+        known_hosts.write_text(before)
+
+
 def test_a_host_that_was_reinstalled(fleet: Bench) -> None:
     """A reinstalled host is refused before the copy, until it can read its secrets."""
     deployed(fleet)
     old = host_key(fleet)
     encrypt(fleet, WIFI, old)
     encrypt(fleet, TOKEN, old)
-    done = fleet.on(HOST, f"rm {KEY}*; ssh-keygen -q -t ed25519 -N '' -f {KEY}; cat {KEY}.pub")
-    new = " ".join(done.out.split()[:2])
-    assert new != old
-    known_hosts = fleet.lab_folder / "known_hosts"
-    assert fleet.on(HOST, "systemctl restart ssh").rc == 0
-    known_hosts.write_text(known_hosts.read_text().replace(old, new))
+    with reinstalled(fleet, old) as new:
+        host = refused(fleet)
+        assert host["message"].count("HOST-KEY") == 1
+        assert f"{TOKEN}, {WIFI}: {HOST} has another key" in host["message"]
+        assert new in host["hint"]
+        plan = fleet.run("plan", HOST)
+        assert "preflight would refuse: HOST-KEY" in plan.err + plan.out, plan
 
-    host = refused(fleet)
-    assert host["message"].count("HOST-KEY") == 1
-    assert f"{TOKEN}, {WIFI}: {HOST} has another key" in host["message"]
-    assert new in host["hint"]
-    plan = fleet.run("plan", HOST)
-    assert "preflight would refuse: HOST-KEY" in plan.err + plan.out, plan
-
-    rules(fleet, new)
-    assert "the file is not encrypted to it yet" in refused(fleet)["message"]
-    encrypt(fleet, WIFI, new)
-    encrypt(fleet, TOKEN, new)
-    deployed(fleet)
+        rules(fleet, new)
+        assert "the file is not encrypted to it yet" in refused(fleet)["message"]
+        encrypt(fleet, WIFI, new)
+        encrypt(fleet, TOKEN, new)
+        deployed(fleet)
 
 
 def test_a_file_that_only_a_trial_tells_of(fleet: Bench) -> None:
