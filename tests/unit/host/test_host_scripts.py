@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -190,3 +193,27 @@ def test_what_runs_is_named_as_a_specialisation_of_the_systems_that_have_it(
     assert said() == []
     machine.write("run/orchestrator/attempt", f"token=t\ntarget={systems / 'old'}\n")
     assert said() == [f"running_as={systems / 'old'} gaming"]
+
+
+def scripts_of_the_room() -> Iterator[tuple[str, str]]:
+    """Each script that a host is given: the guard's files, and texts in the modules."""
+    room = Path(scripts.__file__).parent
+    for file in room.rglob("*.sh"):
+        yield file.name, file.read_text()
+    for file in room.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield file.name, node.value
+
+
+def test_what_a_script_removes_at_its_end_is_named_once() -> None:
+    """A variable that is used for something else meanwhile would have that removed, as root."""
+    traps = [
+        (where, name, text)
+        for where, text in scripts_of_the_room()
+        for name in re.findall(r"""trap '[^']*rm -rf "?\$\{?(\w+)""", text)
+    ]
+    assert {where for where, _, _ in traps} >= {"accounts.py", "scripts.py"}
+    for where, name, text in traps:
+        given = re.findall(rf"(?<![\w$]){name}=|\bfor {name} in\b|\bread [^;\n]*\b{name}\b", text)
+        assert given == [f"{name}="], f"{where}: {name}: {given}"
