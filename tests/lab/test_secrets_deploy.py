@@ -198,6 +198,11 @@ def test_a_host_that_was_reinstalled(fleet: Bench) -> None:
         encrypt(fleet, WIFI, new)
         encrypt(fleet, TOKEN, new)
         deployed(fleet)
+    # What runs must be what the key opens that the host has from now on.
+    rules(fleet, old)
+    encrypt(fleet, WIFI, old)
+    encrypt(fleet, TOKEN, old)
+    deployed(fleet)
 
 
 def test_a_file_that_only_a_trial_tells_of(fleet: Bench) -> None:
