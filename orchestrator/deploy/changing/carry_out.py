@@ -185,8 +185,9 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         warnings += await check_login(work, plan, line)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
-            restarts = await line.ask(ask_restarts)
             going = await live_or_booted(work, specialised(plan, state), line)
+            # Services are watched only where what they run is changed now.
+            restarts = await line.ask(ask_restarts) if going.plan.goal.activates else None
             warnings += specialisation.warn(work, going.plan, state)
             work.before = _before(going.plan, state)
             attempt = attempt_of(work, going.plan, state)
