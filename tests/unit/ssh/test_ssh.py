@@ -215,22 +215,28 @@ def test_nobody_listens(hub: Hub) -> None:
         asyncio.run(connecting())
 
 
+@contextlib.asynccontextmanager
+async def silent() -> AsyncIterator[int]:
+    """A port at which connections are taken, and nothing is said."""
+    # Closed where it reaches its end: an open socket is found by whichever test comes later.
+    ended: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, end: ended.append(end), LOCAL, 0)
+    try:
+        async with server:
+            yield server.sockets[0].getsockname()[1]
+    finally:
+        for end in ended:
+            end.transport.abort()
+
+
 def test_a_host_that_says_nothing(hub: Hub) -> None:
     """A connection on which nothing comes is given up at the deadline."""
 
     async def connecting() -> None:
-        # Closed where it reaches its end: an open socket is found by whichever test comes later.
-        ended: list[asyncio.StreamWriter] = []
-        silent = await asyncio.start_server(lambda _, end: ended.append(end), LOCAL, 0)
-        try:
-            async with silent:
-                port = silent.sockets[0].getsockname()[1]
-                host = Host("p", "p", hub.host(port).connect, deadlines=Deadlines(connect=0.2))
-                async with open_ssh(host, hub.settings(hub.host_key, port)):
-                    pass
-        finally:
-            for end in ended:
-                end.transport.abort()
+        async with silent() as port:
+            host = Host("p", "p", hub.host(port).connect, deadlines=Deadlines(connect=0.2))
+            async with open_ssh(host, hub.settings(hub.host_key, port)):
+                pass
 
     with pytest.raises(SilentError, match=r"took the connection, and no SSH session .* in 0 s"):
         asyncio.run(connecting())
@@ -240,18 +246,11 @@ def test_a_jump_host_that_says_nothing_is_named(hub: Hub) -> None:
     """The host behind it was never asked: what to look at is the jump host."""
 
     async def connecting() -> None:
-        ended: list[asyncio.StreamWriter] = []
-        silent = await asyncio.start_server(lambda _, end: ended.append(end), LOCAL, 0)
-        try:
-            async with silent:
-                port = silent.sockets[0].getsockname()[1]
-                connect = hub.host(22, jump=f"root@{LOCAL}:{port}").connect
-                host = Host("p", "p", connect, deadlines=Deadlines(connect=0.3))
-                async with open_ssh(host, hub.settings(hub.host_key, port)):
-                    pass
-        finally:
-            for end in ended:
-                end.transport.abort()
+        async with silent() as port:
+            connect = hub.host(22, jump=f"root@{LOCAL}:{port}").connect
+            host = Host("p", "p", connect, deadlines=Deadlines(connect=0.3))
+            async with open_ssh(host, hub.settings(hub.host_key, port)):
+                pass
 
     with pytest.raises(UnreachableError, match=r"it is reached through .*, and not even that was"):
         asyncio.run(connecting())
