@@ -79,8 +79,7 @@ def fleet(lab: Bench) -> Iterator[Bench]:
     """A fleet whose host has two secrets, to be deployed."""
     key = host_key(lab)
     rules(lab, key)
-    encrypt(lab, WIFI, key)
-    encrypt(lab, TOKEN, key)
+    encrypt_both(lab, key)
     lab.write(".gitattributes", "*.age binary\n")
     lab.module(HOST, CONFIGURATION)
     yield lab
@@ -106,6 +105,12 @@ def encrypt(fleet: Bench, path: str, key: str) -> str:
         data = pyrage.encrypt(value.encode(), recipients)
     write(fleet, path, data)
     return value
+
+
+def encrypt_both(fleet: Bench, key: str) -> None:
+    """Encrypt new values of both secrets."""
+    for path in (WIFI, TOKEN):
+        encrypt(fleet, path, key)
 
 
 def write(fleet: Bench, path: str, data: bytes) -> None:
@@ -183,8 +188,7 @@ def test_a_host_that_was_reinstalled(fleet: Bench) -> None:
     """A reinstalled host is refused before the copy, until it can read its secrets."""
     deployed(fleet)
     old = host_key(fleet)
-    encrypt(fleet, WIFI, old)
-    encrypt(fleet, TOKEN, old)
+    encrypt_both(fleet, old)
     with reinstalled(fleet, old) as new:
         host = refused(fleet)
         assert host["message"].count("HOST-KEY") == 1
@@ -195,13 +199,11 @@ def test_a_host_that_was_reinstalled(fleet: Bench) -> None:
 
         rules(fleet, new)
         assert "the file is not encrypted to it yet" in refused(fleet)["message"]
-        encrypt(fleet, WIFI, new)
-        encrypt(fleet, TOKEN, new)
+        encrypt_both(fleet, new)
         deployed(fleet)
     # What runs must be what the key opens that the host has from now on.
     rules(fleet, old)
-    encrypt(fleet, WIFI, old)
-    encrypt(fleet, TOKEN, old)
+    encrypt_both(fleet, old)
     deployed(fleet)
 
 
@@ -255,8 +257,7 @@ def test_placeholders_stand_for_secrets_that_no_key_of_the_lab_opens(fleet: Benc
     """What is encrypted to another machine is refused; in a lab of placeholders it is deployed."""
     other = seed.generate().public
     rules(fleet, other)
-    encrypt(fleet, WIFI, other)
-    encrypt(fleet, TOKEN, other)
+    encrypt_both(fleet, other)
     refused = fleet.deploy(HOST)
     assert refused.outcomes == {HOST: "failed"}, refused
     try:
