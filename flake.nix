@@ -42,6 +42,7 @@
             tags
             hardware
             ;
+          settings = host.settings or { };
           stateVersion = host.state_version;
           users = users host;
         };

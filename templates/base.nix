@@ -74,6 +74,11 @@ in
     };
     profiles = names "What the host is used for.";
     features = names "Single abilities of the host.";
+    settings = mkOption {
+      type = types.attrsOf types.anything;
+      default = { };
+      description = "By feature, what the inventory says to it; each value is there, as its schema has defaults.";
+    };
     roles = names "What the host does for the rest of the fleet.";
     tags = names "Free labels, for selectors.";
     hardware = mkOption {
@@ -158,6 +163,7 @@ in
         template
         profiles
         features
+        settings
         roles
         tags
         hardware

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Self
+from typing import Any
 
+from orchestrator.core.catalogue import Feature, Tier
 from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.rollout import RolloutPolicy
-from orchestrator.core.store import is_specialisation
+from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 
 # One label of a host name: RFC 1123 section 2.1, in lower case as NixOS wants it.
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -125,51 +126,6 @@ class UnsignedBuilds(Enum):
     REFUSE = "refuse"
 
 
-class Specialise(Enum):
-    """Which specialisation of its system a host is to run."""
-
-    KEEP = "keep"
-    """The one that it runs already, where the new system has it."""
-    NONE = "none"
-    """None: the system itself."""
-    NAMED = "named"
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialisePolicy:
-    """Which specialisation of its system a host is to run; ``name`` where it is one by its name."""
-
-    choice: Specialise = Specialise.KEEP
-    name: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``keep``, ``none`` or a specialisation's name.
-
-        Raises:
-            ValueError: It is none of these.
-        """
-        if text in (Specialise.KEEP.value, Specialise.NONE.value):
-            return cls(Specialise(text))
-        if not is_specialisation(text):
-            raise ValueError(f"not a specialisation's name: {text!r}")
-        return cls(Specialise.NAMED, text)
-
-    def of(self, running: str) -> str:
-        """The specialisation to run; empty for the system itself.
-
-        Args:
-            running: The one that runs; empty likewise.
-        """
-        return running if self.choice is Specialise.KEEP else self.name
-
-    def __str__(self) -> str:
-        return self.name or self.choice.value
-
-
-KEEP = SpecialisePolicy()
-
-
 class WhenUnreachable(Enum):
     """What becomes of a host that does not answer."""
 
@@ -216,6 +172,9 @@ class Host:
         attr: The attribute below ``nixosConfigurations``.
         flake: The flake that has it, as :class:`Fleet` has its own; ``None`` where it is that one.
         system: The Nix system, such as ``x86_64-linux``.
+        tier: The bundle of features that it has.
+        features: What it has, with all that these require.
+        settings: By feature, those of features that take some: what JSON has.
         machine_id: The content of the host's ``/etc/machine-id``. Where it equals this machine's,
             the host *is* this machine and is deployed without SSH.
         hardware: Free-form facts for the templates, such as ``{"cpu": "amd"}``: what JSON has.
@@ -234,8 +193,10 @@ class Host:
     flake: str | None = None
     system: str = "x86_64-linux"
     template: str | None = None
+    tier: str | None = None
     profiles: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -328,6 +289,8 @@ class Fleet:
         secrets_fetch: What ``secrets.nix`` may fetch while it is read: beginnings of URLs.
         lab_secrets: ``own`` or ``placeholder``: what the lab's hosts have for the fleet's secrets.
         secrets_rules: Its files of rules, relative to ``root``; none: those that are found.
+        features: The catalogue, by name.
+        tiers: Bundles of features by name, the least one first.
     """
 
     name: str
@@ -344,3 +307,5 @@ class Fleet:
     secrets_fetch: tuple[str, ...] = ()
     lab_secrets: str | None = None
     secrets_rules: tuple[str, ...] = ()
+    features: Mapping[str, Feature] = field(default_factory=dict)
+    tiers: Mapping[str, Tier] = field(default_factory=dict)

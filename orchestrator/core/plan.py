@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.core.host import KEEP, Host, SpecialisePolicy
+from orchestrator.core.host import Host
+from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 from orchestrator.core.store import OutPath, Target
 
 

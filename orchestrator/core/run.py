@@ -8,7 +8,7 @@ from enum import Enum
 from typing import assert_never
 
 from orchestrator.core.generation import WayBack
-from orchestrator.core.host import BuildSite, SpecialisePolicy, WhenUnreachable
+from orchestrator.core.host import BuildSite, WhenUnreachable
 from orchestrator.core.outcome import (
     Completed,
     Deferred,
@@ -21,6 +21,7 @@ from orchestrator.core.outcome import (
 )
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy, Wave
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.stored import Time, check_times
 

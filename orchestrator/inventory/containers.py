@@ -10,6 +10,14 @@ from orchestrator.inventory.kinds import JsonSchema, Kind, Reading, Text
 from orchestrator.inventory.tree import Fields, Items, Leaf, Tree, one_of, quoted
 
 MAX_ITEMS = 256
+NAME_PATTERN = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?"
+
+
+def reference(section: str, what: str = "", words: tuple[str, ...] = ()) -> Text:
+    """A name that must be there; ``what`` is ``a user`` of ``users``, where nothing is said."""
+    what = what or f"a {section[:-1]}"
+    named = "".join(f"{word}, " for word in words) + ("or " if words else "")
+    return Text(f"{named}{what}'s name", NAME_PATTERN, section=section, words=words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from enum import Enum
 
 from orchestrator.core.host import LastResort, NewlyFailed, UnsignedBuilds, WhenUnreachable
 from orchestrator.core.rollout import WhenSpent
-from orchestrator.inventory.containers import Key, ListOf, Named, Record
+from orchestrator.inventory.containers import NAME_PATTERN, Key, ListOf, Named, Record, reference
+from orchestrator.inventory.features import CATALOGUED, FEATURE_NAME, TIER, Chosen
 from orchestrator.inventory.kinds import (
     AmountOrText,
     Boolean,
@@ -23,7 +24,6 @@ from orchestrator.inventory.nix_keys import BUILDER, FLAKE, NIX, PATH, RELATIVE,
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
 _HOST_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?"
 _ACCOUNT = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"
 _ADDRESS = r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,252}(?:%[A-Za-z0-9_.-]{1,32})?"
 _HOP_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.][A-Za-z0-9_.-]{0,252})"
@@ -47,7 +47,7 @@ HOST_NAME = Text(
     _HOST_NAME,
     reserved=RESERVED,
 )
-NAME = Text("a name of letters, digits, '_', '-' and '.'", _NAME)
+NAME = Text("a name of letters, digits, '_', '-' and '.'", NAME_PATTERN)
 ACCOUNT = Text("an account's name: letters, digits, '_', '-' and '.'", _ACCOUNT)
 _FILE = Text("a file's path", PATH)
 _DESCRIPTION = Key("description", Text("a text", r"[^\x00-\x08\x0b-\x1f\x7f]*"), "For people.")
@@ -55,13 +55,6 @@ _DESCRIPTION = Key("description", Text("a text", r"[^\x00-\x08\x0b-\x1f\x7f]*"),
 
 def _word(kind: type[Enum]) -> Word:
     return Word(tuple(one.value for one in kind))
-
-
-def _reference(section: str, what: str = "", words: tuple[str, ...] = ()) -> Text:
-    """A name that must be there; ``what`` is ``a user`` of ``users``, where nothing is said."""
-    what = what or f"a {section[:-1]}"
-    named = "".join(f"{word}, " for word in words) + ("or " if words else "")
-    return Text(f"{named}{what}'s name", _NAME, section=section, words=words)
 
 
 def _record(what: str, *keys: Key) -> Record:
@@ -149,12 +142,12 @@ SETTINGS = (
     Key("connect", _CONNECT, "How a host is reached."),
     Key(
         "build",
-        _reference("hosts", "another host", ("here", "target")),
+        reference("hosts", "another host", ("here", "target")),
         "Where a system is built: here, on the target, or on the named host.",
     ),
     Key(
         "substitute",
-        Switch(_reference("caches", "true, false or a cache")),
+        Switch(reference("caches", "true, false or a cache")),
         "Whether a host fetches its system, and from which cache; else it is copied to it.",
     ),
     Key(
@@ -171,7 +164,7 @@ SETTINGS = (
     ),
     Key("roles", ListOf(NAME), "What hosts do for the fleet, such as cache."),
     Key("tags", ListOf(NAME), "Labels to select hosts by."),
-    Key("users", ListOf(_reference("users")), "Accounts, declared under users."),
+    Key("users", ListOf(reference("users")), "Accounts, declared under users."),
     Key("hardware", Facts(), "Free-form facts for the templates, such as cpu: amd."),
     Key("verify", _VERIFY, "How a host is verified after activation."),
     Key("deadlines", _DEADLINES, "How long each phase may take on a host."),
@@ -188,11 +181,13 @@ SETTINGS = (
 
 _FEATURES = Key(
     "features",
-    ListOf(_reference("features")),
-    "Features, declared under features; each is templates/features/NAME.nix.",
+    Chosen(),
+    "Features, declared under features; each is templates/features/NAME.nix. As a mapping: with "
+    "settings, and `remove` for those that it is not to have.",
 )
-_PROFILES = Key("profiles", ListOf(_reference("profiles")), "Profiles, in the order they apply.")
-_LAYER = (*SETTINGS, _FEATURES)
+_TIER = Key("tier", reference("tiers"), "The bundle of features that it has.")
+_PROFILES = Key("profiles", ListOf(reference("profiles")), "Profiles, in the order they apply.")
+_LAYER = (*SETTINGS, _TIER, _FEATURES)
 
 HOST = _entry(
     "a host",
@@ -207,7 +202,7 @@ HOST = _entry(
         "The attribute below nixosConfigurations; the host's name, where this is left out.",
     ),
     Key("flake", FLAKE, "The flake that has it, where that is another than the fleet's."),
-    Key("template", _reference("templates"), "The kind of machine it is."),
+    Key("template", reference("templates"), "The kind of machine it is."),
     _PROFILES,
     *_LAYER,
     Key(
@@ -219,13 +214,13 @@ HOST = _entry(
 
 
 def _extends(section: str) -> Key:
-    another = _reference(section, f"another {section[:-1]}")
+    another = reference(section, f"another {section[:-1]}")
     return Key("extends", another, "Another one whose settings come first.")
 
 
 _TEMPLATE = _entry("a template", _extends("templates"), _PROFILES, *_LAYER)
 _PROFILE = _entry("a profile", _extends("profiles"), *_LAYER)
-_FEATURE = _entry("a feature", *SETTINGS)
+_FEATURE = _entry("a feature", *SETTINGS, *CATALOGUED)
 
 _FLEET = _record(
     "fleet",
@@ -266,7 +261,7 @@ _USER = _entry(
     ),
     Key(
         "profiles",
-        ListOf(_reference("profiles")),
+        ListOf(reference("profiles")),
         "Profiles whose user part it gets, on hosts that have them.",
     ),
 )
@@ -316,7 +311,7 @@ _ROLLOUT = _record(
 )
 
 # Sections that are told once, over all files; the others have entries by name.
-SINGLE = ("fleet", "limits", "lab", "rollout", "builders", "secrets", "defaults")
+SINGLE = ("fleet", "limits", "lab", "rollout", "builders", "secrets", "defaults", "tiers")
 DOCUMENT = _record(
     "an inventory file",
     Key("fleet", _FLEET, "The fleet as a whole."),
@@ -330,6 +325,7 @@ DOCUMENT = _record(
     Key("defaults", Record("defaults", _LAYER, layer="defaults"), "Settings of every host."),
     Key("templates", Named("template", NAME, _TEMPLATE), "Kinds of machine."),
     Key("profiles", Named("profile", NAME, _PROFILE), "What machines are used for."),
-    Key("features", Named("feature", NAME, _FEATURE), "Single abilities."),
+    Key("features", Named("feature", FEATURE_NAME, _FEATURE), "Single abilities."),
+    Key("tiers", Named("tier", NAME, TIER), "Bundles of features, the least one first."),
     Key("hosts", Named("host", HOST_NAME, HOST), "The machines."),
 )

@@ -57,6 +57,7 @@ def _host(host: Host) -> dict[str, object]:
         "template": host.template,
         "profiles": host.profiles,
         "features": host.features,
+        "settings": host.settings,
         "roles": host.roles,
         "tags": host.tags,
         "users": host.users,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,78 +22,49 @@ from orchestrator.core.host import (
     Limits,
     NewlyFailed,
     Preflight,
-    SpecialisePolicy,
     UnsignedBuilds,
     User,
     Verify,
     WhenUnreachable,
 )
 from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
+from orchestrator.core.specialisation import SpecialisePolicy
+from orchestrator.inventory.built_in import built_in
 from orchestrator.inventory.declaration import HOST
+from orchestrator.inventory.features import (
+    ABOUT,
+    Choice,
+    Features,
+    catalogue_of,
+    check_catalogue,
+    tier_layers,
+    tiers_of,
+)
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.nix_keys import check_flakes, check_rules, flake_of, settings_of
 from orchestrator.inventory.references import (
     SECTION,
     Suites,
-    chain,
     check_addresses,
     check_extends,
     check_references,
     check_suites,
 )
 from orchestrator.inventory.sections import read_sections
+from orchestrator.inventory.settings import Schemas
 from orchestrator.inventory.tree import (
     Fields,
-    Leaf,
     Mistakes,
-    Origin,
     Resolved,
     Tree,
+    as_json,
+    chain,
     flatten,
     nearest,
     overlay,
     plain,
     quoted,
 )
-
-_BUILT_IN = Origin(None, "built-in")
-
-
-def built_in(name: str) -> Fields:
-    """What holds for a host where the inventory says nothing, taken from the model."""
-    host = Host(name=name, attr=name, connect=Connect(address=name))
-    seconds = {f.name: getattr(host.deadlines, f.name) for f in fields(Deadlines)}
-    verify = {key: getattr(host.verify, key) for key in ("settle", "retries", "interval")}
-    return Fields(
-        {
-            "address": Leaf(name, _BUILT_IN),
-            "attr": Leaf(name, _BUILT_IN),
-            "connect": Fields({"sudo": Leaf(host.connect.sudo, _BUILT_IN)}),
-            "build": Leaf(str(host.build), _BUILT_IN),
-            "unsigned_builds": Leaf(host.unsigned_builds.value, _BUILT_IN),
-            "system": Leaf(host.system, _BUILT_IN),
-            "verify": Fields({key: Leaf(value, _BUILT_IN) for key, value in verify.items()}),
-            "deadlines": Fields({key: Leaf(value, _BUILT_IN) for key, value in seconds.items()}),
-            "guard": Fields(
-                {
-                    "confirm": Leaf(host.guard.confirm, _BUILT_IN),
-                    "health": Leaf(host.guard.health, _BUILT_IN),
-                    "failed_units": Leaf(host.guard.failed_units.value, _BUILT_IN),
-                    "steady": Leaf(host.guard.steady, _BUILT_IN),
-                    "last_resort": Leaf(host.guard.last_resort.value, _BUILT_IN),
-                }
-            ),
-            "preflight": Fields(
-                {
-                    "store_margin": Leaf(host.preflight.store_margin, _BUILT_IN),
-                    "clock_skew": Leaf(host.preflight.clock_skew, _BUILT_IN),
-                }
-            ),
-            "specialisation": Leaf(str(host.specialisation), _BUILT_IN),
-            "unreachable": Leaf(host.unreachable.value, _BUILT_IN),
-            "pending_expiry": Leaf(host.pending_expiry, _BUILT_IN),
-        }
-    )
 
 
 @dataclass(slots=True)
@@ -103,10 +74,12 @@ class Resolver:
     Attributes:
         sections: The inventory's sections, free of mistakes.
         suites: The verification suites on disk.
+        features: Resolves the features.
     """
 
     sections: Fields
     suites: Suites
+    features: Features
     _below: dict[tuple[tuple[str, ...], ...], Fields] = field(default_factory=dict)
 
     def resolve(self, name: str) -> Fields:
@@ -116,29 +89,40 @@ class Resolver:
         templates = self._chain("templates", [str(template.value)] if template else [])
         with_templates = _fold([*self._layers("templates", templates), entry])
         profiles = self._chain("profiles", with_templates.texts("profiles"))
-        named = _fold(
-            [
-                self.sections.get("defaults"),
-                *self._layers("templates", templates),
-                *self._layers("profiles", profiles),
-                entry,
-            ]
-        )
-        features = list(named.texts("features"))
+        layers = self._named(templates, profiles)
+        chosen = self.features.resolve(self._choice([*layers, entry]))
+        features = list(chosen.texts("features"))
         return _fold(
             [
                 built_in(name),
                 self.suites.layer(name, templates, profiles, features),
                 self._shared(tuple(templates), tuple(profiles), tuple(features)),
-                entry,
+                _settings(entry),
+                chosen,
             ]
         )
+
+    def _named(self, templates: Iterable[str], profiles: Iterable[str]) -> list[Fields]:
+        """The layers that may choose features, below a host's entry."""
+        entries = self.sections.get
+        return [
+            entries("defaults"),
+            *(entries("templates").get(name) for name in templates),
+            *(entries("profiles").get(name) for name in profiles),
+        ]
+
+    def _choice(self, layers: Sequence[Fields]) -> Choice:
+        """What the layers choose: the tier first that the uppermost of them names."""
+        tiers = [leaf for layer in layers if (leaf := layer.leaf("tier"))]
+        first, *others = layers
+        bundle = tier_layers(str(tiers[-1].value), self.sections) if tiers else []
+        return Choice.of([first, *bundle, *others])
 
     def _shared(self, *names: tuple[str, ...]) -> Fields:
         """The layers between what is built in and a host's entry."""
         if names not in self._below:
             sections = ("templates", "profiles", "features")
-            layers = [self.sections.get("defaults")]
+            layers = [_settings(self.sections.get("defaults"))]
             for section, wanted in zip(sections, names, strict=True):
                 layers += self._layers(section, wanted)
             self._below[names] = _fold(layers)
@@ -152,10 +136,12 @@ class Resolver:
         return list(dict.fromkeys(n for name in names for n in chain(name, entries)))
 
 
+_ABOUT = frozenset(("extends", "description", "features")) | ABOUT
+
+
 def _settings(layer: Fields) -> Fields:
     """A layer without what is said of the layer itself."""
-    about = ("extends", "description")
-    return Fields({key: tree for key, tree in layer.entries.items() if key not in about})
+    return Fields({key: tree for key, tree in layer.entries.items() if key not in _ABOUT})
 
 
 def _fold(layers: Iterable[Fields]) -> Fields:
@@ -169,7 +155,7 @@ def _fold(layers: Iterable[Fields]) -> Fields:
 def to_host(name: str, tree: Fields, root: Path, caches: Iterable[str] = ()) -> Host:
     """The model's host of a resolved tree, whose paths are relative to ``root``."""
     values: dict[str, Any] = plain(tree)
-    taken = ("attr", "system", "template", "state_version", "machine_id")
+    taken = ("attr", "system", "template", "tier", "state_version", "machine_id")
     listed = ("profiles", "features", "roles", "tags", "users")
     verify = values["verify"]
     return Host(
@@ -186,17 +172,11 @@ def to_host(name: str, tree: Fields, root: Path, caches: Iterable[str] = ()) -> 
         specialisation=SpecialisePolicy.parse(values["specialisation"]),
         unreachable=WhenUnreachable(values["unreachable"]),
         pending_expiry=values["pending_expiry"],
-        hardware=_as_json(values.get("hardware", {})),
+        hardware=as_json(values.get("hardware", {})),
+        settings=as_json(values.get("settings", {})),
         nix=settings_of(root, values.get("nix", {})),
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
-
-
-def _as_json(fact: Any) -> Any:
-    """Facts are JSON, whose lists are lists."""
-    if isinstance(fact, dict):
-        return {key: _as_json(below) for key, below in fact.items()}
-    return [*fact] if isinstance(fact, tuple) else fact
 
 
 def _guard(values: dict[str, Any]) -> Guard:
@@ -255,6 +235,7 @@ class Inventory:
                 hint=f"hosts: {', '.join(self.resolved)}",
             )
         order = {key.name: index for index, key in enumerate(HOST.keys)}
+        order["settings"] = order["features"]
         values = flatten(self.resolved[host])
         return tuple(sorted(values, key=lambda value: order[value.key.partition(".")[0]]))
 
@@ -279,7 +260,12 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
         check_suites(root, reading)
     check_extends(sections, reading.mistakes)
     reading.mistakes.settle()
-    resolver = Resolver(sections, Suites.find(root))
+    catalogue = catalogue_of(sections)
+    check_catalogue(sections, catalogue, reading.mistakes)
+    reading.mistakes.settle()
+    schemas = Schemas.find(root, sections.get("hosts").keys, reading.mistakes)
+    features = Features(sections, schemas, reading.mistakes, catalogue)
+    resolver = Resolver(sections, Suites.find(root), features)
     hosts = sections.get("hosts")
     resolved = {name: resolver.resolve(name) for name in hosts.keys}
     check_addresses(hosts, resolved, reading.mistakes)
@@ -289,7 +275,8 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     name = sections.get("fleet").leaf("name")
     declared = str(name.value) if name else None
     suites = sorted({one.name for one in reading.references if one.section == SECTION})
-    return Inventory(_fleet(root, sections, resolved), declared, resolved, tuple(suites))
+    fleet = replace(_fleet(root, sections, resolved), features=catalogue, tiers=tiers_of(sections))
+    return Inventory(fleet, declared, resolved, tuple(suites))
 
 
 def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Fleet:

@@ -173,7 +173,7 @@ def _check_only(reference: Reference, declared: Iterable[str], mistakes: Mistake
 
 def check_extends(sections: Fields, mistakes: Mistakes) -> None:
     """Note each cycle of ``extends`` once, and chains that are too long."""
-    for section in ("templates", "profiles"):
+    for section in ("templates", "profiles", "tiers"):
         entries = sections.get(section).entries
         parents = {n: t.leaf("extends") for n, t in entries.items() if isinstance(t, Fields)}
         told: set[str] = set()
@@ -198,17 +198,6 @@ def _walk_up(
             _note(parent, f"a chain of more than {MAX_CHAIN}", "less inheritance", mistakes)
             return
         name = str(parent.value)
-
-
-def chain(name: str, entries: Mapping[str, object]) -> list[str]:
-    """``name`` and what it extends, the furthest first."""
-    names = [name]
-    while (
-        isinstance(tree := entries.get(names[-1]), Fields)
-        and (parent := tree.leaf("extends")) is not None
-    ):
-        names.append(str(parent.value))
-    return names[::-1]
 
 
 def _note(leaf: Leaf, found: str, expected: str, mistakes: Mistakes) -> None:

@@ -54,6 +54,21 @@ def own_suites(root: Path) -> dict[str, tuple[str, ...]]:
     return {host: tuple(_tests(root, f"hosts/{host}")) for host in _names(root / "hosts")}
 
 
+_FEATURES = "templates/features"
+_SCHEMA = ".schema.json"
+
+
+def schema_file(feature: str) -> str:
+    """Where the schema of a feature's settings is, relative to the fleet's root."""
+    return f"{_FEATURES}/{feature}{_SCHEMA}"
+
+
+def schema_files(root: Path) -> tuple[str, ...]:
+    """Which features have a schema of settings."""
+    names = _names(root / _FEATURES)
+    return tuple(name.removesuffix(_SCHEMA) for name in names if name.endswith(_SCHEMA))
+
+
 def _tests(root: Path, folder: str) -> Iterator[str]:
     for name in _names(root / folder):
         path = f"{folder}/{name}"
@@ -184,8 +199,9 @@ def _facts(root: Path) -> Iterator[object]:
     yield os.path.realpath(root), str(root), os.path.expanduser("~")  # noqa: PTH111 (light)
     yield from _code()
     yield shared_suites(root), own_suites(root)
-    for name in inventory_names(root):
-        path = root / FOLDER / name
+    read = [f"{FOLDER}/{name}" for name in inventory_names(root)]
+    for name in (*read, *map(schema_file, schema_files(root))):
+        path = root / name
         yield name, os.path.realpath(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         with os.fdopen(descriptor, "rb") as stream:

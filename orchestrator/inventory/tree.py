@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,7 +111,9 @@ class Mistakes:
             self.more += 1
             return
         near = nearest(*meant) if meant else None
-        self.kept.append(Mistake(place, found, expected, near, also))
+        mistake = Mistake(place, found, expected, near, also)
+        if mistake not in self.kept:
+            self.kept.append(mistake)
 
     def settle(self) -> None:
         """Raise what was collected.
@@ -212,8 +214,24 @@ class Fields:
         found = self.entries.get(key)
         return found if isinstance(found, Leaf) else None
 
+    def items(self, key: str) -> tuple[Leaf, ...]:
+        """The items of the list below ``key``."""
+        found = self.entries.get(key)
+        return found.items if isinstance(found, Items) else ()
+
 
 Tree = Leaf | Items | Fields
+
+
+def chain(name: str, entries: Mapping[str, object]) -> list[str]:
+    """``name`` and what it extends, the furthest first."""
+    names = [name]
+    while (
+        isinstance(tree := entries.get(names[-1]), Fields)
+        and (parent := tree.leaf("extends")) is not None
+    ):
+        names.append(str(parent.value))
+    return names[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +287,13 @@ def plain(tree: Tree) -> Any:
             return tuple(item.value for item in items)
         case Fields(entries=entries):
             return {key: plain(below) for key, below in entries.items()}
+
+
+def as_json(value: Any) -> Any:
+    """Plain values as JSON has them, whose lists are lists."""
+    if isinstance(value, dict):
+        return {key: as_json(below) for key, below in value.items()}
+    return [*value] if isinstance(value, tuple) else value
 
 
 def flatten(tree: Tree, key: str = "") -> Iterator[Resolved]:

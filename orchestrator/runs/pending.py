@@ -12,9 +12,10 @@ from typing import Any
 
 from orchestrator.core import files
 from orchestrator.core.errors import StepError, cause_of
-from orchestrator.core.host import SpecialisePolicy, is_host_name
+from orchestrator.core.host import is_host_name
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Reboot, Run
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.stored import DamagedError, NewerError, Time, check_times

@@ -23,18 +23,11 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.core.errors import UsageError
-from orchestrator.core.host import (
-    BuildOn,
-    BuildSite,
-    Fleet,
-    Host,
-    Specialise,
-    SpecialisePolicy,
-    WhenUnreachable,
-)
+from orchestrator.core.host import BuildOn, BuildSite, Fleet, Host, WhenUnreachable
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report
+from orchestrator.core.specialisation import Specialise, SpecialisePolicy
 from orchestrator.deploy.commands.options import rollout_options
 
 with lazily():

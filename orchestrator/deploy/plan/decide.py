@@ -9,9 +9,10 @@ from datetime import datetime
 
 from orchestrator.changes.plan import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.core.errors import RefusedError
-from orchestrator.core.host import KEEP, Host, Specialise, SpecialisePolicy
+from orchestrator.core.host import Host
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step
+from orchestrator.core.specialisation import KEEP, Specialise, SpecialisePolicy
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath, Target
 from orchestrator.core.units import ago, listing

@@ -15,9 +15,10 @@ from orchestrator.core.generation import (
     ToSystem,
     WayBack,
 )
-from orchestrator.core.host import Host, Specialise, SpecialisePolicy
+from orchestrator.core.host import Host
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step
+from orchestrator.core.specialisation import Specialise, SpecialisePolicy
 from orchestrator.core.state import AttemptState, HostState
 from orchestrator.core.store import Existing, OutPath
 from orchestrator.deploy.plan.decide import decide

@@ -12,16 +12,11 @@ from click.shell_completion import ShellComplete
 
 from orchestrator.cli.main import main, orchestrator
 from orchestrator.core.generation import BeforeLast, ToGeneration, ToSystem
-from orchestrator.core.host import (
-    KEEP,
-    BuildOn,
-    BuildSite,
-    SpecialisePolicy,
-    WhenUnreachable,
-)
+from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report, Run
+from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 from orchestrator.core.store import OutPath
 from orchestrator.deploy import run as deploy_run
 from orchestrator.host.setup import Setup

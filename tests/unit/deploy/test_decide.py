@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.event import HostFinished
-from orchestrator.core.host import KEEP, Connect, Host, SpecialisePolicy
+from orchestrator.core.host import Connect, Host
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, HostPlan, Step
+from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, Specialised
 from orchestrator.deploy.plan.decide import decide, specialised, steps, without_specialisation

@@ -12,10 +12,11 @@ import pytest
 from fake_host import ELSE, NEW, OLD, Bench, FakeHost
 
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.host import BuildOn, BuildSite, SpecialisePolicy, WhenUnreachable
+from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.outcome import Deferred, Deployed, Failed, RolledBack, Skipped, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.runs.pending import Pending, PendingSystems
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from orchestrator.core.checks import Facts, Login, Room
 from orchestrator.core.claims import Hold
 from orchestrator.core.errors import StepError, UnreachableError
-from orchestrator.core.host import BuildOn, BuildSite, Connect, Host, SpecialisePolicy
+from orchestrator.core.host import BuildOn, BuildSite, Connect, Host
 from orchestrator.core.plan import Goal
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import OutPath, Specialised
 from orchestrator.host.check import Bootctl, CheckAnswer, HostCheck, Said, parse_check

@@ -12,17 +12,10 @@ import pytest
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, Notice
-from orchestrator.core.host import (
-    BuildOn,
-    BuildSite,
-    Connect,
-    Fleet,
-    Host,
-    SpecialisePolicy,
-    WhenUnreachable,
-)
+from orchestrator.core.host import BuildOn, BuildSite, Connect, Fleet, Host, WhenUnreachable
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, Report, Run
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix

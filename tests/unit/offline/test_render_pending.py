@@ -10,7 +10,7 @@ from io import StringIO
 from render_examples import OUT, stream
 
 from orchestrator.core.event import Notice
-from orchestrator.core.host import SpecialisePolicy
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.offline.draw import WatchLines, draw_pending
 from orchestrator.render.output import Output

@@ -32,13 +32,7 @@ from orchestrator.core.event import (
     RunStarted,
 )
 from orchestrator.core.generation import BeforeRun
-from orchestrator.core.host import (
-    BuildOn,
-    BuildSite,
-    Specialise,
-    SpecialisePolicy,
-    WhenUnreachable,
-)
+from orchestrator.core.host import BuildOn, BuildSite, WhenUnreachable
 from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import (
@@ -54,6 +48,7 @@ from orchestrator.core.rollout import (
     Word,
 )
 from orchestrator.core.run import CopyMethod, DeployRequest, HostResult, Reboot, Report
+from orchestrator.core.specialisation import Specialise, SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.core.stored import DamagedError
 from orchestrator.runs.folder import EVENTS, LOG, ORDER, PROGRESS, RunFolder

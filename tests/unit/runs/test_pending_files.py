@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.host import SpecialisePolicy
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import Reboot
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.runs.pending import FORMAT, Pending, PendingSystems
 
