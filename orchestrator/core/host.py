@@ -185,6 +185,7 @@ class Host:
         unreachable: What becomes of it where it does not answer.
         pending_expiry: Seconds for which its system waits for it.
         nix: How Nix evaluates and builds its system.
+        of: The class of equal hosts that it is a member of: all of them have one ``attr``.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Host:
     unreachable: WhenUnreachable = WhenUnreachable.FAIL
     pending_expiry: float = 7 * 86400.0
     nix: NixSettings = PLAIN
+    of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from orchestrator.core.host import Host
 
 with lazily():
     from orchestrator.cli import console
-    from orchestrator.inventory import fleet_json, load, select
+    from orchestrator.inventory import classes, fleet_json, load, select
+    from orchestrator.inventory import generate as listings
     from orchestrator.inventory import root as inventory_root
 
 
@@ -59,11 +61,21 @@ def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None
 
 
 @click.command()
+@click.option("--no-run", is_flag=True, help="Run none of the commands that list members.")
 @fleet_option
 @json_done_option
-def generate(fleet: Path | None, as_json: bool) -> None:
-    """Write inventory/fleet.json from the YAML files."""
+def generate(no_run: bool, fleet: Path | None, as_json: bool) -> None:
+    """Write inventory/fleet.json from the YAML files.
+
+    Where members of a class are listed by a command, it is run first, and what it says is written
+    to inventory/generated/.
+    """
     root = inventory_root.find_root(Path.cwd(), fleet)
+    for listing in () if no_run else listings.listings(root):
+        say(f"{listing.name}: running {shlex.join(listing.command)}")
+        changed = console.run(listings.generate(root, listing))
+        file = classes.generated_file(listing.name)
+        say(f"{file} {'is written; commit it' if changed else 'is up to date'}")
     written = fleet_json.refresh(root, load.load(root), frozen=False, create=True)
     say(f"{fleet_json.PATH} {'is written' if written else 'is up to date'}")
     if as_json:

@@ -6,6 +6,7 @@ from enum import Enum
 
 from orchestrator.core.host import LastResort, NewlyFailed, UnsignedBuilds, WhenUnreachable
 from orchestrator.core.rollout import WhenSpent
+from orchestrator.inventory.class_keys import CLASS_KEYS, numbered
 from orchestrator.inventory.containers import NAME_PATTERN, Key, ListOf, Named, Record, reference
 from orchestrator.inventory.features import CATALOGUED, FEATURE_NAME, TIER, Chosen
 from orchestrator.inventory.kinds import (
@@ -47,6 +48,7 @@ HOST_NAME = Text(
     _HOST_NAME,
     reserved=RESERVED,
 )
+ADDRESS = Text("a host name, an IP address or an alias of ~/.ssh/config", _ADDRESS)
 NAME = Text("a name of letters, digits, '_', '-' and '.'", NAME_PATTERN)
 ACCOUNT = Text("an account's name: letters, digits, '_', '-' and '.'", _ACCOUNT)
 _FILE = Text("a file's path", PATH)
@@ -191,11 +193,8 @@ _LAYER = (*SETTINGS, _TIER, _FEATURES)
 
 HOST = _entry(
     "a host",
-    Key(
-        "address",
-        Text("a host name, an IP address or an alias of ~/.ssh/config", _ADDRESS),
-        "Where the host answers; its name, where this is left out.",
-    ),
+    Key("address", numbered(ADDRESS), "Where the host answers; its name, where this is left out."),
+    *CLASS_KEYS,
     Key(
         "attr",
         Text("an attribute's name", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.core import beneath
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Host, User
+from orchestrator.core.members import entries_of
 from orchestrator.inventory.declaration import DOCUMENT
 from orchestrator.inventory.kinds import JsonSchema
 from orchestrator.inventory.load import Inventory
@@ -29,16 +30,21 @@ FORMAT = 1
 def fleet_json(inventory: Inventory) -> str:
     """The fleet as ``flake.nix`` reads it, in one canonical form.
 
+    A class of equal hosts is there once, without its members: one more of them changes nothing.
     How a host is reached and verified stays out, so that a changed port rebuilds nothing; and so
     does the folder's name, so that every clone gives the same.
     """
     fleet = inventory.fleet
+    entries = entries_of(fleet.hosts)
+    classes = [entry.host for entry in entries if entry.members is not None]
     document = {
         "format": FORMAT,
         "name": inventory.declared_name or "fleet",
         "users": {name: _user(user) for name, user in fleet.users.items()},
-        "hosts": {name: _host(host) for name, host in fleet.hosts.items()},
+        "hosts": {e.host.name: _host(e.host) for e in entries if e.members is None},
     }
+    if classes:
+        document["classes"] = {host.name: _host(host) for host in classes}
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -86,7 +92,7 @@ def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = Fa
     """
     path = root / PATH
     wanted = fleet_json(inventory)
-    named = any(host.template is not None for host in inventory.fleet.hosts.values())
+    named = any(one.host.template is not None for one in entries_of(inventory.fleet.hosts))
     templated = named and (root / "templates").is_dir()
     try:
         if not (create or templated or path.exists()):

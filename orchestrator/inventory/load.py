@@ -27,9 +27,11 @@ from orchestrator.core.host import (
     Verify,
     WhenUnreachable,
 )
+from orchestrator.core.members import Hosts
 from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.inventory.built_in import built_in
+from orchestrator.inventory.classes import Classes
 from orchestrator.inventory.declaration import HOST
 from orchestrator.inventory.features import (
     ABOUT,
@@ -45,7 +47,6 @@ from orchestrator.inventory.nix_keys import check_flakes, check_rules, flake_of,
 from orchestrator.inventory.references import (
     SECTION,
     Suites,
-    check_addresses,
     check_extends,
     check_references,
     check_suites,
@@ -209,17 +210,18 @@ def _build_site(host: str, build: str) -> BuildSite:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """A fleet, and where everything that is said of its hosts was said.
+    """A fleet, and where all that is said of its hosts was said.
 
     Attributes:
         declared_name: The fleet's name as the files say it, whatever its folder is called.
-        resolved: Each host's values with their origins.
+        resolved: Each host's values with their origins; of many equal ones, their class's.
         suites: What is named as a verification suite; all of it exists.
     """
 
     fleet: Fleet
     declared_name: str | None
     resolved: Mapping[str, Fields]
+    classes: Classes
     suites: tuple[str, ...] = ()
 
     def origins(self, host: str) -> tuple[Resolved, ...]:
@@ -228,15 +230,15 @@ class Inventory:
         Raises:
             UsageError: There is no such host.
         """
-        if host not in self.resolved:
+        tree = self.classes.resolved(host, self.resolved)
+        if tree is None:
             near = nearest(host, self.resolved)
-            raise UsageError(
-                f"there is no host {quoted(host)}" + (f"; did you mean {near!r}?" if near else ""),
-                hint=f"hosts: {', '.join(self.resolved)}",
-            )
+            meant = f"; did you mean {near!r}?" if near else ""
+            hint = f"hosts: {', '.join(self.resolved)}"
+            raise UsageError(f"there is no host {quoted(host)}{meant}", hint=hint)
         order = {key.name: index for index, key in enumerate(HOST.keys)}
         order["settings"] = order["features"]
-        values = flatten(self.resolved[host])
+        values = flatten(tree)
         return tuple(sorted(values, key=lambda value: order[value.key.partition(".")[0]]))
 
 
@@ -259,35 +261,40 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
         check_references(sections, reading)
         check_suites(root, reading)
     check_extends(sections, reading.mistakes)
+    hosts = sections.get("hosts")
+    classes = Classes.read(root, hosts, reading.mistakes)
     reading.mistakes.settle()
     catalogue = catalogue_of(sections)
     check_catalogue(sections, catalogue, reading.mistakes)
     reading.mistakes.settle()
-    schemas = Schemas.find(root, sections.get("hosts").keys, reading.mistakes)
+    schemas = Schemas.find(root, classes.names(hosts), reading.mistakes)
     features = Features(sections, schemas, reading.mistakes, catalogue)
     resolver = Resolver(sections, Suites.find(root), features)
-    hosts = sections.get("hosts")
     resolved = {name: resolver.resolve(name) for name in hosts.keys}
-    check_addresses(hosts, resolved, reading.mistakes)
+    classes.check(hosts, resolved, reading)
     check_flakes(root, sections, reading.mistakes)
     check_rules(root, sections, reading.mistakes)
     reading.mistakes.settle()
     name = sections.get("fleet").leaf("name")
     declared = str(name.value) if name else None
     suites = sorted({one.name for one in reading.references if one.section == SECTION})
-    fleet = replace(_fleet(root, sections, resolved), features=catalogue, tiers=tiers_of(sections))
-    return Inventory(fleet, declared, resolved, tuple(suites))
-
-
-def _fleet(root: Path, sections: Fields, resolved: Mapping[str, Fields]) -> Fleet:
     values: dict[str, Any] = plain(sections)
-    said: dict[str, Any] = values.get("fleet", {})
     caches = {name: _cache(root, name, cache) for name, cache in values.get("caches", {}).items()}
+    entries = {name: to_host(name, tree, root, caches) for name, tree in resolved.items()}
+    fleet = _fleet(root, values, classes.joined(entries, resolver.suites), caches)
+    fleet = replace(fleet, features=catalogue, tiers=tiers_of(sections))
+    return Inventory(fleet, declared, resolved, classes, tuple(suites))
+
+
+def _fleet(
+    root: Path, values: Mapping[str, Any], hosts: Hosts, caches: Mapping[str, Cache]
+) -> Fleet:
+    said: dict[str, Any] = values.get("fleet", {})
     return Fleet(
         name=said.get("name", _name(root)),
         root=str(root),
         flake=flake_of(root, said.get("flake", ".")),
-        hosts={name: to_host(name, tree, root, caches) for name, tree in resolved.items()},
+        hosts=hosts,
         users={name: _user(name, user) for name, user in values.get("users", {}).items()},
         limits=Limits(**values.get("limits", {})),
         builders=values.get("builders", ()),

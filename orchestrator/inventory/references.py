@@ -81,24 +81,17 @@ Way = tuple[str, int, tuple[tuple[str, int], ...]]
 """An address, a port, and the jump hosts before it."""
 
 
-def check_addresses(hosts: Fields, resolved: Mapping[str, Fields], mistakes: Mistakes) -> None:
-    """Note each host whose address, port and jump hosts are another's.
-
-    Args:
-        hosts: The section, for the places of the names.
-        resolved: Each host's values.
-        mistakes: Takes them.
-    """
-    seen: dict[Way, str] = {}
-    for name, tree in resolved.items():
-        first = seen.setdefault(way_of(tree), name)
-        if first != name:
-            mistakes.add(
-                _place(hosts, name, tree),
-                f"the host {quoted(name)} at the address of {quoted(first)}",
-                "another machine under each name: another address, or else another port",
-                also=_place(hosts, first, resolved[first]),
-            )
+def address_twice(
+    name: str, place: Position, first: tuple[str, Position], mistakes: Mistakes
+) -> None:
+    """Note a host whose address, port and jump hosts are another's."""
+    other, there = first
+    mistakes.add(
+        place,
+        f"the host {quoted(name)} at the address of {quoted(other)}",
+        "another machine under each name: another address, or else another port",
+        also=there,
+    )
 
 
 def way_of(tree: Fields) -> Way:
@@ -119,6 +112,8 @@ def spelled(address: str) -> str:
     if _NUMBERS.fullmatch(text):
         with contextlib.suppress(OSError):
             return str(ipaddress.IPv4Address(socket.inet_aton(text)))
+    if ":" not in text:
+        return text
     try:
         found = ipaddress.IPv6Address(text)
     except ValueError:
@@ -130,12 +125,6 @@ def _hop(text: str) -> tuple[str, int]:
     found = _HOP.fullmatch(text)
     assert found is not None
     return spelled(found["v6"] or found["name"] or ""), int(found["port"] or _PORT)
-
-
-def _place(hosts: Fields, name: str, tree: Fields) -> Position:
-    address = tree.leaf("address")
-    place = address.origin.place if address else None
-    return place or hosts.keys[name]
 
 
 # A longer chain is no inheritance that anyone could follow.

@@ -7,13 +7,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core import files, host, machine
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
+from orchestrator.core.members import HostEntry, Hosts, entries_of
 from orchestrator.core.stored import decode, encode
 from orchestrator.core.units import split_lines
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FOLDER = "inventory"
 SUFFIXES = (".yaml", ".yml")
+GENERATED = "generated"
+_LISTS = (".csv", ".json")
 SUITES = "tests/verify"
 _KINDS = ("", "/templates", "/profiles", "/features")
 
@@ -134,6 +137,7 @@ class _Remembered:
     fleet_json: str | None
     suites: tuple[str, ...]
     fleet: Fleet
+    hosts: tuple[HostEntry, ...]
 
 
 def recall(root: Path) -> Fleet | None:
@@ -152,7 +156,7 @@ def recall(root: Path) -> Fleet | None:
             return None
     except (OSError, ValueError):
         return None
-    return found.fleet
+    return replace(found.fleet, hosts=Hosts(found.hosts))
 
 
 def remember(root: Path, read: Inventory, key: str | None) -> None:
@@ -166,7 +170,8 @@ def remember(root: Path, read: Inventory, key: str | None) -> None:
     if key is None or key != key_of(root):
         return
     with contextlib.suppress(OSError, ValueError):
-        kept = _Remembered(key, _fleet_json(root), read.suites, read.fleet)
+        bare, hosts = replace(read.fleet, hosts={}), entries_of(read.fleet.hosts)
+        kept = _Remembered(key, _fleet_json(root), read.suites, bare, hosts)
         text = encode(kept)
         # What would come back as something else is not kept.
         if decode(_Remembered, text) == kept:
@@ -199,7 +204,7 @@ def _facts(root: Path) -> Iterator[object]:
     yield os.path.realpath(root), str(root), os.path.expanduser("~")  # noqa: PTH111 (light)
     yield from _code()
     yield shared_suites(root), own_suites(root)
-    read = [f"{FOLDER}/{name}" for name in inventory_names(root)]
+    read = [f"{FOLDER}/{name}" for name in (*inventory_names(root), *_lists(root))]
     for name in (*read, *map(schema_file, schema_files(root))):
         path = root / name
         yield name, os.path.realpath(path)
@@ -210,6 +215,14 @@ def _facts(root: Path) -> Iterator[object]:
             content = stream.read()
         yield len(content)
         yield content
+
+
+def _lists(root: Path) -> Iterator[str]:
+    """What may list the members of classes, by paths in the inventory's folder."""
+    for folder in ("", f"{GENERATED}/"):
+        for name in _names(root / FOLDER / folder):
+            if name.endswith(_LISTS) and f"{FOLDER}/{folder}{name}" != f"{FOLDER}/fleet.json":
+                yield folder + name
 
 
 def _code() -> Iterator[object]:

@@ -37,7 +37,7 @@ def texts(root: Path, mistakes: Mistakes) -> Iterator[tuple[str, str | None]]:
     for name in names:
         file = f"{FOLDER}/{name}"
         content = _content(root, file, mistakes)
-        yield file, None if content is None else _text(content, file, mistakes)
+        yield file, None if content is None else decoded(content, file, mistakes)
 
 
 def _content(root: Path, file: str, mistakes: Mistakes) -> bytes | None:
@@ -68,13 +68,17 @@ def _bounded(stream: BinaryIO, file: str, mistakes: Mistakes) -> bytes | None:
     content = stream.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
     size = max(status.st_size, len(content))
     if size > MAX_BYTES:
-        expected = "at most 1 MiB: split it, any number of files is read"
+        expected = (
+            "at most 1 MiB: split it, any number of files is read; many equal machines are one "
+            "entry, by `count:` or `from:`"
+        )
         mistakes.add(Position(file), f"a file of {size} bytes", expected)
         return None
     return content
 
 
-def _text(content: bytes, file: str, mistakes: Mistakes) -> str | None:
+def decoded(content: bytes, file: str, mistakes: Mistakes) -> str | None:
+    """A file's text; ``None`` where it is none, which is noted."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

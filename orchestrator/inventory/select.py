@@ -1,7 +1,7 @@
 """Selectors: which hosts of the fleet are meant.
 
 A selector is a name, a glob, or an expression over them and over ``tag:``, ``template:``,
-``profile:``, ``role:`` and ``feature:``::
+``profile:``, ``role:``, ``feature:`` and ``class:``; a class's name means its members::
 
     any    = all { "or" all }
     all    = not { "and" not }
@@ -20,6 +20,7 @@ from typing import assert_never
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
+from orchestrator.core.members import Hosts
 
 _KINDS: dict[str, Callable[[Host], tuple[str, ...]]] = {
     "tag": lambda host: host.tags,
@@ -27,6 +28,7 @@ _KINDS: dict[str, Callable[[Host], tuple[str, ...]]] = {
     "profile": lambda host: host.profiles,
     "role": lambda host: host.roles,
     "feature": lambda host: host.features,
+    "class": lambda host: (host.of,) if host.of is not None else (),
 }
 _WORDS = ("and", "or", "not")
 _TOKEN = re.compile(r"[()]|[^\s()]+")
@@ -193,6 +195,8 @@ def select(fleet: Fleet, selectors: Sequence[str]) -> tuple[Host, ...]:
         UsageError: A selector cannot be read, means no host, or names something that no host has:
             in ``not tag:TYPO`` that would otherwise mean everything.
     """
+    if selectors and (named := _named(fleet, selectors)):
+        return tuple(fleet.hosts[name] for name in fleet.hosts if name in named)
     hosts = tuple(fleet.hosts.values())
     if not selectors:
         return hosts
@@ -206,6 +210,19 @@ def select(fleet: Fleet, selectors: Sequence[str]) -> tuple[Host, ...]:
             raise UsageError(f"no host matches '{selector}'", hint=_what_exists(hosts))
         chosen.update(found)
     return tuple(host for host in hosts if host.name in chosen)
+
+
+def _named(fleet: Fleet, selectors: Sequence[str]) -> set[str]:
+    """What plain names mean, by no look at any other host; nothing where one is no plain name."""
+    named: set[str] = set()
+    for text in selectors:
+        found: Sequence[str] = (text,) if text in fleet.hosts else ()
+        if not found and isinstance(fleet.hosts, Hosts):
+            found = fleet.hosts.of_class(text)
+        if not found:
+            return set()
+        named.update(found)
+    return named
 
 
 def complete(fleet: Fleet, prefix: str) -> list[str]:
@@ -223,7 +240,7 @@ def complete(fleet: Fleet, prefix: str) -> list[str]:
 
 
 def _names(host: Host, kind: str | None) -> tuple[str, ...]:
-    return (host.name,) if kind is None else _KINDS[kind](host)
+    return (host.name, *_KINDS["class"](host)) if kind is None else _KINDS[kind](host)
 
 
 def _existing(hosts: Iterable[Host], kind: str | None) -> list[str]:
