@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.changes.fingerprints import Fingerprints
+from orchestrator.changes.once import Once
 from orchestrator.changes.plan import Comparison, Fingerprint, Knowledge, Known, Tree, Unknown
 from orchestrator.changes.source import Ground, Source, snapshot_of
 from orchestrator.core.errors import OrchestratorError, StepError
@@ -109,6 +110,7 @@ class KnownSystems:
         self._trees: dict[Place, Tree] = {}
         self._unseen: dict[Place, tuple[str, ...]] = {}
         self._taught: dict[str, Evaluated] = {}
+        self._once = Once()
         self._looking = asyncio.ensure_future(self._look())
 
     async def of(self, host: Host) -> Knowledge:
@@ -146,7 +148,8 @@ class KnownSystems:
 
     async def evaluate(self, asker: Asker, evaluations: Evaluations, why: str) -> Evaluated:
         """Evaluate a host, and take down what that gave; raises as :meth:`system`."""
-        evaluated = await evaluations.evaluate(asker, why)
+        flake = self._flake.of(asker.host)
+        evaluated = await self._once.evaluate(flake, asker, evaluations, why)
         self.taught(asker.host, evaluated)
         return evaluated
 
@@ -259,7 +262,8 @@ class KnownSystems:
         best = self._store.find(
             keys.values(), context(flake), held.tree, lambda known: not held.changes(known)
         )
-        return {name: weigh(best.get(key), held) for name, key in keys.items()}
+        weighed = {key: weigh(best.get(key), held) for key in {*keys.values()}}
+        return {name: weighed[key] for name, key in keys.items()}
 
 
 Place = tuple[str, str]
