@@ -30,6 +30,9 @@
       # `nixos-rebuild --flake .#HOST` works without the tool.
       fleet = builtins.fromJSON (builtins.readFile ./inventory/fleet.json);
 
+      # Many equal machines are one configuration, under the name of their class.
+      classes = fleet.classes or { };
+
       # What the inventory says of a host is handed to the modules as `config.fleet`.
       facts = name: host: {
         fleet = {
@@ -84,7 +87,8 @@
               inputs.agenix.nixosModules.default
               ./hosts/${name}/default.nix
               (facts name host)
-            ];
+            ]
+            ++ lib.optional (classes ? ${name}) ./templates/class.nix;
         };
     in
     {
@@ -119,6 +123,6 @@
       };
 
       # The example fleet.
-      nixosConfigurations = lib.mapAttrs mkHost fleet.hosts;
+      nixosConfigurations = lib.mapAttrs mkHost (fleet.hosts // classes);
     };
 }

@@ -39,7 +39,7 @@ from orchestrator.deploy.changing.verdict import Ended
 from orchestrator.deploy.delivering.delivery import build, deliver, refuse_one_way, say_or_refuse
 from orchestrator.deploy.identity import recognise, set_apart
 from orchestrator.deploy.plan.attempts import ended_badly, unsettled, untold, whose
-from orchestrator.deploy.plan.decide import is_at, specialised, unchanged
+from orchestrator.deploy.plan.decide import is_at, lacks_name, specialised, unchanged
 from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders
@@ -217,7 +217,8 @@ def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | No
     if (superseded := overtaken(work, state)) is not None:
         return superseded
     out, name = plan.target.out, plan.specialise.of(state.specialisation)
-    if work.session.request.force or not is_at(plan.goal, state, out, name):
+    anew = work.session.request.force or lacks_name(work.host, state)
+    if anew or not is_at(plan.goal, state, out, name):
         return None
     return unchanged(plan.goal, state, out, datetime.now(UTC), specialisation=name)
 

@@ -216,15 +216,18 @@ def decide(
         specialise: Which specialisation of its system the host is to run.
     """
     name = "" if state is None else specialise.of(state.specialisation)
-    if state is not None and not force and is_at(goal, state, wanted.out, name):
+    there = state is not None and is_at(goal, state, wanted.out, name)
+    unnamed = state is not None and lacks_name(host, state)
+    if state is not None and there and not force and not unnamed:
         return unchanged(goal, state, wanted.out, now, known, name)
+    reason = why_changed(goal, state, wanted.out, now, known, name)
     plan = HostPlan(
         host=host,
         goal=goal,
         target=wanted,
         steps=steps(goal, verify=verify),
         return_to=state.running if state is not None and goal.activates else None,
-        reason=why_changed(goal, state, wanted.out, now, known, name),
+        reason=f"it has the system, and is not {host.name} yet" if there and unnamed else reason,
         cause=_cause(state, known),
         specialise=specialise,
     )
@@ -278,6 +281,15 @@ def without_specialisation(plan: HostPlan, has: tuple[str, ...]) -> HostPlan:
 
 def _foreign(state: HostState) -> str:
     return f"a system that is not its profile's: {state.running}"
+
+
+def lacks_name(host: Host, state: HostState) -> bool:
+    """Whether a machine is to be a member of a class and was not deployed as it.
+
+    The system of many equal machines has no name in it: its activation gives each the name as
+    which it is deployed.
+    """
+    return host.of is not None and state.deployed_as != host.name
 
 
 def is_at(goal: Goal, state: HostState, wanted: OutPath, specialisation: str = "") -> bool:

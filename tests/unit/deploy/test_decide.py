@@ -302,3 +302,23 @@ def test_a_system_of_somebody_elses_is_named_before_it_is_switched_away() -> Non
     began = Attempt("t", Goal.BOOT, OLD, replace(AT_TARGET, running=OTHER), 1, "me", None, NOW)
     waits = replace(foreign, attempt=replace(began, state=AttemptState.DONE))
     assert _plan(Goal.SWITCH, waits).warnings == ()
+
+
+MEMBER = replace(HOST, name="kiosk-7", attr="kiosk", of="kiosk")
+
+
+@pytest.mark.parametrize("goal", [Goal.SWITCH, Goal.TEST, Goal.BOOT])
+@pytest.mark.parametrize("deployed_as", ["", "kiosk-3", "kiosk-7"])
+def test_a_member_that_has_the_system_and_not_its_name_is_activated(
+    goal: Goal, deployed_as: str
+) -> None:
+    """The shared system names nobody: only what was deployed as the member is unchanged."""
+    record = Record(1, "me@here", None, NEW, NOW, token=f"run.{deployed_as}.nonce")
+    state = replace(AT_TARGET, record=record if deployed_as else None)
+    plan = decide(MEMBER, goal, WANTED, state, now=NOW)
+    if deployed_as == "kiosk-7":
+        assert isinstance(plan, Unchanged)
+    else:
+        assert isinstance(plan, HostPlan)
+        assert plan.reason == "it has the system, and is not kiosk-7 yet"
+    assert isinstance(decide(HOST, goal, WANTED, state, now=NOW), Unchanged)

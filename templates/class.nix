@@ -1,0 +1,39 @@
+# Many equal machines: one system, in which no name of theirs is. Each takes its name at run time.
+{ lib, ... }:
+{
+  # Else it would be the class's.
+  networking.hostName = lib.mkForce "";
+
+  # A machine's name is the one as which it was deployed: what a deployment is called on it is
+  # RUN.HOST.NONCE. The one that is under way counts first, unless it is being rolled back.
+  # Without any, the machine keeps the name that it was installed with.
+  system.activationScripts.memberName = {
+    deps = [ "etc" ];
+    text = ''
+      (
+        name=
+        for file in /run/orchestrator/attempt /var/lib/orchestrator/record /var/lib/orchestrator/attempt; do
+          [ -z "$name" ] && [ -r "$file" ] || continue
+          token= state=
+          while IFS= read -r line; do
+            case $line in
+              token=*.*.*) token=''${line#*.} token=''${token%%.*} ;;
+              state=*) state=''${line#state=} ;;
+            esac
+          done < "$file"
+          case $state in returning | returned | stuck) continue ;; esac
+          case $token in -* | *- | *[!a-z0-9-]*) continue ;; esac
+          name=$token
+        done
+        now=
+        [ ! -r /etc/hostname ] || read -r now < /etc/hostname || true
+        if [ -n "$name" ] && [ "$now" != "$name" ]; then
+          echo "this machine is $name"
+          printf '%s\n' "$name" > /etc/hostname.new && mv -f /etc/hostname.new /etc/hostname || exit
+          # From here on, and not only from the next boot on.
+          printf '%s' "$name" > /proc/sys/kernel/hostname 2> /dev/null || hostname "$name"
+        fi
+      )
+    '';
+  };
+}
