@@ -125,6 +125,7 @@ _HOST = Group(
 \b
   orchestrator host add web1 --address 10.0.0.5
   orchestrator host check web1
+  orchestrator host facts web1
   orchestrator host hold p620 --reason "disk swap"
 """,
     {
@@ -132,6 +133,7 @@ _HOST = Group(
         "trust": ("host.commands:trust", "Compare and trust a host's key."),
         "ping": ("host.commands:ping", "Which hosts let us in, and how fast."),
         "check": ("host.commands:check_hosts", "What a host is; what can be promised there."),
+        "facts": ("facts.commands:facts", "What hosts are made of, and what changed."),
         "exec": ("host.commands_execute:exec_", "Run a command on hosts, at the same time."),
         "ssh": ("host.commands_execute:ssh", "Log in, the way that deployments do."),
         "generations": ("host.commands:generations", "The systems that a host has."),

@@ -174,7 +174,7 @@ async def ask_check(executor: Executor, host: Host) -> HostCheck:
             stderr=done.err,
         )
     found = parse_check(done.out, executor.login)
-    require_machine(host, found.state)
+    require_machine(host, found.state.machine_id)
     return found
 
 

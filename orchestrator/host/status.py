@@ -47,19 +47,23 @@ async def ask_state(executor: Executor, host: Host) -> HostState:
             stderr=done.err,
         )
     state = parse_state(done.out)
-    require_machine(host, state)
+    require_machine(host, state.machine_id)
     return state
 
 
-def require_machine(host: Host, state: HostState) -> None:
+def require_machine(host: Host, machine_id: str) -> None:
     """Refuse a machine that is another than the inventory says.
+
+    Args:
+        host: The host.
+        machine_id: What it says itself.
 
     Raises:
         RefusedError: It is.
     """
-    if host.machine_id is not None and state.machine_id != host.machine_id:
+    if host.machine_id is not None and machine_id != host.machine_id:
         raise RefusedError(
-            f"another machine answered: its machine-id is {state.machine_id or 'empty'}, "
+            f"another machine answered: its machine-id is {machine_id or 'empty'}, "
             f"the inventory says {host.machine_id}",
             hint="if it was reinstalled, put the new machine-id into the inventory",
         )

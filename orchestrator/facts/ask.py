@@ -1,0 +1,111 @@
+"""Ask hosts what they are made of, over a deployment's own way to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.executor import Executor
+from orchestrator.core.facts import Facts
+from orchestrator.core.host import Host
+from orchestrator.core.process import CommandResult
+from orchestrator.core.units import split_lines
+from orchestrator.facts import cache
+from orchestrator.facts.plan.read import read
+from orchestrator.facts.question import QUESTION
+from orchestrator.host.scripts import script
+from orchestrator.host.setup import Setup, ask_each
+from orchestrator.host.status import require_machine
+
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class FactsAnswer:
+    """What is known of one host.
+
+    Attributes:
+        facts: ``None`` where it was not asked before and does not answer.
+        before: What was known of it before this.
+        asked: Whether it was asked now.
+        error: Why it did not answer.
+        not_kept: Why what it said is not kept.
+    """
+
+    host: Host
+    facts: Facts | None
+    before: Facts | None = None
+    asked: bool = False
+    error: StepError | None = None
+    not_kept: StepError | None = None
+
+
+async def facts_of(
+    setup: Setup, hosts: Sequence[Host], *, refresh: bool
+) -> tuple[FactsAnswer, ...]:
+    """Give what is known of hosts, and ask those of which nothing is.
+
+    Args:
+        setup: The fleet.
+        hosts: Which.
+        refresh: Whether all are asked.
+
+    Returns:
+        An answer for each, in their order; one that does not answer keeps nobody waiting.
+    """
+    folder = cache.folder_of(setup)
+    before = {host.name: cache.known(folder, host.name) for host in hosts}
+    asked = [host for host in hosts if refresh or before[host.name] is None]
+    answers = await ask_each(setup, asked, lambda host, executor: ask_facts(executor, host))
+    said = {answer.host.name: answer.said for answer in answers}
+    found = []
+    for host in hosts:
+        facts, old = said.get(host.name), before[host.name]
+        if isinstance(facts, StepError):
+            found.append(FactsAnswer(host, None, old, asked=True, error=facts))
+        elif facts is None:
+            found.append(FactsAnswer(host, old, old))
+        else:
+            not_kept = _keep(setup, host, facts)
+            found.append(FactsAnswer(host, facts, old, asked=True, not_kept=not_kept))
+    return tuple(found)
+
+
+def _keep(setup: Setup, host: Host, facts: Facts) -> StepError | None:
+    try:
+        cache.remember(cache.folder_of(setup), host.name, facts)
+    except StepError as error:
+        return error
+    return None
+
+
+async def ask_facts(executor: Executor, host: Host) -> Facts:
+    """Ask one host; where root is not to be had, what everybody may read.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: It did not answer to the end.
+        RefusedError: It is another machine than the inventory says.
+    """
+    done = await _ask(executor)
+    if "end=" not in split_lines(done.out):
+        raise StepError(
+            f"the host did not say what it is made of (exit {done.rc})",
+            hint="a login shell that prints text or replaces commands answers so; see what it "
+            "says by hand",
+            command=executor.repeat(("ls", "/sys")),
+            stderr=done.err,
+        )
+    machine_id, facts = read(done.out)
+    require_machine(host, machine_id)
+    return Facts(machine_id, datetime.now(UTC), facts)
+
+
+async def _ask(executor: Executor) -> CommandResult:
+    argv = script(QUESTION)
+    try:
+        return await executor.run(argv, deadline=_SECONDS)
+    except RefusedError:
+        return await executor.run(argv, deadline=_SECONDS, root=False)

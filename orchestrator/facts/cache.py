@@ -1,0 +1,76 @@
+"""What was asked last, in the fleet's state folder: ``facts/HOST.json``, beside ``machines/``.
+
+It has serials and addresses, so that only its owner may read it, and it is never committed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.core import files
+from orchestrator.core.errors import StepError, cause_of
+from orchestrator.core.facts import Facts
+from orchestrator.core.stored import DamagedError, NewerError, check_times
+from orchestrator.host.setup import Setup
+
+FORMAT = 1
+"""Of these files; one of a newer format is left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    facts: Facts
+    format: int = FORMAT
+
+
+def folder_of(setup: Setup) -> Path:
+    """Where facts of the hosts of a setup are kept: a lab's hosts are other machines."""
+    return setup.state / "lab" if setup.in_lab else setup.state
+
+
+def known(folder: Path, host: str) -> Facts | None:
+    """What is known of a host; ``None`` where nothing is, or it cannot be read.
+
+    Args:
+        folder: The fleet's state folder, or the one in it that is its lab's.
+        host: Its name.
+    """
+    with contextlib.suppress(OSError, DamagedError):
+        return _load(folder, host)
+    return None
+
+
+def _load(folder: Path, host: str) -> Facts:
+    facts = files.load(folder, f"facts/{host}.json", _Kept, FORMAT).facts
+    try:
+        check_times(facts.at)
+    except ValueError as error:
+        raise DamagedError(str(error)) from None
+    if facts.at.tzinfo is None:
+        raise DamagedError("a time without a zone")
+    return facts
+
+
+def remember(folder: Path, host: str, facts: Facts) -> None:
+    """Keep what is known of a host.
+
+    Raises:
+        StepError: It cannot be written; or what is there is of a newer orchestrator.
+    """
+    try:
+        _load(folder, host)
+    except NewerError as error:
+        raise StepError(
+            f"its facts were not kept: facts/{host}.json in {folder}: {error}",
+            hint="use that version, or remove the file",
+        ) from None
+    except (OSError, DamagedError):
+        pass
+    try:
+        place = folder / "facts"
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.save(place / f"{host}.json", _Kept(facts))
+    except OSError as error:
+        raise StepError(f"its facts were not kept: {cause_of(error, named=True)}") from error

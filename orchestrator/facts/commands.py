@@ -1,0 +1,49 @@
+"""``orchestrator host facts``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from orchestrator.cli.lazy import lazily
+from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
+
+with lazily():
+    from orchestrator.cli import console, opening
+    from orchestrator.facts import ask, draw, schema
+    from orchestrator.inventory import select
+
+
+@click.command("facts")
+@selectors_argument()
+@click.option("--refresh", is_flag=True, help="Ask again, whatever is known.")
+@click.option("--identifying", is_flag=True, help="Serial numbers, MACs and machine-ids, too.")
+@click.option("--schema", "as_schema", is_flag=True, help="Only print JSON Schema of --json.")
+@target_options
+@json_option
+def facts(
+    selectors: tuple[str, ...],
+    refresh: bool,
+    identifying: bool,
+    as_schema: bool,
+    target: Target,
+    as_json: bool,
+) -> int:
+    """What hosts are made of: processor, memory, disks, graphics, networks, firmware, versions.
+
+    Asked once, then remembered on this machine; nothing is installed on a host, or written
+    there. Each value has its source; what is not known says why. Without root some of it is
+    unknown, such as ECC and SMART. Exit 1 where a host does not answer.
+    """
+    if as_schema:
+        click.echo(json.dumps(schema.json_schema(), indent=2))
+        return 0
+    setup = opening.open_setup(target)
+    hosts = select.select(setup.fleet, selectors)
+    answers = console.run(ask.facts_of(setup, hosts, refresh=refresh))
+    if as_json:
+        draw.draw_json(answers, console.results(), identifying=identifying)
+    else:
+        draw.draw_facts(answers, console.results(), console.words(), identifying=identifying)
+    return int(any(answer.error is not None for answer in answers))
