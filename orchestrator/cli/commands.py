@@ -178,6 +178,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Checks": {
         "check": ("fleet.commands:check", "Check inventory, syntax, secrets, evaluation."),
         "secrets": _SECRETS,
+        "risk": ("risk.commands:risk", "What hosts' configurations open, and to whom."),
         "changes": _CHANGES,
     },
     "The fleet": {

@@ -16,15 +16,15 @@ from orchestrator.changes.plan import Known
 from orchestrator.changes.source import Source
 from orchestrator.changes.tree.place import flake_folder, repository
 from orchestrator.core import files
-from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import OutPath
 from orchestrator.core.stored import DamagedError
 from orchestrator.core.units import parse_json
 from orchestrator.host.setup import Setup
+from orchestrator.nix.configuration import ask, quoted
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
-from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
+from orchestrator.nix.verbs import Flake, OnLine
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
 from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 
@@ -143,30 +143,17 @@ async def evaluate(
     Raises:
         StepError: The configuration does not evaluate.
     """
-    argv = (
-        *nix_argv("eval", "--json", "--apply", f"({_APPLY}) {_quoted(specialisation)}"),
-        *flake.evaluating,
-        flake.configuration(attr),
-    )
-    done = await run_on(
+    said = await ask(
         flake,
-        argv,
+        attr,
+        f"({_APPLY}) {quoted(specialisation)}",
+        "what it says of its secrets does not evaluate",
         deadline=deadline,
         env=env,
         on_stderr=on_stderr,
         on_start=on_start,
-        bound=ANSWER,
     )
-    if done.rc != 0:
-        shown = tuple(map(flake.by_hand, argv))
-        raise failed(done, shown, "what it says of its secrets does not evaluate", flake.folder)
-    return parse(parse_json(done.stdout), host, Origin.of(flake))
-
-
-def _quoted(text: str) -> str:
-    """A string of Nix's: https://nix.dev/manual/nix/latest/language/string-literals."""
-    escaped = re.sub(r'(["\\$])', r"\\\1", text)
-    return f'"{escaped}"'
+    return parse(parse_json(said), host, Origin.of(flake))
 
 
 class Origin:

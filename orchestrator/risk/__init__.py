@@ -1,0 +1,1 @@
+"""Derived risk: what a host's evaluated configuration opens, and to whom."""

@@ -1,0 +1,85 @@
+"""The risk of what hosts are to run, against that of what they run: recalled, else evaluated."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+
+from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.changes.source import Source
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Fleet, Host
+from orchestrator.core.risk import Assessment, Floor, RiskChange
+from orchestrator.host.setup import Setup
+from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
+from orchestrator.risk.evaluate import evaluate
+from orchestrator.risk.kept import Kept, System, keep, recall
+from orchestrator.risk.model import Surface
+from orchestrator.risk.plan import score
+
+
+def floors(fleet: Fleet, host: Host) -> tuple[Floor, ...]:
+    """What a host's features declare of their risk."""
+    declared = getattr(fleet, "features", {})
+    found = ((name, declared[name]) for name in host.features if name in declared)
+    return tuple(Floor(name, one.risk, one.because or "") for name, one in found if one.risk)
+
+
+async def assess(
+    setup: Setup, evaluations: Evaluations, asker: Asker, system: System, running: System | None
+) -> RiskChange:
+    """Say how a system would change its host's risk.
+
+    Args:
+        setup: The fleet.
+        evaluations: Where it is evaluated, if it must be.
+        asker: The host.
+        system: What the configuration makes.
+        running: What the host runs; ``None`` where that is not known.
+
+    Raises:
+        StepError: The configuration does not evaluate, or not within the memory there is.
+    """
+    declared = floors(setup.fleet, asker.host)
+    kept = recall(setup.state, system)
+    if kept is None or kept.floors != declared:
+        surface = kept.surface if kept else await _evaluated(evaluations, asker, system)
+        kept = Kept(system, surface, declared)
+        keep(setup.state, kept)
+    before = recall(setup.state, running) if running is not None else None
+    return score.change(_assessed(before) if before else None, _assessed(kept))
+
+
+async def _evaluated(evaluations: Evaluations, asker: Asker, system: System) -> Surface:
+    question = functools.partial(evaluate, specialisation=system.specialisation)
+    return await evaluations.ask(asker, question)
+
+
+def _assessed(kept: Kept) -> Assessment:
+    return score.assess(score.terms(kept.surface), kept.floors)
+
+
+async def assess_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, Assessment | StepError]:
+    """Say the risk of what hosts are to run; what does not evaluate is its own host's error."""
+    async with Source(setup.flake) as source:
+        known = KnownSystems(setup, hosts, source)
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
+
+        async def of(host: Host) -> Assessment | StepError:
+            try:
+                evaluated, _ = await known.system(Quiet(host), evaluations)
+                system = System(evaluated.out, _named(host))
+                return (await assess(setup, evaluations, Quiet(host), system, None)).after
+            except StepError as error:
+                return error
+
+        async with asyncio.TaskGroup() as group:
+            tasks = {host.name: group.create_task(of(host)) for host in hosts}
+        await known.keep(None)
+        return {name: task.result() for name, task in tasks.items()}
+
+
+def _named(host: Host) -> str:
+    """The specialisation that a host is to run whatever it runs now."""
+    return host.specialisation.name

@@ -1,0 +1,1 @@
+"""What risk is made of, how much of it is too much: pure."""
