@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.core.catalogue import Feature, Tier
 from orchestrator.core.nix_settings import PLAIN, NixSettings
+from orchestrator.core.risk import Acceptance, Risk
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 
@@ -186,6 +187,8 @@ class Host:
         pending_expiry: Seconds for which its system waits for it.
         nix: How Nix evaluates and builds its system.
         of: The class of equal hosts that it is a member of: all of them have one ``attr``.
+        max_risk: How much it may be at; ``None`` where nobody says, and nothing is assessed.
+        accept_risk: How much more is accepted for a while.
     """
 
     name: str
@@ -216,6 +219,8 @@ class Host:
     pending_expiry: float = 7 * 86400.0
     nix: NixSettings = PLAIN
     of: str | None = None
+    max_risk: Risk | None = None
+    accept_risk: Acceptance | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from orchestrator.core.changed import SystemChange
 from orchestrator.core.plan import Goal
+from orchestrator.core.risk import RiskChange
 from orchestrator.core.store import OutPath
 from orchestrator.core.stored import snake
 
@@ -44,6 +45,7 @@ class Deployed(_Outcome, frozen=True):
         reboot_required: What takes effect at the host's next boot only, such as ``kernel``.
         changed: Packages, units and size; ``None`` where nothing of it is known.
         specialisation: The one that runs, by its name; empty where the system itself does.
+        risk: How its risk changed; ``None`` where it was not assessed.
     """
 
     out_path: OutPath
@@ -52,6 +54,7 @@ class Deployed(_Outcome, frozen=True):
     reboot_required: tuple[str, ...] = ()
     changed: SystemChange | None = None
     specialisation: str = ""
+    risk: RiskChange | None = None
 
 
 class Completed(_Outcome, frozen=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from functools import total_ordering
 
@@ -78,17 +80,64 @@ class Assessment:
 
 
 @dataclass(frozen=True, slots=True)
-class RiskChange:
-    """How a deployment changes a host's risk.
+class Acceptance:
+    """A person's word that a host may be at more risk than its policy has it, for a while.
 
     Attributes:
-        after: The risk of what would run.
-        before: Of what runs; ``None`` where it is not known from here.
-        raised: Terms that come, and those that weigh more; without ``before`` there are none.
-        lowered: Terms that go, and those that weigh less.
+        level: How much is accepted.
+        reason: Why.
+        until: The last day on which it counts, by UTC.
     """
 
-    after: Assessment
-    before: Assessment | None = None
+    level: Risk
+    reason: str
+    until: date
+
+
+@dataclass(frozen=True, slots=True)
+class RiskChange:
+    """How a deployment would change a host's risk; of many terms the heaviest.
+
+    Attributes:
+        after: The level of what would run.
+        points: Its score.
+        before: The level of what runs; ``None`` where it is not known from here.
+        points_before: Its score; likewise.
+        raised: Terms that come, and those that weigh more; where ``before`` is not known, all.
+        lowered: Terms that go, and those that weigh less.
+        floors: What features declare and what makes the level more than the score does.
+        more: How many terms were raised besides.
+    """
+
+    after: Risk
+    points: int
+    before: Risk | None = None
+    points_before: int | None = None
     raised: tuple[Term, ...] = ()
     lowered: tuple[Term, ...] = ()
+    floors: tuple[Floor, ...] = ()
+    more: int = 0
+
+    def __str__(self) -> str:
+        tail = ""
+        if self.before is None:
+            head = f"risk {self.after.value}"
+            tail = "; the risk of what runs is not known from here"
+        elif self.before is self.after:
+            head = f"risk {self.after.value}, as before"
+        else:
+            head = f"risk {self.before.value} → {self.after.value}"
+        declared = [f"feature {one.feature} is declared {one.risk.value}" for one in self.floors]
+        said = enumerated([*declared, *(one.what for one in self.raised)], self.more)
+        gone = enumerated([one.what for one in self.lowered])
+        return (f"{head}: {said}" if said else head) + (f"; no more: {gone}" if gone else "") + tail
+
+
+_NAMED = 5
+"""How many terms a sentence names."""
+
+
+def enumerated(words: Sequence[str], others: int = 0) -> str:
+    """Name the first of several things, and say how many there are besides."""
+    more = max(len(words) - _NAMED, 0) + others
+    return ", ".join(words[:_NAMED]) + (f", and {more} more" if more > 0 else "")

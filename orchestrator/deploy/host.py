@@ -80,8 +80,26 @@ async def _way(work: HostWork, stack: AsyncExitStack) -> Outcome:
         plan = _decide(work, wanted, state, known)
     if isinstance(plan, Unchanged):
         return await _unchanged(work, stack, plan, executor, state)
+    if plan.goal.changes_host and (work.host.max_risk or work.session.request.plan_only):
+        return await _judged(work, stack, plan, answer)
+    return await _carried(work, stack, plan, answer)
+
+
+async def _judged(work: HostWork, stack: AsyncExitStack, plan: HostPlan, answer: Answer) -> Outcome:
+    """Refuse what is too much risk before anything is built; tell of it in a plan."""
+    from orchestrator.deploy.judging import judge_risk, with_risk
+
+    state = None if isinstance(answer, NoAnswer) else answer[1]
+    await judge_risk(work, plan, state)
+    return with_risk(work, await _carried(work, stack, plan, answer))
+
+
+async def _carried(
+    work: HostWork, stack: AsyncExitStack, plan: HostPlan, answer: Answer
+) -> Outcome:
     if isinstance(answer, NoAnswer):
         return await defer(work, plan, answer)
+    executor, state = answer
     # What carries out a plan takes long to import; a host that is at its target does without.
     from orchestrator.deploy.changing.carry_out import carry_out
 

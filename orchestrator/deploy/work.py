@@ -17,6 +17,7 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.host import Host
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Outcome, Problem
+from orchestrator.core.risk import RiskChange
 from orchestrator.core.run import Before, DeployRequest, Run
 from orchestrator.core.state import token_of
 from orchestrator.core.units import split_lines
@@ -120,6 +121,8 @@ class HostWork:
         lacks: What is to be copied to it, once that was asked.
         has_target: Whether it was found to have its system, which then was not built.
         secrets: What its configuration says of them, once that was evaluated.
+        risk: How its risk changes, once that was assessed.
+        accepted: What of its risk is more than its policy has it, and was accepted.
         place: Among the hosts that are under way.
         seconds: How long it took; 0 before its end.
     """
@@ -134,6 +137,8 @@ class HostWork:
         self.lacks: Lacking | None = None
         self.has_target = False
         self.secrets: HostSecrets | None = None
+        self.risk: RiskChange | None = None
+        self.accepted: tuple[str, ...] = ()
         self.place = HostSlot()
         self._room = LOG_SIZE
         self.seconds = 0.0

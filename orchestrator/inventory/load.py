@@ -51,6 +51,7 @@ from orchestrator.inventory.references import (
     check_references,
     check_suites,
 )
+from orchestrator.inventory.risk_keys import risk_of
 from orchestrator.inventory.sections import read_sections
 from orchestrator.inventory.settings import Schemas
 from orchestrator.inventory.tree import (
@@ -176,6 +177,7 @@ def to_host(name: str, tree: Fields, root: Path, caches: Iterable[str] = ()) -> 
         hardware=as_json(values.get("hardware", {})),
         settings=as_json(values.get("settings", {})),
         nix=settings_of(root, values.get("nix", {})),
+        **risk_of(values),
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
 

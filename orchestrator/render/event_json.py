@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import assert_never
 
+from orchestrator.core import stored
 from orchestrator.core.changed import SystemChange
 from orchestrator.core.event import (
     Event,
@@ -33,6 +34,7 @@ from orchestrator.core.outcome import (
     Unchanged,
     outcome_name,
 )
+from orchestrator.core.risk import RiskChange
 from orchestrator.core.run import Before, HostResult, Report
 from orchestrator.core.store import OutPath
 from orchestrator.render.output import Output
@@ -154,6 +156,7 @@ def _more(outcome: Outcome) -> Json:
                 "warnings": list(warnings),
                 "reboot_required": list(reboot),
                 "changed": None if changed is None else _changed(changed),
+                "risk": None if outcome.risk is None else _risk(outcome.risk),
             }
         case Completed(goal=goal):
             return {"goal": goal.value}
@@ -193,6 +196,11 @@ def _changed(changed: SystemChange) -> Json:
             "stopped": list(units.stopped[:_MOST]),
         },
     }
+
+
+def _risk(risk: RiskChange) -> Json:
+    """Say a change of risk: levels, points, the heaviest terms, and all of it in one sentence."""
+    return {"text": str(risk), **stored.plain(risk)}
 
 
 def _problem(problem: Problem) -> Json:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Sequence
+from pathlib import Path
+from weakref import WeakValueDictionary
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
@@ -17,6 +19,9 @@ from orchestrator.risk.evaluate import evaluate
 from orchestrator.risk.kept import Kept, System, keep, recall
 from orchestrator.risk.model import Surface
 from orchestrator.risk.plan import score
+
+_TURNS: WeakValueDictionary[tuple[Path, str], asyncio.Lock] = WeakValueDictionary()
+"""Of each system that is being assessed: hosts that share one have it evaluated once."""
 
 
 def floors(fleet: Fleet, host: Host) -> tuple[Floor, ...]:
@@ -41,14 +46,28 @@ async def assess(
     Raises:
         StepError: The configuration does not evaluate, or not within the memory there is.
     """
+    after = await assessment(setup, evaluations, asker, system)
+    return score.change(recalled(setup, running) if running is not None else None, after)
+
+
+async def assessment(
+    setup: Setup, evaluations: Evaluations, asker: Asker, system: System
+) -> Assessment:
+    """Say how much risk a system is to its host; raises as :func:`assess`."""
     declared = floors(setup.fleet, asker.host)
+    async with _TURNS.setdefault((setup.state, system.file), asyncio.Lock()):
+        kept = recall(setup.state, system)
+        if kept is None or kept.floors != declared:
+            surface = kept.surface if kept else await _evaluated(evaluations, asker, system)
+            kept = Kept(system, surface, declared)
+            keep(setup.state, kept)
+    return _assessed(kept)
+
+
+def recalled(setup: Setup, system: System) -> Assessment | None:
+    """Say the same of a system that was assessed before; ``None`` where that is not known here."""
     kept = recall(setup.state, system)
-    if kept is None or kept.floors != declared:
-        surface = kept.surface if kept else await _evaluated(evaluations, asker, system)
-        kept = Kept(system, surface, declared)
-        keep(setup.state, kept)
-    before = recall(setup.state, running) if running is not None else None
-    return score.change(_assessed(before) if before else None, _assessed(kept))
+    return _assessed(kept) if kept is not None else None
 
 
 async def _evaluated(evaluations: Evaluations, asker: Asker, system: System) -> Surface:
@@ -70,7 +89,7 @@ async def assess_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, Assessm
             try:
                 evaluated, _ = await known.system(Quiet(host), evaluations)
                 system = System(evaluated.out, _named(host))
-                return (await assess(setup, evaluations, Quiet(host), system, None)).after
+                return await assessment(setup, evaluations, Quiet(host), system)
             except StepError as error:
                 return error
 

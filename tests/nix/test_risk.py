@@ -47,5 +47,4 @@ def state(tmp_path: Path) -> Path:
 def test_a_host_is_assessed_by_what_its_modules_evaluate_to(fleet: Fleet, state: Path) -> None:
     """What features and the template open is found, wherever it was said."""
     found = risks(fleet, state, "p510")["p510"]
-    print(*(f"{one.weight} {one.what} [{one.evidence}]" for one in found.terms), sep="\n")
     assert "opens 8080/tcp to everybody" in what(found)

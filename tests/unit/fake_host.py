@@ -24,6 +24,7 @@ from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Outcome
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
+from orchestrator.core.risk import Acceptance, Risk
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.deploy import work
@@ -47,6 +48,8 @@ from orchestrator.nix import closure
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
+from orchestrator.risk import assess
+from orchestrator.risk.model import Surface
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.secrets.on_host import RunSecrets
 from orchestrator.ssh.settings import SshSettings
@@ -316,6 +319,10 @@ class Bench:
         self.verify_seconds = 0.0
         self.delivered: list[str] = []
         self.all_built = AllBuilt()
+        self.max_risk: Risk | None = None
+        self.accept_risk: Acceptance | None = None
+        self.surface: Surface | StepError = StepError("no Nix")
+        patch.setattr(assess, "evaluate", self._surface)
         patch.setattr(work, "reach", self._reach)
         patch.setattr(nix, "evaluate", self._evaluate)
         patch.setattr(closure, "keep", self._keep)
@@ -344,6 +351,12 @@ class Bench:
         await asyncio.sleep(0)
         self.evaluate()
         return Evaluated(DrvPath(f"{self.target}.drv"), self.target)
+
+    async def _surface(self, *_: object, **__: object) -> Surface:
+        await self._step("assess")()
+        if isinstance(self.surface, StepError):
+            raise self.surface
+        return self.surface
 
     async def _lacking(self, _: object, out: OutPath) -> Lacking:
         return Lacking((WantedPath(out.path, 4096),), (Codec.ZSTD,))
@@ -386,6 +399,8 @@ class Bench:
                 deadlines=self.deadlines,
                 guard=self.guard,
                 preflight=self.preflight,
+                max_risk=self.max_risk,
+                accept_risk=self.accept_risk,
             )
             for name in names
         }

@@ -18,6 +18,9 @@ THRESHOLDS = {Risk.CRITICAL: 100, Risk.HIGH: 50, Risk.MODERATE: 25, Risk.LOW: 10
 MOST = 1000
 """Terms of one system that are kept: the heaviest. Nobody reads more."""
 
+SAID = 20
+"""Terms that a change names: a report has one for each host."""
+
 
 def level(score: int) -> Risk:
     """The level of a score."""
@@ -104,10 +107,23 @@ def _each(
 
 def change(before: Assessment | None, after: Assessment) -> RiskChange:
     """Tell what a deployment adds to a host's risk, and what it takes away."""
+    alone = level(after.score)
+    declared = tuple(one for one in after.floors if one.risk > alone)
     if before is None:
-        return RiskChange(after)
-    old = {one.id: one for one in before.terms}
-    new = {one.id: one for one in after.terms}
-    raised = [one for one in after.terms if one.id not in old or old[one.id].weight < one.weight]
-    lowered = [one for one in before.terms if one.id not in new or new[one.id].weight < one.weight]
-    return RiskChange(after, before, tuple(raised), tuple(lowered))
+        said = after.terms[:SAID]
+        more = len(after.terms) - len(said)
+        return RiskChange(after.level, after.score, raised=said, floors=declared, more=more)
+    old = {one.id: one.weight for one in before.terms}
+    new = {one.id: one.weight for one in after.terms}
+    raised = [one for one in after.terms if old.get(one.id, -1) < one.weight]
+    lowered = [one for one in before.terms if new.get(one.id, -1) < one.weight]
+    return RiskChange(
+        after.level,
+        after.score,
+        before.level,
+        before.score,
+        tuple(raised[:SAID]),
+        tuple(lowered[:SAID]),
+        tuple(one for one in declared if one not in before.floors),
+        more=max(len(raised) - SAID, 0),
+    )

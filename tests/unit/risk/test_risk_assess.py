@@ -1,0 +1,169 @@
+"""Each system is evaluated once, kept for later, and compared with what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from surfaces import BARE, OPEN, PLAIN
+
+from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.risk import Floor, Risk
+from orchestrator.core.store import OutPath
+from orchestrator.host.setup import Setup
+from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.verbs import Flake
+from orchestrator.risk import kept
+from orchestrator.risk.assess import assess, assessment
+from orchestrator.risk.evaluate import parse
+from orchestrator.risk.kept import Kept, System, keep, recall
+from orchestrator.risk.model import Surface
+from orchestrator.ssh.settings import SshSettings
+
+HOST = Host("p510", "p510", Connect("p510"), features=("films", "plain"))
+
+
+def system(letter: str, name: str = "") -> System:
+    """A system, or a specialisation of it."""
+    return System(OutPath(f"/nix/store/{letter * 32}-nixos-system-p510"), name)
+
+
+@dataclass
+class Nix:
+    """Counts what it is asked."""
+
+    surface: Surface
+    asked: int = 0
+
+    async def ask(self, _: object, __: Callable[..., Awaitable[Any]]) -> Surface:
+        """Evaluate: it takes a while."""
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        return self.surface
+
+    @property
+    def evaluations(self) -> Evaluations:
+        """What is handed to who asks."""
+        return cast(Evaluations, self)
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    """A fleet of one host."""
+    fleet = Fleet("f", str(tmp_path), str(tmp_path), {"p510": HOST})
+    return Setup(fleet, Flake.at("/f", "/f"), SshSettings(), tmp_path / "state")
+
+
+def test_a_system_is_evaluated_once(setup: Setup) -> None:
+    """Hosts that share a system wait for one evaluation of it, and later runs recall it."""
+    nix = Nix(replace(PLAIN, firewall=OPEN))
+
+    async def work() -> None:
+        shared = [assessment(setup, nix.evaluations, Quiet(HOST), system("a")) for _ in range(9)]
+        assert len({one.score for one in await asyncio.gather(*shared)}) == 1
+
+    asyncio.run(work())
+    asyncio.run(work())
+    assert nix.asked == 1
+
+
+def test_what_runs_is_compared_where_it_was_assessed_before(setup: Setup) -> None:
+    """Else it is said that it is not known: nothing is guessed."""
+    old, new = Nix(replace(PLAIN, firewall=OPEN)), Nix(replace(PLAIN, services={"web": BARE}))
+
+    async def work() -> None:
+        asker = Quiet(HOST)
+        first = await assess(setup, old.evaluations, asker, system("a"), system("b"))
+        assert (first.before, first.points) == (None, 5)
+        second = await assess(setup, new.evaluations, asker, system("c"), system("a"))
+        assert str(second) == (
+            "risk minimal → low: web runs as root without hardening; "
+            "no more: opens 8096/tcp to everybody"
+        )
+        variant = await assess(setup, new.evaluations, asker, system("c"), system("a", "gaming"))
+        assert variant.before is None
+
+    asyncio.run(work())
+
+
+def test_what_features_declare_today_counts_for_what_is_to_run(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The configuration is not evaluated again for it; what runs keeps what was declared then."""
+    nix = Nix(PLAIN)
+    declared: list[Floor] = []
+    monkeypatch.setattr("orchestrator.risk.assess.floors", lambda *_: tuple(declared))
+
+    async def work() -> None:
+        assert (await assessment(setup, nix.evaluations, Quiet(HOST), system("a"))).level.rank == 0
+        declared.append(Floor("films", Risk.HIGH))
+        change = await assess(setup, nix.evaluations, Quiet(HOST), system("b"), system("a"))
+        assert (change.before, change.after) == (Risk.MINIMAL, Risk.HIGH)
+        again = await assessment(setup, nix.evaluations, Quiet(HOST), system("a"))
+        assert again.level is Risk.HIGH
+
+    asyncio.run(work())
+    assert nix.asked == 2
+
+
+def test_what_is_kept_is_given_for_that_system_only(tmp_path: Path) -> None:
+    """A whole surface comes back as it was; another system, or a variant of it, is not known."""
+    surface = replace(PLAIN, firewall=OPEN, services={"web": BARE, "odd": None})
+    keep(tmp_path, Kept(system("a"), surface, (Floor("films", Risk.LOW, "why"),)))
+    found = recall(tmp_path, system("a"))
+    assert found == Kept(system("a"), surface, (Floor("films", Risk.LOW, "why"),))
+    assert recall(tmp_path, system("b")) is None
+    assert recall(tmp_path, system("a", "gaming")) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"null", b"\xff", b'{"version": 9}'])
+def test_what_is_damaged_was_not_kept(tmp_path: Path, damage: bytes) -> None:
+    """A damaged file counts as none, so that Nix is asked again."""
+    keep(tmp_path, Kept(system("a"), PLAIN))
+    (tmp_path / kept.FOLDER / system("a").file).write_bytes(damage)
+    assert recall(tmp_path, system("a")) is None
+
+
+def test_what_cannot_be_kept_fails_nothing(tmp_path: Path) -> None:
+    """The state folder may be read-only, full, or no folder at all."""
+    (tmp_path / kept.FOLDER).touch()
+    keep(tmp_path, Kept(system("a"), PLAIN))
+    assert recall(tmp_path, system("a")) is None
+
+
+def test_so_many_systems_are_kept_and_those_that_were_asked_for_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that nobody asked for goes first, however new others are."""
+    monkeypatch.setattr(kept, "MOST", 2)
+    for age, letter in ((1, "a"), (2, "b")):
+        keep(tmp_path, Kept(system(letter), PLAIN))
+        os.utime(tmp_path / kept.FOLDER / system(letter).file, (age, age))
+    assert recall(tmp_path, system("a")) is not None
+    keep(tmp_path, Kept(system("c"), PLAIN))
+    assert recall(tmp_path, system("b")) is None
+    assert recall(tmp_path, system("a")) is not None
+    assert recall(tmp_path, system("c")) is not None
+
+
+def test_an_answer_is_read_part_by_part() -> None:
+    """A part of another type than NixOS has is not known, and the others are; none is made up."""
+    found = parse(b'{"ssh": {"enable": true}, "login": {"console": 7}, "groups": {"wheel": ["a"]}}')
+    assert found.ssh is not None
+    assert found.ssh.enable
+    assert found.login is None
+    assert found.groups == {"wheel": ("a",)}
+    assert found.firewall is None
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b"null", b"{", b"\xff"])
+def test_no_answer_is_an_error(said: bytes) -> None:
+    """What is no set of parts is never taken for a host that opens nothing."""
+    with pytest.raises(StepError, match="not understood"):
+        parse(said)
