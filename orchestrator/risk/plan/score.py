@@ -36,13 +36,17 @@ def assess(terms: Iterable[Term], floors: Iterable[Floor] = ()) -> Assessment:
     """
     heaviest: dict[str, Term] = {}
     for term in terms:
-        if term.id not in heaviest or heaviest[term.id].weight < term.weight:
+        if term.id not in heaviest or _weight(heaviest[term.id]) < _weight(term):
             heaviest[term.id] = term
     ranked = sorted(heaviest.values(), key=lambda one: (-one.weight, one.id))
     declared = sorted(floors, key=lambda one: (-one.risk.rank, one.feature))
     score = sum(max(one.weight, 0) for one in ranked)
     found = max(level(score), *(one.risk for one in declared), Risk.MINIMAL)
     return Assessment(tuple(ranked[:MOST]), tuple(declared), score, found)
+
+
+def _weight(term: Term) -> tuple[int, str, str, bool]:
+    return term.weight, term.what, term.evidence, term.known
 
 
 def terms(surface: Surface) -> Iterator[Term]:
