@@ -53,13 +53,16 @@ def _is_ours(task: asyncio.Task[Any]) -> bool:
     return code is None or not code.co_filename.startswith(_ASYNCIO)
 
 
-def renderer(*, as_json: bool, verbose: bool, report: bool = True) -> Renderer:
+def renderer(
+    *, as_json: bool, verbose: bool, report: bool = True, markdown: bool = False
+) -> Renderer:
     """Choose how a run is drawn: a terminal, plain lines, JSON lines.
 
     Args:
         as_json: JSON lines on standard output.
         verbose: Show log lines too.
         report: Whether standard output is ours: what goes there is on standard error else.
+        markdown: The report as Markdown on standard output.
     """
     return choose(
         json=as_json,
@@ -68,6 +71,7 @@ def renderer(*, as_json: bool, verbose: bool, report: bool = True) -> Renderer:
         env=os.environ,
         verbose=verbose,
         quiet=is_quiet(),
+        markdown=markdown,
     )
 
 

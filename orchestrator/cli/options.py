@@ -50,7 +50,7 @@ class Target:
 
 
 _GROUPS = {
-    "What": "goal dry_run specialisation emergency force no_cache this_machine",
+    "What": "goal dry_run plan_builds layout specialisation emergency force no_cache this_machine",
     "Checks": "no_verify skip_preflight despite_hold check_caches",
     "Hosts": "unreachable reboot",
     "Rollout": "canary batch pause budget when_spent all_at_once one_by_one",

@@ -1,8 +1,9 @@
-"""What a deployment changed on a host, for a person: packages, units, size."""
+"""What a deployment changed on a host, or would, for a person: packages, units, size."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,80 @@ class SystemChange:
 
     closure: ClosureChange | None = None
     units: UnitChanges | None = None
+
+
+class UnitSource(Enum):
+    """Who says what becomes of a host's units."""
+
+    DRY_ACTIVATE = "dry-activate"
+    UNIT_FILES = "unit-files"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseenUnits:
+    """What an activation would do with units.
+
+    Attributes:
+        changes: In the words of an activation that was.
+        kept: Units that changed and run on as they are: ``restartIfChanged = false`` and the like.
+        source: Who says so; of units that are new, the unit files always do.
+        systemd: Whether systemd itself would be executed again.
+    """
+
+    changes: UnitChanges
+    kept: tuple[str, ...] = ()
+    source: UnitSource = UnitSource.UNIT_FILES
+    systemd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NamesChange:
+    """Names that differ between two systems, each sorted."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What one part of the tool says of a plan, under a heading of its own, such as ``risk``."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a plan knows of a change before it is made. What it does not know is ``None``.
+
+    Attributes:
+        size: Of the whole closure, in bytes, as archives.
+        budget: What that may be, in bytes; ``None`` where the inventory sets no limit.
+        copy_size: Of what the host lacks of it, in bytes, as archives.
+        copy_paths: How many paths that is.
+        units: What becomes of units now.
+        users: Accounts that are declared; what changes of one is named behind it.
+        groups: Likewise.
+        etc: Files below ``/etc``, without units.
+        secrets: Encrypted files in the closure, by their names.
+        reboot: What takes effect at the next boot only; nothing where no boot is needed.
+        live: Whether NixOS switches to it live; a component that keeps it from that is in
+            ``reboot``.
+        notes: What else is said, in order.
+        unknown: What is not known, and why, in words.
+    """
+
+    size: int | None = None
+    budget: int | None = None
+    copy_size: int | None = None
+    copy_paths: int | None = None
+    units: ForeseenUnits | None = None
+    users: NamesChange | None = None
+    groups: NamesChange | None = None
+    etc: NamesChange | None = None
+    secrets: NamesChange | None = None
+    reboot: tuple[str, ...] | None = None
+    live: bool = True
+    notes: tuple[Note, ...] = ()
+    unknown: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ class Check(Enum):
     STORE_SPACE = "store-space"
     INODES = "inodes"
     BOOT_SPACE = "boot-space"
+    CLOSURE_SIZE = "closure-size"
     CLOCK = "clock"
     ACTIVATION = "activation"
     INHIBITORS = "inhibitors"
@@ -167,6 +168,8 @@ class Wanted:
         boots: Whether it will be rebooted.
         emergency: Whether only what would make the deployment fail may refuse it.
         skipped: Checks that do not count.
+        closure_budget: The most bytes that the target's closure may have; ``None`` for no limit.
+        closure_size: What it has; ``None`` where that is not known beforehand.
     """
 
     machine_id: str
@@ -181,6 +184,8 @@ class Wanted:
     boots: bool = False
     emergency: bool = False
     skipped: frozenset[Check] = frozenset()
+    closure_budget: int | None = None
+    closure_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

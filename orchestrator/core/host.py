@@ -141,10 +141,12 @@ class Preflight:
     Attributes:
         store_margin: Bytes that must be free in the store's file system beside the copy.
         clock_skew: Seconds by which its clock may differ from this machine's.
+        closure_budget: The most bytes that its system's closure may have; ``None`` for no limit.
     """
 
     store_margin: int = 512 * 2**20
     clock_skew: float = 300.0
+    closure_budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from msgspec import Struct, structs
 
-from orchestrator.core.changed import SystemChange
+from orchestrator.core.changed import Foreseen, SystemChange
 from orchestrator.core.plan import Goal
 from orchestrator.core.risk import RiskChange
 from orchestrator.core.store import OutPath
@@ -46,6 +46,7 @@ class Deployed(_Outcome, frozen=True):
         changed: Packages, units and size; ``None`` where nothing of it is known.
         specialisation: The one that runs, by its name; empty where the system itself does.
         risk: How its risk changed; ``None`` where it was not assessed.
+        foreseen: In a plan, what else is known of the change.
     """
 
     out_path: OutPath
@@ -55,6 +56,7 @@ class Deployed(_Outcome, frozen=True):
     changed: SystemChange | None = None
     specialisation: str = ""
     risk: RiskChange | None = None
+    foreseen: Foreseen | None = None
 
 
 class Completed(_Outcome, frozen=True):

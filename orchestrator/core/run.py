@@ -105,6 +105,7 @@ class DeployRequest:
         build: Overrides where hosts are built.
         verify: Whether verification runs.
         plan_only: Decide and report, and touch nothing.
+        plan_builds: Whether a plan builds what it is about: it says more of that then.
         force: Deploy a host that is at its target already.
         cache: Whether what is known from earlier evaluations counts.
         emergency: The reason, for an emergency deployment.
@@ -130,6 +131,7 @@ class DeployRequest:
     build: BuildSite | None = None
     verify: bool = True
     plan_only: bool = False
+    plan_builds: bool = False
     force: bool = False
     cache: bool = True
     emergency: str | None = None

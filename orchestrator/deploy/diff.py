@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
-from orchestrator.core.changed import PackageChange
+from orchestrator.core.changed import Foreseen, PackageChange
+from orchestrator.core.contents import Contents
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.units import split_lines
+from orchestrator.deploy.changing.foretelling import Change, foretell
+from orchestrator.deploy.copy.closure import lacking
 from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.building import Builds
+from orchestrator.deploy.plan import foresee as judge
+from orchestrator.deploy.plan.decide import PARTS
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.host import scripts
+from orchestrator.host.contents import contents_here
 from orchestrator.host.setup import Gates, Setup, reach
 from orchestrator.host.specialisations import runs_in_words, specialisation_here
 from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.render.foreseen import draw_rows, foreseen_json, rows
 from orchestrator.render.output import Output
 from orchestrator.render.report import Column, print_json, print_table
 
@@ -33,6 +40,8 @@ class HostDiff:
 
     Attributes:
         live: What it would run: the wanted system, or the specialisation of that which is to run.
+        changes: Packages that differ.
+        foreseen: What else is known of the change; ``None`` where there is none.
     """
 
     host: Host
@@ -40,6 +49,7 @@ class HostDiff:
     wanted: OutPath
     live: OutPath
     changes: tuple[PackageChange, ...]
+    foreseen: Foreseen | None = None
 
 
 async def diff_host(setup: Setup, host: Host) -> HostDiff:
@@ -57,8 +67,41 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
     wanted, (state, running) = building.result(), asking.result()
     name = host.specialisation.of(state.specialisation)
     live = specialisation_here(wanted.out, name) or wanted.out
-    changes = diff(running, await nix.requisites(live))
-    return HostDiff(host, state, wanted.out, live, changes)
+    closure = await nix.requisites(live)
+    found = HostDiff(host, state, wanted.out, live, diff(running, closure))
+    if state.running in (None, live):
+        return found
+    gone, new = set(running) - set(closure), set(closure) - set(running)
+    return replace(found, foreseen=await _foretold(setup, found, frozenset(gone), frozenset(new)))
+
+
+async def _foretold(
+    setup: Setup, found: HostDiff, gone: frozenset[OutPath], new: frozenset[OutPath]
+) -> Foreseen:
+    host, running = found.host, found.state.running
+    assert running is not None
+
+    async def read(system: OutPath) -> Contents:
+        return await contents_here(system, PARTS)
+
+    async with reach(setup, host) as executor:
+        lacks = (await lacking(executor, found.live)).load
+        change = Change(
+            executor=executor,
+            running=running,
+            system=found.wanted,
+            live=found.live,
+            there=lacks.paths == 0,
+            activates=True,
+            seconds=host.deadlines.activate,
+        )
+        told = await foretell(change, judge.secrets(gone, new), read)
+    return replace(
+        told,
+        budget=host.preflight.closure_budget,
+        copy_size=lacks.size,
+        copy_paths=lacks.paths,
+    )
 
 
 async def _wanted(setup: Setup, host: Host) -> Evaluated:
@@ -94,8 +137,10 @@ def _closure(text: str) -> tuple[OutPath, ...]:
 _COLUMNS = (Column("package"), Column("runs now"), Column("would run", flexible=True))
 
 
-def draw_diff(found: HostDiff, results: Output, words: Output, *, as_json: bool) -> None:
-    """Draw the packages that differ."""
+def draw_diff(
+    found: HostDiff, results: Output, words: Output, *, as_json: bool, verbose: bool = False
+) -> None:
+    """Draw the packages that differ, and what else is known of the change."""
     if as_json:
         print_json(results, _to_json(found))
         return
@@ -110,6 +155,9 @@ def draw_diff(found: HostDiff, results: Output, words: Output, *, as_json: bool)
     words.line(f"{name}: runs {runs_in_words(found.state)}")
     words.line(f"{name}: would run {of}{found.wanted.short}")
     print_table(results, _COLUMNS, [_row(change) for change in found.changes])
+    if found.foreseen is not None:
+        results.line()
+        draw_rows(rows(None, found.foreseen), results, verbose=verbose)
 
 
 def _row(change: PackageChange) -> tuple[str, str, str]:
@@ -133,4 +181,5 @@ def _to_json(found: HostDiff) -> dict[str, object]:
             {"package": change.package, "before": change.before, "after": change.after}
             for change in found.changes
         ],
+        "foreseen": found.foreseen and foreseen_json(found.foreseen),
     }

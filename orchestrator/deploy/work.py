@@ -31,6 +31,8 @@ from orchestrator.nix.evaluation import Evaluations
 from orchestrator.secrets.on_host import RunSecrets
 
 if TYPE_CHECKING:
+    from orchestrator.core.contents import Contents
+    from orchestrator.core.store import OutPath
     from orchestrator.deploy.all_built import AllBuilt
     from orchestrator.deploy.copy.closure import Lacking
     from orchestrator.rollout.rollout import Rollout
@@ -90,6 +92,8 @@ class Session:
 
     Attributes:
         token: Names the run on hosts; no two runs from any machine share it.
+        contents: What systems in the store of this machine consist of, which were read.
+        reading: Held while one is read: many hosts are to run the same.
     """
 
     setup: Setup
@@ -108,6 +112,8 @@ class Session:
     secrets: RunSecrets
     all_built: AllBuilt
     names: Names = field(default_factory=Names)
+    contents: dict[OutPath, Contents] = field(default_factory=dict)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class HostWork:

@@ -12,9 +12,16 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.units import parse_json, split_lines, whole_number
 from orchestrator.host.scripts import script
 
+SPEC = r"""
+# What NixOS's update-users-groups.pl makes the accounts of.
+spec=$(grep -ao '/nix/store/[^ "]*-users-groups\.json' "$new/activate" 2>/dev/null | head -n 1)
+[ ! -f "$spec" ] || printf 'spec=%s\n' "$(head -c 2000000 "$spec" | tr -d '\n')"
+"""
+
 # Answer with `key=value` lines, to `end=`.
 # $1 the next system  $2 the user  $3 the key, in base64  $4 the home that the user will have
-ACCOUNTS = r"""
+ACCOUNTS = (
+    r"""
 new=$1 user=$2 key=$3
 now=$(getent passwd "$user" | cut -d : -f 3,6,7)
 groups=$(id -Gn -- "$user" 2>/dev/null)
@@ -160,14 +167,14 @@ for pattern in $patterns; do
     [ ! -f "$then" ] || [ -r "$then" ] || echo 'unread=yes'
   fi
 done
-# What NixOS's update-users-groups.pl makes the accounts of.
-spec=$(grep -ao '/nix/store/[^ "]*-users-groups\.json' "$new/activate" 2>/dev/null | head -n 1)
-[ ! -f "$spec" ] || printf 'spec=%s\n' "$(head -c 2000000 "$spec" | tr -d '\n')"
-if tr ' ' '\n' < /var/lib/nixos/declarative-users 2>/dev/null | grep -Fxq -e "$user"; then
+"""
+    + SPEC
+    + r"""if tr ' ' '\n' < /var/lib/nixos/declarative-users 2>/dev/null | grep -Fxq -e "$user"; then
   echo 'declared=yes'
 fi
 echo end=
 """
+)
 
 _SECONDS = 60.0
 

@@ -242,7 +242,7 @@ async def ask_standing(
         )
     said = values_of(done.out)
     booted, wanted = parse_parts(lines, parts)
-    running, wanted_live = _components(said, "running"), _components(said, "target")
+    running, wanted_live = components(said, "running"), components(said, "target")
     if INIT in wanted_live:
         # NixOS takes one that says nothing for another one.
         running.setdefault(INIT, "none")
@@ -282,7 +282,7 @@ async def ask_variant(
     return parse_variant(lines)
 
 
-def _components(said: Mapping[str, str], which: str) -> dict[str, str]:
+def components(said: Mapping[str, str], which: str) -> dict[str, str]:
     """Read the file's JSON; what is no such object names nothing, as for NixOS."""
     found: dict[str, str] = {}
     with contextlib.suppress(ValueError, AttributeError):

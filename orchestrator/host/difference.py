@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestrator.core.executor import Executor
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import split_lines, whole_number
+from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import script
 
 MOST_PATHS = 40_000
@@ -103,6 +104,33 @@ async def ask_difference(
     argv = script(_ALONE, target.path if target else "")
     done = await executor.run(argv, deadline=_SECONDS, stdin=stdin)
     return parse_difference(split_lines(done.out))
+
+
+# Print the bytes of a system's closure that is on the host, as archives.
+# $1 the system
+SIZE = r"""
+PATH=$PATH:$1/sw/bin
+paths=$(timeout 20 nix-store --query --requisites "$1") || exit
+total=0
+for size in $(printf '%s\n' "$paths" | timeout 20 xargs nix-store --query --size); do
+  total=$((total + size))
+done
+echo "size=$total"
+"""
+
+
+async def ask_size(executor: Executor, system: OutPath) -> int | None:
+    """Ask a host how large the closure of a system there is, in bytes.
+
+    Returns:
+        ``None`` where it does not say.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: It did not answer.
+    """
+    done = await executor.run(script(SIZE, system.path), deadline=_SECONDS)
+    return whole_number(values_of(done.out).get("size", "")) if done.rc == 0 else None
 
 
 def parse_difference(lines: Iterable[str]) -> Difference | None:

@@ -140,6 +140,7 @@ _PREFLIGHT = _record(
     "preflight",
     Key("store_margin", Size(), "What must be left free in the store."),
     Key("clock_skew", Duration(), "By how much the host's clock may be wrong."),
+    Key("closure_budget", Size(), "The most that a system may take, with all that it needs."),
 )
 SETTINGS = (
     Key("connect", _CONNECT, "How a host is reached."),

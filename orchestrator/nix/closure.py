@@ -148,6 +148,22 @@ async def path_infos(paths: Collection[str]) -> dict[str, PathInfo]:
     return parse(parse_json(done.stdout))
 
 
+async def closure_size(out: OutPath) -> int | None:
+    """Sum up a closure that is in the store here, in bytes, as archives.
+
+    Returns:
+        ``None`` where Nix does not tell.
+    """
+    argv = (*nix_argv("path-info", "--offline", "--json", "--closure-size"), out.path)
+    try:
+        said = parse_json((await process.run(argv, deadline=_SECONDS)).stdout)
+        (entry,) = said.values() if isinstance(said, dict) else said
+        size = entry["closureSize"]
+    except (StepError, ValueError, TypeError, KeyError):
+        return None
+    return size if isinstance(size, int) else None
+
+
 def parse(said: Any) -> dict[str, PathInfo]:
     """Read what ``nix path-info --json`` says: a list, and since Nix 2.19 a set by path."""
     entries: Iterable[tuple[str, Mapping[str, Any] | None]]

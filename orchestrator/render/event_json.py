@@ -157,6 +157,7 @@ def _more(outcome: Outcome) -> Json:
                 "reboot_required": list(reboot),
                 "changed": None if changed is None else _changed(changed),
                 "risk": None if outcome.risk is None else _risk(outcome.risk),
+                "foreseen": _foreseen(outcome),
             }
         case Completed(goal=goal):
             return {"goal": goal.value}
@@ -173,6 +174,15 @@ def _more(outcome: Outcome) -> Json:
 
 _MOST = 200
 """Packages, and units of one kind, that are listed."""
+
+
+def _foreseen(outcome: Deployed) -> Json | None:
+    if outcome.foreseen is None:
+        return None
+    # A plan's alone: nothing else is to wait for the import.
+    from orchestrator.render.foreseen import foreseen_json
+
+    return foreseen_json(outcome.foreseen)
 
 
 def _changed(changed: SystemChange) -> Json:

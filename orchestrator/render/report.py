@@ -197,15 +197,22 @@ class ReportTable(Renderer):
     Args:
         results: Standard output: the table.
         words: Standard error: what failed, and why.
+        verbose: Whether a plan's lists are whole.
     """
 
-    def __init__(self, results: Output, words: Output) -> None:
+    def __init__(self, results: Output, words: Output, *, verbose: bool = False) -> None:
         self._results = results
         self._words = words
+        self._verbose = verbose
 
     def handle(self, event: Event) -> None:
         """Draw the report; other events are not ours."""
         if isinstance(event, RunFinished):
+            if event.report.plan_only:
+                # No deployment draws this: it is not to wait for the import.
+                from orchestrator.render import foreseen
+
+                foreseen.draw(event.report, self._results, verbose=self._verbose)
             draw_report(event.report, self._results, self._words)
 
     def close(self) -> None:
@@ -220,7 +227,7 @@ def draw_report(report: Report, results: Output, words: Output) -> None:
         for number, wave in enumerate(report.waves, 1):
             results.line(f"wave {number} of {len(report.waves)}: {_wave(report, wave)}")
     results.line(summary(report))
-    for warning, names in _warnings(report).items():
+    for warning, names in warnings_of(report).items():
         words.line(f"warning: {', '.join(names)}: {clean(warning)}")
     for name, result in report.hosts.items():
         problem = problem_of(result.outcome)
@@ -229,7 +236,7 @@ def draw_report(report: Report, results: Output, words: Output) -> None:
             draw_problem(name, problem, log_command(report.run.number, name), words)
 
 
-def _warnings(report: Report) -> dict[str, list[str]]:
+def warnings_of(report: Report) -> dict[str, list[str]]:
     """Warning → the hosts that it is about: what many have in common is said once."""
     found: dict[str, list[str]] = {}
     for name, result in report.hosts.items():
@@ -278,6 +285,7 @@ def choose(
     verbose: bool = False,
     *,
     quiet: bool = False,
+    markdown: bool = False,
 ) -> Fanout:
     """Put a command's renderers together.
 
@@ -288,13 +296,24 @@ def choose(
         env: ``NO_COLOR`` and ``TERM`` are looked at.
         verbose: Whether the hosts' log lines are shown.
         quiet: Whether progress is left out.
+        markdown: Whether standard output has the report as Markdown.
 
     Returns:
         A renderer that survives the failure of each of its parts.
     """
     results, words = Output.of(stdout, env), Output.of(stderr, env)
-    end = JsonLines(results, verbose=verbose) if json else ReportTable(results, words)
+    end = _end(results, words, json=json, markdown=markdown, verbose=verbose)
     return Fanout((end,) if quiet else (_progress(words, env, verbose), end), words)
+
+
+def _end(results: Output, words: Output, *, json: bool, markdown: bool, verbose: bool) -> Renderer:
+    if json:
+        return JsonLines(results, verbose=verbose)
+    if markdown:
+        from orchestrator.render.markdown import Markdown
+
+        return Markdown(results)
+    return ReportTable(results, words, verbose=verbose)
 
 
 def _progress(words: Output, env: Mapping[str, str], verbose: bool) -> Renderer:

@@ -40,6 +40,7 @@ from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host import lock_scripts, scripts
 from orchestrator.host.boot import BOOT_FAILURES, BOOT_PARTS, MISSING, REBOOT, SETTLED, SWITCHING
+from orchestrator.host.contents import ON_HOST
 from orchestrator.host.guard import orders
 from orchestrator.host.preflight import PREFLIGHT
 from orchestrator.host.restarts import RESTARTS
@@ -64,6 +65,7 @@ QUESTIONS = {
     BOOT_FAILURES: "boot failures",
     MISSING: "way back",
     RESTARTS: "restarts",
+    ON_HOST: "contents",
 }
 """What is asked besides; a call of one is noted only where something is to go wrong with it."""
 PROGRAM = "the guard"

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import assert_never
 
-from orchestrator.core.changed import ClosureChange, SystemChange
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
@@ -22,12 +21,11 @@ from orchestrator.deploy.changing.activation import (
     attempt_of,
     require_return,
 )
-from orchestrator.deploy.changing.changed import planned, with_change, would_change
+from orchestrator.deploy.changing.changed import with_change
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.preflight import (
     check_login,
     check_secrets,
-    foresee,
     live_or_booted,
     needing_boot,
     preflight,
@@ -136,12 +134,13 @@ async def carry_out(
         require_return(plan, state)
         refuse_if_taken(work, state)
     if work.session.request.plan_only:
-        plan = specialisation.found_here(plan)
+        plan = await _found(work, plan, executor)
         say_or_refuse(work, plan)
         await work.session.all_built.wait(work)
-        foreseen = await foresee(work, plan, state, executor) if executor and state else ()
-        closure = await would_change(work, plan, state, executor) if executor and state else None
-        return _would_be(plan, state, foreseen, closure)
+        # What only a plan says takes long to import; a deployment does without.
+        from orchestrator.deploy.changing.foretelling import plan_outcome
+
+        return await plan_outcome(work, plan, state, executor)
     await build(work, plan, executor)
     await work.session.all_built.wait(work)
     if executor is None or state is None:
@@ -153,6 +152,13 @@ async def carry_out(
         await deliver(work, plan, line.executor)
         return await _complete(work, plan, line.executor, state)
     return await change(work, plan, state, line)
+
+
+async def _found(work: HostWork, plan: HostPlan, executor: Executor | None) -> HostPlan:
+    """Find the specialisation that a plan is for, in a system that is built first where wanted."""
+    if work.session.request.plan_builds:
+        await build(work, plan, executor)
+    return specialisation.found_here(plan)
 
 
 async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSession) -> Outcome:
@@ -229,21 +235,6 @@ async def _afterwards(work: HostWork, ended: Ended, line: HostSession) -> Outcom
     outcome = await reboot(work, ended, line)
     work.ended = told(outcome) if isinstance(outcome, Deployed) else outcome
     return work.ended
-
-
-def _would_be(
-    plan: HostPlan,
-    state: HostState | None,
-    foreseen: tuple[str, ...],
-    closure: ClosureChange | None,
-) -> Outcome:
-    if plan.goal.changes_host and state is not None:
-        changed = SystemChange(closure) if closure else None
-        reason = planned(plan, state, closure) + specialisation.foreseen(plan)
-        out, warnings = plan.target.out, (*plan.warnings, *foreseen)
-        name = plan.specialisation
-        return Deployed(reason, out, plan.goal, warnings, changed=changed, specialisation=name)
-    return Completed(plan.reason, plan.target.out, plan.goal)
 
 
 async def _complete(

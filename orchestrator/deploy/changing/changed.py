@@ -11,12 +11,13 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.state import HostState
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import Existing, OutPath
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.plan import difference
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.difference import Difference, ask_difference, growth
+from orchestrator.host.difference import Difference, ask_difference, ask_size, growth
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.closure import closure_size
 
 _LOGGED = 200
 """Packages that are named in a host's log."""
@@ -65,10 +66,10 @@ def _log_packages(work: HostWork, packages: tuple[PackageChange, ...]) -> None:
         work.log(f"packages: {more} more")
 
 
-async def would_change(
+async def would_differ(
     work: HostWork, plan: HostPlan, state: HostState, executor: Executor
-) -> ClosureChange | None:
-    """Find what a plan would change in a host's closure: one more question to the host.
+) -> Difference | None:
+    """Find how a plan would change a host's closure: one more question to the host.
 
     Returns:
         ``None`` where it is not known: the system is built neither here nor there, or who has it
@@ -77,11 +78,10 @@ async def would_change(
     if state.running == plan.activated:
         return None
     try:
-        found = await _difference(work, plan.activated, executor)
+        return await _difference(work, plan.activated, executor)
     except StepError as error:
         work.log(f"what would change is not known: {error.message}")
         return None
-    return None if found is None else summed_up(found)
 
 
 async def _difference(work: HostWork, out: OutPath, executor: Executor) -> Difference | None:
@@ -102,6 +102,25 @@ async def _completed(found: Difference, out: OutPath) -> Difference:
     named = await closures.references_of([out.path, packages, *units])
     direct = frozenset(OutPath(path) for path in named if path in new)
     return replace(found, direct=found.direct | direct, new_size=sized.load.size)
+
+
+def budget_of(work: HostWork, plan: HostPlan) -> int | None:
+    """What a system may take, in bytes; one that a host goes back to was let past before."""
+    back = isinstance(plan.target, Existing)
+    return None if back else work.host.preflight.closure_budget
+
+
+async def size_of(work: HostWork, plan: HostPlan, executor: Executor, *, there: bool) -> int | None:
+    """Find how many bytes a system takes, where its size has a limit, and it is here or there.
+
+    Raises:
+        StepError: The host did not answer.
+    """
+    if budget_of(work, plan) is None:
+        return None
+    if nix.is_here(plan.target.out):
+        return await closure_size(plan.target.out)
+    return await ask_size(executor, plan.target.out) if there else None
 
 
 def planned(plan: HostPlan, state: HostState, closure: ClosureChange | None) -> str:

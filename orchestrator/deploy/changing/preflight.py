@@ -17,7 +17,7 @@ from orchestrator.core.run import Load
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
 from orchestrator.deploy.changing import specialisation
-from orchestrator.deploy.changing.changed import summed_up
+from orchestrator.deploy.changing.changed import budget_of, size_of, summed_up
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
@@ -273,6 +273,8 @@ async def _look(
         boots=request.reboots,
         emergency=request.emergency is not None,
         skipped=frozenset(check for check in Check if check.value in request.skip_preflight),
+        closure_budget=budget_of(work, plan),
+        closure_size=await size_of(work, plan, executor, there=answer.has_target),
     )
     return examine(answer.facts, wanted, others)
 

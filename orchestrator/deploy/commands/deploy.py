@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GOALS = click.Choice([goal.value for goal in Goal])
+_LAYOUTS = click.Choice(["text", "markdown"])
 _METHODS = click.Choice([method.value for method in CopyMethod])
 
 
@@ -130,10 +131,14 @@ def deploy(dry_run: bool, **options: Any) -> int:
 
 
 @click.command(cls=GroupedCommand)
+@click.option("--build", "plan_builds", is_flag=True, help="Build first, and say what changes.")
+@click.option("--format", "layout", type=_LAYOUTS, metavar="FORMAT", help="text or markdown.")
 @_request_options
-def plan(**options: Any) -> int:
+def plan(layout: str | None, **options: Any) -> int:
     """Say what `deploy` with the same options would do to each host, and why. Nothing changes."""
-    return _deploy(plan_only=True, **options)
+    if layout == "markdown" and options["as_json"]:
+        raise click.UsageError("--format markdown and --json: choose one")
+    return _deploy(plan_only=True, markdown=layout == "markdown", **options)
 
 
 def _deploy(
@@ -155,6 +160,7 @@ def _deploy(
         selectors=selectors,
         goal=Goal(options.pop("goal")),
         plan_only=plan_only,
+        plan_builds=options.pop("plan_builds", False),
         verify=not options.pop("no_verify") and emergency is None,
         emergency=emergency,
         force=options.pop("force"),
@@ -246,10 +252,12 @@ def run_request(
     as_json: bool,
     verbose: bool,
     check_caches: bool = False,
+    markdown: bool = False,
 ) -> int:
     """Run the engine once, draw what happens, and give the exit code."""
-    options = {"as_json": as_json, "verbose": verbose, "check_caches": check_caches}
-    return run_for_report(setup, target, request, **options).exit_code
+    options = {"as_json": as_json, "verbose": verbose}
+    more = {"check_caches": check_caches, "markdown": markdown}
+    return run_for_report(setup, target, request, **options, **more).exit_code
 
 
 def run_for_report(
@@ -261,6 +269,7 @@ def run_for_report(
     verbose: bool,
     check_caches: bool = False,
     report: bool = True,
+    markdown: bool = False,
 ) -> Report:
     """Run the engine once, draw what happens, and give the report.
 
@@ -272,12 +281,15 @@ def run_for_report(
         verbose: Show log lines too.
         check_caches: Refuse where a binary cache does not answer.
         report: Whether standard output has the report; else it is on standard error.
+        markdown: The report as Markdown.
     """
 
     async def work() -> Report:
         if check_caches:
             await caches.require_caches(setup, request.selectors)
-        with console.renderer(as_json=as_json, verbose=verbose, report=report) as drawn:
+        with console.renderer(
+            as_json=as_json, verbose=verbose, report=report, markdown=markdown
+        ) as drawn:
             return await deploy_run.deploy(setup, request, drawn.handle)
 
     ended = console.run(work())
@@ -321,8 +333,10 @@ def build_hosts(setup: Setup, hosts: Sequence[Host], *, verbose: bool, report: b
 @host_argument
 @target_options
 @json_option
-def diff(host: str, target: Target, as_json: bool) -> None:
-    """Packages that a deployment would add, remove or change, against what HOST runs now."""
+@verbose_option
+def diff(host: str, target: Target, as_json: bool, verbose: bool) -> None:
+    """Build what HOST should run, and say what differs from what it runs now."""
     setup = opening.open_setup(target)
     found = console.run(deploy_diff.diff_host(setup, opening.one_host(setup.fleet, host)))
-    deploy_diff.draw_diff(found, console.results(), console.words(), as_json=as_json)
+    words = console.words()
+    deploy_diff.draw_diff(found, console.results(), words, as_json=as_json, verbose=verbose)

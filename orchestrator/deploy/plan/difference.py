@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from orchestrator.core.changed import ClosureChange, PackageChange, SystemChange, UnitChanges
+from orchestrator.core.changed import (
+    ClosureChange,
+    ForeseenUnits,
+    PackageChange,
+    SystemChange,
+    UnitChanges,
+    UnitSource,
+)
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import bytes_text, split_lines
 
@@ -119,6 +126,35 @@ def units_of(said: str) -> UnitChanges:
         reloaded=_sorted(did.get("reloading", set())),
         started=_sorted(started - stopped),
         stopped=_sorted(stopped - started),
+    )
+
+
+_WOULD = re.compile(
+    r"would (?P<verb>stop|NOT stop|restart|reload|start) the following (?:changed )?units: *"
+    rf"(?P<names>{_UNIT}(?:,? {_UNIT})*)"
+)
+
+
+def units_foretold(said: str) -> ForeseenUnits:
+    """Read which units ``switch-to-configuration dry-activate`` said it would restart and so on."""
+    would: dict[str, set[str]] = {}
+    lines = split_lines(said)
+    for line in lines:
+        if (found := _WOULD.fullmatch(line.rstrip())) is not None:
+            names = re.split(r",? ", found["names"])
+            would.setdefault(found["verb"], set()).update(names[:_MOST_UNITS])
+    stop, start = would.get("stop", set()), would.get("start", set())
+    changes = UnitChanges(
+        restarted=_sorted(would.get("restart", set()) | (stop & start)),
+        reloaded=_sorted(would.get("reload", set())),
+        started=_sorted(start - stop),
+        stopped=_sorted(stop - start),
+    )
+    return ForeseenUnits(
+        changes,
+        kept=_sorted(would.get("NOT stop", set())),
+        source=UnitSource.DRY_ACTIVATE,
+        systemd="would restart systemd" in lines,
     )
 
 

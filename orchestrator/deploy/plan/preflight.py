@@ -100,7 +100,7 @@ def _unread(check: Check, what: str) -> Shortfall:
     return Shortfall(check, f"the host did not say {what}", refuses=False)
 
 
-_LESS = frozenset({Check.CLOCK, Check.INHIBITORS, Check.SECRETS})
+_LESS = frozenset({Check.CLOCK, Check.CLOSURE_SIZE, Check.INHIBITORS, Check.SECRETS})
 """Checks that an emergency is told of, and not kept up by: the deployment works without, or may."""
 
 
@@ -195,6 +195,22 @@ def _read_only(facts: Facts, wanted: Wanted) -> Iterator[Shortfall]:
         )
 
 
+def _closure_size(_: Facts, wanted: Wanted) -> Iterator[Shortfall]:
+    if wanted.closure_budget is None:
+        return
+    budget = size_text(wanted.closure_budget)
+    if wanted.closure_size is None:
+        text = f"how large the system is, of which {budget} are allowed, is not known beforehand"
+        yield Shortfall(Check.CLOSURE_SIZE, text, refuses=False)
+    elif wanted.closure_size > wanted.closure_budget:
+        yield Shortfall(
+            Check.CLOSURE_SIZE,
+            f"its system takes {size_text(wanted.closure_size)}, {budget} are allowed",
+            "take something out of its configuration (orchestrator diff HOST names what came), or "
+            "allow more: `preflight: {closure_budget: …}` in the inventory",
+        )
+
+
 def _clock(facts: Facts, wanted: Wanted) -> Iterator[Shortfall]:
     if facts.clock is None:
         yield Shortfall(Check.CLOCK, "the host did not say the time", refuses=False)
@@ -250,6 +266,7 @@ _CHECKS = (
     store_space,
     inodes,
     boot_space,
+    _closure_size,
     _clock,
     _activation,
     _inhibitors,

@@ -74,7 +74,8 @@ def test_what_was_not_said_warns_and_does_not_refuse() -> None:
     # Where nothing boots from, nothing is missing; who the machine is and whether there is a way
     # back were asked before. Its secrets and who may log in to its next system are other questions.
     told_elsewhere = {Check.BOOT_SPACE, Check.IDENTITY, Check.SECRETS, Check.WAY_BACK}
-    told_elsewhere.add(Check.ACCOUNTS)
+    # Where the inventory sets no limit to a system's size, nobody asks for it.
+    told_elsewhere |= {Check.ACCOUNTS, Check.CLOSURE_SIZE}
     assert {one.check for one in found} == set(Check) - told_elsewhere
 
 

@@ -1,0 +1,119 @@
+"""A report as Markdown, such as for a comment on a change; GitHub's and CommonMark alike.
+
+All that comes from a host or a file stands in a code span: nothing of it is markup, HTML, a link,
+a mention or a reference there. https://github.github.com/gfm/#code-spans
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from orchestrator.core.event import Event, RunFinished
+from orchestrator.core.outcome import Deployed
+from orchestrator.core.run import HostResult, Report
+from orchestrator.render.foreseen import Row, groups, rows
+from orchestrator.render.output import Output, clean, cut, outcome_word, problem_of
+from orchestrator.render.plain import Renderer
+from orchestrator.render.report import summary, warnings_of
+
+SIZE = 60_000
+"""Characters of all: GitHub takes comments of 65,536."""
+
+SHOWN = 20
+"""Names of one kind."""
+
+_LONGEST = 300
+"""Characters in one code span."""
+
+
+def code(text: str) -> str:
+    """Put text into a code span that it does not end; a bar would end a table's cell."""
+    text = cut(clean(text), _LONGEST).replace("|", "¦").strip() or " "
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+class Markdown(Renderer):
+    """Writes the report, and nothing before it.
+
+    Args:
+        results: Standard output.
+    """
+
+    def __init__(self, results: Output) -> None:
+        self._results = results
+
+    def handle(self, event: Event) -> None:
+        """Write the report; other events are not ours."""
+        if isinstance(event, RunFinished):
+            for line in document(event.report):
+                self._results.line(line)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def document(report: Report) -> Iterator[str]:
+    """Say a report in lines: a table of hosts, warnings, and a block for each that would change."""
+    left = SIZE
+    blocks = (_table(report), _warnings(report), *(_details(*group) for group in groups(report)))
+    for number, block in enumerate(blocks):
+        lines = list(block)
+        left -= sum(len(line.encode()) + 1 for line in lines)
+        if left < 0 and number:
+            yield f"… and {len(blocks) - number} more blocks, which are too long for a comment"
+            return
+        yield from lines
+
+
+def _table(report: Report) -> Iterator[str]:
+    yield f"### {'Plan' if report.plan_only else 'Run'}"
+    yield ""
+    yield f"{code(summary(report))}"
+    yield ""
+    yield "| host | plan | why |"
+    yield "|---|---|---|"
+    for number, (name, result) in enumerate(report.hosts.items()):
+        if number == _HOSTS:
+            yield f"| … | | {len(report.hosts) - number} more |"
+            break
+        word = outcome_word(result.outcome, plan=report.plan_only)
+        yield f"| {code(name)} | {word} | {code(result.outcome.reason)} |"
+    yield ""
+
+
+_HOSTS = 100
+"""Rows of the table."""
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    for warning, names in list(warnings_of(report).items())[:SHOWN]:
+        yield f"- **warning** {code(', '.join(names))}: {code(warning)}"
+    for name, result in report.hosts.items():
+        if (problem := problem_of(result.outcome)) is not None:
+            yield f"- **{outcome_word(result.outcome)}** {code(name)}: {code(problem.message)}"
+    yield ""
+
+
+def _details(names: list[str], result: HostResult) -> Iterator[str]:
+    outcome = result.outcome
+    assert isinstance(outcome, Deployed)
+    assert outcome.foreseen is not None
+    yield f"#### {_codes(tuple(names))}: would {outcome.goal.value}"
+    yield ""
+    closure = outcome.changed.closure if outcome.changed else None
+    yield from map(_line, rows(closure, outcome.foreseen))
+    yield ""
+
+
+def _line(row: Row) -> str:
+    sign = {"+": "added ", "-": "removed ", "~": "changed ", "": ""}.get(row.sign, f"{row.sign} ")
+    return f"- **{clean(row.topic)}** {sign}{_codes(row.names)}"
+
+
+def _codes(names: tuple[str, ...]) -> str:
+    more = len(names) - SHOWN
+    shown = ", ".join(map(code, names[:SHOWN]))
+    return f"{shown} and {more} more" if more > 0 else shown
