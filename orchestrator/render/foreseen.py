@@ -76,18 +76,20 @@ class Row:
         sign: ``+``, ``-`` or ``~``, a verb such as ``restart``, or nothing.
         names: What is listed; one of them for a sentence.
         colour: Of the sign.
+        own: Whether it is the tool's own sentence: nothing in it comes from a host or a file.
     """
 
     topic: str
     sign: str
     names: tuple[str, ...]
     colour: Colour | None = None
+    own: bool = False
 
 
 def rows(closure: ClosureChange | None, foreseen: Foreseen) -> Iterator[Row]:
     """Say what is known of a change, line by line."""
     if size := _sizes(closure, foreseen):
-        yield Row("size", "", (size,))
+        yield _sentence("size", size)
     if closure is not None:
         yield from _packages(closure)
     yield from _units(foreseen.units)
@@ -99,11 +101,15 @@ def rows(closure: ClosureChange | None, foreseen: Foreseen) -> Iterator[Row]:
         what = "needed" if foreseen.live else "needed, as NixOS does not switch to it live"
         yield Row("reboot", f"{what}:", foreseen.reboot, Colour.WARN)
     elif foreseen.reboot is not None:
-        yield Row("reboot", "", ("not needed",))
+        yield _sentence("reboot", "not needed")
     for note in foreseen.notes:
         yield Row(note.topic, "", (note.text,))
     for text in foreseen.unknown:
         yield Row("unknown", "", (text,), Colour.WARN)
+
+
+def _sentence(topic: str, text: str) -> Row:
+    return Row(topic, "", (text,), own=True)
 
 
 def _sizes(closure: ClosureChange | None, foreseen: Foreseen) -> str:
@@ -132,7 +138,9 @@ def _packages(closure: ClosureChange) -> Iterator[Row]:
     yield from _row("packages", "+", (_version(one, one.after) for one in came), Colour.GOOD)
     yield from _row("packages", "-", (_version(one, one.before) for one in gone), Colour.BAD)
     if closure.rebuilt:
-        yield Row("packages", "", (f"{closure.rebuilt} rebuilt",))
+        yield _sentence("packages", f"{closure.rebuilt} rebuilt")
+    elif not closure.packages:
+        yield _sentence("packages", "the same")
 
 
 def _version(change: PackageChange, versions: Sequence[str]) -> str:
@@ -152,11 +160,11 @@ def _units(units: ForeseenUnits | None) -> Iterator[Row]:
     yield from _row("units", "restart", changes.restarted, Colour.WARN)
     yield from _row("units", "reload", changes.reloaded, Colour.WARN)
     yield from _row("units", "start", changes.started, Colour.GOOD)
-    yield from _row("units", "changed, not restarted", units.kept)
+    yield from _row("units", "changed, not restarted:", units.kept)
     if units.systemd:
-        yield Row("units", "", ("systemd itself is executed again",))
+        yield _sentence("units", "systemd itself is executed again")
     nothing = changes == type(changes)() and not (units.kept or units.systemd)
-    yield Row("units", "", (f"{'none; ' if nothing else ''}{_SOURCES[units.source]}",))
+    yield _sentence("units", f"{'none; ' if nothing else ''}{_SOURCES[units.source]}")
 
 
 def _names(topic: str, names: NamesChange | None) -> Iterator[Row]:

@@ -20,6 +20,9 @@ from orchestrator.render.report import summary, warnings_of
 SIZE = 60_000
 """Characters of all: GitHub takes comments of 65,536."""
 
+MARK = "<!-- orchestrator plan -->"
+"""The first line: whoever writes comments finds his last one by it, and replaces that."""
+
 SHOWN = 20
 """Names of one kind."""
 
@@ -69,6 +72,7 @@ def document(report: Report) -> Iterator[str]:
 
 
 def _table(report: Report) -> Iterator[str]:
+    yield MARK
     yield f"### {'Plan' if report.plan_only else 'Run'}"
     yield ""
     yield f"{code(summary(report))}"
@@ -110,7 +114,8 @@ def _details(names: list[str], result: HostResult) -> Iterator[str]:
 
 def _line(row: Row) -> str:
     sign = {"+": "added ", "-": "removed ", "~": "changed ", "": ""}.get(row.sign, f"{row.sign} ")
-    return f"- **{clean(row.topic)}** {sign}{_codes(row.names)}"
+    said = ", ".join(row.names) if row.own else _codes(row.names)
+    return f"- **{row.topic}** {sign}{said}"
 
 
 def _codes(names: tuple[str, ...]) -> str:

@@ -257,7 +257,7 @@ SYSTEMS = st.dictionaries(st.sampled_from(NAMES), texts(), min_size=4)
 def by_the_lab(
     before: Mapping[str, str], after: Mapping[str, str], runs: list[str]
 ) -> ForeseenUnits:
-    """What the shell program of the lab's hosts says, which was written from NixOS's beside this."""
+    """What the lab's hosts go by: a shell program that was written from NixOS's before this."""
     with TemporaryDirectory() as folder:
         for name, units in (("old", before), ("new", after)):
             place = Path(folder, name, "etc/systemd/system")
