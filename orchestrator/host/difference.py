@@ -59,7 +59,7 @@ compared() (
 )
 """.replace('"$most"', str(MOST_PATHS))
 
-_ALONE = f'{COMPARE}\ncompared "$1"'
+ALONE = f'{COMPARE}\ncompared "$1"'
 
 _SECONDS = 60.0
 
@@ -101,7 +101,7 @@ async def ask_difference(
         StepError: It did not answer.
     """
     stdin = "".join(f"{path}\n" for path in closure).encode()
-    argv = script(_ALONE, target.path if target else "")
+    argv = script(ALONE, target.path if target else "")
     done = await executor.run(argv, deadline=_SECONDS, stdin=stdin)
     return parse_difference(split_lines(done.out))
 

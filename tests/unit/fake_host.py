@@ -41,6 +41,7 @@ from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host import lock_scripts, scripts
 from orchestrator.host.boot import BOOT_FAILURES, BOOT_PARTS, MISSING, REBOOT, SETTLED, SWITCHING
 from orchestrator.host.contents import ON_HOST
+from orchestrator.host.difference import ALONE, SIZE
 from orchestrator.host.guard import orders
 from orchestrator.host.preflight import PREFLIGHT
 from orchestrator.host.restarts import RESTARTS
@@ -66,6 +67,8 @@ QUESTIONS = {
     MISSING: "way back",
     RESTARTS: "restarts",
     ON_HOST: "contents",
+    SIZE: "size",
+    ALONE: "compared",
 }
 """What is asked besides; a call of one is noted only where something is to go wrong with it."""
 PROGRAM = "the guard"
@@ -103,6 +106,7 @@ class FakeHost:
         said: The arguments of the last script.
         guard: What changes it.
         answers: What it says to preflight's question and the like.
+        programs: How a program ends that is run there, by its last word.
     """
 
     running: OutPath | None = OLD
@@ -121,6 +125,7 @@ class FakeHost:
     said: tuple[str, ...] = ()
     locked_by: str | None = None
     answers: dict[str, bytes] = field(default_factory=dict)
+    programs: dict[str, CommandResult] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.guard = FakeGuard(self)
@@ -197,7 +202,7 @@ class FakeExecutor:
         if not (self.open and self.host.reachable):
             raise UnreachableError("the connection was lost")
         if argv[0] != "/bin/sh":
-            return CommandResult(0, b"", b"")
+            return self.host.programs.get(argv[-1], CommandResult(0, b"", b""))
         if (question := QUESTIONS.get(argv[2])) is not None:
             early = self.host.meet(question) if self.host.faults.get(question) else None
             return early or CommandResult(0, self.host.answers.get(question, ANSWER), b"")

@@ -189,5 +189,5 @@ async def _units(
     except StepError as error:
         return computed, (f"units: dry-activate did not end: {error.message}",)
     if done.rc != 0:
-        return computed, (f"units: dry-activate {how_it_ended(done.rc)}",)
+        return computed, (f"units: dry-activate failed ({how_it_ended(done.rc)})",)
     return judge.completed(units_foretold(f"{done.out}\n{done.err}"), computed), ()
