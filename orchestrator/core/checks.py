@@ -16,6 +16,7 @@ class Check(Enum):
     """The checks, by the names that ``--skip-preflight`` takes."""
 
     IDENTITY = "identity"
+    OLDER = "older"
     SUDO = "sudo"
     NIX = "nix"
     READ_ONLY = "read-only"

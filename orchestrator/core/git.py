@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT, TAIL, Intake, TooMuchError
+from orchestrator.core.commit import LONGEST_SUBJECT, Commit, Distance
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
 from orchestrator.core.units import whole_number
@@ -65,32 +66,20 @@ async def commit_named(folder: str, name: str) -> str:
     return done.out
 
 
-@dataclass(frozen=True, slots=True)
-class Distance:
-    """How far a commit is from the one that is checked out.
-
-    Attributes:
-        ahead: How many commits it has that are not in what is checked out; of an ancestor none.
-        behind: How many are checked out that it lacks.
-    """
-
-    ahead: int
-    behind: int
-
-
-async def distance(folder: str, revision: str) -> Distance | None:
-    """How far a commit is from the one that is checked out.
+async def distance(folder: str, revision: str, base: str = "HEAD") -> Distance | None:
+    """How far a commit is from another, or from the one that is checked out.
 
     Args:
         folder: In the repository.
         revision: A full id, such as a host says: anything else is none.
+        base: Likewise, from which it is counted.
 
     Returns:
-        ``None`` where the commit is not known here, or there is no git.
+        ``None`` where a commit is not known here, or there is no git.
     """
-    if not _ID.fullmatch(revision):
+    if not _ID.fullmatch(revision) or not (base == "HEAD" or _ID.fullmatch(base)):
         return None
-    words = ("rev-list", "--count", "--left-right", f"{revision}...HEAD", "--")
+    words = ("rev-list", "--count", "--left-right", f"{revision}...{base}", "--")
     try:
         done = await _git(folder, *_LOOK, *words)
     except StepError:
@@ -100,6 +89,44 @@ async def distance(folder: str, revision: str) -> Distance | None:
             return Distance(ahead, behind)
         case _:
             return None
+
+
+async def commit(folder: str, revision: str) -> Commit | None:
+    """What a commit is; arguments and ``None`` as of :func:`distance`."""
+    if not _ID.fullmatch(revision):
+        return None
+    form = ("--format=%H%x00%P%x00%cd%x00%s", "--date=format:%Y-%m-%d %H:%M")
+    words = ("show", "--no-patch", "--no-show-signature", *form, f"{revision}^{{commit}}", "--")
+    try:
+        done = await _git(folder, *_LOOK, *words)
+    except StepError:
+        return None
+    match done.out.split("\0"):
+        case [str(id_), parents, date, subject] if done.rc == 0:
+            plain = "".join(each if each.isprintable() else " " for each in subject)
+            return Commit(id_, tuple(parents.split()), date, plain[:LONGEST_SUBJECT])
+        case _:
+            return None
+
+
+async def before(folder: str, revision: str, most: int) -> tuple[str, ...]:
+    """The ids of so many commits before one, the nearest first; none where it is not known here."""
+    if not _ID.fullmatch(revision):
+        return ()
+    try:
+        done = await _git(folder, *_LOOK, "rev-list", f"--max-count={most + 1}", revision, "--")
+    except StepError:
+        return ()
+    return tuple(done.out.split()[1:]) if done.rc == 0 else ()
+
+
+async def is_shallow(folder: str) -> bool:
+    """Whether commits before a certain depth are lacking: git-clone(1), ``--depth``."""
+    try:
+        done = await _git(folder, *_LOOK, "rev-parse", "--is-shallow-repository")
+    except StepError:
+        return False
+    return done.out == "true"
 
 
 async def tracked(folder: str, pattern: str) -> tuple[str, ...]:

@@ -7,37 +7,12 @@ from datetime import datetime
 from enum import Enum
 
 from orchestrator.core.claims import Hold, Lock
-from orchestrator.core.host import LastResort, is_host_name
+from orchestrator.core.commit import NOWHERE, Checkout
+from orchestrator.core.host import LastResort
 from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath, Specialised
+from orchestrator.core.token import host_of
 from orchestrator.core.units import whole_number
-
-BACK = "-back"
-"""Ends the name of a run where it takes back what it deployed."""
-
-
-def token_of(run: str, host: str, nonce: str) -> str:
-    """Name a host's share of a run.
-
-    Args:
-        run: Names the run; no two runs from any machine share it, and it has no dot.
-        host: The host.
-        nonce: What no other host can guess: a machine that has the token is the one that was given
-            it.
-    """
-    return f"{run}.{host}.{nonce}"
-
-
-def host_of(token: str) -> str:
-    """The host that a token names; empty where it names none: such were written once."""
-    host = [*token.split("."), ""][1]
-    return host if is_host_name(host) else ""
-
-
-def run_of(token: str) -> str:
-    """What names the run, on its way forth and back."""
-    run, _, _ = token.partition(".")
-    return run.removesuffix(BACK)
 
 
 class BootSource(Enum):
@@ -68,6 +43,7 @@ class Record:
         skipped: The ids of preflight checks that were skipped.
         began: When its deployer began to change the host, by that machine's clock.
         token: Names run and host; empty where the record does not say.
+        checkout: Where ``revision`` was checked out, and what was before it.
     """
 
     run: int
@@ -79,6 +55,7 @@ class Record:
     skipped: tuple[str, ...] = ()
     began: datetime | None = None
     token: str = ""
+    checkout: Checkout = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +236,7 @@ class Attempt:
             it, too.
         words: What each of them said last, where that is known: ``'name' failed (1): no file``.
         words_before: What they said when they failed before.
+        checkout: Where ``revision`` was checked out, and what was before it.
     """
 
     token: str
@@ -290,6 +268,7 @@ class Attempt:
     failing: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     words_before: tuple[str, ...] = ()
+    checkout: Checkout = NOWHERE
 
     @property
     def activated(self) -> OutPath:

@@ -19,11 +19,12 @@ from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.outcome import Outcome, Problem
 from orchestrator.core.risk import RiskChange
 from orchestrator.core.run import Before, DeployRequest, Run
-from orchestrator.core.state import token_of
+from orchestrator.core.token import token_of
 from orchestrator.core.units import split_lines
 from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
+from orchestrator.deploy.history import History
 from orchestrator.deploy.names import Names
 from orchestrator.host.setup import Emit, Gates, Setup, reach
 from orchestrator.nix import log as nix_log
@@ -114,6 +115,7 @@ class Session:
     names: Names = field(default_factory=Names)
     contents: dict[OutPath, Contents] = field(default_factory=dict)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    history: History = field(default_factory=History)
 
 
 class HostWork:

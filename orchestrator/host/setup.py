@@ -68,6 +68,14 @@ def whoami() -> str:
     return f"{user_name()}@{socket.gethostname()}"
 
 
+def checkout_of(fleet: Fleet) -> str:
+    """Name this machine's folder of a fleet, and tell nobody where it is.
+
+    What is committed nowhere is in one such folder, and in no clone of it.
+    """
+    return hashlib.sha256(f"{socket.gethostname()}:{fleet.root}".encode()).hexdigest()[:16]
+
+
 def this_machines_host(fleet: Fleet) -> str:
     """The name of the host that the machine one sits on is.
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from orchestrator.core import git
 from orchestrator.core.claims import Hold, Lock
+from orchestrator.core.commit import Distance
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.generation import HostSystems
@@ -204,7 +205,7 @@ async def histories(folder: str, answers: Sequence[HostAnswer]) -> Mapping[str, 
     return {name: said[revision] for name, revision in told.items() if revision in said}
 
 
-def _elsewhere(found: git.Distance | None) -> str:
+def _elsewhere(found: Distance | None) -> str:
     if found is None:
         return "which is not in this repository: git fetch, or deploying may undo what it has"
     if found.ahead == 1:

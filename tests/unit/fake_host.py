@@ -320,6 +320,7 @@ class Bench:
         self.guard = Guard()
         self.limits = Limits()
         self.target = NEW
+        self.revision: str | None = "abc"
         self.evaluate: Callable[[], None] = lambda: None
         self.preflight = Preflight(clock_skew=1e12)
         self.verify: Callable[[], None] = lambda: None
@@ -419,7 +420,7 @@ class Bench:
         session = Session(
             setup=setup,
             request=request,
-            run=_run(self.folder),
+            run=_run(self.folder, self.revision),
             gates=gates,
             builds=Builds.of(setup, gates),
             pushes=Pushes.of(setup),
@@ -440,8 +441,8 @@ class Bench:
         return shares
 
 
-def _run(folder: Path) -> Run:
-    return Run(7, str(folder), "me@here", "abc", datetime(2024, 5, 6, tzinfo=UTC))
+def _run(folder: Path, revision: str | None) -> Run:
+    return Run(7, str(folder), "me@here", revision, datetime(2024, 5, 6, tzinfo=UTC))
 
 
 def exits(rc: int, log: str = "") -> Fault:

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 
+from orchestrator.core.commit import Checkout
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.host import NewlyFailed
 from orchestrator.core.interrupt import InterruptedStepError, ended
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import Attempt, AttemptState, HostState
+from orchestrator.core.store import Existing
 from orchestrator.core.units import listing
 from orchestrator.deploy.changing.guard_client import ForgottenError, GuardClient, NeverBeganError
 from orchestrator.deploy.changing.proving import settle, unsteady_services, verify
@@ -55,13 +57,19 @@ def require_return(plan: HostPlan, before: HostState) -> None:
         )
 
 
-def attempt_of(work: HostWork, plan: HostPlan, before: HostState) -> Attempt:
+def revision_of(work: HostWork, plan: HostPlan) -> str | None:
+    """The commit of a plan's target; of a system that was there before, nobody knows it here."""
+    return None if isinstance(plan.target, Existing) else work.session.run.revision
+
+
+def attempt_of(work: HostWork, plan: HostPlan, before: HostState, checkout: Checkout) -> Attempt:
     """Put a plan into the guard's words.
 
     Args:
         work: The host's share of the run.
         plan: What to do; its goal changes the host.
         before: The state to return to.
+        checkout: Where that comes from.
 
     Raises:
         RefusedError: As :func:`require_return`.
@@ -75,7 +83,8 @@ def attempt_of(work: HostWork, plan: HostPlan, before: HostState) -> Attempt:
         before=before,
         run=session.run.number,
         who=session.run.who,
-        revision=session.run.revision,
+        revision=revision_of(work, plan),
+        checkout=checkout,
         began=datetime.now(UTC),
         emergency=session.request.emergency,
         skipped=session.request.skip_preflight,

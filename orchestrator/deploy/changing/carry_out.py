@@ -7,29 +7,30 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import assert_never
 
+from orchestrator.core.commit import DIRTY
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
 from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, RolledBack, Unchanged
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.run import Before
-from orchestrator.core.state import AttemptState, HostState, host_of
+from orchestrator.core.state import AttemptState, HostState
+from orchestrator.core.token import host_of
 from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.activation import (
     Activation,
     WentBackError,
     attempt_of,
     require_return,
+    revision_of,
 )
 from orchestrator.deploy.changing.changed import with_change
+from orchestrator.deploy.changing.live import live_or_booted, needing_boot, told
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.preflight import (
     check_login,
     check_secrets,
-    live_or_booted,
-    needing_boot,
     preflight,
-    told,
 )
 from orchestrator.deploy.changing.reboot import reboot
 from orchestrator.deploy.changing.session import HostSession
@@ -189,6 +190,8 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         warnings += await check_secrets(work, line)
         plan = await specialisation.find_on(work, plan, line)
         warnings += await check_login(work, plan, line)
+        commit = (revision_of(work, plan) or "").removesuffix(DIRTY)
+        checkout = await work.session.history.checkout(work.session.setup, commit)
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
             going = await live_or_booted(work, specialised(plan, state), line)
@@ -196,7 +199,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             restarts = await line.ask(ask_restarts) if going.plan.goal.activates else None
             warnings += specialisation.warn(work, going.plan, state)
             work.before = _before(going.plan, state)
-            attempt = attempt_of(work, going.plan, state)
+            attempt = attempt_of(work, going.plan, state, checkout)
             await holding.last_look()
             await set_apart(work, state)
             checked = Step.VERIFY in going.plan.steps

@@ -11,7 +11,8 @@ from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.interrupt import ended
-from orchestrator.core.state import HostState, host_of, run_of
+from orchestrator.core.state import HostState
+from orchestrator.core.token import host_of, run_of
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.identity import one_machine
 from orchestrator.deploy.work import HostWork

@@ -1,33 +1,31 @@
-"""Has the host what it takes, can it open its secrets, may it go live."""
+"""Has the host what it takes, can it open its secrets, is it a step forwards."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.core.changed import ClosureChange
 from orchestrator.core.checks import BootFiles, Check, Shortfall, Wanted, boot_name
 from orchestrator.core.errors import OrchestratorError, RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
-from orchestrator.core.outcome import Deployed
-from orchestrator.core.plan import Goal, HostPlan
+from orchestrator.core.plan import HostPlan
 from orchestrator.core.run import Load
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
-from orchestrator.deploy.changing import specialisation
-from orchestrator.deploy.changing.changed import budget_of, size_of, summed_up
-from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
+from orchestrator.deploy.changing.changed import budget_of, size_of
+from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.plan.accounts import judged_login
-from orchestrator.deploy.plan.decide import PARTS, inhibitors, steps
+from orchestrator.deploy.plan.older import Here, older_commit, older_nixpkgs, origin_of
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.host.accounts import ask_next_login
-from orchestrator.host.boot import SwitchInfo, ask_standing
 from orchestrator.host.preflight import PreflightAnswer, ask_facts
+from orchestrator.host.setup import checkout_of
 from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.model.repository import HostSecrets
 from orchestrator.secrets.on_host import ask_identities, try_to_open
@@ -149,72 +147,6 @@ def _secrets_refusal(found: tuple[Shortfall, ...]) -> StepError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchPlan:
-    """How a host comes to its target.
-
-    Attributes:
-        plan: As it can be carried out: a switch that NixOS would refuse is a ``boot``; the
-            specialisation to run is one that the target has.
-        boots: What takes effect at the next boot only, in words.
-        closure: What changes in the host's closure; ``None`` where the host did not say.
-    """
-
-    plan: HostPlan
-    boots: tuple[str, ...]
-    closure: ClosureChange | None = None
-
-
-async def live_or_booted(work: HostWork, plan: HostPlan, line: HostSession) -> SwitchPlan:
-    """Find whether NixOS lets a host switch live, once it has the target.
-
-    Raises:
-        RefusedError: It does not, and the goal is ``test``, which knows no boot.
-        StepError: The host did not say.
-    """
-    with work.step(Phase.PREFLIGHT):
-        found = await _ask(line, plan)
-        plan = specialisation.take(plan, found.live, found.has)
-        changed = inhibitors(found.running, found.target) if plan.goal.activates else ()
-        if changed and not plan.goal.commits:
-            raise RefusedError(
-                f"NixOS does not switch to it live: {'; '.join(changed)}",
-                hint="make it the boot default, then boot it: --goal boot --reboot",
-            )
-    parts = await specialisation.boot_parts(line, plan, found)
-    closure = None if found.difference is None else summed_up(found.difference)
-    if not changed:
-        return SwitchPlan(plan, parts, closure)
-    work.notice(f"cannot switch live; set as boot default: {'; '.join(changed)}")
-    booted = replace(plan, goal=Goal.BOOT, steps=steps(Goal.BOOT), return_to=None)
-    return SwitchPlan(booted, (*changed, *parts), closure)
-
-
-async def needing_boot(
-    work: HostWork, ended: Deployed, plan: HostPlan, line: HostSession
-) -> Deployed:
-    """Find what of a system that is there already takes effect at the next boot only."""
-    try:
-        parts = await specialisation.boot_parts(line, plan, await _ask(line, plan))
-    except StepError as error:
-        work.notice(f"whether it is to be booted is not known: {error.message}", warning=True)
-        return ended
-    return ended.but(reboot_required=parts)
-
-
-async def _ask(line: HostSession, plan: HostPlan) -> SwitchInfo:
-    out, name = plan.target.out, plan.specialisation
-    return await line.ask(lambda executor: ask_standing(executor, out, PARTS, SHORT_SECONDS, name))
-
-
-def told(outcome: Deployed) -> Deployed:
-    """Warn of what takes effect at the next boot only, where the host was not booted since."""
-    if not outcome.reboot_required:
-        return outcome
-    warning = f"reboot required: {', '.join(outcome.reboot_required)}"
-    return outcome.but(warnings=(*outcome.warnings, warning))
-
-
 async def preflight(
     work: HostWork, plan: HostPlan, state: HostState, line: HostSession
 ) -> tuple[str, ...]:
@@ -259,7 +191,7 @@ async def _look(
     sent = time.time()
     answer = await ask_facts(executor, out, closure, boots=request.reboots)
     came = time.time()
-    others = await wanting(work, plan, executor)
+    others = (*await _backwards(work, plan, state), *await wanting(work, plan, executor))
     wanted = Wanted(
         machine_id=state.machine_id,
         seen=_machines(work).seen(work.host.name),
@@ -277,6 +209,19 @@ async def _look(
         closure_size=await size_of(work, plan, executor, there=answer.has_target),
     )
     return examine(answer.facts, wanted, others)
+
+
+async def _backwards(work: HostWork, plan: HostPlan, state: HostState) -> list[Shortfall]:
+    """Find whether a host would get something older than it has; a rollback is meant to."""
+    if isinstance(plan.target, Existing) or not plan.goal.changes_host:
+        return []
+    session, found = work.session, [*older_nixpkgs(state, plan.target.out)]
+    setup, run, there = session.setup, session.run, origin_of(state)
+    here = Here(run.revision, run.who, checkout_of(setup.fleet))
+    if there is not None and there.may_differ(here):
+        kin = await session.history.kin(setup, there.commit, here.commit)
+        found += older_commit(there, here, kin, datetime.now(UTC))
+    return found
 
 
 async def _closure(out: OutPath) -> list[str]:

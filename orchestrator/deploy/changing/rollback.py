@@ -14,8 +14,9 @@ from orchestrator.core.generation import BeforeRun, WayBack
 from orchestrator.core.host import BuildOn, BuildSite
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, RolledBack, Unchanged
 from orchestrator.core.run import Before, PastRun
-from orchestrator.core.state import BACK, HostState, came_from
+from orchestrator.core.state import HostState, came_from
 from orchestrator.core.store import OutPath
+from orchestrator.core.token import BACK
 from orchestrator.deploy.changing.activation import require_return
 from orchestrator.deploy.changing.carry_out import carry_out, change
 from orchestrator.deploy.changing.lock import refuse_if_taken

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from orchestrator.core.commit import Checkout
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor
 from orchestrator.core.plan import Goal
@@ -87,6 +88,7 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             words=tuple(filter(None, fields.get("words", "").split("|"))),
             words_before=tuple(filter(None, fields.get("words_before", "").split("|"))),
             guard_gone=values.get("guard") in ("inactive", "failed"),
+            checkout=Checkout.parse(fields),
         )
     return None
 
@@ -109,6 +111,7 @@ def parse_record(values: Mapping[str, str]) -> Record | None:
             skipped=tuple(fields.get("skipped", "").split()),
             began=_time(fields["began"]) if "began" in fields else None,
             token=fields.get("token", ""),
+            checkout=Checkout.parse(fields),
         )
     return None
 
@@ -123,6 +126,7 @@ def lines_of(attempt: Attempt) -> str:
         "run": str(attempt.run),
         "who": attempt.who,
         "revision": attempt.revision or "",
+        **attempt.checkout.fields,
         "goal": attempt.goal.value,
         "emergency": attempt.emergency or "",
         "skipped": " ".join(attempt.skipped),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from test_process import is_gone
 
 from orchestrator.core import git
+from orchestrator.core.commit import Distance
 from orchestrator.core.errors import StepError
 
 
@@ -200,6 +202,42 @@ def test_a_hook_hears_the_language_of_the_person(
     (repository / "a.nix").write_text("changed\n")
     assert commit(repository, "a.nix")
     assert (repository / "heard").read_text() == "C.UTF-8:"
+
+
+def test_two_commits_are_told_apart_by_date_and_subject(repository: Path) -> None:
+    """How far one is from the other, whatever is checked out; a subject is printable, and short."""
+    first = run(repository, "rev-parse", "HEAD")
+    long = "x" * 80
+    run(repository, "commit", "--quiet", "--allow-empty", "-m", f"a\x1b[31m {long}\n\nmore")
+    second = run(repository, "rev-parse", "HEAD")
+    run(repository, "checkout", "--quiet", first)
+    folder = str(repository)
+    assert asyncio.run(git.distance(folder, first, second)) == Distance(0, 1)
+    assert asyncio.run(git.distance(folder, second, first)) == Distance(1, 0)
+    found = asyncio.run(git.commit(folder, second))
+    assert found is not None
+    assert (found.id, found.parents) == (second, (first,))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", found.date)
+    assert found.subject == f"a [31m {long}"[:72]
+
+
+def test_what_is_no_commit_is_none(repository: Path) -> None:
+    """An id that nobody has, that of a file, an abbreviated one, or an option."""
+    file = run(repository, "rev-parse", "HEAD:a.nix")
+    head = run(repository, "rev-parse", "HEAD")
+    for name in ("f" * 40, file, head[:12], "--output=x", ""):
+        assert asyncio.run(git.commit(str(repository), name)) is None
+        assert asyncio.run(git.distance(str(repository), head, name)) is None
+
+
+def test_a_clone_that_lacks_older_commits_is_shallow(repository: Path) -> None:
+    """A clone of a certain depth knows that it has not everything."""
+    shallow = repository.parent / "shallow"
+    run(repository, "commit", "--quiet", "--allow-empty", "-m", "second")
+    run(repository, "clone", "--quiet", "--depth=1", repository.as_uri(), str(shallow))
+    assert asyncio.run(git.is_shallow(str(shallow)))
+    assert not asyncio.run(git.is_shallow(str(repository)))
+    assert not asyncio.run(git.is_shallow(str(repository.parent)))
 
 
 def test_a_commit_is_named_as_git_names_it(repository: Path) -> None:

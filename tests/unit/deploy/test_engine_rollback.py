@@ -50,6 +50,15 @@ def phases(bench: Bench) -> list[str]:
     return [event.phase.name for event in bench.events if isinstance(event, PhaseStarted)]
 
 
+def test_what_is_gone_back_to_is_of_no_known_commit(bench: Bench) -> None:
+    """The commit that is checked out here is not that of a system which was there before."""
+    bench.deploy()
+    assert bench.host.record is not None
+    assert bench.host.record["revision"] == "abc"
+    back(bench)
+    assert bench.host.record["revision"] == ""
+
+
 def test_a_host_goes_back_by_its_own_record(bench: Bench) -> None:
     """Nothing is evaluated, built or copied; it is verified and committed."""
     bench.deploy()

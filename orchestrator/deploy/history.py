@@ -1,0 +1,65 @@
+"""What git says of the commits of one run: each question is asked once, however many hosts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from orchestrator.core import git
+from orchestrator.core.commit import MOST_BEFORE, Checkout, Kin
+from orchestrator.host.setup import Setup, checkout_of
+
+
+class History:
+    """The commits of one run's fleet."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
+
+    async def kin(self, setup: Setup, theirs: str, mine: str) -> Kin:
+        """How two commits stand to each other.
+
+        Args:
+            setup: The fleet.
+            theirs: The id of the commit that a host has.
+            mine: That of the one that would be deployed; empty where there is none.
+        """
+        found: Kin = await self._once((theirs, mine), _kin(setup.flake.folder, theirs, mine))
+        return found
+
+    async def checkout(self, setup: Setup, revision: str) -> Checkout:
+        """What is to be written down of where a commit is checked out here.
+
+        Args:
+            setup: The fleet.
+            revision: The commit's id; empty where there is none.
+        """
+        found: Checkout = await self._once((revision,), _checkout(setup, revision))
+        return found
+
+    async def _once(self, question: tuple[str, ...], asking: Coroutine[Any, Any, Any]) -> Any:
+        if question in self._asked:
+            asking.close()
+        else:
+            self._asked[question] = asyncio.ensure_future(asking)
+        return await asyncio.shield(self._asked[question])  # a host that is stopped stops no other
+
+
+async def _kin(folder: str, theirs: str, mine: str) -> Kin:
+    return Kin(
+        *await asyncio.gather(
+            git.commit(folder, theirs),
+            git.commit(folder, mine),
+            git.distance(folder, theirs, mine),
+            git.is_shallow(folder),
+        )
+    )
+
+
+async def _checkout(setup: Setup, revision: str) -> Checkout:
+    here, folder = checkout_of(setup.fleet), setup.flake.folder
+    if not revision:
+        return Checkout(here)
+    asked = git.commit(folder, revision), git.before(folder, revision, MOST_BEFORE)
+    return Checkout.of(here, *await asyncio.gather(*asked))
