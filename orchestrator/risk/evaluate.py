@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.stored import DamagedError, decode, encode
 from orchestrator.nix.configuration import ask, quoted
-from orchestrator.nix.verbs import Flake, OnLine
+from orchestrator.nix.verbs import Flake, NoNetworkError, OnLine, OutOfMemoryError
 from orchestrator.risk.model import Surface
 
 T = TypeVar("T")
+
+PARTS = tuple(name for name in Surface.__dataclass_fields__ if name != "failures")
+"""What ``read.nix`` answers, part by part."""
 
 
 async def evaluate(
@@ -42,17 +47,48 @@ async def evaluate(
     Raises:
         StepError: Nothing of it evaluates.
     """
-    said = await ask(
-        flake,
-        attr,
-        f"({_function()}) {quoted(specialisation)}",
-        f"what the risk of {host} is derived from does not evaluate",
-        deadline=deadline,
-        env=env,
-        on_stderr=on_stderr,
-        on_start=on_start,
-    )
-    return parse(said)
+    begun = asyncio.get_running_loop().time()
+
+    async def answer(function: str) -> bytes:
+        return await ask(
+            flake,
+            attr,
+            function,
+            f"what the risk of {host} is derived from does not evaluate",
+            deadline=deadline - (asyncio.get_running_loop().time() - begun),
+            env=env,
+            on_stderr=on_stderr,
+            on_start=on_start,
+        )
+
+    whole = f"({_function()}) {quoted(specialisation)}"
+    try:
+        return parse(await answer(whole))
+    except (NoNetworkError, OutOfMemoryError):
+        raise
+    except StepError as error:
+        return await _by_parts(whole, answer, error)
+
+
+async def _by_parts(
+    whole: str, answer: Callable[[str], Awaitable[bytes]], first: StepError
+) -> Surface:
+    """Ask for each part by itself: Nix cannot catch every error, and one hides the others then.
+
+    Raises:
+        StepError: None of them evaluates.
+    """
+    found = Surface()
+    failures: dict[str, str] = {}
+    for part in PARTS:
+        try:
+            said = await answer(f"config: {{ inherit ({whole} config) {part}; }}")
+            found = replace(found, **{part: getattr(parse(said), part)})
+        except StepError as error:
+            failures[part] = error.message
+    if len(failures) == len(PARTS):
+        raise first
+    return replace(found, failures=failures)
 
 
 @functools.cache
@@ -71,7 +107,8 @@ def parse(said: bytes) -> Surface:
     except DamagedError as error:
         raise StepError(f"what its risk is derived from is not understood: {error}") from None
     kinds = get_type_hints(Surface)
-    return Surface(**{name: _part(kind, parts.get(name)) for name, kind in kinds.items()})
+    found: dict[str, Any] = {name: _part(kinds[name], parts.get(name)) for name in PARTS}
+    return Surface(**found)
 
 
 def _part(kind: type[T], said: object) -> T | None:

@@ -43,16 +43,24 @@ class Firewall:
     own: tuple[str, ...] = ()
 
 
+class Unit(Enum):
+    """How much of a unit the configuration says."""
+
+    WHOLE = "whole"
+    PART = "part"
+    """The rest of it comes from a package, which is not read."""
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A service of ``systemd.services``: systemd.service(5), systemd.exec(5).
 
     Attributes:
-        runs: Whether it is enabled, and NixOS says what it runs.
         hardening: Those of the settings that confine it which are set.
     """
 
-    runs: bool
+    unit: Unit
     type: str = "simple"
     user: str | int | None = None
     dynamic: Setting = False
@@ -180,7 +188,11 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """All parts. Of the mappings, what could not be evaluated alone is ``None``."""
+    """All parts. Of the mappings, what could not be evaluated alone is ``None``.
+
+    Attributes:
+        failures: Why parts are not known, by their names, as far as that was said.
+    """
 
     firewall: Firewall | None = None
     services: Mapping[str, Service | None] | None = None
@@ -193,3 +205,4 @@ class Surface:
     login: Login | None = None
     kernel: Kernel | None = None
     containers: Mapping[str, Container | None] | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ let
     deepSeq
     elem
     filter
+    head
     intersectAttrs
     isAttrs
     isBool
@@ -117,9 +118,13 @@ let
     one:
     let
       said = one.serviceConfig or { };
+      start = said.ExecStart or null;
+      # What takes back the command before it changes a unit that a package brings: systemd.service(5).
+      changes = isList start && start != [ ] && head start == "";
+      whole = (said ? ExecStart && !changes) || (one.script or "") != "";
     in
     {
-      runs = (one.enable or true) && (said ? ExecStart || (one.script or "") != "");
+      unit = if !(one.enable or true) then "off" else if whole then "whole" else "part";
       type = said.Type or "simple";
       user = said.User or "";
       dynamic = said.DynamicUser or false;

@@ -330,6 +330,7 @@ class Bench:
         self.max_risk: Risk | None = None
         self.accept_risk: Acceptance | None = None
         self.surface: Surface | StepError = StepError("no Nix")
+        self.assessed = 0
         patch.setattr(assess, "evaluate", self._surface)
         patch.setattr(work, "reach", self._reach)
         patch.setattr(nix, "evaluate", self._evaluate)
@@ -361,7 +362,8 @@ class Bench:
         return Evaluated(DrvPath(f"{self.target}.drv"), self.target)
 
     async def _surface(self, *_: object, **__: object) -> Surface:
-        await self._step("assess")()
+        await asyncio.sleep(0)
+        self.assessed += 1
         if isinstance(self.surface, StepError):
             raise self.surface
         return self.surface

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.core.risk import Term
-from orchestrator.risk.model import Kernel, Service, Setting, Store
+from orchestrator.risk.model import Kernel, Service, Setting, Store, Unit
 from orchestrator.risk.plan import weights
 
 _NIXOS = frozenset(
@@ -13,8 +13,13 @@ _NIXOS = frozenset(
         "autovt@",
         "console-getty",
         "container-getty@",
+        "dbus",
+        "dbus-broker",
         "emergency",
         "getty@",
+        "kmod-static-nodes",
+        "lastlog2-import",
+        "modprobe@",
         "nix-daemon",
         "nix-gc",
         "nix-optimise",
@@ -24,10 +29,11 @@ _NIXOS = frozenset(
         "sshd",
         "sshd-vsock@",
         "sshd@",
+        "user-runtime-dir@",
         "user@",
     }
 )
-"""Services of every NixOS that must be root: what logs in, what builds. They tell nothing of it."""
+"""Services of every NixOS that must be root: what logs in, what builds. They tell nothing."""
 
 _CONFINED = 4
 """Settings from which on a service that is root counts as confined."""
@@ -36,7 +42,13 @@ _CONFINED = 4
 def service(name: str, one: Service) -> Iterator[Term]:
     """A service that is root, and stays; one that runs to its end is part of the configuration."""
     is_root = one.user in (None, "", "root", "0", 0) and not _is_set(one.dynamic)
-    if not (one.runs and is_root) or one.type == "oneshot" or _is_nixos(name):
+    stays = one.unit is not Unit.OFF and one.type != "oneshot"
+    if not (is_root and stays) or name in _NIXOS or name.startswith("systemd-"):
+        return
+    if one.unit is Unit.PART:
+        what = f"{name} is a package's unit, which is not read"
+        option = f"systemd.services.{name}"
+        yield Term(f"service:{name}", what, weights.PACKAGED, option, known=False)
         return
     found = sorted(key for key, value in one.hardening.items() if _is_set(value))
     option = f"systemd.services.{name}.serviceConfig"
@@ -48,10 +60,6 @@ def service(name: str, one: Service) -> Iterator[Term]:
     else:
         what, weight = f"{name} runs as root, confined", weights.ROOT_CONFINED
     yield Term(f"service:{name}", what, weight, option)
-
-
-def _is_nixos(name: str) -> bool:
-    return name in _NIXOS or name.startswith("systemd-")
 
 
 def _is_set(value: Setting) -> bool:

@@ -36,15 +36,15 @@ NIXOS = frozenset(
 """Wrappers that NixOS has by itself: each host has them, and so they tell nothing of it."""
 
 
-def account(name: str, one: Account, root: bool) -> Iterator[Term]:
-    """How an account lets somebody in; ``root`` is whether it is root's."""
+def account(name: str, one: Account) -> Iterator[Term]:
+    """How an account lets somebody in."""
     option = f"users.users.{name}"
     if one.password is Password.EMPTY:
         what = f"anybody may log in as {name}: its password is empty"
-        yield Term(f"password:{name}", what, weights.EMPTY_PASSWORD, f"{option}.hashedPassword")
-    elif one.password is Password.STORED and (one.person or root):
+        yield Term(f"password:{name}", what, weights.EMPTY_PASSWORD, option)
+    elif one.password is Password.STORED and (one.person or name == "root"):
         what = f"{name}'s password is in the store, where everybody on the host can read it"
-        yield Term(f"password:{name}", what, weights.STORED_PASSWORD, f"{option}.password")
+        yield Term(f"password:{name}", what, weights.STORED_PASSWORD, option)
 
 
 def members(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from orchestrator.core.risk import Assessment, Floor, Risk, RiskChange, Term
-from orchestrator.risk.model import Account, Ssh, Surface
+from orchestrator.risk.model import Surface
 from orchestrator.risk.plan import machine, network, people
 from orchestrator.risk.plan.weights import unread
 
@@ -51,62 +51,64 @@ def _weight(term: Term) -> tuple[int, str, str, bool]:
 
 def terms(surface: Surface) -> Iterator[Term]:
     """All terms of a configuration; what could not be read is a term, too."""
-    yield from _part("firewall", "networking.firewall", surface.firewall, network.firewall)
-    yield from _each("services", "systemd.services", surface.services, machine.service)
-    yield from _people(surface)
+    yield from _unread(surface)
+    yield from _of(surface.firewall, network.firewall)
+    yield from _of(surface.store, machine.store)
+    yield from _of(surface.login, people.login)
+    yield from _of(surface.kernel, machine.kernel)
+    yield from _each(surface.services, machine.service)
+    yield from _each(surface.containers, network.container)
+    yield from _each(surface.wrappers, people.wrapper)
+    yield from _each(surface.accounts, people.account)
+    yield from people.privileged(surface.accounts or {}, surface.groups or {})
+    root = (surface.accounts or {}).get("root")
+    yield from _of(surface.ssh, lambda one: people.ssh(one, root.keys if root else 0))
     for one in surface.sudo or ():
         yield from people.sudo(one)
-    if surface.sudo is None:
-        yield unread("sudo", "who becomes root by sudo", "security.sudo")
-    yield from _each("wrappers", "security.wrappers", surface.wrappers, people.wrapper)
-    yield from _part("store", "nix.settings", surface.store, machine.store)
-    yield from _part("login", "services.getty", surface.login, people.login)
-    yield from _part("kernel", "boot.kernel", surface.kernel, machine.kernel)
-    containers = "virtualisation.oci-containers.containers"
-    yield from _each("containers", containers, surface.containers, network.container)
 
 
-def _people(surface: Surface) -> Iterator[Term]:
-    accounts, groups = surface.accounts, surface.groups
-    root = accounts.get("root") if accounts else None
-
-    def of(name: str, one: Account) -> Iterator[Term]:
-        return people.account(name, one, root=name == "root")
-
-    yield from _each("accounts", "users.users", accounts, of)
-    if groups is None:
-        yield unread("groups", "who is in which group", "users.groups")
-    yield from people.privileged(accounts or {}, groups or {})
-
-    def ssh(one: Ssh) -> Iterator[Term]:
-        return people.ssh(one, root.keys if root else 0)
-
-    yield from _part("ssh", "services.openssh", surface.ssh, ssh)
+_OPTIONS = {
+    "firewall": "networking.firewall",
+    "services": "systemd.services",
+    "accounts": "users.users",
+    "groups": "users.groups",
+    "ssh": "services.openssh",
+    "sudo": "security.sudo",
+    "wrappers": "security.wrappers",
+    "store": "nix.settings",
+    "login": "services.getty",
+    "kernel": "boot.kernel",
+    "containers": "virtualisation.oci-containers.containers",
+}
+"""By part, what it is read from."""
 
 
-def _part(
-    name: str, option: str, part: T | None, of: Callable[[T], Iterator[Term]]
-) -> Iterator[Term]:
-    if part is None:
-        yield unread(name, f"what {option} says", option)
-    else:
-        yield from of(part)
+def _unread(surface: Surface) -> Iterator[Term]:
+    """Parts that are not known, and entries of the others."""
+    for name, option in _OPTIONS.items():
+        part = getattr(surface, name)
+        if part is None:
+            why = f": {said[:_LONGEST]}" if (said := surface.failures.get(name)) else ""
+            yield unread(name, f"what {option} says{why}", option)
+        for key, one in part.items() if isinstance(part, Mapping) else ():
+            if one is None:
+                yield unread(f"{name}:{key}", f"what {option}.{key} says", f"{option}.{key}")
+
+
+_LONGEST = 200
+"""Characters of why a part is not known: it is one of several things in a sentence."""
+
+
+def _of(part: T | None, terms_of: Callable[[T], Iterator[Term]]) -> Iterator[Term]:
+    return terms_of(part) if part is not None else iter(())
 
 
 def _each(
-    name: str,
-    option: str,
-    part: Mapping[str, T | None] | None,
-    of: Callable[[str, T], Iterator[Term]],
+    part: Mapping[str, T | None] | None, terms_of: Callable[[str, T], Iterator[Term]]
 ) -> Iterator[Term]:
-    if part is None:
-        yield unread(name, f"what {option} says", option)
-        return
-    for key, one in part.items():
-        if one is None:
-            yield unread(f"{name}:{key}", f"what {option}.{key} says", f"{option}.{key}")
-        else:
-            yield from of(key, one)
+    for name, one in (part or {}).items():
+        if one is not None:
+            yield from terms_of(name, one)
 
 
 def change(before: Assessment | None, after: Assessment) -> RiskChange:

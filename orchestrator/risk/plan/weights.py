@@ -16,6 +16,7 @@ EVERYTHING = 40
 ROOT_BARE = 10
 ROOT_LITTLE = 5
 ROOT_CONFINED = 2
+PACKAGED = 2
 PRIVILEGED = 20
 
 # Who gets in, and who becomes root.

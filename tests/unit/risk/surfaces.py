@@ -13,6 +13,7 @@ from orchestrator.risk.model import (
     Ssh,
     Store,
     Surface,
+    Unit,
 )
 
 PLAIN = Surface(
@@ -30,5 +31,5 @@ PLAIN = Surface(
 )
 """It has no terms at all."""
 
-BARE = Service(runs=True)
+BARE = Service(Unit.WHOLE)
 OPEN = Firewall(enable=True, everybody=Opened(tcp=(8096,)))

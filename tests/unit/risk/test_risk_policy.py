@@ -74,7 +74,7 @@ def test_less_than_what_runs_is_tolerated_and_as_much_is_not() -> None:
 
 
 def test_a_feature_that_is_declared_too_risky_is_named() -> None:
-    """A floor refuses as terms do."""
+    """A declared level refuses as terms do."""
     declared = RiskChange(Risk.HIGH, 0, floors=(Floor("vfio", Risk.HIGH),))
     found = judge("p510", declared, LOW, TODAY)
     assert isinstance(found, Exceeded)

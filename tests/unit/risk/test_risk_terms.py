@@ -9,6 +9,7 @@ import pytest
 from surfaces import BARE, PLAIN
 
 from orchestrator.core.risk import Risk, Term
+from orchestrator.risk.evaluate import PARTS
 from orchestrator.risk.model import (
     Account,
     Container,
@@ -23,6 +24,7 @@ from orchestrator.risk.model import (
     Sudo,
     Sudoer,
     Surface,
+    Unit,
     Wrapper,
 )
 from orchestrator.risk.plan import score
@@ -49,8 +51,15 @@ def test_a_part_that_is_not_known_is_a_term_of_its_own() -> None:
     found = score.assess(score.terms(Surface()))
     assert {one.known for one in found.terms} == {False}
     assert {one.weight for one in found.terms} == {10}
-    assert len(found.terms) == len(Surface.__dataclass_fields__)
+    assert len(found.terms) == len(PARTS)
     assert found.level is Risk.CRITICAL
+
+
+def test_why_a_part_is_not_known_is_said() -> None:
+    """The words of Nix's error stand in the term, where there are any."""
+    surface = replace(PLAIN, kernel=None, failures={"kernel": "attribute 'x' missing"})
+    (term,) = score.terms(surface)
+    assert term.what == "not known: what boot.kernel says: attribute 'x' missing"
 
 
 @pytest.mark.parametrize("part", ["services", "accounts", "wrappers", "containers"])
@@ -146,7 +155,9 @@ FULL = {
         (replace(BARE, user="web"), None),
         (replace(BARE, dynamic=True), None),
         (replace(BARE, dynamic="yes"), None),
-        (replace(BARE, runs=False), None),
+        (replace(BARE, unit=Unit.OFF), None),
+        (replace(BARE, unit=Unit.PART), "web is a package's unit, which is not read"),
+        (replace(BARE, unit=Unit.PART, user="web"), None),
         (replace(BARE, type="oneshot"), None),
     ],
 )
