@@ -9,11 +9,13 @@ import pytest
 from nix_bench import Fleet
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.risk import Assessment
+from orchestrator.core.risk import Assessment, Term
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix.flake import Flake
 from orchestrator.risk.assess import assess_hosts
+from orchestrator.risk.evaluate import evaluate
+from orchestrator.risk.plan import score
 from orchestrator.ssh.settings import SshSettings
 
 
@@ -24,18 +26,17 @@ def setup_of(fleet: Fleet, state: Path) -> Setup:
     return Setup(loaded, flake, SshSettings(), state)
 
 
-def risks(fleet: Fleet, state: Path, *names: str) -> dict[str, Assessment]:
-    """Assess hosts; all of them evaluate."""
+def assessed(fleet: Fleet, state: Path, *names: str) -> dict[str, Assessment | StepError]:
+    """Assess hosts, as `orchestrator risk` does."""
     setup = setup_of(fleet, state)
-    hosts = [setup.fleet.hosts[name] for name in names]
-    found = asyncio.run(assess_hosts(setup, hosts))
-    assert not any(isinstance(one, StepError) for one in found.values()), found
-    return {name: one for name, one in found.items() if isinstance(one, Assessment)}
+    return asyncio.run(assess_hosts(setup, [setup.fleet.hosts[name] for name in names]))
 
 
-def what(found: Assessment) -> set[str]:
-    """What a host does, in words."""
-    return {term.what for term in found.terms}
+def terms(fleet: Fleet, host: str = "p510", specialisation: str = "") -> dict[str, Term]:
+    """Evaluate a host, and give its terms by what they are."""
+    flake = Flake.at(f"path:{fleet.root}", str(fleet.root), fleet.inputs)
+    question = evaluate(flake, host, host, deadline=120, specialisation=specialisation)
+    return {one.what: one for one in score.terms(asyncio.run(question))}
 
 
 @pytest.fixture
@@ -45,6 +46,128 @@ def state(tmp_path: Path) -> Path:
 
 
 def test_a_host_is_assessed_by_what_its_modules_evaluate_to(fleet: Fleet, state: Path) -> None:
-    """What features and the template open is found, wherever it was said."""
-    found = risks(fleet, state, "p510")["p510"]
-    assert "opens 8080/tcp to everybody" in what(found)
+    """What features and the template open is found, wherever it was said; later it is recalled."""
+    found = assessed(fleet, state, "p510")["p510"]
+    assert isinstance(found, Assessment)
+    said = {term.what: term.evidence for term in found.terms}
+    assert said["opens 8080/tcp to everybody"] == "networking.firewall.allowedTCPPorts"
+    assert said["deploy becomes root without a password (sudo)"] == "security.sudo.extraRules"
+    assert "admin is in wheel" in said
+    assert [*(state / "risk").iterdir()]
+    assert assessed(fleet, state, "p510")["p510"] == found
+
+
+def test_a_host_that_does_not_evaluate_is_its_own_error(fleet: Fleet, state: Path) -> None:
+    """The others are assessed."""
+    fleet.module("p510", '{ ... }: { networking.hostName = throw "no name"; }')
+    found = assessed(fleet, state, "p510", "dex5550")
+    assert isinstance(found["p510"], StepError)
+    assert isinstance(found["dex5550"], Assessment)
+
+
+MODULE = """{{ lib, pkgs, ... }}:
+{{
+  networking.firewall.allowedTCPPorts = [ 8096 ];
+  systemd.services.plex = {{
+    wantedBy = [ "multi-user.target" ];
+    serviceConfig.ExecStart = "/bin/plex";
+  }};
+  {more}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ("", "plex runs as root without hardening"),
+        (
+            "systemd.services.plex.serviceConfig.PrivateTmp = true;",
+            "plex runs as root with little hardening (PrivateTmp)",
+        ),
+        (
+            'systemd.services.odd.serviceConfig = { ExecStart = [ "" "/bin/odd" ]; };',
+            "odd is a package's unit, which is not read",
+        ),
+        (
+            "networking.firewall.interfaces.lan0.allowedUDPPortRanges = [ { from = 1; to = 9; } ];",
+            "opens 1-9/udp on lan0",
+        ),
+        (
+            'networking.firewall.extraCommands = "iptables -A nixos-fw -j ACCEPT # nixos-nat";',
+            "has firewall rules of its own, which are not read",
+        ),
+        (
+            'networking.firewall.interfaces.lan0 = throw "odd";',
+            "not known: what networking.firewall says",
+        ),
+        (
+            'networking.firewall.allowedUDPPorts = "all";',
+            "not known: what networking.firewall says",
+        ),
+        (
+            'systemd.services.odd.serviceConfig = { ExecStart = "/x"; User = throw "odd"; };',
+            "not known: what systemd.services.odd says",
+        ),
+        (
+            "nix.settings.trusted-users = [ (x: x) ];",
+            "not known: what nix.settings says",
+        ),
+        (
+            'users.users.ada = { isNormalUser = true; hashedPassword = ""; };',
+            "anybody may log in as ada: its password is empty",
+        ),
+        (
+            'users.users.ada.extraGroups = [ "docker" ];',
+            "ada is in docker, which is as good as root",
+        ),
+    ],
+)
+def test_what_a_module_says_is_a_term_and_hides_no_other(
+    fleet: Fleet, more: str, found: str
+) -> None:
+    """Also where it cannot be evaluated, or is of no type that NixOS has: that is told, too."""
+    fleet.module("p510", MODULE.format(more=more))
+    said = terms(fleet)
+    assert found in said
+    assert "opens 8096/tcp to everybody" in said or "networking.firewall says" in found
+
+
+def test_a_part_that_stops_nix_leaves_the_others_known(fleet: Fleet) -> None:
+    """An error that Nix cannot catch is told with its words, and each other part is read."""
+    odd = "systemd.services.odd.serviceConfig.User = { }.missing;"
+    fleet.module("p510", MODULE.format(more=odd))
+    said = terms(fleet)
+    (unread,) = (one for one in said.values() if one.id == "unread:services")
+    assert "attribute 'missing' missing" in unread.what
+    assert not unread.known
+    assert "opens 8096/tcp to everybody" in said
+
+
+def test_nothing_that_evaluates_is_an_error_and_no_host_without_risk(fleet: Fleet) -> None:
+    """Where the configuration itself does not evaluate, nothing of it is known."""
+    fleet.module("p510", "{ ... }: { imports = [ ./missing.nix ]; }")
+    with pytest.raises(StepError, match="the risk of p510 is derived from does not evaluate"):
+        terms(fleet)
+
+
+def test_a_specialisation_is_assessed_by_its_own_configuration(fleet: Fleet) -> None:
+    """Where the host is to run it, what it opens counts; else it does not."""
+    gaming = "specialisation.gaming.configuration.networking.firewall.allowedUDPPorts = [ 27015 ];"
+    fleet.module("p510", MODULE.format(more=gaming))
+    assert "opens 27015/udp to everybody" not in terms(fleet)
+    assert "opens 27015/udp to everybody" in terms(fleet, specialisation="gaming")
+
+
+def test_no_password_and_no_key_is_in_the_answer(fleet: Fleet, state: Path) -> None:
+    """What is kept says that there is a password, and not which."""
+    people = (
+        'users.users.ada = { isNormalUser = true; hashedPassword = "$6$salt$hash-of-hers"; '
+        'openssh.authorizedKeys.keys = [ "ssh-ed25519 AAAAkeyofhers" ]; };'
+    )
+    fleet.module("p510", MODULE.format(more=people))
+    assert isinstance(assessed(fleet, state, "p510")["p510"], Assessment)
+    (kept,) = (state / "risk").iterdir()
+    assert "ada" in kept.read_text()
+    assert "of-hers" not in kept.read_text()
+    assert "keyofhers" not in kept.read_text()
