@@ -1,8 +1,9 @@
 # Many equal machines: one system, in which no name of theirs is. Each takes its name at run time.
-{ lib, ... }:
+{ config, lib, ... }:
 {
-  # Else it would be the class's.
+  # Else each would have the class's, by which the system alone is called.
   networking.hostName = lib.mkForce "";
+  system.name = config.fleet.name;
 
   # A machine's name is the one as which it was deployed: what a deployment is called on it is
   # RUN.HOST.NONCE. The one that is under way counts first, unless it is being rolled back.

@@ -134,6 +134,7 @@ def facts(host: Host) -> dict[str, Any]:
     """Say what the inventory says of a host, in values that JSON knows."""
     return {
         "name": host.name,
+        "class": host.of,
         "address": host.connect.address,
         "system": host.system,
         "template": host.template,

@@ -22,4 +22,4 @@ def test_page_is_served(host: Any, fleet_host: dict[str, Any]) -> None:
     answer = host.run(GET)
     assert answer.rc == 0, answer.stderr
     assert " 200 " in answer.stdout.splitlines()[0]
-    assert fleet_host["name"] in answer.stdout
+    assert (fleet_host["class"] or fleet_host["name"]) in answer.stdout
