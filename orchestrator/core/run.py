@@ -200,11 +200,13 @@ class HostResult:
 
     Attributes:
         before: What the host was; ``None`` where the run did not begin to change it.
+        of: The class of equal machines that it is a member of.
     """
 
     outcome: Outcome
     seconds: float
     before: Before | None = None
+    of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ async def _one(session: Session, host: Host, bugs: list[Exception]) -> HostResul
     session.emit(HostFinished(host.name, outcome, work.seconds))
     session.all_built.ended(host.name, outcome)
     session.rollout.finished(host.name, outcome)
-    return HostResult(outcome, work.seconds, work.before)
+    return HostResult(outcome, work.seconds, work.before, host.of)
 
 
 def _merge_junit(report: Report, emit: Emit) -> None:

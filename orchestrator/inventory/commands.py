@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from orchestrator.cli.options import (
     json_option,
     selectors_argument,
 )
-from orchestrator.core.host import Host
+from orchestrator.core.host import Fleet, Host
+from orchestrator.core.members import entries_of
 
 with lazily():
     from orchestrator.cli import console
@@ -49,15 +51,20 @@ def schema() -> None:
 
 @click.command("list")
 @selectors_argument()
+@click.option("--members", is_flag=True, help="Each of many equal machines, on its own line.")
 @json_option
 @fleet_option
-def list_(selectors: tuple[str, ...], as_json: bool, fleet: Path | None) -> None:
-    """List the hosts that the selectors mean; all of them without any."""
-    hosts = select.select(load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet, selectors)
+def list_(selectors: tuple[str, ...], members: bool, as_json: bool, fleet: Path | None) -> None:
+    """List the hosts that the selectors mean; all of them without any.
+
+    A class of equal machines that is meant as a whole is one line, with their number.
+    """
+    read = load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet
     if as_json:
-        _print_json([host.name for host in hosts])
-    else:
-        _print_table([("HOST", "TEMPLATE", "PROFILES", "ROLES", "TAGS"), *map(_row, hosts)])
+        _print_json([host.name for host in select.select(read, selectors)])
+        return
+    rows = _each(read, selectors) if members else _by_class(read, selectors)
+    _print_table([("HOST", "TEMPLATE", "PROFILES", "ROLES", "TAGS"), *rows])
 
 
 @click.command()
@@ -82,9 +89,26 @@ def generate(no_run: bool, fleet: Path | None, as_json: bool) -> None:
         console.print_done(file=fleet_json.PATH, written=written)
 
 
-def _row(host: Host) -> tuple[str, ...]:
+def _each(fleet: Fleet, selectors: Sequence[str]) -> list[tuple[str, ...]]:
+    return [_row(host.name, host) for host in select.select(fleet, selectors)]
+
+
+def _by_class(fleet: Fleet, selectors: Sequence[str]) -> list[tuple[str, ...]]:
+    """A row for each host, and one for each class of which every member is meant."""
+    hosts = select.select(fleet, selectors)
+    meant = Counter(host.of for host in hosts)
+    whole = {
+        entry.host.name: _row(f"{entry.host.name} ({len(entry.members):,})", entry.host)
+        for entry in entries_of(fleet.hosts)
+        if entry.members and meant[entry.host.name] == len(entry.members)
+    }
+    rows = {host.of if host.of in whole else host.name: host for host in hosts}
+    return [whole.get(name) or _row(host.name, host) for name, host in rows.items() if name]
+
+
+def _row(name: str, host: Host) -> tuple[str, ...]:
     lists = (host.profiles, host.roles, host.tags)
-    return (host.name, host.template or "-", *(",".join(names) or "-" for names in lists))
+    return (name, host.template or "-", *(",".join(names) or "-" for names in lists))
 
 
 def _print_json(value: object) -> None:

@@ -80,7 +80,8 @@ def phase_name(phase: Phase) -> str:
 def result_to_json(result: HostResult) -> Json:
     """Say how a host ended, and what it was before it began to be changed."""
     before = {} if result.before is None else {"before": _before(result.before)}
-    return {**_result(result.outcome, result.seconds), **before}
+    of = {} if result.of is None else {"class": result.of}
+    return {**_result(result.outcome, result.seconds), **before, **of}
 
 
 def _wave(event: WaveStarted | WaveEnded) -> Json:

@@ -14,8 +14,9 @@ from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.core.event import Event, RunFinished
 from orchestrator.core.outcome import Problem
 from orchestrator.core.rollout import Wave
-from orchestrator.core.run import HostResult, Report
+from orchestrator.core.run import Report
 from orchestrator.core.units import ago, split_lines
+from orchestrator.render import alike
 from orchestrator.render.event_json import JsonLines
 from orchestrator.render.output import (
     Colour,
@@ -221,14 +222,14 @@ class ReportTable(Renderer):
 
 def draw_report(report: Report, results: Output, words: Output) -> None:
     """Write the table, a line that sums it up, and a block for each host that failed."""
-    rows = [_row(report, name, result) for name, result in report.hosts.items()]
+    rows = [_row(report, row) for row in alike.rows(report)]
     print_table(results, _COLUMNS, rows)
     if len(report.waves) > 1:
         for number, wave in enumerate(report.waves, 1):
             results.line(f"wave {number} of {len(report.waves)}: {_wave(report, wave)}")
     results.line(summary(report))
     for warning, names in warnings_of(report).items():
-        words.line(f"warning: {', '.join(names)}: {clean(warning)}")
+        words.line(f"warning: {alike.named(report, names)}: {clean(warning)}")
     for name, result in report.hosts.items():
         problem = problem_of(result.outcome)
         if problem is not None:
@@ -271,10 +272,9 @@ def log_command(run: int, host: str) -> str:
     return f"orchestrator run logs {run} {host}"
 
 
-def _row(report: Report, name: str, result: HostResult) -> tuple[str | Cell, ...]:
-    outcome = result.outcome
-    word = Cell(outcome_word(outcome, plan=report.plan_only), colour(outcome))
-    return name, word, outcome.reason, duration(result.seconds)
+def _row(report: Report, row: alike.Alike) -> tuple[str | Cell, ...]:
+    word = Cell(outcome_word(row.outcome, plan=report.plan_only), colour(row.outcome))
+    return row.called, word, row.reason, duration(row.seconds)
 
 
 def choose(

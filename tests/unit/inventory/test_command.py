@@ -102,3 +102,26 @@ def test_check_for_programs_has_the_error_too(root: Path) -> None:
     assert not found["ok"]
     assert "stale" in found["error"]["message"]
     assert found["checks"] == {}
+
+
+KIOSKS = "hosts: {web1: , kiosk: {count: 1200, tags: [t]}, pc: {count: 2}}"
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ((), ["web1", "kiosk (1,200)", "pc (2)"]),
+        (("kiosk",), ["kiosk (1,200)"]),
+        (("kiosk-7", "pc"), ["kiosk-7", "pc (2)"]),
+        (("--members", "pc", "web1"), ["web1", "pc-1", "pc-2"]),
+        (("kiosk-119?",), [f"kiosk-119{n}" for n in range(10)]),
+    ],
+)
+def test_a_class_that_is_meant_as_a_whole_is_listed_in_a_line(
+    write: Callable[..., Path], words: tuple[str, ...], first: list[str]
+) -> None:
+    """Its number stands beside its name; members are listed where only some are meant, or asked."""
+    _, *lines = run("list", "--fleet", write(h=KIOSKS), *words).stdout.splitlines()
+    assert [line.partition("  ")[0] for line in lines] == first
+    names = json.loads(run("list", "--json", "--fleet", write(h=KIOSKS)).stdout)
+    assert len(names) == 1203
