@@ -157,14 +157,15 @@ def _conflicts(catalogue: Mapping[str, Feature], chains: Mapping[str, Chain]) ->
                 yield Conflict(chains[one], chains[other], group)
 
 
-_MOST_CYCLES = 20
+MOST_CYCLES = 20
+"""More than so many help nobody."""
 
 
 def cycles(requires: Mapping[str, Iterable[str]]) -> tuple[Chain, ...]:
     """Find what requires itself, by whatever chain: one feature stands at both ends of it."""
     left = {name: set(names) for name, names in sorted(requires.items())}
     found: list[Chain] = []
-    while len(found) < _MOST_CYCLES:
+    while len(found) < MOST_CYCLES:
         try:
             TopologicalSorter({name: sorted(names) for name, names in left.items()}).prepare()
         except CycleError as error:

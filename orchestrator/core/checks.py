@@ -27,6 +27,7 @@ class Check(Enum):
     CLOCK = "clock"
     ACTIVATION = "activation"
     INHIBITORS = "inhibitors"
+    NEEDS = "needs"
     SECRETS = "secrets"
     ACCOUNTS = "accounts"
     WAY_BACK = "way-back"

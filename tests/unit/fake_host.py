@@ -16,6 +16,7 @@ from fake_guard import FakeGuard
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
+from orchestrator.core.catalogue import Feature
 from orchestrator.core.checks import Login
 from orchestrator.core.errors import FloodError, StepError, UnreachableError
 from orchestrator.core.event import Event
@@ -319,6 +320,7 @@ class Bench:
         self.deadlines = Deadlines()
         self.guard = Guard()
         self.limits = Limits()
+        self.catalogue: dict[str, Feature] = {}
         self.target = NEW
         self.revision: str | None = "abc"
         self.evaluate: Callable[[], None] = lambda: None
@@ -411,10 +413,15 @@ class Bench:
                 preflight=self.preflight,
                 max_risk=self.max_risk,
                 accept_risk=self.accept_risk,
+                features=tuple(self.catalogue),
             )
             for name in names
         }
-        fleet = Fleet("f", str(self.folder), str(self.folder), hosts, limits=self.limits)
+        fleet = Fleet(
+            *("f", str(self.folder), str(self.folder), hosts),
+            limits=self.limits,
+            features=self.catalogue,
+        )
         flake = Flake.at(fleet.flake, fleet.root)
         self.interrupt = Interrupt(lambda _: None)
         setup = Setup(fleet, flake, SshSettings(), self.folder)

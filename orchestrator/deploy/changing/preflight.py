@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.core.checks import BootFiles, Check, Shortfall, Wanted, boot_name
-from orchestrator.core.errors import OrchestratorError, RefusedError, StepError
+from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
 from orchestrator.core.plan import HostPlan
@@ -17,74 +16,19 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
 from orchestrator.deploy.changing.changed import budget_of, size_of
 from orchestrator.deploy.changing.session import HostSession
+from orchestrator.deploy.changing.wanting import wanting
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.plan.accounts import judged_login
 from orchestrator.deploy.plan.older import Here, older_commit, older_nixpkgs, origin_of
 from orchestrator.deploy.plan.preflight import examine
-from orchestrator.deploy.work import HostWork, Session
+from orchestrator.deploy.work import HostWork
 from orchestrator.host.accounts import ask_next_login
 from orchestrator.host.preflight import PreflightAnswer, ask_facts
 from orchestrator.host.setup import checkout_of
-from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.model.repository import HostSecrets
-from orchestrator.secrets.on_host import ask_identities, try_to_open
-from orchestrator.secrets.place import seen_from
-from orchestrator.secrets.plan import published
-from orchestrator.secrets.plan.evidence import finding
-from orchestrator.secrets.plan.hosts import PLACEHOLDERS, before_the_copy, opened, shortfalls
-from orchestrator.secrets.sops import check_before_deploying
-from orchestrator.secrets.uses import secrets_of
-
-
-async def wanting(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
-    """Find what is wrong with a host's secrets, where its fleet has a file of rules for any.
-
-    The configuration of today says nothing of a system that a host goes back to: nothing is told
-    of one. Of a system that was given it is told only whether everybody has the secrets' keys.
-
-    Raises:
-        UnreachableError: The connection was lost.
-        StepError: The host did not answer to the end.
-    """
-    session, files = work.session, work.session.secrets.files
-    if isinstance(plan.target, Existing) or not (files or session.secrets.uses_sops):
-        return ()
-    if work.host.name in session.request.systems:
-        return await _everybodys(session, files)
-    evidence = None
-    try:
-        secrets = await secrets_of(
-            session.setup, session.evaluations, work, plan.target.out, plan.specialisation
-        )
-        if session.setup.placeholders and secrets.uses:
-            return (PLACEHOLDERS,)
-        if files and secrets.uses:
-            work.secrets = secrets
-            evidence = await session.secrets.evidence()
-    except RulesError as error:
-        return tuple(shortfalls([finding("RULES-EVAL", files[0].name, error.message)]))
-    except OrchestratorError as error:
-        text = f"its secrets were not checked: {error.message}"
-        return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
-    of_sops = tuple(shortfalls(await check_before_deploying(session.setup, secrets, executor)))
-    if evidence is None:
-        return (*await _everybodys(session, files), *of_sops)
-    root, flake = Path(evidence.rules.root), session.setup.flake.of(work.host).folder
-    secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
-    identities = await ask_identities(executor, secrets.identity_paths)
-    return (*shortfalls(tuple(before_the_copy(evidence, secrets, identities))), *of_sops)
-
-
-async def _everybodys(session: Session, files: tuple[Path, ...]) -> tuple[Shortfall, ...]:
-    """Find secrets that everybody can read: with them a fleet goes to no host, used or not."""
-    if not files or session.setup.in_lab:
-        return ()
-    try:
-        evidence = await session.secrets.evidence()
-    except OrchestratorError:
-        return ()  # what else is wrong with secrets does not concern this host
-    return tuple(shortfalls(tuple(published.check(evidence))))
+from orchestrator.secrets.on_host import try_to_open
+from orchestrator.secrets.plan.hosts import opened, shortfalls
 
 
 async def check_secrets(work: HostWork, line: HostSession) -> tuple[str, ...]:
@@ -191,7 +135,7 @@ async def _look(
     sent = time.time()
     answer = await ask_facts(executor, out, closure, boots=request.reboots)
     came = time.time()
-    others = (*await _backwards(work, plan, state), *await wanting(work, plan, executor))
+    others = (*await _backwards(work, plan, state), *await wanting(work, plan, state, executor))
     wanted = Wanted(
         machine_id=state.machine_id,
         seen=_machines(work).seen(work.host.name),

@@ -100,7 +100,16 @@ def _unread(check: Check, what: str) -> Shortfall:
     return Shortfall(check, f"the host did not say {what}", refuses=False)
 
 
-_LESS = frozenset({Check.OLDER, Check.CLOCK, Check.CLOSURE_SIZE, Check.INHIBITORS, Check.SECRETS})
+_LESS = frozenset(
+    {
+        Check.CLOCK,
+        Check.CLOSURE_SIZE,
+        Check.INHIBITORS,
+        Check.NEEDS,
+        Check.OLDER,
+        Check.SECRETS,
+    }
+)
 """Checks that an emergency is told of, and not kept up by: the deployment works without, or may."""
 
 

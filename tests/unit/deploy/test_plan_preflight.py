@@ -76,7 +76,7 @@ def test_what_was_not_said_warns_and_does_not_refuse() -> None:
     # system, are other questions.
     told_elsewhere = {Check.BOOT_SPACE, Check.IDENTITY, Check.SECRETS, Check.WAY_BACK}
     # Where the inventory sets no limit to a system's size, nobody asks for it.
-    told_elsewhere |= {Check.ACCOUNTS, Check.CLOSURE_SIZE, Check.OLDER}
+    told_elsewhere |= {Check.ACCOUNTS, Check.CLOSURE_SIZE, Check.NEEDS, Check.OLDER}
     assert {one.check for one in found} == set(Check) - told_elsewhere
 
 

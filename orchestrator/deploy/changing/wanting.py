@@ -1,0 +1,113 @@
+"""What is wanting beside a host's answer: secrets that are wrong, what its machine lacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.catalogue.plan import Machine, host_fit, nearest_tier
+from orchestrator.core.checks import Check, Shortfall
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.executor import Executor
+from orchestrator.core.plan import HostPlan
+from orchestrator.core.state import HostState
+from orchestrator.core.store import Existing
+from orchestrator.deploy.work import HostWork, Session
+from orchestrator.facts import cache
+from orchestrator.secrets.files.rules import RulesError
+from orchestrator.secrets.on_host import ask_identities
+from orchestrator.secrets.place import seen_from
+from orchestrator.secrets.plan import published
+from orchestrator.secrets.plan.evidence import finding
+from orchestrator.secrets.plan.hosts import PLACEHOLDERS, before_the_copy, shortfalls
+from orchestrator.secrets.sops import check_before_deploying
+from orchestrator.secrets.uses import secrets_of
+
+
+async def wanting(
+    work: HostWork, plan: HostPlan, state: HostState, executor: Executor
+) -> tuple[Shortfall, ...]:
+    """Find what a host's own answer does not say.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not answer to the end.
+    """
+    return (*_needs(work, plan, state), *await _secrets(work, plan, executor))
+
+
+def _needs(work: HostWork, plan: HostPlan, state: HostState) -> tuple[Shortfall, ...]:
+    """Compare what a host's features need with what is known of its machine.
+
+    What it goes back to, and a system that was given, need what nobody knows here; the lab's hosts
+    are this machine.
+    """
+    session, host = work.session, work.host
+    setup = session.setup
+    given = isinstance(plan.target, Existing) or host.name in session.request.systems
+    if given or setup.in_lab or not setup.fleet.features:
+        return ()
+    facts = cache.known(cache.folder_of(setup), host.name)
+    if facts and facts.machine_id not in ("", state.machine_id):
+        facts = None  # another machine's
+    machine = Machine.of(facts, host.hardware)
+    found = host_fit(setup.fleet, host, machine)
+    if found.skipped and session.request.plan_only:
+        text = f"it is {found.skipped}: what its features need was not compared"
+        return (Shortfall(Check.NEEDS, text, refuses=False),)
+    tier = nearest_tier(setup.fleet, host, machine) if found.lacks else None
+    remedy = (f"the nearest tier that fits is {tier.name}; " if tier else "") + (
+        f"`hardware:` in the inventory stands before what was asked; ask again: "
+        f"orchestrator host facts {host.name} --refresh"
+    )
+    return tuple(Shortfall(Check.NEEDS, gap.text, remedy) for gap in found.lacks)
+
+
+async def _secrets(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:
+    """Find what is wrong with a host's secrets, where its fleet has a file of rules for any.
+
+    The configuration of today says nothing of a system that a host goes back to: nothing is told
+    of one. Of a system that was given it is told only whether everybody has the secrets' keys.
+
+    Raises:
+        UnreachableError: The connection was lost.
+        StepError: The host did not answer to the end.
+    """
+    session, files = work.session, work.session.secrets.files
+    if isinstance(plan.target, Existing) or not (files or session.secrets.uses_sops):
+        return ()
+    if work.host.name in session.request.systems:
+        return await _everybodys(session, files)
+    evidence = None
+    try:
+        secrets = await secrets_of(
+            session.setup, session.evaluations, work, plan.target.out, plan.specialisation
+        )
+        if session.setup.placeholders and secrets.uses:
+            return (PLACEHOLDERS,)
+        if files and secrets.uses:
+            work.secrets = secrets
+            evidence = await session.secrets.evidence()
+    except RulesError as error:
+        return tuple(shortfalls([finding("RULES-EVAL", files[0].name, error.message)]))
+    except OrchestratorError as error:
+        text = f"its secrets were not checked: {error.message}"
+        return (Shortfall(Check.SECRETS, text, error.hint or "", refuses=False),)
+    of_sops = tuple(shortfalls(await check_before_deploying(session.setup, secrets, executor)))
+    if evidence is None:
+        return (*await _everybodys(session, files), *of_sops)
+    root, flake = Path(evidence.rules.root), session.setup.flake.of(work.host).folder
+    secrets = replace(secrets, uses=seen_from(root, flake, secrets.uses))
+    identities = await ask_identities(executor, secrets.identity_paths)
+    return (*shortfalls(tuple(before_the_copy(evidence, secrets, identities))), *of_sops)
+
+
+async def _everybodys(session: Session, files: tuple[Path, ...]) -> tuple[Shortfall, ...]:
+    """Find secrets that everybody can read: with them a fleet goes to no host, used or not."""
+    if not files or session.setup.in_lab:
+        return ()
+    try:
+        evidence = await session.secrets.evidence()
+    except OrchestratorError:
+        return ()  # what else is wrong with secrets does not concern this host
+    return tuple(shortfalls(tuple(published.check(evidence))))
