@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.core.catalogue import Feature, Needs, Tier, resolve
-from orchestrator.core.facts import UNKNOWN, Fact, Facts
+from orchestrator.core.facts import Fact, Facts
 from orchestrator.core.host import Fleet, Host
-from orchestrator.core.units import parse_size, size_text, whole_number
+from orchestrator.core.units import size_text
+from orchestrator.facts.plan import overrides
+from orchestrator.facts.plan.drift import OUTER
 
 ANY = "any"
 """A GPU of whichever vendor."""
@@ -20,73 +22,40 @@ _BMC = frozenset({"aspeed", "matrox"})
 # What the kernel left of it is less than what is installed; 1 TB is 0.91 TiB.
 _OF_KERNELS, _OF_DISKS = 0.875, 0.9
 
-_GUESTS = {
-    "container": "a container",
-    "wsl": "WSL",
-}
-"""Where memory, processors and disks are the outer machine's."""
-
-_HARDWARE = "inventory: hardware"
+DETECTED = frozenset(
+    [
+        *("aes", "avx", "avx2", "avx512", "battery", "ecc", "iommu", "kvm", "numa"),
+        *("secure-boot", "tpm2", "uefi", "wireless"),
+    ]
+)
+"""Capabilities that facts say of a machine, or that it has them not; of others nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What counts of a machine: facts, over which goes what the inventory says of its hardware.
+    """What counts of a machine: facts, before which goes what the inventory says of its hardware.
 
     Attributes:
-        facts: By their keys; nothing where nobody asked it.
+        facts: What counts.
         overridden: The facts that the inventory's values stand before, by their keys.
-        outer: What it is a guest in, where needs say nothing of it: ``a container``; else empty.
     """
 
-    facts: Mapping[str, Fact]
+    facts: Facts
     overridden: Mapping[str, Fact]
-    outer: str = ""
 
     @classmethod
     def of(cls, facts: Facts | None, hardware: Mapping[str, Any]) -> Machine:
         """Lay what the inventory says over what the machine said."""
-        asked = dict(facts.facts) if facts else {}
-        said = dict(_said(hardware))
-        overridden = {key: asked[key] for key in said if key in asked}
-        guest = asked.get("virtualisation", UNKNOWN).value
-        return cls(asked | said, overridden, _GUESTS.get(str(guest), ""))
+        found = overrides.effective(facts, hardware)
+        before = facts.facts if facts else {}
+        changed = {key: one for key, one in before.items() if found.fact(key) != one}
+        return cls(found, changed)
 
-    def fact(self, key: str) -> Fact:
-        """A fact; unknown where nothing is known."""
-        return self.facts.get(key, UNKNOWN)
-
-
-def _said(hardware: Mapping[str, Any]) -> Iterator[tuple[str, Fact]]:
-    """Read what the inventory says in the words of facts; what is not understood says nothing."""
-    for name, key, read in (
-        ("memory", "memory.installed", _bytes),
-        ("cpus", "cpu.threads", _count),
-        ("disk", "disk.largest", _bytes),
-        ("gpu", "gpu.vendors", _words),
-        ("capability", "capabilities", _words),
-    ):
-        if (value := read(hardware.get(name))) is not None:
-            yield key, Fact(value, _HARDWARE)
-
-
-def _bytes(said: object) -> int | None:
-    try:
-        return parse_size(said) if isinstance(said, str) else None
-    except ValueError:
-        return None
-
-
-def _count(said: object) -> int | None:
-    found = whole_number(said) if isinstance(said, str) else said
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-def _words(said: object) -> list[str] | None:
-    if isinstance(said, str):
-        return [] if said == "none" else said.split()
-    words = isinstance(said, list) and all(isinstance(one, str) for one in said)
-    return list(said) if words and isinstance(said, list) else None
+    @property
+    def outer(self) -> str:
+        """What it is a guest in that shows the outer machine's hardware; empty for none."""
+        guest = self.facts.value("virtualisation")
+        return str(guest) if guest in OUTER else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +79,7 @@ class Fit:
 
     Attributes:
         gaps: What it does not meet, or what is not known.
-        skipped: Why nothing was compared: ``a container``; else empty.
+        skipped: What it is a guest in, where nothing was compared: ``container``; else empty.
     """
 
     gaps: tuple[Gap, ...] = ()
@@ -145,11 +114,11 @@ def fit(needed: Sequence[Needed], machine: Machine) -> Fit:
 
 
 def _sizes(needed: Sequence[Needed], machine: Machine) -> Iterator[Gap]:
-    memory = machine.fact("memory.installed")
+    memory = machine.facts.fact("memory.installed")
     exact = "meminfo" not in memory.source
     for need, fact, share in (
         ("memory", memory, 1.0 if exact else _OF_KERNELS),
-        ("disk", machine.fact("disk.largest"), _OF_DISKS),
+        ("disk", machine.facts.fact("disk.largest"), _OF_DISKS),
     ):
         amounts = {who: getattr(needs, need) or 0 for who, needs in needed}
         total = sum(amounts.values())
@@ -172,7 +141,7 @@ def _cpus(needed: Sequence[Needed], machine: Machine) -> Iterator[Gap]:
     most, who = max(((needs.cpus or 0, who) for who, needs in needed), default=(0, ""))
     if not most:
         return
-    fact, what = machine.fact("cpu.threads"), f"{most} CPUs needed ({who})"
+    fact, what = machine.facts.fact("cpu.threads"), f"{most} CPUs needed ({who})"
     if not isinstance(fact.value, int):
         yield _unknown("cpus", what, fact)
     elif fact.value < most:
@@ -180,14 +149,14 @@ def _cpus(needed: Sequence[Needed], machine: Machine) -> Iterator[Gap]:
 
 
 def _named(needed: Sequence[Needed], machine: Machine) -> Iterator[Gap]:
-    unknown = machine.fact("capabilities.unknown").value or ()
+    unknown = machine.facts.value("capabilities.unknown") or ()
     for who, needs in needed:
         if needs.gpu is not None:
-            yield from _lacking("gpu", needs.gpu, who, machine.fact("gpu.vendors"))
+            yield from _lacking("gpu", needs.gpu, who, machine.facts.fact("gpu.vendors"))
         for name in needs.capability:
-            fact = machine.fact("capabilities")
-            if name in unknown and name not in (fact.value or ()):
-                fact = Fact(None, "it could not be known")
+            fact = machine.facts.fact("capabilities")
+            if name not in (fact.value or ()) and (name in unknown or name not in DETECTED):
+                fact = Fact(None, "the machine did not say")
             yield from _lacking("capability", name, who, fact)
 
 

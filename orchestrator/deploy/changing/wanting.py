@@ -53,7 +53,7 @@ def _needs(work: HostWork, plan: HostPlan, state: HostState) -> tuple[Shortfall,
     machine = Machine.of(facts, host.hardware)
     found = host_fit(setup.fleet, host, machine)
     if found.skipped and session.request.plan_only:
-        text = f"it is {found.skipped}: what its features need was not compared"
+        text = f"it is a guest ({found.skipped}): what its features need was not compared"
         return (Shortfall(Check.NEEDS, text, refuses=False),)
     tier = nearest_tier(setup.fleet, host, machine) if found.lacks else None
     remedy = (f"the nearest tier that fits is {tier.name}; " if tier else "") + (

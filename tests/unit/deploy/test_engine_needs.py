@@ -77,4 +77,4 @@ def test_a_plan_says_what_needs_would_refuse(bench: Bench) -> None:
     _knows(bench)
     assert "preflight would refuse: 16.0 GiB of memory" in repr(bench.deploy(plan_only=True))
     _knows(bench, virtualisation="container")
-    assert "it is a container" in repr(bench.deploy(plan_only=True))
+    assert "it is a guest (container)" in repr(bench.deploy(plan_only=True))
