@@ -212,6 +212,8 @@ def tier_fit(fleet: Fleet, tier: Tier, machine: Machine) -> Fit:
 
 def carried(fleet: Fleet, machine: Machine) -> Tier | None:
     """The last tier that a machine is known to carry; ``None`` where it is of none."""
+    if not machine.facts.facts:
+        return None
     fitting = (one for one in fleet.tiers.values() if tier_fit(fleet, one, machine).is_known)
     return max(fitting, key=list(fleet.tiers.values()).index, default=None)
 

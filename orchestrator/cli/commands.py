@@ -76,6 +76,25 @@ _INVENTORY = Group(
     },
 )
 
+_CATALOGUE = Group(
+    "Features: what hosts can have, and have; turn one on or off.",
+    """Features and tiers: what there is, what hosts have and why, and whether machines carry it.
+
+\b
+  orchestrator catalogue list                  features and tiers
+  orchestrator catalogue show monitoring       one of them: requires, needs, risk, settings, hosts
+  orchestrator catalogue status p620           what a host has, why, and whether it runs
+  orchestrator catalogue graph --format svg    what requires what
+""",
+    {
+        "list": ("catalogue.commands:list_features", "List features and tiers."),
+        "show": ("catalogue.commands:show", "One feature: what it requires, needs, takes."),
+        "status": ("catalogue.commands:status", "What a host has, why, and whether it runs."),
+        "graph": ("catalogue.commands:graph_", "What requires what: text, DOT, SVG."),
+        "check": ("catalogue.commands:check", "What nothing implements, or contradicts itself."),
+    },
+)
+
 _SECRETS = Group(
     "Check and manage the secrets that hosts decrypt.",
     """Check and manage the secrets that hosts decrypt with agenix.
@@ -184,6 +203,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "The fleet": {
         "init": ("init.commands:init", "Make an inventory for a fleet that is there already."),
         "inventory": _INVENTORY,
+        "catalogue": _CATALOGUE,
         "format": ("fleet.commands:format_files", "Format every Nix file."),
     },
     "Hosts": {"host": _HOST},

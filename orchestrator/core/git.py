@@ -19,13 +19,14 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT, TAIL, Intake, TooMuchError
 from orchestrator.core.commit import LONGEST_SUBJECT, Commit, Distance
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
-from orchestrator.core.units import whole_number
+from orchestrator.core.units import split_lines, whole_number
 
 _SECONDS = 60.0
 _LOOK = ("--no-optional-locks", "-c", "core.fsmonitor=false")
@@ -139,6 +140,59 @@ async def tracked(folder: str, pattern: str) -> tuple[str, ...]:
     if done.rc != 0:
         raise StepError(f"git could not list the files of {folder}", stderr=done.err)
     return tuple(name for name in done.stdout.decode(errors="surrogateescape").split("\0") if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit, as far as it is told of.
+
+    Attributes:
+        id: Its full id; empty for what is not committed yet.
+        at: When it was made, by its author's clock.
+        subject: The first line of its message.
+    """
+
+    id: str
+    at: datetime | None = None
+    subject: str = ""
+
+
+_HEADER = re.compile("([0-9a-f]{40}(?:[0-9a-f]{24})?) [0-9]+ ([0-9]+)(?: [0-9]+)?")
+
+
+async def last_changes(folder: str, file: str) -> dict[int, Commit]:
+    """Find which commit each line of a file is from: git-blame(1), its porcelain format.
+
+    Returns:
+        By the lines' numbers, from 1; nothing where the file is not tracked, or there is no git.
+    """
+    words = ("blame", "--porcelain", "--", file)
+    try:
+        done = await _git(folder, *_LOOK, *words)
+    except StepError:
+        return {}
+    lines: dict[int, str] = {}
+    said: dict[str, dict[str, str]] = {}
+    here: dict[str, str] = {}
+    for line in split_lines(done.out) if done.rc == 0 else ():
+        if line.startswith("\t"):
+            continue
+        if found := _HEADER.fullmatch(line):
+            lines[int(found[2])] = found[1]
+            here = said.setdefault(found[1], {})
+        else:
+            key, _, value = line.partition(" ")
+            here.setdefault(key, value)
+    commits = {name: _commit(name, values) for name, values in said.items()}
+    return {number: commits[name] for number, name in lines.items()}
+
+
+def _commit(name: str, said: dict[str, str]) -> Commit:
+    if not name.strip("0"):
+        return Commit("")
+    seconds = whole_number(said.get("author-time", ""))
+    at = None if seconds is None else datetime.fromtimestamp(min(seconds, 2**33), UTC)
+    return Commit(name, at, said.get("summary", ""))
 
 
 async def commit_file(folder: str, file: str, message: str) -> bool:

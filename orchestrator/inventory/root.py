@@ -57,18 +57,20 @@ def own_suites(root: Path) -> dict[str, tuple[str, ...]]:
     return {host: tuple(_tests(root, f"hosts/{host}")) for host in _names(root / "hosts")}
 
 
-_FEATURES = "templates/features"
+FEATURES = "templates/features"
+"""Where the example fleet has its features' modules, relative to the fleet's root."""
+
 _SCHEMA = ".schema.json"
 
 
 def schema_file(feature: str) -> str:
     """Where the schema of a feature's settings is, relative to the fleet's root."""
-    return f"{_FEATURES}/{feature}{_SCHEMA}"
+    return f"{FEATURES}/{feature}{_SCHEMA}"
 
 
 def schema_files(root: Path) -> tuple[str, ...]:
     """Which features have a schema of settings."""
-    names = _names(root / _FEATURES)
+    names = _names(root / FEATURES)
     return tuple(name.removesuffix(_SCHEMA) for name in names if name.endswith(_SCHEMA))
 
 

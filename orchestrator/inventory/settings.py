@@ -153,6 +153,17 @@ def read_schema(root: Path, feature: str) -> Mapping[str, Any]:
     return _closed(schema)
 
 
+def default_errors(schema: Mapping[str, Any], hosts: Iterable[str]) -> tuple[str, ...]:
+    """What a schema says against its own defaults; what has none is a host's to say."""
+    values = as_json(plain(_filled(schema, Fields(), Origin(None, _DEFAULT))))
+    errors = _validator(schema, frozenset(hosts)).iter_errors(values)
+    return tuple(
+        f"{_way(error.absolute_path)}: expected {_expected(error)}"
+        for error in errors
+        if error.validator != "required"
+    )
+
+
 def _check_keywords(schema: object, way: str) -> None:
     if not isinstance(schema, dict):
         raise ValueError(f"{way or 'it'}: expected a mapping")
