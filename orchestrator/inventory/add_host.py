@@ -186,14 +186,15 @@ def _keeps_all(made: Draft, host: NewHost) -> bool:
 
     A fleet does not have all of that: a text that ends with blank lines would grow.
     """
-    before, after = (_said(text.decode(), made.file) for text in (made.before, made.after))
+    before, after = (said_in(text.decode(), made.file) for text in (made.before, made.after))
     if not isinstance(before, dict) or not isinstance(after, dict):
         return False
     before["hosts"][host.name] = host.values() or None
     return before == after
 
 
-def _said(text: str, file: str) -> Any:
+def said_in(text: str, file: str) -> Any:
+    """What a file says, down to descriptions: dictionaries, lists and scalars."""
     node = compose(text, file, Mistakes())
     return None if node is None else _plain(node)
 
