@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -88,7 +87,7 @@ def status(host: str, offline: bool, target: Target, as_json: bool) -> None:
     inventory = load.load(Path(setup.fleet.root))
     one = opening.one_host(setup.fleet, host)
     found = console.run(catalogue_status.status_of(setup, inventory, one, ask=not offline))
-    draw.draw_status(found, datetime.now(UTC), console.results(), as_json=as_json)
+    draw.draw_status(found, console.results(), as_json=as_json)
 
 
 @click.command("graph")

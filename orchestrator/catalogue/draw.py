@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from orchestrator.catalogue.check import Finding
 from orchestrator.catalogue.status import HasFeature, State, Status
 from orchestrator.core.catalogue import Feature, Needs, resolve
-from orchestrator.core.git import Commit
+from orchestrator.core.commit import Commit
 from orchestrator.core.host import Fleet
 from orchestrator.core.risk import Risk
 from orchestrator.core.stored import plain
-from orchestrator.core.units import ago, listing, size_text
+from orchestrator.core.units import listing, size_text
 from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.report import Cell, Column, print_json, print_table
 
@@ -149,7 +148,7 @@ def _about(said: Mapping[str, Any]) -> str:
     return " ".join(str(said.get("description", "")).split())
 
 
-def draw_status(status: Status, now: datetime, results: Output, *, as_json: bool) -> None:
+def draw_status(status: Status, results: Output, *, as_json: bool) -> None:
     """Draw what a host has."""
     if as_json:
         print_json(results, _status_json(status))
@@ -159,7 +158,7 @@ def draw_status(status: Status, now: datetime, results: Output, *, as_json: bool
     print_table(
         results,
         [Column(one, flexible=one == "last change") for one in columns],
-        [_feature_row(one, now) for one in status.features],
+        [_feature_row(one) for one in status.features],
     )
     for one in status.features:
         for key, value in one.settings.items():
@@ -173,18 +172,17 @@ def _tier(status: Status) -> str:
     return f"{own}; its machine carries {status.carries}" if status.carries else own
 
 
-def _feature_row(one: HasFeature, now: datetime) -> tuple[str | Cell, ...]:
+def _feature_row(one: HasFeature) -> tuple[str | Cell, ...]:
     state = Cell(one.state.value, _COLOURS.get(one.state))
-    return (one.name, state, one.reason, _commit(one.changed, now))
+    return (one.name, state, one.reason, _commit(one.changed))
 
 
-def _commit(commit: Commit | None, now: datetime) -> str:
+def _commit(commit: Commit | None) -> str:
     if commit is None:
         return ""
     if not commit.id:
         return "not committed"
-    when = f" {ago(commit.at, now)}" if commit.at else ""
-    return f"{commit.id[:7]}{when}: {commit.subject}"
+    return f"{commit.id[:7]} {commit.date}: {commit.subject}"
 
 
 def _machine(status: Status) -> Iterator[str]:

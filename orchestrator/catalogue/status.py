@@ -10,9 +10,9 @@ from typing import Any
 
 from orchestrator.catalogue.plan import Fit, Machine, carried, host_fit, nearest_tier
 from orchestrator.core import git
+from orchestrator.core.commit import Commit
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
-from orchestrator.core.git import Commit
 from orchestrator.core.host import Host
 from orchestrator.core.units import parse_json
 from orchestrator.facts import cache

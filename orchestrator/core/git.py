@@ -104,8 +104,7 @@ async def commit(folder: str, revision: str) -> Commit | None:
         return None
     match done.out.split("\0"):
         case [str(id_), parents, date, subject] if done.rc == 0:
-            plain = "".join(each if each.isprintable() else " " for each in subject)
-            return Commit(id_, tuple(parents.split()), date, plain[:LONGEST_SUBJECT])
+            return Commit(id_, tuple(parents.split()), date, _plain(subject))
         case _:
             return None
 
@@ -142,21 +141,6 @@ async def tracked(folder: str, pattern: str) -> tuple[str, ...]:
     return tuple(name for name in done.stdout.decode(errors="surrogateescape").split("\0") if name)
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit, as far as it is told of.
-
-    Attributes:
-        id: Its full id; empty for what is not committed yet.
-        at: When it was made, by its author's clock.
-        subject: The first line of its message.
-    """
-
-    id: str
-    at: datetime | None = None
-    subject: str = ""
-
-
 _HEADER = re.compile("([0-9a-f]{40}(?:[0-9a-f]{24})?) [0-9]+ ([0-9]+)(?: [0-9]+)?")
 
 
@@ -164,7 +148,8 @@ async def last_changes(folder: str, file: str) -> dict[int, Commit]:
     """Find which commit each line of a file is from: git-blame(1), its porcelain format.
 
     Returns:
-        By the lines' numbers, from 1; nothing where the file is not tracked, or there is no git.
+        By the lines' numbers, from 1, without parents; what is not committed yet has no id. Nothing
+        where the file is not tracked, or there is no git.
     """
     words = ("blame", "--porcelain", "--", file)
     try:
@@ -189,10 +174,14 @@ async def last_changes(folder: str, file: str) -> dict[int, Commit]:
 
 def _commit(name: str, said: dict[str, str]) -> Commit:
     if not name.strip("0"):
-        return Commit("")
-    seconds = whole_number(said.get("author-time", ""))
-    at = None if seconds is None else datetime.fromtimestamp(min(seconds, 2**33), UTC)
-    return Commit(name, at, said.get("summary", ""))
+        return Commit("", (), "", "")
+    seconds = whole_number(said.get("committer-time", "")) or 0
+    date = f"{datetime.fromtimestamp(min(seconds, 2**33), UTC):%Y-%m-%d %H:%M}"
+    return Commit(name, (), date, _plain(said.get("summary", "")))
+
+
+def _plain(subject: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in subject)[:LONGEST_SUBJECT]
 
 
 async def commit_file(folder: str, file: str, message: str) -> bool:
