@@ -31,6 +31,7 @@ class Check(Enum):
     SECRETS = "secrets"
     ACCOUNTS = "accounts"
     WAY_BACK = "way-back"
+    HARDWARE = "hardware"
 
 
 @dataclass(frozen=True, slots=True)

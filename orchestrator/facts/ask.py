@@ -13,6 +13,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
 from orchestrator.core.units import split_lines
 from orchestrator.facts import cache
+from orchestrator.facts.plan.drift import Change, changes
 from orchestrator.facts.plan.read import read
 from orchestrator.facts.question import QUESTION
 from orchestrator.host.scripts import script
@@ -40,6 +41,13 @@ class FactsAnswer:
     asked: bool = False
     error: StepError | None = None
     not_kept: StepError | None = None
+
+    @property
+    def changes(self) -> tuple[Change, ...] | None:
+        """What changed since it was asked before; ``None`` where it was not."""
+        if self.facts is None or self.before is None:
+            return None
+        return changes(self.before, self.facts)
 
 
 async def facts_of(
@@ -81,7 +89,7 @@ def _keep(setup: Setup, host: Host, facts: Facts) -> StepError | None:
     return None
 
 
-async def ask_facts(executor: Executor, host: Host) -> Facts:
+async def ask_facts(executor: Executor, host: Host, deadline: float = _SECONDS) -> Facts:
     """Ask one host; where root is not to be had, what everybody may read.
 
     Raises:
@@ -89,7 +97,7 @@ async def ask_facts(executor: Executor, host: Host) -> Facts:
         StepError: It did not answer to the end.
         RefusedError: It is another machine than the inventory says.
     """
-    done = await _ask(executor)
+    done = await _ask(executor, deadline)
     if "end=" not in split_lines(done.out):
         raise StepError(
             f"the host did not say what it is made of (exit {done.rc})",
@@ -103,9 +111,9 @@ async def ask_facts(executor: Executor, host: Host) -> Facts:
     return Facts(machine_id, datetime.now(UTC), facts)
 
 
-async def _ask(executor: Executor) -> CommandResult:
+async def _ask(executor: Executor, deadline: float) -> CommandResult:
     argv = script(QUESTION)
     try:
-        return await executor.run(argv, deadline=_SECONDS)
+        return await executor.run(argv, deadline=deadline)
     except RefusedError:
-        return await executor.run(argv, deadline=_SECONDS, root=False)
+        return await executor.run(argv, deadline=deadline, root=False)

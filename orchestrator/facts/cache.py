@@ -27,7 +27,13 @@ class _Kept:
 
 def folder_of(setup: Setup) -> Path:
     """Where facts of the hosts of a setup are kept: a lab's hosts are other machines."""
-    return setup.state / "lab" if setup.in_lab else setup.state
+    real, lab = places(setup.state)
+    return lab if setup.in_lab else real
+
+
+def places(state: Path) -> tuple[Path, Path]:
+    """Where facts are kept below a fleet's state folder: of its hosts, and of its lab's."""
+    return state, state / "lab"
 
 
 def known(folder: Path, host: str) -> Facts | None:

@@ -18,6 +18,7 @@ with lazily():
 @click.command("facts")
 @selectors_argument()
 @click.option("--refresh", is_flag=True, help="Ask again, whatever is known.")
+@click.option("--diff", is_flag=True, help="Ask again, and show what changed since.")
 @click.option("--identifying", is_flag=True, help="Serial numbers, MACs and machine-ids, too.")
 @click.option("--schema", "as_schema", is_flag=True, help="Only print JSON Schema of --json.")
 @target_options
@@ -25,6 +26,7 @@ with lazily():
 def facts(
     selectors: tuple[str, ...],
     refresh: bool,
+    diff: bool,
     identifying: bool,
     as_schema: bool,
     target: Target,
@@ -34,16 +36,19 @@ def facts(
 
     Asked once, then remembered on this machine; nothing is installed on a host, or written
     there. Each value has its source; what is not known says why. Without root some of it is
-    unknown, such as ECC and SMART. Exit 1 where a host does not answer.
+    unknown, such as ECC and SMART. What the inventory says in `hardware:` goes before what the
+    machine says, and both are shown. Exit 1 where a host does not answer.
     """
     if as_schema:
         click.echo(json.dumps(schema.json_schema(), indent=2))
         return 0
     setup = opening.open_setup(target)
     hosts = select.select(setup.fleet, selectors)
-    answers = console.run(ask.facts_of(setup, hosts, refresh=refresh))
+    answers = console.run(ask.facts_of(setup, hosts, refresh=refresh or diff))
     if as_json:
-        draw.draw_json(answers, console.results(), identifying=identifying)
+        draw.draw_json(answers, console.results(), identifying=identifying, diff=diff)
+    elif diff:
+        draw.draw_changes(answers, console.results(), console.words())
     else:
         draw.draw_facts(answers, console.results(), console.words(), identifying=identifying)
     return int(any(answer.error is not None for answer in answers))

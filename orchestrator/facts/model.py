@@ -161,6 +161,14 @@ KEYS = (
 )
 """In the order in which they are drawn."""
 
+CAPABILITIES = frozenset(
+    {
+        *("kvm", "aes", "avx", "avx2", "avx512", "ecc", "iommu", "numa", "uefi", "secure-boot"),
+        *("tpm2", "battery", "wireless"),
+    }
+)
+"""Every name that ``capabilities`` may have."""
+
 BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 
 

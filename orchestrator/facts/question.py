@@ -64,7 +64,7 @@ programs() {
   fi
   wait
   answer lscpu 100000 lscpu -J
-  answer lsblk 1000000 lsblk -J -b -o NAME,TYPE,SIZE,FSTYPE
+  answer lsblk 1000000 lsblk -J -b -o NAME,TYPE,SIZE,FSTYPE,SERIAL
 }
 root=no
 [ "$(id -u)" != 0 ] || root=yes
@@ -130,7 +130,7 @@ programs | {
   files /sys/devices/system/clocksource/clocksource0/current_clocksource
   there timesync /run/systemd/timesync/synchronized
   cat
-}
+} | tr '\000' ' ' # a device tree's texts end so
 echo
 echo end=
 """

@@ -43,16 +43,14 @@ def _known() -> dict[str, Any]:
             "at": {"type": "string", "format": "date-time", "description": "When it said this."},
             "asked": {"type": "boolean", "description": "Whether it was asked now."},
             "machine_id": {"type": "string", "description": "With --identifying."},
-            "message": _TEXT,
-            "hint": {"type": ["string", "null"]},
             "facts": {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {key.name: _fact(key) for key in KEYS},
             },
             "changes": {
-                "type": "array",
-                "description": "With --diff.",
+                "type": ["array", "null"],
+                "description": "With --diff; null: it was not asked before.",
                 "items": {
                     "type": "object",
                     "required": ["fact", "text", "serious"],

@@ -1,22 +1,26 @@
 """Selectors: which hosts of the fleet are meant.
 
 A selector is a name, a glob, or an expression over them and over ``tag:``, ``template:``,
-``profile:``, ``role:``, ``feature:`` and ``class:``; a class's name means its members::
+``profile:``, ``role:``, ``feature:``, ``class:`` and ``fact:``; a class's name means its members::
 
     any    = all { "or" all }
     all    = not { "and" not }
     not    = "not" not | "(" any ")" | atom
     atom   = [ kind ":" ] glob          # as the shell's: * ? [...]
+           | "fact:" name "=" glob
+
+A host of which a fact is not known is meant neither by the condition nor by ``not`` of it.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import assert_never
+from typing import Any, assert_never
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
@@ -30,9 +34,11 @@ _KINDS: dict[str, Callable[[Host], tuple[str, ...]]] = {
     "feature": lambda host: host.features,
     "class": lambda host: (host.of,) if host.of is not None else (),
 }
+_FACT = "fact"
 _WORDS = ("and", "or", "not")
 _TOKEN = re.compile(r"[()]|[^\s()]+")
 _ATOM = re.compile(r"[A-Za-z0-9_.*?\[\]!-]+")
+_CONDITION = re.compile(rf"[a-z0-9.-]+=({_ATOM.pattern})")
 _MAX_DEPTH = 50
 _MAX_LENGTH = 2000
 _MAX_LISTED = 20
@@ -136,13 +142,26 @@ class _Parser:
         if word == ")" or word in _WORDS:
             raise self.error("expected a name, a glob, or such as tag:NAME")
         kind, colon, pattern = word.rpartition(":")
+        if colon and kind == _FACT:
+            return self.condition(pattern)
         if colon and kind not in _KINDS:
-            near = _nearest(kind, _KINDS)
-            raise self.error(f"expected one of {', '.join(f'{k}:' for k in _KINDS)}{near}")
+            near = _nearest(kind, (*_KINDS, _FACT))
+            kinds = ", ".join(f"{known}:" for known in (*_KINDS, _FACT))
+            raise self.error(f"expected one of {kinds}{near}")
         if not _ATOM.fullmatch(pattern):
             raise self.error("expected letters, digits, '-', '_', '.', or a glob's * ? [...]")
         self.at += 1
         return Atom(pattern, kind if colon else None)
+
+    def condition(self, text: str) -> Atom:
+        if not _CONDITION.fullmatch(text):
+            raise self.error("expected a fact and its value, such as fact:gpu=nvidia")
+        try:
+            _facts_room().check(text)
+        except ValueError as error:
+            raise self.error(str(error)) from None
+        self.at += 1
+        return Atom(text, _FACT)
 
     def take(self, text: str) -> bool:
         if self.at < len(self.tokens) and self.tokens[self.at].text == text:
@@ -173,17 +192,37 @@ def parse(text: str) -> Selector:
     return _Parser(shown, tokens).selector()
 
 
-def matches(selector: Selector, host: Host) -> bool:
-    """Whether ``selector`` means ``host``."""
+def _facts_room() -> Any:
+    """What knows conditions on facts: of a room above this one, and only for those who name it."""
+    return importlib.import_module("orchestrator.facts.selecting")
+
+
+Holds = Callable[[str, Host], bool | None]
+"""Whether a condition on facts holds for a host; ``None`` where that is not known."""
+
+
+def matches(selector: Selector, host: Host, holds: Holds | None = None) -> bool | None:
+    """Whether ``selector`` means ``host``; ``None`` where a fact decides that is not known.
+
+    Args:
+        selector: The selector.
+        host: The host.
+        holds: Decides conditions on facts; none is known without.
+    """
     match selector:
+        case Atom(pattern=pattern, kind="fact"):
+            return holds(pattern, host) if holds is not None else None
         case Atom(pattern=pattern, kind=kind):
             return any(fnmatchcase(name, pattern) for name in _names(host, kind))
         case Not(inner=inner):
-            return not matches(inner, host)
+            is_meant = matches(inner, host, holds)
+            return None if is_meant is None else not is_meant
         case And(left=left, right=right):
-            return matches(left, host) and matches(right, host)
+            sides = matches(left, host, holds), matches(right, host, holds)
+            return False if False in sides else None if None in sides else True
         case Or(left=left, right=right):
-            return matches(left, host) or matches(right, host)
+            sides = matches(left, host, holds), matches(right, host, holds)
+            return True if True in sides else None if None in sides else False
         case _:
             assert_never(selector)
 
@@ -205,10 +244,7 @@ def select(fleet: Fleet, selectors: Sequence[str]) -> tuple[Host, ...]:
         selector = parse(text)
         for atom in _atoms(selector):
             _check_exists(atom, hosts)
-        found = [host.name for host in hosts if matches(selector, host)]
-        if not found:
-            raise UsageError(f"no host matches '{selector}'", hint=_what_exists(hosts))
-        chosen.update(found)
+        chosen.update(_meant(selector, fleet, hosts))
     return tuple(host for host in hosts if host.name in chosen)
 
 
@@ -223,6 +259,18 @@ def _named(fleet: Fleet, selectors: Sequence[str]) -> set[str]:
             return set()
         named.update(found)
     return named
+
+
+def _meant(selector: Selector, fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
+    asks_facts = any(atom.kind == _FACT for atom in _atoms(selector))
+    holds = _facts_room().holds(fleet) if asks_facts else None
+    meant = {host.name: matches(selector, host, holds) for host in hosts}
+    found = [name for name, is_meant in meant.items() if is_meant]
+    unknown = [name for name, is_meant in meant.items() if is_meant is None]
+    hint = _facts_room().tell_unknown(unknown) if unknown else _what_exists(hosts)
+    if not found:
+        raise UsageError(f"no host matches '{selector}'", hint=hint)
+    return found
 
 
 def complete(fleet: Fleet, prefix: str) -> list[str]:
@@ -262,6 +310,8 @@ def _atoms(selector: Selector) -> Iterator[Atom]:
 
 
 def _check_exists(atom: Atom, hosts: Sequence[Host]) -> None:
+    if atom.kind == _FACT:
+        return
     existing = _existing(hosts, atom.kind)
     if not any(fnmatchcase(name, atom.pattern) for name in existing):
         near = _nearest(atom.pattern, existing)

@@ -39,6 +39,7 @@ from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork, Session
+from orchestrator.facts.question import QUESTION
 from orchestrator.host import lock_scripts, scripts
 from orchestrator.host.boot import BOOT_FAILURES, BOOT_PARTS, MISSING, REBOOT, SETTLED, SWITCHING
 from orchestrator.host.contents import ON_HOST
@@ -70,6 +71,7 @@ QUESTIONS = {
     ON_HOST: "contents",
     SIZE: "size",
     ALONE: "compared",
+    QUESTION: "facts",
 }
 """What is asked besides; a call of one is noted only where something is to go wrong with it."""
 PROGRAM = "the guard"

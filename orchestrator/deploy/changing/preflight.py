@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
-from orchestrator.core.checks import BootFiles, Check, Shortfall, Wanted, boot_name
+from orchestrator.core.checks import Check, Shortfall, Wanted
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
 from orchestrator.core.plan import HostPlan
-from orchestrator.core.run import Load
 from orchestrator.core.state import HostState
-from orchestrator.core.store import Existing, OutPath
+from orchestrator.core.store import Existing
+from orchestrator.deploy.changing import hardware
 from orchestrator.deploy.changing.changed import budget_of, size_of
+from orchestrator.deploy.changing.load import boot_files_here, closure_here, load_of
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.changing.wanting import wanting
-from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.plan.accounts import judged_login
 from orchestrator.deploy.plan.older import Here, older_commit, older_nixpkgs, origin_of
@@ -131,17 +131,22 @@ async def _look(
     work: HostWork, plan: HostPlan, state: HostState, executor: Executor
 ) -> tuple[Shortfall, ...]:
     request, out = work.session.request, plan.target.out
-    closure = await _closure(out)
-    sent = time.time()
-    answer = await ask_facts(executor, out, closure, boots=request.reboots)
-    came = time.time()
-    others = (*await _backwards(work, plan, state), *await wanting(work, plan, state, executor))
+    closure = await closure_here(out)
+
+    async def asked() -> tuple[PreflightAnswer, tuple[float, float]]:
+        sent = time.time()
+        answer = await ask_facts(executor, out, closure, boots=request.reboots)
+        return answer, (sent, time.time())
+
+    (answer, between), drifted = await asyncio.gather(asked(), hardware.look(work, executor))
+    lacking = await wanting(work, plan, state, executor)
+    others = (*await _backwards(work, plan, state), *lacking, *drifted)
     wanted = Wanted(
         machine_id=state.machine_id,
         seen=_machines(work).seen(work.host.name),
-        load=await _load(work, answer, closure),
-        boot_files=_boot_files(out),
-        asked=(sent, came),
+        load=await load_of(work, answer, closure),
+        boot_files=boot_files_here(out),
+        asked=between,
         store_margin=work.host.preflight.store_margin,
         clock_skew=work.host.preflight.clock_skew,
         changes=plan.goal.changes_host,
@@ -166,37 +171,6 @@ async def _backwards(work: HostWork, plan: HostPlan, state: HostState) -> list[S
         kin = await session.history.kin(setup, there.commit, here.commit)
         found += older_commit(there, here, kin, datetime.now(UTC))
     return found
-
-
-async def _closure(out: OutPath) -> list[str]:
-    """The target's paths, where it is in the store here; a builder's is not."""
-    if not Path(out.path).exists():
-        return []
-    try:
-        return await closures.closure_of(out)
-    except StepError:
-        return []
-
-
-async def _load(work: HostWork, answer: PreflightAnswer, closure: list[str]) -> Load | None:
-    """How much will be copied; what was asked is kept for the copy."""
-    if answer.has_target:
-        work.lacks = closures.Lacking((), ())
-        return work.lacks.load
-    if not closure or not answer.complete:
-        return None
-    work.lacks = await closures.sized(*closures.understood(answer.lines, closure))
-    return work.lacks.load
-
-
-def _boot_files(out: OutPath) -> BootFiles | None:
-    """The target's kernel and initrd, where it is in the store here."""
-    sizes = {}
-    for part in ("kernel", "initrd"):
-        file = Path(out.path, part)
-        if file.exists():
-            sizes[boot_name(str(file.resolve()))] = file.stat().st_size
-    return BootFiles(sizes) if sizes or Path(out.path).exists() else None
 
 
 def _refusal(found: list[Shortfall], executor: Executor) -> RefusedError:

@@ -56,7 +56,7 @@ def disks(answer: Answer) -> Readings:
 
 
 def _disks(answer: Answer) -> Iterator[dict[str, Any]]:
-    ids = _ids(answer)
+    ids, said = _ids(answer), dict(_by_name(named(answer.json("lsblk"), "blockdevices"), 0))
     for path, target in sorted(answer.links.items())[:MOST]:
         found = _DISK.fullmatch(path)
         size = answer.number(f"{path}/size")
@@ -73,7 +73,9 @@ def _disks(answer: Answer) -> Iterator[dict[str, Any]]:
             "removable": _flag(answer, f"{path}/removable"),
             "transport": _transport(target),
             "model": answer.line(f"{path}/device/model"),
-            "serial": answer.line(f"{path}/device/serial") or answer.line(f"{path}/serial"),
+            "serial": answer.line(f"{path}/device/serial")
+            or answer.line(f"{path}/serial")
+            or word(named(said.get(found[1]), "serial")),
             "smart": _smart(answer, found[1]),
         }
 
@@ -106,7 +108,7 @@ def _plainness(name: str) -> tuple[bool, str]:
 
 
 def _partitions(answer: Answer) -> list[dict[str, Any]]:
-    kinds = dict(_kinds(named(answer.json("lsblk"), "blockdevices"), 0))
+    said = dict(_by_name(named(answer.json("lsblk"), "blockdevices"), 0))
     found = []
     for path in sorted(answer.files)[: 100 * MOST]:
         if one := _PARTITION.fullmatch(path):
@@ -116,19 +118,18 @@ def _partitions(answer: Answer) -> list[dict[str, Any]]:
                     "name": word(one[2]),
                     "disk": word(one[1]),
                     "size": None if size is None else size * _SECTOR,
-                    "filesystem": kinds.get(one[2]),
+                    "filesystem": word(named(said.get(one[2]), "fstype")),
                 }
             )
     return found[:MOST]
 
 
-def _kinds(devices: object, depth: int) -> Iterator[tuple[str, str]]:
-    """The file systems' types that ``lsblk -J`` has, by the device's name."""
+def _by_name(devices: object, depth: int) -> Iterator[tuple[str, Any]]:
+    """What ``lsblk -J`` says of each device, and of those that are made of it."""
     for one in listed(devices) if depth < 10 else ():
-        name, kind = word(named(one, "name")), word(named(one, "fstype"))
-        if name and kind:
-            yield name, kind
-        yield from _kinds(named(one, "children"), depth + 1)
+        if name := word(named(one, "name")):
+            yield name, one
+        yield from _by_name(named(one, "children"), depth + 1)
 
 
 def _mounted(answer: Answer) -> list[dict[str, Any]] | None:

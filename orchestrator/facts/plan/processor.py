@@ -36,7 +36,7 @@ def processor(answer: Answer) -> Readings:
     """Read ``cpu.*``."""
     said = _cpuinfo(answer)
     none = "/proc/cpuinfo does not say it"
-    vendor = _from_lscpu(answer, "Vendor ID")
+    vendor = from_lscpu(answer, "Vendor ID")
     flags = said.get("flags", said.get("Features"))
     return {
         "cpu.vendor": first(
@@ -48,7 +48,7 @@ def processor(answer: Answer) -> Readings:
         "cpu.model": first(
             (
                 known(word(said.get("model name")), "/proc/cpuinfo", none),
-                _from_lscpu(answer, "Model name"),
+                from_lscpu(answer, "Model name"),
             )
         ),
         "cpu.flags": known(None if flags is None else _flags(flags), "/proc/cpuinfo", none),
@@ -71,8 +71,8 @@ def _vendor_named(name: str | None) -> str | None:
     return None if name is None else _VENDORS.get(name, name.lower())
 
 
-def _from_lscpu(answer: Answer, wanted: str) -> Fact:
-    """A field of ``lscpu -J``; of ARM's processors it knows the models' names."""
+def from_lscpu(answer: Answer, wanted: str) -> Fact:
+    """A field of ``lscpu -J``: it knows the names of ARM's models, and of hypervisors."""
     fields = listed(named(answer.json("lscpu"), "lscpu"))
     said = (named(one, "data") for one in fields if named(one, "field") == f"{wanted}:")
     text = word(next(said, None))

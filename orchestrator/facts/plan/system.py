@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from orchestrator.core.facts import Fact
 from orchestrator.facts.plan import smbios
 from orchestrator.facts.plan.answer import Answer, Readings, first, known, unknown, word
+from orchestrator.facts.plan.processor import from_lscpu
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _CONTAINERS = re.compile(
@@ -26,7 +27,9 @@ def surroundings(answer: Answer) -> Readings:
         kind = "wsl" if inner.value == "wsl" else "container"
         return {"virtualisation": Fact(kind, inner.source), "container": inner}
     return {
-        "virtualisation": first((_machine(answer), _by_vendor(answer), _by_flag(answer))),
+        "virtualisation": first(
+            (_machine(answer), _by_vendor(answer), _by_lscpu(answer), _by_flag(answer))
+        ),
         "container": unknown("it is none"),
     }
 
@@ -75,6 +78,11 @@ def _by_vendor(answer: Answer) -> Fact:
     if vendor in _VM_VENDORS:
         return Fact(_VM_VENDORS[vendor], f"{_DMI}/sys_vendor")
     return unknown("nothing says it")
+
+
+def _by_lscpu(answer: Answer) -> Fact:
+    found = from_lscpu(answer, "Hypervisor vendor")
+    return known(_word((found.value or "").lower()), "lscpu", found.source)
 
 
 def _by_flag(answer: Answer) -> Fact:
@@ -135,7 +143,8 @@ _SAID = {
 
 
 def _made_by(answer: Answer) -> Readings:
-    none = "there is no SMBIOS"
+    is_there = any(path.startswith(_DMI) for path in answer.files)
+    none = "SMBIOS does not say it" if is_there else "there is no SMBIOS"
     found = {
         key: known(answer.line(f"{_DMI}/{file}"), f"{_DMI}/{file}", none)
         for key, file in _SAID.items()
@@ -150,7 +159,7 @@ def _made_by(answer: Answer) -> Readings:
     serial = table[0].text(0x07) if table else None
     return {
         **found,
-        "chassis": known(kind, f"{_DMI}/chassis_type", "SMBIOS does not say it"),
+        "chassis": known(kind, f"{_DMI}/chassis_type", none),
         "dmi.serial": known(serial, "SMBIOS", f"SMBIOS: {answer.why_no_root}"),
     }
 

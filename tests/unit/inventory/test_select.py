@@ -106,7 +106,7 @@ def test_what_is_meant(texts: list[str], expected: str) -> None:
         ("razer )", 7, "no '(' is open here"),
         ("(razer", 7, "')'"),
         ("(razer p620)", 8, "')'"),
-        ("tga:desk", 1, "feature:, class:; did you mean 'tag'?"),
+        ("tga:desk", 1, "feature:, class:, fact:; did you mean 'tag'?"),
         ("x:desk", 1, "one of tag:"),
         (":desk", 1, "one of tag:"),
         ("tag:", 1, "letters, digits"),

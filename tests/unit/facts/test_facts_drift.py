@@ -1,0 +1,136 @@
+"""What is told of a machine that is not what it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from facts_examples import AT, made
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.facts import Fact, Facts
+from orchestrator.facts.plan.drift import changes, drift
+from orchestrator.facts.plan.read import read
+
+MACHINE, KNOWN = read((Path(__file__).parent / "recorded/q35-server/answer").read_text())
+BEFORE = Facts(MACHINE, AT, KNOWN)
+
+
+def now(**values: Any) -> Facts:
+    """The same machine with other values, by keys with ``_`` for dots."""
+    other = {
+        key.replace("_", "."): replace(BEFORE.fact(key.replace("_", ".")), value=value)
+        for key, value in values.items()
+    }
+    return replace(BEFORE, facts={**BEFORE.facts, **other})
+
+
+def texts(after: Facts) -> list[str]:
+    """What a deployment is told."""
+    return [one.text for one in drift(BEFORE, after)]
+
+
+def without(key: str, **of: Any) -> list[dict[str, Any]]:
+    """The things of a fact, but for those that have these values."""
+    return [one for one in BEFORE.value(key) if any(one[part] != of[part] for part in of)]
+
+
+def test_a_machine_that_is_as_it_was_is_told_of_nothing() -> None:
+    """Equal facts have no differences; nor has a machine of which everything became unknown."""
+    assert changes(BEFORE, BEFORE) == ()
+    unknown = {key: Fact(None, "no answer") for key in BEFORE.facts}
+    assert changes(BEFORE, replace(BEFORE, facts=unknown)) == ()
+    assert changes(replace(BEFORE, facts=unknown), BEFORE) == ()
+
+
+def test_memory_that_shrank_is_told_in_sizes() -> None:
+    """Memory that shrank is told before a deployment, memory that grew only in a comparison."""
+    assert texts(now(memory_installed=1 << 30)) == ["memory shrank from 1.5 GiB to 1.0 GiB"]
+    assert texts(now(memory_installed=4 << 30)) == []
+    (grew,) = changes(BEFORE, now(memory_installed=4 << 30))
+    assert grew.text == "memory grew from 1.5 GiB to 4.0 GiB"
+
+
+def test_memory_that_was_measured_otherwise_is_no_difference() -> None:
+    """What SMBIOS says is not compared with what the kernel left."""
+    other = {**BEFORE.facts, "memory.installed": Fact(1 << 30, "/proc/meminfo")}
+    assert drift(BEFORE, replace(BEFORE, facts=other)) == ()
+
+
+def test_a_disk_that_is_gone_is_told_unless_it_is_meant_to_be_pulled_out() -> None:
+    """A fixed disk that is gone is told by name, model and size, not by serial; a stick is not."""
+    assert texts(now(disks=without("disks", name="sda"))) == [
+        "disk sda (EXAMPLE-HDD, 20.0 GiB) is gone"
+    ]
+    assert texts(now(disks=without("disks", name="sdb"))) == []
+    assert "SN-0" not in str(changes(BEFORE, now(disks=[])))
+
+
+def test_a_disk_whose_smart_fails_is_told_each_time() -> None:
+    """SMART that fails is told although it failed before, too."""
+    failing = now(disks=[{**one, "smart": "failed"} for one in BEFORE.value("disks")[:1]])
+    assert "SMART says that disk nvme0n1 (QEMU NVMe Ctrl, 30.0 GiB) is failing" in texts(failing)
+    assert len(drift(failing, failing)) == 1
+
+
+def test_a_network_device_that_was_replaced_is_told() -> None:
+    """A device of the same name with another MAC was replaced; none of that name: it is gone."""
+    other = [{**BEFORE.value("nics")[0], "mac": "52:54:00:00:00:01"}]
+    assert texts(now(nics=other)) == [
+        "network device enp0s3 (e1000e) was replaced: it has another MAC"
+    ]
+    assert texts(now(nics=[])) == ["network device enp0s3 (e1000e) is gone"]
+    wireless = now(nics=[{**BEFORE.value("nics")[0], "wireless": True}])
+    assert drift(wireless, now(nics=[{**other[0], "wireless": True}])) == ()
+
+
+def test_graphics_and_capabilities_that_are_gone_are_told() -> None:
+    """A card that is gone, and what the machine cannot any more, are told."""
+    assert texts(now(gpus=BEFORE.value("gpus")[:1])) == ["graphics by amd is gone"]
+    assert texts(now(capabilities=["aes"])) == ["no longer there: avx, avx2, ecc, iommu, kvm, numa"]
+    unsure = now(capabilities=["aes"], capabilities_unknown=["avx", "avx2", "ecc", "iommu", "kvm"])
+    assert texts(unsure) == ["no longer there: numa"]
+
+
+def test_another_machine_is_told_and_nothing_else_of_it() -> None:
+    """Where another machine answers, that is told, and its parts are not compared."""
+    (one,) = changes(BEFORE, replace(now(memory_installed=1), machine_id="other"))
+    assert one.text == "another machine answers than at 2026-01-02 00:00 (its machine-id)"
+
+
+def test_what_a_container_sees_is_no_drift() -> None:
+    """In a container or WSL hardware is another machine's: a deployment is told of none."""
+    for kind in ("container", "wsl"):
+        assert drift(BEFORE, now(memory_installed=1, virtualisation=kind)) == ()
+
+
+def test_a_comparison_names_everything_else_that_changed() -> None:
+    """A new kernel is in a comparison, with both versions, and is no reason to warn."""
+    (one,) = changes(BEFORE, now(kernel="6.12.1"))
+    assert (one.text, one.serious) == ("kernel: 6.1.0-57-amd64 → 6.12.1", False)
+    (one,) = changes(BEFORE, now(partitions=[]))
+    assert one.text == "partitions changed"
+
+
+VALUES = st.dictionaries(
+    st.sampled_from(["disks", "nics", "gpus", "cpu.threads", "memory.installed", "capabilities"]),
+    st.none()
+    | st.integers()
+    | st.lists(
+        st.dictionaries(
+            st.sampled_from(["name", "size", "mac", "serial", "vendor", "smart", "removable"]),
+            st.none() | st.integers() | st.text(max_size=3) | st.booleans(),
+        ),
+        max_size=3,
+    ),
+)
+
+
+@given(VALUES, VALUES)
+def test_damaged_facts_are_compared_without_harm(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """What was kept may have been written by anybody: a comparison never fails for it."""
+    old.pop("capabilities", None)
+    new.pop("capabilities", None)
+    changes(made(old), made(new))
