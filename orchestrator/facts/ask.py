@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from orchestrator.core.errors import RefusedError, StepError
+from orchestrator.core.errors import RefusedError, StepError, UsageError, cause_of
 from orchestrator.core.executor import Executor
 from orchestrator.core.facts import Facts
 from orchestrator.core.host import Host
@@ -14,6 +16,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.units import split_lines
 from orchestrator.facts import cache
 from orchestrator.facts.plan.drift import Change, changes
+from orchestrator.facts.plan.facter import read_report
 from orchestrator.facts.plan.read import read
 from orchestrator.facts.question import QUESTION
 from orchestrator.host.scripts import script
@@ -21,6 +24,8 @@ from orchestrator.host.setup import Setup, ask_each
 from orchestrator.host.status import require_machine
 
 _SECONDS = 120.0
+_REPORT = 64 << 20
+"""Bytes of a report that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,29 @@ async def facts_of(
             not_kept = _keep(setup, host, facts)
             found.append(FactsAnswer(host, facts, old, asked=True, not_kept=not_kept))
     return tuple(found)
+
+
+def import_report(setup: Setup, host: Host, file: Path) -> FactsAnswer:
+    """Take what is known of a host from a report of nixos-facter, as old as its file.
+
+    Raises:
+        UsageError: It cannot be read, or is no such report.
+        StepError: What it says cannot be kept.
+    """
+    folder = cache.folder_of(setup)
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(_REPORT).decode(errors="replace")
+            at = datetime.fromtimestamp(os.fstat(stream.fileno()).st_mtime, UTC)
+        facts = Facts("", at, read_report(text))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{file} is no report of nixos-facter that can be read: {cause_of(error)}",
+            hint="make one on the host: sudo nix run nixpkgs#nixos-facter -- -o facter.json",
+        ) from None
+    before = cache.known(folder, host.name)
+    cache.remember(folder, host.name, facts)
+    return FactsAnswer(host, facts, before)
 
 
 def _keep(setup: Setup, host: Host, facts: Facts) -> StepError | None:

@@ -6,13 +6,14 @@ It has serials and addresses, so that only its owner may read it, and it is neve
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.core import files
 from orchestrator.core.errors import StepError, cause_of
-from orchestrator.core.facts import Facts
+from orchestrator.core.facts import Fact, Facts
 from orchestrator.core.stored import DamagedError, NewerError, check_times
+from orchestrator.facts.model import BY_NAME, fits
 from orchestrator.host.setup import Setup
 
 FORMAT = 1
@@ -56,7 +57,12 @@ def _load(folder: Path, host: str) -> Facts:
         raise DamagedError(str(error)) from None
     if facts.at.tzinfo is None:
         raise DamagedError("a time without a zone")
-    return facts
+    kept = {key: fact for key, fact in facts.facts.items() if _fits(key, fact)}
+    return replace(facts, facts=kept)
+
+
+def _fits(key: str, fact: Fact) -> bool:
+    return key in BY_NAME and (fact.value is None or fits(BY_NAME[key], fact.value))
 
 
 def remember(folder: Path, host: str, facts: Facts) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -20,6 +22,13 @@ with lazily():
 @click.option("--refresh", is_flag=True, help="Ask again, whatever is known.")
 @click.option("--diff", is_flag=True, help="Ask again, and show what changed since.")
 @click.option("--identifying", is_flag=True, help="Serial numbers, MACs and machine-ids, too.")
+@click.option(
+    "--import",
+    "report",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    metavar="FILE",
+    help="Ask nothing: take a facter.json for HOST.",
+)
 @click.option("--schema", "as_schema", is_flag=True, help="Only print JSON Schema of --json.")
 @target_options
 @json_option
@@ -28,6 +37,7 @@ def facts(
     refresh: bool,
     diff: bool,
     identifying: bool,
+    report: Path | None,
     as_schema: bool,
     target: Target,
     as_json: bool,
@@ -43,8 +53,12 @@ def facts(
         click.echo(json.dumps(schema.json_schema(), indent=2))
         return 0
     setup = opening.open_setup(target)
-    hosts = select.select(setup.fleet, selectors)
-    answers = console.run(ask.facts_of(setup, hosts, refresh=refresh or diff))
+    if report is not None:
+        host = opening.one_host(setup.fleet, " ".join(selectors) or "*")
+        answers: Sequence[ask.FactsAnswer] = (ask.import_report(setup, host, report),)
+    else:
+        hosts = select.select(setup.fleet, selectors)
+        answers = console.run(ask.facts_of(setup, hosts, refresh=refresh or diff))
     if as_json:
         draw.draw_json(answers, console.results(), identifying=identifying, diff=diff)
     elif diff:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, assert_never
 
 
 class Kind(Enum):
@@ -179,3 +179,43 @@ def without_identity(key: Key, value: Any) -> Any:
     if key.kind is Kind.THINGS and isinstance(value, list):
         return [{part: one[part] for part in one if part not in IDENTIFYING} for one in value]
     return value
+
+
+_JSON: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+}
+
+
+def fits(key: Key, value: Any) -> bool:
+    """Whether a value that was kept is one that the fact may have; ``None`` is unknown."""
+    match key.kind:
+        case Kind.TEXT:
+            return _is(value, "string")
+        case Kind.NUMBER | Kind.BYTES:
+            return _is(value, "integer") and value >= 0
+        case Kind.FLAG:
+            return _is(value, "boolean")
+        case Kind.WORDS:
+            return isinstance(value, list) and all(isinstance(one, str) for one in value)
+        case Kind.SECONDS:
+            return isinstance(value, dict) and all(_is(one, "number") for one in value.values())
+        case Kind.THINGS:
+            return isinstance(value, list) and all(_has_parts(key, one) for one in value)
+        case _:
+            assert_never(key.kind)
+
+
+def _has_parts(key: Key, one: Any) -> bool:
+    return isinstance(one, dict) and all(
+        part in key.parts and _is(value, key.parts[part]) for part, value in one.items()
+    )
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return value is None or isinstance(value, _JSON[kind])

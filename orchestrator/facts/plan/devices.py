@@ -17,7 +17,7 @@ _DISPLAY = 0x03
 """PCI's base class of display controllers: https://pci-ids.ucw.cz/read/PD/"""
 
 # By PCI's ids: https://pci-ids.ucw.cz
-_GPU_VENDORS = table(
+GPU_VENDORS = table(
     "10DE=nvidia 1002=amd 8086=intel 1A03=aspeed 102B=matrox 1234=qemu 1B36=qemu 1AF4=virtio "
     "15AD=vmware 80EE=virtualbox 1414=microsoft 1013=cirrus 1D17=zhaoxin 1ED5=mthreads"
 )
@@ -43,7 +43,7 @@ def _on_pci(answer: Answer) -> Iterator[dict[str, Any]]:
         pci = _PCI_ID.fullmatch(said.get("PCI_ID", ""))
         if pci is not None and _base_class(said) == _DISPLAY:
             yield {
-                "vendor": _GPU_VENDORS.get(pci[1], f"pci-{pci[1].lower()}"),
+                "vendor": GPU_VENDORS.get(pci[1], f"pci-{pci[1].lower()}"),
                 "driver": word(said.get("DRIVER")),
                 "pci": pci[0].lower(),
             }

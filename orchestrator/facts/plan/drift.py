@@ -31,14 +31,15 @@ class Change:
 
 def changes(before: Facts, now: Facts) -> tuple[Change, ...]:
     """Compare what was known with what was said now; what was or is unknown is no difference."""
-    if before.machine_id != now.machine_id:
+    if before.machine_id and now.machine_id and before.machine_id != now.machine_id:
         text = f"another machine answers than at {before.at:%Y-%m-%d %H:%M} (its machine-id)"
         return (Change("machine-id", text, serious=True),)
     found = [
         *_smaller(before, now),
-        *_disks(_things(before, "disks"), _things(now, "disks")),
-        *_nics(_things(before, "nics"), _things(now, "nics")),
-        *_gpus(_things(before, "gpus"), _things(now, "gpus")),
+        *_failing(now),
+        *_disks(*_things(before, now, "disks")),
+        *_nics(*_things(before, now, "nics")),
+        *_gpus(*_things(before, now, "gpus")),
         *_lost(before, now),
     ]
     told = {one.fact for one in found}
@@ -53,9 +54,15 @@ def drift(before: Facts, now: Facts) -> tuple[Change, ...]:
     return tuple(one for one in changes(before, now) if one.serious)
 
 
-def _things(facts: Facts, key: str) -> list[dict[str, Any]] | None:
-    value = facts.value(key)
-    return value if isinstance(value, list) else None
+_Things = list[dict[str, Any]]
+
+
+def _things(before: Facts, now: Facts, key: str) -> tuple[_Things, _Things]:
+    """The things of one kind then and now; none where they are not known of both in one way."""
+    was, is_ = before.fact(key), now.fact(key)
+    if was.source != is_.source or not isinstance(was.value, list):
+        return [], []
+    return (was.value, is_.value) if isinstance(is_.value, list) else ([], [])
 
 
 def _smaller(before: Facts, now: Facts) -> Iterator[Change]:
@@ -75,16 +82,14 @@ def _both(old: object, new: object) -> bool:
     return isinstance(old, int) and isinstance(new, int)
 
 
-def _disks(
-    before: list[dict[str, Any]] | None, now: list[dict[str, Any]] | None
-) -> Iterator[Change]:
-    yield from (
-        Change("disks", f"SMART says that disk {_disk(one)} is failing", serious=True)
-        for one in now or ()
-        if one.get("smart") == "failed"
-    )
-    if before is None or now is None:
-        return
+def _failing(now: Facts) -> Iterator[Change]:
+    for one in now.value("disks") or ():
+        if one.get("smart") == "failed":
+            text = f"SMART says that disk {_disk(one)} is failing"
+            yield Change("disks", text, serious=True)
+
+
+def _disks(before: _Things, now: _Things) -> Iterator[Change]:
     gone, new = _apart(_by(before, _disk_key), _by(now, _disk_key))
     for one in gone:
         fixed = not one.get("removable") and one.get("transport") != "usb"
@@ -102,12 +107,8 @@ def _disk_key(one: Mapping[str, Any]) -> object:
     return one.get("serial") or one.get("id") or (one.get("name"), one.get("size"))
 
 
-def _nics(
-    before: list[dict[str, Any]] | None, now: list[dict[str, Any]] | None
-) -> Iterator[Change]:
+def _nics(before: _Things, now: _Things) -> Iterator[Change]:
     """A wireless device may have another address each time."""
-    if before is None or now is None:
-        return
     gone, new = _apart(_by(before, _nic_key), _by(now, _nic_key))
     there = {one.get("name") for one in new}
     for one in gone:
@@ -129,11 +130,7 @@ def _nic_key(one: Mapping[str, Any]) -> object:
     return one.get("name") if one.get("wireless") else one.get("mac")
 
 
-def _gpus(
-    before: list[dict[str, Any]] | None, now: list[dict[str, Any]] | None
-) -> Iterator[Change]:
-    if before is None or now is None:
-        return
+def _gpus(before: _Things, now: _Things) -> Iterator[Change]:
     gone, new = _apart(_by(before, _gpu_key), _by(now, _gpu_key))
     yield from (Change("gpus", f"graphics by {one.get('vendor')} is gone", True) for one in gone)
     yield from (Change("gpus", f"graphics by {one.get('vendor')} is new") for one in new)

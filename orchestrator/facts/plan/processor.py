@@ -42,7 +42,7 @@ def processor(answer: Answer) -> Readings:
         "cpu.vendor": first(
             (
                 known(_vendor(said), "/proc/cpuinfo", none),
-                known(_vendor_named(vendor.value), "lscpu", vendor.source),
+                known(vendor_named(vendor.value), "lscpu", vendor.source),
             )
         ),
         "cpu.model": first(
@@ -51,7 +51,7 @@ def processor(answer: Answer) -> Readings:
                 from_lscpu(answer, "Model name"),
             )
         ),
-        "cpu.flags": known(None if flags is None else _flags(flags), "/proc/cpuinfo", none),
+        "cpu.flags": known(None if flags is None else flags_of(flags), "/proc/cpuinfo", none),
         **_counts(answer),
     }
 
@@ -62,12 +62,13 @@ def _cpuinfo(answer: Answer) -> dict[str, str]:
 
 
 def _vendor(said: dict[str, str]) -> str | None:
-    if (name := _vendor_named(word(said.get("vendor_id")))) is not None:
+    if (name := vendor_named(word(said.get("vendor_id")))) is not None:
         return name
     return _IMPLEMENTERS.get(said.get("CPU implementer", "").lower())
 
 
-def _vendor_named(name: str | None) -> str | None:
+def vendor_named(name: str | None) -> str | None:
+    """A processor's vendor as facts name it."""
     return None if name is None else _VENDORS.get(name, name.lower())
 
 
@@ -79,7 +80,8 @@ def from_lscpu(answer: Answer, wanted: str) -> Fact:
     return known(None if text == "-" else text, "lscpu", answer.why_not("lscpu"))
 
 
-def _flags(text: str) -> list[str]:
+def flags_of(text: str) -> list[str]:
+    """The flags in a text, sorted; what is no flag is left out."""
     return sorted({flag for flag in text[:20_000].split() if _FLAG.fullmatch(flag)})
 
 

@@ -24,20 +24,28 @@ def read(text: str) -> tuple[str, Readings]:
     facts: dict[str, Fact] = {}
     for reader in _READERS:
         facts |= reader(answer)
-    held = capabilities(facts, device=answer.has("kvm"))
-    facts["capabilities"] = Fact(sorted(name for name, holds in held.items() if holds), "facts")
-    none = sorted(name for name, holds in held.items() if holds is None)
-    facts["capabilities.unknown"] = Fact(none, "facts")
+    facts = dict(with_capabilities(facts, device=answer.has("kvm")))
     return word(answer.line("/etc/machine-id")) or "", facts
 
 
-def capabilities(facts: Readings, *, device: bool) -> dict[str, bool | None]:
-    """What a machine can, by short names; ``None`` where that could not be known.
+def with_capabilities(facts: Readings, *, device: bool) -> Readings:
+    """Facts, and the capabilities that follow from them.
 
     Args:
-        facts: What is known of it.
+        facts: What is known of a machine.
         device: Whether it has ``/dev/kvm``.
     """
+    held = _capabilities(facts, device=device)
+    none = sorted(name for name, holds in held.items() if holds is None)
+    return {
+        **facts,
+        "capabilities": Fact(sorted(name for name, holds in held.items() if holds), "facts"),
+        "capabilities.unknown": Fact(none, "facts"),
+    }
+
+
+def _capabilities(facts: Readings, *, device: bool) -> dict[str, bool | None]:
+    """What a machine can, by short names; ``None`` where that could not be known."""
     flags = facts["cpu.flags"].value
     groups, nodes = facts["iommu.groups"].value, facts["numa.nodes"].value
     nics = facts["nics"].value

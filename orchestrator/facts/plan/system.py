@@ -11,7 +11,7 @@ from orchestrator.facts.plan.answer import Answer, Readings, first, known, unkno
 from orchestrator.facts.plan.processor import from_lscpu
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-_CONTAINERS = re.compile(
+CONTAINERS = re.compile(
     "openvz|lxc|lxc-libvirt|systemd-nspawn|docker|podman|rkt|proot|pouch|container-other"
 )
 """systemd-detect-virt(1)."""
@@ -40,7 +40,7 @@ def _container(answer: Answer) -> Fact | None:
     said = _word(answer.value("virt"))
     if "microsoft" in release.lower() or said == "wsl":
         return Fact("wsl", "/proc/sys/kernel/osrelease")
-    if said and _CONTAINERS.fullmatch(said):
+    if said and CONTAINERS.fullmatch(said):
         return Fact(said, "systemd-detect-virt")
     if kind := _word(answer.line("/run/systemd/container")):
         return Fact(kind, "/run/systemd/container")
