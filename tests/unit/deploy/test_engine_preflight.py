@@ -15,7 +15,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import CopyMethod, HostResult
 from orchestrator.core.store import OutPath
-from orchestrator.deploy.changing import preflight
+from orchestrator.deploy.changing import load
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.copy.closure import Lacking
 from orchestrator.deploy.copy.spool import Codec, WantedPath
@@ -153,7 +153,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OutPath:
 
     monkeypatch.setattr(closures, "closure_of", closure_of)
     monkeypatch.setattr(closures, "sized", sized)
-    monkeypatch.setattr(preflight, "Path", lambda *parts: Path(system, *parts[1:]))
+    monkeypatch.setattr(load, "Path", lambda *parts: Path(system, *parts[1:]))
     return NEW
 
 

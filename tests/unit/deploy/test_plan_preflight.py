@@ -72,11 +72,13 @@ def test_what_was_not_said_warns_and_does_not_refuse() -> None:
     found = examine(Facts(), WANTED)
     assert not any(one.refuses for one in found)
     # Where nothing boots from, nothing is missing; who the machine is, what it has and
-    # whether there is a way back were asked before. Its secrets, and who may log in to its next
-    # system, are other questions.
+    # whether there is a way back were asked before. Its secrets, its hardware, and who may log in
+    # to its next system, are other questions.
     told_elsewhere = {Check.BOOT_SPACE, Check.IDENTITY, Check.SECRETS, Check.WAY_BACK}
     # Where the inventory sets no limit to a system's size, nobody asks for it.
-    told_elsewhere |= {Check.ACCOUNTS, Check.CLOSURE_SIZE, Check.NEEDS, Check.OLDER}
+    told_elsewhere |= {
+        *(Check.ACCOUNTS, Check.CLOSURE_SIZE, Check.HARDWARE, Check.NEEDS, Check.OLDER)
+    }
     assert {one.check for one in found} == set(Check) - told_elsewhere
 
 
