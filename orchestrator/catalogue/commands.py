@@ -1,8 +1,12 @@
-"""``orchestrator catalogue``: look at features, tiers, and what hosts have."""
+"""``orchestrator catalogue``: features, tiers, and what hosts have; a feature turned on or off."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,20 +17,41 @@ from orchestrator.cli.options import (
     fleet_option,
     host_argument,
     json_option,
+    selectors_argument,
+    skip_preflight_option,
     target_options,
+    verbose_option,
 )
 from orchestrator.core.catalogue import Feature
 from orchestrator.core.errors import UsageError
-from orchestrator.core.host import Fleet
+from orchestrator.core.host import Fleet, Host
+from orchestrator.core.plan import Goal
+from orchestrator.core.run import DeployRequest
 
 with lazily():
+    from orchestrator.catalogue import change, draw, graph
     from orchestrator.catalogue import check as catalogue_check
-    from orchestrator.catalogue import draw, graph
     from orchestrator.catalogue import status as catalogue_status
     from orchestrator.cli import console, opening
-    from orchestrator.core import stored
-    from orchestrator.inventory import load, settings, tree
+    from orchestrator.core import git, stored
+    from orchestrator.deploy.commands import deploy
+    from orchestrator.inventory import (
+        add_host,
+        edit_features,
+        fleet_json,
+        load,
+        select,
+        settings,
+        tree,
+    )
     from orchestrator.inventory import root as inventory_root
+
+if TYPE_CHECKING:
+    from orchestrator.host.setup import Setup
+    from orchestrator.inventory.add_host import Draft
+    from orchestrator.inventory.edit_features import FeatureEdit
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _FORMATS = ("text", "dot", "svg")
 
@@ -125,3 +150,130 @@ def check(fleet: Path | None, as_json: bool) -> int:
         draw.draw_findings(findings, console.results())
     say(f"catalogue: {len(read.features)} features, {len(wrong)} wrong")
     return 1 if wrong else 0
+
+
+_EDIT_OPTIONS = (
+    click.argument("feature", metavar="FEATURE"),
+    selectors_argument(required=True),
+    click.option("--dry-run", is_flag=True, help="Show it; write nothing."),
+    click.option("--later", is_flag=True, help="Write it; evaluate and plan nothing now."),
+    click.option("--deploy", "deploy_now", is_flag=True, help="Deploy it, instead of a plan."),
+    click.option(
+        "--goal",
+        type=click.Choice([goal.value for goal in Goal]),
+        metavar="GOAL",
+        default=Goal.SWITCH.value,
+        help="As of `deploy`: boot, test, dry-activate, … (else switch).",
+    ),
+    skip_preflight_option,
+    target_options,
+    verbose_option,
+)
+
+
+def _edit_options(command: F) -> F:
+    return functools.reduce(lambda made, option: option(made), reversed(_EDIT_OPTIONS), command)
+
+
+@click.command()
+@click.option("--set", "said", multiple=True, metavar="KEY=VALUE", help="A setting; repeatable.")
+@_edit_options
+def enable(feature: str, said: tuple[str, ...], **options: Any) -> int:
+    """Turn FEATURE on: in the inventory, then evaluate and plan; with --deploy, deploy.
+
+    Only the hosts' own entries change, and of their file nothing else. The way back is git's.
+    """
+    return _edit(feature, True, change.read_settings(said), **options)
+
+
+@click.command()
+@_edit_options
+def disable(feature: str, **options: Any) -> int:
+    """Turn FEATURE off: in the inventory, then evaluate and plan; with --deploy, deploy.
+
+    It goes from the hosts' own entries; what a template gives is removed by `remove` there.
+    """
+    return _edit(feature, False, {}, **options)
+
+
+def _edit(
+    feature: str,
+    on: bool,
+    said: dict[str, Any],
+    *,
+    selectors: tuple[str, ...],
+    target: Target,
+    dry_run: bool,
+    later: bool,
+    deploy_now: bool,
+    goal: str,
+    skip_preflight: tuple[str, ...],
+    verbose: bool,
+) -> int:
+    """Show what changes, write it, and plan or deploy it."""
+    if dry_run + later + deploy_now > 1:
+        raise click.UsageError("--dry-run, --later and --deploy exclude each other")
+    setup = opening.open_setup(target)
+    edit = edit_features.FeatureEdit(feature, on, said)
+    hosts = select.select(setup.fleet, selectors)
+    drafts, fleet = _drafted(setup, edit, hosts)
+    if not drafts:
+        say("the inventory says so already")
+    elif not dry_run:
+        _write(Path(fleet.root), drafts)
+    if dry_run or not drafts:
+        return 0
+    names = tuple(host.name for host in hosts)
+    if later:
+        say(f"to apply it: orchestrator deploy {' '.join(names)}")
+        return 0
+    request = DeployRequest(
+        names, Goal(goal), plan_only=not deploy_now, skip_preflight=skip_preflight
+    )
+    code = deploy.run_request(_with(setup, fleet), target, request, as_json=False, verbose=verbose)
+    if not deploy_now:
+        say(
+            f"nothing is deployed yet: orchestrator deploy {' '.join(names)}; with --goal boot at "
+            "the next boot, with --goal dry-activate as a rehearsal"
+        )
+    return code
+
+
+def _drafted(
+    setup: Setup, edit: FeatureEdit, hosts: Sequence[Host]
+) -> tuple[tuple[Draft, ...], Fleet]:
+    """Draft the change, and show it; give the fleet as it would be."""
+    root = Path(setup.fleet.root)
+    before = load.load(root)
+    known(before.fleet, edit.feature)
+    drafts = edit_features.draft(root, edit, [host.name for host in hosts])
+    after = load.load(root, {one.file: one.after.decode() for one in drafts})
+    draw.draw_changes(change.changes(setup, before, after, hosts), console.results())
+    for line in change.patch(drafts):
+        click.echo(line)
+    return drafts, after.fleet
+
+
+def _write(root: Path, drafts: Sequence[Draft]) -> None:
+    """Write the drafts and ``fleet.json``, and say what the way back is."""
+    files = [one.file for one in drafts]
+    read = [*files, *(one for one in (fleet_json.PATH,) if (root / one).exists())]
+    is_clean = console.run(git.is_clean(str(root), *read))
+    for one in drafts:
+        add_host.write(root, one)
+    if fleet_json.refresh(root, load.load(root), frozen=False):
+        files.append(fleet_json.PATH)
+    say(f"written: {', '.join(files)}; git diff shows it")
+    if is_clean:
+        say(f"the way back: git restore {' '.join(files)}")
+    else:
+        say("there were changes that are not committed: git restore would take these back, too")
+
+
+def _with(setup: Setup, fleet: Fleet) -> Setup:
+    """The setup, of the fleet as it is now; its machines are those that were found, a lab's too."""
+    hosts = {
+        name: replace(host, machine_id=setup.fleet.hosts[name].machine_id)
+        for name, host in fleet.hosts.items()
+    }
+    return replace(setup, fleet=replace(fleet, limits=setup.fleet.limits, hosts=hosts))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from orchestrator.catalogue.change import HostChange, value_text
 from orchestrator.catalogue.check import Finding
 from orchestrator.catalogue.status import HasFeature, State, Status
 from orchestrator.core.catalogue import Feature, Needs, resolve
 from orchestrator.core.commit import Commit
 from orchestrator.core.host import Fleet
-from orchestrator.core.risk import Risk
 from orchestrator.core.stored import plain
 from orchestrator.core.units import listing, size_text
 from orchestrator.render.output import Colour, Output, clean
@@ -233,6 +233,32 @@ def draw_findings(findings: Sequence[Finding], output: Output) -> None:
         output.line(f"{word} {clean(one.name)}: {clean(one.text)}")
 
 
-def worst(features: Iterable[Feature]) -> Risk | None:
-    """The highest risk that features declare."""
-    return max((one.risk for one in features if one.risk), default=None)
+def draw_changes(changes: Sequence[HostChange], output: Output) -> None:
+    """Draw how hosts change once a feature is turned on or off."""
+    for one in changes:
+        output.line(output.paint(one.host, Colour.STRONG))
+        for line in _change_lines(one, output):
+            output.line(f"  {line}")
+
+
+def _change_lines(one: HostChange, output: Output) -> Iterator[str]:
+    for name, reason in one.added.items():
+        yield f"{output.paint(f'+ {name}', Colour.GOOD)}  {clean(reason)}"
+    for name in one.removed:
+        yield output.paint(f"- {name}", Colour.BAD)
+    for key, (before, after) in one.settings.items():
+        yield clean(f"{key}: {value_text(before)} → {value_text(after)}")
+    if not (one.added or one.removed or one.settings):
+        yield "nothing changes"
+    before_risk, after_risk = (risk.value if risk else "none" for risk in one.risk)
+    if before_risk != after_risk or one.risky:
+        yield f"declared risk: {before_risk} → {after_risk}"
+    for feature in one.risky:
+        yield clean(f"risk of {feature.name}: {_risk(feature)}")
+        yield from (clean(f"  mitigation: {text}") for text in feature.mitigations)
+    if one.fit.skipped:
+        yield f"needs: not compared: it is a guest ({one.fit.skipped})"
+    for gap in one.fit.gaps:
+        yield output.paint(clean(f"needs: {gap.text}"), Colour.BAD if gap.known else Colour.FAINT)
+    if one.nearest:
+        yield f"the nearest tier that fits is {one.nearest}"

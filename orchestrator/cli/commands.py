@@ -85,11 +85,14 @@ _CATALOGUE = Group(
   orchestrator catalogue show monitoring       one of them: requires, needs, risk, settings, hosts
   orchestrator catalogue status p620           what a host has, why, and whether it runs
   orchestrator catalogue graph --format svg    what requires what
+  orchestrator catalogue enable monitoring p620 --set port=9100
 """,
     {
         "list": ("catalogue.commands:list_features", "List features and tiers."),
         "show": ("catalogue.commands:show", "One feature: what it requires, needs, takes."),
         "status": ("catalogue.commands:status", "What a host has, why, and whether it runs."),
+        "enable": ("catalogue.commands:enable", "Turn a feature on, in the inventory; plan it."),
+        "disable": ("catalogue.commands:disable", "Turn a feature off, likewise."),
         "graph": ("catalogue.commands:graph_", "What requires what: text, DOT, SVG."),
         "check": ("catalogue.commands:check", "What nothing implements, or contradicts itself."),
     },

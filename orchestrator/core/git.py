@@ -184,6 +184,16 @@ def _plain(subject: str) -> str:
     return "".join(each if each.isprintable() else " " for each in subject)[:LONGEST_SUBJECT]
 
 
+async def is_clean(folder: str, *files: str) -> bool:
+    """Whether files are all as they are committed; of what git knows nothing they are not."""
+    try:
+        done = await _git(folder, *_LOOK, "diff", "--quiet", "HEAD", "--", *files)
+        known = await _git(folder, *_LOOK, "ls-files", "--error-unmatch", "--", *files)
+    except StepError:
+        return False
+    return done.rc == known.rc == 0
+
+
 async def commit_file(folder: str, file: str, message: str) -> bool:
     """Commit one file and nothing else, whatever else is staged; the repository's hooks run.
 

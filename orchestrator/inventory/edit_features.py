@@ -167,8 +167,16 @@ def _check(
             is_right = (edit.feature in host.features) == edit.on
         if not is_right:
             raise UsageError(
-                f"{doing}: {name} would not be as it should be", hint="nothing was written"
+                f"{doing}: {_still(after, name, edit.feature)}", hint="nothing was written"
             )
+
+
+def _still(after: Inventory, host: str, feature: str) -> str:
+    """Say why a host would have a feature nevertheless."""
+    origins = [one for one in after.origins(host) if (one.key, one.value) == ("features", feature)]
+    if not origins:
+        return f"{host} would not be as it should be"
+    return f"{host} would have it nevertheless: {origins[0].origin}"
 
 
 def _flow(chosen: Chosen) -> str:

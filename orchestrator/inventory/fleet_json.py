@@ -75,8 +75,8 @@ def _host(host: Host) -> dict[str, object]:
 def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = False) -> bool:
     """Write ``inventory/fleet.json`` where it is stale.
 
-    It is kept where it exists, or where a host has a template and there is a folder ``templates``
-    for its module; an existing flake needs none.
+    It is kept where it exists, or where a host has a template or features and there is a folder
+    ``templates`` for their modules; an existing flake needs none.
 
     Args:
         root: The fleet's root.
@@ -92,7 +92,8 @@ def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = Fa
     """
     path = root / PATH
     wanted = fleet_json(inventory)
-    named = any(one.host.template is not None for one in entries_of(inventory.fleet.hosts))
+    hosts = [one.host for one in entries_of(inventory.fleet.hosts)]
+    named = any(host.template is not None or host.features for host in hosts)
     templated = named and (root / "templates").is_dir()
     try:
         if not (create or templated or path.exists()):

@@ -135,7 +135,7 @@ def test_a_tiers_sizes_are_of_the_whole_machine() -> None:
 
 
 def test_the_tier_that_facts_carry() -> None:
-    """It is the last one that is known to fit; of a machine that nobody asked there is none."""
+    """The tier of a machine is the last one known to fit; one that nobody asked has none."""
     of, _ = fleet()
     assert carried(of, Machine.of(None, {})) is None
     assert carried(of, Machine.of(SMALL, {})) == TIERS["minimal"]
