@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from orchestrator.changes.source import Source
+from orchestrator.core.catalogue import resolve
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.units import parse_json
 from orchestrator.fleet.files import check_evaluation, error_of, nix_files
 from orchestrator.host.setup import Setup
+from orchestrator.inventory.root import FEATURES, schema_files
+from orchestrator.inventory.settings import defaults_of, read_schema
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
@@ -22,7 +26,7 @@ from orchestrator.nix.flake import Flake
 FOLDER = "templates"
 KINDS: Mapping[str, Callable[[Host], tuple[str, ...]]] = {
     f"{FOLDER}/profiles": lambda host: host.profiles,
-    f"{FOLDER}/features": lambda host: host.features,
+    FEATURES: lambda host: host.features,
     FOLDER: lambda host: (host.template,) if host.template else (),
 }
 """Where the example fleet's flake has a host's modules, by what the inventory says of the host."""
@@ -50,11 +54,15 @@ let root = {root}; in host:
           fsType = "tmpfs";
         }};
         boot.loader.grub.enable = lib.mkDefault false;
+        {settings}
       }}
     )
   ];
 }}).config.system.build.toplevel.drvPath
 """
+
+
+_SETTINGS = "fleet.settings = builtins.mapAttrs (_: lib.mkDefault) (builtins.fromJSON {});"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,14 @@ class Module:
         file: Relative to the flake's folder, such as ``templates/features/printing.nix``.
         smallest: Of the hosts that have it the one with the fewest modules; ``None`` where no
             host has it.
+        required: The modules of the features that it requires.
+        settings: By feature, of it and of those, what their schemas have as defaults.
     """
 
     file: str
     smallest: Host | None
+    required: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def modules_of(fleet: Fleet, files: Sequence[str]) -> tuple[Module, ...]:
@@ -88,7 +100,9 @@ def modules_of(fleet: Fleet, files: Sequence[str]) -> tuple[Module, ...]:
         named = KINDS.get(str(path.parent))
         if named is not None:
             users = (host for host in by_size if path.stem in named(host))
-            found.append(Module(file, next(users, None)))
+            module = Module(file, next(users, None))
+            is_feature = str(path.parent) == FEATURES and path.stem in fleet.features
+            found.append(_with_required(module, path.stem, fleet) if is_feature else module)
     if not found:
         raise UsageError(
             f"this fleet has no modules in {', '.join(sorted(KINDS))}",
@@ -98,12 +112,26 @@ def modules_of(fleet: Fleet, files: Sequence[str]) -> tuple[Module, ...]:
     return tuple(sorted(found, key=lambda module: module.file))
 
 
+def _with_required(module: Module, name: str, fleet: Fleet) -> Module:
+    """What a feature requires is there wherever it is."""
+    names = tuple(resolve(fleet.features, (name,)).chains)
+    root = Path(fleet.root)
+    schemas = {one for one in schema_files(root) if one in names}
+    return replace(
+        module,
+        required=tuple(f"{FEATURES}/{one}.nix" for one in names if one != name),
+        settings={one: defaults_of(read_schema(root, one)) for one in sorted(schemas)},
+    )
+
+
 def _size(host: Host) -> int:
     return sum(len(named(host)) for named in KINDS.values())
 
 
 async def check_modules(setup: Setup) -> Mapping[str, str | None]:
     """Evaluate each module with nothing beside it but ``base.nix``, and in its smallest host.
+
+    A feature has beside it what it requires.
 
     Returns:
         What was evaluated → ``None`` where it evaluates, else the error.
@@ -136,7 +164,7 @@ async def _alone(setup: Setup, modules: Sequence[Module]) -> dict[str, str | Non
 
         def asked(module: Module) -> Awaitable[None]:
             host = module.smallest or carrier
-            question = partial(_evaluate, root, module.file, (*files, HOMES, *_of_host(host)))
+            question = partial(_evaluate, root, module, (*files, HOMES, *_of_host(host)))
             return evaluations.ask(Quiet(host), question)
 
         errors = await asyncio.gather(*(error_of(asked(module)) for module in modules))
@@ -149,7 +177,7 @@ def _of_host(host: Host) -> tuple[str, ...]:
 
 async def _evaluate(
     root: str,
-    file: str,
+    module: Module,
     files: Sequence[str],
     flake: Flake,
     attr: str,
@@ -164,9 +192,12 @@ async def _evaluate(
     Raises:
         StepError: It does not evaluate.
     """
-    wanted = [file, *([BASE] if BASE in files else [])]
+    wanted = [module.file, *module.required, *([BASE] if BASE in files else [])]
     others = [other for other in files if other not in wanted]
-    apply = _ALONE.format(root=_string(root), wanted=_list(wanted), others=_list(others))
+    settings = _SETTINGS.format(_string(json.dumps(module.settings))) if module.settings else ""
+    apply = _ALONE.format(
+        root=_string(root), wanted=_list(wanted), others=_list(others), settings=settings
+    )
     argv = (
         *nix.nix_argv("eval", "--raw", "--apply", apply),
         *flake.evaluating,

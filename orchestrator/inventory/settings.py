@@ -153,10 +153,15 @@ def read_schema(root: Path, feature: str) -> Mapping[str, Any]:
     return _closed(schema)
 
 
+def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a host that says none."""
+    found: dict[str, Any] = as_json(plain(_filled(schema, Fields(), Origin(None, _DEFAULT))))
+    return found
+
+
 def default_errors(schema: Mapping[str, Any], hosts: Iterable[str]) -> tuple[str, ...]:
     """What a schema says against its own defaults; what has none is a host's to say."""
-    values = as_json(plain(_filled(schema, Fields(), Origin(None, _DEFAULT))))
-    errors = _validator(schema, frozenset(hosts)).iter_errors(values)
+    errors = _validator(schema, frozenset(hosts)).iter_errors(defaults_of(schema))
     return tuple(
         f"{_way(error.absolute_path)}: expected {_expected(error)}"
         for error in errors
