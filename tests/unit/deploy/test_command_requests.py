@@ -105,6 +105,8 @@ LINES = [
         rolled_out(canary=Amount(1), batch=Amount(1), stages=(), pause=0.0, budget=Amount(2)),
     ),
     ("plan", DeployRequest(plan_only=True)),
+    ("plan --build", DeployRequest(plan_only=True, plan_builds=True)),
+    ("plan --format markdown", DeployRequest(plan_only=True)),
     ("plan razer --goal boot", DeployRequest(("razer",), Goal.BOOT, plan_only=True)),
     ("build razer", DeployRequest(("razer",), Goal.BUILD)),
     (

@@ -190,7 +190,7 @@ def test_instances_are_of_their_template_and_of_their_drop_ins() -> None:
 
 
 def test_what_targets_newly_want_is_started() -> None:
-    """Also by way of others; not what ends at once, what waits for a socket, or is there."""
+    """New units start, by way of others too; not what ends at once, is unwanted, or is there."""
     before = {"multi-user.target": "", "multi-user.target/old.service": "", "old.service": ""}
     after = {
         **before,
