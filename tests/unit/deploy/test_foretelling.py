@@ -260,7 +260,7 @@ would stop swap device: /dev/a"""
 
 
 def test_new_units_are_added_to_what_a_dry_activation_says() -> None:
-    """It says nothing of what targets start; and of what it does say it has the last word."""
+    """A dry activation does not name what targets start; of what it names it has the last word."""
     dry = ForeseenUnits(UnitChanges(stopped=("a.service",)), source=UnitSource.DRY_ACTIVATE)
     computed = ForeseenUnits(UnitChanges(started=("a.service", "new.service")))
     assert completed(dry, computed).changes == UnitChanges(
