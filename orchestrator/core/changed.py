@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, Self
+
+from msgspec import Struct, structs
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class SystemChange:
     units: UnitChanges | None = None
 
 
+# What follows is a plan's alone, and no deployment is to wait for it: dataclasses are made slower.
 class UnitSource(Enum):
     """Who says what becomes of a host's units."""
 
@@ -66,8 +70,15 @@ class UnitSource(Enum):
     UNIT_FILES = "unit-files"
 
 
-@dataclass(frozen=True, slots=True)
-class ForeseenUnits:
+class _Told(Struct, frozen=True):
+    """What all parts of what a plan says have in common."""
+
+    def but(self, **changes: Any) -> Self:
+        """The same with other fields; it is no dataclass, so ``replace`` does not do it."""
+        return structs.replace(self, **changes)
+
+
+class ForeseenUnits(_Told, frozen=True):
     """What an activation would do with units.
 
     Attributes:
@@ -83,8 +94,7 @@ class ForeseenUnits:
     systemd: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NamesChange:
+class NamesChange(_Told, frozen=True):
     """Names that differ between two systems, each sorted."""
 
     added: tuple[str, ...] = ()
@@ -92,16 +102,14 @@ class NamesChange:
     changed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(_Told, frozen=True):
     """What one part of the tool says of a plan, under a heading of its own, such as ``risk``."""
 
     topic: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Foreseen:
+class Foreseen(_Told, frozen=True):
     """What a plan knows of a change before it is made. What it does not know is ``None``.
 
     Attributes:

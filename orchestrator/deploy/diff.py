@@ -96,8 +96,7 @@ async def _foretold(
             seconds=host.deadlines.activate,
         )
         told = await foretell(change, judge.secrets(gone, new), read)
-    return replace(
-        told,
+    return told.but(
         budget=host.preflight.closure_budget,
         copy_size=lacks.size,
         copy_paths=lacks.paths,

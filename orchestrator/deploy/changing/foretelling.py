@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestrator.core.changed import Foreseen, ForeseenUnits, NamesChange, Note, SystemChange
 from orchestrator.core.contents import Contents, HostContents
@@ -96,11 +96,11 @@ async def _of_run(
 
     secrets = None if found is None else judge.secrets(found.gone, found.new)
     told = await foretell(change, secrets, read)
-    told = replace(told, budget=work.host.preflight.closure_budget)
+    told = told.but(budget=work.host.preflight.closure_budget)
     if lacks is not None:
-        told = replace(told, copy_size=lacks.load.size, copy_paths=lacks.load.paths)
+        told = told.but(copy_size=lacks.load.size, copy_paths=lacks.load.paths)
     notes = [await tell(work, plan, state, executor) for tell in TELLERS]
-    return replace(told, notes=tuple(note for some in notes for note in some))
+    return told.but(notes=tuple(note for some in notes for note in some))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +152,16 @@ async def foretell(change: Change, secrets: NamesChange | None, read: Read) -> F
         host = await ask_contents(change.executor, change.running, other, PARTS)
         after = await read(change.live) if here else host.other
     except StepError as error:
-        return replace(told, unknown=(f"units, users and files in /etc: {error.message}",))
+        return told.but(unknown=(f"units, users and files in /etc: {error.message}",))
     if after is None:
-        return replace(told, unknown=("units, users and files in /etc: the host did not say",))
+        return told.but(unknown=("units, users and files in /etc: the host did not say",))
     own = (await read(change.system)).parts if here and change.live != change.system else None
     reboot, live = judge.boots(host.running, after, host.booted, own)
     units, doubts = await _units(change, host, after) if change.activates and live else (None, ())
     users = judge.accounts(host.running.users, after.users)
     if users is None:
         doubts += ("users: the systems have no list of them",)
-    return replace(
-        told,
+    return told.but(
         units=units,
         users=users,
         groups=judge.accounts(host.running.groups, after.groups),

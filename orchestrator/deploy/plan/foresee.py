@@ -33,7 +33,7 @@ def accounts(
         return None
     found = names(before, after)
     told = (f"{name} ({_settings(before[name], after[name])})" for name in found.changed)
-    return replace(found, changed=tuple(told))
+    return found.but(changed=tuple(told))
 
 
 def _settings(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -93,7 +93,7 @@ def completed(dry: ForeseenUnits, computed: ForeseenUnits | None) -> ForeseenUni
     others = {*told.restarted, *told.reloaded, *told.stopped, *told.started}
     new = set(computed.changes.started) - others
     changes = replace(told, started=_sorted({*told.started, *new}))
-    return replace(dry, changes=changes)
+    return dry.but(changes=changes)
 
 
 def _sorted(found: Iterable[str]) -> tuple[str, ...]:

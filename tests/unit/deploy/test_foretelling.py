@@ -236,7 +236,7 @@ def test_a_size_that_nobody_knows_refuses_nothing(bench: Bench) -> None:
 
 
 def test_what_a_dry_activation_says_is_read() -> None:
-    """NixOS's lines are understood; a service that is stopped and started is one that is restarted."""
+    """NixOS's lines are understood; a service that is stopped and started counts as restarted."""
     said = """\
 would stop the following units: a.service, b.service
 would NOT stop the following changed units: keep.service
