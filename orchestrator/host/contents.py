@@ -47,7 +47,7 @@ contents() {
       -printf 'unit=%l\t%P\n'
     find . -mindepth 1 -maxdepth 2 -xtype f ! -path "*$end*" \
       \( -path './*.d/*.conf' -o ! -path './*/*' \) -printf '%P\0' |
-      xargs -0r grep -asH --null '' | tr '\0' '\t' | sed 's/^/text=/'
+      xargs -0r grep -asH --null -e '' -- | tr '\0' '\t' | sed 's/^/text=/'
   )
   sed 's/^/fstab=/' "$new/etc/fstab"
 """

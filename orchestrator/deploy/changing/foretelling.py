@@ -132,15 +132,12 @@ Read = Callable[[OutPath], Awaitable[Contents]]
 async def foretell(change: Change, secrets: NamesChange | None, read: Read) -> Foreseen:
     """Find what a change would bring, from what is there and here of both systems.
 
-    What cannot be found is said in ``unknown``, and fails nothing but the connection.
+    What cannot be found is said in ``unknown``, and fails nothing.
 
     Args:
         change: The change.
         secrets: How the closures differ in encrypted files; ``None`` where that is not known.
         read: Reads a system in the store of this machine.
-
-    Raises:
-        UnreachableError: The connection was lost.
     """
     here = nix.is_here(change.live)
     if not (here or change.there):

@@ -10,6 +10,7 @@ from orchestrator.core.contents import Units
 Section = Mapping[str, tuple[str, ...]]
 """Values of each key, in order; one that is assigned nothing has none."""
 
+_MASK = "/dev/null"
 _YES = frozenset({"1", "yes", "true", "on"})
 _WANTS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds")
 
@@ -27,9 +28,16 @@ def parse(lines: Iterable[str], into: dict[str, dict[str, tuple[str, ...]]]) -> 
         key, found, value = text.partition("=")
         if not found or text[0] in "#;" or section in ("", "Install"):
             continue
-        key, value = key.rstrip(), value.lstrip()
+        key, value = key.rstrip(), _plain(value.lstrip())
         there = into[section].get(key, ())
         into[section][key] = (*there, value) if value else ()
+
+
+def _plain(value: str) -> str:
+    """Take away what NixOS's reader of unit files does: quotes around all of it, and a comment."""
+    if value[:1] in ("'", '"') and value.find(value[0], 1) == len(value) - 1:
+        return value[1:-1]
+    return value if value[:1] in ("'", '"') else re.split(" [#;]", value, maxsplit=1)[0].rstrip()
 
 
 def _joined(lines: Iterable[str]) -> Iterable[str]:
@@ -38,7 +46,7 @@ def _joined(lines: Iterable[str]) -> Iterable[str]:
     for line in lines:
         if begun and line.lstrip()[:1] in ("#", ";"):
             continue
-        if line.endswith("\\"):
+        if (len(line) - len(line.rstrip("\\"))) % 2:
             begun += f"{line[:-1]} "
             continue
         yield begun + line
@@ -80,15 +88,17 @@ class UnitFiles:
         return unit in self._units.links
 
     def has(self, unit: str) -> bool:
+        """Whether there is a file of that name which masks nothing."""
+        return self._units.links.get(unit, _MASK) != _MASK
+
+    def can_start(self, unit: str) -> bool:
         """Whether a unit, or the template that it is of, is there and not masked."""
-        links = self._units.links
-        name = unit if unit in links else template_of(unit)
-        return name in links and links[name] != "/dev/null"
+        return self.has(unit if self.is_there(unit) else template_of(unit))
 
     def overrides(self, unit: str) -> Sequence[str]:
         """The drop-ins of a unit that are no masks."""
         found = self._overrides.get(unit, ())
-        return [path for path in found if self._units.links[path] != "/dev/null"]
+        return [path for path in found if self.has(path)]
 
     def sections(self, unit: str, base: str) -> Mapping[str, Section]:
         """What a unit's file says, with its drop-ins.

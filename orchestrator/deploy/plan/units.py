@@ -28,6 +28,7 @@ _PLAIN = f"{ascii_letters}{digits}:_."
 _NOT_DIRECTLY = frozenset(
     {"sysinit.target", "basic.target", "multi-user.target", "graphical.target"}
 )
+_SLEEP = frozenset({"suspend.target", "hibernate.target", "hybrid-sleep.target"})
 _RUNS = frozenset({"active", "activating"})
 FOLDER = "/etc/systemd/system/"
 """Units that come from elsewhere, such as a generator, are none of NixOS's to switch."""
@@ -130,9 +131,9 @@ def _started(
     """
     old, found = before.wanted(targets), set()
     for unit in after.wanted(targets):
-        idle = unit not in active and not (unit in old and before.has(unit))
+        idle = unit not in active and not (unit in old and before.can_start(unit))
         failed = unit in active and active[unit].state == "failed"
-        if (idle or failed) and after.has(unit) and not after.ends_at_once(unit):
+        if (idle or failed) and after.can_start(unit) and not after.ends_at_once(unit):
             found.add(unit)
     return found
 
@@ -155,9 +156,11 @@ def _unit(
         if is_set(was, "Unit", "X-StopOnRemoval", default=True):
             orders.stop.add(unit)
         return
-    if unit.endswith(".target"):
-        return
     will = after.sections(unit, base)
+    if unit.endswith(".target"):
+        if is_set(will, "Unit", "X-StopOnReconfiguration") and not _restarts(unit, will):
+            orders.stop.add(unit)
+        return
     match compare(was, will):
         case Difference.RESTART:
             _modified(unit, base, will, after, active, orders)
@@ -165,6 +168,12 @@ def _unit(
             orders.reload.add(unit)
         case _:
             pass
+
+
+def _restarts(target: str, will: Mapping[str, Section]) -> bool:
+    """Whether an active target is started again, whatever became of it: nobody is told of that."""
+    by_hand = ("RefuseManualStart", "X-OnlyManualStart")
+    return target not in _SLEEP and not any(is_set(will, "Unit", key) for key in by_hand)
 
 
 def _modified(

@@ -91,6 +91,10 @@ NONE, RELOAD, RESTART = Difference.NONE, Difference.RELOAD, Difference.RESTART
         ("[Install]\nWantedBy=a", "[Install]\nWantedBy=b", NONE),
         ("# one\n[Service]\n; A=1\nB=2", "[Service]\nB=2", NONE),
         ("[Service]\nExecStart=a \\\n# between\n b", "[Service]\nExecStart=a   b", NONE),
+        ("[Service]\nA=a\\\\\nB=b", "[Service]\nB=b\nA=a\\\\", NONE),
+        ("[Service]\nA=a ; one\nB='b'", "[Service]\nA=a # two\nB=b", NONE),
+        ("[Service]\nA=a;b", "[Service]\nA=a;c", RESTART),
+        ('[Service]\nA="a" "b"', '[Service]\nA="a" "c"', RESTART),
     ],
 )
 def test_a_difference_asks_for_a_restart_a_reload_or_nothing(
@@ -153,6 +157,23 @@ def test_some_kinds_are_never_restarted(unit: str) -> None:
     assert switched({unit: "[Unit]\nA=1"}, {unit: "[Unit]\nA=2"}) == UnitChanges()
 
 
+@pytest.mark.parametrize(
+    ("target", "more", "stops"),
+    [
+        ("a.target", "", False),  # It is started again at once, and nobody is told.
+        ("a.target", "RefuseManualStart=yes", True),
+        ("a.target", "X-OnlyManualStart=yes", True),
+        ("suspend.target", "", True),
+    ],
+)
+def test_a_target_that_stops_for_each_change_is_told_where_it_stays_stopped(
+    target: str, more: str, stops: bool
+) -> None:
+    """``X-StopOnReconfiguration`` stops a target; most are started again with all others."""
+    text = f"[Unit]\nX-StopOnReconfiguration=true\n{more}"
+    assert switched({target: text}, {target: text}).stopped == ((target,) if stops else ())
+
+
 def test_timers_and_mounts_are_restarted_as_they_are() -> None:
     """What is no service has nothing to stop; the root and the store are only mounted anew."""
     names = ("a.timer", "a.mount", "-.mount", "nix.mount")
@@ -187,6 +208,8 @@ def test_instances_are_of_their_template_and_of_their_drop_ins() -> None:
     gone = {"a@.service": before["a@.service"]}
     assert switched(before, gone, *instances) == UnitChanges(stopped=("a@x.service",))
     assert switched(before, {}, *instances).stopped == instances
+    own = {"a@.service": "", "a@own.service": ""}
+    assert switched(own, {"a@.service": ""}, "a@own.service").stopped == ("a@own.service",)
 
 
 def test_what_targets_newly_want_is_started() -> None:

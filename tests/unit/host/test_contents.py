@@ -81,6 +81,7 @@ def test_units_are_read_with_drop_ins_and_links(tmp_path: Path) -> None:
         f"{UNIT}/a.service.d/overrides.conf": "[Service]\nUser=y",
         f"{UNIT}/empty.service": "",
         f"{UNIT}/dev-disk-by\\x2dlabel-a.swap": "[Swap]\n",
+        f"{UNIT}/-.slice": "[Slice]\n",
     }
     links = {
         f"{UNIT}/multi-user.target.wants/a.service": "../a.service",
@@ -90,6 +91,7 @@ def test_units_are_read_with_drop_ins_and_links(tmp_path: Path) -> None:
     assert units.texts["a.service"] == ("[Service]", "ExecStart=/bin/a\tb", "", "User=x")
     assert units.texts["a.service.d/overrides.conf"] == ("[Service]", "User=y")
     assert units.texts["dev-disk-by\\x2dlabel-a.swap"] == ("[Swap]",)
+    assert units.texts["-.slice"] == ("[Slice]",)
     assert units.links["masked.service"] == "/dev/null"
     assert units.links["multi-user.target.wants/a.service"] == "../a.service"
     assert units.links["empty.service"] == ""
