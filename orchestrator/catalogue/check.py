@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.catalogue.plan import DETECTED, needed_by
 from orchestrator.core.catalogue import Feature, Needs, Tier, resolve
+from orchestrator.core.errors import cause_of
 from orchestrator.core.host import Fleet
 from orchestrator.core.units import listing, size_text
 from orchestrator.inventory.root import FEATURES, schema_file, schema_files
@@ -60,7 +61,7 @@ def _schemas(root: Path, fleet: Fleet) -> Iterator[Finding]:
         try:
             schema = read_schema(root, name)
         except (OSError, ValueError) as error:
-            yield Finding(name, f"{schema_file(name)} is no schema of settings: {error}")
+            yield Finding(name, f"{schema_file(name)} is no schema of settings: {cause_of(error)}")
             continue
         for text in default_errors(schema, fleet.hosts):
             yield Finding(name, f"a default in {schema_file(name)} is wrong: {text}")

@@ -129,6 +129,33 @@ async def is_shallow(folder: str) -> bool:
     return done.out == "true"
 
 
+_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+
+
+async def check_out(folder: str, commit: str, into: str) -> None:
+    """Put a commit's files into a new folder, as a repository of its own; no hook runs.
+
+    Args:
+        folder: The repository, whose objects it shares.
+        commit: A full id, such as a host says.
+        into: The folder; there is nothing of its name yet.
+
+    Raises:
+        StepError: The commit is not there, or git failed.
+    """
+    if not _ID.fullmatch(commit):
+        raise StepError(f"{commit!r} is no commit's full id")
+    await commit_named(folder, commit)
+    clone = (*_NO_HOOKS, "clone", "--quiet", "--shared", "--no-checkout", "--", folder, into)
+    for where, words in (
+        (folder, clone),
+        (into, (*_NO_HOOKS, "checkout", "--quiet", "--detach", commit)),
+    ):
+        done = await _git(where, *words)
+        if done.rc != 0:
+            raise StepError(f"the commit {commit[:10]} could not be read", stderr=done.err)
+
+
 async def tracked(folder: str, pattern: str) -> tuple[str, ...]:
     """Tracked files below a folder that match a pattern, relative to it.
 

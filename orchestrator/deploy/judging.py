@@ -15,7 +15,7 @@ from orchestrator.core.state import HostState
 from orchestrator.deploy.work import HostWork
 from orchestrator.inventory.load import load
 from orchestrator.inventory.tree import Position
-from orchestrator.risk.assess import assess, recalled
+from orchestrator.risk.assess import assess, recalled, system_of
 from orchestrator.risk.kept import System
 from orchestrator.risk.plan import score
 from orchestrator.risk.plan.policy import Exceeded, Policy, Tolerated, Within, judge
@@ -79,21 +79,13 @@ async def _change(work: HostWork, plan: HostPlan, state: HostState | None) -> Ri
         StepError: It does not evaluate, or it was given and never assessed here.
     """
     session, wanted = work.session, System(plan.target.out, plan.specialisation)
-    running = _running(state)
+    running = system_of(state) if state is not None else None
     if work.host.name not in session.request.systems:
         return await assess(session.setup, session.evaluations, work, wanted, running)
     after = recalled(session.setup, wanted)
     if after is None:
         raise StepError("its system is given, and was never assessed on this machine")
     return score.change(recalled(session.setup, running) if running else None, after)
-
-
-def _running(state: HostState | None) -> System | None:
-    if state is None or state.running is None:
-        return None
-    if state.running_as:
-        return System(state.running_as[0].system, state.running_as[0].name)
-    return System(state.running)
 
 
 def _placed(work: HostWork, policy: Policy) -> Policy:

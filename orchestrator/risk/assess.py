@@ -13,7 +13,9 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.risk import Assessment, Floor, RiskChange
+from orchestrator.core.state import HostState
 from orchestrator.host.setup import Setup
+from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
 from orchestrator.risk.evaluate import evaluate
 from orchestrator.risk.kept import Kept, System, keep, recall
@@ -81,6 +83,7 @@ def _assessed(kept: Kept) -> Assessment:
 
 async def assess_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, Assessment | StepError]:
     """Say the risk of what hosts are to run; what does not evaluate is its own host's error."""
+    nix.require()
     async with Source(setup.flake) as source:
         known = KnownSystems(setup, hosts, source)
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
@@ -97,6 +100,15 @@ async def assess_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, Assessm
             tasks = {host.name: group.create_task(of(host)) for host in hosts}
         await known.keep(None)
         return {name: task.result() for name, task in tasks.items()}
+
+
+def system_of(state: HostState) -> System | None:
+    """What a host runs; ``None`` where it does not say."""
+    if state.running is None:
+        return None
+    if state.running_as:
+        return System(state.running_as[0].system, state.running_as[0].name)
+    return System(state.running)
 
 
 def _named(host: Host) -> str:

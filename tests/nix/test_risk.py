@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from nix_bench import Fleet
 
 from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
 from orchestrator.core.risk import Assessment, Term
-from orchestrator.host.setup import Setup
+from orchestrator.core.state import HostState, Record
+from orchestrator.core.store import OutPath
+from orchestrator.host.setup import Answer, Setup
 from orchestrator.inventory.load import load
+from orchestrator.nix import verbs
 from orchestrator.nix.flake import Flake
+from orchestrator.risk import running
 from orchestrator.risk.assess import assess_hosts
 from orchestrator.risk.evaluate import evaluate
 from orchestrator.risk.plan import score
@@ -171,3 +179,52 @@ def test_no_password_and_no_key_is_in_the_answer(fleet: Fleet, state: Path) -> N
     assert "ada" in kept.read_text()
     assert "of-hers" not in kept.read_text()
     assert "keyofhers" not in kept.read_text()
+
+
+def answered(patch: pytest.MonkeyPatch, out: OutPath, revision: str) -> None:
+    """Have the host say that it runs a system which was deployed from a commit."""
+    record = Record(7, "me@here", revision, out, datetime(2024, 5, 6, tzinfo=UTC))
+    state = HostState("1", out, out, out, out, record=record)
+
+    async def asked(_: Setup, hosts: Sequence[Host], __: object) -> list[Answer[HostState]]:
+        return [Answer(host, state, 0.1) for host in hosts]
+
+    patch.setattr(running, "ask_each", asked)
+
+
+def test_what_a_host_runs_is_evaluated_at_its_commit(
+    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the commit makes the very system that runs it counts, whatever is edited since."""
+    fleet.module("p510", MODULE.format(more=""))
+    git("init", "--quiet", folder=fleet.root)
+    git("add", "--all", folder=fleet.root)
+    git("commit", "--quiet", "--message", "a fleet", folder=fleet.root)
+    commit = git("rev-parse", "HEAD", folder=fleet.root)
+    setup = setup_of(fleet, state)
+    flake = setup.flake.of(setup.fleet.hosts["p510"])
+    out = asyncio.run(verbs.evaluate(flake, "p510", deadline=120)).out
+    fleet.replace("hosts/p510/added.nix", "8096", "9999")
+
+    def found() -> Assessment | StepError:
+        return asyncio.run(running.assess_running(setup, [setup.fleet.hosts["p510"]]))["p510"]
+
+    answered(monkeypatch, out, f"{commit}-dirty")
+    assert "files that were not committed" in str(found())
+    answered(monkeypatch, out, "0" * 40)
+    assert "is no commit of" in str(found())
+    answered(monkeypatch, OutPath("/nix/store/" + "a" * 32 + "-nixos-system-p510"), commit)
+    assert f"its commit {commit[:10]} makes" in str(found())
+    answered(monkeypatch, out, commit)
+    assessed = found()
+    assert isinstance(assessed, Assessment), assessed
+    assert "opens 8096/tcp to everybody" in {one.what for one in assessed.terms}
+    answered(monkeypatch, out, "unknown, and not asked for again")
+    assert found() == assessed
+
+
+def git(*words: str, folder: Path) -> str:
+    """Run git as somebody."""
+    who = ("-c", "user.name=me", "-c", "user.email=me@localhost")
+    argv = ("git", "-C", str(folder), *who, *words)
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()

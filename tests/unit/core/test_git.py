@@ -268,6 +268,32 @@ except StepError as error:
 """
 
 
+def test_a_commit_is_checked_out_beside_and_no_hook_runs(repository: Path, tmp_path: Path) -> None:
+    """The files are those of the commit, and what is checked out in the repository stays."""
+    first = run(repository, "rev-parse", "HEAD")
+    (repository / "a.nix").write_text("{ second = true; }\n")
+    run(repository, "commit", "--quiet", "--all", "-m", "second")
+    hook = repository / ".git/hooks/post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
+    hook.chmod(0o755)
+    into = tmp_path / "beside"
+    asyncio.run(git.check_out(str(repository), first, str(into)))
+    assert (into / "a.nix").read_text() == "{ }\n"
+    assert revision(into) == first
+    assert (repository / "a.nix").read_text() == "{ second = true; }\n"
+    assert not (tmp_path / "hooked").exists()
+
+
+@pytest.mark.parametrize("commit", ["", "HEAD", "v1", "--upload-pack=x", "a" * 40, "a" * 39])
+def test_what_is_no_full_id_of_a_commit_here_is_not_checked_out(
+    repository: Path, tmp_path: Path, commit: str
+) -> None:
+    """A host says which commit it is: a branch's name or an option is none."""
+    with pytest.raises(StepError):
+        asyncio.run(git.check_out(str(repository), commit, str(tmp_path / "beside")))
+    assert not (tmp_path / "beside").exists()
+
+
 def test_a_machine_without_git_is_told_so(repository: Path) -> None:
     """GitPython looks for git when it is imported: that is no traceback, and no import error."""
     done = subprocess.run(
