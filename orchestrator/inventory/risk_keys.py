@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,8 @@ from orchestrator.inventory.containers import Key, Record
 from orchestrator.inventory.kinds import JsonSchema, Reading, Text, Word
 from orchestrator.inventory.tree import Tree
 
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
 
 @dataclass(frozen=True, slots=True)
 class Day:
@@ -22,7 +25,7 @@ class Day:
     def read(self, node: Node, reading: Reading) -> Tree | None:
         """Read a day; it stays a text."""
         value = node.value if isinstance(node, Scalar) else None
-        if isinstance(value, str) and len(value) == len("2027-03-01"):
+        if isinstance(value, str) and re.fullmatch(_DAY, value):
             with contextlib.suppress(ValueError):
                 return reading.leaf(date.fromisoformat(value).isoformat(), node)
         reading.wrong(node, "a day that there is, such as 2027-03-01")
@@ -30,7 +33,7 @@ class Day:
 
     def schema(self) -> JsonSchema:
         """A string with a pattern."""
-        return {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+        return {"type": "string", "pattern": f"^{_DAY}$"}
 
 
 LEVEL = Word(tuple(one.value for one in Risk))
