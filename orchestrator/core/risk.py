@@ -119,14 +119,18 @@ class RiskChange:
     more: int = 0
 
     def __str__(self) -> str:
+        return f"risk {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        """Levels, what comes with the heaviest first, what goes: ``low → high: opens …``."""
         tail = ""
         if self.before is None:
-            head = f"risk {self.after.value}"
-            tail = "; the risk of what runs is not known from here"
+            head, tail = self.after.value, "; the risk of what runs is not known from here"
         elif self.before is self.after:
-            head = f"risk {self.after.value}, as before"
+            head = f"{self.after.value}, as before"
         else:
-            head = f"risk {self.before.value} → {self.after.value}"
+            head = f"{self.before.value} → {self.after.value}"
         declared = [f"feature {one.feature} is declared {one.risk.value}" for one in self.floors]
         said = enumerated([*declared, *(one.what for one in self.raised)], self.more)
         gone = enumerated([one.what for one in self.lowered])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.risk import Assessment
 from orchestrator.core.state import HostState
+from orchestrator.core.store import Evaluated
 from orchestrator.host.setup import Setup, ask_each
 from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix
@@ -56,7 +58,7 @@ async def _assessed(
     if (known := recalled(setup, running)) is not None:
         return known
     commits.of[host.name] = commit = _commit(state)
-    made = await evaluations.evaluate(Quiet(host))
+    made = await commits.evaluated(host, evaluations)
     if made.out != running.out:
         raise StepError(
             f"its commit {commit[:10]} makes {made.out.short}, and it runs {running.out.short}",
@@ -95,7 +97,21 @@ class _Commits:
         self._flake = flake
         self._folder = folder
         self._made: dict[tuple[Path, str], Path] = {}
+        self._systems: dict[tuple[Flake, str, str], Evaluated] = {}
+        self._turns: defaultdict[tuple[Flake, str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._alone = asyncio.Lock()
+
+    async def evaluated(self, host: Host, evaluations: Evaluations) -> Evaluated:
+        """What a host's commit makes: evaluated once for all that are one attribute of it.
+
+        Raises:
+            StepError: It does not evaluate.
+        """
+        key = (self._flake.of(host), host.attr, self.of[host.name])
+        async with self._turns[key]:
+            if key not in self._systems:
+                self._systems[key] = await evaluations.evaluate(Quiet(host))
+            return self._systems[key]
 
     async def flake(self, host: Host, /) -> Flake:
         """A host's flake at its commit.

@@ -18,8 +18,8 @@ from orchestrator.core.risk import Floor, Risk
 from orchestrator.core.store import OutPath
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Evaluations, Quiet
-from orchestrator.nix.verbs import Flake
-from orchestrator.risk import kept
+from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
+from orchestrator.risk import evaluate, kept
 from orchestrator.risk.assess import assess, assessment
 from orchestrator.risk.evaluate import parse
 from orchestrator.risk.kept import Kept, System, keep, recall
@@ -167,3 +167,68 @@ def test_no_answer_is_an_error(said: bytes) -> None:
     """What is no set of parts is never taken for a host that opens nothing."""
     with pytest.raises(StepError, match="not understood"):
         parse(said)
+
+
+class Answers:
+    """Stands in for Nix: parts that stop it, and an answer of the others.
+
+    Attributes:
+        stopping: Parts; where one of them is asked for, nothing is answered.
+        asked: The functions that were applied.
+    """
+
+    def __init__(self, *stopping: str, error: type[StepError] = StepError) -> None:
+        self.stopping = stopping
+        self.error = error
+        self.asked: list[str] = []
+
+    async def ask(self, _: object, __: str, function: str, ___: str, **____: object) -> bytes:
+        """Answer a question for the whole, or for one part."""
+        self.asked.append(function)
+        wanted = function.rpartition(") ")[2].removesuffix("; }")
+        alone = function.startswith("config: ")
+        for part in self.stopping:
+            if not alone or wanted.endswith(part):
+                raise self.error(f"{part} is broken")
+        return b'{"ssh": {"enable": true}, "login": {}}'
+
+    def evaluate(self, patch: pytest.MonkeyPatch) -> Surface:
+        """Ask it as a run does."""
+        patch.setattr(evaluate, "ask", self.ask)
+        question = evaluate.evaluate(Flake.at("/f", "/f"), "p510", "p510", deadline=9)
+        return asyncio.run(question)
+
+
+def test_one_question_is_enough_where_all_evaluates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All parts come of one evaluation."""
+    nix = Answers()
+    assert nix.evaluate(monkeypatch).ssh is not None
+    assert len(nix.asked) == 1
+
+
+def test_parts_are_asked_alone_where_one_stops_nix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that stops it is not known, with the reason; the others are."""
+    nix = Answers("services")
+    found = nix.evaluate(monkeypatch)
+    assert found.ssh is not None
+    assert found.login is not None
+    assert found.services is None
+    assert found.failures == {"services": "services is broken"}
+    assert len(nix.asked) == 1 + len(evaluate.PARTS)
+
+
+def test_where_no_part_evaluates_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration of which nothing is known is not a host that opens nothing."""
+    with pytest.raises(StepError, match="firewall is broken"):
+        Answers(*evaluate.PARTS).evaluate(monkeypatch)
+
+
+@pytest.mark.parametrize("error", [NoNetworkError, OutOfMemoryError])
+def test_what_is_no_parts_fault_is_not_tried_part_by_part(
+    monkeypatch: pytest.MonkeyPatch, error: type[StepError]
+) -> None:
+    """Without network or memory each part would fail likewise."""
+    nix = Answers("services", error=error)
+    with pytest.raises(error):
+        nix.evaluate(monkeypatch)
+    assert len(nix.asked) == 1
