@@ -66,7 +66,7 @@ def test_a_host_is_assessed_by_what_its_modules_evaluate_to(fleet: Fleet, state:
 
 
 def test_a_host_that_does_not_evaluate_is_its_own_error(fleet: Fleet, state: Path) -> None:
-    """The others are assessed."""
+    """An error of one host leaves the others assessed."""
     fleet.module("p510", '{ ... }: { networking.hostName = throw "no name"; }')
     found = assessed(fleet, state, "p510", "dex5550")
     assert isinstance(found["p510"], StepError)
@@ -134,7 +134,7 @@ MODULE = """{{ lib, pkgs, ... }}:
 def test_what_a_module_says_is_a_term_and_hides_no_other(
     fleet: Fleet, more: str, found: str
 ) -> None:
-    """Also where it cannot be evaluated, or is of no type that NixOS has: that is told, too."""
+    """What cannot be evaluated, or is of no type that NixOS has, is told as not known."""
     fleet.module("p510", MODULE.format(more=more))
     said = terms(fleet)
     assert found in said
