@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.changes.fingerprints import Fingerprints
-from orchestrator.changes.once import Once
 from orchestrator.changes.plan import Comparison, Fingerprint, Knowledge, Known, Tree, Unknown
 from orchestrator.changes.source import Ground, Source, snapshot_of
 from orchestrator.core.errors import OrchestratorError, StepError
@@ -23,6 +22,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.nix.context import context
 from orchestrator.nix.evaluation import Asker, Evaluations
 from orchestrator.nix.flake import Flake
+from orchestrator.nix.once import waiting
 from orchestrator.nix.verbs import is_here
 
 _FILE = "learn.lock"
@@ -110,7 +110,6 @@ class KnownSystems:
         self._trees: dict[Place, Tree] = {}
         self._unseen: dict[Place, tuple[str, ...]] = {}
         self._taught: dict[str, Evaluated] = {}
-        self._once = Once()
         self._looking = asyncio.ensure_future(self._look())
 
     async def of(self, host: Host) -> Knowledge:
@@ -148,8 +147,12 @@ class KnownSystems:
 
     async def evaluate(self, asker: Asker, evaluations: Evaluations, why: str) -> Evaluated:
         """Evaluate a host, and take down what that gave; raises as :meth:`system`."""
-        flake = self._flake.of(asker.host)
-        evaluated = await self._once.evaluate(flake, asker, evaluations, why)
+        evaluated = await evaluations.once.of(
+            (self._flake.of(asker.host), asker.host.attr),
+            lambda: evaluations.evaluate(asker, why),
+            holds=lambda known: is_here(known.drv),
+            waiting=lambda: waiting(asker),
+        )
         self.taught(asker.host, evaluated)
         return evaluated
 

@@ -18,6 +18,7 @@ from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.machine import allow_files, home
+from orchestrator.core.members import as_machines
 from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.root import find_root, key_of, recall, remember
 from orchestrator.lab.network import ActiveLab, enter, find_active
@@ -238,10 +239,7 @@ def in_lab(fleet: Fleet, machine_ids: Mapping[str, str]) -> Fleet:
         fleet: The fleet.
         machine_ids: Of the lab's hosts, by name.
     """
-    hosts = {
-        name: replace(host, machine_id=machine_ids.get(name)) for name, host in fleet.hosts.items()
-    }
-    return replace(fleet, hosts=hosts)
+    return replace(fleet, hosts=as_machines(fleet.hosts, machine_ids))
 
 
 def _lab_ssh(lab: ActiveLab) -> SshSettings:

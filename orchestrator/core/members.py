@@ -135,3 +135,28 @@ def entries_of(hosts: Mapping[str, Host]) -> tuple[HostEntry, ...]:
     if isinstance(hosts, Hosts):
         return hosts.entries
     return tuple(HostEntry(host) for host in hosts.values())
+
+
+def as_machines(hosts: Mapping[str, Host], machine_ids: Mapping[str, str]) -> Hosts:
+    """The same hosts as other machines.
+
+    Args:
+        hosts: The hosts.
+        machine_ids: By name; a host that is not there is no known machine.
+    """
+    return Hosts(
+        HostEntry(
+            replace(entry.host, machine_id=machine_ids.get(entry.host.name)),
+            None if entry.members is None else _as_machines(entry.members, machine_ids),
+        )
+        for entry in entries_of(hosts)
+    )
+
+
+def _as_machines(members: Iterable[Member], machine_ids: Mapping[str, str]) -> tuple[Member, ...]:
+    return tuple(
+        one
+        if one.machine_id == (found := machine_ids.get(one.name))
+        else replace(one, machine_id=found)
+        for one in members
+    )

@@ -33,6 +33,7 @@ from orchestrator.nix.memory import (
     may_start,
     to_stop,
 )
+from orchestrator.nix.once import Once
 from orchestrator.nix.reasons import warning
 from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
 
@@ -170,6 +171,7 @@ class Evaluations:
         self._waiting: deque[_Job] = deque()
         self._running: list[_Job] = []
         self._without: str | None = None
+        self.once = Once()
         self._warned: set[str] = set()
 
     async def evaluate(self, asker: Asker, why: str = "") -> Evaluated:

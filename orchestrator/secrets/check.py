@@ -276,7 +276,7 @@ async def with_configurations(context: Context) -> tuple[Context, dict[str, Step
         return context, failed
     asked = await systems_of_hosts(setup, [setup.fleet.hosts[name] for name in known])
     systems, without = _apart(asked)
-    return replace(context, systems=tuple(systems.values())), failed | without
+    return replace(context, systems=tuple(dict.fromkeys(systems.values()))), failed | without
 
 
 def _apart(found: Mapping[str, T | StepError]) -> tuple[dict[str, T], dict[str, StepError]]:

@@ -275,19 +275,24 @@ async def secrets_of(
     Raises:
         StepError: The configuration does not evaluate, or not within the memory there is.
     """
-    if specialisation:
-        return await evaluations.ask(
-            asker, functools.partial(evaluate, specialisation=specialisation)
-        )
-    folder = setup.state / "secrets"
-    if out is not None:
-        kept = recall(folder, asker.host.name, out)
-        if kept is not None and _is_current(kept, setup.flake.of(asker.host).folder):
+    host, flake = asker.host, setup.flake.of(asker.host)
+
+    async def find() -> HostSecrets:
+        if specialisation:
+            question = functools.partial(evaluate, specialisation=specialisation)
+            return await evaluations.ask(asker, question)
+        folder, name = setup.state / "secrets", host.of or host.name
+        kept = recall(folder, name, out) if out is not None else None
+        if kept is not None and _is_current(kept, flake.folder):
             return kept
-    found = await evaluations.ask(asker, evaluate)
-    if out is not None:
-        keep(folder, out, found)
-    return found
+        found = (await evaluations.ask(asker, evaluate)).of_host(name)
+        if out is not None:
+            keep(folder, out, found)
+        return found
+
+    # Of equal hosts the configuration says the same; whose key opens it is each one's own.
+    shared = await evaluations.once.of((evaluate, flake, host.attr, out, specialisation), find)
+    return shared.of_host(host.name)
 
 
 def _is_current(secrets: HostSecrets, folder: str) -> bool:

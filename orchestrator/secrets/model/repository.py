@@ -6,7 +6,7 @@ import base64
 import functools
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from orchestrator.secrets.model.ciphertext import Recipient
@@ -189,6 +189,15 @@ class HostSecrets:
     program: str | None = None
     sops: tuple[SopsUse, ...] = ()
     sops_keys: SopsKeys = field(default_factory=SopsKeys)
+
+    def of_host(self, name: str) -> HostSecrets:
+        """The same of another host that has this configuration."""
+        if name == self.host:
+            return self
+        uses = tuple(replace(use, host=name) for use in self.uses)
+        return replace(
+            self, host=name, uses=uses, sops=tuple(replace(use, host=name) for use in self.sops)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ KIOSKS = "hosts: {web1: , kiosk: {count: 1200, tags: [t]}, pc: {count: 2}}"
 def test_a_class_that_is_meant_as_a_whole_is_listed_in_a_line(
     write: Callable[..., Path], words: tuple[str, ...], first: list[str]
 ) -> None:
-    """Its number stands beside its name; members are listed where only some are meant, or asked."""
+    """A count stands beside its name; members are listed where only some are meant, or asked."""
     _, *lines = run("list", "--fleet", write(h=KIOSKS), *words).stdout.splitlines()
     assert [line.partition("  ")[0] for line in lines] == first
     names = json.loads(run("list", "--json", "--fleet", write(h=KIOSKS)).stdout)
