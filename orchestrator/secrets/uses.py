@@ -25,10 +25,11 @@ from orchestrator.host.setup import Setup
 from orchestrator.nix.configuration import ask, quoted
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
 from orchestrator.nix.verbs import Flake, OnLine
-from orchestrator.secrets.model.repository import HostSecrets, SecretUse
+from orchestrator.secrets.members import of_member
+from orchestrator.secrets.model.repository import MEMBER, HostSecrets, SecretUse
 from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 
-_VERSION = 5
+_VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,19 @@ let
   numeric = name: builtins.match "[0-9]+" name != null;
   known = set: name: numeric name || set ? ${name};
   storable = name: builtins.match "[0-9a-zA-Z+_?=-][0-9a-zA-Z+._?=-]*" name != null;
-  use = _: one:
+  # A class of equal hosts: each has its own file below a folder, by its name.
+  own = (config.fleet or { }).memberSecrets or { };
+  use = name: one:
     let
-      file = toString one.file;
-      exists = builtins.pathExists one.file;
+      member = own ? ${name};
+      file = if member then "${toString own.${name}}/@member@/${name}.age" else toString one.file;
+      exists = member || builtins.pathExists one.file;
     in {
       inherit (one) path mode owner group;
       inherit file exists;
       source =
-        if builtins.match "/nix/store/.*" file == null then file
+        if member then "${own.${name}}/@member@/${name}.age"
+        else if builtins.match "/nix/store/.*" file == null then file
         else if exists && storable (baseNameOf file) then "${one.file}"
         else null;
       ownerKnown = known (config.users.users or { }) one.owner;
@@ -253,6 +258,7 @@ def _use(
         owner_known=entry["ownerKnown"],
         group_known=entry["groupKnown"],
         hidden=entry["hidden"],
+        of_member=MEMBER in entry["file"],
     )
 
 
@@ -285,14 +291,14 @@ async def secrets_of(
         kept = recall(folder, name, out) if out is not None else None
         if kept is not None and _is_current(kept, flake.folder):
             return kept
-        found = (await evaluations.ask(asker, evaluate)).of_host(name)
+        found = (await evaluations.ask(asker, evaluate)).called(name)
         if out is not None:
             keep(folder, out, found)
         return found
 
     # Of equal hosts the configuration says the same; whose key opens it is each one's own.
     shared = await evaluations.once.of((evaluate, flake, host.attr, out, specialisation), find)
-    return shared.of_host(host.name)
+    return of_member(shared, host.name, flake.folder)
 
 
 def _is_current(secrets: HostSecrets, folder: str) -> bool:
@@ -301,7 +307,7 @@ def _is_current(secrets: HostSecrets, folder: str) -> bool:
         root = repository(folder)
     except StepError:
         return False
-    files = [use.file for use in secrets.uses if use.in_repo]
+    files = [use.file for use in secrets.uses if use.in_repo and not use.of_member]
     files += [use.file for use in secrets.sops if use.in_repo]
     return all(Path(root, file).exists() for file in files)
 

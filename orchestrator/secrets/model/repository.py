@@ -134,6 +134,10 @@ class Journal:
     version: int = VERSION
 
 
+MEMBER = "/@member@/"
+"""Stands in a path for the folder of each member of the class whose configuration it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class SecretUse:
     """One ``age.secrets.NAME`` of one host.
@@ -152,6 +156,7 @@ class SecretUse:
         owner_known: Whether the configuration has that user.
         group_known: Whether the configuration has that group.
         hidden: Whether it is decrypted into the folder that agenix's link takes the place of.
+        of_member: Whether each member of a class has its own file, by its name.
     """
 
     host: str
@@ -167,6 +172,7 @@ class SecretUse:
     owner_known: bool
     group_known: bool
     hidden: bool = False
+    of_member: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +196,18 @@ class HostSecrets:
     sops: tuple[SopsUse, ...] = ()
     sops_keys: SopsKeys = field(default_factory=SopsKeys)
 
-    def of_host(self, name: str) -> HostSecrets:
-        """The same of another host that has this configuration."""
-        if name == self.host:
-            return self
+    def called(self, name: str) -> HostSecrets:
+        """The same of another name that has this configuration: an equal host, or their class."""
         uses = tuple(replace(use, host=name) for use in self.uses)
-        return replace(
-            self, host=name, uses=uses, sops=tuple(replace(use, host=name) for use in self.sops)
-        )
+        sops = tuple(replace(use, host=name) for use in self.sops)
+        return replace(self, host=name, uses=uses, sops=sops)
+
+    def of_host(self, name: str) -> HostSecrets:
+        """The same of a host that has this configuration; a member's own files are by its name."""
+        folder, called = f"/{name}/", self.called(name)
+        uses = (replace(use, file=use.file.replace(MEMBER, folder)) for use in called.uses)
+        sources = (source and source.replace(MEMBER, folder) for source in self.sources)
+        return replace(called, uses=tuple(uses), sources=tuple(sources))
 
 
 @dataclass(frozen=True, slots=True)
