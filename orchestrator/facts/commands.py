@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
 
 with lazily():
     from orchestrator.cli import console, opening
     from orchestrator.facts import ask, draw, schema
-    from orchestrator.inventory import select
+    from orchestrator.facts.plan import overrides
+    from orchestrator.inventory import add_host, select
+
+if TYPE_CHECKING:
+    from orchestrator.host.setup import Setup
 
 
 @click.command("facts")
@@ -66,3 +74,25 @@ def facts(
     else:
         draw.draw_facts(answers, console.results(), console.words(), identifying=identifying)
     return int(any(answer.error is not None for answer in answers))
+
+
+def propose_hardware(setup: Setup, made: add_host.Draft, new: add_host.NewHost) -> None:
+    """Ask a host that was just added what it is made of; a person decides what is written of it.
+
+    Args:
+        setup: The fleet, with it.
+        made: What was written of it.
+        new: What that says.
+    """
+    found = console.run(ask.facts_of(setup, (setup.fleet.hosts[new.name],), refresh=True))[0].facts
+    said = overrides.proposed(found.facts) if found is not None else {}
+    if not said:
+        say(f"{new.name}: nothing is proposed for hardware: see orchestrator host facts {new.name}")
+        return
+    more = replace(new, hardware=said)
+    say(f"{new.name} says of itself:\n{more.lines()[-1].rstrip()}")
+    if not sys.stdin.isatty():
+        say(f"if that is right, add it to {made.file}: templates may ask for it")
+    elif click.confirm(f"Add it to {made.file}?", default=True, err=True):
+        root = Path(setup.fleet.root)
+        add_host.write(root, add_host.amended(root, made, more))

@@ -25,6 +25,7 @@ from orchestrator.render.output import clean
 
 with lazily():
     from orchestrator.cli import console, opening
+    from orchestrator.facts import commands as facts
     from orchestrator.host import check as host_check
     from orchestrator.host import draw as host_draw
     from orchestrator.host import draw_check
@@ -221,19 +222,23 @@ def add(
     """Add the host NAME to the inventory, then show its key and ask whether to trust it.
 
     Lines are put below `hosts:`; all else in the file stays, comments too. It is done only if the
-    inventory is then read as exactly what it was, and the host. Else the lines are printed.
+    inventory is then read as exactly what it was, and the host. Else the lines are printed. Once
+    its key is trusted, it is asked what it is made of, and lines for `hardware:` are proposed.
 
     \b
       orchestrator host add web1 --address 10.0.0.5 --template server
     """  # noqa: D301 (click reads the mark)
     root = inventory_root.find_root(Path.cwd(), fleet)
-    made = add_host.draft(root, add_host.NewHost(name, address, template, profiles, user, port))
+    new = add_host.NewHost(name, address, template, profiles, user, port)
+    made = add_host.draft(root, new)
     add_host.write(root, made)
     click.echo(f"{name}: added to {made.file}", err=True)
     # A host that was added is in no lab.
     target = Target(root, lab=False)
     opening.open_inventory(target)
     key = _offer_trust(name, fingerprint, target)
+    if key is not None:
+        facts.propose_hardware(opening.open_setup(target), made, new)
     if as_json:
         console.print_done(host=name, file=made.file, key=key and _key_json(key))
 

@@ -18,7 +18,7 @@ from orchestrator.init.model import TEMPLATES, NewHost, Way
 
 with lazily():
     from orchestrator.cli import console
-    from orchestrator.init import draw, places, plan, survey, write
+    from orchestrator.init import draw, places, plan, reports, survey, write
     from orchestrator.inventory import load, references
     from orchestrator.inventory import root as inventory_root
     from orchestrator.nix import verbs as nix
@@ -37,7 +37,8 @@ _HELP = """Make an inventory for a fleet that is there already; none of its file
 
 Hosts are the names below nixosConfigurations; none is evaluated. What deploy-rs, Colmena, clan,
 ~/.ssh/config and known_hosts say of them is taken over, and a comment says where each value
-is from. Images and installers are left out. What nothing says is asked, or guessed with --yes.
+is from; so is what a facter.json in hosts/NAME says of hardware. Images and installers are left
+out. What nothing says is asked, or guessed with --yes.
 
 \b
   orchestrator init               look, ask, show, write
@@ -74,8 +75,8 @@ def init(way: str, yes: bool, dry_run: bool, fleet: Path | None, as_json: bool) 
             hint="orchestrator init --yes writes what it finds; --dry-run only shows it",
         )
     found = _look(Way(way), fleet)
-    proposal = replace(found.proposal, hosts=_asked(found.proposal.hosts) if asks else
-                       found.proposal.hosts)  # fmt: skip
+    hosts = reports.with_hardware(found.place.own, found.proposal.hosts)
+    proposal = replace(found.proposal, hosts=_asked(hosts) if asks else hosts)
     files = _files(found, proposal)
     if not as_json:
         draw.draw_proposal(proposal, console.words(), console.results())

@@ -24,12 +24,12 @@ class Said:
     """A value, and who says so.
 
     Attributes:
-        value: A text, a port, or a list of tags.
+        value: A text, a port, a list of tags, or hardware.
         origin: Such as ``deploy.nodes.web1.hostname``.
         guessed: Whether nobody says so.
     """
 
-    value: str | int | tuple[str, ...]
+    value: str | int | tuple[str, ...] | Mapping[str, str]
     origin: str
     guessed: bool = False
 
@@ -67,7 +67,7 @@ class NewHost:
         attr: The attribute below ``nixosConfigurations``.
         flake: The flake that has it, as ``flake`` of a host has it; ``None``: the fleet's.
         values: By key: ``address``, ``template``, ``user``, ``port``, ``jump``, ``identity``,
-            ``tags``, ``build``.
+            ``tags``, ``build``, ``hardware``.
     """
 
     name: str

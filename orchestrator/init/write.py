@@ -175,7 +175,8 @@ def entry_of(host: NewHost) -> str:
         lines.append(_line(4, "template", host.values["template"]))
     else:
         lines.append(f"    # template: {', '.join(TEMPLATES)}, or one of your own")
-    lines += [_line(4, key, host.values[key]) for key in ("tags", "build") if key in host.values]
+    others = ("tags", "build", "hardware")
+    lines += [_line(4, key, host.values[key]) for key in others if key in host.values]
     connect = [key for key in ("user", "port", "jump", "identity") if key in host.values]
     if connect:
         lines.append("    connect:")

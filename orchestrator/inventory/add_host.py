@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -29,6 +29,7 @@ class NewHost:
 
     Attributes:
         profiles: Beside those of its template.
+        hardware: What its templates may ask for.
     """
 
     name: str
@@ -37,6 +38,7 @@ class NewHost:
     profiles: tuple[str, ...] = ()
     user: str | None = None
     port: int | None = None
+    hardware: dict[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """Give what its entry says, as YAML has it."""
@@ -46,6 +48,7 @@ class NewHost:
             "template": self.template,
             "profiles": list(self.profiles),
             "connect": {key: said for key, said in connect.items() if said is not None},
+            "hardware": self.hardware,
         }
         return {key: said for key, said in values.items() if said}
 
@@ -139,6 +142,24 @@ def draft(root: Path, host: NewHost) -> Draft:
         if _is_one_more(before, after, host):
             return made
     raise _not_added(host, wrong)
+
+
+def amended(root: Path, made: Draft, host: NewHost) -> Draft:
+    """Give a draft that was written once more, with more to say of its host.
+
+    Raises:
+        UsageError: That cannot be done without harm; the hint is the lines to add by hand.
+        InventoryError: The inventory has mistakes as it is.
+    """
+    now = load(root).fleet
+    for text in insertions(made.before.decode(), host):
+        whole = Draft(made.file, made.before, text.encode())
+        if not _keeps_all(whole, host):
+            continue
+        after = load(root, {made.file: text}).fleet
+        if _without(after, host.name) == _without(now, host.name):
+            return Draft(made.file, made.after, whole.after)
+    raise _not_added(host, None)
 
 
 def _not_added(host: NewHost, wrong: InventoryError | None) -> UsageError:

@@ -50,7 +50,7 @@ def _said(value: Any) -> Fact:
 
 def _processor(hardware: dict[str, Any]) -> Readings:
     """One entry for each package: ``cores`` of it, and ``siblings``, its threads."""
-    packages = {named(one, "physical_id"): one for one in listed(named(hardware, "cpu"))}
+    packages = {_number(named(one, "physical_id")): one for one in listed(named(hardware, "cpu"))}
     ones = list(packages.values())
     features = listed(named(ones[0], "features")) if ones else []
     return {

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.core.facts import Fact, Facts
 from orchestrator.core.units import parse_size
 from orchestrator.facts.model import BY_NAME, CAPABILITIES, Kind
+from orchestrator.facts.plan.answer import Readings
 from orchestrator.facts.plan.drift import OUTER
 
 INVENTORY = "inventory"
@@ -87,15 +88,15 @@ def _value(kind: Kind, said: object) -> Any:
     return None
 
 
-def proposal(facts: Facts) -> dict[str, str]:
+def proposed(facts: Readings) -> dict[str, str]:
     """What the inventory might say of a machine: coarse, and of no one machine alone.
 
     Of several graphics it is what drivers are chosen for: a laptop's own is there beside it.
     """
-    if facts.value("virtualisation") in OUTER:
+    value = {key: fact.value for key, fact in facts.items()}
+    if value.get("virtualisation") in OUTER:
         return {}
-    vendors = facts.value("gpu.vendors") or ()
-    cpu = facts.value("cpu.vendor")
+    vendors = value.get("gpu.vendors") or ()
     gpu = next((vendor for vendor in ("nvidia", "amd", "intel") if vendor in vendors), None)
-    said = {"cpu": cpu, "gpu": gpu}
-    return {name: value for name, value in said.items() if isinstance(value, str)}
+    said = {"cpu": value.get("cpu.vendor"), "gpu": gpu}
+    return {name: one for name, one in said.items() if isinstance(one, str)}

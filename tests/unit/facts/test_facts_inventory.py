@@ -17,7 +17,7 @@ from orchestrator.facts import cache, selecting
 from orchestrator.facts.ask import FactsAnswer
 from orchestrator.facts.draw import answer_json
 from orchestrator.facts.plan.conditions import parse
-from orchestrator.facts.plan.overrides import effective, proposal
+from orchestrator.facts.plan.overrides import effective, proposed
 from orchestrator.facts.plan.read import read
 from orchestrator.facts.schema import json_schema
 from orchestrator.host.setup import state_folder
@@ -81,9 +81,9 @@ def test_the_json_shows_both() -> None:
 
 def test_a_proposal_is_coarse_and_not_made_of_containers() -> None:
     """A proposal has vendors alone; of a container, whose hardware is another's, there is none."""
-    assert proposal(FACTS) == {"cpu": "amd", "gpu": "amd"}
-    assert proposal(made({"gpu.vendors": ["aspeed", "intel", "nvidia"]})) == {"gpu": "nvidia"}
-    assert proposal(made({"cpu.vendor": "amd", "virtualisation": "container"})) == {}
+    assert proposed(FACTS.facts) == {"cpu": "amd", "gpu": "amd"}
+    assert proposed(made({"gpu.vendors": ["aspeed", "intel", "nvidia"]}).facts) == {"gpu": "nvidia"}
+    assert proposed(made({"cpu.vendor": "amd", "virtualisation": "container"}).facts) == {}
 
 
 @pytest.mark.parametrize(
