@@ -95,7 +95,7 @@ def test_the_daily_loop_of_uncommitted_changes_passes() -> None:
 
 
 def test_another_folder_s_uncommitted_changes_are_not_undone() -> None:
-    """Changes that are in no commit are in no descendant either: going past them is refused."""
+    """Changes that are in no commit are in no descendant either: undoing them is refused."""
     theirs = replace(THERE, revision=f"{ROOT}-dirty")
     behind = Kin(FIRST, SECOND, Distance(0, 1))
     for here, kin in ((ROOT, Kin(FIRST, FIRST, Distance(0, 0))), (NEW, behind)):
