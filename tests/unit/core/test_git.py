@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_process import is_gone
 
-from orchestrator.core import git
+from orchestrator.core import git, git_process
 from orchestrator.core.commit import Distance
 from orchestrator.core.errors import StepError
 
@@ -148,7 +148,7 @@ def test_a_hook_that_hangs_is_ended_with_all_that_it_started(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the deadline: its children hold git's pipes open, and are gone afterwards, too."""
-    monkeypatch.setattr(git, "_SECONDS", 1.0)
+    monkeypatch.setattr(git_process, "_SECONDS", 1.0)
     hook(repository, f"sleep 600 & echo $! > {str(repository)!r}/pid; wait")
     (repository / "a.nix").write_text("changed\n")
     with pytest.raises(StepError, match=r"git commit did not end within 1 s") as caught:
