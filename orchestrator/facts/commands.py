@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--import",
     "report",
-    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Ask nothing: take a facter.json for HOST.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import all_changed, check, noop, one_changed, secret_check
+from tests.bench import all_changed, check, facts, noop, one_changed, secret_check
 from tests.bench.benchmark import Benchmark, Options, lacks_lab, lacks_real
 from tests.bench.table import Table
 
@@ -76,6 +76,11 @@ async def _check(options: Options) -> Pieces:
     return [(title, check.table(found))]
 
 
+async def _facts(options: Options) -> Pieces:
+    found = await facts.measure(options.repeat, 2 if options.quick else facts.HOSTS)
+    return [("Hosts of the lab, whose tools are those of a small Debian:", facts.table(found))]
+
+
 async def _secrets(options: Options) -> Pieces:
     sizes = (10,) if options.quick else secret_check.SIZES
     found = await secret_check.measure(max(options.repeat, 5), sizes)
@@ -90,5 +95,6 @@ BENCHMARKS = (
     Benchmark("copy", _copy, lacks_lab),
     Benchmark("scale", _scale),
     Benchmark("check", _check),
+    Benchmark("facts", _facts, lacks_lab),
     Benchmark("secrets", _secrets, secret_check.lacks_nix),
 )
