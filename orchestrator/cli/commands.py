@@ -207,6 +207,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "init": ("init.commands:init", "Make an inventory for a fleet that is there already."),
         "inventory": _INVENTORY,
         "catalogue": _CATALOGUE,
+        "option": ("fleet.commands:option", "An option's value, and who defines it."),
         "format": ("fleet.commands:format_files", "Format every Nix file."),
     },
     "Hosts": {"host": _HOST},

@@ -1,4 +1,4 @@
-"""``check``, ``format``, ``update``, ``doctor``."""
+"""``check``, ``format``, ``update``, ``doctor``, ``option``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import (
     Target,
     fleet_options,
+    host_argument,
     json_done_option,
     json_option,
     selectors_argument,
@@ -26,7 +27,8 @@ with lazily():
     from orchestrator.core import checks, run
     from orchestrator.deploy.commands import deploy
     from orchestrator.fleet import doctor as fleet_doctor
-    from orchestrator.fleet import files, modules
+    from orchestrator.fleet import draw_option, files, modules
+    from orchestrator.fleet import option as fleet_option
     from orchestrator.inventory import select
     from orchestrator.render import event_json, output
     from orchestrator.secrets import place as secrets_place
@@ -262,3 +264,20 @@ def doctor(target: Target, as_json: bool) -> int:
     findings = console.run(fleet_doctor.examine(opening.open_setup(target)))
     fleet_doctor.draw_findings(findings, console.results(), as_json=as_json)
     return int(any(finding.grade is checks.Grade.BAD for finding in findings))
+
+
+@click.command()
+@host_argument
+@click.argument("path", metavar="PATH")
+@fleet_options
+@json_option
+def option(host: str, path: str, target: Target, as_json: bool) -> None:
+    """What stands behind option PATH of HOST: its value, and who defines it.
+
+    Each definition with its priority, file and line, also those that do not count: mkForce goes
+    before plain values, and these before mkDefault. A set of options is listed by their names.
+    """
+    setup = opening.open_setup(target)
+    one = opening.one_host(setup.fleet, host)
+    found = console.run(fleet_option.ask_option(setup, one, path))
+    draw_option.draw_option(found, console.results(), as_json=as_json)

@@ -194,9 +194,9 @@ async def _evaluate(
     """
     wanted = [module.file, *module.required, *([BASE] if BASE in files else [])]
     others = [other for other in files if other not in wanted]
-    settings = _SETTINGS.format(_string(json.dumps(module.settings))) if module.settings else ""
+    settings = _SETTINGS.format(nix_string(json.dumps(module.settings))) if module.settings else ""
     apply = _ALONE.format(
-        root=_string(root), wanted=_list(wanted), others=_list(others), settings=settings
+        root=nix_string(root), wanted=nix_list(wanted), others=nix_list(others), settings=settings
     )
     argv = (
         *nix.nix_argv("eval", "--raw", "--apply", apply),
@@ -218,10 +218,12 @@ async def _root(flake: Flake) -> str:
     return "/".join(part for part in (str(said["path"]), folder) if part) + "/"
 
 
-def _string(text: str) -> str:
+def nix_string(text: str) -> str:
+    """Write a string of Nix's: https://nix.dev/manual/nix/latest/language/string-literals."""
     # JSON's strings are Nix's, but for what begins an expression.
     return json.dumps(text, ensure_ascii=False).replace("${", "\\${")
 
 
-def _list(texts: Sequence[str]) -> str:
-    return f"[ {' '.join(map(_string, texts))} ]"
+def nix_list(texts: Sequence[str]) -> str:
+    """Write a list of strings of Nix's."""
+    return f"[ {' '.join(map(nix_string, texts))} ]"

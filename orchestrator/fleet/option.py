@@ -1,0 +1,281 @@
+"""What stands behind an option of a host: its value, its definitions, where it is declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from orchestrator.changes.source import Source
+from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.host import Host
+from orchestrator.core.units import parse_json
+from orchestrator.fleet.modules import nix_list
+from orchestrator.host.setup import Setup
+from orchestrator.inventory.tree import nearest
+from orchestrator.nix import verbs as nix
+from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.flake import Flake
+from orchestrator.secrets.uses import Origin
+
+_QUESTION = Path(__file__).with_name("option.nix")
+_LONGEST_PATH = 1000
+_PART = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^\s".]+))(?:\.|\Z)')
+_MOST_NAMES = 20
+
+PRIORITIES = {
+    10: "mkVMOverride",
+    50: "mkForce",
+    60: "mkImageMediaOverride",
+    100: "",
+    1000: "mkDefault",
+    1500: "the option's default",
+}
+"""What gives a definition its priority, in nixpkgs' ``lib/modules.nix``; the lowest one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where something stands.
+
+    Attributes:
+        file: Relative to the fleet where it is the fleet's; of another source in the store, its
+            path there behind ``…/``.
+        line: ``None`` where the module computes the name, or stands in no file.
+    """
+
+    file: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+Value = Mapping[str, Any]
+"""As ``option.nix`` writes it: ``kind``, ``value``, and of what is shortened its ``size``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One definition of an option.
+
+    Attributes:
+        priority: The lowest number counts; of what is of equal priority, all.
+        counts: Whether it does.
+        value: ``None`` where the definitions' values do not evaluate.
+    """
+
+    at: Position
+    priority: int
+    counts: bool
+    value: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option, or what is below one where no option is.
+
+    Attributes:
+        path: As it is written in Nix.
+        value: ``None`` where it does not evaluate.
+        error: Why it does not.
+        definitions: The ones that count first, then by their priorities.
+        doubt: Why the definitions may not be all; empty where they are what the module system has.
+    """
+
+    path: str
+    type: str
+    value: Value | None
+    error: str = ""
+    definitions: tuple[Definition, ...] = ()
+    declared: tuple[Position, ...] = ()
+    default: Value | None = None
+    description: str = ""
+    read_only: bool = False
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A set of options.
+
+    Attributes:
+        path: As it is written in Nix.
+        names: What is in it.
+    """
+
+    path: str
+    names: tuple[str, ...]
+
+
+def parse_path(text: str) -> tuple[str, ...]:
+    """Read an attribute path of Nix's: names with dots between, in double quotes where need be.
+
+    Raises:
+        UsageError: It is none.
+    """
+    parts, at = [], 0
+    while at < len(text) <= _LONGEST_PATH and (found := _PART.match(text, at)):
+        parts.append(re.sub(r"\\(.)", r"\1", found[1]) if found[1] else found[2])
+        at = found.end()
+    if at < len(text) or not parts or text.endswith(".") or not text.isprintable():
+        raise UsageError(
+            f"{text[:60]!r} is no path of an option",
+            hint="such as services.openssh.enable; a name with dots in double quotes: "
+            """'services.nginx.virtualHosts."example.org".root'""",
+        )
+    return tuple(parts)
+
+
+def show_path(parts: tuple[str, ...] | list[str]) -> str:
+    """Write a path as Nix does."""
+    plain = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
+    quoted = (re.sub(r'(["\\])', r"\\\1", part) for part in parts)
+    return ".".join(
+        p if plain.fullmatch(p) else f'"{q}"' for p, q in zip(parts, quoted, strict=True)
+    )
+
+
+async def ask_option(setup: Setup, host: Host, path: str) -> Option | Options:
+    """Evaluate what stands behind an option of a host.
+
+    Raises:
+        UsageError: It is no path, or there is no such option; names that resemble it are told.
+        StepError: The configuration does not evaluate.
+    """
+    parts = parse_path(path)
+    await nix.version()
+    async with Source(setup.flake) as source:
+        evaluations = Evaluations(source, setup.fleet.limits, setup.state, 1)
+
+        async def ask(*, values: bool, defined: bool) -> Option | Options:
+            question = partial(_ask, parts, values, defined)
+            return await evaluations.ask(Quiet(host), question)
+
+        try:
+            return await ask(values=True, defined=True)
+        except nix.OutOfMemoryError:
+            raise
+        except StepError as error:
+            return await _without_value(ask, error)
+
+
+async def _without_value(ask: Callable[..., Any], error: StepError) -> Option | Options:
+    """Tell what is known of an option whose value, or a definition's, does not evaluate."""
+    for values, defined in ((False, True), (True, False), (False, False)):
+        try:
+            found: Option | Options = await ask(values=values, defined=defined)
+        except StepError:
+            continue
+        if isinstance(found, Option) and not values:
+            return replace(found, error=error.message)
+        return found
+    raise error
+
+
+async def _ask(
+    parts: tuple[str, ...],
+    values: bool,
+    defined: bool,
+    flake: Flake,
+    attr: str,
+    host: str,
+    **how: Any,
+) -> Option | Options:
+    words = {True: "true", False: "false"}
+    told = f"path = {nix_list(parts)}; values = {words[values]}; defined = {words[defined]};"
+    argv = (
+        *nix.nix_argv("eval", "--json", "--apply", f"({_QUESTION.read_text()}) {{ {told} }}"),
+        *flake.evaluating,
+        flake.configuration(attr).removesuffix(".config"),
+    )
+    done = await nix.run_on(flake, argv, **how)
+    if done.rc != 0:
+        shown = ("nix", "eval", f"{flake.configuration(attr)}.{show_path(parts)}")
+        by_hand = tuple(map(flake.by_hand, shown))
+        raise nix.failed(done, by_hand, "it does not evaluate", flake.folder)
+    return answered(parts, parse_json(done.stdout), host, Origin.of(flake))
+
+
+def answered(
+    parts: tuple[str, ...], said: Mapping[str, Any], host: str, origin: Origin | None
+) -> Option | Options:
+    """Read what ``option.nix`` gives.
+
+    Args:
+        parts: The path that was asked for.
+        said: The answer.
+        host: Whose option it is.
+        origin: Tells the fleet's own files.
+
+    Raises:
+        UsageError: There is no such option.
+    """
+    if said["kind"] == "missing":
+        raise _missing(said, host)
+    if said["kind"] == "group":
+        return Options(show_path(parts), tuple(said["names"]))
+
+    def at(one: Mapping[str, Any]) -> Position:
+        return Position(_shown(one["file"], origin), one["line"])
+
+    definitions = [
+        Definition(at(one), one["priority"], one["counts"], one["value"])
+        for one in said["definitions"]
+    ]
+    declared = tuple(map(at, said.get("declared", ())))
+    return Option(
+        path=show_path(parts),
+        type=said["type"],
+        value=said["value"],
+        definitions=tuple(sorted(definitions, key=lambda one: (not one.counts, one.priority))),
+        declared=declared,
+        default=said.get("default"),
+        description=said.get("description", ""),
+        read_only=said.get("readOnly", False),
+        doubt=_doubt(said),
+    )
+
+
+def _doubt(said: Mapping[str, Any]) -> str:
+    """Hold what the modules say against what the module system has."""
+    if not said["whole"]:
+        return "this nixpkgs does not say which modules there are: definitions are not known"
+    counting = said.get("counting")
+    if said["kind"] == "inside" or counting is None:
+        return ""
+    ours = [one["priority"] for one in said["definitions"] if one["counts"]]
+    if len(ours) == len(counting) and (not ours or ours[0] == said["priority"]):
+        return ""
+    return (
+        f"the module system counts {len(counting)} definitions of priority {said['priority']}, "
+        f"and {len(ours)} were found in the modules"
+    )
+
+
+def _shown(file: str, origin: Origin | None) -> str:
+    """A file as a person knows it."""
+    if origin is not None and (ours := origin.path(file)) is not None:
+        return ours
+    inside = re.sub(r"\A/nix/store/[^/]+/", "…/", file)
+    return inside or "(not in a file)"
+
+
+def _missing(said: Mapping[str, Any], host: str) -> UsageError:
+    above, name, names = show_path(said["at"]), said["name"], [str(one) for one in said["names"]]
+    near = nearest(name, names)
+    where = f"{above} of {host}" if above else host
+    if near:
+        full = show_path([*said["at"], near])
+        return UsageError(
+            f"there is no {show_path([name])} in {where}", hint=f"did you mean {full}?"
+        )
+    few = ", ".join(names[:_MOST_NAMES]) + (
+        f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    )
+    return UsageError(
+        f"there is no {show_path([name])} in {where}", hint=f"there are: {few}" if names else None
+    )
