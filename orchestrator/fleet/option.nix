@@ -39,7 +39,13 @@ let
     ;
   take = count: list: builtins.genList (elemAt list) count;
   drop = count: list: builtins.genList (at: elemAt list (at + count)) (length list - count);
-  isKind = kind: value: isAttrs value && value._type or null == kind;
+  # What throws is of no kind.
+  isKind =
+    kind: value:
+    let
+      got = tryEval (isAttrs value && value._type or null == kind);
+    in
+    got.success && got.value;
   defaultPriority = 100;
   optionDefault = 1500;
 
@@ -259,10 +265,8 @@ let
     when = [ ];
     at = null;
   };
-  definitionsOf =
-    level: names:
-    concatMap (module: within names (raw module.file module.config)) (modulesOf level)
-    ++ concatMap (within names) level.given;
+  everything = level: map (module: raw module.file module.config) (modulesOf level) ++ level.given;
+  definitionsOf = level: names: concatMap (within names) (everything level);
   counted = map (one: one // { priority = if one.priority == null then defaultPriority else one.priority; });
   ranked =
     definitions:
@@ -290,7 +294,7 @@ let
     else if node ? ${elemAt names at} then
       walk level node.${elemAt names at} (at + 1) names
     else if level.free names then
-      plain level.type level.value names level.given
+      plain level.type level.config names (everything level)
     else
       missing names at (attrNames node);
   missing = names: at: there: {
@@ -363,7 +367,7 @@ let
       payload = type.functor.payload or { };
       options = type.getSubOptions at;
       level = {
-        inherit at options value type;
+        inherit at options type;
         config = value;
         modules = type.getSubModules;
         special = payload.specialArgs or { };
@@ -403,7 +407,9 @@ let
     more = (evaluated._module or evaluated.config._module).args;
     given = [ ];
     file = "";
-    free = _: false;
+    # A set of options without names of its own: what nobody declares may be defined there.
+    free = names: evaluated.config ? ${head names} && !(evaluated.options ? ${head names});
+    type.name = "not declared";
   };
   went = walk top evaluated.options 0 path;
 
@@ -432,8 +438,17 @@ let
         null;
     readOnly = option.readOnly or false;
     # What the module system itself says of the definitions that count; null in a submodule.
-    counting = if option ? definitionsWithLocations then map (one: toString one.file) option.definitionsWithLocations else null;
-    priority = option.highestPrio or null;
+    counting =
+      let
+        files = map (one: toString one.file) option.definitionsWithLocations;
+        got = tryEval (builtins.deepSeq files files);
+      in
+      if option ? definitionsWithLocations && got.success then got.value else null;
+    priority =
+      let
+        got = tryEval (option.highestPrio or null);
+      in
+      if got.success then got.value else null;
   };
   definition = one: {
     file = if one.at == null then toString one.file else one.at.file;

@@ -26,13 +26,14 @@ _LONGEST_PATH = 1000
 _PART = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^\s".]+))(?:\.|\Z)')
 _MOST_NAMES = 20
 
+_DEFAULT = 1500
 PRIORITIES = {
     10: "mkVMOverride",
     50: "mkForce",
     60: "mkImageMediaOverride",
     100: "",
     1000: "mkDefault",
-    1500: "the option's default",
+    _DEFAULT: "the option's default",
 }
 """What gives a definition its priority, in nixpkgs' ``lib/modules.nix``; the lowest one counts."""
 
@@ -197,7 +198,9 @@ async def _ask(
         shown = ("nix", "eval", f"{flake.configuration(attr)}.{show_path(parts)}")
         by_hand = tuple(map(flake.by_hand, shown))
         raise nix.failed(done, by_hand, "it does not evaluate", flake.folder)
-    return answered(parts, parse_json(done.stdout), host, Origin.of(flake))
+    # Outside of git, the folder itself is compared.
+    folder = Path(flake.copied.root if flake.copied else flake.folder)
+    return answered(parts, parse_json(done.stdout), host, Origin.of(flake) or Origin(folder, ""))
 
 
 def answered(
@@ -222,11 +225,14 @@ def answered(
     def at(one: Mapping[str, Any]) -> Position:
         return Position(_shown(one["file"], origin), one["line"])
 
-    definitions = [
-        Definition(at(one), one["priority"], one["counts"], one["value"])
-        for one in said["definitions"]
-    ]
     declared = tuple(map(at, said.get("declared", ())))
+
+    def definition(one: Mapping[str, Any]) -> Definition:
+        is_default = one["priority"] == _DEFAULT and one["line"] is None and declared
+        where = declared[0] if is_default else at(one)
+        return Definition(where, one["priority"], one["counts"], one["value"])
+
+    definitions = map(definition, said["definitions"])
     return Option(
         path=show_path(parts),
         type=said["type"],

@@ -186,6 +186,7 @@ let
         inherit isDefined;
         inherit (resolved) highestPrio;
         files = map (one: one.file) resolved.values;
+        definitionsWithLocations = resolved.values;
         value =
           if !isDefined && type.mergesNothing or false then
             type.merge location [ ]
@@ -256,6 +257,9 @@ let
       in
       {
         inherit config options lib;
+        inherit (tree.config) _module;
+        # As in nixpkgs, whoever looks behind an option finds the modules here.
+        type.functor.payload = { inherit modules specialArgs; };
       };
   };
 
@@ -378,8 +382,9 @@ let
     {
       config = value;
       options = option // {
-        inherit (merged) isDefined highestPrio files;
-        inherit value;
+        inherit (merged) isDefined highestPrio files definitionsWithLocations;
+        inherit type value;
+        declarations = [ option.declaredIn ];
       };
       unknown = [ ];
     };

@@ -218,6 +218,7 @@ let
       inner:
       type {
         name = "null or ${inner.name}";
+        nestedTypes.elemType = inner;
         check = value: value == null || inner.check value;
         merge =
           location: definitions:
@@ -249,6 +250,7 @@ let
       inner:
       type {
         name = "attribute set of ${inner.name}";
+        nestedTypes.elemType = inner;
         check = builtins.isAttrs;
         merge = mergeAttributes {
           inherit inner;
@@ -345,6 +347,19 @@ let
         name = "submodule";
         check = value: builtins.isAttrs value || builtins.isFunction value || builtins.isPath value;
         mergesNothing = true;
+        getSubModules = modules;
+        getSubOptions =
+          location:
+          (lib.evalModules {
+            inherit carried;
+            prefix = location;
+            specialArgs = {
+              name = lib.last location;
+            }
+            // specialArgs;
+            modules = map (declaring location) modules;
+          }).options;
+        functor.payload = { inherit modules specialArgs; };
         merge =
           location: definitions:
           (lib.evalModules {
