@@ -8,9 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from orchestrator.catalogue.plan import DETECTED, needed_by
-from orchestrator.core.catalogue import Feature, Needs, Tier, resolve
+from orchestrator.core.catalogue import Feature, Needs, Tier
 from orchestrator.core.errors import cause_of
 from orchestrator.core.host import Fleet
+from orchestrator.core.resolution import resolve
 from orchestrator.core.units import listing, size_text
 from orchestrator.inventory.root import FEATURES, schema_file, schema_files
 from orchestrator.inventory.settings import default_errors, read_schema

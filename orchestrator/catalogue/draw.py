@@ -9,9 +9,10 @@ from typing import Any
 from orchestrator.catalogue.change import HostChange, value_text
 from orchestrator.catalogue.check import Finding
 from orchestrator.catalogue.status import HasFeature, State, Status
-from orchestrator.core.catalogue import Feature, Needs, resolve
+from orchestrator.core.catalogue import Feature, Needs
 from orchestrator.core.commit import Commit
 from orchestrator.core.host import Fleet
+from orchestrator.core.resolution import resolve
 from orchestrator.core.stored import plain
 from orchestrator.core.units import listing, size_text
 from orchestrator.render.output import Colour, Output, clean

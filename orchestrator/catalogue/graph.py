@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from orchestrator.core.catalogue import Feature, resolve
+from orchestrator.core.catalogue import Feature
+from orchestrator.core.resolution import resolve
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.core.catalogue import Feature, Needs, Tier, resolve
+from orchestrator.core.catalogue import Feature, Needs, Tier
 from orchestrator.core.facts import Fact, Facts
 from orchestrator.core.host import Fleet, Host
+from orchestrator.core.resolution import resolve
 from orchestrator.core.units import size_text
 from orchestrator.facts.plan import overrides
 from orchestrator.facts.plan.drift import OUTER

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestrator.changes.source import Source
-from orchestrator.core.catalogue import resolve
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
+from orchestrator.core.resolution import resolve
 from orchestrator.core.units import parse_json
 from orchestrator.fleet.files import check_evaluation, error_of, nix_files
 from orchestrator.host.setup import Setup

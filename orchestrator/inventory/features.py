@@ -6,16 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.core.catalogue import (
-    Chain,
-    Conflict,
-    Feature,
-    Needs,
-    Resolution,
-    Tier,
-    cycles,
-    resolve,
-)
+from orchestrator.core.catalogue import Feature, Needs, Tier
+from orchestrator.core.resolution import Chain, Conflict, Resolution, cycles, resolve
 from orchestrator.core.risk import Risk
 from orchestrator.inventory import compose
 from orchestrator.inventory.compose import Node, Scalar

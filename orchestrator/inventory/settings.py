@@ -79,6 +79,7 @@ class Schemas:
     mistakes: Mistakes
     _read: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
     _right: set[str] = field(default_factory=set)
+    _validators: dict[str, Validator] = field(default_factory=dict)
 
     @classmethod
     def find(cls, root: Path, hosts: Iterable[str], mistakes: Mistakes) -> Schemas:
@@ -107,11 +108,16 @@ class Schemas:
         filled = _filled(schema, said, Origin(Position(schema_file(feature)), _DEFAULT))
         values = as_json(plain(filled))
         if (key := json.dumps([feature, values])) not in self._right:
-            errors = list(_validator(schema, self.hosts).iter_errors(values))
+            errors = list(self._validator(feature, schema).iter_errors(values))
             for error in errors:
                 _note(self.mistakes, feature, error, filled, place, self.hosts)
             self._right |= set() if errors else {key}
         return filled
+
+    def _validator(self, feature: str, schema: Mapping[str, Any]) -> Validator:
+        if feature not in self._validators:
+            self._validators[feature] = _validator(schema, self.hosts)
+        return self._validators[feature]
 
     def _schema(self, feature: str) -> Mapping[str, Any] | None:
         if feature not in self._read:

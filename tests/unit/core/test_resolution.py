@@ -8,7 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.catalogue import MOST_CYCLES, Conflict, Feature, cycles, resolve
+from orchestrator.core.catalogue import Feature
+from orchestrator.core.resolution import MOST_CYCLES, Conflict, cycles, resolve
 
 NAMES = [f"f{n}" for n in range(8)]
 CONFLICTING = st.frozensets(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=4)
