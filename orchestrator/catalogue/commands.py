@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -224,8 +225,9 @@ def _edit(
     if dry_run or not drafts:
         return 0
     names = tuple(host.name for host in hosts)
+    typed = " ".join(map(shlex.quote, selectors if len(names) > len(selectors) else names))
     if later:
-        say(f"to apply it: orchestrator deploy {' '.join(names)}")
+        say(f"to apply it: orchestrator deploy {typed}")
         return 0
     request = DeployRequest(
         names, Goal(goal), plan_only=not deploy_now, skip_preflight=skip_preflight
@@ -233,7 +235,7 @@ def _edit(
     code = deploy.run_request(_with(setup, fleet), target, request, as_json=False, verbose=verbose)
     if not deploy_now:
         say(
-            f"nothing is deployed yet: orchestrator deploy {' '.join(names)}; with --goal boot at "
+            f"nothing is deployed yet: orchestrator deploy {typed}; with --goal boot at "
             "the next boot, with --goal dry-activate as a rehearsal"
         )
     return code
@@ -272,6 +274,8 @@ def _write(root: Path, drafts: Sequence[Draft]) -> None:
 
 def _with(setup: Setup, fleet: Fleet) -> Setup:
     """The setup, of the fleet as it is now; its machines are those that were found, a lab's too."""
+    if not setup.in_lab:
+        return replace(setup, fleet=replace(fleet, limits=setup.fleet.limits))
     hosts = {
         name: replace(host, machine_id=setup.fleet.hosts[name].machine_id)
         for name, host in fleet.hosts.items()

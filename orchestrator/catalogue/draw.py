@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.catalogue.change import HostChange, value_text
@@ -24,6 +25,10 @@ _COLOURS = {
     State.TO_GO: Colour.WARN,
     State.APPLIED: Colour.GOOD,
 }
+
+
+_MOST = 5
+"""Hosts that a line names."""
 
 
 def needs_text(needs: Needs) -> str:
@@ -108,8 +113,11 @@ def draw_feature(
         if text:
             results.line(clean(f"{title}: {text}" if title else " ".join(text.split())))
     _draw_schema(schema or {}, results)
+    by_reason: dict[str, list[str]] = {}
     for host, reason in hosts.items():
-        results.line(f"{host}: {clean(reason)}")
+        by_reason.setdefault(reason, []).append(host)
+    for reason, names in by_reason.items():
+        results.line(f"{listing(names, _MOST)}: {clean(reason)}")
     if not hosts:
         results.line("no host has it")
 
@@ -235,9 +243,16 @@ def draw_findings(findings: Sequence[Finding], output: Output) -> None:
 
 
 def draw_changes(changes: Sequence[HostChange], output: Output) -> None:
-    """Draw how hosts change once a feature is turned on or off."""
+    """Draw how hosts change once a feature is turned on or off; those alike at once."""
+    alike: list[tuple[HostChange, list[str]]] = []
     for one in changes:
-        output.line(output.paint(one.host, Colour.STRONG))
+        found = (names for other, names in alike if replace(other, host=one.host) == one)
+        if (names := next(found, None)) is None:
+            alike.append((one, [one.host]))
+        else:
+            names.append(one.host)
+    for one, names in alike:
+        output.line(output.paint(listing(names, _MOST), Colour.STRONG))
         for line in _change_lines(one, output):
             output.line(f"  {line}")
 
