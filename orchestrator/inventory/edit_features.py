@@ -41,8 +41,9 @@ class FeatureEdit:
             below: Whether the host has the feature of a layer below its entry.
         """
         said = dict.fromkeys(chosen or ()) if not isinstance(chosen, dict) else dict(chosen)
-        removed = [name for name in said.pop(REMOVE, None) or () if name != self.feature]
+        removed = list(said.pop(REMOVE, None) or ())
         if self.on:
+            removed = [name for name in removed if name != self.feature]
             settings = {**(said.get(self.feature) or {}), **self.settings}
             if not (below and not settings):
                 said[self.feature] = settings or None

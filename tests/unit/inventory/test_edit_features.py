@@ -141,6 +141,11 @@ DISABLED = [
         "hosts:\n  w:\n    template: box\n    features:\n      remove: [b, t]\n",
     ),
     ("a", "hosts: {w: }\n", "hosts: {w: }\n"),
+    (
+        "t",
+        "hosts: {w: {template: box, features: {remove: [t]}}}\n",
+        "hosts: {w: {template: box, features: {remove: [t]}}}\n",
+    ),
 ]
 
 

@@ -268,6 +268,119 @@ def test_a_wrong_schema_is_a_mistake(write: Write, text: str, found: str) -> Non
     assert mistake.found == f"no JSON Schema of settings: {found}"
 
 
+MORE = """{
+  "type": "object",
+  "required": ["name"],
+  "properties": {
+    "name": {"type": "string", "pattern": "^[a-z]+$"},
+    "retain": {"anyOf": [{"type": "integer"}, {"enum": ["forever"]}]},
+    "address": {"format": "ipv4", "type": "string"},
+    "share": {"type": "number", "exclusiveMaximum": 1},
+    "rules": {"type": "array", "items": {"type": "object", "properties": {
+      "port": {"type": "integer"}}}},
+    "tls": {"type": "object", "default": {}, "properties": {"port": {"default": 443}}},
+    "names": {"default": ["a", {"b": null}]},
+    "any": {"type": "object", "additionalProperties": {"type": "boolean"}}
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ("{name: X}", 'the setting monitoring.name: "X"; expected a text that matches ^[a-z]+$'),
+        ("{}", "monitoring without the setting 'name'; expected it"),
+        (
+            "{name: x, retain: long}",
+            'the setting monitoring.retain: "long"; expected what its schema says: '
+            "'long' is not valid under any of the given schemas",
+        ),
+        (
+            "{name: x, address: here}",
+            "the setting monitoring.address: \"here\"; expected a text of the form 'ipv4'",
+        ),
+        ("{name: x, share: 1}", "the setting monitoring.share: 1; expected less than 1"),
+        (
+            "{name: x, rules: [{port: 1}, {prot: 2}]}",
+            "the unknown setting 'prot' of monitoring.rules.1; expected one of port; "
+            "did you mean 'port'?",
+        ),
+        (
+            "{name: x, any: {a: 1}}",
+            "the setting monitoring.any.a: 1; expected true or false",
+        ),
+    ],
+)
+def test_what_else_a_schema_may_say(write: Write, settings: str, found: str) -> None:
+    """Every keyword that is understood refuses what it is there to refuse."""
+    root = write(
+        f="features: {monitoring: }", h=f"hosts: {{web1: {{features: {{monitoring: {settings}}}}}}}"
+    )
+    _schema(root, text=MORE)
+    with pytest.raises(InventoryError) as caught:
+        load(root)
+    (mistake,) = caught.value.mistakes
+    assert mistake.place.file == "inventory/h.yaml"
+    assert str(mistake).partition(": ")[2] == found
+
+
+def test_defaults_of_every_kind(write: Write) -> None:
+    """A default is a text, a list or a mapping; a mapping's default is completed below it."""
+    root = write(
+        f="features: {monitoring: }", h="hosts: {web1: {features: {monitoring: {name: x}}}}"
+    )
+    _schema(root, text=MORE)
+    read = load(root)
+    assert read.fleet.hosts["web1"].settings["monitoring"] == {
+        "name": "x",
+        "tls": {"port": 443},
+        "names": ["a", {"b": None}],
+    }
+    assert _origins(read, "settings.monitoring.tls.port") == [
+        (443, "templates/features/monitoring.schema.json (default)")
+    ]
+
+
+def test_a_default_that_is_wrong_is_told_in_the_schema(write: Write) -> None:
+    """A default that its schema refuses is a mistake where it stands."""
+    root = write(f="features: {monitoring: }", h="hosts: {web1: {features: [monitoring]}}")
+    text = '{"type": "object", "properties": {"port": {"type": "integer", "default": "x"}}}'
+    _schema(root, text=text)
+    with pytest.raises(InventoryError) as caught:
+        load(root)
+    (mistake,) = caught.value.mistakes
+    assert str(mistake) == (
+        'templates/features/monitoring.schema.json: the setting monitoring.port: "x"; expected '
+        "a whole number"
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "large"])
+def test_a_schema_is_a_small_file_of_the_fleet(write: Write, kind: str) -> None:
+    """A schema that is a folder, leads out of the fleet, or is too large is not read."""
+    root = write(f="features: {monitoring: }", h="hosts: {web1: {features: [monitoring]}}")
+    path = root / "templates/features/monitoring.schema.json"
+    path.parent.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to("/etc/passwd")
+    else:
+        path.write_text(" " * (1 << 17))
+    with pytest.raises(InventoryError) as caught:
+        load(root)
+    (mistake,) = caught.value.mistakes
+    assert mistake.found.startswith("unreadable (")
+    assert mistake.expected == "a readable regular file"
+
+
+def test_a_schema_is_not_read_where_nobody_has_the_feature(write: Write) -> None:
+    """What is wrong with the schema of a feature that no host has keeps no host from anything."""
+    root = write(f="features: {monitoring: }", h="hosts: {web1: }")
+    _schema(root, text="[")
+    assert load(root).fleet.hosts["web1"].settings == {}
+
+
 def test_a_changed_schema_is_read_again(write: Write) -> None:
     """The fleet that is remembered is not believed once a schema is another."""
     root = write(f="features: {monitoring: }", h="hosts: {web1: {features: [monitoring]}}")

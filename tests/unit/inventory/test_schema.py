@@ -64,12 +64,55 @@ def test_the_example_fleet_is_valid(path: Path) -> None:
         {"hardware": []},
         {"system": "x86_64-darwin"},
         {"system": "aarch64-linux"},
+        {"tier": "t"},
+        {"tier": ["t"]},
+        {"features": ["f"]},
+        {"features": "f"},
+        {"features": None},
+        {"features": {"f": None, "remove": ["f"]}},
+        {"features": {"f": {}}},
+        {"features": {"f": ["x"]}},
+        {"features": {"f": 1}},
+        {"features": {"a b": {}}},
+        {"features": {"remove": "f"}},
         {"unknown": 1},
     ],
 )
 def test_schema_and_reading_agree(write: Callable[..., Path], entry: dict[str, object]) -> None:
     """What an editor underlines is what the tool refuses, and nothing else."""
-    document = {"hosts": {"web1": entry}}
+    document = {"hosts": {"web1": entry}, "features": {"f": {}}, "tiers": {"t": {}}}
+    root = write(h=yaml.safe_dump(document))
+    try:
+        load(root)
+    except InventoryError:
+        assert not VALIDATOR.is_valid(document)
+    else:
+        assert VALIDATOR.is_valid(document)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"requires": ["g"], "one_of": "desktop"},
+        {"conflicts": ["g"]},
+        {"requires": "g"},
+        {"one_of": ["g"]},
+        {"needs": {"memory": "2G", "cpus": 2, "disk": "20G", "gpu": "any", "capability": ["kvm"]}},
+        {"needs": {"memory": 2}},
+        {"needs": {"cpus": 0}},
+        {"needs": {"gpu": "NVIDIA"}},
+        {"risk": "high", "because": "x", "mitigations": ["y"]},
+        {"risk": "medium"},
+        {"settings": {"a": 1}},
+        {"features": ["g"]},
+        {"tags": ["x"]},
+    ],
+)
+def test_schema_and_reading_agree_on_features(
+    write: Callable[..., Path], feature: dict[str, object]
+) -> None:
+    """What an editor underlines of the catalogue is what the tool refuses, and nothing else."""
+    document = {"hosts": {"web1": {}}, "features": {"f": feature, "g": {}}}
     root = write(h=yaml.safe_dump(document))
     try:
         load(root)
