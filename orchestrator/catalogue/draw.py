@@ -274,7 +274,9 @@ def _change_lines(one: HostChange, output: Output) -> Iterator[str]:
         yield from (clean(f"  mitigation: {text}") for text in feature.mitigations)
     if one.fit.skipped:
         yield f"needs: not compared: it is a guest ({one.fit.skipped})"
-    for gap in one.fit.gaps:
-        yield output.paint(clean(f"needs: {gap.text}"), Colour.BAD if gap.known else Colour.FAINT)
+    for gap in one.fit.lacks:
+        yield output.paint(clean(f"needs: {gap.text}"), Colour.BAD)
+    if unknown := dict.fromkeys(gap.need for gap in one.fit.gaps if not gap.known):
+        yield f"needs: not known: {', '.join(unknown)} (orchestrator host facts {one.host})"
     if one.nearest:
         yield f"the nearest tier that fits is {one.nearest}"

@@ -45,7 +45,7 @@ def test_what_comes_with_a_feature_is_shown(run: Run, asked: Asked) -> None:
         "  declared risk: none → moderate",
         "  risk of dashboard: moderate: it is seen from outside.",
         "    mitigation: a password",
-        "  needs: 2 CPUs needed (monitoring); unknown: not asked",
+        "  needs: not known: cpus (orchestrator host facts web2)",
         "--- a/inventory/hosts.yaml",
         "+++ b/inventory/hosts.yaml",
         "@@ -6,2 +6,3 @@",
