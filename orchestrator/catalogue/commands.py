@@ -37,7 +37,6 @@ with lazily():
     from orchestrator.core import git, stored
     from orchestrator.deploy.commands import deploy
     from orchestrator.inventory import (
-        add_host,
         edit_features,
         fleet_json,
         load,
@@ -46,6 +45,7 @@ with lazily():
         tree,
     )
     from orchestrator.inventory import root as inventory_root
+    from orchestrator.render import output
 
 if TYPE_CHECKING:
     from orchestrator.host.setup import Setup
@@ -252,7 +252,7 @@ def _drafted(
     after = load.load(root, {one.file: one.after.decode() for one in drafts})
     draw.draw_changes(change.changes(setup, before, after, hosts), console.results())
     for line in change.patch(drafts):
-        click.echo(line)
+        console.results().line(output.clean(line))
     return drafts, after.fleet
 
 
@@ -261,8 +261,7 @@ def _write(root: Path, drafts: Sequence[Draft]) -> None:
     files = [one.file for one in drafts]
     read = [*files, *(one for one in (fleet_json.PATH,) if (root / one).exists())]
     is_clean = console.run(git.is_clean(str(root), *read))
-    for one in drafts:
-        add_host.write(root, one)
+    edit_features.write(root, drafts)
     if fleet_json.refresh(root, load.load(root), frozen=False):
         files.append(fleet_json.PATH)
     say(f"written: {', '.join(files)}; git diff shows it")

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core import beneath
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.host import Fleet
 from orchestrator.core.units import listing
+from orchestrator.inventory import add_host
 from orchestrator.inventory.add_host import Draft, said_in
 from orchestrator.inventory.edit_text import Chosen, candidates, flow
 from orchestrator.inventory.features import REMOVE
@@ -82,6 +83,24 @@ def draft(root: Path, edit: FeatureEdit, hosts: Sequence[str]) -> tuple[Draft, .
             drafts[file] = Draft(file, first, made.encode())
     _check(root, before, drafts, edit, hosts)
     return tuple(drafts.values())
+
+
+def write(root: Path, drafts: Sequence[Draft]) -> None:
+    """Write drafts, all of them or none.
+
+    Raises:
+        RefusedError: A file was changed meanwhile.
+        StepError: One cannot be written.
+    """
+    written: list[Draft] = []
+    try:
+        for one in drafts:
+            add_host.write(root, one)
+            written.append(one)
+    except OrchestratorError:
+        for one in written:
+            add_host.write(root, Draft(one.file, one.after, one.before))
+        raise
 
 
 def _entries(fleet: Fleet, hosts: Sequence[str]) -> dict[str, list[str]]:

@@ -45,6 +45,8 @@ _KEYWORDS = frozenset(
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     ]
 )
+# Those that are checked without a further library.
+_FORMATS = ("date", "email", "ipv4", "ipv6", "regex", "uuid")
 _TYPES = {
     "integer": "a whole number",
     "number": "a number",
@@ -246,7 +248,7 @@ def _validator(schema: Mapping[str, Any], hosts: frozenset[str]) -> Validator:
 def _checker(hosts: frozenset[str]) -> FormatChecker:
     import jsonschema
 
-    checker = jsonschema.FormatChecker()
+    checker = jsonschema.FormatChecker(formats=_FORMATS)
     checker.checks("host")(lambda value: not isinstance(value, str) or value in hosts)
     return checker
 

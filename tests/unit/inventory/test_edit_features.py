@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.errors import UsageError
-from orchestrator.inventory.edit_features import FeatureEdit, draft
+from orchestrator.core.errors import RefusedError, UsageError
+from orchestrator.inventory.edit_features import FeatureEdit, draft, write
 from orchestrator.inventory.load import load
 
 CATALOGUE = """\
@@ -205,3 +205,16 @@ def test_what_another_feature_requires_stays(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         draft(root, FeatureEdit("a", on=False, settings={}), ("w",))
     assert load(root).fleet.hosts["w"].features == ("a", "needs-a")
+
+
+def test_all_files_are_written_or_none(tmp_path: Path) -> None:
+    """Where one of several files was changed meanwhile, the others are what they were."""
+    root = fleet(tmp_path, "hosts: {w: }\n")
+    (root / "inventory/more.yaml").write_text("hosts: {v: }\n")
+    drafts = draft(root, FeatureEdit("a", on=True, settings={}), ("w", "v"))
+    (root / "inventory/more.yaml").write_text("hosts: {v: {tags: [x]}}\n")
+    with pytest.raises(RefusedError):
+        write(root, drafts)
+    assert (root / "inventory/hosts.yaml").read_text() == "hosts: {w: }\n"
+    write(root, drafts[:1])
+    assert load(root).fleet.hosts["w"].features == ("a",)
