@@ -92,6 +92,7 @@ async def _foretold(
             system=found.wanted,
             live=found.live,
             there=lacks.paths == 0,
+            built=True,
             activates=True,
             seconds=host.deadlines.activate,
         )

@@ -27,7 +27,9 @@ from orchestrator.host.difference import Difference
 from orchestrator.nix import closure as nix_closure
 from orchestrator.nix import verbs as nix
 
-NOT_BUILT = "not built yet: size, units, users, files in /etc and secrets are not known (--build)"
+_ALL = "size, units, users, files in /etc and secrets"
+NOT_BUILT = f"not built yet: {_ALL} are not known (--build)"
+ELSEWHERE = f"built on another machine: {_ALL} are not known before the host has it (--goal push)"
 
 Teller = Callable[[HostWork, HostPlan, HostState, Executor], Awaitable[tuple[Note, ...]]]
 TELLERS: tuple[Teller, ...] = ()
@@ -83,6 +85,7 @@ async def _of_run(
         system=plan.target.out,
         live=plan.activated,
         there=lacks is not None and not lacks.paths,
+        built=work.session.request.plan_builds,
         activates=plan.goal.activates,
         seconds=work.host.deadlines.activate,
     )
@@ -113,6 +116,7 @@ class Change:
         system: The system that it is to have.
         live: What it is to run: that, or a specialisation of it.
         there: Whether the host has it whole.
+        built: Whether it was built just now, wherever that is done.
         activates: Whether it is switched to now, and not at the next boot.
         seconds: After which a dry activation is given up.
     """
@@ -122,6 +126,7 @@ class Change:
     system: OutPath
     live: OutPath
     there: bool
+    built: bool
     activates: bool
     seconds: float
 
@@ -141,7 +146,7 @@ async def foretell(change: Change, secrets: NamesChange | None, read: Read) -> F
     """
     here = nix.is_here(change.live)
     if not (here or change.there):
-        return Foreseen(unknown=(NOT_BUILT,))
+        return Foreseen(unknown=(ELSEWHERE if change.built else NOT_BUILT,))
     size = await nix_closure.closure_size(change.live) if here else None
     told = Foreseen(size=size, secrets=secrets)
     try:

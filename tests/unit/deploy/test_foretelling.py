@@ -188,7 +188,8 @@ def test_a_plan_builds_only_where_it_is_told_to(bench: Bench) -> None:
     """``--build`` builds before anything is said, and changes no host."""
     planned(bench)
     assert bench.delivered == []
-    planned(bench, plan_builds=True)
+    elsewhere = planned(bench, plan_builds=True)
+    assert elsewhere == Foreseen(unknown=(foretelling.ELSEWHERE,))
     assert bench.delivered == ["build"]
     bench.host.goes_wrong("build", refuses_login)
     outcome = bench.deploy(plan_only=True, plan_builds=True)
