@@ -135,8 +135,11 @@ async def carry_out(
         require_return(plan, state)
         refuse_if_taken(work, state)
     if work.session.request.plan_only:
-        plan = await _found(work, plan, executor)
-        say_or_refuse(work, plan)
+        if work.session.request.plan_builds:
+            await build(work, plan, executor)
+        else:
+            say_or_refuse(work, plan)
+        plan = specialisation.found_here(plan)
         await work.session.all_built.wait(work)
         # What only a plan says takes long to import; a deployment does without.
         from orchestrator.deploy.changing.foretelling import plan_outcome
@@ -153,13 +156,6 @@ async def carry_out(
         await deliver(work, plan, line.executor)
         return await _complete(work, plan, line.executor, state)
     return await change(work, plan, state, line)
-
-
-async def _found(work: HostWork, plan: HostPlan, executor: Executor | None) -> HostPlan:
-    """Find the specialisation that a plan is for, in a system that is built first where wanted."""
-    if work.session.request.plan_builds:
-        await build(work, plan, executor)
-    return specialisation.found_here(plan)
 
 
 async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSession) -> Outcome:
