@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestrator.changes.knowledge import (
@@ -129,7 +129,7 @@ async def learn(
 
     Args:
         setup: The fleet.
-        hosts: The hosts to learn.
+        hosts: The hosts to learn; of many equal ones one is.
         told: Called with what came of each.
         again: Learn also what is known already.
 
@@ -142,7 +142,7 @@ async def learn(
         async with Source(setup.flake) as source:
             if any(setup.flake.of(host) == setup.flake for host in hosts):
                 _check_pins(await source.ground())
-            for host in hosts:
+            for host in _one_of_each(setup, hosts):
                 if host.nix.impure:
                     told(Lesson(host.name, None, IMPURE, never=True))
                     continue
@@ -152,6 +152,12 @@ async def learn(
                     told(await _one(setup, host, tracer, ground, again=again))
                 except StepError as error:
                     told(Lesson(host.name, None, error.message))
+
+
+def _one_of_each(setup: Setup, hosts: Sequence[Host]) -> Iterable[Host]:
+    """Hosts of different configurations; many equal ones are one, by the name of their class."""
+    found = {(setup.flake.of(host), host.attr): host for host in hosts}
+    return [replace(host, name=host.of or host.name) for host in found.values()]
 
 
 def _check_pins(ground: Ground) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 
+import pyrage
 import pytest
 from fleet_bench import Bench, Done, committed, example_fleet, in_lab
 
@@ -12,7 +14,6 @@ pytestmark = pytest.mark.lab
 
 ONE, OTHER = "kiosk-1", "kiosk-2"
 CLASS = """
-lab: {secrets: placeholder}
 hosts:
   kiosk: {count: 2, template: workstation, hardware: {cpu: intel, gpu: intel}}
 """
@@ -27,6 +28,7 @@ MARKS = "/run/orchestrator/attempt /var/lib/orchestrator"
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Two members of a class, up and never deployed; neither has a name yet."""
     bench = example_fleet(tmp_path_factory.mktemp("classes"))
+    shutil.rmtree(bench.root / "secrets")
     hardware = (bench.root / "hosts/p510/hardware-configuration.nix").read_text()
     bench.write("inventory/kiosk.yaml", CLASS)
     bench.write("hosts/kiosk/hardware-configuration.nix", hardware)
@@ -43,6 +45,26 @@ def unnamed(fleet: Bench, *hosts: str) -> None:
     for host in hosts:
         forget = f"rm -rf {MARKS}; echo localhost > /etc/hostname; hostname localhost"
         assert fleet.on(host, forget).rc == 0
+
+
+def give_secrets(fleet: Bench) -> None:
+    """Encrypt a token to each machine's own key, and declare it for the class."""
+    rules = ""
+    for host in (ONE, OTHER):
+        key = " ".join(fleet.on(host, "cat /etc/ssh/ssh_host_ed25519_key.pub").out.split()[:2])
+        path = f"kiosk/{host}/token.age"
+        rules += f'"{path}".publicKeys = [ "{key}" ];\n'
+        to = [pyrage.ssh.Recipient.from_str(key)]
+        while (data := pyrage.encrypt(f"of {host}".encode(), to)).endswith(b"\n"):
+            pass  # one in 256 does by chance, and is warned of
+        fleet.write(f"secrets/{path}", "")
+        (fleet.root / "secrets" / path).write_bytes(data)
+    fleet.write("secrets/secrets.nix", f"{{\n{rules}}}\n")
+    fleet.write(".gitattributes", "*.age binary\n")
+    fleet.write("hosts/kiosk/default.nix", """{
+      imports = [ ./hardware-configuration.nix ];
+      fleet.memberSecrets.token = ../../secrets/kiosk;
+    }""")  # fmt: skip
 
 
 def called(fleet: Bench, host: str) -> tuple[str, str]:
@@ -95,6 +117,28 @@ def test_a_name_outlives_a_power_cut(two: Bench) -> None:
     assert two.deploy("kiosk").rc == 0
     two.boot(OTHER, "kill", "start")
     assert called(two, OTHER) == (OTHER, OTHER)
+
+
+@pytest.mark.rotating
+def test_each_machine_opens_its_own_secret(two: Bench) -> None:
+    """The shared system installs on each what is encrypted to its key, from before its first name.
+
+    A file that is for another member's key is refused before anything is changed.
+    """
+    unnamed(two, ONE, OTHER)
+    give_secrets(two)
+    try:
+        done = two.deploy("kiosk")
+        assert done.outcomes == {ONE: "deployed", OTHER: "deployed"}, done
+        for host in (ONE, OTHER):
+            assert two.on(host, "cat /run/agenix/token").out == f"of {host}"
+        folder = two.root / "secrets/kiosk"
+        (folder / OTHER / "token.age").write_bytes((folder / ONE / "token.age").read_bytes())
+        wrong = two.deploy("kiosk")
+    finally:
+        two.reset()
+    assert wrong.outcomes[OTHER] == "failed"
+    assert wrong.report["hosts"][OTHER]["checks"] == ["secrets"]
 
 
 @pytest.mark.rotating

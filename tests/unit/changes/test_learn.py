@@ -80,6 +80,17 @@ def test_what_is_learned_already_is_not_learned_again(fleet: KnownFleet) -> None
     assert fleet.evaluated == list(NAMES)
 
 
+def test_equal_hosts_are_learned_once_by_the_name_of_their_class(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many members of a class are one evaluation; each of them is known then."""
+    members = {f"p-{n}": replace(HOSTS["p620"], name=f"p-{n}", of="p") for n in range(9)}
+    monkeypatch.setattr("known_fleet.HOSTS", members)
+    lessons = fleet.learn()
+    assert (list(lessons), fleet.evaluated) == (["p"], ["p620"])
+    assert all(isinstance(one, Known) for one in fleet.known().values())
+
+
 def test_what_is_learned_outlives_a_commit(fleet: KnownFleet) -> None:
     """What was learned of a dirty tree still holds once its files are committed."""
     fleet.write("README")
