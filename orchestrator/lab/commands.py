@@ -16,6 +16,7 @@ from orchestrator.core.errors import UsageError
 
 with lazily():
     from orchestrator.cli import console as cli_console
+    from orchestrator.core import members
     from orchestrator.inventory import load
     from orchestrator.inventory import root as inventory_root
     from orchestrator.lab import faults, lab, own_nixpkgs, places
@@ -24,6 +25,10 @@ with lazily():
 if TYPE_CHECKING:
     from orchestrator.core.host import Fleet
     from orchestrator.lab.host import LabStatus
+
+
+_ALIKE = 2
+"""Of many equal machines so many show what one of them cannot: names, waves, strangers."""
 
 
 def fleet_root(explicit: Path | None) -> Path:
@@ -81,7 +86,10 @@ def up(
     fleet: Path | None,
     as_json: bool,
 ) -> None:
-    """Start HOSTS (all of the fleet's without); those that run stay as they are."""
+    """Start HOSTS (all of the fleet's without); those that run stay as they are.
+
+    Of many equal machines the first two are started, where none is named.
+    """
     it = _lab(fleet)
     inventory = load.load(it.fleet_root).fleet
     known = list(inventory.hosts)
@@ -91,7 +99,7 @@ def up(
         )
     secrets = secrets or inventory.lab_secrets
     found = it.up(
-        hosts or known,
+        hosts or _without_names(inventory),
         fresh=fresh,
         disk_size=disk,
         source=_source(it, inventory, nixpkgs),
@@ -101,6 +109,15 @@ def up(
         cli_console.print_done(**found.to_json())
     else:
         _show(found)
+
+
+def _without_names(fleet: Fleet) -> list[str]:
+    """The hosts that are started where nobody names any."""
+    found: list[str] = []
+    for entry in members.entries_of(fleet.hosts):
+        equal = entry.members
+        found += [entry.host.name] if equal is None else [one.name for one in equal[:_ALIKE]]
+    return found
 
 
 @click.command()
