@@ -20,6 +20,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.inventory.root import FEATURES, schema_files
 from orchestrator.inventory.settings import defaults_of, read_schema
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.configuration import nix_list, nix_string
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 
@@ -216,14 +217,3 @@ async def _root(flake: Flake) -> str:
     said = parse_json(await nix.metadata(flake))
     folder = str(said.get("resolved", {}).get("dir", ""))
     return "/".join(part for part in (str(said["path"]), folder) if part) + "/"
-
-
-def nix_string(text: str) -> str:
-    """Write a string of Nix's: https://nix.dev/manual/nix/latest/language/string-literals."""
-    # JSON's strings are Nix's, but for what begins an expression.
-    return json.dumps(text, ensure_ascii=False).replace("${", "\\${")
-
-
-def nix_list(texts: Sequence[str]) -> str:
-    """Write a list of strings of Nix's."""
-    return f"[ {' '.join(map(nix_string, texts))} ]"

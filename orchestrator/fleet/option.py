@@ -13,10 +13,10 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Host
 from orchestrator.core.units import parse_json
-from orchestrator.fleet.modules import nix_list
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.tree import nearest
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.configuration import nix_list
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 from orchestrator.secrets.uses import Origin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from orchestrator.init.places import Place, flake_folders, flakes_below, not_alo
 from orchestrator.init.wrapper import OfFlake, Shape
 from orchestrator.inventory.root import FOLDER
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.configuration import nix_list
 from orchestrator.nix.flake import Flake
 
 _DEADLINE = 600.0
@@ -324,7 +324,7 @@ async def _ask(flake: Flake, question: str, names: Iterable[str] | None = None) 
     Raises:
         StepError: Nix cannot evaluate the answer.
     """
-    given = "" if names is None else f" ({_nix_list(names)})"
+    given = "" if names is None else f" ({nix_list(names)})"
     apply = f"outputs: ({_questions()}).{question}{given} outputs"
     return await _eval(flake, ".", apply)
 
@@ -337,12 +337,6 @@ async def _eval(flake: Flake, attr: str, apply: str) -> Any:
         shown = (*nix.nix_argv("flake", "show"), flake.reference)
         raise nix.failed(done, shown, "the flake does not say its hosts", flake.folder)
     return parse_json(done.out)
-
-
-def _nix_list(names: Iterable[str]) -> str:
-    """Names as a list of Nix's, whatever their characters: through JSON, in a quoted string."""
-    quoted = json.dumps(json.dumps([*names], ensure_ascii=False), ensure_ascii=False)
-    return f"builtins.fromJSON {quoted.replace('${', chr(92) + '${')}"
 
 
 @functools.cache

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.core.bounds import ANSWER
 from orchestrator.nix.verbs import Flake, OnLine, failed, nix_argv, run_on
 
 
-def quoted(text: str) -> str:
-    """A string of Nix's: https://nix.dev/manual/nix/latest/language/string-literals."""
+def nix_string(text: str) -> str:
+    """Write a string of Nix's: https://nix.dev/manual/nix/latest/language/string-literals."""
     escaped = re.sub(r'(["\\$])', r"\\\1", text)
     return f'"{escaped}"'
+
+
+def nix_list(texts: Iterable[str]) -> str:
+    """Write a list of strings of Nix's."""
+    return f"[ {' '.join(map(nix_string, texts))} ]"
 
 
 async def ask(

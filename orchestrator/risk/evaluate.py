@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.stored import DamagedError, decode, encode
-from orchestrator.nix.configuration import ask, quoted
+from orchestrator.nix.configuration import ask, nix_string
 from orchestrator.nix.verbs import Flake, NoNetworkError, OnLine, OutOfMemoryError
 from orchestrator.risk.model import Surface
 
@@ -61,7 +61,7 @@ async def evaluate(
             on_start=on_start,
         )
 
-    whole = f"({_function()}) {quoted(specialisation)}"
+    whole = f"({_function()}) {nix_string(specialisation)}"
     try:
         return parse(await answer(whole))
     except (NoNetworkError, OutOfMemoryError):

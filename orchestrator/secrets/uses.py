@@ -22,7 +22,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.stored import DamagedError
 from orchestrator.core.units import parse_json
 from orchestrator.host.setup import Setup
-from orchestrator.nix.configuration import ask, quoted
+from orchestrator.nix.configuration import ask, nix_string
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
 from orchestrator.nix.verbs import Flake, OnLine
 from orchestrator.secrets.members import of_member
@@ -151,7 +151,7 @@ async def evaluate(
     said = await ask(
         flake,
         attr,
-        f"({_APPLY}) {quoted(specialisation)}",
+        f"({_APPLY}) {nix_string(specialisation)}",
         "what it says of its secrets does not evaluate",
         deadline=deadline,
         env=env,
