@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from nix_bench import Fleet
 
+from orchestrator.cli.main import main
 from orchestrator.fleet.modules import check_modules
 from orchestrator.host.setup import Setup
 from orchestrator.inventory import fleet_json
@@ -117,3 +118,27 @@ def test_a_module_with_settings_is_evaluated_by_itself(greeting: Fleet, tmp_path
     setup = Setup(load(greeting.root).fleet, flake, SshSettings(), tmp_path)
     found = asyncio.run(check_modules(setup))
     assert found["templates/features/greeting.nix, by itself"] is None
+
+
+def test_turning_a_feature_on_evaluates_and_plans(
+    greeting: Fleet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The plan after ``catalogue enable`` is of the system with the feature, and its settings."""
+    greeting.pin()
+    generate(greeting)
+    for argv in (("init", "--quiet"), ("add", "--all")):
+        subprocess.run(("git", *argv), cwd=greeting.root, check=True)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ("enable", "greeting", "p620", "--set", "word=hi", "--goal", "build")
+    with pytest.raises(SystemExit) as ended:
+        main(["catalogue", *words, "--fleet", str(greeting.root)])
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    assert "+ door  inventory/hosts.yaml:" in said.out
+    assert "p620  would build" in said.out
+    assert greeting.option("p620", "fleet.settings")["greeting"]["word"] == "hi"
+    assert greeting.option("p620", "fleet.ports")["door"] == 1
