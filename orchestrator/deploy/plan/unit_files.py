@@ -34,10 +34,11 @@ def parse(lines: Iterable[str], into: dict[str, dict[str, tuple[str, ...]]]) -> 
 
 
 def _plain(value: str) -> str:
-    """Take away what NixOS's reader of unit files does: quotes around all of it, and a comment."""
-    if value[:1] in ("'", '"') and value.find(value[0], 1) == len(value) - 1:
-        return value[1:-1]
-    return value if value[:1] in ("'", '"') else re.split(" [#;]", value, maxsplit=1)[0].rstrip()
+    """Take away what NixOS's reader of unit files does: quotes at the beginning, and a comment."""
+    quoted, end = "", value.find(value[0], 1) if value[:1] in ("'", '"') else -1
+    if end > 0:
+        quoted, value = value[1:end], value[end + 1 :]
+    return quoted + re.split(" [#;]", value, maxsplit=1)[0].rstrip()
 
 
 def _joined(lines: Iterable[str]) -> Iterable[str]:

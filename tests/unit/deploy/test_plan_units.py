@@ -94,6 +94,7 @@ NONE, RELOAD, RESTART = Difference.NONE, Difference.RELOAD, Difference.RESTART
         ("[Service]\nA=a\\\\\nB=b", "[Service]\nB=b\nA=a\\\\", NONE),
         ("[Service]\nA=a ; one\nB='b'", "[Service]\nA=a # two\nB=b", NONE),
         ("[Service]\nA=a;b", "[Service]\nA=a;c", RESTART),
+        ('[Service]\nA="x" y\nB="z', '[Service]\nA=x y\nB="z', NONE),
         ('[Service]\nA="a" "b"', '[Service]\nA="a" "c"', RESTART),
     ],
 )
