@@ -203,3 +203,27 @@ def test_a_specialisations_policy_is_completed(typed: str, found: list[str]) -> 
     shell = ShellComplete(orchestrator, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE")
     offered = shell.get_completions(["deploy", "--specialisation"], typed)
     assert [item.value for item in offered] == found
+
+
+def test_a_plan_is_in_one_form_at_a_time(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    """Markdown and JSON at once is a usage error, and nothing is asked of any host."""
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "--format", "markdown", "--json"])
+    assert ended.value.code == 2
+    assert "--format markdown and --json: choose one" in capsys.readouterr().err
+    assert asked.requests == []
+
+
+def test_a_budget_for_a_systems_size_is_a_templates_or_a_hosts(asked: Asked) -> None:
+    """The nearest word counts, in units of 1024; where nobody says one there is no limit."""
+    text = (
+        "templates: {kiosk: {preflight: {closure_budget: 2G}}}\n"
+        "hosts:\n  p620: {template: kiosk}\n  razer: {preflight: {closure_budget: 512M}}\n"
+        "  samsung: {}\n"
+    )
+    Path("inventory/hosts.yaml").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["plan"])
+    hosts = asked.setups[0].fleet.hosts
+    budgets = [hosts[name].preflight.closure_budget for name in ("p620", "razer", "samsung")]
+    assert budgets == [2 << 30, 512 << 20, None]
