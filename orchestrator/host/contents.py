@@ -164,9 +164,17 @@ def parse_contents(lines: list[str], parts: tuple[str, ...]) -> Contents:
 
 
 def _etc(links: Iterable[str], files: Iterable[str]) -> dict[str, str]:
-    """What tells a file from another: what is in it, else where it leads to."""
+    """What tells a file from another: what is in it, else where it leads to; and how it is copied.
+
+    Beside a file that is copied NixOS has others, which say the copy's mode and owner:
+    https://github.com/NixOS/nixpkgs/blob/master/nixos/modules/system/etc/etc.nix
+    """
     found = {name: f"link {target}" for target, name in _pairs(links, "\t")}
     found |= {name.removeprefix("./"): digest for digest, name in _pairs(files, "  ")}
+    copied = {name.removesuffix(".mode") for name in found if name.endswith(".mode")}
+    for name in sorted(copied & found.keys()):
+        for beside in (f"{name}.mode", f"{name}.uid", f"{name}.gid"):
+            found[name] += f" {found.pop(beside, '')}"
     return found
 
 

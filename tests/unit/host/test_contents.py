@@ -51,6 +51,16 @@ def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
     assert {name for name in one.etc if one.etc[name] != other.etc[name]} == {"hosts", "copy"}
 
 
+def test_a_copy_is_another_one_where_its_mode_or_owner_is(tmp_path: Path) -> None:
+    """What NixOS keeps beside a file that it copies is no file of /etc, and a part of that one."""
+    files = {"etc/a": "x", "etc/a.mode": "0440", "etc/a.uid": "0", "etc/a.gid": "0"}
+    files |= {"etc/b.uid": "no copy's", "etc/c.mode": "nor this"}
+    one = read(tree(tmp_path / "one", files, {}))
+    other = read(tree(tmp_path / "other", {**files, "etc/a.mode": "0400"}, {}))
+    assert one.etc.keys() == {"a", "b.uid", "c.mode"}
+    assert one.etc["a"] != other.etc["a"]
+
+
 def test_what_is_no_file_of_the_system_is_not_read(tmp_path: Path) -> None:
     """A device, a pipe, or a file elsewhere on the machine is told by its link, and never read."""
     os.mkfifo(tmp_path / "pipe")
