@@ -180,8 +180,7 @@ async def _units(
     """Find what becomes of units, and what of that is in doubt."""
     computed = None
     if host.active is not None:
-        systemd = host.running.parts.get("systemd") != after.parts.get("systemd")
-        computed = foresee_units(host.running, after, host.active, systemd=systemd)
+        computed = foresee_units(host.running, after, host.active)
     if not change.there:
         return computed, () if computed else ("units: the host did not say which run",)
     argv = (f"{change.live}/bin/switch-to-configuration", "dry-activate")

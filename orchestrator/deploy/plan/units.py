@@ -30,6 +30,8 @@ _NOT_DIRECTLY = frozenset(
 )
 _SLEEP = frozenset({"suspend.target", "hibernate.target", "hybrid-sleep.target"})
 _RUNS = frozenset({"active", "activating"})
+SETTINGS = "systemd/system.conf"
+"""Below ``/etc``: where it is another one, systemd is executed again."""
 FOLDER = "/etc/systemd/system/"
 """Units that come from elsewhere, such as a generator, are none of NixOS's to switch."""
 
@@ -86,16 +88,13 @@ class _Orders:
     keep: set[str] = field(default_factory=set)
 
 
-def foresee(
-    before: Contents, after: Contents, active: Mapping[str, ActiveUnit], *, systemd: bool = False
-) -> ForeseenUnits:
+def foresee(before: Contents, after: Contents, active: Mapping[str, ActiveUnit]) -> ForeseenUnits:
     """Find what a switch from one system to another does with units.
 
     Args:
         before: The system that runs.
         after: The other one.
         active: All units that are not inactive.
-        systemd: Whether systemd itself is another one.
     """
     old, new, orders = UnitFiles(before.units), UnitFiles(after.units), _Orders()
     running = {name for name, one in active.items() if one.state in _RUNS}
@@ -114,7 +113,8 @@ def foresee(
             stopped=_sorted(orders.stop - orders.start - orders.restart),
         ),
         kept=_sorted(orders.keep),
-        systemd=systemd,
+        systemd=before.parts.get("systemd") != after.parts.get("systemd")
+        or before.etc.get(SETTINGS) != after.etc.get(SETTINGS),
     )
 
 

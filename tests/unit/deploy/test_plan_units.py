@@ -256,6 +256,14 @@ def test_file_systems_are_mounted_and_left_as_fstab_says() -> None:
     assert found.kept == ("-.mount",)
 
 
+def test_systemd_is_executed_again_where_it_or_its_settings_are_others() -> None:
+    """A new systemd takes over what runs, without a boot; so does one with other settings."""
+    same = Contents({"systemd/system.conf": "1"}, Units(), parts={"systemd": "/a"})
+    assert not foresee(same, same, {}).systemd
+    assert foresee(same, Contents(same.etc, Units(), parts={"systemd": "/b"}), {}).systemd
+    assert foresee(same, Contents({}, Units(), parts=same.parts), {}).systemd
+
+
 KEYS = st.sampled_from(
     ["ExecStart=a", "ExecStart=b", "User=x", "Environment=A=1", "Environment=B=2"]
 )
