@@ -74,6 +74,7 @@ REQUEST = DeployRequest(
     build=BuildSite(BuildOn.BUILDER, "p620"),
     verify=False,
     plan_only=True,
+    plan_builds=True,
     force=True,
     cache=False,
     emergency="fire",
