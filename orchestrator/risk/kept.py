@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.core import files
 from orchestrator.core.risk import Floor
 from orchestrator.core.store import OutPath
-from orchestrator.core.stored import DamagedError
+from orchestrator.core.stored import DamagedError, encode
 from orchestrator.risk.model import Surface
 
 FOLDER = "risk"
@@ -18,6 +18,9 @@ FOLDER = "risk"
 
 MOST = 400
 """Systems that are kept: those that were asked for last. One takes about 10 KiB."""
+
+LARGEST = 2 << 20
+"""Bytes of one system's; what is larger is evaluated again."""
 
 _VERSION = 1
 
@@ -64,6 +67,8 @@ def recall(state: Path, system: System) -> Kept | None:
 def keep(state: Path, kept: Kept) -> None:
     """Keep it, as a whole or not at all; a full disk must not fail a deployment."""
     folder = state / FOLDER
+    if len(encode(kept)) > LARGEST:
+        return
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         files.save(folder / kept.system.file, kept)

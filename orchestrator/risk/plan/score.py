@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from orchestrator.core.risk import Assessment, Floor, Risk, RiskChange, Term
@@ -38,11 +40,28 @@ def assess(terms: Iterable[Term], floors: Iterable[Floor] = ()) -> Assessment:
     for term in terms:
         if term.id not in heaviest or _weight(heaviest[term.id]) < _weight(term):
             heaviest[term.id] = term
-    ranked = sorted(heaviest.values(), key=lambda one: (-one.weight, one.id))
+    ranked = sorted(map(_cut, heaviest.values()), key=lambda one: (-one.weight, one.id))
     declared = sorted(floors, key=lambda one: (-one.risk.rank, one.feature))
     score = sum(max(one.weight, 0) for one in ranked)
     found = max(level(score), *(one.risk for one in declared), Risk.MINIMAL)
     return Assessment(tuple(ranked[:MOST]), tuple(declared), score, found)
+
+
+def _cut(term: Term) -> Term:
+    """Leave out what nobody reads of names that have no end; two that begin alike stay two."""
+    if max(len(term.id), len(term.what), len(term.evidence)) <= _MOST_CHARACTERS:
+        return term
+    short = term.id[:_MOST_CHARACTERS]
+    digest = hashlib.sha256(term.id.encode(errors="replace")).hexdigest()[:16]
+    return replace(
+        term,
+        id=f"{short}…{digest}",
+        what=term.what[:_MOST_CHARACTERS],
+        evidence=term.evidence[:_MOST_CHARACTERS],
+    )
+
+
+_MOST_CHARACTERS = 400
 
 
 def _weight(term: Term) -> tuple[int, str, str, bool]:

@@ -10,7 +10,8 @@ import pytest
 from fake_host import NEW, Bench
 
 from orchestrator.core.event import Notice
-from orchestrator.core.outcome import Deployed, Failed, Unchanged
+from orchestrator.core.host import WhenUnreachable
+from orchestrator.core.outcome import Deferred, Deployed, Failed, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.risk import Acceptance, Risk
 from orchestrator.core.store import DrvPath, Evaluated
@@ -133,6 +134,17 @@ def test_goals_that_change_no_host_are_not_judged(bench: Bench, goal: Goal) -> N
     """To build is how a fleet's CI finds out; nothing of it runs anywhere."""
     bench.surface, bench.max_risk = OPEN, Risk.MINIMAL
     assert not isinstance(bench.deploy(goal), Failed)
+
+
+def test_a_host_that_does_not_answer_is_judged_before_its_system_waits(bench: Bench) -> None:
+    """Nothing waits for it that would be refused."""
+    bench.surface, bench.max_risk, bench.host.reachable = OPEN, Risk.LOW, False
+    failed = bench.deploy(unreachable=WhenUnreachable.DEFER)
+    assert isinstance(failed, Failed)
+    assert failed.problem.refused
+    assert not (bench.folder / "pending").exists()
+    bench.max_risk = Risk.HIGH
+    assert isinstance(bench.deploy(unreachable=WhenUnreachable.DEFER), Deferred)
 
 
 def given_system(**more: Any) -> dict[str, Any]:

@@ -137,6 +137,13 @@ def test_what_cannot_be_kept_fails_nothing(tmp_path: Path) -> None:
     assert recall(tmp_path, system("a")) is None
 
 
+def test_what_is_too_large_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration of no end fills no disk: it is evaluated again."""
+    monkeypatch.setattr(kept, "LARGEST", 100)
+    keep(tmp_path, Kept(system("a"), PLAIN))
+    assert recall(tmp_path, system("a")) is None
+
+
 def test_so_many_systems_are_kept_and_those_that_were_asked_for_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +207,7 @@ class Answers:
 
 
 def test_one_question_is_enough_where_all_evaluates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All parts come of one evaluation."""
+    """Every part of a configuration comes of one evaluation, where each can be had."""
     nix = Answers()
     assert nix.evaluate(monkeypatch).ssh is not None
     assert len(nix.asked) == 1

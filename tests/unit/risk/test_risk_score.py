@@ -122,6 +122,15 @@ def test_a_term_that_weighs_more_is_raised_and_one_that_weighs_less_is_lowered()
     assert (change.raised, change.lowered) == ((), (heavier,))
 
 
+def test_names_without_an_end_are_cut_and_stay_apart() -> None:
+    """A configuration may name things as it likes; a report has room for what a person reads."""
+    long = [Term("x" * 5000 + end, "y" * 5000, 5, "z" * 5000) for end in "ab"]
+    found = score.assess(long)
+    assert found.score == 10
+    assert len({one.id for one in found.terms}) == 2
+    assert all(len(one.id + one.what + one.evidence) < 1300 for one in found.terms)
+
+
 def test_a_sentence_names_a_few_and_counts_the_rest() -> None:
     """Of many terms five are named; a report keeps twenty."""
     many = [Term(f"t{number:02}", f"thing {number:02}", 1, "o") for number in range(30)]
