@@ -107,8 +107,8 @@ def _online(text: str | None) -> int | None:
     """Count what a list such as ``0-3,8`` names: cpu lists in the kernel's documentation."""
     total = 0
     for part in (text or "").split(","):
-        low, _, high = part.partition("-")
-        numbers = whole_number(low), whole_number(high or low)
+        low, is_range, high = part.partition("-")
+        numbers = whole_number(low), whole_number(high if is_range else low)
         if numbers[0] is None or numbers[1] is None or not numbers[0] <= numbers[1] < 100_000:
             return None
         total += numbers[1] - numbers[0] + 1
@@ -124,7 +124,7 @@ def memory(answer: Answer) -> Readings:
         "memory.installed": first(
             (
                 known(found.installed, "SMBIOS", none),
-                known(_blocks(answer), "/sys/devices/system/memory", none),
+                known(_blocks(answer), "/sys/devices/system/memory: in whole blocks", none),
                 _usable(answer, "/proc/meminfo: without what the kernel keeps"),
             )
         ),

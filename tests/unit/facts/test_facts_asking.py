@@ -19,7 +19,9 @@ import jsonschema
 import pytest
 from facts_examples import host
 
+from orchestrator.cli import opening
 from orchestrator.cli.main import main
+from orchestrator.cli.options import Target
 from orchestrator.core.checks import Login
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor
@@ -27,9 +29,11 @@ from orchestrator.core.facts import Facts
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
 from orchestrator.facts.ask import ask_facts
+from orchestrator.facts.commands import propose_hardware
 from orchestrator.facts.question import QUESTION
 from orchestrator.facts.schema import json_schema
 from orchestrator.host import setup as host_setup
+from orchestrator.inventory import add_host
 
 RECORDED = Path(__file__).parent / "recorded/q35-server"
 MACHINE = "0123456789abcdef" * 2
@@ -199,6 +203,41 @@ def test_facts_of_a_newer_orchestrator_are_not_lost(fleet: dict[str, Answering])
     assert done.exit_code == 0
     assert "warning: p620: its facts were not kept" in done.stderr
     assert file.read_text() == '{"format": 9}'
+
+
+def test_what_is_no_selector_by_facts_is_pointed_at(fleet: dict[str, Answering]) -> None:
+    """A condition that cannot be read is refused at its column, as any other selector is."""
+    for text in ("fact:gpu", "fact:gpus=x", "fact:=x"):
+        done = run(text)
+        assert done.exit_code == 2
+        assert "cannot be read at column 1: expected a fact" in done.stderr
+    assert fleet["p620"].asked == []
+
+
+def test_a_new_host_s_hardware_is_proposed_and_written_by_whoever_agrees(
+    fleet: dict[str, Answering], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a host says of itself becomes a line of its entry, and all else stays as it is."""
+    fleet["web1"] = Answering((RECORDED / "answer").read_text())
+    new = add_host.NewHost("web1", "192.0.2.9")
+    made = add_host.draft(tmp_path, new)
+    add_host.write(tmp_path, made)
+    setup = opening.open_setup(Target(tmp_path, lab=False))
+    err = io.StringIO()
+    with redirect_stderr(err):
+        propose_hardware(setup, made, new)
+    assert "hardware: {cpu: amd, gpu: amd}" in err.getvalue()
+    assert "if that is right, add it to inventory/hosts.yaml" in err.getvalue()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: True)
+    propose_hardware(setup, made, new)
+    after = (tmp_path / "inventory/hosts.yaml").read_text()
+    assert after.startswith(made.before.decode())
+    assert after.endswith("  web1:\n    address: 192.0.2.9\n    hardware: {cpu: amd, gpu: amd}\n")
+    del fleet["web1"]
+    with redirect_stderr(err):
+        propose_hardware(setup, made, new)
+    assert "nothing is proposed for hardware" in err.getvalue()
 
 
 def test_the_schema_is_a_schema() -> None:

@@ -40,6 +40,8 @@ def test_every_value_of_a_known_machine_is_right(name: str) -> None:
     assert {key: found[key].value for key in wanted} == wanted
 
 
+BLOCK = 128 << 20
+"""Of memory, by the kernel's count: the last one may reach beyond what is there."""
 ROOTS = ("memory.ecc", "memory.modules", "dmi.serial")
 
 
@@ -53,7 +55,9 @@ def test_without_root_the_same_is_known_but_for_what_only_root_can_read(name: st
     for key, value in wanted.items():
         if key == "disks":
             value = [{**disk, "smart": None} for disk in value]
-        if key not in (*ROOTS, "capabilities", "capabilities.unknown"):
+        if key == "memory.installed":
+            assert 0 <= found[key].value - value <= BLOCK
+        elif key not in (*ROOTS, "capabilities", "capabilities.unknown"):
             assert found[key].value == value, key
     assert "ecc" in found["capabilities.unknown"].value
 
