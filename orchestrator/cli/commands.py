@@ -72,6 +72,7 @@ _INVENTORY = Group(
         "list": ("inventory.commands:list_", "List the hosts that selectors mean."),
         "show": ("inventory.commands:show", "Each value of a host, and where it comes from."),
         "schema": ("inventory.commands:schema", "JSON Schema of an inventory file, for editors."),
+        "shared": ("fleet.commands:shared", "How much of hosts is their own, and what repeats."),
         "generate": ("inventory.commands:generate", "Write inventory/fleet.json."),
     },
 )

@@ -1,9 +1,10 @@
-"""``check``, ``format``, ``update``, ``doctor``, ``option``."""
+"""``check``, ``format``, ``update``, ``doctor``, ``option``, ``inventory shared``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,9 +28,10 @@ with lazily():
     from orchestrator.core import checks, run
     from orchestrator.deploy.commands import deploy
     from orchestrator.fleet import doctor as fleet_doctor
-    from orchestrator.fleet import draw_option, files, modules
+    from orchestrator.fleet import draw_option, draw_shared, files, modules
     from orchestrator.fleet import option as fleet_option
-    from orchestrator.inventory import select
+    from orchestrator.fleet import shared as fleet_shared
+    from orchestrator.inventory import load, select
     from orchestrator.render import event_json, output
     from orchestrator.secrets import place as secrets_place
     from orchestrator.secrets.commands import check as commands_check
@@ -281,3 +283,20 @@ def option(host: str, path: str, target: Target, as_json: bool) -> None:
     one = opening.one_host(setup.fleet, host)
     found = console.run(fleet_option.ask_option(setup, one, path))
     draw_option.draw_option(found, console.results(), as_json=as_json)
+
+
+@click.command()
+@selectors_argument()
+@fleet_options
+@json_option
+def shared(selectors: tuple[str, ...], target: Target, as_json: bool) -> None:
+    """How much of each host's configuration is its own, and what could stand in a template.
+
+    Its own is what no other host of those that are compared has: lines of Nix files, definitions
+    of options in them; of the inventory, what the host's section says.
+    """
+    setup = opening.open_setup(target)
+    inventory = load.load(Path(setup.fleet.root))
+    hosts = select.select(setup.fleet, selectors)
+    found = console.run(fleet_shared.shared(setup, inventory, hosts))
+    draw_shared.draw_shared(found, console.results(), console.words(), as_json=as_json)

@@ -161,7 +161,7 @@ async def _alone(setup: Setup, modules: Sequence[Module]) -> dict[str, str | Non
     files = tuple(module.file for module in modules)
     async with Source(setup.flake) as source:
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(modules))
-        root = await _root(await source.flake())
+        root = await store_root(await source.flake())
 
         def asked(module: Module) -> Awaitable[None]:
             host = module.smallest or carrier
@@ -212,7 +212,7 @@ async def _evaluate(
         raise nix.failed(done, by_hand, "it does not evaluate", flake.folder)
 
 
-async def _root(flake: Flake) -> str:
+async def store_root(flake: Flake) -> str:
     """The folder in the store that the flake's files are evaluated from."""
     said = parse_json(await nix.metadata(flake))
     folder = str(said.get("resolved", {}).get("dir", ""))

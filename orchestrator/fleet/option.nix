@@ -6,279 +6,52 @@
 #   path      names, the option's first
 #   values    whether the value is wanted: it may not evaluate, and the rest is told all the same
 #   defined   likewise the definitions' values
+#   root      where it is given, all that modules below this folder define is told instead
+optionValues: optionDefinitions:
 {
   path,
   values,
   defined,
+  root ? null,
 }:
 evaluated:
 let
   lib = evaluated.lib or evaluated.pkgs.lib;
   inherit (builtins)
-    all
     attrNames
     concatMap
     elem
     elemAt
     filter
-    foldl'
-    functionArgs
-    genericClosure
     head
     isAttrs
-    isFunction
-    isList
-    isPath
-    isString
     length
-    mapAttrs
     substring
     tail
     toString
     tryEval
     ;
-  take = count: list: builtins.genList (elemAt list) count;
+  inherit (optionValues)
+    isDerivation
+    isKind
+    longest
+    shown
+    shownAt
+    take
+    ;
+  inherit (optionDefinitions lib)
+    definitionsOf
+    everything
+    holds
+    inner
+    modulesOf
+    ranked
+    raw
+    spread
+    within
+    ;
   drop = count: list: builtins.genList (at: elemAt list (at + count)) (length list - count);
-  # What throws is of no kind.
-  isKind =
-    kind: value:
-    let
-      got = tryEval (isAttrs value && value._type or null == kind);
-    in
-    got.success && got.value;
-  defaultPriority = 100;
   optionDefault = 1500;
-
-  # ── Values, with bounds ────────────────────────────────────────────────────────────────────────
-  longest = 2000;
-  widths = [
-    100
-    30
-    10
-    5
-  ];
-  text = kind: value: { inherit kind value; };
-  isDerivation = value: value.type or null == "derivation";
-  shown =
-    depth: value:
-    let
-      got = tryEval (builtins.deepSeq (shownAt depth value) (shownAt depth value));
-    in
-    if got.success then got.value else text "error" "";
-  shownAt =
-    depth: value:
-    if isFunction value || value ? __functor then
-      text "function" ""
-    else if isAttrs value && isDerivation value then
-      # To name the path of each is to evaluate it.
-      text "derivation" (if depth == 0 then value.outPath else value.name or "")
-    else if isKind "literalExpression" value || isKind "literalMD" value then
-      text "code" (substring 0 longest value.text)
-    else if isAttrs value || isList value then
-      collection depth value
-    else if isPath value then
-      text "path" (toString value)
-    else if isString value then
-      if builtins.stringLength value > longest then
-        text "cut" (substring 0 longest (builtins.unsafeDiscardStringContext value))
-      else
-        text "plain" (builtins.unsafeDiscardStringContext value)
-    else
-      text "plain" value;
-  collection =
-    depth: value:
-    let
-      names = attrNames value;
-      size = if isList value then length value else length names;
-      most = if depth >= length widths then 0 else elemAt widths depth;
-      few = if size < most then size else most;
-      below = shown (depth + 1);
-    in
-    {
-      kind = if isList value then "list" else "set";
-      inherit size;
-      value =
-        if isList value then
-          map below (take few value)
-        else
-          map (name: {
-            inherit name;
-            value = below value.${name};
-          }) (take few names);
-    };
-
-  # ── Modules, as they are written ───────────────────────────────────────────────────────────────
-  called =
-    level: value:
-    let
-      known = {
-        inherit lib;
-        inherit (level) config options;
-        specialArgs = level.special;
-        _class = null;
-        _prefix = level.at;
-      }
-      // level.special;
-      find = name: _: known.${name} or level.more.${name};
-    in
-    if isFunction value then
-      value (known // mapAttrs find (functionArgs value))
-    else if isAttrs value && value ? __functor then
-      value (known // mapAttrs find (value.__functionArgs or { }))
-    else
-      value;
-  load =
-    level: parent: index: written:
-    let
-      isFile = isPath written || isString written;
-      value = called level (if isFile then import written else written);
-      file = value._file or (if isFile then toString written else parent.file);
-      key =
-        if value ? key then
-          toString value.key
-        else if isFile then
-          toString written
-        else
-          "${parent.key}:${toString index}";
-      meta = [
-        "_class"
-        "_file"
-        "disabledModules"
-        "freeformType"
-        "imports"
-        "key"
-        "meta"
-        "options"
-        "require"
-      ];
-      plain = !isAttrs value || value ? _type;
-    in
-    {
-      inherit key file;
-      imports = if plain then [ ] else value.imports or [ ];
-      disabled = if plain then [ ] else value.disabledModules or [ ];
-      config =
-        if plain then
-          value
-        else if value ? config || value ? options then
-          value.config or { }
-        else
-          removeAttrs value meta;
-    };
-  modulesOf =
-    level:
-    let
-      root = {
-        key = "";
-        file = level.file;
-      };
-      nodes =
-        keep: parent: modules:
-        filter (one: keep one.key) (lib.imap1 (load level parent) modules);
-      closure =
-        keep:
-        genericClosure {
-          startSet = nodes keep root level.modules;
-          operator = one: nodes keep one one.imports;
-        };
-      found = closure (_: true);
-      path = level.special.modulesPath or "";
-      keyOf =
-        one:
-        if isAttrs one then
-          toString one.key
-        else if isString one && substring 0 1 one != "/" then
-          "${toString path}/${one}"
-        else
-          toString one;
-      disabled = map keyOf (concatMap (one: one.disabled) found);
-    in
-    if disabled == [ ] then found else closure (key: !elem key disabled);
-
-  # ── Definitions: { file, value, priority, when, at } ───────────────────────────────────────────
-  # Properties are taken off, conditions are kept: only those of what is asked for are looked at.
-  spread =
-    one:
-    let
-      again = more: spread (one // more);
-      inherit (one) value;
-    in
-    if isKind "merge" value then
-      concatMap (value: again { inherit value; }) value.contents
-    else if isKind "if" value then
-      again {
-        value = value.content;
-        when = one.when ++ [ value.condition ];
-      }
-    else if isKind "override" value then
-      again {
-        value = value.content;
-        priority = if one.priority == null then value.priority else one.priority;
-      }
-    else if isKind "order" value then
-      again { value = value.content; }
-    else if isKind "definition" value then
-      again { inherit (value) file value; }
-    else
-      [ one ];
-  # What a condition keeps from being looked at may not evaluate.
-  within = stepped 0;
-  stepped =
-    depth: names: one:
-    let
-      got = tryEval (spread one);
-      name = head names;
-      step =
-        each:
-        let
-          there = tryEval (isAttrs each.value && each.value ? ${name});
-          at = builtins.unsafeGetAttrPos name each.value;
-          ours = at != null && elem at.file [ each.file "${each.file}/default.nix" ];
-        in
-        if there.success && there.value then
-          stepped (depth + 1) (tail names) (
-            each
-            // {
-              value = each.value.${name};
-              at = if ours then { inherit (at) file line; } else null;
-            }
-          )
-        else
-          [ ];
-      looked = depth < 2 && names != [ ] || holds one;
-    in
-    if !looked || !got.success then
-      [ ]
-    else if names == [ ] then
-      got.value
-    else
-      concatMap (each: if depth < 1 || holds each then step each else [ ]) got.value;
-  holds =
-    one:
-    let
-      got = tryEval (all (condition: condition) one.when);
-    in
-    got.success && got.value;
-  raw = file: value: {
-    inherit file value;
-    priority = null;
-    when = [ ];
-    at = null;
-  };
-  everything = level: map (module: raw module.file module.config) (modulesOf level) ++ level.given;
-  definitionsOf = level: names: concatMap (within names) (everything level);
-  counted = map (one: one // { priority = if one.priority == null then defaultPriority else one.priority; });
-  ranked =
-    definitions:
-    let
-      those = counted (filter holds definitions);
-      least = foldl' (least: one: if one.priority < least then one.priority else least) 9999 those;
-    in
-    map (one: one // { counts = one.priority == least; }) those;
-  # What counts, for what is below it: there priorities begin anew.
-  inner = definitions: map (one: one // { priority = null; when = [ ]; }) (
-    filter (one: one.counts) (ranked definitions)
-  );
 
   # ── Ways down ──────────────────────────────────────────────────────────────────────────────────
   walk =
@@ -456,8 +229,44 @@ let
     inherit (one) priority counts;
     value = if defined then shown 0 one.value else null;
   };
+
+  # ── All definitions of the modules below a folder ──────────────────────────────────────────────
+  ours = filter (module: lib.hasPrefix root module.file) (modulesOf top);
+  below =
+    node: names: one:
+    let
+      got = tryEval (spread one);
+      ends = each: isKind "option" node || !isAttrs each.value || isDerivation each.value;
+      step =
+        each:
+        let
+          end = tryEval (ends each);
+        in
+        if !holds each then
+          [ ]
+        else if !end.success || end.value then
+          [ (each // { inherit names; }) ]
+        else
+          concatMap (
+            name:
+            below (node.${name} or { }) (names ++ [ name ]) (each // { value = each.value.${name}; })
+          ) (attrNames each.value);
+    in
+    if !holds one || !got.success then [ ] else concatMap step got.value;
+  defines = one: {
+    inherit (one) names;
+    file = toString one.file;
+    value = if defined then shown 0 one.value else null;
+  };
 in
-if went.kind == "group" || went.kind == "missing" then
+if root != null then
+  {
+    files = map (module: module.file) ours;
+    definitions = map defines (
+      concatMap (module: below evaluated.options [ ] (raw module.file module.config)) ours
+    );
+  }
+else if went.kind == "group" || went.kind == "missing" then
   went // { names = take (if length went.names < 2000 then length went.names else 2000) went.names; }
 else
   {

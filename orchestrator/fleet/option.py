@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,12 @@ from orchestrator.core.units import parse_json
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.tree import nearest
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.configuration import nix_list
+from orchestrator.nix.configuration import nix_list, nix_string
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 from orchestrator.secrets.uses import Origin
 
-_QUESTION = Path(__file__).with_name("option.nix")
+_FOLDER = Path(__file__).parent
 _LONGEST_PATH = 1000
 _PART = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^\s".]+))(?:\.|\Z)')
 _MOST_NAMES = 20
@@ -131,7 +131,7 @@ def parse_path(text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def show_path(parts: tuple[str, ...] | list[str]) -> str:
+def show_path(parts: Sequence[str]) -> str:
     """Write a path as Nix does."""
     plain = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
     quoted = (re.sub(r'(["\\])', r"\\\1", part) for part in parts)
@@ -177,6 +177,25 @@ async def _without_value(ask: Callable[..., Any], error: StepError) -> Option | 
     raise error
 
 
+def question(
+    flake: Flake, attr: str, parts: Sequence[str], *, values: bool, defined: bool, root: str = ""
+) -> tuple[str, ...]:
+    """The command that asks Nix ``option.nix``'s question of a host; arguments as of that."""
+    words = {True: "true", False: "false"}
+    told = f"path = {nix_list(parts)}; values = {words[values]}; defined = {words[defined]};"
+    told += f" root = {nix_string(root)};" if root else ""
+    values_, definitions_, option_ = (
+        f"({(_FOLDER / name).read_text()})"
+        for name in ("option_values.nix", "option_definitions.nix", "option.nix")
+    )
+    apply = f"let v = {values_}; in {option_} v ({definitions_} v) {{ {told} }}"
+    return (
+        *nix.nix_argv("eval", "--json", "--apply", apply),
+        *flake.evaluating,
+        flake.configuration(attr).removesuffix(".config"),
+    )
+
+
 async def _ask(
     parts: tuple[str, ...],
     values: bool,
@@ -186,13 +205,7 @@ async def _ask(
     host: str,
     **how: Any,
 ) -> Option | Options:
-    words = {True: "true", False: "false"}
-    told = f"path = {nix_list(parts)}; values = {words[values]}; defined = {words[defined]};"
-    argv = (
-        *nix.nix_argv("eval", "--json", "--apply", f"({_QUESTION.read_text()}) {{ {told} }}"),
-        *flake.evaluating,
-        flake.configuration(attr).removesuffix(".config"),
-    )
+    argv = question(flake, attr, parts, values=values, defined=defined)
     done = await nix.run_on(flake, argv, **how)
     if done.rc != 0:
         shown = ("nix", "eval", f"{flake.configuration(attr)}.{show_path(parts)}")

@@ -113,3 +113,23 @@ def test_a_mistyped_path_is_corrected(option_fleet: Fleet) -> None:
     done = ask(option_fleet, "fleet.nam")
     assert done.returncode == 2
     assert "did you mean fleet.name?" in done.stderr
+
+
+def test_what_hosts_share_is_a_number(option_fleet: Fleet) -> None:
+    """Lines and definitions of a host's own files are its own; what templates say is shared."""
+    done = subprocess.run(
+        (sys.executable, "-m", "orchestrator", "inventory", "shared", "--no-lab", "--json"),
+        cwd=option_fleet.root,
+        env=os.environ | {"XDG_STATE_HOME": str(option_fleet.root.parent / "state")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    found = json.loads(done.stdout)
+    host = found["hosts"][HOST]
+    assert 0 < host["lines"]["own"] < host["lines"]["all"]
+    assert 0 < host["definitions"]["own"] < host["definitions"]["all"]
+    assert 0 < host["settings"]["own"] < host["settings"]["all"]
+    assert host["problem"] is None
