@@ -1,5 +1,5 @@
-# What risk is derived from, of a host's evaluated configuration. Each part stands by itself: it is null where it
-# cannot be evaluated, and the others are told all the same. No password, hash or key is in the answer.
+# What risk is derived from, of a host's evaluated configuration. Each part stands by itself: it is null
+# where it cannot be evaluated, and the others are told all the same. No password, hash or key is in it.
 wanted: parent:
 let
   inherit (builtins)
@@ -156,14 +156,19 @@ let
     person = one.isNormalUser or false;
     password = password one;
     groups = [ (one.group or "") ] ++ (one.extraGroups or [ ]);
-    keys = length ((one.openssh or { }).authorizedKeys.keys or [ ] ++ (one.openssh or { }).authorizedKeys.keyFiles or [ ]);
+    keys = length (
+      (one.openssh or { }).authorizedKeys.keys or [ ]
+      ++ (one.openssh or { }).authorizedKeys.keyFiles or [ ]
+    );
   };
   users = config.users or { };
 
   sshd = services.openssh or { };
   sshdSettings = sshd.settings or { };
   # What NixOS itself writes there: where sshd listens, and which files it reads.
-  sshdsOwn = "[[:space:]]*(AddressFamily|AuthorizedKeys[A-Za-z]*|Banner|HostKey|ListenAddress|Port|Subsystem|XAuthLocation)[[:space:]].*";
+  sshdsOwn =
+    "[[:space:]]*(AddressFamily|AuthorizedKeys[A-Za-z]*|Banner|HostKey|ListenAddress|Port|Subsystem"
+    + "|XAuthLocation)[[:space:]].*";
   ssh = {
     enable = sshd.enable or false;
     passwords = sshdSettings.PasswordAuthentication or sshd.passwordAuthentication or null;
@@ -182,6 +187,8 @@ let
     free = elem "NOPASSWD" (concatMap words (rule.commands or [ ]));
     all = elem "ALL" (map (one: if isString one then one else one.command or "") (rule.commands or [ ]));
   };
+  # Of sudoers(5), what is no setting, and the setting by which no password is asked for.
+  asks = line: match "[[:space:]]*Defaults.*" line == null || match ".*authenticate.*" line != null;
   sudos =
     name: one:
     {
@@ -189,9 +196,7 @@ let
       enable = one.enable or false;
       wheel_asks = one.wheelNeedsPassword or null;
       rules = map sudoer (one.extraRules or [ ]);
-      own = filter (line: match "[[:space:]]*Defaults.*" line == null || match ".*authenticate.*" line != null) (
-        lines (one.extraConfig or "")
-      );
+      own = filter asks (lines (one.extraConfig or ""));
     };
   doas =
     let

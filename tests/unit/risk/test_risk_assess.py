@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -20,7 +21,7 @@ from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
 from orchestrator.risk import evaluate, kept
-from orchestrator.risk.assess import assess, assessment
+from orchestrator.risk.assess import assess, assessment, floors
 from orchestrator.risk.evaluate import parse
 from orchestrator.risk.kept import Kept, System, keep, recall
 from orchestrator.risk.model import Surface
@@ -110,6 +111,15 @@ def test_what_features_declare_today_counts_for_what_is_to_run(
 
     asyncio.run(work())
     assert nix.asked == 2
+
+
+def test_features_of_a_host_that_declare_a_risk_are_its_floors() -> None:
+    """Those of the catalogue that the host has, and that say how risky they are."""
+    films = SimpleNamespace(risk=Risk.HIGH, because="strangers' files are opened")
+    declared = {"films": films, "plain": SimpleNamespace(risk=None, because=""), "other": films}
+    fleet = cast(Fleet, SimpleNamespace(features=declared))
+    assert floors(fleet, HOST) == (Floor("films", Risk.HIGH, "strangers' files are opened"),)
+    assert floors(cast(Fleet, SimpleNamespace()), HOST) == ()
 
 
 def test_what_is_kept_is_given_for_that_system_only(tmp_path: Path) -> None:
