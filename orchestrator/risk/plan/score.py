@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 from orchestrator.core.risk import Assessment, Floor, Risk, RiskChange, Term
@@ -53,8 +52,7 @@ def _cut(term: Term) -> Term:
         return term
     short = term.id[:_MOST_CHARACTERS]
     digest = hashlib.sha256(term.id.encode(errors="replace")).hexdigest()[:16]
-    return replace(
-        term,
+    return term.but(
         id=f"{short}…{digest}",
         what=term.what[:_MOST_CHARACTERS],
         evidence=term.evidence[:_MOST_CHARACTERS],
