@@ -54,8 +54,16 @@ def _word(text: str | None) -> str | None:
 
 
 def _machine(answer: Answer) -> Fact:
+    """What systemd says. But for x86, which has an instruction, it takes root to know of none."""
+    said = _word(answer.value("virt"))
+    if said == "none" and not answer.is_root and not _is_x86(answer):
+        return unknown("systemd-detect-virt: only root can tell it here")
     why = answer.why_not("systemd-detect-virt", "virt")
-    return known(_word(answer.value("virt")), "systemd-detect-virt", why)
+    return known(said, "systemd-detect-virt", why)
+
+
+def _is_x86(answer: Answer) -> bool:
+    return _X86.fullmatch(answer.value("machine") or "") is not None
 
 
 _VM_VENDORS = {
@@ -111,8 +119,7 @@ def _firmware(answer: Answer) -> Fact:
         return unknown("/sys/firmware is not there")
     if answer.has("devicetree"):
         return Fact("devicetree", "/sys/firmware/devicetree")
-    is_x86 = _X86.fullmatch(answer.value("machine") or "")
-    return known("bios" if is_x86 else None, "/sys/firmware", "nothing says it")
+    return known("bios" if _is_x86(answer) else None, "/sys/firmware", "nothing says it")
 
 
 def _secure_boot(answer: Answer, started: Fact) -> Fact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def test_without_root_the_same_is_known_but_for_what_only_root_can_read(name: st
             value = [{**disk, "smart": None} for disk in value]
         if key == "memory.installed":
             assert 0 <= found[key].value - value <= BLOCK
+        elif key == "virtualisation":
+            assert found[key].value in (value, None)
         elif key not in (*ROOTS, "capabilities", "capabilities.unknown"):
             assert found[key].value == value, key
     assert "ecc" in found["capabilities.unknown"].value
@@ -81,3 +84,35 @@ def test_every_capability_has_a_name_that_is_documented(name: str) -> None:
     """Each machine says of exactly the capabilities that there are whether it has them, or not."""
     found = facts(name)
     assert {*found["capabilities"].value, *found["capabilities.unknown"].value} <= CAPABILITIES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_machine_is_what_lscpu_and_lsblk_say_there(name: str) -> None:
+    """Processors and disks are those that the machine's own tools named when it was asked."""
+    found = {key: fact.value for key, fact in facts(name).items()}
+    listed = json.loads((RECORDED / name / "lscpu").read_text())["lscpu"]
+    said = {one["field"]: one["data"] for one in listed}
+    assert said["CPU(s):"] == str(found["cpu.threads"])
+    assert said["Model name:"] == found["cpu.model"]
+    assert set(said["Flags:"].split()) == set(found["cpu.flags"])
+    disks = json.loads((RECORDED / name / "lsblk").read_text())["blockdevices"]
+    assert sorted(disk["name"] for disk in disks) == [disk["name"] for disk in found["disks"]]
+    by_name = {disk["name"]: disk for disk in disks}
+    for disk in found["disks"]:
+        other = by_name[disk["name"]]
+        assert (disk["size"], disk["serial"]) == (other["size"], other["serial"])
+        assert (disk["rotational"], disk["removable"]) == (other["rota"], other["rm"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_is_what_dmidecode_says_there(name: str) -> None:
+    """ECC and modules are those that dmidecode named; where there is no SMBIOS, none are."""
+    found = {key: fact.value for key, fact in facts(name).items()}
+    said = (RECORDED / name / "dmidecode").read_text()
+    kinds = re.findall(r"Error Correction Type: (.+)", said)
+    assert found["memory.ecc"] == (
+        {"None": False, "Multi-bit ECC": True}[kinds[0]] if kinds else None
+    )
+    sizes = re.findall(r"^\tSize: ([0-9]+) (MB|GB)$", said, re.MULTILINE)
+    total = sum(int(size) << {"MB": 20, "GB": 30}[unit] for size, unit in sizes)
+    assert sum(one["size"] for one in found["memory.modules"] or ()) == total
