@@ -146,3 +146,19 @@ def test_damaged_facts_are_compared_without_harm(old: dict[str, Any], new: dict[
     changes(before, after)
     said = answer_json(FactsAnswer(host(), after, before), identifying=True, diff=True)
     jsonschema.Draft202012Validator(json_schema()).validate({"p620": json.loads(json.dumps(said))})
+
+
+def test_fewer_processors_are_told_and_new_parts_are_only_compared() -> None:
+    """Processors that are gone are told; what is new is in a comparison alone."""
+    assert texts(now(cpu_threads=2)) == ["2 logical processors are online; there were 4"]
+    more = now(
+        gpus=[*BEFORE.value("gpus"), {"vendor": "nvidia", "driver": None, "pci": "10de:1"}],
+        nics=[*BEFORE.value("nics"), {"name": "eth9", "driver": None, "mac": "x"}],
+        disks=[*BEFORE.value("disks"), {"name": "sdz", "size": 1 << 40, "serial": "new"}],
+    )
+    assert drift(BEFORE, more) == ()
+    assert [one.text for one in changes(BEFORE, more)] == [
+        "disk sdz (1024.0 GiB) is new",
+        "network device eth9 (no driver) is new",
+        "graphics by nvidia is new",
+    ]
