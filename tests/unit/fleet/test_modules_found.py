@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect, Fleet, Host
-from orchestrator.fleet.modules import Module, _string, modules_of
+from orchestrator.fleet.modules import Module, modules_of, nix_string
 
 SMALL = Host("small", "small", Connect("s"), template="server", profiles=("admin",))
 LARGE = Host(
@@ -45,7 +45,7 @@ def test_a_fleet_of_another_layout_is_refused_with_what_to_do() -> None:
 @pytest.mark.parametrize("name", ['a"b', "${builtins.abort 1}", "a\\b", "a\nb", "$${x}"])
 def test_a_files_name_is_data_in_the_expression(name: str) -> None:
     """A file's name is a string in the expression: nothing in it ends that or begins another."""
-    text = _string(name)
+    text = nix_string(name)
     assert text.startswith('"')
     assert text.endswith('"')
     inside = text[1:-1].replace("\\\\", "").replace('\\"', "").replace("\\${", "")

@@ -65,7 +65,7 @@ def test_a_path_is_read_as_nix_reads_it(text: str, parts: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize("text", ["", ".", "a..b", "a.", 'a."b', "a b", "a\nb", "x" * 2000])
 def test_what_is_no_path_is_refused(text: str) -> None:
-    """Nothing is evaluated for it."""
+    """What cannot be read as a path is a mistake of who typed it: nothing is evaluated for it."""
     with pytest.raises(UsageError, match="is no path of an option"):
         parse_path(text)
 

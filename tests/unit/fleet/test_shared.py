@@ -1,0 +1,109 @@
+"""How much of hosts' configurations is their own, from made-up evaluations of a real inventory."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.errors import StepError
+from orchestrator.fleet.draw_shared import draw_shared
+from orchestrator.fleet.shared import Modules, Shared, compare, modules
+from orchestrator.inventory import load
+from orchestrator.render.output import Output
+
+INVENTORY = """
+templates: {laptop: {tags: [small]}}
+hosts:
+  a: {template: laptop, address: 192.0.2.1, hardware: {cpu: intel, gpu: intel}}
+  b: {template: laptop, address: 192.0.2.2, hardware: {cpu: intel, gpu: nvidia}}
+  c: {address: 192.0.2.3, hardware: {cpu: amd}}
+"""
+ROOT = "/nix/store/x-source/"
+LINES = {"base.nix": "{\n  x = 1;\n\n}\n", "a.nix": "{ }\n", "b.nix": "{\n}\n"}
+SAID = {
+    name: {
+        "files": [f"{ROOT}base.nix", f"{ROOT}{name}.nix"],
+        "definitions": [
+            {"file": f"{ROOT}base.nix", "names": ["x"], "value": {"kind": "plain", "value": 1}},
+            {
+                "file": f"{ROOT}{name}.nix",
+                "names": ["boot", "a.b"],
+                "value": {"kind": "plain", "value": "y"},
+            },
+        ],
+    }
+    for name in ("a", "b")
+}
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Shared:
+    """Two hosts that evaluate, of one template, and one that does not."""
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/hosts.yaml").write_text(INVENTORY)
+    for name, text in LINES.items():
+        (tmp_path / name).write_text(text)
+    inventory = load.load(tmp_path)
+    evaluated: dict[str, Modules | StepError] = {
+        name: modules(ROOT, said) for name, said in SAID.items()
+    }
+    read = {name: one.files for name, one in evaluated.items() if isinstance(one, Modules)}
+    hosts = tuple(inventory.fleet.hosts.values())
+    return compare(inventory, hosts, evaluated | {"c": StepError("no such thing")}, read, tmp_path)
+
+
+def test_what_no_other_host_has_is_a_host_s_own(found: Shared) -> None:
+    """Lines without empty ones, and definitions, by the files; settings by the host's section."""
+    a, b, c = found.hosts
+    assert a.lines is not None
+    assert a.definitions is not None
+    assert (a.lines.own, a.lines.all) == (1, 4)
+    assert a.lines.shared == 0.75
+    assert b.lines is not None
+    assert (b.lines.own, b.lines.all) == (2, 5)
+    assert (a.definitions.own, a.definitions.all) == (1, 2)
+    assert a.settings.own < a.settings.all
+    assert (c.lines, c.definitions, c.problem) == (None, None, "no such thing")
+    assert (found.whole("lines").own, found.whole("lines").all) == (3, 9)
+
+
+def test_what_hosts_say_alike_is_named_with_the_template_it_belongs_to(found: Shared) -> None:
+    """Equal values in hosts' own sections and files; who a machine is counts for nothing."""
+    said = {(one.kind, one.key): one for one in found.repeated}
+    assert said.keys() == {("inventory", "hardware.cpu"), ("option", 'boot."a.b"')}
+    for one in said.values():
+        assert one.hosts == ("a", "b")
+        assert one.templates == ("laptop",)
+
+
+def drawn(found: Shared, *, as_json: bool = False) -> str:
+    """What a person or a script sees."""
+    stream = io.StringIO()
+    output = Output(stream)
+    draw_shared(found, output, output, as_json=as_json)
+    return stream.getvalue()
+
+
+def test_shares_are_drawn_with_what_could_stand_once(found: Shared) -> None:
+    """A row for each host and one for all; what is not known is a question mark."""
+    text = drawn(found)
+    assert "1 of 4     75%" in text
+    assert "?" in text
+    assert "c: no such thing" in text
+    assert '  boot."a.b" = "y"  (a, b) → template laptop\n' in text
+    assert '  hardware.cpu = "intel"  (a, b) → template laptop\n' in text
+
+
+def test_a_script_is_told_numbers(found: Shared) -> None:
+    """Shares from 0 to 1, and every value that repeats."""
+    said = json.loads(drawn(found, as_json=True))
+    assert said["hosts"]["a"]["lines"] == {"own": 1, "all": 4, "shared": 0.75}
+    assert said["hosts"]["c"]["lines"] is None
+    assert said["all"]["definitions"] == {"own": 2, "all": 4, "shared": 0.5}
+    assert {one["key"]: one["value"] for one in said["repeated"]} == {
+        "hardware.cpu": "intel",
+        'boot."a.b"': "y",
+    }
