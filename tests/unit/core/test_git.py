@@ -230,6 +230,29 @@ def test_what_is_no_commit_is_none(repository: Path) -> None:
         assert asyncio.run(git.distance(str(repository), head, name)) is None
 
 
+def test_without_git_nothing_is_known_of_commits(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no git, commits are unknown, and nothing fails."""
+    head, folder = run(repository, "rev-parse", "HEAD"), str(repository)
+    assert asyncio.run(git.before(folder, "HEAD", 9)) == ()
+    monkeypatch.setenv("PATH", "")
+    assert asyncio.run(git.distance(folder, head)) is None
+    assert asyncio.run(git.commit(folder, head)) is None
+    assert asyncio.run(git.before(folder, head, 9)) == ()
+    assert not asyncio.run(git.is_shallow(folder))
+
+
+def test_the_commits_before_one_are_named_the_nearest_first(repository: Path) -> None:
+    """So many as are wanted, and not the commit itself; none of one that is not here."""
+    ids = [run(repository, "rev-parse", "HEAD")]
+    for subject in ("second", "third", "fourth"):
+        run(repository, "commit", "--quiet", "--allow-empty", "-m", subject)
+        ids.insert(0, run(repository, "rev-parse", "HEAD"))
+    assert asyncio.run(git.before(str(repository), ids[0], 2)) == tuple(ids[1:3])
+    assert asyncio.run(git.before(str(repository), "f" * 40, 2)) == ()
+
+
 def test_a_clone_that_lacks_older_commits_is_shallow(repository: Path) -> None:
     """A clone of a certain depth knows that it has not everything."""
     shallow = repository.parent / "shallow"

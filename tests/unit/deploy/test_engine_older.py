@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from pathlib import Path
 
 import pytest
 from fake_host import ELSE, NEW, Bench, system
 
+from orchestrator.core.commit import Distance
 from orchestrator.core.outcome import Completed, Deployed, Failed
 from orchestrator.core.plan import Goal
+from orchestrator.core.run import DeployRequest
 from orchestrator.deploy.changing import preflight
+from orchestrator.deploy.work import HostWork
 
 
 def git(folder: Path, *argv: str) -> str:
@@ -159,3 +163,30 @@ def test_an_older_nixpkgs_is_refused_by_the_systems_names(deployed: Bench) -> No
         "older: nixpkgs is older: the host has 25.05.20250601.abcdef1, this is "
         "25.05.20250531.abcdef1"
     )
+
+
+def test_git_is_asked_once_for_all_hosts_of_a_run(deployed: Bench) -> None:
+    """A thousand hosts of a wave with the same commit are one question."""
+    older, newer = (git(deployed.folder, "rev-parse", name) for name in ("HEAD~1", "HEAD"))
+    (share,) = _shares(deployed)
+    setup, history = share.session.setup, share.session.history
+
+    async def both() -> None:
+        first, second = await asyncio.gather(*(history.kin(setup, newer, older) for _ in range(2)))
+        assert first is second
+        assert first.distance == Distance(1, 0)
+        assert await history.checkout(setup, newer) is await history.checkout(setup, newer)
+        assert (await history.checkout(setup, newer)).before == (older[:8],)
+        assert (await history.checkout(setup, "")).before == ()
+
+    asyncio.run(both())
+
+
+def _shares(bench: Bench) -> list[HostWork]:
+    """The hosts' shares of a run that is not begun."""
+
+    async def make() -> list[HostWork]:
+        await asyncio.sleep(0)
+        return bench.shares(DeployRequest(), "p620")
+
+    return asyncio.run(make())
