@@ -11,6 +11,7 @@
   ./packages.nix
   ./specialisation.nix
   ./sudo.nix
+  ./sysctl.nix
   ./systemd.nix
   ./toplevel.nix
   ./users.nix

@@ -47,6 +47,11 @@ in
       default = [ ];
       description = "Rules: { users, groups, host, runAs, commands }.";
     };
+    extraConfig = mkOption {
+      type = types.lines;
+      default = "";
+      description = "Lines of sudoers(5).";
+    };
   };
 
   options.security.wrappers = mkOption {
@@ -79,7 +84,7 @@ in
 
   # sudo takes no file there that others may write, and reads links.
   config.environment.etc."sudoers.d/50-nixos" = lib.mkIf cfg.enable {
-    text = lib.concatLines ([ wheel ] ++ builtins.concatMap rule cfg.extraRules);
+    text = lib.concatLines ([ wheel ] ++ builtins.concatMap rule cfg.extraRules ++ [ cfg.extraConfig ]);
     mode = "0440";
   };
 }
