@@ -100,6 +100,12 @@ in
       default = concatMap (user: user.ssh_keys) (filter (user: elem "wheel" user.groups) users);
       description = "Keys that may deploy: those of everybody who may become root here.";
     };
+    bundles = mkOption {
+      # Each may have those of another one.
+      type = types.lazyAttrsOf (types.listOf types.package);
+      default = { };
+      description = "Packages on the path, by the bundle that brings them.";
+    };
     ports = mkOption {
       type = types.attrsOf types.port;
       default = { };
@@ -155,7 +161,13 @@ in
     environment.systemPackages = [
       pkgs.git
       pkgs.vim
-    ];
+    ]
+    ++ lib.unique (lib.concatLists (lib.attrValues cfg.bundles));
+
+    # What a bundle weighs: build `config.system.build.bundles.NAME`, then `nix path-info -S`.
+    system.build.bundles = lib.mapAttrs (
+      name: packages: pkgs.writeText name (lib.concatMapStrings (package: "${package}\n") packages)
+    ) cfg.bundles;
 
     environment.etc."fleet/host.json".text = builtins.toJSON {
       inherit (cfg)

@@ -9,7 +9,7 @@ import pytest
 
 def test_watches_the_other_server(host: Any) -> None:
     """The media server is among those watched."""
-    watched = host.file("/etc/fleet/features/monitoring-server").content_string.split()
+    watched = host.file("/etc/fleet/features/monitoring").content_string.split()
     assert "p510" in watched
 
 

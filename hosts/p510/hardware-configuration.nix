@@ -19,9 +19,9 @@
   };
 
   fileSystems."/srv/media" = {
-    device = "/dev/disk/by-label/media";
-    fsType = "xfs";
-    # A dead disk full of films must not keep the host from booting.
+    device = "media";
+    fsType = "zfs";
+    # A dead pool full of films must not keep the host from booting.
     options = [ "nofail" ];
   };
 }

@@ -2,6 +2,8 @@
 { lib, pkgs, ... }:
 {
   powerManagement.enable = true;
+  # What desktops bring for the same.
+  services.power-profiles-daemon.enable = false;
   services.tlp = {
     enable = true;
     settings = {

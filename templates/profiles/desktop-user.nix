@@ -1,26 +1,10 @@
-# A graphical desktop.
-{ lib, pkgs, ... }:
-let
-  inherit (lib) mkDefault;
-in
+# Somebody works in front of it. The desktop itself is a feature.
+{ pkgs, ... }:
 {
-  programs.sway.enable = mkDefault true;
-  # Sway has no login screen of its own.
-  services.displayManager = {
-    ly.enable = mkDefault true;
-    defaultSession = mkDefault "sway";
-  };
-
-  services.pipewire = {
-    enable = true;
-    alsa.enable = true;
-    pulse.enable = true;
-  };
-  security.rtkit.enable = true;
-
-  fonts.packages = [ pkgs.dejavu_fonts ];
-
-  environment.systemPackages = [ pkgs.firefox ];
+  environment.systemPackages = [
+    pkgs.firefox
+    pkgs.libreoffice
+  ];
 
   environment.etc."fleet/profiles/desktop-user".text = "A graphical desktop.\n";
 }

@@ -1,11 +1,10 @@
-# Tools to look after services.
+# Tools to look after services, beside those that whoever looks after a host has.
 { pkgs, ... }:
 {
   environment.systemPackages = [
-    pkgs.curl
-    pkgs.htop
-    pkgs.jq
-    pkgs.lsof
+    pkgs.ethtool
+    pkgs.iotop
+    pkgs.smartmontools
   ];
 
   environment.etc."fleet/profiles/server-admin".text = "Tools to look after services.\n";

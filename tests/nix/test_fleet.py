@@ -44,7 +44,7 @@ CHANGES = {
         {"p620", "razer", "samsung"},
     ),
     "a carried option of a feature": (
-        ("templates/features/virtualisation.nix", "mkDefault true", "mkDefault false"),
+        ("templates/features/containers.nix", "mkDefault true", "mkDefault false"),
         {"p620", "p510", "razer", "samsung"},
     ),
     "what follows from hardware": (

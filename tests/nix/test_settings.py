@@ -64,8 +64,8 @@ def test_settings_reach_the_module(greeting: Fleet) -> None:
     """What the inventory says and the schema's defaults are what the evaluated host has."""
     greeting.replace(
         "inventory/hosts.yaml",
-        "features: [binary-cache]",
-        "features: {binary-cache: , greeting: {word: hi, to: [p510]}}",
+        "binary-cache:",
+        "binary-cache:\n      greeting: {word: hi, to: [p510]}",
     )
     generate(greeting)
     host = load(greeting.root).fleet.hosts["p620"]
@@ -78,9 +78,7 @@ def test_settings_reach_the_module(greeting: Fleet) -> None:
 
 def test_the_resolved_features_are_those_that_nix_builds(greeting: Fleet) -> None:
     """What a feature requires is evaluated with it, by plain Nix, and by the same list."""
-    greeting.replace(
-        "inventory/hosts.yaml", "features: [media-server]", "features: [media-server, greeting]"
-    )
+    greeting.replace("inventory/hosts.yaml", "media-server:", "media-server:\n      greeting:")
     generate(greeting)
     features = load(greeting.root).fleet.hosts["p510"].features
     assert {"door", "greeting"} <= set(features)
@@ -93,8 +91,8 @@ def test_a_feature_that_is_removed_is_not_built(greeting: Fleet) -> None:
     systems = greeting.systems()
     greeting.replace(
         "inventory/hosts.yaml",
-        "features: [media-server]",
-        "features: {media-server: , remove: [status-api]}",
+        "media-server:",
+        "media-server:\n      remove: [status-api]",
     )
     generate(greeting)
     assert "status-api" not in greeting.option("p510", "fleet.features")

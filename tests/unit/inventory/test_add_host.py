@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,12 @@ def test_the_lines_come_last_among_the_hosts_and_all_else_stays(
 
 def test_the_example_takes_a_host_of_a_template(tmp_path: Path) -> None:
     """A host added by the example has what its template gives, in a file of the same mode."""
-    example = Path(__file__).parents[3] / "inventory"
-    root = fleet(tmp_path, **{file.stem: file.read_text() for file in example.glob("*.yaml")})
+    example = Path(__file__).parents[3]
+    root = fleet(
+        tmp_path, **{file.stem: file.read_text() for file in example.glob("inventory/*.yaml")}
+    )
+    # Schemas of features' settings are there.
+    shutil.copytree(example / "templates/features", root / "templates/features")
     (root / "inventory/hosts.yaml").chmod(0o640)
     made = draft(root, NewHost("web9", template="server", profiles=("developer",)))
     write(root, made)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
+from orchestrator.core.risk import Risk
 from orchestrator.inventory.fleet_json import refresh
 from orchestrator.inventory.load import load
 from orchestrator.inventory.select import select
@@ -66,3 +68,51 @@ def test_every_name_is_a_module(kind: str, folder: str) -> None:
         kinds = {"template": (host.template,), "profile": host.profiles, "feature": host.features}
         missing = [n for n in kinds[kind] if not (ROOT / folder / f"{n}.nix").is_file()]
         assert missing == []
+
+
+def test_every_declared_feature_is_used_implemented_and_verified() -> None:
+    """The catalogue has a module, a suite and a host for each of its features, at least 25."""
+    used = {name for host in FLEET.hosts.values() for name in host.features}
+    assert used == FLEET.features.keys()
+    assert len(used) >= 25
+    for name in used:
+        suite = f"tests/verify/features/test_{name.replace('-', '_')}.py"
+        assert (ROOT / f"templates/features/{name}.nix").is_file(), name
+        assert (ROOT / suite).is_file(), name
+
+
+def test_a_declared_risk_says_why() -> None:
+    """Each declared risk says why it is one; from moderate on, also what makes it less."""
+    for name, feature in FLEET.features.items():
+        assert feature.description, name
+        assert bool(feature.risk) == bool(feature.because), name
+        if feature.risk is not None and feature.risk >= Risk.MODERATE:
+            assert feature.mitigations, name
+
+
+def test_tiers_grow() -> None:
+    """Each of the five tiers has the features of the one before, and needs no less of a machine."""
+    tiers = list(FLEET.tiers.values())
+    assert [tier.name for tier in tiers] == [
+        *("minimal", "standard", "enhanced", "professional", "enterprise"),
+    ]
+    for less, more in itertools.pairwise(tiers):
+        assert set(less.features) < set(more.features)
+        for key in ("memory", "cpus", "disk"):
+            assert getattr(less.needs, key) <= getattr(more.needs, key)
+
+
+def test_settings_make_one_server_and_its_clients() -> None:
+    """One host collects for the others and keeps their logs; each laptop has its own desktop."""
+    for feature in ("monitoring", "logs"):
+        modes = {
+            name: host.settings[feature]["mode"]
+            for name, host in FLEET.hosts.items()
+            if feature in host.features
+        }
+        assert modes == {"p620": "client", "p510": "client", "dex5550": "server"}
+    assert "sway" in FLEET.hosts["samsung"].features
+    assert "sway" not in FLEET.hosts["razer"].features
+    assert "plasma" in FLEET.hosts["razer"].features
+    languages = FLEET.hosts["p620"].settings["development"]["languages"]
+    assert languages == ["c", "nix", "python", "shell", "go", "java", "node", "rust"]

@@ -13,7 +13,7 @@ def test_is_in_the_running_system(host: Any) -> None:
 
 
 @pytest.mark.usefixtures("not_in_lab")
-@pytest.mark.parametrize("tool", ["curl", "htop", "jq", "lsof"])
+@pytest.mark.parametrize("tool", ["ethtool", "iotop", "smartctl"])
 def test_tool_is_there(host: Any, tool: str) -> None:
     """Each tool that an administrator types is found on the host's path."""
     assert host.exists(tool)
