@@ -32,8 +32,7 @@ PARTS = (
 @cache
 def program() -> str:
     """The whole program; ``$1`` is the verb."""
-    folder = Path(__file__).parent
-    first, *rest = ((folder / f"{part}.sh").read_text() for part in PARTS)
+    first, *rest = (Path(__file__).with_name(f"{part}.sh").read_text() for part in PARTS)
     return "\n".join([first, SYSTEMS.strip(), *rest])
 
 
@@ -58,6 +57,7 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
         values: The first lines of ``attempt.KEY``, ``uptime``, and ``guard``, its unit's state.
     """
     fields = _below("attempt.", values)
+    name = fields.get("specialisation", "")
     with contextlib.suppress(ValueError, KeyError, OverflowError, OSError):
         return Attempt(
             token=fields["token"],
@@ -81,7 +81,7 @@ def parse_attempt(values: Mapping[str, str]) -> Attempt | None:
             ended=_time(fields["ended"]) if fields.get("ended") else None,
             seen=fields.get("seen") == "1",
             reached=_REACHED.get(fields.get("reached", "")),
-            specialisation=_name(fields.get("specialisation", "")),
+            specialisation=name if is_specialisation(name) else "",
             live=_found(fields.get("live", "")),
             over_ssh=fields.get("way") == "ssh",
             failing=tuple(filter(None, fields.get("failing", "").split("|"))),
@@ -178,10 +178,6 @@ def _found(text: str) -> OutPath | None:
 
 def _path(path: OutPath | None) -> str:
     return "" if path is None else path.path
-
-
-def _name(text: str) -> str:
-    return text if is_specialisation(text) else ""
 
 
 def _time(seconds: str) -> datetime:

@@ -244,7 +244,7 @@ def test_without_git_nothing_is_known_of_commits(
 
 
 def test_the_commits_before_one_are_named_the_nearest_first(repository: Path) -> None:
-    """So many as are wanted, and not the commit itself; none of one that is not here."""
+    """As many as are wanted, and not the commit itself; none of a commit that is not here."""
     ids = [run(repository, "rev-parse", "HEAD")]
     for subject in ("second", "third", "fourth"):
         run(repository, "commit", "--quiet", "--allow-empty", "-m", subject)
