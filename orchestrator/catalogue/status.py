@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, assert_never
 
 from orchestrator.catalogue.plan import Fit, Machine, carried, host_fit, nearest_tier
 from orchestrator.core import git
@@ -149,6 +149,33 @@ def _state(host: Host, name: str, running: Running) -> State:
     return State.APPLIED
 
 
+def changes_of(host: Host, origins: Iterable[Resolved], running: Running) -> tuple[str, ...]:
+    """Say which features a host would get, lose, or have with other settings; and why it has them.
+
+    Args:
+        host: The host.
+        origins: All that holds for it, with where that is said.
+        running: What it says that it runs; where it does not say, nothing is told.
+    """
+    if running.features is None:
+        return ()
+    reasons = [one for one in origins if one.key == "features"]
+    told = []
+    for one in _features(host, reasons, running, {}):
+        match one.state:
+            case State.PENDING:
+                told.append(f"+ {one.name}: {one.reason}")
+            case State.CHANGED:
+                told.append(f"~ {one.name}: other settings")
+            case State.TO_GO:
+                told.append(f"- {one.name}")
+            case State.APPLIED | State.UNKNOWN:
+                pass
+            case _:
+                assert_never(one.state)
+    return tuple(told)
+
+
 async def _not_asked() -> Running:
     return Running(None, why="it was not asked")
 
@@ -161,6 +188,15 @@ async def _running(setup: Setup, host: Host) -> Running:
 
 
 async def _ask(_: Host, executor: Executor) -> Running:
+    return await ask_running(executor)
+
+
+async def ask_running(executor: Executor) -> Running:
+    """Ask a host which features it runs, and with which settings.
+
+    Raises:
+        StepError: It did not answer.
+    """
     done = await executor.run(("head", "-c", str(_MOST), SAYS), deadline=_SECONDS, root=False)
     if done.rc != 0:
         return Running(None, why=f"it has no {SAYS}")

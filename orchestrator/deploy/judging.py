@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
+from orchestrator.core.changed import Note
 from orchestrator.core.errors import OrchestratorError, RefusedError, StepError
 from orchestrator.core.host import Host
 from orchestrator.core.outcome import Deployed, Outcome
@@ -42,7 +43,7 @@ async def judge_risk(work: HostWork, plan: HostPlan, state: HostState | None) ->
             work.accepted = (text,) if most is not None else ()
             return
         raise _unknown(work.host, error) from error
-    if work.session.request.plan_only:
+    if work.session.request.plan_only and state is None:
         work.notice(str(change))
     if most is not None:
         _hold_against(work, change, emergency=emergency)
@@ -117,4 +118,8 @@ def with_risk(work: HostWork, outcome: Outcome) -> Outcome:
     """Put into an outcome what the risk became, and what was accepted: the history has it."""
     if not isinstance(outcome, Deployed):
         return outcome
-    return outcome.but(risk=work.risk, warnings=(*work.accepted, *outcome.warnings))
+    told = outcome.foreseen
+    if told is not None and work.risk is not None:
+        told = told.but(notes=(*told.notes, Note("risk", work.risk.sentence)))
+    warnings = (*work.accepted, *outcome.warnings)
+    return outcome.but(risk=work.risk, warnings=warnings, foreseen=told)

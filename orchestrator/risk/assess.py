@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Sequence
-from pathlib import Path
-from weakref import WeakValueDictionary
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
@@ -22,15 +20,11 @@ from orchestrator.risk.kept import Kept, System, keep, recall
 from orchestrator.risk.model import Surface
 from orchestrator.risk.plan import score
 
-_TURNS: WeakValueDictionary[tuple[Path, str], asyncio.Lock] = WeakValueDictionary()
-"""Of each system that is being assessed: hosts that share one have it evaluated once."""
-
 
 def floors(fleet: Fleet, host: Host) -> tuple[Floor, ...]:
     """What a host's features declare of their risk."""
-    declared = getattr(fleet, "features", {})
-    found = ((name, declared[name]) for name in host.features if name in declared)
-    return tuple(Floor(name, one.risk, one.because or "") for name, one in found if one.risk)
+    found = (fleet.features[name] for name in host.features if name in fleet.features)
+    return tuple(Floor(one.name, one.risk, one.because) for one in found if one.risk)
 
 
 async def assess(
@@ -57,13 +51,16 @@ async def assessment(
 ) -> Assessment:
     """Say how much risk a system is to its host; raises as :func:`assess`."""
     declared = floors(setup.fleet, asker.host)
-    async with _TURNS.setdefault((setup.state, system.file), asyncio.Lock()):
+
+    async def find() -> Kept:
         kept = recall(setup.state, system)
         if kept is None or kept.floors != declared:
             surface = kept.surface if kept else await _evaluated(evaluations, asker, system)
             kept = Kept(system, surface, declared)
             keep(setup.state, kept)
-    return _assessed(kept)
+        return kept
+
+    return _assessed(await evaluations.once.of(("risk", system, declared), find))
 
 
 def recalled(setup: Setup, system: System) -> Assessment | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -97,8 +96,6 @@ class _Commits:
         self._flake = flake
         self._folder = folder
         self._made: dict[tuple[Path, str], Path] = {}
-        self._systems: dict[tuple[Flake, str, str], Evaluated] = {}
-        self._turns: defaultdict[tuple[Flake, str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._alone = asyncio.Lock()
 
     async def evaluated(self, host: Host, evaluations: Evaluations) -> Evaluated:
@@ -108,10 +105,7 @@ class _Commits:
             StepError: It does not evaluate.
         """
         key = (self._flake.of(host), host.attr, self.of[host.name])
-        async with self._turns[key]:
-            if key not in self._systems:
-                self._systems[key] = await evaluations.evaluate(Quiet(host))
-            return self._systems[key]
+        return await evaluations.once.of(key, lambda: evaluations.evaluate(Quiet(host)))
 
     async def flake(self, host: Host, /) -> Flake:
         """A host's flake at its commit.

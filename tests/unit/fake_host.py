@@ -201,7 +201,7 @@ class FakeExecutor:
         """Interpret one of the scripts."""
         del deadline
         await asyncio.sleep(0)
-        assert root, "these scripts are root's"
+        assert root or argv[0] != "/bin/sh", "these scripts are root's"
         if not (self.open and self.host.reachable):
             raise UnreachableError("the connection was lost")
         if argv[0] != "/bin/sh":

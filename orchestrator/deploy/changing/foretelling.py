@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from orchestrator.catalogue.status import ask_running, changes_of
 from orchestrator.core.changed import Foreseen, ForeseenUnits, NamesChange, Note, SystemChange
 from orchestrator.core.contents import Contents, HostContents
-from orchestrator.core.errors import StepError
+from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.outcome import Completed, Deployed, Outcome
 from orchestrator.core.plan import HostPlan
@@ -24,6 +26,7 @@ from orchestrator.deploy.plan.units import foresee as foresee_units
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.contents import ask_contents, contents_here
 from orchestrator.host.difference import Difference
+from orchestrator.inventory.load import Inventory, load
 from orchestrator.nix import closure as nix_closure
 from orchestrator.nix import verbs as nix
 
@@ -31,9 +34,7 @@ _ALL = "size, units, users, files in /etc and secrets"
 NOT_BUILT = f"not built yet: {_ALL} are not known (--build)"
 ELSEWHERE = f"built on another machine: {_ALL} are not known before the host has it (--goal push)"
 
-Teller = Callable[[HostWork, HostPlan, HostState, Executor], Awaitable[tuple[Note, ...]]]
-TELLERS: tuple[Teller, ...] = ()
-"""What else says something of a host that would change: rooms that know more of it."""
+_INVENTORY = "inventory"
 
 
 async def plan_outcome(
@@ -102,8 +103,23 @@ async def _of_run(
     told = told.but(budget=work.host.preflight.closure_budget)
     if lacks is not None:
         told = told.but(copy_size=lacks.load.size, copy_paths=lacks.load.paths)
-    notes = [await tell(work, plan, state, executor) for tell in TELLERS]
-    return told.but(notes=tuple(note for some in notes for note in some))
+    return told.but(notes=await _features(work, executor))
+
+
+async def _features(work: HostWork, executor: Executor) -> tuple[Note, ...]:
+    """Say which features come and go, each with its reason; nothing where that is not known."""
+    session = work.session
+
+    async def read() -> Inventory:
+        return load(Path(session.setup.fleet.root))
+
+    try:
+        running = await ask_running(executor)
+        inventory = await session.evaluations.once.of(_INVENTORY, read)
+        origins = inventory.origins(work.host.name)
+    except OrchestratorError:
+        return ()
+    return tuple(Note("features", text) for text in changes_of(work.host, origins, running))
 
 
 @dataclass(frozen=True, slots=True)

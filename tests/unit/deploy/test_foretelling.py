@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from orchestrator.core.changed import (
     Foreseen,
     ForeseenUnits,
     NamesChange,
-    Note,
     UnitChanges,
     UnitSource,
 )
@@ -28,6 +28,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing import changed, foretelling
 from orchestrator.deploy.plan.difference import units_foretold
 from orchestrator.deploy.plan.foresee import accounts, boots, completed, names, secrets
+from orchestrator.inventory.tree import Origin, Position, Resolved
 from orchestrator.nix import verbs as nix
 
 THERE = ANSWER.replace(b"nix=works", b"nix=works\nhas_target=yes")
@@ -197,14 +198,21 @@ def test_a_plan_builds_only_where_it_is_told_to(bench: Bench) -> None:
     assert bench.host.state == (OLD, OLD, OLD)
 
 
-def test_other_rooms_say_their_part_of_a_plan(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What another part of the tool knows of a change stands under its own heading, in order."""
-
-    async def risk(*_: object) -> tuple[Note, ...]:
-        return (Note("risk", "moderate → high"),)
-
-    monkeypatch.setattr(foretelling, "TELLERS", (risk, risk))
-    assert [note.topic for note in planned(here).notes] == ["risk", "risk"]
+def test_features_that_come_and_go_are_named_with_their_reasons(
+    here: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the host says that it has is compared with what the inventory gives it."""
+    place = Position("inventory/hosts.yaml", 12)
+    reasons = {"web": Origin(place, "host p620"), "db": Origin(place, "required by web")}
+    origins = [Resolved("features", name, origin) for name, origin in reasons.items()]
+    inventory = SimpleNamespace(origins=lambda _: origins)
+    monkeypatch.setattr(foretelling, "load", lambda _: inventory)
+    said = b'{"features": ["web", "tail"]}'
+    here.host.programs["/etc/fleet/host.json"] = CommandResult(0, said, b"")
+    assert [(note.topic, note.text) for note in planned(here).notes] == [
+        ("features", "+ db: inventory/hosts.yaml:12 (required by web)"),
+        ("features", "- tail"),
+    ]
 
 
 def test_a_system_over_its_budget_is_refused_and_can_be_let_past(here: Bench) -> None:

@@ -40,7 +40,9 @@ def test_without_a_policy_a_deployment_assesses_nothing(bench: Bench) -> None:
     assert isinstance(planned, Deployed)
     assert planned.risk is not None
     assert planned.risk.after is Risk.HIGH
-    assert any(text.startswith("risk high: has no firewall") for text in notices(bench))
+    assert planned.foreseen is not None
+    (note,) = planned.foreseen.notes
+    assert (note.topic, note.text[:21]) == ("risk", "high: has no firewall")
     assert bench.assessed == 1
     done = bench.deploy()
     assert isinstance(done, Deployed)
