@@ -82,7 +82,7 @@ in
     roles = names "What the host does for the rest of the fleet.";
     tags = names "Free labels, for selectors.";
     hardware = mkOption {
-      type = types.attrsOf types.str;
+      type = types.attrsOf types.anything;
       default = { };
       description = "What the machine is built of, such as cpu and gpu.";
     };

@@ -109,7 +109,7 @@ def _entries(fleet: Fleet, hosts: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         UsageError: They are some of a class of equal hosts, and not all of it.
     """
-    of = {name: getattr(host, "of", None) or name for name, host in fleet.hosts.items()}
+    of = {name: host.of or name for name, host in fleet.hosts.items()}
     entries: dict[str, list[str]] = {}
     for name, entry in of.items():
         entries.setdefault(entry, []).append(name)

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.core.store import OutPath
 from orchestrator.host.difference import (
-    _ALONE,
+    ALONE,
     MOST_PATHS,
     Difference,
     growth,
@@ -62,7 +62,7 @@ def store(tmp_path: Path) -> Path:
 def compared(store: Path, target: str, stdin: str = "", breaks: str = "") -> Difference | None:
     """Run the host's shell."""
     done = subprocess.run(
-        script(_ALONE, target),
+        script(ALONE, target),
         input=stdin,
         env={"PATH": f"{store}:/usr/bin:/bin", "HERE": str(store), "BREAKS": breaks},
         capture_output=True,

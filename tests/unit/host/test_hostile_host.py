@@ -17,7 +17,7 @@ from orchestrator.core.units import split_lines
 from orchestrator.deploy.copy.closure import understood
 from orchestrator.deploy.copy.stream import _store_paths
 from orchestrator.deploy.diff import _closure
-from orchestrator.host.boot import _components, parse_parts
+from orchestrator.host.boot import components, parse_parts
 from orchestrator.host.check import parse_check
 from orchestrator.host.guard.orders import _LOG, _told
 from orchestrator.host.lock_scripts import parse_hold, parse_lock, values_of
@@ -52,7 +52,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "check": lambda text: parse_check(text, Login("deploy")),
     "facts": lambda text: parse_facts(split_lines(text)),
     "parts": lambda text: parse_parts(split_lines(text), ("kernel",)),
-    "components": lambda text: _components({"target": text, "target.init": text}, "target"),
+    "components": lambda text: components({"target": text, "target.init": text}, "target"),
     "lock": lambda text: (parse_lock(values_of(text)), parse_hold(values_of(text))),
     "lacking": lambda text: understood(split_lines(text), [SYSTEM]),
     "builder": _store_paths,
