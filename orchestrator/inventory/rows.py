@@ -30,6 +30,7 @@ def _texts() -> Mapping[str, Text]:
     return {"name": HOST_NAME, "address": ADDRESS} | {key: named[key] for key in of_a_host}
 
 
+_BLANK = " \t"
 _TEXTS = _texts()
 COLUMNS = (*_TEXTS, "port", "tags")
 
@@ -70,21 +71,23 @@ class Rows:
         self.mistakes.add(Position(self.file, line), found, expected)
 
     def _csv(self, text: str) -> Iterator[_Row]:
-        reader = csv.reader(split_lines(text), strict=True)
+        # With their ends: a cell over two lines is one that is wrong, and not both put together.
+        reader = csv.reader((f"{line}\n" for line in split_lines(text)), strict=True)
         header: list[str] | None = None
         try:
             for cells in reader:
-                if not any(cell.strip() for cell in cells):
+                cells = [cell.strip(_BLANK) for cell in cells]
+                if not any(cells):
                     continue
                 if header is None:
-                    header = [cell.strip() for cell in cells]
+                    header = cells
                     if not self._check_columns(header):
                         return
                 elif len(cells) != len(header):
                     found = f"{len(cells)} cells, under a header of {len(header)}"
                     self._wrong(reader.line_num, found, "a cell for each column")
                 else:
-                    given = zip(header, map(str.strip, cells), strict=True)
+                    given = zip(header, cells, strict=True)
                     yield _Row(reader.line_num, {key: cell for key, cell in given if cell})
         except csv.Error as error:
             self._wrong(reader.line_num, f"not CSV: {printable(str(error))}", "RFC 4180's CSV")
@@ -107,15 +110,21 @@ class Rows:
         return not unknown and not twice and "name" in header
 
     def _json(self, text: str) -> Iterator[_Row]:
-        decoder, at, line, before = json.JSONDecoder(), text.find("["), 1, 0
-        expected = "a list of objects, such as " + '[{"name": "till-1", "address": "10.0.0.5"}]'
+        decoder, at, line, before = (
+            json.JSONDecoder(object_pairs_hook=_object),
+            text.find("["),
+            1,
+            0,
+        )
+        such = '[{"name": "till-1", "address": "10.0.0.5"}]'
+        expected = f"a list of objects, each key once in each, such as {such}"
         try:
             if text[:at].strip() or at < 0:
                 raise ValueError
             while True:
-                at = _after_blank(text, at + 1)
+                empty, at = text[at] == "[", _after_blank(text, at + 1)
                 line, before = line + text.count("\n", before, at), at
-                if text[at : at + 1] == "]" and not text[at + 1 :].strip():
+                if empty and text[at : at + 1] == "]" and not text[at + 1 :].strip():
                     return
                 found, at = decoder.raw_decode(text, at)
                 if not isinstance(found, dict) or _after_blank(text, at) == len(text):
@@ -170,6 +179,14 @@ class Rows:
             if not isinstance(tag, str) or NAME.problem(tag) is not None:
                 self._wrong(line, f"tags: {quoted(str(tag))}", NAME.expected)
         return tuple(dict.fromkeys(map(str, tags)))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raise ValueError where a key is there twice: one reader takes the first, another the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
 
 
 def _after_blank(text: str, at: int) -> int:
