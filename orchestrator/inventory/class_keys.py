@@ -16,8 +16,8 @@ NUMBER = r"\{n(?::0[1-9])?\}"
 """Stands for a member's number: ``{n}``, or ``{n:03}`` with zeros before it."""
 
 _FILE = Text(
-    "a .csv or .json file in inventory/, without a folder",
-    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}\.(?:csv|json)",
+    "a .csv or .json file in inventory/, without a folder, and not fleet.json, which is written",
+    r"(?!fleet\.json$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}\.(?:csv|json)",
 )
 _COMMAND = Record(
     "from",

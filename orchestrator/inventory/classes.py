@@ -13,7 +13,7 @@ from orchestrator.core.members import HostEntry, Hosts, Member
 from orchestrator.core.units import size_text
 from orchestrator.inventory.declaration import ADDRESS, HOST_NAME
 from orchestrator.inventory.kinds import Reading
-from orchestrator.inventory.references import Suites, Way, address_twice, spelled, way_of
+from orchestrator.inventory.references import Suites, Way, address_twice, misread, spelled, way_of
 from orchestrator.inventory.root import FOLDER, GENERATED
 from orchestrator.inventory.rows import MAX_BYTES, Rows
 from orchestrator.inventory.sections import decoded
@@ -271,6 +271,9 @@ class _Reader:
         members = tuple(
             Member(names.format(n=n), addresses.format(n=n)) for n in range(number, number + many)
         )
+        if address is not None and (odd := next(filter(misread, _addresses(members)), None)):
+            expected = "four numbers up to 255 without zeros before them, or a host name"
+            self._wrong(address, f"the member's address {quoted(odd)}", expected)
         said = address or count
         return Class(name, place, members, addresses=said.origin.place if said else None)
 
@@ -323,6 +326,10 @@ class _Reader:
             self.mistakes.add(place, found, expected)
             return None
         return decoded(content, file, self.mistakes)
+
+
+def _addresses(members: tuple[Member, ...]) -> Iterator[str]:
+    return (member.address for member in members)
 
 
 def _check_names(hosts: Fields, classes: Mapping[str, Class], mistakes: Mistakes) -> None:

@@ -121,6 +121,17 @@ def spelled(address: str) -> str:
     return str(found.ipv4_mapped or found)
 
 
+def misread(address: str) -> bool:
+    """Whether numbers are another IPv4 address than they look like, or none: 10.0.0.010 is .8."""
+    if not _NUMBERS.fullmatch(address):
+        return False
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        return True
+    return False
+
+
 def _hop(text: str) -> tuple[str, int]:
     found = _HOP.fullmatch(text)
     assert found is not None
