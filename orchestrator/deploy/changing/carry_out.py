@@ -222,7 +222,7 @@ def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | No
     if (superseded := overtaken(work, state)) is not None:
         return superseded
     out, name = plan.target.out, plan.specialise.of(state.specialisation)
-    anew = work.session.request.force or lacks_name(work.host, state)
+    anew = work.session.request.force or lacks_name(work.host, plan.goal, state)
     if anew or not is_at(plan.goal, state, out, name):
         return None
     return unchanged(plan.goal, state, out, datetime.now(UTC), specialisation=name)

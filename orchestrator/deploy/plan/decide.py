@@ -217,7 +217,7 @@ def decide(
     """
     name = "" if state is None else specialise.of(state.specialisation)
     there = state is not None and is_at(goal, state, wanted.out, name)
-    unnamed = state is not None and lacks_name(host, state)
+    unnamed = state is not None and lacks_name(host, goal, state)
     if state is not None and there and not force and not unnamed:
         return unchanged(goal, state, wanted.out, now, known, name)
     reason = why_changed(goal, state, wanted.out, now, known, name)
@@ -283,13 +283,19 @@ def _foreign(state: HostState) -> str:
     return f"a system that is not its profile's: {state.running}"
 
 
-def lacks_name(host: Host, state: HostState) -> bool:
+def lacks_name(host: Host, goal: Goal, state: HostState) -> bool:
     """Whether a machine is to be a member of a class and was not deployed as it.
 
     The system of many equal machines has no name in it: its activation gives each the name as
-    which it is deployed.
+    which it is deployed. Where it had the system and was to have the name at its next boot, it has
+    not got it before that.
     """
-    return host.of is not None and state.deployed_as != host.name
+    if host.of is None or state.deployed_as != host.name:
+        return host.of is not None
+    last = state.attempt
+    if last is None or last.goal is not Goal.BOOT or goal is Goal.BOOT:
+        return False
+    return last.before.boot_id == state.boot_id and last.before.profile == last.target
 
 
 def is_at(goal: Goal, state: HostState, wanted: OutPath, specialisation: str = "") -> bool:

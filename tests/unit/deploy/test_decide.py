@@ -322,3 +322,13 @@ def test_a_member_that_has_the_system_and_not_its_name_is_activated(
         assert isinstance(plan, HostPlan)
         assert plan.reason == "it has the system, and is not kiosk-7 yet"
     assert isinstance(decide(HOST, goal, WANTED, state, now=NOW), Unchanged)
+
+
+def test_a_member_that_is_to_be_named_at_its_next_boot_is_not_named_yet() -> None:
+    """A machine from an image that a deployment for the next boot took is activated by a switch."""
+    began = Attempt("run.kiosk-7.nonce", Goal.BOOT, NEW, AT_TARGET, 1, "me", None, NOW)
+    waits = replace(AT_TARGET, attempt=replace(began, state=AttemptState.DONE))
+    assert isinstance(decide(MEMBER, Goal.BOOT, WANTED, waits, now=NOW), Unchanged)
+    assert isinstance(decide(MEMBER, Goal.SWITCH, WANTED, waits, now=NOW), HostPlan)
+    booted = replace(waits, boot_id="another boot")
+    assert isinstance(decide(MEMBER, Goal.SWITCH, WANTED, booted, now=NOW), Unchanged)
