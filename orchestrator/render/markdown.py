@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from orchestrator.core.event import Event, RunFinished
 from orchestrator.core.outcome import Deployed
 from orchestrator.core.run import HostResult, Report
+from orchestrator.render import alike
 from orchestrator.render.foreseen import Row, groups, rows
 from orchestrator.render.output import Output, clean, cut, outcome_word, problem_of
 from orchestrator.render.plain import Renderer
@@ -79,12 +80,12 @@ def _table(report: Report) -> Iterator[str]:
     yield ""
     yield "| host | plan | why |"
     yield "|---|---|---|"
-    for number, (name, result) in enumerate(report.hosts.items()):
-        if number == _HOSTS:
-            yield f"| … | | {len(report.hosts) - number} more |"
-            break
-        word = outcome_word(result.outcome, plan=report.plan_only)
-        yield f"| {code(name)} | {word} | {code(result.outcome.reason)} |"
+    told = list(alike.rows(report))
+    for row in told[:_HOSTS]:
+        word = outcome_word(row.outcome, plan=report.plan_only)
+        yield f"| {code(row.called)} | {word} | {code(row.reason)} |"
+    if more := sum(len(row.hosts) for row in told[_HOSTS:]):
+        yield f"| … | | {more} more |"
     yield ""
 
 
@@ -94,7 +95,7 @@ _HOSTS = 100
 
 def _warnings(report: Report) -> Iterator[str]:
     for warning, names in list(warnings_of(report).items())[:SHOWN]:
-        yield f"- **warning** {code(', '.join(names))}: {code(warning)}"
+        yield f"- **warning** {code(alike.named(report, names))}: {code(warning)}"
     for name, result in report.hosts.items():
         if (problem := problem_of(result.outcome)) is not None:
             yield f"- **{outcome_word(result.outcome)}** {code(name)}: {code(problem.message)}"

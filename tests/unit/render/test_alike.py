@@ -11,6 +11,7 @@ from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, Skippe
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import Report
 from orchestrator.render.event_json import report_json
+from orchestrator.render.markdown import document
 from orchestrator.render.output import Output
 from orchestrator.render.report import draw_report
 
@@ -49,6 +50,16 @@ def test_a_plan_says_how_many_get_the_same_system() -> None:
         f"kiosk would switch 1,000 {TIMES} the same system: it runs the old one"
     )
     assert lines[2].endswith("16:41")
+
+
+def test_markdown_has_one_row_for_them_too() -> None:
+    """A comment on a change says what is meant for a thousand machines once, and how many it is."""
+    would = Deployed("why", OUT, Goal.SWITCH, warnings=("swap is short",))
+    outcomes: dict[str, Outcome] = {**kiosks(999, would), "web1": would}
+    lines = list(document(of_kiosks(outcomes, plan=True)))
+    assert f"| `kiosk` | would switch | `999 {TIMES} the same system: why` |" in lines
+    assert "| `web1` | would switch | `why` |" in lines
+    assert "- **warning** `999 of kiosk, web1`: `swap is short`" in lines
 
 
 def test_who_differs_has_a_row_of_its_own() -> None:
