@@ -14,8 +14,8 @@ from orchestrator.core.units import size_text
 from orchestrator.inventory.declaration import ADDRESS, HOST_NAME
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.references import Suites, Way, address_twice, misread, spelled, way_of
-from orchestrator.inventory.root import FOLDER, GENERATED
-from orchestrator.inventory.rows import MAX_BYTES, Rows
+from orchestrator.inventory.root import FOLDER, GENERATED, MAX_BYTES
+from orchestrator.inventory.rows import Rows
 from orchestrator.inventory.sections import decoded
 from orchestrator.inventory.tree import (
     Fields,

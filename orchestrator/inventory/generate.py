@@ -17,8 +17,8 @@ from orchestrator.core.members import Member
 from orchestrator.core.process import how_it_ended
 from orchestrator.inventory.classes import generated_file
 from orchestrator.inventory.kinds import Reading
-from orchestrator.inventory.root import FOLDER, GENERATED
-from orchestrator.inventory.rows import MAX_BYTES, Rows
+from orchestrator.inventory.root import FOLDER, GENERATED, MAX_BYTES
+from orchestrator.inventory.rows import Rows
 from orchestrator.inventory.sections import decoded, read_sections
 from orchestrator.inventory.tree import Fields, Mistakes
 

@@ -25,6 +25,9 @@ FOLDER = "inventory"
 SUFFIXES = (".yaml", ".yml")
 GENERATED = "generated"
 _LISTS = (".csv", ".json")
+MAX_BYTES = 64 << 20
+"""Bytes of a file of members; no other file may be larger."""
+
 SUITES = "tests/verify"
 _KINDS = ("", "/templates", "/profiles", "/features")
 
@@ -214,7 +217,8 @@ def _facts(root: Path) -> Iterator[object]:
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError(f"{path} is no regular file")
-            content = stream.read()
+            # What is larger is read by nobody, whatever its rest is.
+            content = stream.read(MAX_BYTES + 1)
         yield len(content)
         yield content
 
@@ -223,7 +227,8 @@ def _lists(root: Path) -> Iterator[str]:
     """What may list the members of classes, by paths in the inventory's folder."""
     for folder in ("", f"{GENERATED}/"):
         for name in _names(root / FOLDER / folder):
-            if name.endswith(_LISTS) and f"{FOLDER}/{folder}{name}" != f"{FOLDER}/fleet.json":
+            listed = name.endswith(_LISTS) and not name.startswith(".")
+            if listed and folder + name != "fleet.json":
                 yield folder + name
 
 

@@ -16,9 +16,6 @@ from orchestrator.inventory.declaration import ADDRESS, HOST, HOST_NAME, NAME
 from orchestrator.inventory.kinds import Text
 from orchestrator.inventory.tree import Mistakes, Position, one_of, printable, quoted
 
-MAX_BYTES = 64 << 20
-"""Bytes of a file of members."""
-
 
 def _texts() -> Mapping[str, Text]:
     """What a column's cells look like."""

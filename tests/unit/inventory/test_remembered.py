@@ -108,6 +108,19 @@ def test_what_reading_looks_at_is_looked_at(root: Path, change: Callable[[Path],
     assert recall(root) == load(root).fleet
 
 
+def test_a_list_of_members_is_looked_at(write: Write) -> None:
+    """One more line of it is one more host; an editor's lock beside it is no list."""
+    root = write(hosts="hosts: {till: {from: tills.csv}}")
+    listed = root / "inventory/tills.csv"
+    listed.write_text("name\ntill-1\n")
+    opened(root)
+    (root / "inventory/.#tills.csv").symlink_to("me@here.1")
+    assert recall(root) is not None
+    listed.write_text("name\ntill-1\ntill-2\n")
+    assert recall(root) is None
+    assert [*opened(root).hosts] == ["till-1", "till-2"]
+
+
 def _break(root: Path) -> None:
     (root / "inventory/hosts.yaml").write_text("hosts: [")
 
