@@ -113,9 +113,9 @@ def _entries(fleet: Fleet, hosts: Sequence[str]) -> dict[str, list[str]]:
     entries: dict[str, list[str]] = {}
     for name, entry in of.items():
         entries.setdefault(entry, []).append(name)
-    chosen = {of[name]: entries[of[name]] for name in hosts}
+    chosen, meant = {of[name]: entries[of[name]] for name in hosts}, frozenset(hosts)
     for entry, members in chosen.items():
-        if left := [name for name in members if name not in hosts]:
+        if left := [name for name in members if name not in meant]:
             raise UsageError(
                 f"{entry} is a class of equal hosts: all of them have the same features, and "
                 f"{listing(left)} would not",
@@ -200,8 +200,9 @@ def _check(
         raise UsageError(
             f"{doing}: the inventory would not be right with it{told}", hint="nothing was written"
         ) from None
+    meant = frozenset(hosts)
     for name, host in after.fleet.hosts.items():
-        if name not in hosts:
+        if name not in meant:
             is_right = host == before.fleet.hosts[name]
         else:
             is_right = (edit.feature in host.features) == edit.on
