@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from orchestrator.core.units import listing
 from orchestrator.secrets.model.ciphertext import SecretFinding
 from orchestrator.secrets.model.repository import Rule, SecretUse
 from orchestrator.secrets.plan.evidence import Evidence, finding, is_beside
@@ -28,6 +29,7 @@ def check(evidence: Evidence) -> Iterator[SecretFinding]:
     for use in evidence.uses:
         if use.in_repo and use.exists:
             yield from _rule(evidence, use, rules.get(use.file), keys[use.host])
+            yield from _strangers(evidence, use, rules.get(use.file))
         else:
             yield _file(use)
         yield from _mode(use)
@@ -53,6 +55,17 @@ def _rule(
         fact = f"{use.host} uses it, and its key is not in the rule"
         fix = f"add {keys[0]} to its publicKeys; then: orchestrator secrets rekey PATH"
         yield _found("CFG-HOST", use, fact, fix)
+
+
+def _strangers(evidence: Evidence, use: SecretUse, rule: Rule | None) -> Iterator[SecretFinding]:
+    """Find the hosts that can read what one of many equal machines has of its own."""
+    if rule is None or not use.of_member:
+        return
+    hosts = (evidence.hosts.get(one.text, ()) for one in rule.recipients)
+    strangers = (name for names in hosts if use.host not in names for name in names)
+    if others := tuple(dict.fromkeys(strangers)):
+        fact = f"it is {use.host}'s own, and its rule has the key of {listing(others)}"
+        yield _found("CFG-MEMBER", use, fact)
 
 
 def _no_rule(evidence: Evidence, use: SecretUse) -> SecretFinding:

@@ -87,6 +87,23 @@ def test_a_rule_without_the_host() -> None:
     assert found(elsewhere, rules=left_out) == {}
 
 
+def test_what_a_member_has_of_its_own_is_for_no_other_host() -> None:
+    """A key that two hosts have is the member's, and a person's key is no host's."""
+    person = Recipient("ssh-ed25519 AAAAme", RecipientKind.ED25519, b"me")
+    evidence = Evidence(
+        rules=Rules("/fleet/secrets.nix", "/fleet", (replace(RULE, recipients=(KEY, person)),)),
+        uses=(replace(USE, of_member=True),),
+        hosts={KEY.text: ("p620", "clone"), OTHER.text: ("p510",)},
+    )
+    assert list(check(evidence)) == []
+    shared = (replace(RULE, recipients=(KEY, OTHER)),)
+    (told,) = check(replace(evidence, rules=replace(evidence.rules, rules=shared)))
+    assert (told.id, told.host, told.severity) == ("CFG-MEMBER", "p620", Severity.WARNING)
+    assert told.fact == "it is p620's own, and its rule has the key of p510"
+    ours = replace(evidence, uses=(USE,), rules=replace(evidence.rules, rules=shared))
+    assert list(check(ours)) == []
+
+
 def test_two_secrets_at_one_place() -> None:
     """However the place is written, and on one host only."""
     again = replace(USE, name="again", install_path="/run/./agenix//wifi")
