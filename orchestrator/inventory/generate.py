@@ -20,7 +20,7 @@ from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.root import FOLDER, GENERATED, MAX_BYTES
 from orchestrator.inventory.rows import Rows
 from orchestrator.inventory.sections import decoded, read_sections
-from orchestrator.inventory.tree import Fields, Mistakes
+from orchestrator.inventory.tree import Fields, Mistakes, Position, quoted
 
 _SECONDS = 60.0
 _LINES = Bound(MAX_BYTES, 2_000_000)
@@ -76,7 +76,9 @@ async def generate(root: Path, listing: Listing) -> bool:
     """
     text = await _said(root, listing)
     file, mistakes = generated_file(listing.name), Mistakes()
-    members = Rows(f"the output of {listing.command[0]}", mistakes).read(text)
+    output = f"the output of {listing.command[0]}"
+    members = Rows(output, mistakes).read(text)
+    _check_once(members, output, mistakes)
     if mistakes.kept or not members:
         wrong = [str(one) for one in mistakes.kept] or ["no member"]
         raise StepError(
@@ -94,6 +96,16 @@ async def generate(root: Path, listing: Listing) -> bool:
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error
     return True
+
+
+def _check_once(members: tuple[Member, ...], output: str, mistakes: Mistakes) -> None:
+    """Note what would make a list that no command could read any more."""
+    seen: dict[str, Member] = {}
+    for one in members:
+        if (first := seen.setdefault(one.name, one)) is not one:
+            place, before = (Position(output, at.line) for at in (one, first))
+            found = f"the host {quoted(one.name)} a second time"
+            mistakes.add(place, found, "each name once", also=before)
 
 
 async def _said(root: Path, listing: Listing) -> str:

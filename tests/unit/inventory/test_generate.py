@@ -72,6 +72,7 @@ def test_a_command_runs_in_the_fleets_root_and_by_no_shell(write: Callable[..., 
     [
         ("echo no >&2; exit 3", "", "till: its command failed: exit 3"),
         ("echo name; echo UPPER", "", "what its command says is no list of members"),
+        ("echo name; echo t; echo t", "", "what its command says is no list of members"),
         ("echo name", "", "what its command says is no list of members"),
         (":", "", "what its command says is no list of members"),
         ("printf 'name\\n\\377\\n'", "", "not UTF-8"),
