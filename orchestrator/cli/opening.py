@@ -19,6 +19,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.machine import allow_files, home
 from orchestrator.core.members import as_machines
+from orchestrator.core.units import MOST_NAMED, listing
 from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.root import find_root, key_of, recall, remember
 from orchestrator.lab.network import ActiveLab, enter, find_active
@@ -258,6 +259,6 @@ def one_host(fleet: Fleet, name: str) -> Host:
     """
     hosts = select.select(fleet, (name,))
     if len(hosts) != 1:
-        names = ", ".join(host.name for host in hosts)
+        names = listing([host.name for host in hosts], MOST_NAMED)
         raise UsageError(f"{name!r} means several hosts: {names}", hint="name one of them")
     return hosts[0]

@@ -24,6 +24,7 @@ from orchestrator.core.rollout import RolloutPolicy, Wave
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.stored import Time, check_times
+from orchestrator.core.units import MOST_NAMED, listing
 
 
 class CopyMethod(Enum):
@@ -239,7 +240,7 @@ class Report:
 
 def left_out(gone: Sequence[str]) -> str:
     """Say which hosts of a past run are none of the fleet's any more."""
-    return f"left out, as the fleet does not have them any more: {', '.join(gone)}"
+    return f"left out, as the fleet does not have them any more: {listing(gone, MOST_NAMED)}"
 
 
 @dataclass(frozen=True, slots=True)

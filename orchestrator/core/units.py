@@ -52,6 +52,10 @@ def ago(then: datetime, now: datetime) -> str:
     return f"{max(int(seconds), 0)} s ago"
 
 
+MOST_NAMED = 20
+"""Names of hosts in one sentence: of many equal machines it would have no end."""
+
+
 def listing(names: Sequence[str], most: int = 3) -> str:
     """Name a few things, and say how many there are beyond them."""
     shown = ", ".join(names[:most])

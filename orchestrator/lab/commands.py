@@ -13,6 +13,7 @@ import click
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import fleet_option, json_done_option, json_option
 from orchestrator.core.errors import UsageError
+from orchestrator.core.units import MOST_NAMED, listing
 
 with lazily():
     from orchestrator.cli import console as cli_console
@@ -95,7 +96,8 @@ def up(
     known = list(inventory.hosts)
     if unknown := sorted(set(hosts) - set(known)):
         raise UsageError(
-            f"the fleet has no host {', '.join(unknown)}", hint=f"it has {', '.join(known)}"
+            f"the fleet has no host {', '.join(unknown)}",
+            hint=f"it has {listing(known, MOST_NAMED)}",
         )
     secrets = secrets or inventory.lab_secrets
     found = it.up(

@@ -12,6 +12,7 @@ from orchestrator.core.errors import OrchestratorError, UsageError, cause_of
 from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, outcome_names
 from orchestrator.core.rollout import Order, Wave, Word
 from orchestrator.core.run import DeployRequest, Reboot, left_out
+from orchestrator.core.units import MOST_NAMED, listing
 from orchestrator.host.setup import Setup
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.model import NothingAskedError, is_deployment
@@ -147,7 +148,7 @@ def failed_again(setup: Setup, number: int | None) -> tuple[DeployRequest | None
         )
     if not left:
         return None, tuple(notices or [f"run {number}: no failed hosts to retry"])
-    notices.append(f"run {number}: retrying {', '.join(left)}")
+    notices.append(f"run {number}: retrying {listing(left, MOST_NAMED)}")
     title = f"{asked.goal.value}, retrying run {number}"
     return replace(asked, selectors=left, waves=waves, title=title), tuple(notices)
 

@@ -28,6 +28,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report
 from orchestrator.core.specialisation import Specialise, SpecialisePolicy
+from orchestrator.core.units import MOST_NAMED, listing
 from orchestrator.deploy.commands.options import rollout_options
 
 with lazily():
@@ -310,7 +311,7 @@ def _site(fleet: Fleet, text: str) -> BuildSite:
     if text not in fleet.hosts:
         raise UsageError(
             f"--build-on {text!r} is no host of this fleet",
-            hint=f"here, target, or one of {', '.join(fleet.hosts)}",
+            hint=f"here, target, or one of {listing([*fleet.hosts], MOST_NAMED)}",
         )
     return BuildSite(BuildOn.BUILDER, text)
 
