@@ -173,7 +173,8 @@ async def _alone(setup: Setup, modules: Sequence[Module]) -> dict[str, str | Non
 
 
 def _of_host(host: Host) -> tuple[str, ...]:
-    return (f"hosts/{host.name}/default.nix", f"hosts/{host.name}.nix")
+    name = host.of or host.name
+    return (f"hosts/{name}/default.nix", f"hosts/{name}.nix")
 
 
 async def _evaluate(

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -111,6 +111,12 @@ class Modules:
     definitions: tuple[tuple[str, str, str], ...]
 
 
+def entries(hosts: Iterable[Host]) -> tuple[Host, ...]:
+    """Hosts, and for the members of a class one that is called as it is: all is said there once."""
+    named = {one.of or one.name: one for one in hosts}
+    return tuple(replace(one, name=name) for name, one in named.items())
+
+
 async def shared(setup: Setup, inventory: Inventory, hosts: Sequence[Host]) -> Shared:
     """Evaluate hosts, and compare what they have of the fleet.
 
@@ -119,6 +125,7 @@ async def shared(setup: Setup, inventory: Inventory, hosts: Sequence[Host]) -> S
         StepError: The flake cannot be read.
     """
     await nix.version()
+    hosts = entries(hosts)
     found = await _modules(setup, hosts)
     read = await _read(setup, hosts, found)
     return compare(inventory, hosts, found, read, Path(setup.flake.folder))
@@ -275,7 +282,7 @@ def _alike(kind: str, fleet: Fleet, said: Iterable[tuple[str, str, str]]) -> tup
     members: dict[str, set[str]] = defaultdict(set)
     for host in fleet.hosts.values():
         if host.template:
-            members[host.template].add(host.name)
+            members[host.template].add(host.of or host.name)
     templates = {name: those for name, those in sorted(members.items()) if len(those) > 1}
 
     def repeated(key: str, value: str, names: Iterable[str]) -> Repeated:

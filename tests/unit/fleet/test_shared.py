@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.core.errors import StepError
 from orchestrator.fleet.draw_shared import draw_shared
-from orchestrator.fleet.shared import Modules, Shared, compare, modules
+from orchestrator.fleet.shared import Modules, Share, Shared, compare, entries, modules
 from orchestrator.inventory import load
 from orchestrator.render.output import Output
 
@@ -77,6 +77,22 @@ def test_what_hosts_say_alike_is_named_with_the_template_it_belongs_to(found: Sh
     for one in said.values():
         assert one.hosts == ("a", "b")
         assert one.templates == ("laptop",)
+
+
+def test_a_class_is_told_once_and_repeats_nothing(tmp_path: Path) -> None:
+    """What its entry says stands in one place, and its files are its own, however many it is."""
+    (tmp_path / "inventory").mkdir()
+    text = "templates: {t: {}}\nhosts:\n  k: {count: 9, template: t, roles: [x]}\n  web: {}\n"
+    (tmp_path / "inventory/hosts.yaml").write_text(text)
+    (tmp_path / "k.nix").write_text("{ }\n")
+    inventory = load.load(tmp_path)
+    hosts = entries(inventory.fleet.hosts.values())
+    assert [host.name for host in hosts] == ["k", "web"]
+    files = {name: Modules(frozenset({f"{name}.nix"}), ()) for name in ("k", "web")}
+    read = {name: one.files for name, one in files.items()}
+    told = compare(inventory, hosts, files, read, tmp_path)
+    assert told.repeated == ()
+    assert told.hosts[0].lines == Share(1, 1)
 
 
 def drawn(found: Shared, *, as_json: bool = False) -> str:
