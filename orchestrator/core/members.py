@@ -124,6 +124,11 @@ class Hosts(Mapping[str, Host]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def member(self, name: str) -> Member | None:
+        """What a host has of its own as one of a class; ``None`` where it is none of any."""
+        _, member = self._places.get(name, (None, None))
+        return member
+
     def of_class(self, name: str) -> Sequence[str]:
         """The names of a class's members; none where there is no such class."""
         found = self.classes.get(name)

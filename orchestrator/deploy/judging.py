@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import assert_never
 
 from orchestrator.core.changed import Note
@@ -13,8 +12,8 @@ from orchestrator.core.outcome import Deployed, Outcome
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.risk import RiskChange
 from orchestrator.core.state import HostState
+from orchestrator.deploy.said import origins
 from orchestrator.deploy.work import HostWork
-from orchestrator.inventory.load import load
 from orchestrator.inventory.tree import Position
 from orchestrator.risk.assess import assess, recalled, system_of
 from orchestrator.risk.kept import System
@@ -46,16 +45,16 @@ async def judge_risk(work: HostWork, plan: HostPlan, state: HostState | None) ->
     if work.session.request.plan_only and state is None:
         work.notice(str(change))
     if most is not None:
-        _hold_against(work, change, emergency=emergency)
+        await _hold_against(work, change, emergency=emergency)
 
 
-def _hold_against(work: HostWork, change: RiskChange, *, emergency: bool) -> None:
+async def _hold_against(work: HostWork, change: RiskChange, *, emergency: bool) -> None:
     policy = Policy(work.host.max_risk or change.after, work.host.accept_risk)
     today = datetime.now(UTC).date()
     if isinstance(judge(work.host.name, change, policy, today), Within):
         return
     # Only now it counts where that is said: the inventory's text is read once more.
-    judged = judge(work.host.name, change, _placed(work, policy), today)
+    judged = judge(work.host.name, change, await _placed(work, policy), today)
     match judged:
         case Within():
             return
@@ -89,16 +88,17 @@ async def _change(work: HostWork, plan: HostPlan, state: HostState | None) -> Ri
     return score.change(recalled(session.setup, running) if running else None, after)
 
 
-def _placed(work: HostWork, policy: Policy) -> Policy:
+async def _placed(work: HostWork, policy: Policy) -> Policy:
     """Find the lines that say a policy; without them it holds all the same."""
     try:
-        origins = load(Path(work.session.setup.fleet.root)).origins(work.host.name)
+        said = await origins(work)
     except OrchestratorError:
         return policy
-    places = ((one.key, one.origin.place) for one in origins)
+    places = ((one.key, one.origin.place) for one in said)
     at = {key: str(Position(it.file, it.line)) for key, it in places if it is not None}
-    said, accepted = at.get("max_risk", ""), at.get("accept_risk.level", "")
-    return Policy(policy.most, policy.accepted, said, accepted)
+    return Policy(
+        policy.most, policy.accepted, at.get("max_risk", ""), at.get("accept_risk.level", "")
+    )
 
 
 def _unknown(host: Host, error: StepError) -> RefusedError:

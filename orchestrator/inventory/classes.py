@@ -13,7 +13,15 @@ from orchestrator.core.members import HostEntry, Hosts, Member
 from orchestrator.core.units import size_text
 from orchestrator.inventory.declaration import ADDRESS, HOST_NAME
 from orchestrator.inventory.kinds import Reading
-from orchestrator.inventory.references import Suites, Way, address_twice, misread, spelled, way_of
+from orchestrator.inventory.references import (
+    Suites,
+    Way,
+    address_twice,
+    by_convention,
+    misread,
+    spelled,
+    way_of,
+)
 from orchestrator.inventory.root import FOLDER, GENERATED, MAX_BYTES
 from orchestrator.inventory.rows import Rows
 from orchestrator.inventory.sections import decoded
@@ -85,7 +93,7 @@ class Class:
         own |= {"tags": items(member.tags)} if member.tags else {}
         own |= {"machine_id": Leaf(member.machine_id, origin)} if member.machine_id else {}
         if member.suites:
-            own["verify"] = Fields({"suites": items(member.suites)})
+            own["verify"] = Fields({"suites": by_convention(member.suites)})
         kept = {
             k: t for k, t in shared.entries.items() if k not in ("count", "from", "first", "name")
         }
@@ -114,24 +122,6 @@ class Classes:
         by_name = {name: one for name, one in found.items() if one is not None}
         _check_names(hosts, by_name, mistakes)
         return cls(by_name)
-
-    def resolved(self, name: str, resolved: Mapping[str, Fields]) -> Fields | None:
-        """All that holds for a host or a member, each value with its origin.
-
-        Args:
-            name: The host's; a class's own name means what its members share.
-            resolved: What holds for each entry.
-
-        Returns:
-            ``None`` where there is no such host.
-        """
-        if name in resolved:
-            return resolved[name]
-        for one in self.by_name.values():
-            for member in one.members:
-                if member.name == name:
-                    return one.resolved(member, resolved[one.name])
-        return None
 
     def names(self, hosts: Fields) -> list[str]:
         """The names of all hosts: those of one machine, and each member's."""

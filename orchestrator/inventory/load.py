@@ -232,7 +232,10 @@ class Inventory:
         Raises:
             UsageError: There is no such host.
         """
-        tree = self.classes.resolved(host, self.resolved)
+        tree, hosts = self.resolved.get(host), self.fleet.hosts
+        if isinstance(hosts, Hosts) and (member := hosts.member(host)) is not None:
+            of = hosts[host].of or host
+            tree = self.classes.by_name[of].resolved(member, self.resolved[of])
         if tree is None:
             near = nearest(host, self.resolved)
             meant = f"; did you mean {near!r}?" if near else ""

@@ -57,8 +57,12 @@ class Suites:
         ]
         paths = [f"{SUITES}/{name.replace('-', '_').replace('.', '_')}.py" for name in names]
         found = [path for path in paths if path in self.shared] + list(self.own.get(host, ()))
-        leaves = tuple(Leaf(path, Origin(Position(path), _LAYER)) for path in found)
-        return Fields({"verify": Fields({"suites": Items(leaves)})}) if leaves else Fields()
+        return Fields({"verify": Fields({"suites": by_convention(found)})}) if found else Fields()
+
+
+def by_convention(suites: Iterable[str]) -> Items:
+    """Suites that verify a host because of where they are."""
+    return Items(tuple(Leaf(path, Origin(Position(path), _LAYER)) for path in suites))
 
 
 def check_suites(root: Path, reading: Reading) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from orchestrator.catalogue.status import ask_running, changes_of
 from orchestrator.core.changed import Foreseen, ForeseenUnits, NamesChange, Note, SystemChange
@@ -23,18 +22,16 @@ from orchestrator.deploy.plan import foresee as judge
 from orchestrator.deploy.plan.decide import PARTS
 from orchestrator.deploy.plan.difference import units_foretold
 from orchestrator.deploy.plan.units import foresee as foresee_units
+from orchestrator.deploy.said import origins
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.contents import ask_contents, contents_here
 from orchestrator.host.difference import Difference
-from orchestrator.inventory.load import Inventory, load
 from orchestrator.nix import closure as nix_closure
 from orchestrator.nix import verbs as nix
 
 _ALL = "size, units, users, files in /etc and secrets"
 NOT_BUILT = f"not built yet: {_ALL} are not known (--build)"
 ELSEWHERE = f"built on another machine: {_ALL} are not known before the host has it (--goal push)"
-
-_INVENTORY = "inventory"
 
 
 async def plan_outcome(
@@ -108,18 +105,12 @@ async def _of_run(
 
 async def _features(work: HostWork, executor: Executor) -> tuple[Note, ...]:
     """Say which features come and go, each with its reason; nothing where that is not known."""
-    session = work.session
-
-    async def read() -> Inventory:
-        return load(Path(session.setup.fleet.root))
-
     try:
         running = await ask_running(executor)
-        inventory = await session.evaluations.once.of(_INVENTORY, read)
-        origins = inventory.origins(work.host.name)
+        said = await origins(work)
     except OrchestratorError:
         return ()
-    return tuple(Note("features", text) for text in changes_of(work.host, origins, running))
+    return tuple(Note("features", text) for text in changes_of(work.host, said, running))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from orchestrator.core.outcome import Completed, Deployed, Failed
 from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
+from orchestrator.deploy import said
 from orchestrator.deploy.changing import changed, foretelling
 from orchestrator.deploy.plan.difference import units_foretold
 from orchestrator.deploy.plan.foresee import accounts, boots, completed, names, secrets
@@ -206,9 +207,9 @@ def test_features_that_come_and_go_are_named_with_their_reasons(
     reasons = {"web": Origin(place, "host p620"), "db": Origin(place, "required by web")}
     origins = [Resolved("features", name, origin) for name, origin in reasons.items()]
     inventory = SimpleNamespace(origins=lambda _: origins)
-    monkeypatch.setattr(foretelling, "load", lambda _: inventory)
-    said = b'{"features": ["web", "tail"]}'
-    here.host.programs["/etc/fleet/host.json"] = CommandResult(0, said, b"")
+    monkeypatch.setattr(said, "load", lambda _: inventory)
+    runs = b'{"features": ["web", "tail"]}'
+    here.host.programs["/etc/fleet/host.json"] = CommandResult(0, runs, b"")
     assert [(note.topic, note.text) for note in planned(here).notes] == [
         ("features", "+ db: inventory/hosts.yaml:12 (required by web)"),
         ("features", "- tail"),

@@ -264,9 +264,12 @@ def test_a_member_may_be_verified_by_checks_of_its_own(write: Write) -> None:
     for folder in ("k", "k-2"):
         (root / "hosts" / folder).mkdir(parents=True)
         (root / "hosts" / folder / "test_it.py").touch()
-    hosts = load(root).fleet.hosts
+    inventory = load(root)
+    hosts = inventory.fleet.hosts
     assert hosts["k-1"].verify.suites == ("hosts/k/test_it.py",)
     assert hosts["k-2"].verify.suites == ("hosts/k/test_it.py", "hosts/k-2/test_it.py")
+    shown = [str(one.origin) for one in inventory.origins("k-2") if one.key == "verify.suites"]
+    assert shown == ["hosts/k/test_it.py (convention)", "hosts/k-2/test_it.py (convention)"]
 
 
 MEMBERS = st.lists(
