@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.stored import DamagedError, decode, encode
@@ -47,7 +48,8 @@ async def evaluate(
     Raises:
         StepError: Nothing of it evaluates.
     """
-    begun = asyncio.get_running_loop().time()
+    clock = asyncio.get_running_loop().time
+    until = clock() + deadline
 
     async def answer(function: str) -> bytes:
         return await ask(
@@ -55,7 +57,7 @@ async def evaluate(
             attr,
             function,
             f"what the risk of {host} is derived from does not evaluate",
-            deadline=deadline - (asyncio.get_running_loop().time() - begun),
+            deadline=until - clock(),
             env=env,
             on_stderr=on_stderr,
             on_start=on_start,
@@ -67,16 +69,20 @@ async def evaluate(
     except (NoNetworkError, OutOfMemoryError):
         raise
     except StepError as error:
-        return await _by_parts(whole, answer, error)
+        return await _by_parts(whole, answer, error, lambda: until - clock())
 
 
 async def _by_parts(
-    whole: str, answer: Callable[[str], Awaitable[bytes]], first: StepError
+    whole: str,
+    answer: Callable[[str], Awaitable[bytes]],
+    first: StepError,
+    left: Callable[[], float],
 ) -> Surface:
     """Ask for each part by itself: Nix cannot catch every error, and one hides the others then.
 
     Raises:
-        StepError: None of them evaluates.
+        StepError: None of them evaluates; or one was not tried to its end, for want of network,
+            memory or time: the next try may know it.
     """
     found = Surface()
     failures: dict[str, str] = {}
@@ -84,7 +90,11 @@ async def _by_parts(
         try:
             said = await answer(f"config: {{ inherit ({whole} config) {part}; }}")
             found = replace(found, **{part: getattr(parse(said), part)})
+        except (NoNetworkError, OutOfMemoryError):
+            raise
         except StepError as error:
+            if left() <= 0:
+                raise
             failures[part] = error.message
     if len(failures) == len(PARTS):
         raise first
@@ -112,7 +122,15 @@ def parse(said: bytes) -> Surface:
 
 
 def _part(kind: type[T], said: object) -> T | None:
-    try:
+    found = _read(kind, said)
+    if found is None and isinstance(said, dict) and get_origin(get_args(kind)[0]) is Mapping:
+        # One entry that is otherwise must not hide the others.
+        fit = {name: one for name, one in said.items() if _read(kind, {name: one}) is not None}
+        found = _read(kind, {**dict.fromkeys(said), **fit})
+    return found
+
+
+def _read(kind: type[T], said: object) -> T | None:
+    with contextlib.suppress(DamagedError):
         return decode(kind, encode(said))
-    except DamagedError:
-        return None
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -180,6 +181,15 @@ def test_an_answer_is_read_part_by_part() -> None:
     assert found.firewall is None
 
 
+def test_an_entry_that_is_otherwise_hides_no_other() -> None:
+    """A service of another type than is read is not known alone: the others have their terms."""
+    bare = {"unit": "whole"}
+    said = {"services": {"odd": {**bare, "user": ["root"]}, "web": bare}, "groups": {"wheel": 7}}
+    found = parse(json.dumps(said).encode())
+    assert found.services == {"odd": None, "web": BARE}
+    assert found.groups is None
+
+
 @pytest.mark.parametrize("said", [b"", b"[]", b"null", b"{", b"\xff"])
 def test_no_answer_is_an_error(said: bytes) -> None:
     """What is no set of parts is never taken for a host that opens nothing."""
@@ -250,3 +260,22 @@ def test_what_is_no_parts_fault_is_not_tried_part_by_part(
     with pytest.raises(error):
         nix.evaluate(monkeypatch)
     assert len(nix.asked) == 1
+
+
+@pytest.mark.parametrize("error", [NoNetworkError, OutOfMemoryError, StepError])
+def test_a_part_that_was_not_tried_to_its_end_is_asked_again_next_time(
+    monkeypatch: pytest.MonkeyPatch, error: type[StepError]
+) -> None:
+    """Without network, memory or time left nothing is known of a part, and nothing is kept so."""
+
+    async def ask(_: object, __: str, function: str, *___: str, **____: object) -> bytes:
+        if not function.startswith("config: "):
+            raise StepError("one part stops it")
+        if error is StepError:
+            await asyncio.sleep(0.02)
+        raise error("not tried to its end")
+
+    monkeypatch.setattr(evaluate, "ask", ask)
+    question = evaluate.evaluate(Flake.at("/f", "/f"), "p510", "p510", deadline=0.01)
+    with pytest.raises(error, match="not tried to its end"):
+        asyncio.run(question)
