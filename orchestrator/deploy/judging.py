@@ -33,8 +33,13 @@ async def judge_risk(work: HostWork, plan: HostPlan, state: HostState | None) ->
         RefusedError: It is more than the policy has it, or not known, and nobody accepted that.
     """
     most, emergency = work.host.max_risk, work.session.request.emergency is not None
+    running = system_of(state) if state is not None else None
+    live, *boots = _systems(plan, state)
     try:
-        work.risk = change = await _change(work, plan, state)
+        work.risk = change = await _change(work, live, running)
+        # What a boot brings counts for the policy alone.
+        booted = running and System(running.out)
+        later = [await _change(work, one, booted) for one in boots if most is not None]
     except StepError as error:
         if most is None or emergency:
             text = f"its risk is not known: {error.message}"
@@ -46,9 +51,23 @@ async def judge_risk(work: HostWork, plan: HostPlan, state: HostState | None) ->
         work.notice(str(change))
     if most is not None:
         await _hold_against(work, change, emergency=emergency)
+    for one in later:
+        await _hold_against(work, one, emergency=emergency, of="its next boot: ")
 
 
-async def _hold_against(work: HostWork, change: RiskChange, *, emergency: bool) -> None:
+def _systems(plan: HostPlan, state: HostState | None) -> tuple[System, ...]:
+    """What the host is to run; and what a boot brings, where that is not the same."""
+    alone = System(plan.target.out)
+    if not plan.goal.activates:
+        return (alone,)
+    live = plan.specialisation if state is not None else plan.specialise.of("")
+    variant = System(plan.target.out, live)
+    return (variant, alone) if live and plan.goal.commits else (variant,)
+
+
+async def _hold_against(
+    work: HostWork, change: RiskChange, *, emergency: bool, of: str = ""
+) -> None:
     policy = Policy(work.host.max_risk or change.after, work.host.accept_risk)
     today = datetime.now(UTC).date()
     if isinstance(judge(work.host.name, change, policy, today), Within):
@@ -59,33 +78,34 @@ async def _hold_against(work: HostWork, change: RiskChange, *, emergency: bool) 
         case Within():
             return
         case Tolerated(text=text):
-            work.accepted = (text,)
+            text = f"{of}{text}"
         case Exceeded(text=text) if emergency:
-            work.accepted = (f"{text}; an emergency goes on all the same",)
+            text = f"{of}{text}; an emergency goes on all the same"
         case Exceeded(text=text, hint=hint):
-            error = RefusedError(text, hint=hint, checks=(POLICY,))
+            error = RefusedError(f"{of}{text}", hint=hint, checks=(POLICY,))
             error.step = POLICY
             raise error
         case _:
             assert_never(judged)
-    for text in work.accepted:
-        work.notice(text, warning=True)
+    work.accepted += (text,)
+    work.notice(text, warning=True)
 
 
-async def _change(work: HostWork, plan: HostPlan, state: HostState | None) -> RiskChange:
-    """Assess; a system that was given is not what the configuration of today makes.
+async def _change(work: HostWork, wanted: System, running: System | None) -> RiskChange:
+    """Assess; a system that was given may not be what the configuration of today makes.
 
     Raises:
-        StepError: It does not evaluate, or it was given and never assessed here.
+        StepError: It does not evaluate; or it was given, was never assessed here, and is another.
     """
-    session, wanted = work.session, System(plan.target.out, plan.specialisation)
-    running = system_of(state) if state is not None else None
+    session = work.session
     if work.host.name not in session.request.systems:
         return await assess(session.setup, session.evaluations, work, wanted, running)
-    after = recalled(session.setup, wanted)
-    if after is None:
+    if (after := recalled(session.setup, wanted)) is not None:
+        return score.change(recalled(session.setup, running) if running else None, after)
+    today, _ = await session.known.system(work, session.evaluations)
+    if today.out != wanted.out:
         raise StepError("its system is given, and was never assessed on this machine")
-    return score.change(recalled(session.setup, running) if running else None, after)
+    return await assess(session.setup, session.evaluations, work, wanted, running)
 
 
 async def _placed(work: HostWork, policy: Policy) -> Policy:

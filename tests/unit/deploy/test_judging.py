@@ -7,13 +7,14 @@ from datetime import date
 from typing import Any
 
 import pytest
-from fake_host import NEW, Bench
+from fake_host import ELSE, NEW, Bench
 
 from orchestrator.core.event import Notice
 from orchestrator.core.host import WhenUnreachable
 from orchestrator.core.outcome import Deferred, Deployed, Failed, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.risk import Acceptance, Risk
+from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.risk.kept import Kept, System, keep
 from orchestrator.risk.model import Firewall, Kernel, Login, Opened, Ssh, Store, Surface
@@ -155,11 +156,61 @@ def given_system(**more: Any) -> dict[str, Any]:
 
 
 def test_a_system_that_is_given_is_judged_by_what_is_known_of_it(bench: Bench) -> None:
-    """The configuration of today says nothing of it: where it is not known, it is refused."""
-    bench.surface, bench.max_risk = PLAIN, Risk.LOW
+    """Where today's configuration makes another one, it says nothing of it: it is refused."""
+    bench.surface, bench.max_risk, bench.target = PLAIN, Risk.LOW, ELSE
     failed = bench.deploy(**given_system())
     assert isinstance(failed, Failed)
     assert "was never assessed on this machine" in failed.problem.message
     assert bench.assessed == 0
     keep(bench.folder, Kept(System(NEW), PLAIN))
     assert isinstance(bench.deploy(**given_system()), Deployed)
+
+
+def test_a_system_that_is_given_is_assessed_where_it_is_still_the_configurations(
+    bench: Bench,
+) -> None:
+    """What waited is not refused for ever because nobody knew which specialisation runs there."""
+    bench.surface, bench.max_risk = PLAIN, Risk.LOW
+    assert isinstance(bench.deploy(**given_system()), Deployed)
+    assert bench.assessed == 1
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_what_the_next_boot_brings_is_held_against_the_policy_too(
+    bench: Bench, reachable: bool
+) -> None:
+    """A specialisation with little risk hides no system that boots with more."""
+    keep(bench.folder, Kept(System(NEW, "gaming"), PLAIN))
+    keep(bench.folder, Kept(System(NEW), OPEN))
+    bench.max_risk, bench.host.reachable = Risk.LOW, reachable
+    gaming: dict[str, Any] = {
+        "specialisation": SpecialisePolicy.parse("gaming"),
+        "unreachable": WhenUnreachable.DEFER,
+    }
+    failed = bench.deploy(**gaming)
+    assert isinstance(failed, Failed)
+    assert failed.problem.message.startswith("its next boot: risk high is more than max_risk: low")
+    bench.accept_risk = Acceptance(Risk.HIGH, "moving house", FOREVER)
+    bench.deploy(**gaming, plan_only=True)
+    assert any(one.startswith("its next boot: risk high is accepted") for one in notices(bench))
+
+
+def test_what_is_tried_until_the_next_boot_is_judged_alone(bench: Bench) -> None:
+    """A boot brings back what the host booted before: the system itself is not asked about."""
+    keep(bench.folder, Kept(System(NEW, "gaming"), PLAIN))
+    keep(bench.folder, Kept(System(NEW), OPEN))
+    bench.max_risk, gaming = Risk.LOW, SpecialisePolicy.parse("gaming")
+    planned = bench.deploy(Goal.TEST, specialisation=gaming, plan_only=True)
+    assert isinstance(planned, Deployed)
+    assert planned.warnings == ()
+
+
+def test_a_specialisation_with_too_much_risk_waits_for_no_host(bench: Bench) -> None:
+    """The one that the inventory names is judged where the host cannot say what it runs."""
+    keep(bench.folder, Kept(System(NEW, "gaming"), OPEN))
+    keep(bench.folder, Kept(System(NEW), PLAIN))
+    bench.max_risk, bench.host.reachable = Risk.LOW, False
+    gaming = SpecialisePolicy.parse("gaming")
+    failed = bench.deploy(specialisation=gaming, unreachable=WhenUnreachable.DEFER)
+    assert isinstance(failed, Failed)
+    assert failed.problem.message.startswith("risk high is more than max_risk: low")
