@@ -160,10 +160,15 @@ class KnownSystems:
         """Take down what a host's evaluation gave."""
         self._taught[host.name] = evaluated
 
-    async def revision(self) -> str | None:
-        """The commit, ``-dirty`` appended where it is; ``None`` where that is not known here."""
+    async def revision(self, host: Host | None = None) -> str | None:
+        """The commit, ``-dirty`` appended where it is; ``None`` where that is not known here.
+
+        Args:
+            host: Whose flake is meant; by default the fleet's.
+        """
         await self._looking
-        tree = self._trees.get(self._flake.where)
+        flake = self._flake if host is None else self._flake.of(host)
+        tree = self._trees.get(flake.where)
         return None if tree is None or tree.head is None else tree.head + "-dirty" * tree.dirty
 
     async def unseen(self) -> tuple[str, ...]:

@@ -8,34 +8,40 @@ from typing import Any
 
 from orchestrator.core import git
 from orchestrator.core.commit import MOST_BEFORE, Checkout, Kin
+from orchestrator.core.host import Host
 from orchestrator.host.setup import Setup, checkout_of
 
 
 class History:
-    """The commits of one run's fleet."""
+    """The commits of one run's fleet, and of flakes that hosts have of their own."""
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
 
-    async def kin(self, setup: Setup, theirs: str, mine: str) -> Kin:
+    async def kin(self, setup: Setup, host: Host, theirs: str, mine: str) -> Kin:
         """How two commits stand to each other.
 
         Args:
             setup: The fleet.
+            host: Whose flake they are of.
             theirs: The id of the commit that a host has.
             mine: That of the one that would be deployed; empty where there is none.
         """
-        found: Kin = await self._once((theirs, mine), _kin(setup.flake.folder, theirs, mine))
+        folder = setup.flake.of(host).folder
+        found: Kin = await self._once((folder, theirs, mine), _kin(folder, theirs, mine))
         return found
 
-    async def checkout(self, setup: Setup, revision: str) -> Checkout:
+    async def checkout(self, setup: Setup, host: Host, revision: str) -> Checkout:
         """What is to be written down of where a commit is checked out here.
 
         Args:
             setup: The fleet.
+            host: Whose flake it is of.
             revision: The commit's id; empty where there is none.
         """
-        found: Checkout = await self._once((revision,), _checkout(setup, revision))
+        folder = setup.flake.of(host).folder
+        asked = _checkout(checkout_of(setup.fleet), folder, revision)
+        found: Checkout = await self._once((folder, revision), asked)
         return found
 
     async def _once(self, question: tuple[str, ...], asking: Coroutine[Any, Any, Any]) -> Any:
@@ -57,8 +63,7 @@ async def _kin(folder: str, theirs: str, mine: str) -> Kin:
     )
 
 
-async def _checkout(setup: Setup, revision: str) -> Checkout:
-    here, folder = checkout_of(setup.fleet), setup.flake.folder
+async def _checkout(here: str, folder: str, revision: str) -> Checkout:
     if not revision:
         return Checkout(here)
     asked = git.commit(folder, revision), git.before(folder, revision, MOST_BEFORE)

@@ -213,7 +213,7 @@ async def defer(work: HostWork, plan: HostPlan, no_answer: NoAnswer) -> Deferred
     await all_built.wait(work)
     # What is not to be had by hosts of its wave yet, or never, is not delivered to it either.
     await work.session.rollout.turn(work)
-    entry = _entry(work, plan.target, no_answer.error.message)
+    entry = await _entry(work, plan.target, no_answer.error.message)
     pending = pending_of(work)
     pending.put(entry)
     try:
@@ -242,16 +242,17 @@ def _still_absent(work: HostWork, reason: str, wanted: Evaluated) -> Deferred:
     return Deferred(f"{reason}; its system of run {entry.run} waits until {until}", wanted.out)
 
 
-def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
+async def _entry(work: HostWork, wanted: Evaluated, reason: str) -> Pending:
     from orchestrator.runs.pending import Pending
 
+    revision = await work.revision()
     run, request, now = work.session.run, work.session.request, datetime.now(UTC)
     return Pending(
         host=work.host.name,
         system=wanted,
         run=run.number,
         who=run.who,
-        revision=run.revision,
+        revision=revision,
         reason=reason,
         since=now,
         expires=now + timedelta(seconds=work.host.pending_expiry),

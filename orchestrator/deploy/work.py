@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.changes.knowledge import KnownSystems
+from orchestrator.core import git
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.core.executor import Executor
@@ -156,6 +157,15 @@ class HostWork:
     def token(self) -> str:
         """Names this share of the run on the host."""
         return token_of(self.session.token, self.host.name, self._nonce)
+
+    async def revision(self) -> str | None:
+        """The commit that its system is of: the run's, or that of a flake of its own."""
+        session = self.session
+        if self.host.flake is None or self.host.name in session.request.systems:
+            return session.run.revision
+        flake = session.setup.flake.of(self.host)
+        found = await session.known.revision(self.host)
+        return found if found or flake.reference != "." else await git.revision(flake.folder)
 
     @contextlib.contextmanager
     def step(self, phase: Phase) -> Iterator[None]:

@@ -186,12 +186,14 @@ async def histories(folder: str, answers: Sequence[HostAnswer]) -> Mapping[str, 
         answers: What the hosts said.
 
     Returns:
-        Host → what is to be said of it; none where its commit is checked out here, or before it.
+        Host → what is to be said of it; none where its commit is checked out here, or before it,
+        nor of a host that has a flake of its own.
     """
     told = {
         answer.host.name: answer.state.record.revision.removesuffix("-dirty")
         for answer in answers
         if answer.state and answer.state.record and answer.state.record.revision
+        if answer.host.flake is None
     }
     revisions = sorted(set(told.values()))
     if not revisions or await git.revision(folder) is None:

@@ -325,6 +325,7 @@ class Bench:
         self.catalogue: dict[str, Feature] = {}
         self.target = NEW
         self.revision: str | None = "abc"
+        self.flake: str | None = None
         self.evaluate: Callable[[], None] = lambda: None
         self.preflight = Preflight(clock_skew=1e12)
         self.verify: Callable[[], None] = lambda: None
@@ -416,6 +417,7 @@ class Bench:
                 max_risk=self.max_risk,
                 accept_risk=self.accept_risk,
                 features=tuple(self.catalogue),
+                flake=self.flake,
             )
             for name in names
         }

@@ -57,18 +57,25 @@ def require_return(plan: HostPlan, before: HostState) -> None:
         )
 
 
-def revision_of(work: HostWork, plan: HostPlan) -> str | None:
+async def revision_of(work: HostWork, plan: HostPlan) -> str | None:
     """The commit of a plan's target; of a system that was there before, nobody knows it here."""
-    return None if isinstance(plan.target, Existing) else work.session.run.revision
+    return None if isinstance(plan.target, Existing) else await work.revision()
 
 
-def attempt_of(work: HostWork, plan: HostPlan, before: HostState, checkout: Checkout) -> Attempt:
+def attempt_of(
+    work: HostWork,
+    plan: HostPlan,
+    before: HostState,
+    revision: str | None,
+    checkout: Checkout,
+) -> Attempt:
     """Put a plan into the guard's words.
 
     Args:
         work: The host's share of the run.
         plan: What to do; its goal changes the host.
         before: The state to return to.
+        revision: The commit of what is deployed.
         checkout: Where that comes from.
 
     Raises:
@@ -83,7 +90,7 @@ def attempt_of(work: HostWork, plan: HostPlan, before: HostState, checkout: Chec
         before=before,
         run=session.run.number,
         who=session.run.who,
-        revision=revision_of(work, plan),
+        revision=revision,
         checkout=checkout,
         began=datetime.now(UTC),
         emergency=session.request.emergency,

@@ -186,8 +186,10 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         warnings += await check_secrets(work, line)
         plan = await specialisation.find_on(work, plan, line)
         warnings += await check_login(work, plan, line)
-        commit = (revision_of(work, plan) or "").removesuffix(DIRTY)
-        checkout = await work.session.history.checkout(work.session.setup, commit)
+        revision = await revision_of(work, plan)
+        checkout = await work.session.history.checkout(
+            work.session.setup, work.host, (revision or "").removesuffix(DIRTY)
+        )
         async with work.session.gates.activations:
             state = await _ask_again(work, line)
             going = await live_or_booted(work, specialised(plan, state), line)
@@ -195,7 +197,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             restarts = await line.ask(ask_restarts) if going.plan.goal.activates else None
             warnings += specialisation.warn(work, going.plan, state)
             work.before = _before(going.plan, state)
-            attempt = attempt_of(work, going.plan, state, checkout)
+            attempt = attempt_of(work, going.plan, state, revision, checkout)
             await holding.last_look()
             await set_apart(work, state)
             checked = Step.VERIFY in going.plan.steps

@@ -166,9 +166,9 @@ async def _backwards(work: HostWork, plan: HostPlan, state: HostState) -> list[S
         return []
     session, found = work.session, [*older_nixpkgs(state, plan.target.out)]
     setup, run, there = session.setup, session.run, origin_of(state)
-    here = Here(run.revision, run.who, checkout_of(setup.fleet))
+    here = Here(await work.revision(), run.who, checkout_of(setup.fleet))
     if there is not None and there.may_differ(here):
-        kin = await session.history.kin(setup, there.commit, here.commit)
+        kin = await session.history.kin(setup, work.host, there.commit, here.commit)
         found += older_commit(there, here, kin, datetime.now(UTC))
     return found
 

@@ -165,19 +165,43 @@ def test_an_older_nixpkgs_is_refused_by_the_systems_names(deployed: Bench) -> No
     )
 
 
+def test_a_host_of_a_flake_of_its_own_is_held_against_that_ones_commits(
+    deployed: Bench, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A fleet may have flakes in several repositories: each clone may be behind by itself."""
+    own = tmp_path_factory.mktemp("own")
+    git(own, "init", "--quiet", "--initial-branch=main")
+    (own / "flake.nix").write_text("{ }")
+    git(own, "add", "flake.nix")
+    older, newer = commit(own, "a laptop"), commit(own, "add nginx to it")
+    deployed.flake = str(own)
+    assert isinstance(deployed.deploy(), Deployed)
+    assert deployed.host.record is not None
+    assert deployed.host.record["revision"] == newer
+    git(own, "checkout", "--quiet", older)
+    deployed.target = NEW
+    outcome = deployed.deploy()
+    assert isinstance(outcome, Failed)
+    assert outcome.problem.checks == ("older",)
+    assert "('add nginx to it', " in outcome.problem.message
+
+
 def test_git_is_asked_once_for_all_hosts_of_a_run(deployed: Bench) -> None:
     """A thousand hosts of a wave with the same commit are one question."""
     older, newer = (git(deployed.folder, "rev-parse", name) for name in ("HEAD~1", "HEAD"))
     (share,) = _shares(deployed)
-    setup, history = share.session.setup, share.session.history
+    setup, history, host = share.session.setup, share.session.history, share.host
 
     async def both() -> None:
-        first, second = await asyncio.gather(*(history.kin(setup, newer, older) for _ in range(2)))
+        first, second = await asyncio.gather(
+            *(history.kin(setup, host, newer, older) for _ in range(2))
+        )
         assert first is second
         assert first.distance == Distance(1, 0)
-        assert await history.checkout(setup, newer) is await history.checkout(setup, newer)
-        assert (await history.checkout(setup, newer)).before == (older[:8],)
-        assert (await history.checkout(setup, "")).before == ()
+        first, second = [await history.checkout(setup, host, newer) for _ in range(2)]
+        assert first is second
+        assert first.before == (older[:8],)
+        assert (await history.checkout(setup, host, "")).before == ()
 
     asyncio.run(both())
 

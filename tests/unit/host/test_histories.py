@@ -82,6 +82,14 @@ def test_what_is_no_commit_here_is_said_to_be_none(repository: Path, revision: s
     assert not (repository / "x").exists()
 
 
+def test_of_a_flake_of_its_own_nothing_is_said(repository: Path) -> None:
+    """Its commits are those of another repository, or may be."""
+    record = Record(1, "ada@desk", "f" * 40, SYSTEM, datetime.now(UTC))
+    host = Host("a", "a", Connect("192.0.2.1"), flake="/elsewhere")
+    answer = HostAnswer(host, replace(STATE, record=record), None, 0.1)
+    assert asyncio.run(histories(str(repository), [answer])) == {}
+
+
 def test_outside_of_git_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fleet need not be in a repository."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
