@@ -7,7 +7,7 @@ a mention or a reference there. https://github.github.com/gfm/#code-spans
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from orchestrator.core.event import Event, RunFinished
 from orchestrator.core.outcome import Deployed
@@ -32,8 +32,12 @@ _LONGEST = 300
 
 
 def code(text: str) -> str:
-    """Put text into a code span that it does not end; a bar would end a table's cell."""
-    text = cut(clean(text), _LONGEST).replace("|", "¦").strip() or " "
+    """Put text into a code span that it does not end; a bar would end a table's cell.
+
+    Backticks in a row, which the span's own must outnumber, are told up to three.
+    """
+    text = cut(clean(text), _LONGEST)[:_LONGEST].replace("|", "¦").strip() or " "
+    text = re.sub("`{4,}", "```", text)
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     space = " " if "`" in text else ""
     return f"{fence}{space}{text}{space}{fence}"
@@ -94,12 +98,25 @@ _HOSTS = 100
 
 
 def _warnings(report: Report) -> Iterator[str]:
-    for warning, names in list(warnings_of(report).items())[:SHOWN]:
-        yield f"- **warning** {code(alike.named(report, names))}: {code(warning)}"
-    for name, result in report.hosts.items():
-        if (problem := problem_of(result.outcome)) is not None:
-            yield f"- **{outcome_word(result.outcome)}** {code(name)}: {code(problem.message)}"
+    warnings = (
+        f"- **warning** {code(alike.named(report, names))}: {code(warning)}"
+        for warning, names in warnings_of(report).items()
+    )
+    problems = (
+        f"- **{outcome_word(result.outcome)}** {code(name)}: {code(problem.message)}"
+        for name, result in report.hosts.items()
+        if (problem := problem_of(result.outcome)) is not None
+    )
+    yield from _few(problems, "problems")
+    yield from _few(warnings, "warnings")
     yield ""
+
+
+def _few(lines: Iterable[str], what: str) -> Iterator[str]:
+    found = list(lines)
+    yield from found[:SHOWN]
+    if (more := len(found) - SHOWN) > 0:
+        yield f"- … and {more} more {what}"
 
 
 def _details(names: list[str], result: HostResult) -> Iterator[str]:

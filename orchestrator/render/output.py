@@ -72,11 +72,15 @@ def _cells(character: str) -> int:
 
 
 def cut(text: str, cells: int) -> str:
-    """Shorten a line to so many cells, with an ellipsis at its end."""
-    if width(text) <= cells:
+    """Shorten a line to so many cells, with an ellipsis at its end.
+
+    What takes no cell, such as an accent, has no end by that: it ends with its fourth in each.
+    """
+    most = 4 * cells
+    if len(text) <= most and width(text) <= cells:
         return text
     kept, used = "", 1
-    for character in text:
+    for character in text[: max(most - 1, 0)]:
         used += _cells(character)
         if used > cells:
             break

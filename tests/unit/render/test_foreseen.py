@@ -207,6 +207,21 @@ def test_a_markdown_report_ends_before_a_comment_is_too_long() -> None:
     assert "900 more" in out
 
 
+@pytest.mark.parametrize("said", ["`" * 999, "漢" * 999, "a" + "\u0301" * 9999, "a`" * 999])
+def test_no_words_of_a_host_make_a_comment_too_long(said: str) -> None:
+    """A table of a hundred rows, and what failed, are no longer than GitHub takes."""
+    plan = report(**{f"h{at}": Failed(said, Problem("copy", f"{at}{said}")) for at in range(200)})
+    out = drawn(plan, markdown=True)
+    assert len(out) < 65_536
+    assert "| … | | 100 more |" in out
+
+
+def test_what_a_comment_leaves_out_is_counted() -> None:
+    """Nobody takes the first twenty problems for all."""
+    plan = report(**{f"h{at}": Failed("no", Problem("copy", f"{at}")) for at in range(30)})
+    assert "- … and 10 more problems" in drawn(plan, markdown=True).splitlines()
+
+
 HOSTILE = st.text(alphabet="ab`|<>&@#*_[](){}!\\\n\r\t\x1b ‮-:/.", max_size=40)
 
 

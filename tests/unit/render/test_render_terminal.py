@@ -294,6 +294,7 @@ def test_text_is_cut_by_cells() -> None:
     assert cut("漢字漢字", 4) == "漢…"
     assert cut("abc", 0) == ""
     assert width("é漢e\u0301") == 4
+    assert len(cut("a" + 9999 * "\u0301", 4)) == 16
 
 
 @pytest.mark.parametrize(
