@@ -134,7 +134,7 @@ def parse_path(text: str) -> tuple[str, ...]:
 def show_path(parts: Sequence[str]) -> str:
     """Write a path as Nix does."""
     plain = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
-    quoted = (re.sub(r'(["\\])', r"\\\1", part) for part in parts)
+    quoted = (re.sub(r'(["\\]|\$(?={))', r"\\\1", part) for part in parts)
     return ".".join(
         p if plain.fullmatch(p) else f'"{q}"' for p, q in zip(parts, quoted, strict=True)
     )

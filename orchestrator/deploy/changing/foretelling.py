@@ -154,7 +154,8 @@ async def foretell(change: Change, secrets: NamesChange | None, read: Read) -> F
     here = nix.is_here(change.live)
     if not (here or change.there):
         return Foreseen(unknown=(ELSEWHERE if change.built else NOT_BUILT,))
-    size = await nix_closure.closure_size(change.live) if here else None
+    # Of the system: its specialisations come with it, and are what a budget is of.
+    size = await nix_closure.closure_size(change.system) if nix.is_here(change.system) else None
     told = Foreseen(size=size, secrets=secrets)
     try:
         other = None if here else change.live

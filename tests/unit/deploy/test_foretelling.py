@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ from orchestrator.core.contents import Contents, Units
 from orchestrator.core.event import LogLine
 from orchestrator.core.host import Preflight
 from orchestrator.core.outcome import Completed, Deployed, Failed
-from orchestrator.core.plan import Goal
+from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
 from orchestrator.deploy import said
@@ -122,6 +123,23 @@ def test_what_is_here_is_computed_and_the_host_is_asked_what_it_runs(here: Bench
     assert (found.users, found.groups, found.etc) == (FOUND.users, FOUND.groups, FOUND.etc)
     assert (found.reboot, found.size, found.unknown) == (("kernel",), 3000, ())
     assert here.host.state == (OLD, OLD, OLD)
+
+
+def test_the_size_is_the_systems_whichever_specialisation_is_to_run(
+    here: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is copied, and what a budget is of, is the system with all its specialisations."""
+    sizes = {NEW: 3000, ELSE: 1000}
+
+    async def size(out: OutPath) -> int:
+        return sizes[out]
+
+    def take(plan: HostPlan) -> HostPlan:
+        return replace(plan, specialisation="gaming", live=ELSE)
+
+    monkeypatch.setattr(foretelling.nix_closure, "closure_size", size)
+    monkeypatch.setattr(foretelling.specialisation, "found_here", take)
+    assert planned(here).size == 3000
 
 
 def test_many_hosts_of_one_system_have_it_read_once(here: Bench) -> None:

@@ -55,6 +55,7 @@ def drawn(found: Option | Options, *, as_json: bool = False) -> str:
         ("time.timeZone", ("time", "timeZone")),
         ('a."b.c".d', ("a", "b.c", "d")),
         (r'a."b\"c"', ("a", 'b"c')),
+        (r'a."\${b} $c"', ("a", "${b} $c")),
     ],
 )
 def test_a_path_is_read_as_nix_reads_it(text: str, parts: tuple[str, ...]) -> None:
