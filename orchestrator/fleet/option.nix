@@ -124,7 +124,10 @@ let
     else if sub != null && isAttrs value then
       submodule type value names definitions at
     else
-      plain type value names (inner definitions) // { above = at; };
+      let
+        end = plain type value names (inner definitions);
+      in
+      if end.kind == "missing" then end // { at = at ++ end.at; } else end;
   found =
     type: value: names: definitions: at:
     if names == [ ] then
@@ -174,7 +177,9 @@ let
   payload = (evaluated.type.functor or { }).payload or null;
   top = {
     at = [ ];
-    inherit (evaluated) config options;
+    inherit (evaluated) options;
+    # What a configuration has of the module system itself stands beside it.
+    config = lib.optionalAttrs (evaluated ? _module) { inherit (evaluated) _module; } // evaluated.config;
     modules = if payload == null then [ ] else payload.modules;
     special = if payload == null then { } else payload.specialArgs or { };
     more = (evaluated._module or evaluated.config._module).args;

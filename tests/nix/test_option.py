@@ -115,6 +115,13 @@ def test_a_mistyped_path_is_corrected(option_fleet: Fleet) -> None:
     assert "did you mean fleet.name?" in done.stderr
 
 
+def test_what_is_below_a_value_that_has_nothing_below_it_is_no_option(option_fleet: Fleet) -> None:
+    """The message names the option at which the path goes wrong, and not the host."""
+    done = ask(option_fleet, "services.openssh.enable.x.y")
+    assert done.returncode == 2
+    assert f"there is no x in services.openssh.enable of {HOST}" in done.stderr
+
+
 def test_what_hosts_share_is_a_number(option_fleet: Fleet) -> None:
     """Lines and definitions of a host's own files are its own; what templates say is shared."""
     done = subprocess.run(
