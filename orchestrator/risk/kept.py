@@ -22,7 +22,7 @@ MOST = 400
 LARGEST = 2 << 20
 """Bytes of one system's; what is larger is evaluated again."""
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

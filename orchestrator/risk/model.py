@@ -149,13 +149,18 @@ class Wrapper:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Nix on the host: whom it trusts, and what the configuration lets in."""
+    """Nix on the host: whom it trusts, and what the configuration lets in.
+
+    Attributes:
+        own: Lines in nix.conf's own language that say such things, which are not read.
+    """
 
     trusted: tuple[str, ...] = ()
     sandbox: bool | str | None = None
     signatures: bool | None = None
     keys: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,11 +223,21 @@ let
   };
 
   settings = nix.settings or { };
+  # nix.conf(5): what begins with `extra-` is added; a text is words.
+  listed = said: if isString said then filter (one: isString one && one != "") (split "[[:space:]]+" said) else said;
+  added = name: listed (settings."extra-${name}" or [ ]);
+  # Of lines in nix.conf's own language, those that say what is read here, or read more.
+  ofStore =
+    line:
+    match "[[:space:]]*(!?include[[:space:]]|(extra-)?(trusted-users|trusted-public-keys|sandbox|require-sigs)[[:space:]]*=).*" line
+    != null;
   store = {
-    trusted = settings.trusted-users or nix.trustedUsers or [ ];
+    trusted = listed (settings.trusted-users or nix.trustedUsers or [ ]) ++ added "trusted-users";
     sandbox = settings.sandbox or nix.useSandbox or null;
     signatures = settings.require-sigs or nix.requireSignedBinaryCaches or null;
-    keys = settings.trusted-public-keys or nix.binaryCachePublicKeys or [ ];
+    keys =
+      listed (settings.trusted-public-keys or nix.binaryCachePublicKeys or [ ]) ++ added "trusted-public-keys";
+    own = filter ofStore (lines (nix.extraOptions or ""));
     insecure = (config.nixpkgs or { }).config.permittedInsecurePackages or [ ];
   };
 

@@ -122,6 +122,10 @@ MODULE = """{{ lib, pkgs, ... }}:
             "not known: what nix.settings says",
         ),
         (
+            'nix.settings.extra-trusted-users = "ada bob";',
+            "Nix trusts bob, who may become root",
+        ),
+        (
             'users.users.ada = { isNormalUser = true; hashedPassword = ""; };',
             "anybody may log in as ada: its password is empty",
         ),

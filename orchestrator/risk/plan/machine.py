@@ -98,6 +98,9 @@ def store(one: Store) -> Iterator[Term]:
         what = f"permits {package}, which is known to be insecure"
         option_of = "nixpkgs.config.permittedInsecurePackages"
         yield Term(f"insecure:{package}", what, weights.INSECURE, option_of)
+    if one.own:
+        what = f"has {len(one.own)} lines of Nix's own that say whom it trusts, which are not read"
+        yield Term("unread:nix", what, weights.OWN_LINES, "nix.extraOptions", known=False)
 
 
 _PARAMS = {
