@@ -175,6 +175,10 @@ _LABEL = re.compile(
 )
 
 
+_NO_DATE = "19700101"
+"""What nixpkgs' flake says where it is a folder without a date, such as an override's."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Nixpkgs:
     """A version of nixpkgs: its release, then how far that was."""
@@ -194,7 +198,8 @@ def _nixpkgs(system: OutPath) -> _Nixpkgs | None:
     found = _LABEL.search(system.name)
     if found is None:
         return None
-    return _Nixpkgs(found[1], int(found[2] or 0), found[0][1:])
+    number = 0 if found[2] == _NO_DATE else int(found[2] or 0)
+    return _Nixpkgs(found[1], number, found[0][1:])
 
 
 def older_nixpkgs(state: HostState, target: OutPath) -> Iterator[Shortfall]:

@@ -189,6 +189,7 @@ def test_an_older_nixpkgs_is_refused(there: str, here: str) -> None:
         ("25.05.20250601.abcdef1", "25.05.803396.abcdef1"),
         ("25.05.803396.abcdef1", "25.05.20250601.abcdef1"),
         ("25.05", "25.05pre-git"),
+        ("25.05.20250601.abcdef1", "25.05.19700101.dirty"),
         ("mine", "25.05.20250601.abcdef1"),
         ("25.05.20250601.abcdef1", "mine"),
         ("25.05.20250601.abcdef1-mine", "24.11"),
