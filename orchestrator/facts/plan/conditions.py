@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.core.facts import Facts
 from orchestrator.core.units import parse_size, whole_number
-from orchestrator.facts.model import BY_NAME, KEYS, Kind
+from orchestrator.facts.model import BY_NAME, CAPABILITIES, KEYS, Kind
 
 _ALIASES = {
     "cpu": "cpu.vendor",
@@ -35,19 +35,20 @@ class Condition:
     Attributes:
         key: The fact.
         holds_for: Whether a value that is known is so.
-        capability: The capability that is asked for, where it is one: each may be unknown alone.
+        capabilities: Those of which one is asked for: each may be unknown alone.
     """
 
     key: str
     holds_for: Callable[[Any], bool]
-    capability: str = ""
+    capabilities: frozenset[str] = frozenset()
 
     def holds(self, facts: Facts) -> bool | None:
         """Whether it holds; ``None`` where that is not known."""
         value = facts.value(self.key)
-        if value is None or self.capability in (facts.value("capabilities.unknown") or ()):
+        if value is None:
             return None
-        return self.holds_for(value)
+        unknown = self.capabilities.intersection(facts.value("capabilities.unknown") or ())
+        return self.holds_for(value) or (None if unknown else False)
 
 
 def parse(text: str) -> Condition:
@@ -66,8 +67,18 @@ def parse(text: str) -> Condition:
     key = BY_NAME.get(_ALIASES.get(name, name))
     if key is None or key.identifies or key.kind in (Kind.THINGS, Kind.SECONDS):
         raise ValueError(f"expected a fact that can be selected by{_near(name)}")
-    capability = value if key.name == "capabilities" else ""
-    return Condition(key.name, lambda known: _is(known, value.lower()), capability)
+    condition = Condition(key.name, lambda known: _is(known, value.lower()))
+    return _capable(condition, value) if key.name == "capabilities" else condition
+
+
+def _capable(condition: Condition, text: str) -> Condition:
+    """Refuse what is no capability: of it nothing would be known of any machine."""
+    names = frozenset(name for name in CAPABILITIES if condition.holds_for([name]))
+    if not names:
+        near = difflib.get_close_matches(text[:64].lower(), CAPABILITIES, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else f": {', '.join(sorted(CAPABILITIES))}"
+        raise ValueError(f"expected a capability that is asked for{meant}")
+    return replace(condition, capabilities=names)
 
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {

@@ -124,12 +124,26 @@ def test_conditions_hold_do_not_or_are_not_known(condition: str, holds: bool | N
         ("memory-below=much", "not a size"),
         ("cpus-below=4G", "expected a number"),
         ("dmi.serial=SN*", "can be selected by"),
+        ("capability=kmv", "did you mean 'kvm'"),
+        ("capability=zzz*", "expected a capability that is asked for: aes"),
     ],
 )
 def test_a_condition_that_is_none_says_what_is_expected(text: str, says: str) -> None:
     """A fact that there is not, or that identifies a machine, is refused with what there is."""
     with pytest.raises(ValueError, match=says):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [("KVM", None), ("tpm*", None), ("*", True), ("EC*", False), ("Avx2", True), ("a*", True)],
+)
+def test_a_capability_that_is_not_known_is_neither_there_nor_not(
+    condition: str, holds: bool | None
+) -> None:
+    """However it is written, a capability that could not be known is never said to be missing."""
+    values = {"capabilities": ["avx2"], "capabilities.unknown": ["kvm", "tpm2"]}
+    assert parse(f"capability={condition}").holds(made(values)) is holds
 
 
 @pytest.fixture
