@@ -94,6 +94,11 @@ class Answer:
             if found := pattern.fullmatch(path):
                 yield found, said[0].strip()
 
+    def linked(self, pattern: re.Pattern[str]) -> list[tuple[re.Match[str], str]]:
+        """The links whose whole path matches, by their paths, and where they lead."""
+        every = ((pattern.fullmatch(path), target) for path, target in sorted(self.links.items()))
+        return [(found, target) for found, target in every if found][:MOST]
+
     def variables(self, path: str) -> Mapping[str, str]:
         """The ``NAME=VALUE`` lines of a file, such as a device's uevent."""
         pairs = (line.partition("=") for line in self.files.get(path, ()))

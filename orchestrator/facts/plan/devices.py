@@ -66,6 +66,8 @@ def _on_tree(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 _NET = re.compile(r"/sys/class/net/([^/\n]{1,32})")
+_NAMED_BY_MAC = re.compile(r"((?:en|wl|ww|ib)x)[0-9a-f]{12}")
+"""systemd.net-naming-scheme(7): the name of what has no place of its own, such as on USB."""
 
 
 def networks(answer: Answer) -> Readings:
@@ -73,15 +75,15 @@ def networks(answer: Answer) -> Readings:
     if not answer.has("sysfs.net"):
         return {"nics": unknown("/sys/class/net is not there")}
     found = []
-    for path, target in sorted(answer.links.items())[:MOST]:
-        name = _NET.fullmatch(path)
-        if name is None or "/virtual/" in target:
+    for name, target in answer.linked(_NET):
+        path = name[0]
+        if "/virtual/" in target:
             continue
         said = answer.variables(f"{path}/device/uevent")
         pci = _PCI_ID.fullmatch(said.get("PCI_ID", ""))
         found.append(
             {
-                "name": word(name[1]),
+                "name": word(_NAMED_BY_MAC.sub(r"\1…", name[1])),
                 "driver": word(said.get("DRIVER")),
                 "pci": pci and pci[0].lower(),
                 "speed": answer.number(f"{path}/speed") or None,

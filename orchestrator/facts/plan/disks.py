@@ -23,7 +23,10 @@ _SECTOR = 512
 
 _DISK = re.compile(r"/sys/block/([^/\n]{1,64})")
 _PARTITION = re.compile(r"/sys/block/([^/\n]{1,64})/([^/\n]{1,64})/partition")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_OWN = re.compile(
+    r"(?<=/by-id/)[^/]+|(?<=/by-uuid/)[^/]+|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
+"""What of a device's name is of one machine alone: UUIDs, and serials below ``by-id``."""
 _TRANSPORTS = (
     ("usb", re.compile(r"/usb[0-9]")),
     ("nvme", re.compile(r"/nvme")),
@@ -57,12 +60,12 @@ def disks(answer: Answer) -> Readings:
 
 def _disks(answer: Answer) -> Iterator[dict[str, Any]]:
     ids, said = _ids(answer), dict(_by_name(named(answer.json("lsblk"), "blockdevices"), 0))
-    for path, target in sorted(answer.links.items())[:MOST]:
-        found = _DISK.fullmatch(path)
+    for found, target in answer.linked(_DISK):
+        path = found[0]
         size = answer.number(f"{path}/size")
         # What is made of other disks has no device; NVMe's disks of several ways have none either.
         is_real = "/virtual/" not in target or "/nvme-subsystem/" in target
-        if found is None or not size or not is_real:
+        if not size or not is_real:
             continue
         name = word(found[1])
         yield {
@@ -143,6 +146,6 @@ def _mounted(answer: Answer) -> list[dict[str, Any]] | None:
         mount, _, rest = rest.partition(" ")
         kind = rest.partition(" ")[0]
         if device.startswith("/dev/") or kind in _OF_DISKS or mount == "/":
-            shown = word(_UUID.sub("…", device))
+            shown = word(_OWN.sub("…", device))
             found.setdefault(mount, {"mount": word(mount), "device": shown, "type": word(kind)})
     return list(found.values())[:MOST]

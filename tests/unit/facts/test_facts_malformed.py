@@ -114,3 +114,30 @@ def test_texts_that_are_kept_are_short_and_printable() -> None:
     model = read(text)[1]["cpu.model"].value
     assert model.isprintable()
     assert len(model) <= 200
+
+
+def test_many_links_hide_no_disk_and_no_network_device() -> None:
+    """However many names disks have below ``/dev/disk/by-id``, all disks and networks are seen."""
+    names = [f"link=/dev/disk/by-id/wwn-{number} -> ../../sda" for number in range(2000)]
+    plain, crowded = read(ANSWER)[1], read("\n".join([*names, *LINES]))[1]
+    for key in ("disk.largest", "nics"):
+        assert plain[key].value
+        assert crowded[key] == plain[key]
+    assert len(crowded["disks"].value) == len(plain["disks"].value)
+
+
+def test_names_that_tell_the_machine_are_not_shown() -> None:
+    """A MAC in a device's name, and a serial or UUID by which it is mounted, stay local."""
+    lines = [
+        "link=/sys/class/net/enx001122334455 -> ../../devices/usb1/net/enx001122334455",
+        "link=/sys/class/net/wlx66778899aabb -> ../../devices/usb2/net/wlx66778899aabb",
+        "/sys/class/net/enx001122334455/address:00:11:22:33:44:55",
+        "/proc/self/mounts:/dev/disk/by-id/ata-SN12345-part1 /a ext4 rw 0 0",
+        "/proc/self/mounts:/dev/disk/by-uuid/ABCD-1234 /boot vfat rw 0 0",
+    ]
+    text = json.dumps(answer_json(answered("\n".join([*lines, *LINES])), identifying=False))
+    assert "enx\\u2026" in text
+    assert "wlx\\u2026" in text
+    assert "/dev/disk/by-uuid/\\u2026" in text
+    for own in ("001122334455", "66778899aabb", "SN12345", "ABCD-1234"):
+        assert own not in text
