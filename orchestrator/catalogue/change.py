@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.catalogue.plan import Fit, Machine, host_fit, nearest_tier
 from orchestrator.core.catalogue import Feature
 from orchestrator.core.errors import UsageError
+from orchestrator.core.facts import Facts
 from orchestrator.core.host import Host
 from orchestrator.core.risk import Risk
 from orchestrator.core.units import split_lines
@@ -19,7 +20,8 @@ from orchestrator.facts import cache
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.add_host import Draft
 from orchestrator.inventory.compose import Mapping, Node, compose
-from orchestrator.inventory.kinds import Facts, Reading
+from orchestrator.inventory.kinds import Facts as Values
+from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.load import Inventory
 from orchestrator.inventory.tree import Mistakes, as_json, plain
 
@@ -60,7 +62,7 @@ def _change(setup: Setup, before: Inventory, after: Inventory, name: str) -> Hos
     catalogue = after.fleet.features
     reasons = {str(one.value): str(one.origin) for one in after.origins(name) if one.key == _KEY}
     added = {one: reasons[one] for one in host.features if one not in was.features}
-    machine = Machine.of(cache.known(cache.folder_of(setup), name), host.hardware)
+    machine = Machine.of(_facts(setup, name), host.hardware)
     found = host_fit(after.fleet, host, machine)
     nearest = nearest_tier(after.fleet, host, machine) if found.lacks else None
     return HostChange(
@@ -73,6 +75,10 @@ def _change(setup: Setup, before: Inventory, after: Inventory, name: str) -> Hos
         found,
         nearest.name if nearest else None,
     )
+
+
+def _facts(setup: Setup, name: str) -> Facts | None:
+    return cache.known_of(cache.folder_of(setup), setup.fleet.hosts[name])
 
 
 _KEY = "features"
@@ -115,7 +121,7 @@ def read_settings(words: Sequence[str]) -> dict[str, Any]:
 def _value(node: Node, mistakes: Mistakes) -> Any:
     """Read a value as those in the inventory are read."""
     said = Mapping({"value": node}, {"value": node.place}, node.place)
-    tree = Facts().read(said, Reading(mistakes))
+    tree = Values().read(said, Reading(mistakes))
     return None if tree is None else as_json(plain(tree))["value"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,6 +18,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.units import parse_json
 from orchestrator.facts import cache
 from orchestrator.host.setup import Setup, ask_each
+from orchestrator.inventory.containers import NAME_PATTERN
 from orchestrator.inventory.load import Inventory
 from orchestrator.inventory.tree import Resolved
 
@@ -25,6 +27,7 @@ SAYS = "/etc/fleet/host.json"
 
 _SECONDS = 30.0
 _MOST = 1 << 20
+_NAMES = 4096
 
 
 class State(Enum):
@@ -105,7 +108,7 @@ async def status_of(setup: Setup, inventory: Inventory, host: Host, *, ask: bool
     running, changes = await asyncio.gather(
         _running(setup, host) if ask else _not_asked(), _changes(fleet.root, reasons)
     )
-    machine = Machine.of(cache.known(cache.folder_of(setup), host.name), host.hardware)
+    machine = Machine.of(cache.known_of(cache.folder_of(setup), host), host.hardware)
     found = host_fit(fleet, host, machine)
     carries = carried(fleet, machine)
     nearest = nearest_tier(fleet, host, machine) if found.lacks else None
@@ -144,9 +147,9 @@ def _state(host: Host, name: str, running: Running) -> State:
         return State.UNKNOWN
     if name not in running.features:
         return State.PENDING
-    if running.settings is not None and running.settings.get(name) != host.settings.get(name):
-        return State.CHANGED
-    return State.APPLIED
+    if running.settings is None:
+        return State.UNKNOWN if host.settings.get(name) else State.APPLIED
+    return State.APPLIED if running.settings.get(name) == host.settings.get(name) else State.CHANGED
 
 
 def changes_of(host: Host, origins: Iterable[Resolved], running: Running) -> tuple[str, ...]:
@@ -205,11 +208,16 @@ async def ask_running(executor: Executor) -> Running:
     except ValueError:
         said = None
     match said:
-        case {"features": [*names]} if all(isinstance(name, str) for name in names):
+        case {"features": [*names]} if len(names) <= _NAMES and all(map(_is_name, names)):
             settings = said.get("settings")
             return Running(tuple(names), settings if isinstance(settings, dict) else None)
         case _:
             return Running(None, why=f"its {SAYS} does not say which features it has")
+
+
+def _is_name(said: object) -> bool:
+    """Whether it is what a feature can be called: a host may say anything."""
+    return isinstance(said, str) and re.fullmatch(NAME_PATTERN, said) is not None
 
 
 async def _changes(root: str, reasons: Iterable[Resolved]) -> dict[str, Commit]:

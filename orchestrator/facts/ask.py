@@ -58,7 +58,7 @@ class FactsAnswer:
 async def facts_of(
     setup: Setup, hosts: Sequence[Host], *, refresh: bool
 ) -> tuple[FactsAnswer, ...]:
-    """Give what is known of hosts, and ask those of which nothing is.
+    """Give what is known of hosts, and ask those of which nothing is, or of another machine.
 
     Args:
         setup: The fleet.
@@ -70,7 +70,7 @@ async def facts_of(
     """
     folder = cache.folder_of(setup)
     before = {host.name: cache.known(folder, host.name) for host in hosts}
-    asked = [host for host in hosts if refresh or before[host.name] is None]
+    asked = [host for host in hosts if refresh or cache.known_of(folder, host) is None]
     answers = await ask_each(setup, asked, lambda host, executor: ask_facts(executor, host))
     said = {answer.host.name: answer.said for answer in answers}
     found = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.core import files
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.facts import Fact, Facts
+from orchestrator.core.host import Host
 from orchestrator.core.stored import DamagedError, NewerError, check_times
 from orchestrator.facts.model import BY_NAME, fits
 from orchestrator.host.setup import Setup
@@ -47,6 +48,17 @@ def known(folder: Path, host: str) -> Facts | None:
     with contextlib.suppress(OSError, DamagedError):
         return _load(folder, host)
     return None
+
+
+def known_of(folder: Path, host: Host) -> Facts | None:
+    """What is known of a host, unless it is of another machine than the inventory means."""
+    facts = known(folder, host.name)
+    return facts if facts and is_of(facts, host) else None
+
+
+def is_of(facts: Facts, host: Host) -> bool:
+    """Whether facts are of the machine that the inventory means; a report does not say of which."""
+    return not facts.machine_id or host.machine_id in (None, facts.machine_id)
 
 
 def _load(folder: Path, host: str) -> Facts:

@@ -36,16 +36,10 @@ def holds(fleet: Fleet) -> Callable[[str, Host], bool | None]:
     @functools.cache
     def of(name: str) -> Facts:
         host = fleet.hosts[name]
-        found = (cache.known(place, name) for place in cache.places(folder))
-        mine = (one for one in found if one and _is_of(one, host))
-        return effective(next(mine, None), host.hardware)
+        found = (cache.known_of(place, host) for place in cache.places(folder))
+        return effective(next(filter(None, found), None), host.hardware)
 
     return lambda text, host: conditions.parse(text).holds(of(host.name))
-
-
-def _is_of(facts: Facts, host: Host) -> bool:
-    """Whether facts are of the machine that the inventory means; a report does not say of which."""
-    return not facts.machine_id or host.machine_id in (None, facts.machine_id)
 
 
 def tell_unknown(hosts: Sequence[str]) -> str:

@@ -75,9 +75,11 @@ def test_features_are_compared_with_what_the_host_runs(run: Run, says: Says) -> 
 
 
 def test_a_system_from_before_there_were_settings(run: Run, says: Says) -> None:
-    """A host whose system says nothing of settings is not said to have others."""
+    """A host whose system says nothing of settings has neither these nor others for sure."""
     says.text = json.dumps({"features": ["exporter", "gnome", "monitoring", "dashboard"]})
-    assert set(_states(run, "web1").values()) == {"applied"}
+    states = _states(run, "web1")
+    assert states.pop("monitoring") == "unknown"
+    assert set(states.values()) == {"applied"}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,8 @@ def test_a_system_from_before_there_were_settings(run: Run, says: Says) -> None:
         ("", 1, "it has no /etc/fleet/host.json"),
         ("[", 0, "its /etc/fleet/host.json does not say which features it has"),
         ('{"features": [1]}', 0, "its /etc/fleet/host.json does not say which features it has"),
+        ('{"features": ["a|[b](c)"]}', 0, "its /etc/fleet/host.json does not say which features"),
+        (json.dumps({"features": ["a"] * 5000}), 0, "its /etc/fleet/host.json does not say which"),
     ],
 )
 def test_what_is_not_known_is_said(
@@ -127,3 +131,17 @@ def test_what_the_machine_lacks_is_told(root: Path, run: Run, says: Says) -> Non
     assert "the nearest tier that fits is minimal" in told
     overridden = "hardware: memory.installed is 8.0 GiB (inventory); the machine said 2.0 GiB (DMI)"
     assert overridden in run("status", "web2", "--offline").stdout
+
+
+def test_facts_of_another_machine_say_nothing_of_this_one(root: Path, run: Run) -> None:
+    """What another machine lacks than the inventory means is not said of the host."""
+    hosts = root / "inventory/hosts.yaml"
+    mine = hosts.read_text().replace(
+        "tier: standard", f"tier: standard\n    machine_id: {'a' * 32}"
+    )
+    hosts.write_text(mine)
+    facts = Facts("b" * 32, datetime(2026, 1, 1, tzinfo=UTC), {"gpu.vendors": Fact([], "/sys")})
+    cache.remember(state_folder(load(root).fleet), "web1", facts)
+    told = run("status", "web1", "--offline").stdout
+    assert "needs: a GPU 'any' needed (gnome); unknown: not asked" in told
+    assert "there: none" not in run("disable", "dashboard", "web1", "--dry-run").stdout
