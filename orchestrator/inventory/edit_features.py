@@ -97,7 +97,7 @@ def write(root: Path, drafts: Sequence[Draft]) -> None:
         for one in drafts:
             add_host.write(root, one)
             written.append(one)
-    except OrchestratorError:
+    except (OrchestratorError, KeyboardInterrupt):
         for one in written:
             add_host.write(root, Draft(one.file, one.after, one.before))
         raise
@@ -171,9 +171,11 @@ def _edited(file: str, text: str, host: str, edit: FeatureEdit, *, below: bool) 
 
 def _normal(said: Any, host: str) -> Any:
     """Make no difference between no features, none of them, and nothing behind a key."""
-    if not isinstance(said, dict):
+    hosts = said.get("hosts") if isinstance(said, dict) else None
+    entry = (hosts.get(host) or {}) if isinstance(hosts, dict) else None
+    if not isinstance(entry, dict):
         return said
-    entry = dict(said["hosts"][host] or {})
+    entry = dict(entry)
     features = entry.pop("features", None) or None
     if isinstance(features, dict):
         features = {name: settings or None for name, settings in features.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, UsageError
 from orchestrator.inventory.edit_features import FeatureEdit, draft, write
 from orchestrator.inventory.load import load
@@ -78,6 +79,11 @@ ENABLED = [
         "hosts: {w: {template: box, features: {a: {}, remove: [t]}}}\n",
     ),
     ("hosts: {w: {features: [a]}}\n", "hosts: {w: {features: [a]}}\n"),
+    ("\ufeffhosts: {w: {features: [b]}}\n", "\ufeffhosts: {w: {features: [b, a]}}\n"),
+    (
+        "\ufeffhosts:\n  w:\n    features:\n      - b\n",
+        "\ufeffhosts:\n  w:\n    features:\n      - b\n      - a\n",
+    ),
 ]
 
 
@@ -218,3 +224,23 @@ def test_all_files_are_written_or_none(tmp_path: Path) -> None:
     assert (root / "inventory/hosts.yaml").read_text() == "hosts: {w: }\n"
     write(root, drafts[:1])
     assert load(root).fleet.hosts["w"].features == ("a",)
+
+
+def test_an_interrupt_leaves_all_files_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who interrupts it between two files finds both as they were."""
+    root = fleet(tmp_path, "hosts: {w: }\n")
+    (root / "inventory/more.yaml").write_text("hosts: {v: }\n")
+    drafts = draft(root, FeatureEdit("a", on=True, settings={}), ("w", "v"))
+    replace = beneath.replace
+
+    def interrupted(folder: Path, file: str, data: bytes) -> None:
+        if file == drafts[1].file:
+            raise KeyboardInterrupt
+        replace(folder, file, data)
+
+    monkeypatch.setattr(beneath, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(root, drafts)
+    assert [(root / one.file).read_bytes() for one in drafts] == [one.before for one in drafts]
