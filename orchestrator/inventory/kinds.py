@@ -25,9 +25,9 @@ from orchestrator.inventory.tree import (
 JsonSchema = dict[str, Any]
 
 # Nix's integers have 64 bits.
-_MAX_INTEGER = 2**63 - 1
+MAX_INTEGER = 2**63 - 1
 # Nix's strings have no NUL, and JSON in UTF-8 no half of a surrogate pair.
-_NOT_FOR_NIX = re.compile("[\0\ud800-\udfff]")
+NOT_FOR_NIX = re.compile("[\0\ud800-\udfff]")
 _TIMES = "a number of seconds, or such as 90s, 10m, 2h, 7d"
 _DAY = 24 * 3600.0
 
@@ -331,9 +331,9 @@ def _fact(node: Node, reading: Reading) -> object:
             reading.wrong(node, "true, false, a plain number, or a text in quotes")
         case Scalar(value=float() as number) if not abs(number) < float("inf"):
             reading.wrong(node, "a finite number")
-        case Scalar(value=int() as whole) if abs(whole) > _MAX_INTEGER:
+        case Scalar(value=int() as whole) if abs(whole) > MAX_INTEGER:
             reading.wrong(node, "a whole number of at most 64 bits")
-        case Scalar(value=str() as text) if _NOT_FOR_NIX.search(text):
+        case Scalar(value=str() as text) if NOT_FOR_NIX.search(text):
             reading.wrong(node, "a text without NUL")
         case Scalar(value=value):
             return value
@@ -342,5 +342,5 @@ def _fact(node: Node, reading: Reading) -> object:
 
 def _check_keys(node: Mapping, reading: Reading) -> None:
     for key, place in node.keys.items():
-        if _NOT_FOR_NIX.search(key):
+        if NOT_FOR_NIX.search(key):
             reading.mistakes.add(place, f"the key {quoted(key)}", "a text without NUL")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import beneath
 from orchestrator.core.units import parse_json
+from orchestrator.inventory.kinds import MAX_INTEGER, NOT_FOR_NIX
 from orchestrator.inventory.root import schema_file, schema_files
 from orchestrator.inventory.tree import (
     Fields,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 MAX_BYTES = 64 << 10
+MAX_DEPTH = 100
 # Without `$ref`: a schema is one file, and nothing is fetched for it.
 _KEYWORDS = frozenset(
     [
@@ -123,17 +125,15 @@ class Schemas:
 
     def _schema(self, feature: str) -> Mapping[str, Any] | None:
         if feature not in self._read:
-            file = schema_file(feature)
+            file, self._read[feature] = schema_file(feature), None
             try:
                 self._read[feature] = read_schema(self.root, feature)
             except OSError as error:
                 found = f"unreadable ({error.strerror})"
                 self.mistakes.add(Position(file), found, "a readable regular file")
-                self._read[feature] = None
             except ValueError as error:
                 found = f"no JSON Schema of settings: {error}"
                 self.mistakes.add(Position(file), found, f"one of draft 2020-12, of {_SUBSET}")
-                self._read[feature] = None
         return self._read[feature]
 
 
@@ -153,6 +153,7 @@ def read_schema(root: Path, feature: str) -> Mapping[str, Any]:
     schema = parse_json(beneath.read(root, schema_file(feature), MAX_BYTES))
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise ValueError('expected "type": "object" at the top')
+    _check_values(schema)
     _check_keywords(schema, "")
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -177,13 +178,29 @@ def default_errors(schema: Mapping[str, Any], hosts: Iterable[str]) -> tuple[str
     )
 
 
+def _check_values(said: object, depth: int = 0) -> None:
+    """Refuse what Nix could not read of a default, and what is deeper than anything meant."""
+    match said:
+        case dict() | list() if depth >= MAX_DEPTH:
+            raise ValueError(f"it has more than {MAX_DEPTH} levels")
+        case dict() | list():
+            for one in (*said, *said.values()) if isinstance(said, dict) else said:
+                _check_values(one, depth + 1)
+        case float() if not abs(said) < float("inf"):
+            raise ValueError(f"the number {said}: expected a finite one")
+        case int() if abs(said) > MAX_INTEGER:
+            raise ValueError("a whole number of more than 64 bits")
+        case str() if NOT_FOR_NIX.search(said):
+            raise ValueError(f"the text {quoted(said)}: expected one without NUL")
+
+
 def _check_keywords(schema: object, way: str) -> None:
     if not isinstance(schema, dict):
         raise ValueError(f"{way or 'it'}: expected a mapping")
     for keyword, below in schema.items():
         if keyword not in _KEYWORDS:
             raise ValueError(f"{way or 'it'}: the keyword {quoted(keyword)} is not understood")
-        if keyword == "format" and below not in _checker(frozenset()).checkers:
+        if keyword == "format" and str(below) not in _checker(frozenset()).checkers:
             raise ValueError(f"{way}: the format {quoted(str(below))} is not understood")
         for name, one in _below(keyword, below):
             _check_keywords(one, f"{way}.{name}".lstrip("."))
@@ -211,6 +228,8 @@ def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
             "properties": below,
             "additionalProperties": schema.get("additionalProperties", False),
         }
+    if isinstance(others := schema.get("additionalProperties"), dict):
+        closed["additionalProperties"] = _closed(others)
     if "items" in schema:
         closed["items"] = _closed(schema["items"])
     if "anyOf" in schema:

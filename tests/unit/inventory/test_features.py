@@ -255,6 +255,21 @@ def test_a_feature_without_a_schema_takes_no_settings(mistakes: Mistakes) -> Non
             '{"type": "object", "properties": {"a": {"type": "strnig"}}}',
             "properties.a.type: 'strnig' is not valid under any of the given schemas",
         ),
+        (
+            '{"type": "object", "properties": {"a": {"format": ["date"]}}}',
+            "a: the format '['date']' is not understood",
+        ),
+        (
+            '{"type": "object", "default": ' + "[" * 450 + "]" * 450 + "}",
+            "it has more than 100 levels",
+        ),
+        ('{"type": "object", "default": NaN}', "the number nan: expected a finite one"),
+        ('{"type": "object", "default": 1e999}', "the number inf: expected a finite one"),
+        (f'{{"type": "object", "default": {2**64}}}', "a whole number of more than 64 bits"),
+        (
+            '{"type": "object", "default": "\\u0000"}',
+            "the text '\\x00': expected one without NUL",
+        ),
     ],
 )
 def test_a_wrong_schema_is_a_mistake(write: Write, text: str, found: str) -> None:
@@ -280,7 +295,8 @@ MORE = """{
       "port": {"type": "integer"}}}},
     "tls": {"type": "object", "default": {}, "properties": {"port": {"default": 443}}},
     "names": {"default": ["a", {"b": null}]},
-    "any": {"type": "object", "additionalProperties": {"type": "boolean"}}
+    "any": {"type": "object", "additionalProperties": {"type": "boolean"}},
+    "sites": {"additionalProperties": {"properties": {"port": {"type": "integer"}}}}
   }
 }"""
 
@@ -308,6 +324,11 @@ MORE = """{
         (
             "{name: x, any: {a: 1}}",
             "the setting monitoring.any.a: 1; expected true or false",
+        ),
+        (
+            "{name: x, sites: {here: {prot: 1}}}",
+            "the unknown setting 'prot' of monitoring.sites.here; expected one of port; "
+            "did you mean 'port'?",
         ),
     ],
 )
