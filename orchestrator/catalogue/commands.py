@@ -214,7 +214,7 @@ def _edit(
     """Show what changes, write it, and plan or deploy it."""
     if dry_run + later + deploy_now > 1:
         raise click.UsageError("--dry-run, --later and --deploy exclude each other")
-    setup = opening.open_setup(target)
+    setup = opening.open_setup(replace(target, dry=dry_run))
     edit = edit_features.FeatureEdit(feature, on, said)
     hosts = select.select(setup.fleet, selectors)
     drafts, fleet = _drafted(setup, edit, hosts)
@@ -222,7 +222,7 @@ def _edit(
         say("the inventory says so already")
     elif not dry_run:
         _write(Path(fleet.root), drafts)
-    if dry_run or not drafts:
+    if dry_run or not (drafts or deploy_now):
         return 0
     names = tuple(host.name for host in hosts)
     typed = " ".join(map(shlex.quote, selectors if len(names) > len(selectors) else names))

@@ -143,7 +143,7 @@ def open_inventory(target: Target) -> Inventory:
     """
     root = find_root(Path.cwd(), target.fleet)
     inventory = load.load(root)
-    if fleet_json.refresh(root, inventory, frozen=target.frozen):
+    if not target.dry and fleet_json.refresh(root, inventory, frozen=target.frozen):
         say(f"{fleet_json.PATH} was stale and has been rewritten; commit it")
     return inventory
 
@@ -159,7 +159,8 @@ def open_fleet(target: Target) -> Fleet:
         return fleet
     key = key_of(root)
     inventory = open_inventory(target)
-    remember(root, inventory, key)
+    if not target.dry:
+        remember(root, inventory, key)
     return inventory.fleet
 
 

@@ -38,6 +38,7 @@ class Target:
         this_machine: Whether the command names the machine one sits on.
         ask_sudo_password: Ask for the password that sudo wants on those hosts.
         sudo_password_for: Selectors of hosts; for each a password is asked for.
+        dry: Nothing is written: a stale ``inventory/fleet.json`` stays.
     """
 
     fleet: Path | None = None
@@ -47,6 +48,7 @@ class Target:
     this_machine: bool = False
     ask_sudo_password: bool = False
     sudo_password_for: tuple[str, ...] = ()
+    dry: bool = False
 
 
 _GROUPS = {

@@ -58,6 +58,7 @@ def test_what_comes_with_a_feature_is_shown(run: Run, asked: Asked) -> None:
 
 def test_a_dry_run_writes_nothing(root: Path, run: Run, asked: Asked) -> None:
     """With ``--dry-run`` every file is what it was, and nothing is planned."""
+    (root / "inventory/fleet.json").write_text("{}")
     before = {file: file.read_bytes() for file in root.rglob("*.*") if file.is_file()}
     run("enable", "gnome", "web2", "--dry-run")
     assert {file: file.read_bytes() for file in root.rglob("*.*") if file.is_file()} == before
@@ -112,6 +113,13 @@ def test_what_is_so_already_writes_nothing(root: Path, run: Run, asked: Asked) -
     assert "the inventory says so already" in run("enable", "dashboard", "web1").stderr
     assert (root / "inventory/hosts.yaml").read_bytes() == before
     assert asked == []
+
+
+def test_what_is_so_already_is_deployed_nevertheless(run: Run, asked: Asked) -> None:
+    """Who turns on again with ``--deploy`` what a failed run turned on has it deployed."""
+    assert run("enable", "dashboard", "web1", "--deploy").exit_code == 0
+    ((_, request),) = asked
+    assert not request.plan_only
 
 
 def test_a_conflict_is_refused_with_both_places(root: Path, run: Run, asked: Asked) -> None:
