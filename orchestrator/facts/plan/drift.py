@@ -68,7 +68,12 @@ def _things(before: Facts, now: Facts, key: str) -> tuple[_Things, _Things]:
 def _smaller(before: Facts, now: Facts) -> Iterator[Change]:
     """Memory and processors; a size that was read elsewhere is another measure."""
     was, is_ = before.fact("memory.installed"), now.fact("memory.installed")
-    if was.source == is_.source and _both(was.value, is_.value) and was.value != is_.value:
+    same = 0.05 if "meminfo" in is_.source else 0.0  # another kernel keeps another share of it
+    if (
+        was.source == is_.source
+        and _both(was.value, is_.value)
+        and abs(is_.value - was.value) > same * was.value
+    ):
         shrank = is_.value < was.value
         text = f"memory {'shrank' if shrank else 'grew'} from {size_text(was.value)} to "
         yield Change("memory.installed", text + size_text(is_.value), serious=shrank)
@@ -91,6 +96,10 @@ def _failing(now: Facts) -> Iterator[Change]:
 
 def _disks(before: _Things, now: _Things) -> Iterator[Change]:
     gone, new = _apart(_by(before, _disk_key), _by(now, _disk_key))
+    for one in list(gone):
+        if other := next((each for each in new if _is_same_disk(one, each)), None):
+            gone.remove(one)
+            new.remove(other)
     for one in gone:
         fixed = not one.get("removable") and one.get("transport") != "usb"
         yield Change("disks", f"disk {_disk(one)} is gone", serious=fixed)
@@ -107,12 +116,22 @@ def _disk_key(one: Mapping[str, Any]) -> object:
     return one.get("serial") or one.get("id") or (one.get("name"), one.get("size"))
 
 
+def _is_same_disk(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two may be one disk, of which it was not said both times by what it is known."""
+    said = [(one.get(part), other.get(part)) for part in ("serial", "id")]
+    pairs = [(this, that) for this, that in said if this and that]
+    if pairs:
+        return any(this == that for this, that in pairs)
+    return one.get("name") == other.get("name") and one.get("size") == other.get("size")
+
+
 def _nics(before: _Things, now: _Things) -> Iterator[Change]:
     """A wireless device may have another address each time."""
     gone, new = _apart(_by(before, _nic_key), _by(now, _nic_key))
     there = {one.get("name") for one in new}
     for one in gone:
-        fate = "was replaced: it has another MAC" if one.get("name") in there else "is gone"
+        other = one.get("name") in there
+        fate = "has another MAC: it was replaced, or given one" if other else "is gone"
         yield Change("nics", f"network device {_nic(one)} {fate}", serious=True)
     told = {one.get("name") for one in gone}
     yield from (

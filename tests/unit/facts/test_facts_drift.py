@@ -76,6 +76,30 @@ def test_a_disk_that_is_gone_is_told_unless_it_is_meant_to_be_pulled_out() -> No
     assert "SN-0" not in str(changes(BEFORE, now(disks=[])))
 
 
+def test_a_disk_that_is_known_by_less_is_not_gone() -> None:
+    """Where a serial could not be read this time, the disk is the one that it was."""
+    first, *others = BEFORE.value("disks")
+    for less in ({"serial": None}, {"serial": None, "id": None}):
+        assert drift(BEFORE, now(disks=[{**first, **less}, *others])) == ()
+        assert drift(now(disks=[{**first, **less}, *others]), BEFORE) == ()
+    swapped = {**first, "serial": "SN-9", "id": "other-SN-9"}
+    assert len(drift(BEFORE, now(disks=[swapped, *others]))) == 1
+
+
+def test_what_another_kernel_keeps_is_no_memory_that_shrank() -> None:
+    """Where memory is what the kernel left, a little less after an update is no drift."""
+    size, source = 8 << 30, "/proc/meminfo: without what the kernel keeps"
+
+    def left(share: float) -> Facts:
+        fact = Fact(int(size * share), source)
+        return replace(BEFORE, facts={**BEFORE.facts, "memory.installed": fact})
+
+    assert drift(left(1), left(0.99)) == ()
+    assert [one.text for one in drift(left(1), left(0.5))] == [
+        "memory shrank from 8.0 GiB to 4.0 GiB"
+    ]
+
+
 def test_a_disk_whose_smart_fails_is_told_each_time() -> None:
     """SMART that fails is told although it failed before, too."""
     failing = now(disks=[{**one, "smart": "failed"} for one in BEFORE.value("disks")[:1]])
@@ -84,10 +108,10 @@ def test_a_disk_whose_smart_fails_is_told_each_time() -> None:
 
 
 def test_a_network_device_that_was_replaced_is_told() -> None:
-    """A device of the same name with another MAC was replaced; none of that name: it is gone."""
+    """Of the same name with another MAC, it is another or was given one; of none, it is gone."""
     other = [{**BEFORE.value("nics")[0], "mac": "52:54:00:00:00:01"}]
     assert texts(now(nics=other)) == [
-        "network device enp0s3 (e1000e) was replaced: it has another MAC"
+        "network device enp0s3 (e1000e) has another MAC: it was replaced, or given one"
     ]
     assert texts(now(nics=[])) == ["network device enp0s3 (e1000e) is gone"]
     wireless = now(nics=[{**BEFORE.value("nics")[0], "wireless": True}])
