@@ -6,7 +6,6 @@ A host may say anything. What is not understood was not said; of a text that is 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -115,7 +114,7 @@ class Answer:
         """A file of bytes; none where there is none, or it cannot be read."""
         try:
             return base64.b64decode(self.value(key) or "", validate=True)
-        except binascii.Error:
+        except ValueError:
             return b""
 
     def why_not(self, program: str, key: str = "") -> str:

@@ -42,6 +42,12 @@ def check(text: str) -> None:
     assert set(read(text)[1]) == {key.name for key in KEYS}
 
 
+@pytest.mark.parametrize("said", ["dmi=\x80", "dmi=\ud800", "secure_boot=ü", "dmi=A", "dmi=A\0B="])
+def test_bytes_that_are_none_are_unknown(said: str) -> None:
+    """A file of bytes that is not base64, in whatever way, is one that could not be read."""
+    check(f"{said}\n{ANSWER}")
+
+
 @given(st.data())
 def test_broken_lines_never_break_the_json(data: st.DataObject) -> None:
     """Lines that are cut, garbled, doubled or dropped give facts, or unknown ones."""
