@@ -104,6 +104,8 @@ programs | {
   for device in /sys/kernel/iommu_groups/*/devices/*; do
     [ ! -e "$device" ] || printf 'iommu=%s\n' "${device#/sys/kernel/iommu_groups/}"
   done | head -n 5000
+  # Firmware says that there is an IOMMU, Intel's or AMD's, whether or not the kernel uses it.
+  there iommu.table /sys/firmware/acpi/tables/DMAR /sys/firmware/acpi/tables/IVRS
   there sysfs.firmware /sys/firmware
   there efi /sys/firmware/efi
   encoded secure_boot \

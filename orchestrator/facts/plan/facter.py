@@ -41,7 +41,7 @@ def read_report(text: str) -> Readings:
         **_devices(hardware),
         **_machine(report, smbios),
     }
-    return with_capabilities(found, device=False)
+    return with_capabilities(found)
 
 
 def _said(value: Any) -> Fact:

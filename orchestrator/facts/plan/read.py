@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from orchestrator.core.facts import Fact
 from orchestrator.facts.plan import devices, disks, processor, system
 from orchestrator.facts.plan.answer import Answer, Readings, word
@@ -24,18 +26,20 @@ def read(text: str) -> tuple[str, Readings]:
     facts: dict[str, Fact] = {}
     for reader in _READERS:
         facts |= reader(answer)
-    facts = dict(with_capabilities(facts, device=answer.has("kvm")))
+    shown = {"kvm": answer.has("kvm"), "iommu": answer.has("iommu.table")}
+    facts = dict(with_capabilities(facts, {name for name, is_there in shown.items() if is_there}))
     return word(answer.line("/etc/machine-id")) or "", facts
 
 
-def with_capabilities(facts: Readings, *, device: bool) -> Readings:
+def with_capabilities(facts: Readings, shown: Set[str] = frozenset()) -> Readings:
     """Facts, and the capabilities that follow from them.
 
     Args:
         facts: What is known of a machine.
-        device: Whether it has ``/dev/kvm``.
+        shown: Those that it has whatever the facts say: ``kvm`` by ``/dev/kvm``, ``iommu`` by
+            firmware's table, although the kernel may not use it yet.
     """
-    held = _capabilities(facts, device=device)
+    held = {**_capabilities(facts), **dict.fromkeys(shown, True)}
     none = sorted(name for name, holds in held.items() if holds is None)
     return {
         **facts,
@@ -44,7 +48,7 @@ def with_capabilities(facts: Readings, *, device: bool) -> Readings:
     }
 
 
-def _capabilities(facts: Readings, *, device: bool) -> dict[str, bool | None]:
+def _capabilities(facts: Readings) -> dict[str, bool | None]:
     """What a machine can, by short names; ``None`` where that could not be known."""
     flags = facts["cpu.flags"].value
     groups, nodes = facts["iommu.groups"].value, facts["numa.nodes"].value
@@ -52,7 +56,7 @@ def _capabilities(facts: Readings, *, device: bool) -> dict[str, bool | None]:
     batteries = facts["batteries"].value
     firmware, tpm = facts["firmware"].value, facts["tpm"].value
     return {
-        "kvm": True if device else None if flags is None else bool({"vmx", "svm"} & set(flags)),
+        "kvm": None if flags is None else bool({"vmx", "svm"} & set(flags)),
         **{name: None if flags is None else flag in flags for name, flag in _FLAGS.items()},
         "ecc": facts["memory.ecc"].value,
         "iommu": None if groups is None else bool(groups),

@@ -281,3 +281,12 @@ def test_disks_that_are_made_of_others_are_none() -> None:
         {"mount": "/", "device": "/dev/mapper/luks-…", "type": "ext4"},
         {"mount": "/home", "device": "tank/home", "type": "zfs"},
     ]
+
+
+@pytest.mark.parametrize(("said", "held"), [("", False), ("iommu.table=yes\n", True)])
+def test_an_iommu_that_the_kernel_does_not_use_yet_is_there(said: str, held: bool) -> None:
+    """Where firmware names an IOMMU the machine can, before the kernel is told to use it."""
+    _, facts = read(f"{LAPTOP}sysfs.iommu=yes\n{said}")
+    assert facts["iommu.groups"].value == []
+    assert ("iommu" in facts["capabilities"].value) is held
+    assert "iommu" not in facts["capabilities.unknown"].value
