@@ -45,7 +45,7 @@ class FeatureEdit:
         removed = list(said.pop(REMOVE, None) or ())
         if self.on:
             removed = [name for name in removed if name != self.feature]
-            settings = {**(said.get(self.feature) or {}), **self.settings}
+            settings = _merged(said.get(self.feature) or {}, self.settings)
             if not (below and not settings):
                 said[self.feature] = settings or None
         else:
@@ -55,6 +55,16 @@ class FeatureEdit:
         if plain and not isinstance(chosen, dict):
             return list(said)
         return {**said, **({REMOVE: removed} if removed else {})}
+
+
+def _merged(said: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said, with more said below it: of a mapping, what is not said again stays."""
+    below = {
+        key: _merged(said[key], value)
+        for key, value in more.items()
+        if isinstance(value, dict) and isinstance(said.get(key), dict)
+    }
+    return {**said, **more, **below}
 
 
 def draft(root: Path, edit: FeatureEdit, hosts: Sequence[str]) -> tuple[Draft, ...]:

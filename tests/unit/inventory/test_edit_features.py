@@ -17,7 +17,7 @@ features: {a: , b: , c: , t: , needs-a: {requires: [a]}, not-a: {conflicts: [a]}
 templates: {box: {features: [t, b]}}
 """
 SCHEMA = """{"type": "object", "properties": {"port": {"type": "integer"}, "peer": {"type":
-"string", "format": "host"}}}"""
+"string", "format": "host"}, "tls": {"type": "object"}}}"""
 
 
 def fleet(folder: Path, hosts: str) -> Path:
@@ -110,6 +110,13 @@ WITH_SETTINGS = [
         "hosts:\n  w:\n    features:\n      set: {peer: w, port: 2}\n",
     ),
 ]
+
+
+def test_settings_below_others_leave_them(tmp_path: Path) -> None:
+    """Who says one setting of a mapping leaves the others of that mapping as they are."""
+    before = "hosts: {w: {features: {set: {tls: {name: x, port: 1}}}}}\n"
+    after = "hosts: {w: {features: {set: {tls: {name: x, port: 2}}}}}\n"
+    assert edited(tmp_path, before, "set", tls={"port": 2}) == after
 
 
 @pytest.mark.parametrize(("before", "after"), WITH_SETTINGS)
