@@ -94,18 +94,19 @@ def _memory(hardware: dict[str, Any], smbios: object) -> Readings:
 
 
 def _devices(hardware: dict[str, Any]) -> Readings:
+    """Devices by class; of a class that is not there the report says nothing, not even none."""
     disks = [one for one in map(_disk, listed(named(hardware, "disk"))) if one["size"]]
     fixed = [one["size"] for one in disks if one["transport"] != "usb"]
     gpus = [_gpu(one) for one in listed(named(hardware, "graphics_card"))]
     nics = [_nic(one) for one in listed(named(hardware, "network_controller"))]
     groups = dict.fromkeys(_groups(hardware))
     return {
-        "disks": _said(disks),
+        "disks": _said(disks or None),
         "disk.largest": _said(max(fixed, default=None)),
-        "gpus": _said(gpus),
-        "gpu.vendors": _said(sorted({one["vendor"] for one in gpus if one["vendor"]})),
-        "nics": _said(nics),
-        "iommu.groups": _said([{"group": group, "devices": []} for group in sorted(groups)]),
+        "gpus": _said(gpus or None),
+        "gpu.vendors": _said(sorted({one["vendor"] for one in gpus if one["vendor"]}) or None),
+        "nics": _said(nics or None),
+        "iommu.groups": _said([{"group": one, "devices": []} for one in sorted(groups)] or None),
     }
 
 

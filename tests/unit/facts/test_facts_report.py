@@ -148,3 +148,12 @@ def test_any_value_in_a_report_gives_facts_that_fit_the_schema(value: Any, data:
         return
     said = answer_json(FactsAnswer(host(), facts), identifying=True)
     jsonschema.Draft202012Validator(json_schema()).validate({"p620": json.loads(json.dumps(said))})
+
+
+def test_classes_that_a_report_does_not_have_are_unknown() -> None:
+    """A report without graphics, networks or disks does not say that the machine has none."""
+    facts = read_report('{"version": 1, "hardware": {}}')
+    for key in ("disks", "gpus", "gpu.vendors", "nics", "iommu.groups"):
+        assert facts[key].value is None
+    assert facts["capabilities"].value == []
+    assert {"iommu", "wireless", "kvm"} <= set(facts["capabilities.unknown"].value)
