@@ -110,6 +110,56 @@ def test_all_that_a_plan_says_of_a_feature_is_what_then_happens(fleet: Bench, nu
     assert told["reboot"] == deployed["reboot_required"]
 
 
+PLAYS = """{ pkgs, ... }:
+{
+  networking.firewall.allowedTCPPorts = [ 8097 ];
+  systemd.services.plays = {
+    wantedBy = [ "multi-user.target" ];
+    serviceConfig.ExecStart = "${pkgs.busybox}/bin/busybox nc -lk -p 8097 -e /bin/true";
+  };
+}
+"""
+CATALOGUE = """
+  plays:
+    description: Plays films.
+  plays-page:
+    description: A page to choose one.
+    requires: [plays]
+"""
+
+
+def test_a_feature_that_is_turned_on_is_told_with_its_chain_its_port_and_its_risk(
+    fleet: Bench,
+) -> None:
+    """Why each feature comes, what it opens and starts: and that is so once it is deployed."""
+    assert fleet.run("risk", HOST).rc == 0  # what runs is known from here on
+    text = (fleet.root / "inventory/features.yaml").read_text()
+    fleet.write("inventory/features.yaml", text.rstrip() + CATALOGUE)
+    fleet.write("templates/features/plays.nix", PLAYS)
+    fleet.write("templates/features/plays-page.nix", "{ }\n")
+    enabled = fleet.run("catalogue", "enable", "plays-page", HOST, "--later")
+    assert enabled.rc == 0, enabled
+    planned = of_host(fleet.run("plan", HOST, "--build", "--json"))
+    notes = [(note["topic"], note["text"]) for note in planned["foreseen"]["notes"]]
+    told = {text.split(":")[0]: text for topic, text in notes if topic == "features"}
+    assert set(told) == {"+ plays", "+ plays-page"}
+    assert "required by plays-page" in told["+ plays"]
+    assert "inventory/hosts.yaml:" in told["+ plays-page"]
+    raised = {term["id"] for term in planned["risk"]["raised"]}
+    assert any("8097" in term for term in raised), raised
+    assert any("plays" in term for term in raised), raised
+    assert planned["foreseen"]["units"]["started"] == ["plays.service"]
+
+    deployed = of_host(fleet.deploy(HOST))
+    assert deployed["changed"]["units"]["started"] == ["plays.service"]
+    has = json.loads(fleet.on(HOST, "cat /etc/fleet/host.json").out)["features"]
+    assert {"plays", "plays-page"} <= {*has}
+    assert ":8097" in fleet.on(HOST, "ss -ltn").out
+    assert fleet.run("catalogue", "status", HOST).out.count("pending") == 0
+    after = json.loads(fleet.run("risk", HOST, "--json").out)
+    assert planned["risk"]["after"] in json.dumps(after)
+
+
 def test_a_dry_activation_on_the_host_says_the_same_as_the_files(fleet: Bench, number: str) -> None:
     """Both are right about a service that changes: the one is asked, where the host has both."""
     fleet.module(HOST, feature(number))

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 HOST = "p510"
 PLEX = """{ pkgs, ... }:
 {
-  networking.firewall.allowedTCPPorts = [ 8096 ];
+  networking.firewall.allowedTCPPorts = [ 8096 8097 8098 8099 ];
   systemd.services.plex = {
     wantedBy = [ "multi-user.target" ];
     serviceConfig.ExecStart = "${pkgs.busybox}/bin/busybox sleep infinity";
@@ -29,7 +29,7 @@ def add_feature(fleet: Bench) -> None:
     """Give the host a feature that opens a port and runs a service as root."""
     fleet.write("templates/features/plex.nix", PLEX)
     edit(fleet, "features", "features:\n", "features:\n  plex:\n    description: Films.\n")
-    edit(fleet, "hosts", "features: [media-server]", "features: [media-server, plex]")
+    edit(fleet, "hosts", "      media-server:\n", "      media-server:\n      plex:\n")
 
 
 def edit(fleet: Bench, name: str, before: str, after: str) -> None:
