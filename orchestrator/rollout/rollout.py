@@ -46,8 +46,9 @@ def waves(fleet: Fleet, hosts: Sequence[Host], policy: RolloutPolicy) -> tuple[W
     in_order = tuple(name for _, members in stages for name in members)
     canary = _canary(fleet, in_order, policy.canary)
     made = [Wave(CANARY, canary, policy.pause or 0.0)] if canary else []
+    gone = frozenset(canary)
     for stage, members in stages:
-        left = tuple(name for name in members if name not in set(canary))
+        left = tuple(name for name in members if name not in gone)
         made += _batches(stage, left, policy)
     return tuple(made)
 
