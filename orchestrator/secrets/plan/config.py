@@ -12,6 +12,7 @@ from orchestrator.secrets.model.ciphertext import SecretFinding
 from orchestrator.secrets.model.repository import Rule, SecretUse
 from orchestrator.secrets.plan.evidence import Evidence, finding, is_beside
 
+_REKEY = "orchestrator secrets rekey PATH"
 _OTHERS = 0o007
 """The bits of those who are neither owner nor in the group: chmod(1)."""
 
@@ -61,11 +62,19 @@ def _strangers(evidence: Evidence, use: SecretUse, rule: Rule | None) -> Iterato
     """Find the hosts that can read what one of many equal machines has of its own."""
     if rule is None or not use.of_member:
         return
-    hosts = (evidence.hosts.get(one.text, ()) for one in rule.recipients)
-    strangers = (name for names in hosts if use.host not in names for name in names)
-    if others := tuple(dict.fromkeys(strangers)):
-        fact = f"it is {use.host}'s own, and its rule has the key of {listing(others)}"
+    named: dict[str, None] = {}
+    alike: dict[str, None] = {}
+    for one in rule.recipients:
+        hosts = evidence.hosts.get(one.text, ())
+        (alike if use.host in hosts else named).update(dict.fromkeys(hosts))
+    alike.pop(use.host, None)
+    if named:
+        fact = f"it is {use.host}'s own, and its rule has the key of {listing([*named])}"
         yield _found("CFG-MEMBER", use, fact)
+    elif alike:
+        fact = f"it is {use.host}'s own, and its host key is that of {listing([*alike])} too"
+        fix = f"give each a host key of its own, as clones of one image need; then: {_REKEY}"
+        yield _found("CFG-MEMBER", use, fact, fix)
 
 
 def _no_rule(evidence: Evidence, use: SecretUse) -> SecretFinding:

@@ -197,7 +197,7 @@ _ALL = (
     Explanation(
         "CFG-MEMBER",
         _W,
-        "the rule of what a member of a class has of its own has no other host's key",
+        "what a member of a class has of its own is for no key that another host has",
         "That host, too, can decrypt it: the file is in the system of all members",
         f"take the other key out of the rule; then: {_REKEY}",
     ),

@@ -88,19 +88,22 @@ def test_a_rule_without_the_host() -> None:
 
 
 def test_what_a_member_has_of_its_own_is_for_no_other_host() -> None:
-    """A key that two hosts have is the member's, and a person's key is no host's."""
+    """Neither by its rule nor by a key that clones of one image have; a person's is no host's."""
     person = Recipient("ssh-ed25519 AAAAme", RecipientKind.ED25519, b"me")
     evidence = Evidence(
         rules=Rules("/fleet/secrets.nix", "/fleet", (replace(RULE, recipients=(KEY, person)),)),
         uses=(replace(USE, of_member=True),),
-        hosts={KEY.text: ("p620", "clone"), OTHER.text: ("p510",)},
+        hosts={KEY.text: ("p620",), OTHER.text: ("p510",)},
     )
     assert list(check(evidence)) == []
     shared = (replace(RULE, recipients=(KEY, OTHER)),)
     (told,) = check(replace(evidence, rules=replace(evidence.rules, rules=shared)))
     assert (told.id, told.host, told.severity) == ("CFG-MEMBER", "p620", Severity.WARNING)
     assert told.fact == "it is p620's own, and its rule has the key of p510"
-    ours = replace(evidence, uses=(USE,), rules=replace(evidence.rules, rules=shared))
+    cloned = {KEY.text: ("p620", "clone")}
+    (told,) = check(replace(evidence, hosts=cloned))
+    assert told.fact == "it is p620's own, and its host key is that of clone too"
+    ours = replace(evidence, uses=(USE,), hosts=cloned, rules=replace(evidence.rules, rules=shared))
     assert list(check(ours)) == []
 
 
