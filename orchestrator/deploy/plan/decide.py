@@ -293,9 +293,10 @@ def lacks_name(host: Host, goal: Goal, state: HostState) -> bool:
     if host.of is None or state.deployed_as != host.name:
         return host.of is not None
     last = state.attempt
-    if last is None or last.goal is not Goal.BOOT or goal is Goal.BOOT:
+    if goal is Goal.BOOT or last is None or last.goal is not Goal.BOOT:
         return False
-    return last.before.boot_id == state.boot_id and last.before.profile == last.target
+    waits = last.stands(state.boot_id) and last.before.boot_id == state.boot_id
+    return waits and last.before.profile == last.target
 
 
 def is_at(goal: Goal, state: HostState, wanted: OutPath, specialisation: str = "") -> bool:

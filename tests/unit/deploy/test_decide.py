@@ -330,5 +330,11 @@ def test_a_member_that_is_to_be_named_at_its_next_boot_is_not_named_yet() -> Non
     waits = replace(AT_TARGET, attempt=replace(began, state=AttemptState.DONE))
     assert isinstance(decide(MEMBER, Goal.BOOT, WANTED, waits, now=NOW), Unchanged)
     assert isinstance(decide(MEMBER, Goal.SWITCH, WANTED, waits, now=NOW), HostPlan)
+    undone = replace(
+        waits,
+        attempt=replace(began, state=AttemptState.RETURNED),
+        record=Record(1, "me@here", None, NEW, NOW, token="run.kiosk-7.nonce"),
+    )
+    assert isinstance(decide(MEMBER, Goal.SWITCH, WANTED, undone, now=NOW), Unchanged)
     booted = replace(waits, boot_id="another boot")
     assert isinstance(decide(MEMBER, Goal.SWITCH, WANTED, booted, now=NOW), Unchanged)
