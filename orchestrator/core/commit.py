@@ -38,6 +38,12 @@ _SHORT = 8
 """Digits of each: with so few of them, two are the same once in a hundred million times."""
 
 _BEFORE = re.compile(f"[0-9a-f]{{{_SHORT}}}")
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
+
+
+def printable(subject: str) -> str:
+    """Make the first line of a message one that a person can be shown."""
+    return "".join(each if each.isprintable() else " " for each in subject)[:LONGEST_SUBJECT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,12 @@ class Checkout:
     @classmethod
     def parse(cls, fields: Mapping[str, str]) -> Self:
         """Read what :attr:`fields` wrote; a host may have made it up."""
+        date = fields.get("commit_date", "")
         before = fields.get("commit_before", "").split(" ")[:MOST_BEFORE]
         return cls(
             folder=fields.get("checkout", ""),
-            date=fields.get("commit_date", "")[:LONGEST_SUBJECT],
-            subject=fields.get("commit_subject", "")[:LONGEST_SUBJECT],
+            date=date if _DATE.fullmatch(date) else "",
+            subject=printable(fields.get("commit_subject", "")),
             before=tuple(id_ for id_ in before if _BEFORE.fullmatch(id_)),
         )
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from datetime import UTC, datetime
 
-from orchestrator.core.commit import LONGEST_SUBJECT, Commit, Distance
+from orchestrator.core.commit import Commit, Distance, printable
 from orchestrator.core.errors import StepError
 from orchestrator.core.git_process import LOOK, run_git
 from orchestrator.core.units import split_lines, whole_number
@@ -82,7 +82,7 @@ async def commit(folder: str, revision: str) -> Commit | None:
         return None
     match done.out.split("\0"):
         case [str(id_), parents, date, subject] if done.rc == 0:
-            return Commit(id_, tuple(parents.split()), date, _plain(subject))
+            return Commit(id_, tuple(parents.split()), date, printable(subject))
         case _:
             return None
 
@@ -182,11 +182,7 @@ def _commit(name: str, said: dict[str, str]) -> Commit:
         return Commit("", (), "", "")
     seconds = whole_number(said.get("committer-time", "")) or 0
     date = f"{datetime.fromtimestamp(min(seconds, 2**33), UTC):%Y-%m-%d %H:%M}"
-    return Commit(name, (), date, _plain(said.get("summary", "")))
-
-
-def _plain(subject: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in subject)[:LONGEST_SUBJECT]
+    return Commit(name, (), date, printable(said.get("summary", "")))
 
 
 async def is_clean(folder: str, *files: str) -> bool:

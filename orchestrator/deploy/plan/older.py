@@ -97,7 +97,11 @@ def origin_of(state: HostState) -> Origin | None:
 
 
 def _origin(revision: str | None, who: str, at: datetime, checkout: Checkout) -> Origin | None:
-    return Origin(revision, who, at, checkout) if revision else None
+    return Origin(revision, who[:_LONGEST_WHO], at, checkout) if revision else None
+
+
+_LONGEST_WHO = 100
+"""Characters: a host says it."""
 
 
 def older_commit(there: Origin, here: Here, kin: Kin, now: datetime) -> Iterator[Shortfall]:

@@ -182,6 +182,20 @@ def test_an_older_nixpkgs_is_refused(there: str, here: str) -> None:
     assert list(older_nixpkgs(state(of(here)), of(there))) == []
 
 
+def test_what_a_host_makes_up_of_a_deployment_has_an_end_and_is_printable() -> None:
+    """A record is a host's word: what is no date is none, and nobody's name fills a report."""
+    made_up = {"commit_date": "\x1b]0;x", "commit_subject": "a\x1b[2J" + "b" * 999}
+    checkout = Checkout.parse(made_up)
+    assert (checkout.date, checkout.subject) == ("", "a [2J" + "b" * 67)
+    assert Checkout.parse({"commit_date": "2026-11-28 14:03"}).date == "2026-11-28 14:03"
+    one = state(of("25.05"))
+    assert one.record is None
+    record = Record(1, "x" * 9999, "a" * 40, of("25.05"), NOW, checkout=checkout)
+    found = origin_of(replace(one, record=record))
+    assert found is not None
+    assert len(found.who) == 100
+
+
 @pytest.mark.parametrize(
     ("there", "here"),
     [
