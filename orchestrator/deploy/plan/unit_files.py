@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.core.contents import Units
 
-Section = Mapping[str, tuple[str, ...]]
+Section = Mapping[str, Sequence[str]]
 """Values of each key, in order; one that is assigned nothing has none."""
 
 _MASK = "/dev/null"
@@ -15,7 +15,7 @@ _YES = frozenset({"1", "yes", "true", "on"})
 _WANTS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds")
 
 
-def parse(lines: Iterable[str], into: dict[str, dict[str, tuple[str, ...]]]) -> None:
+def parse(lines: Iterable[str], into: dict[str, dict[str, list[str]]]) -> None:
     """Read a unit file or a drop-in on top of what was read before; ``[Install]`` is left out."""
     section = ""
     for line in _joined(lines):
@@ -29,8 +29,10 @@ def parse(lines: Iterable[str], into: dict[str, dict[str, tuple[str, ...]]]) -> 
         if not found or text[0] in "#;" or section in ("", "Install"):
             continue
         key, value = key.rstrip(), _plain(value.lstrip())
-        there = into[section].get(key, ())
-        into[section][key] = (*there, value) if value else ()
+        if value:
+            into[section].setdefault(key, []).append(value)
+        else:
+            into[section][key] = []
 
 
 def _plain(value: str) -> str:
@@ -73,7 +75,7 @@ class UnitFiles:
 
     def __init__(self, units: Units) -> None:
         self._units = units
-        self._parsed: dict[tuple[str, str], dict[str, dict[str, tuple[str, ...]]]] = {}
+        self._parsed: dict[tuple[str, str], dict[str, dict[str, list[str]]]] = {}
         self._overrides: dict[str, list[str]] = {}
         self._wanted: dict[str, list[str]] = {}
         for path in sorted(units.links):
@@ -109,7 +111,7 @@ class UnitFiles:
             base: The file's: its own, or the template's that it is of.
         """
         if (unit, base) not in self._parsed:
-            found: dict[str, dict[str, tuple[str, ...]]] = {}
+            found: dict[str, dict[str, list[str]]] = {}
             own = self.overrides(unit) if unit != base else ()
             for path in (base, *self.overrides(base), *own):
                 parse(self._units.texts.get(path, ()), found)
@@ -138,8 +140,8 @@ class UnitFiles:
         """Whether a unit runs, ends, and does not count as running afterwards."""
         base = unit if self.is_there(unit) else template_of(unit)
         sections = self.sections(unit, base)
-        kind = sections.get("Service", {}).get("Type", ("",))[-1:]
-        return kind == ("oneshot",) and not is_set(sections, "Service", "RemainAfterExit")
+        kind = sections.get("Service", {}).get("Type") or ("",)
+        return kind[-1] == "oneshot" and not is_set(sections, "Service", "RemainAfterExit")
 
 
 def template_of(unit: str) -> str:

@@ -6,7 +6,7 @@ https://github.com/NixOS/nixpkgs/blob/master/pkgs/by-name/sw/switch-to-configura
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from string import ascii_letters, digits
@@ -62,7 +62,7 @@ def compare(before: Mapping[str, Section], after: Mapping[str, Section]) -> Diff
 
 
 def _asks(
-    section: str, key: str, was: tuple[str, ...] | None, will: tuple[str, ...] | None
+    section: str, key: str, was: Sequence[str] | None, will: Sequence[str] | None
 ) -> Difference:
     """What one key asks for that differs; ``None`` where a side has none of it."""
     match section, key:
@@ -259,11 +259,7 @@ def _escaped(path: str) -> str:
     """Name the unit of a mount point as ``systemd-escape --path`` does."""
     plain = "/".join(filter(None, path.split("/")))
     kept = "".join(
-        chr(one)
-        if chr(one).isalnum() or one in b":_."
-        else "-"
-        if one == ord("/")
-        else rf"\x{one:02x}"
+        chr(one) if chr(one) in _PLAIN else "-" if one == ord("/") else rf"\x{one:02x}"
         for one in plain.encode()
     )
     return rf"\x2e{kept[1:]}" if kept.startswith(".") else kept or "-"

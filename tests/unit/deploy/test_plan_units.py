@@ -47,9 +47,9 @@ def switched(
     return foresee(system(before), system(after), runs).changes
 
 
-def sections(text: str) -> dict[str, dict[str, tuple[str, ...]]]:
+def sections(text: str) -> dict[str, dict[str, list[str]]]:
     """A unit file's."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     parse(text.split("\n"), found)
     return found
 
@@ -254,6 +254,18 @@ def test_file_systems_are_mounted_and_left_as_fstab_says() -> None:
         stopped=("c\\x2dd-.e.mount", "f.automount"),
     )
     assert found.kept == ("-.mount",)
+
+
+def test_a_mount_points_name_is_escaped_by_its_bytes() -> None:
+    """What systemd calls the unit of a folder whose name is not ASCII."""
+    gone = foresee(system({}, "/dev/a /srv/ü ext4 x"), system({}), {}).changes
+    assert gone.stopped == ("srv-\\xc3\\xbc.mount",)
+
+
+def test_a_unit_of_very_many_lines_holds_up_no_plan() -> None:
+    """A host may say anything: twice as many lines take twice as long, and not four times."""
+    found = sections("[Service]\n" + "A=1\n" * 400_000)
+    assert len(found["Service"]["A"]) == 400_000
 
 
 def test_systemd_is_executed_again_where_it_or_its_settings_are_others() -> None:
