@@ -22,6 +22,7 @@ _BMC = frozenset({"aspeed", "matrox"})
 
 # What the kernel left of it is less than what is installed; 1 TB is 0.91 TiB.
 _OF_KERNELS, _OF_DISKS = 0.875, 0.9
+_OF_A_KERNEL = ("/proc/meminfo", "/sys/devices/system/memory")
 
 DETECTED = frozenset(
     [
@@ -116,7 +117,7 @@ def fit(needed: Sequence[Needed], machine: Machine) -> Fit:
 
 def _sizes(needed: Sequence[Needed], machine: Machine) -> Iterator[Gap]:
     memory = machine.facts.fact("memory.installed")
-    exact = "meminfo" not in memory.source
+    exact = not memory.source.startswith(_OF_A_KERNEL)
     for need, fact, share in (
         ("memory", memory, 1.0 if exact else _OF_KERNELS),
         ("disk", machine.facts.fact("disk.largest"), _OF_DISKS),

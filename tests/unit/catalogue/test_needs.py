@@ -113,8 +113,9 @@ def test_the_inventory_stands_before_facts() -> None:
 def test_what_the_kernel_took_is_no_lack() -> None:
     """Memory that only the kernel told of may be an eighth less; an exact one may not."""
     needed = [("x", Needs(memory=16 * GIB))]
-    of_kernel = facts("/proc/meminfo", memory__installed=int(15.4 * GIB))
-    assert fit(needed, Machine.of(of_kernel, {})).is_known
+    for source in ("/proc/meminfo", "/sys/devices/system/memory: in whole blocks"):
+        of_kernel = facts(source, memory__installed=int(15.4 * GIB))
+        assert fit(needed, Machine.of(of_kernel, {})).is_known
     exact = facts("DMI", memory__installed=int(15.4 * GIB))
     assert not fit(needed, Machine.of(exact, {})).is_known
 
