@@ -14,7 +14,8 @@ from orchestrator.core.host import Fleet
 from orchestrator.core.resolution import resolve
 from orchestrator.core.units import listing, size_text
 from orchestrator.inventory.root import FEATURES, schema_file, schema_files
-from orchestrator.inventory.settings import default_errors, read_schema
+from orchestrator.inventory.setting_schemas import read_schema
+from orchestrator.inventory.settings import default_errors
 
 
 @dataclass(frozen=True, slots=True)

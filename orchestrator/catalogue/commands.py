@@ -41,7 +41,7 @@ with lazily():
         fleet_json,
         load,
         select,
-        settings,
+        setting_schemas,
         tree,
     )
     from orchestrator.inventory import root as inventory_root
@@ -82,7 +82,7 @@ def show(feature: str, as_json: bool, fleet: Path | None) -> None:
         if one.key == "features" and one.value == found.name
     }
     has_schema = feature in inventory_root.schema_files(root)
-    schema = settings.read_schema(root, feature) if has_schema else None
+    schema = setting_schemas.read_schema(root, feature) if has_schema else None
     draw.draw_feature(inventory.fleet, found, hosts, schema, console.results(), as_json=as_json)
 
 

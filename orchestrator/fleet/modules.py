@@ -18,7 +18,8 @@ from orchestrator.core.units import parse_json
 from orchestrator.fleet.files import check_evaluation, error_of, nix_files
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.root import FEATURES, schema_files
-from orchestrator.inventory.settings import defaults_of, read_schema
+from orchestrator.inventory.setting_schemas import read_schema
+from orchestrator.inventory.settings import defaults_of
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.configuration import nix_list, nix_string
 from orchestrator.nix.evaluation import Evaluations, Quiet

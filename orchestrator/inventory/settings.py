@@ -1,20 +1,15 @@
-"""The settings that features take: JSON Schema beside their modules; defaults, and what is wrong.
-
-The schemas are of draft 2020-12 (https://json-schema.org/draft/2020-12), of the keywords below.
-"""
+"""The settings that features take: the defaults of their schemas, and what is wrong with them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core import beneath
-from orchestrator.core.units import parse_json
-from orchestrator.inventory.kinds import MAX_INTEGER, NOT_FOR_NIX
 from orchestrator.inventory.root import schema_file, schema_files
+from orchestrator.inventory.setting_schemas import read_schema, validator_of, way
 from orchestrator.inventory.tree import (
     Fields,
     Items,
@@ -32,23 +27,9 @@ from orchestrator.inventory.tree import (
 )
 
 if TYPE_CHECKING:
-    from jsonschema import FormatChecker, ValidationError
+    from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
-MAX_BYTES = 64 << 10
-MAX_DEPTH = 100
-# Without `$ref`: a schema is one file, and nothing is fetched for it.
-_KEYWORDS = frozenset(
-    [
-        *("$schema", "$comment", "title", "description", "examples", "deprecated", "default"),
-        *("type", "enum", "const", "format", "anyOf", "pattern", "minLength", "maxLength"),
-        *("properties", "required", "additionalProperties"),
-        *("items", "minItems", "maxItems", "uniqueItems"),
-        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    ]
-)
-# Those that are checked without a further library.
-_FORMATS = ("date", "email", "ipv4", "ipv6", "regex", "uuid")
 _TYPES = {
     "integer": "a whole number",
     "number": "a number",
@@ -120,7 +101,7 @@ class Schemas:
 
     def _validator(self, feature: str, schema: Mapping[str, Any]) -> Validator:
         if feature not in self._validators:
-            self._validators[feature] = _validator(schema, self.hosts)
+            self._validators[feature] = validator_of(schema, self.hosts)
         return self._validators[feature]
 
     def _schema(self, feature: str) -> Mapping[str, Any] | None:
@@ -141,27 +122,6 @@ _DEFAULT = "default"
 _SUBSET = "the keywords in docs/catalogue.md"
 
 
-def read_schema(root: Path, feature: str) -> Mapping[str, Any]:
-    """Read and check the schema of a feature's settings.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It is none, or says what is not understood; the message says where.
-    """
-    import jsonschema
-
-    schema = parse_json(beneath.read(root, schema_file(feature), MAX_BYTES))
-    if not isinstance(schema, dict) or schema.get("type") != "object":
-        raise ValueError('expected "type": "object" at the top')
-    _check_values(schema)
-    _check_keywords(schema, "")
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise ValueError(f"{_way(error.absolute_path)}: {printable(error.message)}") from None
-    return _closed(schema)
-
-
 def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a host that says none."""
     found: dict[str, Any] = as_json(plain(_filled(schema, Fields(), Origin(None, _DEFAULT))))
@@ -170,71 +130,12 @@ def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def default_errors(schema: Mapping[str, Any], hosts: Iterable[str]) -> tuple[str, ...]:
     """What a schema says against its own defaults; what has none is a host's to say."""
-    errors = _validator(schema, frozenset(hosts)).iter_errors(defaults_of(schema))
+    errors = validator_of(schema, frozenset(hosts)).iter_errors(defaults_of(schema))
     return tuple(
-        f"{_way(error.absolute_path)}: expected {_expected(error)}"
+        f"{way(error.absolute_path)}: expected {_expected(error)}"
         for error in errors
         if error.validator != "required"
     )
-
-
-def _check_values(said: object, depth: int = 0) -> None:
-    """Refuse what Nix could not read of a default, and what is deeper than anything meant."""
-    match said:
-        case dict() | list() if depth >= MAX_DEPTH:
-            raise ValueError(f"it has more than {MAX_DEPTH} levels")
-        case dict() | list():
-            for one in (*said, *said.values()) if isinstance(said, dict) else said:
-                _check_values(one, depth + 1)
-        case float() if not abs(said) < float("inf"):
-            raise ValueError(f"the number {said}: expected a finite one")
-        case int() if abs(said) > MAX_INTEGER:
-            raise ValueError("a whole number of more than 64 bits")
-        case str() if NOT_FOR_NIX.search(said):
-            raise ValueError(f"the text {quoted(said)}: expected one without NUL")
-
-
-def _check_keywords(schema: object, way: str) -> None:
-    if not isinstance(schema, dict):
-        raise ValueError(f"{way or 'it'}: expected a mapping")
-    for keyword, below in schema.items():
-        if keyword not in _KEYWORDS:
-            raise ValueError(f"{way or 'it'}: the keyword {quoted(keyword)} is not understood")
-        if keyword == "format" and str(below) not in _checker(frozenset()).checkers:
-            raise ValueError(f"{way}: the format {quoted(str(below))} is not understood")
-        for name, one in _below(keyword, below):
-            _check_keywords(one, f"{way}.{name}".lstrip("."))
-
-
-def _below(keyword: str, said: object) -> Iterator[tuple[str, object]]:
-    """The schemas below a keyword."""
-    match keyword, said:
-        case "properties", dict():
-            yield from said.items()
-        case "anyOf", list():
-            yield from ((keyword, one) for one in said)
-        case ("items", _) | ("additionalProperties", dict()):
-            yield keyword, said
-        case _:
-            pass
-
-
-def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Refuse what is not named, wherever nothing is said of it."""
-    closed = dict(schema)
-    if "properties" in schema:
-        below = {name: _closed(one) for name, one in schema["properties"].items()}
-        closed |= {
-            "properties": below,
-            "additionalProperties": schema.get("additionalProperties", False),
-        }
-    if isinstance(others := schema.get("additionalProperties"), dict):
-        closed["additionalProperties"] = _closed(others)
-    if "items" in schema:
-        closed["items"] = _closed(schema["items"])
-    if "anyOf" in schema:
-        closed["anyOf"] = [_closed(one) for one in schema["anyOf"]]
-    return closed
 
 
 def _filled(schema: Mapping[str, Any], said: Fields, origin: Origin) -> Fields:
@@ -256,20 +157,6 @@ def _tree(value: object, origin: Origin) -> Tree:
             return Items(tuple(Leaf(one, origin) for one in value))
         case _:
             return Leaf(value, origin)
-
-
-def _validator(schema: Mapping[str, Any], hosts: frozenset[str]) -> Validator:
-    import jsonschema
-
-    return jsonschema.Draft202012Validator(schema, format_checker=_checker(hosts))
-
-
-def _checker(hosts: frozenset[str]) -> FormatChecker:
-    import jsonschema
-
-    checker = jsonschema.FormatChecker(formats=_FORMATS)
-    checker.checks("host")(lambda value: not isinstance(value, str) or value in hosts)
-    return checker
 
 
 def _note(
@@ -343,7 +230,3 @@ def _place_of(tree: Tree, otherwise: Position) -> Position:
         return tree.origin.place or otherwise
     places = (one.origin.place for one in flatten(tree) if one.origin.layer != _DEFAULT)
     return next((place for place in places if place), otherwise)
-
-
-def _way(path: Iterable[str | int]) -> str:
-    return ".".join(map(str, path)) or "it"

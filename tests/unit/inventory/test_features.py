@@ -315,6 +315,11 @@ MORE = """{
             "{name: x, address: here}",
             "the setting monitoring.address: \"here\"; expected a text of the form 'ipv4'",
         ),
+        (
+            "{name: x, retain: 3.0}",
+            "the setting monitoring.retain: 3.0; expected what its schema "
+            "says: 3.0 is not valid under any of the given schemas",
+        ),
         ("{name: x, share: 1}", "the setting monitoring.share: 1; expected less than 1"),
         (
             "{name: x, rules: [{port: 1}, {prot: 2}]}",
