@@ -34,6 +34,7 @@ _KINDS: dict[str, Callable[[Host], tuple[str, ...]]] = {
     "feature": lambda host: host.features,
     "class": lambda host: (host.of,) if host.of is not None else (),
 }
+_PLURALS = {"class": "classes"}
 _FACT = "fact"
 _WORDS = ("and", "or", "not")
 _TOKEN = re.compile(r"[()]|[^\s()]+")
@@ -319,8 +320,8 @@ def _check_exists(atom: Atom, hosts: Sequence[Host]) -> None:
 
 
 def _what_exists(hosts: Sequence[Host]) -> str:
-    kinds: dict[str, str | None] = {"hosts": None, **{f"{kind}s": kind for kind in _KINDS}}
-    listed = ((title, _existing(hosts, kind)) for title, kind in kinds.items())
+    kinds = ((_PLURALS.get(kind, f"{kind}s"), _existing(hosts, kind)) for kind in _KINDS)
+    listed = (("hosts", [host.name for host in hosts]), *kinds)
     return "\n".join(f"{title}: {_list(names)}" for title, names in listed if names)
 
 

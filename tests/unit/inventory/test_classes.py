@@ -224,6 +224,18 @@ def test_selectors_mean_classes_and_members(loaded: Loaded) -> None:
         select(fleet, ("kiosk-4",))
 
 
+def test_what_there_is_is_counted_by_hosts_and_classes(loaded: Loaded) -> None:
+    """A selector that means nothing is answered with the hosts, and with the classes apart."""
+    with pytest.raises(UsageError) as caught:
+        names(loaded(h=KIOSKS).fleet, "class:till")
+    assert caught.value.hint is not None
+    assert caught.value.hint.split("\n") == [
+        "hosts: web1, kiosk-1, kiosk-2, kiosk-3, web2",
+        "tags: public",
+        "classes: kiosk",
+    ]
+
+
 def test_a_plain_name_is_found_without_a_look_at_all_hosts(loaded: Loaded) -> None:
     """One of many members is made, and no other."""
     hosts = loaded(h="hosts: {k: {count: 5000}}").fleet.hosts
