@@ -12,6 +12,9 @@ from orchestrator.inventory.tree import Tree
 MOST = 100_000
 """Members that a class may have."""
 
+MOST_IN_ALL = 1_000_000
+"""Members that all classes together may have: a short file is not to take all memory."""
+
 NUMBER = r"\{n(?::0[1-9])?\}"
 """Stands for a member's number: ``{n}``, or ``{n:03}`` with zeros before it."""
 

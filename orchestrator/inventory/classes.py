@@ -11,6 +11,7 @@ from orchestrator.core import beneath
 from orchestrator.core.host import Host
 from orchestrator.core.members import HostEntry, Hosts, Member
 from orchestrator.core.units import size_text
+from orchestrator.inventory.class_keys import MOST_IN_ALL
 from orchestrator.inventory.declaration import ADDRESS, HOST_NAME
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.references import (
@@ -118,8 +119,16 @@ class Classes:
             mistakes: Takes what is wrong.
         """
         reader = _Reader(root, hosts, mistakes)
-        found = {name: reader.read(name, hosts.get(name)) for name in hosts.keys}
-        by_name = {name: one for name, one in found.items() if one is not None}
+        by_name: dict[str, Class] = {}
+        left = MOST_IN_ALL
+        for name, place in hosts.keys.items():
+            if (one := reader.read(name, hosts.get(name))) is not None:
+                by_name[name] = one
+                left -= len(one.members)
+            if left < 0:
+                expected = "at most that many in all"
+                mistakes.add(place, f"more than {MOST_IN_ALL} members of classes", expected)
+                break
         _check_names(hosts, by_name, mistakes)
         return cls(by_name)
 

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.inventory import classes
 from orchestrator.inventory.compose import MAX_NODES
 from orchestrator.inventory.load import load
 from orchestrator.inventory.sections import MAX_BYTES
@@ -238,3 +239,13 @@ def test_many_hosts_load_fast(write: Write) -> None:
         b=f"hosts:\n{hosts}",
     )
     assert load(root).fleet.hosts["h1999"].tags == ("x", "y", "z", "a", "b1999")
+
+
+def test_a_short_file_counts_out_no_endless_fleet(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All classes together are bounded, too, and none is counted out beyond that."""
+    monkeypatch.setattr(classes, "MOST_IN_ALL", 5)
+    root = write(h="hosts:\n  a: {count: 3}\n  b: {count: 3}\n  c: {count: 3}\n")
+    with pytest.raises(InventoryError, match=r"h\.yaml:3:3: more than 5 members"):
+        load(root)
