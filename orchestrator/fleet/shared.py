@@ -14,6 +14,7 @@ from typing import Any, Literal
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.plan import Asked
 from orchestrator.changes.source import Source
+from orchestrator.changes.tree.place import repository
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.units import parse_json
@@ -194,17 +195,23 @@ def modules(root: str, said: Mapping[str, Any]) -> Modules:
 async def _read(
     setup: Setup, hosts: Sequence[Host], found: Mapping[str, Modules | StepError]
 ) -> dict[str, frozenset[str]]:
-    """The Nix files that evaluations read, where that is learned; else their modules."""
+    """The Nix files that evaluations read, where that is learned; else their modules.
+
+    Absolute paths: what was learned is told from the repository's root, modules from the flake's.
+    """
     known, read = KnownSystems(setup, hosts), {}
     for host in hosts:
+        flake = Path(setup.flake.of(host).folder).resolve()
         fingerprint = (await known.of(host)).fingerprint
         reads = fingerprint.reads if fingerprint else None
         modules_ = found[host.name]
         if reads is not None:
+            root = repository(str(flake))
             content = (one.path for one in reads if one.asked is Asked.CONTENT)
-            read[host.name] = frozenset(path for path in content if path.endswith(".nix"))
+            files = (root / path for path in content if path.endswith(".nix"))
+            read[host.name] = frozenset(map(str, files))
         elif isinstance(modules_, Modules):
-            read[host.name] = modules_.files
+            read[host.name] = frozenset(str(flake / file) for file in modules_.files)
     return read
 
 

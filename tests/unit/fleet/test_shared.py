@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.changes.plan import Asked, Read
 from orchestrator.core.errors import StepError
+from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.fleet import shared
 from orchestrator.fleet.draw_shared import draw_shared
 from orchestrator.fleet.shared import Modules, Share, Shared, compare, entries, modules
+from orchestrator.host.setup import Setup
 from orchestrator.inventory import load
+from orchestrator.nix.flake import Flake
 from orchestrator.render.output import Output
+from orchestrator.ssh.settings import SshSettings
 
 INVENTORY = """
 templates: {laptop: {tags: [small]}}
@@ -123,3 +131,29 @@ def test_a_script_is_told_numbers(found: Shared) -> None:
         "hardware.cpu": "intel",
         'boot."a.b"': "y",
     }
+
+
+def test_a_file_is_the_same_one_whether_it_was_learned_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flake in a folder below: what was learned is told from the root of its repository."""
+    (tmp_path / ".git").mkdir()
+    reads = (Read(Asked.CONTENT, "nix/a.nix"), Read(Asked.LIST, "nix"))
+    learned = SimpleNamespace(fingerprint=SimpleNamespace(reads=reads))
+
+    class Learned:
+        """One host of two is learned."""
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        async def of(self, host: Host) -> object:
+            return learned if host.name == "a" else SimpleNamespace(fingerprint=None)
+
+    monkeypatch.setattr(shared, "KnownSystems", Learned)
+    hosts = {name: Host(name, name, Connect("192.0.2.1")) for name in "ab"}
+    flake = str(tmp_path / "nix")
+    setup = Setup(Fleet("f", "/f", flake, hosts), Flake.at(flake, "/f"), SshSettings(), tmp_path)
+    found = {"a": StepError("no such thing"), "b": Modules(frozenset({"a.nix"}), ())}
+    read = asyncio.run(shared._read(setup, tuple(hosts.values()), found))
+    assert read["a"] == read["b"] == {str(tmp_path.resolve() / "nix/a.nix")}
