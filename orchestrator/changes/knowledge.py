@@ -161,14 +161,13 @@ class KnownSystems:
         self._taught[host.name] = evaluated
 
     async def revision(self, host: Host | None = None) -> str | None:
-        """The commit, ``-dirty`` appended where it is; ``None`` where that is not known here.
+        """The commit of the fleet's flake, or of a host's, ``-dirty`` appended where it is.
 
-        Args:
-            host: Whose flake is meant; by default the fleet's.
+        Returns:
+            ``None`` where that is not known here.
         """
         await self._looking
-        flake = self._flake if host is None else self._flake.of(host)
-        tree = self._trees.get(flake.where)
+        tree = self._trees.get((self._flake.of(host) if host else self._flake).where)
         return None if tree is None or tree.head is None else tree.head + "-dirty" * tree.dirty
 
     async def unseen(self) -> tuple[str, ...]:
