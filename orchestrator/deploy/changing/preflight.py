@@ -138,8 +138,8 @@ async def _look(
         answer = await ask_facts(executor, out, closure, boots=request.reboots)
         return answer, (sent, time.time())
 
-    (answer, between), drifted = await asyncio.gather(asked(), hardware.look(work, executor))
-    lacking = await wanting(work, plan, state, executor)
+    (answer, between), (now, drifted) = await asyncio.gather(asked(), hardware.look(work, executor))
+    lacking = await wanting(work, plan, state, executor, now)
     others = (*await _backwards(work, plan, state), *lacking, *drifted)
     wanted = Wanted(
         machine_id=state.machine_id,

@@ -9,6 +9,7 @@ from orchestrator.catalogue.plan import Machine, host_fit, nearest_tier
 from orchestrator.core.checks import Check, Shortfall
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.executor import Executor
+from orchestrator.core.facts import Facts
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing
@@ -25,18 +26,27 @@ from orchestrator.secrets.uses import secrets_of
 
 
 async def wanting(
-    work: HostWork, plan: HostPlan, state: HostState, executor: Executor
+    work: HostWork, plan: HostPlan, state: HostState, executor: Executor, now: Facts | None
 ) -> tuple[Shortfall, ...]:
     """Find what a host's own answer does not say.
+
+    Args:
+        work: The host's.
+        plan: What is to become of it.
+        state: What it runs.
+        executor: The way to it.
+        now: What it said just now that it is made of; ``None`` where it did not.
 
     Raises:
         UnreachableError: The connection was lost.
         StepError: The host did not answer to the end.
     """
-    return (*_needs(work, plan, state), *await _secrets(work, plan, executor))
+    return (*_needs(work, plan, state, now), *await _secrets(work, plan, executor))
 
 
-def _needs(work: HostWork, plan: HostPlan, state: HostState) -> tuple[Shortfall, ...]:
+def _needs(
+    work: HostWork, plan: HostPlan, state: HostState, now: Facts | None
+) -> tuple[Shortfall, ...]:
     """Compare what a host's features need with what is known of its machine.
 
     What it goes back to, and a system that was given, need what nobody knows here; the lab's hosts
@@ -47,7 +57,7 @@ def _needs(work: HostWork, plan: HostPlan, state: HostState) -> tuple[Shortfall,
     given = isinstance(plan.target, Existing) or host.name in session.request.systems
     if given or setup.in_lab or not setup.fleet.features:
         return ()
-    facts = cache.known(cache.folder_of(setup), host.name)
+    facts = now or cache.known(cache.folder_of(setup), host.name)
     if facts and facts.machine_id not in ("", state.machine_id):
         facts = None  # another machine's
     machine = Machine.of(facts, host.hardware)

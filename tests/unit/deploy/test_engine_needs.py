@@ -19,8 +19,12 @@ def _knows(bench: Bench, machine_id: str = "", **more: object) -> None:
     bench.host.answers["facts"] = b""
     bench.catalogue = {"ai": Feature("ai", needs=Needs(memory=16 * GIB))}
     values = {"memory.installed": 8 * GIB, **more}
+    cache.remember(bench.folder, "p620", _facts(values, machine_id))
+
+
+def _facts(values: dict[str, object], machine_id: str = "") -> Facts:
     known = {key: Fact(value, "DMI") for key, value in values.items()}
-    cache.remember(bench.folder, "p620", Facts(machine_id, datetime(2026, 1, 1, tzinfo=UTC), known))
+    return Facts(machine_id, datetime(2026, 1, 1, tzinfo=UTC), known)
 
 
 def _refused(outcome: Outcome) -> tuple[str, str]:
@@ -79,3 +83,16 @@ def test_a_plan_says_what_needs_would_refuse(bench: Bench) -> None:
     assert "preflight would refuse: 16.0 GiB of memory" in repr(bench.deploy(plan_only=True))
     _knows(bench, virtualisation="container")
     assert "it is a guest (container)" in repr(bench.deploy(plan_only=True))
+
+
+def test_a_plan_goes_by_what_the_host_says_now(bench: Bench) -> None:
+    """A host that was never asked, or has less than it had, is foreseen as it will be deployed."""
+    _knows(bench)
+    cache.remember(bench.folder, "p620", _facts({"memory.installed": 64 * GIB}))
+    bench.host.answers["facts"] = (
+        b"/etc/machine-id:m\nmemory_blocks=64\n"
+        b"/sys/devices/system/memory/block_size_bytes:8000000\nend=\n"
+    )
+    planned = repr(bench.deploy(plan_only=True))
+    assert "preflight would refuse: 16.0 GiB of memory" in planned
+    assert "8.0 GiB there (/sys/devices/system/memory" in _refused(bench.deploy())[0]
