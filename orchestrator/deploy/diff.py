@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.catalogue.status import ask_running, changes_of
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
-from orchestrator.core.changed import Foreseen, PackageChange
+from orchestrator.core.changed import Foreseen, Note, PackageChange
 from orchestrator.core.contents import Contents
 from orchestrator.core.errors import StepError
+from orchestrator.core.executor import Executor
 from orchestrator.core.host import Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
@@ -27,11 +29,14 @@ from orchestrator.host.contents import contents_here
 from orchestrator.host.setup import Gates, Setup, reach
 from orchestrator.host.specialisations import runs_in_words, specialisation_here
 from orchestrator.host.status import ask_state
+from orchestrator.inventory.load import load
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.render.foreseen import draw_rows, foreseen_json, rows
 from orchestrator.render.output import Output
 from orchestrator.render.report import Column, print_json, print_table
+from orchestrator.risk.assess import assess, system_of
+from orchestrator.risk.kept import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,11 @@ class HostDiff:
     live: OutPath
     changes: tuple[PackageChange, ...]
     foreseen: Foreseen | None = None
+
+    @property
+    def variant(self) -> str:
+        """The specialisation that is to run, where the wanted system has it; else empty."""
+        return self.host.specialisation.of(self.state.specialisation)
 
 
 async def diff_host(setup: Setup, host: Host) -> HostDiff:
@@ -97,11 +107,33 @@ async def _foretold(
             seconds=host.deadlines.activate,
         )
         told = await foretell(change, judge.secrets(gone, new), read)
+        notes = await _notes(setup, found, executor)
     return told.but(
         budget=host.preflight.closure_budget,
         copy_size=lacks.size,
         copy_paths=lacks.paths,
+        notes=notes,
     )
+
+
+async def _notes(setup: Setup, found: HostDiff, executor: Executor) -> tuple[Note, ...]:
+    """Say which features come and go, where the host says what it has; and how its risk moves."""
+    origins = load(Path(setup.fleet.root)).origins(found.host.name)
+    features = changes_of(found.host, origins, await ask_running(executor))
+    notes = (Note("features", text) for text in features)
+    return (*notes, Note("risk", await _risk(setup, found)))
+
+
+async def _risk(setup: Setup, found: HostDiff) -> str:
+    variant = "" if found.live == found.wanted else found.variant
+    try:
+        async with Source(setup.flake) as source:
+            evaluations = Evaluations(source, setup.fleet.limits, setup.state, 1)
+            system, running = System(found.wanted, variant), system_of(found.state)
+            change = await assess(setup, evaluations, Quiet(found.host), system, running)
+    except StepError as error:
+        return f"not known: {error.message}"
+    return change.sentence
 
 
 async def _wanted(setup: Setup, host: Host) -> Evaluated:
@@ -147,8 +179,7 @@ def draw_diff(
     name, running = found.host.name, found.state.running
     if other := found.state.another_than(name):
         words.line(f"{name}: this machine was deployed as {other}: is its address wrong?")
-    variant = found.host.specialisation.of(found.state.specialisation)
-    of = "" if found.live == found.wanted else f"specialisation {variant!r} of "
+    of = "" if found.live == found.wanted else f"specialisation {found.variant!r} of "
     if running == found.live:
         words.line(f"{name}: runs {of}{found.wanted.short}, which is what is wanted")
         return

@@ -150,6 +150,9 @@ def test_a_feature_that_is_turned_on_is_told_with_its_chain_its_port_and_its_ris
     assert any("plays" in term for term in raised), raised
     assert planned["foreseen"]["units"]["started"] == ["plays.service"]
 
+    differs = json.loads(fleet.run("diff", HOST, "--json").out)["foreseen"]
+    assert differs["notes"] == planned["foreseen"]["notes"]
+
     deployed = of_host(fleet.deploy(HOST))
     assert deployed["changed"]["units"]["started"] == ["plays.service"]
     has = json.loads(fleet.on(HOST, "cat /etc/fleet/host.json").out)["features"]
