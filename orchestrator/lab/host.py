@@ -148,7 +148,8 @@ class LabHost:
         if self.cgroup.frozen:
             self.cgroup.freeze(False)
         if (leader := self.leader) is not None:
-            os.kill(leader, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(leader, number)
 
 
 def furnish(host: LabHost, authorized_key: str, host_key: seed.KeyPair) -> None:

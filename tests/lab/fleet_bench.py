@@ -102,11 +102,11 @@ class Bench:
             **self.more,
         }
 
-    def run(self, *arguments: str, stdin: str = "", seconds: float = 120) -> Done:
+    def run(self, *arguments: str, stdin: str = "", seconds: float = 240) -> Done:
         """Run the command line to its end."""
         return self.command(str(ORCHESTRATOR), *arguments, stdin=stdin, seconds=seconds)
 
-    def command(self, *argv: str, stdin: str = "", seconds: float = 120) -> Done:
+    def command(self, *argv: str, stdin: str = "", seconds: float = 240) -> Done:
         """Run any command in the fleet's folder."""
         done = subprocess.run(
             argv,

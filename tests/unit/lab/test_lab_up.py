@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli.main import orchestrator
 from orchestrator.core.errors import UsageError
-from orchestrator.lab.host import LabStatus
+from orchestrator.lab.cgroup import Cgroup
+from orchestrator.lab.host import LabHost, LabStatus
 from orchestrator.lab.lab import Lab
+from orchestrator.lab.record import HostRecord
 
 
 @pytest.fixture
@@ -49,3 +53,15 @@ def test_members_that_are_named_are_started(started: list[str], tmp_path: Path) 
     assert started == ["kiosk-7", "web1"]
     with pytest.raises(UsageError, match="no host kiosk"):
         up(tmp_path, "kiosk")
+
+
+def test_a_host_that_ends_while_it_is_asked_to_is_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The process that is to be told may be gone by then: nothing is wrong with that."""
+    ended = subprocess.Popen(("true",))
+    ended.wait()
+    monkeypatch.setattr(LabHost, "leader", ended.pid)
+    monkeypatch.setattr(Cgroup, "frozen", False)
+    record = cast(HostRecord, None)
+    LabHost("p620", record, tmp_path, Cgroup(tmp_path)).ask_to_power_off()
