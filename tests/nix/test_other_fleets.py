@@ -427,8 +427,8 @@ def test_what_check_evaluates_is_known_afterwards(bench: Bench) -> None:
     bench.write("flake.nix", flake('a = ""; b = throw "broken";'))
     bench.write("inventory/h.yaml", "hosts: {a: , b: }")
     setup = bench.setup
-    setup.fleet.hosts["c"] = Host("c", "c", Connect("c"))  # type: ignore[index]
-    found = asyncio.run(check_evaluation(setup, tuple(setup.fleet.hosts.values())))
+    hosts = (*setup.fleet.hosts.values(), Host("c", "c", Connect("c")))
+    found = asyncio.run(check_evaluation(setup, hosts))
     assert found["a"] is None
     assert "\nhint: it has a, b; `attr: NAME`" in str(found["c"])
     assert "broken" in str(found["b"])
