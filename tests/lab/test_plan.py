@@ -115,7 +115,7 @@ PLAYS = """{ pkgs, ... }:
   networking.firewall.allowedTCPPorts = [ 8097 ];
   systemd.services.plays = {
     wantedBy = [ "multi-user.target" ];
-    serviceConfig.ExecStart = "${pkgs.busybox}/bin/busybox nc -lk -p 8097 -e /bin/true";
+    serviceConfig.ExecStart = "${pkgs.busybox}/bin/busybox httpd -f -p 8097 -h /etc/fleet";
   };
 }
 """
