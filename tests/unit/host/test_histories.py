@@ -83,7 +83,7 @@ def test_what_is_no_commit_here_is_said_to_be_none(repository: Path, revision: s
 
 
 def test_of_a_flake_of_its_own_nothing_is_said(repository: Path) -> None:
-    """Its commits are those of another repository, or may be."""
+    """Commits of such a flake are those of another repository, or may be."""
     record = Record(1, "ada@desk", "f" * 40, SYSTEM, datetime.now(UTC))
     host = Host("a", "a", Connect("192.0.2.1"), flake="/elsewhere")
     answer = HostAnswer(host, replace(STATE, record=record), None, 0.1)

@@ -134,13 +134,15 @@ def test_a_disk_that_is_full_leaves_nothing(
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("target", ["/tmp", "../outside"])
-def test_nothing_is_written_through_a_link_out_of_the_fleet(tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_nothing_is_written_through_a_link_out_of_the_fleet(
+    tmp_path: Path, is_absolute: bool
+) -> None:
     """An inventory that is a link to elsewhere is an error, and elsewhere nothing is made."""
     root, outside = tmp_path / "fleet", tmp_path / "outside"
     root.mkdir()
     outside.mkdir()
-    (root / "inventory").symlink_to(target)
+    (root / "inventory").symlink_to(outside if is_absolute else "../outside")
     files = write.files_of(place_of(root), None, [host("web1")], None)
     with pytest.raises(StepError, match="cannot be written: it leads out of the folder"):
         write.write(place_of(root), files)
