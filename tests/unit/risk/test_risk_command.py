@@ -12,6 +12,7 @@ from known_fleet import HOSTS, KnownFleet, system
 from surfaces import BARE, OPEN, PLAIN
 
 from orchestrator.cli import opening
+from orchestrator.cli.main import orchestrator
 from orchestrator.core.errors import StepError
 from orchestrator.core.risk import Floor, Risk
 from orchestrator.core.state import HostState
@@ -19,7 +20,6 @@ from orchestrator.core.store import OutPath
 from orchestrator.host.setup import Answer, Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.risk import assess, running
-from orchestrator.risk.commands import risk
 from orchestrator.risk.kept import Kept, System, keep
 from orchestrator.risk.model import Surface
 
@@ -42,7 +42,7 @@ def typed(fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch) -> KnownFleet:
 
 def run(*words: str) -> Result:
     """Type it."""
-    return CliRunner().invoke(risk, words, standalone_mode=False)
+    return CliRunner().invoke(orchestrator, ("risk", *words), standalone_mode=False)
 
 
 def test_each_term_is_shown_with_its_points_and_the_option_that_says_so(typed: KnownFleet) -> None:
