@@ -11,6 +11,7 @@ from orchestrator.catalogue.plan import DETECTED, needed_by
 from orchestrator.core.catalogue import Feature, Needs, Tier
 from orchestrator.core.errors import cause_of
 from orchestrator.core.host import Fleet
+from orchestrator.core.members import entries_of
 from orchestrator.core.resolution import resolve
 from orchestrator.core.units import listing, size_text
 from orchestrator.inventory.root import FEATURES, schema_file, schema_files
@@ -37,8 +38,9 @@ def check(fleet: Fleet) -> tuple[Finding, ...]:
     """Look at a fleet's catalogue, and at the modules and schemas beside it."""
     root = Path(fleet.root)
     found = [*_modules(root, fleet), *_schemas(root, fleet)]
+    used = {name for entry in entries_of(fleet.hosts) for name in entry.host.features}
     for feature in fleet.features.values():
-        found += _feature(fleet, feature)
+        found += _feature(fleet, feature, is_used=feature.name in used)
     for tier in fleet.tiers.values():
         found += _tier(fleet, tier)
     return (*found, *_order(fleet))
@@ -69,8 +71,8 @@ def _schemas(root: Path, fleet: Fleet) -> Iterator[Finding]:
             yield Finding(name, f"a default in {schema_file(name)} is wrong: {text}")
 
 
-def _feature(fleet: Fleet, feature: Feature) -> Iterator[Finding]:
-    if not any(feature.name in host.features for host in fleet.hosts.values()):
+def _feature(fleet: Fleet, feature: Feature, *, is_used: bool) -> Iterator[Finding]:
+    if not is_used:
         yield Finding(feature.name, "no host has it", wrong=False)
     chains = resolve(fleet.features, [feature.name]).chains
     higher = [

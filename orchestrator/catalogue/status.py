@@ -11,6 +11,7 @@ from typing import Any, assert_never
 
 from orchestrator.catalogue.plan import Fit, Machine, carried, host_fit, nearest_tier
 from orchestrator.core import git
+from orchestrator.core.changed import Note
 from orchestrator.core.commit import Commit
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
@@ -152,7 +153,7 @@ def _state(host: Host, name: str, running: Running) -> State:
     return State.APPLIED if running.settings.get(name) == host.settings.get(name) else State.CHANGED
 
 
-def changes_of(host: Host, origins: Iterable[Resolved], running: Running) -> tuple[str, ...]:
+def changes_of(host: Host, origins: Iterable[Resolved], running: Running) -> tuple[Note, ...]:
     """Say which features a host would get, lose, or have with other settings; and why it has them.
 
     Args:
@@ -176,7 +177,7 @@ def changes_of(host: Host, origins: Iterable[Resolved], running: Running) -> tup
                 pass
             case _:
                 assert_never(one.state)
-    return tuple(told)
+    return tuple(Note("features", text) for text in told)
 
 
 async def _not_asked() -> Running:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from orchestrator.core.units import on_one_line
+
 DIRTY = "-dirty"
 """Ends a revision where there were changes beside the commit."""
 
@@ -43,7 +45,7 @@ _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 
 def printable(subject: str) -> str:
     """Make the first line of a message one that a person can be shown."""
-    return "".join(each if each.isprintable() else " " for each in subject)[:LONGEST_SUBJECT]
+    return on_one_line(subject)[:LONGEST_SUBJECT]
 
 
 @dataclass(frozen=True, slots=True)

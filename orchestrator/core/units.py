@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,6 +50,16 @@ def ago(then: datetime, now: datetime) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return f"{max(int(seconds), 0)} s ago"
+
+
+def on_one_line(text: str) -> str:
+    """Put a blank in the place of what is not printable: no text begins another line."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def field_lines(fields: Mapping[str, str]) -> str:
+    """Write ``KEY=VALUE`` lines, as files on hosts have them; no value begins another line."""
+    return "".join(f"{key}={on_one_line(value)}\n" for key, value in fields.items())
 
 
 MOST_NAMED = 20

@@ -120,8 +120,7 @@ async def _notes(setup: Setup, found: HostDiff, executor: Executor) -> tuple[Not
     """Say which features come and go, where the host says what it has; and how its risk moves."""
     origins = load(Path(setup.fleet.root)).origins(found.host.name)
     features = changes_of(found.host, origins, await ask_running(executor))
-    notes = (Note("features", text) for text in features)
-    return (*notes, Note("risk", await _risk(setup, found)))
+    return (*features, Note("risk", await _risk(setup, found)))
 
 
 async def _risk(setup: Setup, found: HostDiff) -> str:

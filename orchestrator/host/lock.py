@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -10,6 +9,7 @@ from enum import Enum
 from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
+from orchestrator.core.units import field_lines
 from orchestrator.host.lock_scripts import (
     HOLD,
     LIFT,
@@ -118,7 +118,7 @@ async def steal(executor: Executor, token: str, who: str, reason: str, now: date
         StepError: The host could not do it.
     """
     fields = {"token": f"stolen-{token}", "who": who, "reason": reason, "since": _epoch(now)}
-    return await _ask(executor, "take the lock away", script(STEAL, token), _text(fields))
+    return await _ask(executor, "take the lock away", script(STEAL, token), field_lines(fields))
 
 
 async def place_hold(executor: Executor, hold: Hold) -> LockReply:
@@ -132,7 +132,7 @@ async def place_hold(executor: Executor, hold: Hold) -> LockReply:
     if hold.since:
         fields["since"] = _epoch(hold.since)
     argv = script(HOLD, f"id={hold.id}")
-    return await _ask(executor, "place the hold", argv, _text(fields))
+    return await _ask(executor, "place the hold", argv, field_lines(fields))
 
 
 async def lift_hold(executor: Executor) -> LockReply:
@@ -166,7 +166,7 @@ async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str 
 
 
 def _lines(claim: Claim) -> str:
-    return _text(
+    return field_lines(
         {
             "token": claim.token,
             "who": claim.who,
@@ -175,15 +175,6 @@ def _lines(claim: Claim) -> str:
             "since": _epoch(claim.since),
         }
     )
-
-
-def _text(fields: Mapping[str, str]) -> str:
-    """Give one line to each field: a control character would begin another."""
-    return "".join(f"{key}={_plain(value)}\n" for key, value in fields.items())
-
-
-def _plain(value: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in value)
 
 
 def _epoch(when: datetime) -> str:

@@ -25,6 +25,7 @@ from typing import Any, assert_never
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.members import Hosts
+from orchestrator.core.units import on_one_line
 
 _KINDS: dict[str, Callable[[Host], tuple[str, ...]]] = {
     "tag": lambda host: host.tags,
@@ -188,7 +189,7 @@ def parse(text: str) -> Selector:
     """
     if len(text) > _MAX_LENGTH:
         raise UsageError(f"a selector of {len(text)} characters; at most {_MAX_LENGTH} are read")
-    shown = "".join(char if char.isprintable() else " " for char in text)
+    shown = on_one_line(text)
     tokens = [_Token(found.group(), found.start()) for found in _TOKEN.finditer(shown)]
     return _Parser(shown, tokens).selector()
 

@@ -110,7 +110,7 @@ async def _features(work: HostWork, executor: Executor) -> tuple[Note, ...]:
         said = await origins(work)
     except OrchestratorError:
         return ()
-    return tuple(Note("features", text) for text in changes_of(work.host, said, running))
+    return changes_of(work.host, said, running)
 
 
 @dataclass(frozen=True, slots=True)

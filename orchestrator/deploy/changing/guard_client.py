@@ -12,6 +12,7 @@ from typing import TypeVar
 from orchestrator.core.errors import FloodError, RefusedError, StepError, UnreachableError
 from orchestrator.core.executor import Executor, Running
 from orchestrator.core.state import Attempt, AttemptState, HostState
+from orchestrator.core.units import on_one_line
 from orchestrator.deploy.changing import session
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.plan.attempts import SILENT_MARGIN, returns_within, turns_within
@@ -181,7 +182,7 @@ class GuardClient:
         if (root := self._root) is None:
             return False
         with contextlib.suppress(StepError, TimeoutError):
-            await root.write(f"{orders.plain(why)}\n".encode())
+            await root.write(f"{on_one_line(why)}\n".encode())
             return await self._answer(root)
         return False
 

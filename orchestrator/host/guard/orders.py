@@ -17,7 +17,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState, Record
 from orchestrator.core.store import OutPath, is_specialisation
-from orchestrator.core.units import split_lines, whole_number
+from orchestrator.core.units import field_lines, on_one_line, split_lines, whole_number
 from orchestrator.host.lock_scripts import values_of
 from orchestrator.host.scripts import SYSTEMS, script
 
@@ -147,12 +147,7 @@ def lines_of(attempt: Attempt) -> str:
         "way": "ssh" if attempt.over_ssh else "local",
         "last_resort": attempt.last_resort.value,
     }
-    return "".join(f"{key}={plain(value)}\n" for key, value in fields.items())
-
-
-def plain(value: str) -> str:
-    """Put a value on one line: a control character would begin another."""
-    return "".join(each if each.isprintable() else " " for each in value)
+    return field_lines(fields)
 
 
 def _below(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
@@ -290,7 +285,7 @@ async def back(executor: Executor, token: str, why: str) -> GuardReply:
         UnreachableError: The connection was lost.
         StepError: The host could not take it.
     """
-    return await _ask(executor, "be told to roll back", carried("back", token, plain(why)))
+    return await _ask(executor, "be told to roll back", carried("back", token, on_one_line(why)))
 
 
 async def resume(executor: Executor, token: str) -> GuardReply:
