@@ -326,6 +326,8 @@ def test_update_deploys_what_changed_with_pins_that_build(fleet: Bench) -> None:
         assert fleet.command("git", "status", "--porcelain").out == ""
     finally:
         fleet.command("git", "reset", "--quiet", "--hard", start)
+        back = fleet.deploy("--skip-preflight", "older")
+        assert back.rc == 0, back
 
 
 def test_every_recipe_is_one_call(fleet: Bench) -> None:
