@@ -1,5 +1,5 @@
 """``python -m orchestrator``: the command, whatever the PATH is."""
 
-from orchestrator.cli.main import main
+from orchestrator.cli.start import start
 
-main()
+start()

@@ -8,7 +8,6 @@ for these. ``with lazily():`` around imports at the top of a file of commands pu
 from __future__ import annotations
 
 import contextlib
-import importlib.abc
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 
-class _LazyFinder(importlib.abc.MetaPathFinder):
+class _LazyFinder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 import click
-from click.shell_completion import get_completion_class
 
 from orchestrator.cli.commands import RENAMED, SECTIONS
 from orchestrator.cli.group import LazyGroup
@@ -69,9 +67,6 @@ def orchestrator() -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line: the one boundary where an error becomes text and an exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Most of what a command makes, modules first of all, it keeps to its end: to look through it
-    # again and again (the default is each 700 objects) was a tenth of a run over 1,000 hosts.
-    gc.set_threshold(50_000, 20, 20)
     typed: dict[str, object] = {}
     try:
         code = orchestrator.main(arguments, standalone_mode=False, obj=typed)
@@ -120,6 +115,8 @@ def _has_folder() -> bool:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion of SHELL. In bash: eval "$(orchestrator completion bash)"."""
+    from click.shell_completion import get_completion_class
+
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(orchestrator, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").source())
