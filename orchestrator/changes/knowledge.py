@@ -7,9 +7,10 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.changes.fingerprints import Fingerprints
 from orchestrator.changes.plan import Comparison, Fingerprint, Knowledge, Known, Tree, Unknown
@@ -20,10 +21,11 @@ from orchestrator.core.store import Evaluated
 from orchestrator.core.units import listing
 from orchestrator.host.setup import Setup
 from orchestrator.nix.context import context
-from orchestrator.nix.evaluation import Asker, Evaluations
 from orchestrator.nix.flake import Flake
-from orchestrator.nix.once import waiting
 from orchestrator.nix.verbs import is_here
+
+if TYPE_CHECKING:
+    from orchestrator.nix.evaluation import Asker, Evaluations
 
 _FILE = "learn.lock"
 STOP = signal.SIGUSR1
@@ -91,6 +93,9 @@ class KnownSystems:
         hosts: The hosts of the run.
         source: What the run evaluates where it must; without it, nothing is evaluated.
         use: Whether what is known counts; without it every host is evaluated.
+
+    Attributes:
+        hosts: The hosts of the run.
     """
 
     def __init__(
@@ -104,7 +109,7 @@ class KnownSystems:
         self._flake = setup.flake
         self._root = setup.fleet.root
         self._store = fingerprints_of(setup.state)
-        self._hosts = hosts
+        self.hosts = hosts
         self._source = source
         self._use = use
         self._trees: dict[Place, Tree] = {}
@@ -120,7 +125,6 @@ class KnownSystems:
         self,
         asker: Asker,
         evaluations: Evaluations,
-        on_known: Callable[[Knowledge], None] = lambda _: None,
         *,
         here: bool = False,
     ) -> tuple[Evaluated, Knowledge]:
@@ -129,7 +133,6 @@ class KnownSystems:
         Args:
             asker: The host, or whoever asks about it.
             evaluations: Where it is evaluated, if it must be.
-            on_known: Called with what is known, before an evaluation.
             here: Whether the derivation must be in the store: what is known may have been
                 collected as garbage since.
 
@@ -137,7 +140,6 @@ class KnownSystems:
             StepError: The configuration does not evaluate, or not within the memory there is.
         """
         known = await self.of(asker.host)
-        on_known(known)
         if isinstance(known, Known):
             evaluated = known.fingerprint.evaluated
             if not here or is_here(evaluated.drv):
@@ -147,6 +149,8 @@ class KnownSystems:
 
     async def evaluate(self, asker: Asker, evaluations: Evaluations, why: str) -> Evaluated:
         """Evaluate a host, and take down what that gave; raises as :meth:`system`."""
+        from orchestrator.nix.once import waiting
+
         evaluated = await evaluations.once.of(
             (self._flake.of(asker.host), asker.host.attr),
             lambda: evaluations.evaluate(asker, why),
@@ -195,7 +199,7 @@ class KnownSystems:
             Why nothing can ever be kept, in words; ``None`` where that is not so.
         """
         never = None
-        for flake, hosts in alike(self._flake, self._hosts).items():
+        for flake, hosts in alike(self._flake, self.hosts).items():
             taught = {
                 flake.key(host.attr): self._taught[host.name]
                 for host in hosts
@@ -219,7 +223,7 @@ class KnownSystems:
 
     async def _look(self) -> dict[str, Knowledge]:
         places: dict[Place, list[Host]] = {}
-        for flake, hosts in alike(self._flake, self._hosts).items():
+        for flake, hosts in alike(self._flake, self.hosts).items():
             places.setdefault(flake.where, []).extend(hosts)
         found: dict[str, Knowledge] = {}
         for hosts in places.values():

@@ -17,12 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlencode
 
 from orchestrator.changes.plan import Tree, floating
-from orchestrator.changes.tracing.tracer import workplace
 from orchestrator.changes.tree.place import repository
-from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.changes.tree.snapshot import is_of, snapshot, stamp, untracked_nix
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
@@ -168,6 +165,8 @@ class Source:
             return await self._without_copy()
 
     async def _without_copy(self) -> Flake:
+        from orchestrator.changes.tracing.tracer import workplace
+
         async with self._alone:
             if self._uncopied is None:
                 folder = await self._things.enter_async_context(workplace())
@@ -191,6 +190,8 @@ class Source:
         return made
 
     async def _copy(self) -> Ground:
+        from orchestrator.changes.tracing.tracer import workplace
+
         for number in range(_TRIES):
             await asyncio.sleep(_PAUSE * number)
             folder = await self._things.enter_async_context(workplace())
@@ -207,6 +208,8 @@ class Source:
 
     async def _at_rest(self, copy: Path) -> tuple[Tree, Tree] | None:
         """Copy the files; ``None`` where any of them moved meanwhile, even there and back."""
+        from orchestrator.changes.tree.private_copy import copy_repository
+
         try:
             before = await snapshot_of(self._flake)
         except StepError as error:
@@ -247,6 +250,8 @@ class Source:
         return replace(ground, loose=loose)
 
     def _copied(self, tree: Tree, env: Mapping[str, str]) -> Flake:
+        from urllib.parse import quote, urlencode
+
         original = repository(self._flake.folder)
         query = {"dir": tree.flake} if tree.flake else {}
         # As Nix has it of a flake that is given by its folder.

@@ -167,14 +167,13 @@ async def _wanted(work: HostWork) -> tuple[Evaluated, Knowledge]:
     if given is not None:
         return given, Unknown("its system is given")
 
-    def recalled(known: Knowledge) -> None:
-        if isinstance(known, Known):
-            reason = why_known(known.fingerprint, datetime.now(UTC))
-        else:
-            reason = known.reason
-        work.session.emit(Recalled(work.host.name, isinstance(known, Known), reason))
-
-    return await work.session.known.system(work, work.session.evaluations, recalled)
+    known = await work.session.known.of(work.host)
+    if isinstance(known, Known):
+        reason = why_known(known.fingerprint, datetime.now(UTC))
+        work.session.emit(Recalled(work.host.name, True, reason))
+        return known.fingerprint.evaluated, known
+    work.session.emit(Recalled(work.host.name, False, known.reason))
+    return await work.session.known.evaluate(work, work.session.evaluations, known.reason), known
 
 
 async def _ask(work: HostWork, stack: AsyncExitStack) -> tuple[Executor, HostState]:

@@ -29,21 +29,16 @@ from orchestrator.core.run import DeployRequest, HostResult, Report
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import listing
 from orchestrator.deploy.all_built import AllBuilt
-from orchestrator.deploy.copy.links import Copies
-from orchestrator.deploy.delivering.building import Builds
-from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.unreachable import withdraw
 from orchestrator.deploy.work import HostWork, Session, step_name
 from orchestrator.host.setup import Emit, Gates, Setup, warm_up, whoami
 from orchestrator.inventory.select import select
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations
 from orchestrator.rollout.lead import Undo
 from orchestrator.rollout.run import RolloutRun, divide
 from orchestrator.runs.journal import Journal
 from orchestrator.runs.store import Runs
-from orchestrator.secrets.on_host import RunSecrets
 
 
 async def _roll_back(work: HostWork, out: OutPath, why: str) -> Outcome:
@@ -81,6 +76,9 @@ async def _begin(setup: Setup, request: DeployRequest, known: KnownSystems) -> J
     if await known.all_known():
         nix.require()
     else:
+        from orchestrator.nix.memory import limit_of
+
+        limit_of(setup.fleet.limits)
         stop_learning(setup.state)
         await nix.version()
     revision = request.revision
@@ -126,7 +124,6 @@ async def _deploy(
     hosts = select(setup.fleet, request.selectors)
     policy, waves = divide(setup.fleet, hosts, request)
     known = KnownSystems(setup, hosts, source, use=request.cache)
-    evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
     if request.goal.contacts_host:
         warm_up()
     asked = replace(request, rollout=policy, waves=waves)
@@ -142,15 +139,11 @@ async def _deploy(
             run=journal.run,
             gates=gates,
             known=known,
-            evaluations=evaluations,
-            builds=Builds.of(setup, gates),
-            pushes=Pushes.of(setup),
+            source=source,
             interrupt=interrupt,
             emit=emit,
             token=journal.token,
-            copies=Copies(setup.state),
             rollout=led.rollout,
-            secrets=RunSecrets(setup),
             all_built=AllBuilt(host.name for host in hosts if waits),
         )
         return await _to_the_end(session, hosts, led, waves, began)
@@ -168,7 +161,7 @@ async def _to_the_end(
             async with led.led(bugs):
                 results = await _all(session, hosts, bugs)
     finally:
-        await session.copies.close()
+        await session.close()
     report = Report(
         run=run,
         goal=request.goal,

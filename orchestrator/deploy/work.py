@@ -8,10 +8,10 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.changes.knowledge import KnownSystems
-from orchestrator.core import git
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted, Progress
 from orchestrator.core.executor import Executor
@@ -22,23 +22,23 @@ from orchestrator.core.risk import RiskChange
 from orchestrator.core.run import Before, DeployRequest, Run
 from orchestrator.core.token import token_of
 from orchestrator.core.units import split_lines
-from orchestrator.deploy.copy.links import Copies
-from orchestrator.deploy.delivering.building import Builds
-from orchestrator.deploy.delivering.caches import Pushes
-from orchestrator.deploy.history import History
 from orchestrator.deploy.names import Names
 from orchestrator.host.setup import Emit, Gates, Setup, reach
-from orchestrator.nix import log as nix_log
-from orchestrator.nix.evaluation import Evaluations
-from orchestrator.secrets.on_host import RunSecrets
 
 if TYPE_CHECKING:
+    from orchestrator.changes.source import Source
     from orchestrator.core.contents import Contents
     from orchestrator.core.store import OutPath
     from orchestrator.deploy.all_built import AllBuilt
     from orchestrator.deploy.copy.closure import Lacking
+    from orchestrator.deploy.copy.links import Copies
+    from orchestrator.deploy.delivering.building import Builds
+    from orchestrator.deploy.delivering.caches import Pushes
+    from orchestrator.deploy.history import History
+    from orchestrator.nix.evaluation import Evaluations
     from orchestrator.rollout.rollout import Rollout
     from orchestrator.secrets.model.repository import HostSecrets
+    from orchestrator.secrets.on_host import RunSecrets
 
 
 class HostSlot:
@@ -88,11 +88,15 @@ _LINE_COST = 100
 _FULL = f"… the log of this host ends here: it is longer than {LOG_SIZE >> 20} MiB"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Session:
     """What all hosts of a run share.
 
+    What only a change needs is imported and made when the first host asks for it: a run that
+    changes nothing does without.
+
     Attributes:
+        source: What is evaluated, where anything must be.
         token: Names the run on hosts; no two runs from any machine share it.
         contents: What systems in the store of this machine consist of, which were read.
         reading: Held while one is read: many hosts are to run the same.
@@ -103,20 +107,67 @@ class Session:
     run: Run
     gates: Gates
     known: KnownSystems
-    evaluations: Evaluations
-    builds: Builds
-    pushes: Pushes
+    source: Source
     interrupt: Interrupt
     emit: Emit
     token: str
-    copies: Copies
     rollout: Rollout
-    secrets: RunSecrets
     all_built: AllBuilt
     names: Names = field(default_factory=Names)
     contents: dict[OutPath, Contents] = field(default_factory=dict)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    history: History = field(default_factory=History)
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        """The run's evaluations.
+
+        Raises:
+            UsageError: The environment limits them to what is no size.
+        """
+        from orchestrator.nix.evaluation import Evaluations
+
+        setup, hosts = self.setup, self.known.hosts
+        return Evaluations(self.source, setup.fleet.limits, setup.state, len(hosts))
+
+    @cached_property
+    def builds(self) -> Builds:
+        """The run's builds."""
+        from orchestrator.deploy.delivering.building import Builds
+
+        return Builds.of(self.setup, self.gates)
+
+    @cached_property
+    def pushes(self) -> Pushes:
+        """What the run copies to caches."""
+        from orchestrator.deploy.delivering.caches import Pushes
+
+        return Pushes.of(self.setup)
+
+    @cached_property
+    def copies(self) -> Copies:
+        """What the run's copies share."""
+        from orchestrator.deploy.copy.links import Copies
+
+        return Copies(self.setup.state)
+
+    @cached_property
+    def secrets(self) -> RunSecrets:
+        """What the run knows of secrets."""
+        from orchestrator.secrets.on_host import RunSecrets
+
+        return RunSecrets(self.setup)
+
+    @cached_property
+    def history(self) -> History:
+        """What git says of the run's commits."""
+        from orchestrator.deploy.history import History
+
+        return History()
+
+    async def close(self) -> None:
+        """Let go of what hosts shared; all of them have come to their end."""
+        if "copies" in vars(self):
+            await self.copies.close()
 
 
 class HostWork:
@@ -165,6 +216,8 @@ class HostWork:
             return session.run.revision
         flake = session.setup.flake.of(self.host)
         found = await session.known.revision(self.host)
+        from orchestrator.core import git
+
         return found if found or flake.reference != "." else await git.revision(flake.folder)
 
     @contextlib.contextmanager
@@ -204,6 +257,8 @@ class HostWork:
 
     def on_nix_line(self, line: bytes) -> None:
         """Log a line of Nix's, and show what it is at."""
+        from orchestrator.nix import log as nix_log
+
         if text := nix_log.text(line):
             self.log(text)
         if doing := nix_log.progress(line):

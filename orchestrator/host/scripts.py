@@ -16,7 +16,6 @@ from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import OutPath
 from orchestrator.host.lock_scripts import TELL
 from orchestrator.host.specialisations import SPECIALISES
-from orchestrator.nix import log as nix_log
 
 _GUARD = Path(__file__).parent / "guard"
 
@@ -239,6 +238,8 @@ async def fetch(
         UnreachableError: The connection was lost.
         StepError: The cache does not answer, lacks a path, or has one that is not to be trusted.
     """
+    from orchestrator.nix import log as nix_log
+
     messages: deque[str] = deque(maxlen=_LAST)
 
     def on_every_line(line: bytes) -> None:

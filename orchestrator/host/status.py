@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from orchestrator.core import git
 from orchestrator.core.claims import Hold, Lock
@@ -18,13 +19,14 @@ from orchestrator.core.host import Host
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import split_lines
-from orchestrator.host import lock, scripts
-from orchestrator.host.generations import ask_systems
+from orchestrator.host import scripts
 from orchestrator.host.guard.orders import parse_attempt, parse_record
-from orchestrator.host.lock import LockAnswer, LockReply
 from orchestrator.host.lock_scripts import parse_hold, parse_lock
 from orchestrator.host.setup import Setup, ask_each, reach, whoami
 from orchestrator.host.specialisations import parse_specialised
+
+if TYPE_CHECKING:
+    from orchestrator.host.lock import LockReply
 
 _MOST_UNITS = 1000
 _LONGEST_NOTE = 400
@@ -217,6 +219,8 @@ def _elsewhere(found: Distance | None) -> str:
 
 async def hold(setup: Setup, hosts: Sequence[Host], reason: str) -> tuple[HoldAnswer, ...]:
     """Place one hold on every host, unless another stands there."""
+    from orchestrator.host import lock
+
     new = Hold(secrets.token_hex(2), whoami(), reason, datetime.now(UTC))
 
     async def place(executor: Executor) -> LockReply:
@@ -228,6 +232,8 @@ async def hold(setup: Setup, hosts: Sequence[Host], reason: str) -> tuple[HoldAn
 
 async def lift(setup: Setup, hosts: Sequence[Host]) -> tuple[HoldAnswer, ...]:
     """Lift whatever hold stands on every host."""
+    from orchestrator.host import lock
+
     return await _on_all(setup, hosts, lock.lift_hold)
 
 
@@ -241,15 +247,17 @@ async def steal(setup: Setup, host: Host, agreed: Lock, reason: str) -> bool:
         StepError: The host could not be asked.
         RefusedError: Another deployment has it by now.
     """
+    from orchestrator.host import lock
+
     now = datetime.now(UTC)
     async with reach(setup, host) as executor:
         told = await lock.steal(executor, agreed.token, whoami(), reason, now)
-    if told.answer is LockAnswer.LOCKED and told.lock:
+    if told.answer is lock.LockAnswer.LOCKED and told.lock:
         raise RefusedError(
             f"another deployment has its lock by now: {told.lock.in_words(now)}",
             hint="nothing was taken; look again: orchestrator status --locks",
         )
-    return told.answer is LockAnswer.DONE
+    return told.answer is lock.LockAnswer.DONE
 
 
 async def _on_all(
@@ -260,6 +268,8 @@ async def _on_all(
 
 
 def _hold_answer(host: Host, told: LockReply | StepError) -> HoldAnswer:
+    from orchestrator.host.lock import LockAnswer
+
     if isinstance(told, StepError):
         return HoldAnswer(host, error=told)
     live = told.lock if told.lock and told.lock.is_live else None
@@ -282,5 +292,7 @@ async def ask_both(executor: Executor, host: Host) -> HostSystems:
     Raises:
         StepError: It did not answer.
     """
+    from orchestrator.host.generations import ask_systems
+
     state = await ask_state(executor, host)
     return await ask_systems(executor, state, host.deadlines.connect)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.core import process
 from orchestrator.core.bounds import BUILD_LOG, OUTPUT, Bound
@@ -18,9 +19,10 @@ from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
 from orchestrator.core.units import parse_json, split_lines
 from orchestrator.nix import flake as nix_flake
-from orchestrator.nix import reasons
 from orchestrator.nix.flake import Flake as Flake
-from orchestrator.nix.log import cause, ran_out_of_memory, readable
+
+if TYPE_CHECKING:
+    from orchestrator.nix.reasons import Reason
 
 MINIMUM = (2, 18)
 _INSTALLER = "install Nix 2.18 or newer: https://nixos.org/download"
@@ -102,6 +104,9 @@ async def evaluate(
         flake, argv, deadline=deadline, env=env, on_stderr=on_stderr, on_start=on_start
     )
     shown = tuple(map(flake.by_hand, argv))
+    from orchestrator.nix import reasons
+    from orchestrator.nix.log import ran_out_of_memory
+
     if ran_out_of_memory(done.rc, done.err):
         raise failed(done, shown, "evaluation failed", flake.folder, OutOfMemoryError)
     if done.rc != 0:
@@ -113,8 +118,10 @@ async def evaluate(
     return Evaluated(drv, nix_flake.output_of(drv) or await output_of(drv))
 
 
-async def _missing(flake: Flake, attr: str, deadline: float) -> reasons.Reason | None:
+async def _missing(flake: Flake, attr: str, deadline: float) -> Reason | None:
     """Say that a flake has no such configuration, and which it has."""
+    from orchestrator.nix import reasons
+
     there = await _names(flake, "nixosConfigurations", deadline)
     hive = None
     if there is None:
@@ -234,7 +241,11 @@ async def requisites(out: OutPath) -> tuple[OutPath, ...]:
 async def parse(file: str) -> str | None:
     """Parse a Nix file without evaluating it: ``None``, or the error in it."""
     done = await process.run(("nix-instantiate", "--parse", "--", file), deadline=60)
-    return None if done.rc == 0 else cause(done.err) or done.err
+    if done.rc == 0:
+        return None
+    from orchestrator.nix.log import cause
+
+    return cause(done.err) or done.err
 
 
 async def metadata(flake: Flake) -> str:
@@ -269,6 +280,8 @@ async def update(flake: Flake, inputs: Sequence[str]) -> str:
     """
     argv = (*nix_argv("flake", "update"), *inputs, "--flake", flake.reference)
     done = await _run(argv, 1800, "the flake's inputs could not be updated", flake.folder)
+    from orchestrator.nix.log import readable
+
     return readable(done.err)
 
 
@@ -307,9 +320,13 @@ def failed(
     failure: str,
     cwd: str | None = None,
     kind: type[StepError] = StepError,
-    why: reasons.Reason | None = None,
+    why: Reason | None = None,
 ) -> StepError:
     """Say why a command of Nix's ended badly, what to do, and how to repeat it by hand."""
+    # What errors mean is read where there is one.
+    from orchestrator.nix import reasons
+    from orchestrator.nix.log import cause, readable
+
     why = why or reasons.reason(done.err)
     if why is not None and why.network and kind is StepError:
         kind = NoNetworkError

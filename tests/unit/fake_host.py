@@ -32,11 +32,8 @@ from orchestrator.deploy import work
 from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.changing import activation
 from orchestrator.deploy.copy.closure import Lacking
-from orchestrator.deploy.copy.links import Copies
 from orchestrator.deploy.copy.spool import Codec, WantedPath
 from orchestrator.deploy.delivering import copying
-from orchestrator.deploy.delivering.building import Builds
-from orchestrator.deploy.delivering.caches import Pushes
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.facts.question import QUESTION
@@ -50,12 +47,10 @@ from orchestrator.host.restarts import RESTARTS
 from orchestrator.host.setup import Gates, Setup
 from orchestrator.nix import closure
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.risk import assess
 from orchestrator.risk.model import Surface
 from orchestrator.rollout.rollout import Rollout
-from orchestrator.secrets.on_host import RunSecrets
 from orchestrator.ssh.settings import SshSettings
 
 NAMES = {scripts.STATE: "state"}
@@ -435,16 +430,12 @@ class Bench:
             request=request,
             run=_run(self.folder, self.revision),
             gates=gates,
-            builds=Builds.of(setup, gates),
-            pushes=Pushes.of(setup),
             known=KnownSystems(setup, tuple(hosts.values()), use=request.cache),
-            evaluations=Evaluations(Source(flake), self.limits, self.folder, hosts=len(hosts)),
+            source=Source(flake),
             interrupt=self.interrupt,
             emit=self.events.append,
             token="7-abcd",
-            copies=Copies(self.folder),
             rollout=Rollout(),
-            secrets=RunSecrets(setup),
             all_built=self.all_built,
         )
         shares = [HostWork(session, host) for host in hosts.values()]

@@ -27,7 +27,6 @@ from orchestrator.changes.tree.place import flake_folder, git_folder, repository
 from orchestrator.core import git, process
 from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult
-from orchestrator.nix.reasons import reason
 
 _SECONDS = 60.0
 
@@ -54,6 +53,8 @@ async def _snapshot(root: Path, flake: str) -> Tree:
     )
     if listed.rc != 0 or changed.rc != 0:
         said = listed.err or changed.err
+        from orchestrator.nix.reasons import reason
+
         why = reason(said)
         raise StepError(
             "git does not say what it tracks", hint=why.hint if why else None, stderr=said
