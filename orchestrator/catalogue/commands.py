@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +27,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest
+from orchestrator.core.values import replace
 
 with lazily():
     from orchestrator.catalogue import change, draw, graph

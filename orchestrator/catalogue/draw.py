@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.catalogue.change import HostChange, value_text
@@ -16,6 +15,7 @@ from orchestrator.core.host import Fleet
 from orchestrator.core.resolution import resolve
 from orchestrator.core.stored import plain
 from orchestrator.core.units import listing, size_text
+from orchestrator.core.values import replace
 from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.report import Cell, Column, print_json, print_table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.core.catalogue import Feature, Needs, Tier
@@ -11,6 +11,7 @@ from orchestrator.core.facts import Fact, Facts
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.resolution import resolve
 from orchestrator.core.units import size_text
+from orchestrator.core.values import replace
 from orchestrator.facts.plan import overrides
 from orchestrator.facts.plan.drift import OUTER
 

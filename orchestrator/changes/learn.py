@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestrator.changes.knowledge import (
@@ -24,6 +24,7 @@ from orchestrator.changes.tracing.twin import trace
 from orchestrator.changes.tree.snapshot import at_revision
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.context import context

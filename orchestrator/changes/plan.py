@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from orchestrator.core.store import Evaluated
 from orchestrator.core.units import parse_json
@@ -20,8 +21,7 @@ ABSENT = "absent"
 """In a mode's place: git tracks the path, and for Nix there is none."""
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True, dict=True):
     """A repository's tracked files.
 
     Attributes:
@@ -37,11 +37,14 @@ class Tree:
     """
 
     root: str
-    entries: Mapping[str, str] = field(repr=False)
+    entries: Mapping[str, str]
     head: str | None = None
     dirty: bool = False
     flake: str = ""
     indivisible: str = ""
+
+    def __repr__(self) -> str:
+        return f"Tree({self.root!r}, {self.whole!r})"
 
     @cached_property
     def digest(self) -> str:
@@ -95,8 +98,7 @@ Access = tuple[str, str]
 relative to the tree's root. A path that was looked for in vain counts too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True):
     """What one evaluation depended on, and what came of it.
 
     Attributes:
@@ -123,15 +125,13 @@ class Fingerprint:
     why_whole: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """Nothing that a host's evaluation depends on changed: its system is known without one."""
 
     fingerprint: Fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """A host has to be evaluated.
 
     Attributes:

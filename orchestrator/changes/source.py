@@ -13,10 +13,11 @@ import contextlib
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec import Struct
 
 from orchestrator.changes.plan import Tree, floating
 from orchestrator.changes.tree.place import repository
@@ -25,6 +26,7 @@ from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
 from orchestrator.core.nix_settings import NixSettings
 from orchestrator.core.units import parse_json
+from orchestrator.core.values import replace
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.context import context, fresh_cache, own_cache
 from orchestrator.nix.flake import Copied, Flake
@@ -38,8 +40,7 @@ class NoTreeError(StepError):
     """There is no copy, as it cannot be told what git tracks: no repository, or a conflict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """What all evaluations of a run stand on.
 
     Attributes:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 from click.core import ParameterSource
 from click.exceptions import NoSuchCommand, NoSuchOption
+from msgspec import Struct
 
 from orchestrator.cli.lazy import lazily
 
@@ -19,8 +19,7 @@ with lazily():
     from orchestrator.render import output
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """A group of commands, as the table of commands has it.
 
     Attributes:

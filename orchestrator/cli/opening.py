@@ -6,7 +6,6 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from orchestrator.core.host import Fleet, Host
 from orchestrator.core.machine import allow_files, home
 from orchestrator.core.members import as_machines
 from orchestrator.core.units import MOST_NAMED, listing
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup, state_folder
 from orchestrator.inventory.root import find_root, key_of, recall, remember
 from orchestrator.lab.network import ActiveLab, enter, find_active

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orchestrator.core.risk import Risk
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What a machine must have; what is ``None`` or empty is not asked for.
 
     Attributes:
@@ -26,8 +25,7 @@ class Needs:
     capability: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(Struct, frozen=True):
     """A single ability, as the catalogue declares it.
 
     Attributes:
@@ -50,8 +48,7 @@ class Feature:
     mitigations: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(Struct, frozen=True):
     """A bundle of features, one of an ordered few.
 
     Attributes:

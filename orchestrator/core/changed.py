@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
 from msgspec import Struct, structs
 
 
-@dataclass(frozen=True, slots=True)
-class PackageChange:
+class PackageChange(Struct, frozen=True):
     """A package whose paths differ; a version is empty where the name has none.
 
     Attributes:
@@ -24,8 +22,7 @@ class PackageChange:
     after: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ClosureChange:
+class ClosureChange(Struct, frozen=True):
     """What differs between two systems' closures.
 
     Attributes:
@@ -39,8 +36,7 @@ class ClosureChange:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UnitChanges:
+class UnitChanges(Struct, frozen=True):
     """What an activation said that it did with units, by their names."""
 
     restarted: tuple[str, ...] = ()
@@ -49,8 +45,7 @@ class UnitChanges:
     stopped: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SystemChange:
+class SystemChange(Struct, frozen=True):
     """What a deployment changed, as far as that is known.
 
     Attributes:

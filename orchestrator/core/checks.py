@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+
+from msgspec import Struct, field
 
 from orchestrator.core.run import Load
 
@@ -34,8 +35,7 @@ class Check(Enum):
     HARDWARE = "hardware"
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
+class Shortfall(Struct, frozen=True):
     """What one check found wanting.
 
     Attributes:
@@ -55,8 +55,7 @@ class Shortfall:
     always: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """What is left of a file system.
 
     Attributes:
@@ -68,8 +67,7 @@ class Room:
     inodes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BootFiles:
+class BootFiles(Struct, frozen=True):
     """The files that the boot loader takes of a system.
 
     Attributes:
@@ -87,8 +85,7 @@ def boot_name(path: str) -> str:
     return path.removeprefix("/nix/store/").replace("/", "-")
 
 
-@dataclass(frozen=True, slots=True)
-class BootRoom:
+class BootRoom(Struct, frozen=True):
     """Where the boot loader's files are kept.
 
     Attributes:
@@ -106,8 +103,7 @@ class BootRoom:
     read_only: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Inhibitor:
+class Inhibitor(Struct, frozen=True):
     """A lock of systemd's that holds something up; see systemd-inhibit(1)."""
 
     what: str
@@ -115,8 +111,7 @@ class Inhibitor:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """A host's answer. What it did not say is ``None``.
 
     Attributes:
@@ -146,16 +141,14 @@ class Facts:
     inhibitors: tuple[Inhibitor, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A machine as it was seen under a host's name before."""
 
     machine_id: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a deployment will take of a host.
 
     Attributes:
@@ -191,8 +184,7 @@ class Wanted:
     closure_size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Struct, frozen=True):
     """Who an executor's commands come as.
 
     Attributes:
@@ -226,16 +218,14 @@ class Login:
         return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """An account: its home, and its login shell; empty where it is not said."""
 
     home: str
     shell: str
 
 
-@dataclass(frozen=True, slots=True)
-class NextLogin:
+class NextLogin(Struct, frozen=True):
     """What a host said of logins once it has its next system.
 
     Attributes:
@@ -289,8 +279,7 @@ class Grade(Enum):
     BAD = "bad"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One of the things that the orchestrator needs or would like.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from orchestrator.core.units import ago
 
@@ -11,8 +12,7 @@ UNREADABLE = "unreadable"
 """The id of a hold whose file says none: it is a person's word all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(Struct, frozen=True):
     """A deployment's claim on a host, in ``/run/orchestrator/lock`` there.
 
     Attributes:
@@ -44,8 +44,7 @@ class Lock:
         return f"by {self.who}{when} ({run}{self.reason})"
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """A person's word that nobody deploys there, in ``/var/lib/orchestrator/hold`` on the host.
 
     Attributes:

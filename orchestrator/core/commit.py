@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from orchestrator.core.units import on_one_line
 
@@ -16,8 +17,7 @@ LONGEST_SUBJECT = 72
 """Characters of a commit's first line: as many as git's own habit allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """A commit, as a person recognises it.
 
     Attributes:
@@ -48,8 +48,7 @@ def printable(subject: str) -> str:
     return on_one_line(subject)[:LONGEST_SUBJECT]
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(Struct, frozen=True):
     """What a host keeps of the place that it was deployed from, for clones that have it not.
 
     Attributes:
@@ -101,8 +100,7 @@ NOWHERE = Checkout()
 """Where nothing was written down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Distance:
+class Distance(Struct, frozen=True):
     """How far a commit is from another.
 
     Attributes:
@@ -114,8 +112,7 @@ class Distance:
     behind: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kin:
+class Kin(Struct, frozen=True):
     """How the commit that a host has stands to this one.
 
     Attributes:

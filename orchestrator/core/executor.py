@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from orchestrator.core.checks import Login
 from orchestrator.core.process import CommandResult
@@ -34,8 +35,7 @@ class Sink(Protocol):
         """Tell the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """A running command's ends.
 
     Attributes:
@@ -74,8 +74,7 @@ class Running(Protocol):
         """Say that its terminal has another size now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A terminal to run a command in: what it understands, and its size in characters."""
 
     kind: str

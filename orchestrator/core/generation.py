@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.core.state import Attempt, HostState
 from orchestrator.core.store import OutPath, Specialised
 from orchestrator.core.stored import kebab
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(Struct, frozen=True):
     """One generation of a host's system profile.
 
     Attributes:
@@ -30,8 +28,7 @@ class Generation:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostSystems:
+class HostSystems(Struct, frozen=True):
     """The systems that a host knows of.
 
     Attributes:

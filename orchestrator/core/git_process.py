@@ -17,7 +17,8 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orchestrator.core import process
 from orchestrator.core.bounds import OUTPUT, TAIL, Intake, TooMuchError
@@ -29,8 +30,7 @@ LOOK = ("--no-optional-locks", "-c", "core.fsmonitor=false")
 """For what only looks: the index stays as it is, and no other program says what changed."""
 
 
-@dataclass(slots=True)
-class _Child:
+class _Child(Struct):
     """The git of one call, which may be told to stop before it was started, too."""
 
     process: subprocess.Popen[bytes] | None = None

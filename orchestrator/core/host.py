@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator.core.catalogue import Feature, Tier
 from orchestrator.core.nix_settings import PLAIN, NixSettings
@@ -31,8 +32,7 @@ class BuildOn(Enum):
     BUILDER = "builder"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildSite:
+class BuildSite(Struct, frozen=True):
     """Where a host's system is built; ``builder`` names another host of the fleet."""
 
     on: BuildOn = BuildOn.HERE
@@ -42,8 +42,7 @@ class BuildSite:
         return self.builder if self.builder is not None else self.on.value
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(Struct, frozen=True):
     """How a host is reached. What is ``None`` is left to ``~/.ssh/config``.
 
     Attributes:
@@ -68,8 +67,7 @@ class Connect:
     sudo_password: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(Struct, frozen=True):
     """How long each phase may take on a host, in seconds.
 
     Attributes:
@@ -100,8 +98,7 @@ class LastResort(Enum):
     REBOOT = "reboot"
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """How long the guard on a host waits before it rolls back by itself.
 
     Attributes:
@@ -134,8 +131,7 @@ class WhenUnreachable(Enum):
     DEFER = "defer"
 
 
-@dataclass(frozen=True, slots=True)
-class Preflight:
+class Preflight(Struct, frozen=True):
     """How much must be left over on a host.
 
     Attributes:
@@ -149,8 +145,7 @@ class Preflight:
     closure_budget: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Struct, frozen=True):
     """How a host is verified after activation.
 
     Attributes:
@@ -166,8 +161,7 @@ class Verify:
     interval: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """One host, resolved: fleet, template, profiles and its own entry folded into one.
 
     Attributes:
@@ -225,8 +219,7 @@ class Host:
     accept_risk: Acceptance | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+class Cache(Struct, frozen=True):
     """A binary cache of the fleet's, from which hosts fetch their systems.
 
     Attributes:
@@ -243,8 +236,7 @@ class Cache:
     secret_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     """A person's or a service's account, as the templates create it on a host.
 
     Attributes:
@@ -258,8 +250,7 @@ class User:
     profiles: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How many of each may be under way at once, over the whole fleet.
 
     Attributes:
@@ -278,8 +269,7 @@ class Limits:
     verifications: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Struct, frozen=True):
     """An inventory, read and resolved.
 
     Attributes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from orchestrator.core.host import Host
+from orchestrator.core.values import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """What one of many equal machines has of its own; nothing of it is part of its system.
 
     Attributes:
@@ -62,8 +63,7 @@ def _together(shared: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(shared + own)) if own else shared
 
 
-@dataclass(frozen=True, slots=True)
-class HostEntry:
+class HostEntry(Struct, frozen=True):
     """An entry under ``hosts``: a host, or a class of them.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class NixSettings:
+class NixSettings(Struct, frozen=True):
     """What the inventory says to Nix of a host, beside what ``nix.conf`` says.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 from msgspec import Struct, structs
@@ -94,8 +93,7 @@ class Skipped(_Outcome, frozen=True):
     """The host was not tried, because of something that is not its own fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why a step failed, and what a person needs to go on.
 
     Attributes:

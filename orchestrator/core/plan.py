@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from orchestrator.core.host import Host
 from orchestrator.core.specialisation import KEEP, SpecialisePolicy
@@ -78,8 +79,7 @@ class Step(Enum):
     COMMIT = "commit"
 
 
-@dataclass(frozen=True, slots=True)
-class HostPlan:
+class HostPlan(Struct, frozen=True):
     """The steps that bring one host to its target.
 
     Attributes:

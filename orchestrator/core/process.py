@@ -13,7 +13,8 @@ import resource
 import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.core.bounds import OUTPUT, TAIL, Bound, Intake, Liner, TooMuchError
 from orchestrator.core.errors import StepError
@@ -29,8 +30,7 @@ ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
-@dataclass(frozen=True, slots=True)
-class CommandResult:
+class CommandResult(Struct, frozen=True):
     """How a command ended, here or on a host. ``rc`` is negative for a signal's number."""
 
     rc: int

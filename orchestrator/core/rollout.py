@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Self
 
+from msgspec import Struct, structs
+
 from orchestrator.core.stored import Time, check_times
+from orchestrator.core.values import replace
 
 AMOUNT = r"[1-9][0-9]{0,5}|(?:[1-9][0-9]?|100)%"
 """A regular expression: a number of hosts, or a percentage."""
@@ -17,8 +19,7 @@ DEFAULT_BUDGET = 1
 """Hosts that must fail before a rollout is stopped, where nothing else is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(Struct, frozen=True):
     """A number of hosts, or a percentage of them.
 
     Attributes:
@@ -55,8 +56,7 @@ class WhenSpent(Enum):
     ROLL_BACK_RUN = "roll-back-run"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """Hosts that come before those of the next stage, such as ``lab`` before ``production``.
 
     Attributes:
@@ -80,8 +80,7 @@ class Stage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutPolicy:
+class RolloutPolicy(Struct, frozen=True):
     """How a fleet is gone over. What is ``None`` is not said.
 
     Attributes:
@@ -106,8 +105,7 @@ class RolloutPolicy:
         """This policy, and where it says nothing the other one, or one of that one's stages."""
         if other.stages:
             other = replace(other, stages=tuple(stage.under(self) for stage in other.stages))
-        names = (field.name for field in fields(self))
-        mine = {name: getattr(self, name) for name in names}
+        mine = structs.asdict(self)
         return RolloutPolicy(
             **{
                 name: getattr(other, name) if value is None else value
@@ -120,8 +118,7 @@ class RolloutPolicy:
         return DEFAULT_BUDGET if self.budget is None else self.budget.of(total)
 
 
-@dataclass(frozen=True, slots=True)
-class Wave:
+class Wave(Struct, frozen=True):
     """Hosts that are deployed at the same time.
 
     Attributes:
@@ -158,8 +155,7 @@ class Word(Enum):
     ABORT = "abort"
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """A word, of whom, and an id by which the run acknowledges it."""
 
     id: str
@@ -167,8 +163,7 @@ class Order:
     who: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaveStatus:
+class WaveStatus(Struct, frozen=True):
     """A wave, and where each of its hosts is."""
 
     name: str
@@ -176,8 +171,7 @@ class WaveStatus:
     hosts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutStatus:
+class RolloutStatus(Struct, frozen=True):
     """Where a rollout is.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
+
+from msgspec import Struct, field
 
 from orchestrator.core.generation import WayBack
 from orchestrator.core.host import BuildSite, WhenUnreachable
@@ -37,8 +38,7 @@ class CopyMethod(Enum):
     """The missing paths as one compressed stream over the connection that is open already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """What is to be copied.
 
     Attributes:
@@ -50,8 +50,7 @@ class Load:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """The way to a host.
 
     Attributes:
@@ -63,8 +62,7 @@ class Link:
     round_trip: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """What one probe or one copy showed of the way to a host.
 
     Attributes:
@@ -97,8 +95,7 @@ class Reboot(Enum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True, slots=True)
-class DeployRequest:
+class DeployRequest(Struct, frozen=True):
     """What a person asked for.
 
     Attributes:
@@ -158,8 +155,7 @@ class DeployRequest:
         return self.reboot is not Reboot.NEVER and self.goal.commits
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One run of the tool against the fleet.
 
     Attributes:
@@ -181,8 +177,7 @@ class Run:
         check_times(self.started)
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """What a host was before a run changed it.
 
     Attributes:
@@ -195,8 +190,7 @@ class Before:
     staged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HostResult:
+class HostResult(Struct, frozen=True):
     """A host's outcome and the seconds that it took.
 
     Attributes:
@@ -210,8 +204,7 @@ class HostResult:
     of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """The end of a run.
 
     Attributes:
@@ -243,8 +236,7 @@ def left_out(gone: Sequence[str]) -> str:
     return f"left out, as the fleet does not have them any more: {listing(gone, MOST_NAMED)}"
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(Struct, frozen=True):
     """One line of the history.
 
     Attributes:
@@ -272,8 +264,7 @@ class PastRun:
     damaged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PastResult:
+class PastResult(Struct, frozen=True):
     """What became of one host in a past run.
 
     Attributes:

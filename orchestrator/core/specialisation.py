@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Self
+
+from msgspec import Struct
 
 from orchestrator.core.store import is_specialisation
 
@@ -19,8 +20,7 @@ class Specialise(Enum):
     NAMED = "named"
 
 
-@dataclass(frozen=True, slots=True)
-class SpecialisePolicy:
+class SpecialisePolicy(Struct, frozen=True):
     """Which specialisation of its system a host is to run; ``name`` where it is one by its name."""
 
     choice: Specialise = Specialise.KEEP

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+
+from msgspec import Struct
 
 from orchestrator.core.claims import Hold, Lock
 from orchestrator.core.commit import NOWHERE, Checkout
@@ -13,6 +14,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.store import OutPath, Specialised
 from orchestrator.core.token import host_of
 from orchestrator.core.units import whole_number
+from orchestrator.core.values import replace
 
 
 class BootSource(Enum):
@@ -29,8 +31,7 @@ class BootSource(Enum):
         return self is not BootSource.PROFILE
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """What the last deployment left on the host, in ``/var/lib/orchestrator/record``.
 
     Attributes:
@@ -58,8 +59,7 @@ class Record:
     checkout: Checkout = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
-class HostState:
+class HostState(Struct, frozen=True):
     """One answer of one host to one question, so that its parts belong together.
 
     Attributes:
@@ -197,8 +197,7 @@ def came_from(
 _ENDS = frozenset({AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK})
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One attempt to change a host, in ``/run`` and ``/var/lib/orchestrator/attempt`` there.
 
     Attributes:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 # Nix's base-32 alphabet leaves out e, o, u and t; a name has at most 211 characters.
 # https://nix.dev/manual/nix/latest/store/store-path
 _PATH = re.compile(r"/nix/store/([0-9abcdfghijklmnpqrsvwxyz]{32})-([0-9A-Za-z+\-._?=]{1,211})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class StorePath:
+class StorePath(Struct, frozen=True, order=True):
     """A path directly below ``/nix/store``, checked on construction."""
 
     path: str
@@ -49,8 +49,7 @@ class StorePath:
         return self.path
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class DrvPath(StorePath):
+class DrvPath(StorePath, frozen=True, order=True):
     """A derivation: the recipe of a build."""
 
     def __post_init__(self) -> None:
@@ -60,21 +59,18 @@ class DrvPath(StorePath):
             raise ValueError(f"not a derivation: {self.path!r}")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class OutPath(StorePath):
+class OutPath(StorePath, frozen=True, order=True):
     """What a derivation builds; here nearly always the toplevel of a NixOS system."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
+class Evaluated(Struct, frozen=True):
     """What a host's configuration evaluates to."""
 
     drv: DrvPath
     out: OutPath
 
 
-@dataclass(frozen=True, slots=True)
-class Existing:
+class Existing(Struct, frozen=True):
     """A system that was built before, such as one to go back to: there is nothing to build."""
 
     out: OutPath
@@ -83,8 +79,7 @@ class Existing:
 Target = Evaluated | Existing
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Specialised:
+class Specialised(Struct, frozen=True, order=True):
     """A specialisation of a system: NixOS links it as ``specialisation/NAME`` in the toplevel."""
 
     system: OutPath

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 import threading
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 T = TypeVar("T")
 
@@ -100,8 +100,7 @@ def _read(kind: type[T], data: bytes | memoryview) -> T:
         raise DamagedError(_plainly(str(error))) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
+class _Version(Struct, frozen=True):
     version: int = 0
     format: int = 0
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 _DIGITS = 18
 """More are nobody's: no number here has more, and Python refuses some thousands of them."""
@@ -96,8 +97,7 @@ SIZE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(M|G|T)"
 _UNITS = {"M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryLimit:
+class MemoryLimit(Struct, frozen=True):
     """Memory that is free, in bytes.
 
     Attributes:

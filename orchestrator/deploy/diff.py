@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.catalogue.status import ask_running, changes_of
@@ -17,6 +17,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.units import split_lines
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing.foretelling import Change, foretell
 from orchestrator.deploy.copy.closure import lacking
 from orchestrator.deploy.delivering.batches import Member

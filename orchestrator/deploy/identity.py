@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 from orchestrator.core.checks import Check
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.host import Host
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.token import host_of, run_of
+from orchestrator.core.values import replace
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.status import ask_state

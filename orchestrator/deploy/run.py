@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.changes.knowledge import KnownSystems, stop_learning
@@ -28,6 +27,7 @@ from orchestrator.core.rollout import Wave
 from orchestrator.core.run import DeployRequest, HostResult, Report
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import listing
+from orchestrator.core.values import replace
 from orchestrator.deploy.all_built import AllBuilt
 from orchestrator.deploy.host import deploy_host
 from orchestrator.deploy.unreachable import withdraw

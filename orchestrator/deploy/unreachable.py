@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.host import BuildOn, WhenUnreachable
@@ -129,8 +130,7 @@ T = TypeVar("T")
 _BEFORE_CHANGE = UNTOUCHED | {"build"}
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Struct, frozen=True):
     """No answer, from a host that is waited for."""
 
     error: UnreachableError

@@ -7,9 +7,10 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.core.errors import RefusedError, StepError
@@ -88,8 +89,7 @@ _LINE_COST = 100
 _FULL = f"… the log of this host ends here: it is longer than {LOG_SIZE >> 20} MiB"
 
 
-@dataclass(frozen=True, eq=False)
-class Session:
+class Session(Struct, frozen=True, eq=False, dict=True):
     """What all hosts of a run share.
 
     What only a change needs is imported and made when the first host asks for it: a run that

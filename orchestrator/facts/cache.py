@@ -6,7 +6,7 @@ It has serials and addresses, so that only its owner may read it, and it is neve
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core import files
@@ -14,6 +14,7 @@ from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.facts import Fact, Facts
 from orchestrator.core.host import Host
 from orchestrator.core.stored import DamagedError, NewerError, check_times
+from orchestrator.core.values import replace
 from orchestrator.facts.model import BY_NAME, fits
 from orchestrator.host.setup import Setup
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import click
 from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target, json_option, selectors_argument, target_options
+from orchestrator.core.values import replace
 
 with lazily():
     from orchestrator.cli import console, opening

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from orchestrator.cli.options import (
     verbose_option,
 )
 from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.values import replace
 
 with lazily():
     from orchestrator.cli import console, opening

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +15,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.resolution import resolve
 from orchestrator.core.units import parse_json
+from orchestrator.core.values import replace
 from orchestrator.fleet.files import check_evaluation, error_of, nix_files
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.root import FEATURES, schema_files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Host
 from orchestrator.core.units import parse_json
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.tree import nearest
 from orchestrator.nix import verbs as nix

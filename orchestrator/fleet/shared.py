@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from orchestrator.changes.tree.place import repository
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.units import parse_json
+from orchestrator.core.values import replace
 from orchestrator.fleet.modules import store_root
 from orchestrator.fleet.option import question, show_path
 from orchestrator.host.setup import Setup

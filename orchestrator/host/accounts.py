@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from orchestrator.core.checks import Account, Login, NextLogin
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import parse_json, split_lines, whole_number
+from orchestrator.core.values import replace
 from orchestrator.host.scripts import script
 
 SPEC = r"""

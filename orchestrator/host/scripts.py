@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.core.bounds import OUTPUT, Intake, Liner, TooMuchError
 from orchestrator.core.errors import StepError
@@ -283,8 +284,7 @@ def _options(cache: Cache) -> tuple[str, ...]:
     return tuple(word for name, value in settings.items() for word in ("--option", name, value))
 
 
-@dataclass(frozen=True, slots=True)
-class _Why:
+class _Why(Struct, frozen=True):
     message: str
     hint: str
 

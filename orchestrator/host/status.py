@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from orchestrator.core import git
 from orchestrator.core.claims import Hold, Lock
@@ -19,6 +20,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import split_lines
+from orchestrator.core.values import replace
 from orchestrator.host import scripts
 from orchestrator.host.guard.orders import parse_attempt, parse_record
 from orchestrator.host.lock_scripts import parse_hold, parse_lock
@@ -137,8 +139,7 @@ def _source(values: Mapping[str, str]) -> BootSource:
         return BootSource.PROFILE
 
 
-@dataclass(frozen=True, slots=True)
-class HostAnswer:
+class HostAnswer(Struct, frozen=True):
     """What one host said: a state, or why there is none.
 
     Attributes:
@@ -151,8 +152,7 @@ class HostAnswer:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class HoldAnswer:
+class HoldAnswer(Struct, frozen=True):
     """What became of a hold that was to be placed on a host, or lifted there.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import fleet_option, json_done_option
 from orchestrator.core.errors import UsageError
+from orchestrator.core.values import replace
 from orchestrator.init.model import TEMPLATES, NewHost, Way
 
 with lazily():

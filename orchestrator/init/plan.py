@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from orchestrator.core.values import replace
 from orchestrator.init.model import (
     Evidence,
     LeftOut,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core import beneath
+from orchestrator.core.values import replace
 from orchestrator.facts.plan.facter import read_report
 from orchestrator.facts.plan.overrides import proposed
 from orchestrator.init.model import NewHost, Said

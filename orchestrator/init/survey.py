@@ -7,7 +7,7 @@ import functools
 import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError, cause_of
 from orchestrator.core.units import listing, parse_json
+from orchestrator.core.values import replace
 from orchestrator.init import sources, wrapper
 from orchestrator.init.model import Source, Way
 from orchestrator.init.places import Place, flake_folders, flakes_below, not_alone, shape_of

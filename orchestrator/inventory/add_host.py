@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError, UsageError
 from orchestrator.core.host import Fleet
+from orchestrator.core.values import replace
 from orchestrator.inventory.compose import Mapping, Node, Scalar, Sequence, compose, resolve
 from orchestrator.inventory.load import Inventory, load
 from orchestrator.inventory.root import FOLDER, inventory_names

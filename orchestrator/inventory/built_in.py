@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from msgspec import structs
 
-from orchestrator.core.host import Connect, Deadlines, Host
+from orchestrator.core.host import Connect, Host
 from orchestrator.inventory.tree import Fields, Leaf, Origin
 
 _BUILT_IN = Origin(None, "built-in")
@@ -13,7 +13,7 @@ _BUILT_IN = Origin(None, "built-in")
 def built_in(name: str) -> Fields:
     """What holds for a host where the inventory says nothing, taken from the model."""
     host = Host(name=name, attr=name, connect=Connect(address=name))
-    seconds = {f.name: getattr(host.deadlines, f.name) for f in fields(Deadlines)}
+    seconds = structs.asdict(host.deadlines)
     verify = {key: getattr(host.verify, key) for key in ("settle", "retries", "interval")}
     return Fields(
         {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.core import beneath
 from orchestrator.core.host import Host
 from orchestrator.core.members import HostEntry, Hosts, Member
 from orchestrator.core.units import size_text
+from orchestrator.core.values import replace
 from orchestrator.inventory.class_keys import MOST_IN_ALL
 from orchestrator.inventory.declaration import ADDRESS, HOST_NAME
 from orchestrator.inventory.kinds import Reading

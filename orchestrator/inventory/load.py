@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from orchestrator.core.host import (
 from orchestrator.core.members import Hosts
 from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
 from orchestrator.core.specialisation import SpecialisePolicy
+from orchestrator.core.values import replace
 from orchestrator.inventory.built_in import built_in
 from orchestrator.inventory.classes import Classes
 from orchestrator.inventory.declaration import HOST

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from orchestrator.core.host import Fleet
 from orchestrator.core.members import HostEntry, Hosts, entries_of
 from orchestrator.core.stored import decode, encode
 from orchestrator.core.units import split_lines
+from orchestrator.core.values import replace
 
 if TYPE_CHECKING:
     from orchestrator.inventory.load import Inventory

@@ -8,8 +8,9 @@ import shutil
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct, structs
 
 from orchestrator.core.units import split_lines
 from orchestrator.lab import seed
@@ -25,8 +26,7 @@ _POWER_OFF = signal.SIGRTMIN + 4
 _REBOOT = signal.SIGRTMIN + 5
 
 
-@dataclass(frozen=True, slots=True)
-class LabHost:
+class LabHost(Struct, frozen=True):
     """A host of a lab, running or not."""
 
     name: str
@@ -177,8 +177,7 @@ def furnish(host: LabHost, authorized_key: str, host_key: seed.KeyPair) -> None:
             shutil.chown(path, owner, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class HostStatus:
+class HostStatus(Struct, frozen=True):
     """One host. ``state`` is off, up, frozen, or silent (it runs and no SSH server answers)."""
 
     name: str
@@ -187,8 +186,7 @@ class HostStatus:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class LabStatus:
+class LabStatus(Struct, frozen=True):
     """One lab."""
 
     id: str
@@ -202,5 +200,5 @@ class LabStatus:
             "id": self.id,
             "folder": str(self.folder),
             "up": self.up,
-            "hosts": {host.name: asdict(host) for host in self.hosts},
+            "hosts": {host.name: structs.asdict(host) for host in self.hosts},
         }

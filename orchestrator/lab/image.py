@@ -9,8 +9,9 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.lab.cgroup import run
 from orchestrator.lab.places import LabError, cache_directory, locked, package_data
@@ -168,8 +169,7 @@ def _program(rootfs: Path, name: str, target: Path, lib: Path, final_lib: Path) 
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """A base image in the cache; it need not be there yet."""
 
     path: Path

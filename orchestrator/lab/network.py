@@ -9,8 +9,9 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.lab import seed
 from orchestrator.lab.cgroup import Cgroup, possible_groups, run
@@ -29,8 +30,7 @@ from orchestrator.lab.record import DEPLOYER_ADDRESS, PREFIX, LabRecord, load
 SSH_PORT = 22
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveLab:
+class ActiveLab(Struct, frozen=True):
     """A lab that is up, and all that a deployer needs to know of it."""
 
     places: LabPlaces
@@ -139,8 +139,7 @@ def borrow_nix(fleet_root: Path) -> None:
 _BANNER = b"SSH-"
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """The network of one lab. One process holds it, known by the group that it is in."""
 
     cgroup: Cgroup

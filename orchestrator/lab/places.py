@@ -7,9 +7,10 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from msgspec import Struct
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.machine import home
@@ -47,8 +48,7 @@ def package_data(name: str) -> Path:
     return Path(__file__).parent / name
 
 
-@dataclass(frozen=True, slots=True)
-class LabPlaces:
+class LabPlaces(Struct, frozen=True):
     """The paths of one lab: all that it makes is in ``root``, but for ``lock`` beside it."""
 
     id: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.core import files
 from orchestrator.core.errors import cause_of
 from orchestrator.core.stored import DamagedError
+from orchestrator.core.values import replace
 from orchestrator.lab.places import LabError, LabPlaces
 
 SUBNET = "10.77"
@@ -17,8 +19,7 @@ DEPLOYER_ADDRESS = f"{SUBNET}.0.1"
 _A_ROW = 250
 
 
-@dataclass(frozen=True, slots=True)
-class HostRecord:
+class HostRecord(Struct, frozen=True):
     """One host: its number is for life, its address and port follow from it.
 
     Attributes:
@@ -49,8 +50,7 @@ class HostRecord:
         return f"port{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
-class LabRecord:
+class LabRecord(Struct, frozen=True):
     """A lab: the fleet it belongs to, whether it should be up, its hosts.
 
     Attributes:

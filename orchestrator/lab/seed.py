@@ -8,9 +8,10 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import cause_of
@@ -35,8 +36,7 @@ _MOST = 2**14
 """Bytes of a private key; one of Ed25519 has 400."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(Struct, frozen=True):
     """An ed25519 key in OpenSSH's formats."""
 
     private: str
@@ -188,8 +188,7 @@ _GCROOTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(Struct, frozen=True):
     """A ``/nix`` with the first generation, to be copied to each new host."""
 
     path: Path

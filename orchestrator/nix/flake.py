@@ -5,13 +5,15 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Host
 from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.store import DrvPath, OutPath
+from orchestrator.core.values import replace
 
 # One output, called `out`, whose path is known: what a NixOS system is. A path or a hash has no
 # character that would be escaped.
@@ -39,8 +41,7 @@ _ATTR = re.compile(r"[A-Za-z0-9_.-]+")
 _REMOTE = re.compile(r"(github|gitlab|sourcehut|((git|hg|tarball|file)\+)?(https?|ssh)):")
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(Struct, frozen=True):
     """The private copy that a flake is evaluated from.
 
     Attributes:
@@ -54,8 +55,7 @@ class Copied:
     shown: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flake:
+class Flake(Struct, frozen=True):
     """A flake to evaluate.
 
     Attributes:
@@ -74,11 +74,14 @@ class Flake:
     reference: str
     folder: str
     overrides: tuple[tuple[str, str], ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict, hash=False)
+    env: Mapping[str, str] = {}
     eval_cache: bool = False
     copied: Copied | None = None
     settings: NixSettings = PLAIN
     place: str = ""
+
+    def __hash__(self) -> int:
+        return hash((self.where, self.overrides, self.settings, self.place))
 
     @classmethod
     def at(

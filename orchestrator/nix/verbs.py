@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
 from orchestrator.core.units import parse_json, split_lines
+from orchestrator.core.values import replace
 from orchestrator.nix import flake as nix_flake
 from orchestrator.nix.flake import Flake as Flake
 

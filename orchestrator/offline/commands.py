@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, Notice
+from orchestrator.core.values import replace
 
 with lazily():
     from orchestrator.cli import console, opening

@@ -9,7 +9,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +21,7 @@ from orchestrator.core.interrupt import Interrupt, InterruptedStepError
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import DeployRequest, Report
 from orchestrator.core.units import ago
+from orchestrator.core.values import replace
 from orchestrator.deploy.run import deploy
 from orchestrator.host.setup import Emit, Setup
 from orchestrator.host.status import HostAnswer, ask_all

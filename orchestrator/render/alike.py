@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.core.outcome import Outcome
 from orchestrator.core.run import Report
@@ -15,8 +16,7 @@ FEW = 2
 """So many members of a class are still told one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alike:
+class Alike(Struct, frozen=True):
     """A row of a report.
 
     Attributes:

@@ -6,9 +6,10 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, assert_never
+
+from msgspec import Struct, field
 
 from orchestrator.core.event import (
     Event,
@@ -26,6 +27,7 @@ from orchestrator.core.event import (
     WaveStarted,
 )
 from orchestrator.core.outcome import Outcome
+from orchestrator.core.values import replace
 from orchestrator.render.output import (
     Colour,
     Output,
@@ -52,8 +54,7 @@ _NAME_WIDTH = 20
 """Cells that a host's name may take: RFC 1123 allows 63."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A host: its phase since when, its last progress, and how it ended."""
 
     phase: Phase = Phase.WAIT
@@ -75,8 +76,7 @@ class Row:
         return 2 if self.phase is Phase.WAIT else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(Struct, frozen=True):
     """Every host's row, in the order of the run."""
 
     title: str = ""

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.stored import DamagedError, decode, encode
+from orchestrator.core.values import replace
 from orchestrator.nix.configuration import ask, nix_string
 from orchestrator.nix.verbs import Flake, NoNetworkError, OnLine, OutOfMemoryError
 from orchestrator.risk.model import Surface

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.changes.tree.place import flake_folder, repository
@@ -15,6 +14,7 @@ from orchestrator.core.host import Host
 from orchestrator.core.risk import Assessment
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup, ask_each
 from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix

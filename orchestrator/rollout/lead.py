@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.core.errors import BugError
 from orchestrator.core.event import HostFinished, Notice, Paused, WaveEnded, WaveStarted
@@ -18,8 +19,7 @@ from orchestrator.host.setup import Emit
 from orchestrator.rollout.rollout import Rollout
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """How a host's share of a run is undone; each says what became of the host.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.core.errors import OrchestratorError, UsageError, cause_of
@@ -13,6 +12,7 @@ from orchestrator.core.outcome import Completed, Deferred, Deployed, Unchanged, 
 from orchestrator.core.rollout import Order, Wave, Word
 from orchestrator.core.run import DeployRequest, Reboot, left_out
 from orchestrator.core.units import MOST_NAMED, listing
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.model import NothingAskedError, is_deployment

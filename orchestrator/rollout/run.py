@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from dataclasses import replace
 
 from orchestrator.core.errors import cause_of
 from orchestrator.core.event import Notice, Paused
@@ -21,6 +20,7 @@ from orchestrator.core.rollout import (
     Word,
 )
 from orchestrator.core.run import DeployRequest, HostResult
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Emit
 from orchestrator.rollout.lead import Lead, Undo
 from orchestrator.rollout.rollout import Rollout, waves

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.event import Event, HostFinished, RunFinished, RunStarted
@@ -15,6 +14,7 @@ from orchestrator.core.rollout import DEPLOYING, PREPARING, READY, RolloutStatus
 from orchestrator.core.run import DeployRequest, PastResult, PastRun, Run
 from orchestrator.core.store import OutPath
 from orchestrator.core.stored import Time, kebab
+from orchestrator.core.values import replace
 
 FORMAT = 1
 """Of a run's files."""
@@ -54,8 +54,7 @@ class Entry(Struct, frozen=True):
     event: Record
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedLine:
+class LoggedLine(Struct, frozen=True):
     """A line of the log; ``host`` is empty where it is of the whole run."""
 
     time: str
@@ -69,8 +68,7 @@ def is_deployment(request: DeployRequest) -> bool:
     return ordinary and request.goal.changes_host
 
 
-@dataclass(slots=True)
-class RunRecord:
+class RunRecord(Struct):
     """What the events of a run tell, as far as they could be read.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.stored import DamagedError, NewerError, Time, check_times
+from orchestrator.core.values import replace
 
 FORMAT = 1
 """Of a file: one of a newer format is left alone."""

@@ -9,10 +9,11 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from orchestrator.core.errors import OrchestratorError, UsageError, cause_of
 from orchestrator.core.run import DeployRequest, PastRun, Run
@@ -31,8 +32,7 @@ _REMOVED = ".removed-"
 _LIST = "orchestrator run list"
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """What was made of a run that was to be removed.
 
     Attributes:

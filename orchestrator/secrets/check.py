@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix.closure import path_infos, recipes, regular_files
 from orchestrator.nix.evaluation import Evaluations, Quiet

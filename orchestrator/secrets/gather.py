@@ -7,12 +7,13 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.store import DrvPath
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.secrets.age import crypt, header

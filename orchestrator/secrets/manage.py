@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.errors import StepError, UsageError
+from orchestrator.core.values import replace
 from orchestrator.secrets.age import crypt
 from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.age.crypt import Keyring

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from orchestrator.changes.tree.place import repository
 from orchestrator.core.errors import StepError
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.repository import HostSecrets
 
 

@@ -6,12 +6,13 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.changes.tree.place import repository as repository_of
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Fleet
+from orchestrator.core.values import replace
 from orchestrator.secrets.files import files, repository
 from orchestrator.secrets.model.repository import LockEntry, SecretUse
 

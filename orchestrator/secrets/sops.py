@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from orchestrator.core.executor import Executor
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.secrets.age import keys
 from orchestrator.secrets.files import files, repository

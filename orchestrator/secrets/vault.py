@@ -7,12 +7,13 @@ import difflib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.units import listing
+from orchestrator.core.values import replace
 from orchestrator.nix import verbs as nix
 from orchestrator.secrets.files import files
 from orchestrator.secrets.files.rules import RulesError, evaluate

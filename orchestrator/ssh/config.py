@@ -12,8 +12,9 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from orchestrator.ssh.lean import WildcardPatternList
 
@@ -32,8 +33,7 @@ class _UntellableError(Exception):
     """It takes more than a host's name to tell what the files say of it."""
 
 
-@dataclass(slots=True)
-class _Block:
+class _Block(Struct):
     """A ``Host`` block, or what stands before the first one of a file.
 
     Attributes:

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import shlex
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from orchestrator.core.errors import SilentError, StepError, UnreachableError, UsageError
 from orchestrator.core.host import Connect, Host
+from orchestrator.core.values import replace
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.network import Direct, Tries, is_looked_up, shared
 from orchestrator.ssh.options import connect_arguments, family_of, shared_options

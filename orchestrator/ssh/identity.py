@@ -11,8 +11,9 @@ import functools
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.keys import KeyFormatError, read_key
@@ -31,8 +32,7 @@ _NO_KEY = (OSError, ValueError, asyncssh.KeyImportError)
 """What a file that is no key comes to: ssh passes over it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identities:
+class Identities(Struct, frozen=True):
     """The keys for one way to a host.
 
     Attributes:

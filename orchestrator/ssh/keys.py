@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from msgspec import Struct, field
 
 from orchestrator.ssh.lean import SSHPacket, String, asyncssh, decode_ssh_public_key
 
@@ -40,8 +40,7 @@ class KeyFormatError(ValueError):
     """What was read is no key, or none that is worth anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """What an authority says of a key.
 
     Attributes:
@@ -64,8 +63,7 @@ class Certificate:
     critical: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WireKey:
+class WireKey(Struct, frozen=True):
     """A public key.
 
     Attributes:
@@ -189,8 +187,7 @@ class _By(IntEnum):
     KEY_IDS = 0x23
 
 
-@dataclass(slots=True)
-class _Certificates:
+class _Certificates(Struct):
     """What is revoked of what one authority, or any, has signed."""
 
     authority: bytes
@@ -207,8 +204,7 @@ class _Certificates:
         )
 
 
-@dataclass(slots=True)
-class Krl:
+class Krl(Struct):
     """A list: keys, hashes of keys, certificates."""
 
     keys: set[bytes] = field(default_factory=set)

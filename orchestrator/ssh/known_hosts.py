@@ -9,8 +9,9 @@ import hmac
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.keys import MAGIC, KeyFormatError, WireKey, is_known_kind, read_key, read_krl
@@ -27,8 +28,7 @@ _RSA_SIGNATURE = re.compile(rb"rsa-sha2-(?:256|512)(?=-cert-v01@openssh\.com\Z|\
 _BLANK = re.compile(rb"[ \t]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What a line says of a host.
 
     Attributes:
@@ -49,16 +49,14 @@ class Entry:
         return f"{self.kind.decode()} {base64.b64encode(self.public).decode()}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Struct, frozen=True):
     number: int
     marker: bytes
     hosts: bytes
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHosts:
+class KnownHosts(Struct, frozen=True):
     """The lines of some files, by whom they speak of.
 
     Attributes:

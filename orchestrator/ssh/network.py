@@ -16,8 +16,9 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from orchestrator.core.interrupt import ended
 from orchestrator.ssh.lean import asyncssh
@@ -157,8 +158,7 @@ _RESTART_SECONDS = 1.0
 """In which an sshd that is started again listens again."""
 
 
-@dataclass(slots=True)
-class Tries:
+class Tries(Struct):
     """How far the tries to reach one host came.
 
     Attributes:
@@ -220,8 +220,7 @@ _MOST_THROUGH = 200
 """Hosts that share a connection: each is a file descriptor in the jump host's sshd."""
 
 
-@dataclass(slots=True)
-class _Shared:
+class _Shared(Struct, eq=False):
     """A connection, and how many go through it.
 
     Attributes:

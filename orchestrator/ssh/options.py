@@ -7,7 +7,8 @@ import copy
 import shlex
 import socket
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.ssh.config import LOCALE
@@ -177,8 +178,7 @@ _GIVEN_TO_NOBODY: dict[str, object] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """How a host is logged in to.
 
     Attributes:

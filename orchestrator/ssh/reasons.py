@@ -6,7 +6,8 @@ import errno
 import os
 import shlex
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.machine import few_files
@@ -34,8 +35,7 @@ _HINTS = {
 _MANY = "Too many authentication failures"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """What was tried.
 
     Attributes:

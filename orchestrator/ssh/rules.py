@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from orchestrator.core.errors import StepError
+from orchestrator.core.values import replace
 from orchestrator.ssh.config import config_shape
 from orchestrator.ssh.said import Said, lowered
 from orchestrator.ssh.settings import SshSettings
@@ -35,8 +37,7 @@ def certified(kind: str) -> str:
 _ALGORITHMS = "hostkeyalgorithms"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What bears on whether a host's key is trusted. The defaults are OpenSSH's.
 
     Attributes:

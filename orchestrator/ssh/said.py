@@ -9,8 +9,9 @@ import pwd
 import shlex
 import string
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect
@@ -26,8 +27,7 @@ _MEANINGLESS = frozenset({"host", "include"})
 Words = Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, eq=False)
-class SshAnswer:
+class SshAnswer(Struct, frozen=True, eq=False):
     """One answer of ssh's; hosts of which the files say the same have the very same.
 
     Attributes:
@@ -51,8 +51,7 @@ class SshAnswer:
         return found if found != self.own.get(word) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """How a host is reached.
 
     Attributes:

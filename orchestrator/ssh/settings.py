@@ -6,15 +6,16 @@ import functools
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from orchestrator.core.host import Connect
+from orchestrator.core.values import replace
 
 _FOR_NIX = ("StrictHostKeyChecking=yes", "RemoteCommand=none", "ClearAllForwardings=yes")
 
 
-@dataclass(frozen=True, slots=True)
-class SshSettings:
+class SshSettings(Struct, frozen=True):
     """Which files are read.
 
     Attributes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.core.checks import Check, Login
 from orchestrator.core.errors import RefusedError
@@ -30,8 +31,7 @@ RunPlain = Callable[[Sequence[str], bytes], Awaitable[CommandResult]]
 """Runs a command as the login user: its argv and what it reads."""
 
 
-@dataclass(slots=True, eq=False)
-class SudoPassword:
+class SudoPassword(Struct, eq=False):
     """A password for sudo on one host: it travels on standard input and never shows in a log.
 
     Attributes:

@@ -7,12 +7,12 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError, cause_of
 from orchestrator.core.host import Host
 from orchestrator.core.process import how_it_ended, run
+from orchestrator.core.values import replace
 from orchestrator.ssh.identity import Identities, held_by
 from orchestrator.ssh.known_hosts import KnownHosts, known_by, read_known_hosts, read_revoked
 from orchestrator.ssh.lean import SSHPacket, asyncssh

@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.ssh.keys import Certificate, KeyFormatError, WireKey, read_key, rsa_bits
 from orchestrator.ssh.known_hosts import AUTHORITY, REVOKED, Entry, KnownHosts, Revokes
@@ -41,8 +42,7 @@ class _Found(enum.Enum):
     NOTHING = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class HostTrust:
+class HostTrust(Struct, frozen=True):
     """What is known of one host before it is asked.
 
     Attributes:

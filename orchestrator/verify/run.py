@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core import files, machine, process
@@ -17,6 +16,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.units import split_lines
+from orchestrator.core.values import replace
 from orchestrator.verify import result as verify_result
 from orchestrator.verify.result import CheckFailure, SuiteAttempt, SuiteCheck, Verification
 from orchestrator.verify.server import RunCommand, Spec, command, facts, serve

@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -28,6 +28,7 @@ from orchestrator.changes.tree.snapshot import snapshot
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host, Limits
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Evaluable, Evaluations, Quiet
 from orchestrator.nix.flake import Flake

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.values import replace
 from orchestrator.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from secret_fleet import Repository, ed25519_key, encrypt, rsa_key, sound, x25519_key
 
+from orchestrator.core.values import replace
 from orchestrator.secrets.check import SecretCheck, check_secrets
 from orchestrator.secrets.files import journal
 from orchestrator.secrets.gather import Context

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nix_bench import Fleet
 
+from orchestrator.core.values import replace
 from orchestrator.lab import seed
 from orchestrator.lab.places import package_data
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from orchestrator.changes.tracing.twin import Trace
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.verbs import Flake

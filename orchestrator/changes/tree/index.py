@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.changes.tree.place import common_folder
 from orchestrator.core.errors import StepError
 from orchestrator.core.machine import home
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """The index.
 
     Attributes:
@@ -26,8 +26,7 @@ class Index:
     hidden: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """How commit, index and work tree differ.
 
     Attributes:
@@ -106,8 +105,7 @@ _USUAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Conversions:
+class Conversions(Struct, frozen=True):
     """What is unusual about a repository.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core.changed import ClosureChange, PackageChange, SystemChange
@@ -12,6 +11,7 @@ from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.plan import difference
 from orchestrator.deploy.work import HostWork

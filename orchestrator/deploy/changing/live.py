@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestrator.core.changed import ClosureChange
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import Goal, HostPlan
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.changed import summed_up
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.core.errors import RefusedError, StepError, UnreachableError
@@ -15,6 +14,7 @@ from orchestrator.core.outcome import Deployed, Failed, Outcome, Unchanged
 from orchestrator.core.run import Reboot
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.proving import verify
 from orchestrator.deploy.changing.session import RECONNECT_SECONDS, SHORT_SECONDS, HostSession

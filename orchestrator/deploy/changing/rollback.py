@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.core.errors import RefusedError, StepError, UsageError
@@ -17,6 +16,7 @@ from orchestrator.core.run import Before, PastRun
 from orchestrator.core.state import HostState, came_from
 from orchestrator.core.store import OutPath
 from orchestrator.core.token import BACK
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing.activation import require_return
 from orchestrator.deploy.changing.carry_out import carry_out, change
 from orchestrator.deploy.changing.lock import refuse_if_taken

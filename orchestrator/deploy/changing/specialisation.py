@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
 from orchestrator.core.outcome import Deployed
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing.session import SHORT_SECONDS, HostSession
 from orchestrator.deploy.plan.decide import PARTS, needs_boot, without_specialisation
 from orchestrator.deploy.work import HostWork

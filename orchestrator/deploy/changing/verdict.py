@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.outcome import Deployed, Failed, RolledBack, Unreached
 from orchestrator.core.state import Attempt, AttemptState, HostState
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing.guard_client import GuardClient
 from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.attempts import goes_on, whose

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.catalogue.plan import Machine, host_fit, nearest_tier
@@ -13,6 +12,7 @@ from orchestrator.core.facts import Facts
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing
+from orchestrator.core.values import replace
 from orchestrator.deploy.work import HostWork, Session
 from orchestrator.facts import cache
 from orchestrator.secrets.files.rules import RulesError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -29,6 +28,7 @@ from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report
 from orchestrator.core.specialisation import Specialise, SpecialisePolicy
 from orchestrator.core.units import MOST_NAMED, listing
+from orchestrator.core.values import replace
 from orchestrator.deploy.commands.options import rollout_options
 
 with lazily():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.changes.plan import Fingerprint, Knowledge, Known, Unknown
@@ -16,6 +15,7 @@ from orchestrator.core.specialisation import KEEP, Specialise, SpecialisePolicy
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath, Target
 from orchestrator.core.units import ago, listing
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.attempts import left_in_the_middle, named, unsettled
 
 _UNITS = re.compile(r"^warning: the following units failed: (.+)$", re.MULTILINE)

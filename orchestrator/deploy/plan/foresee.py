@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from orchestrator.core.changed import ForeseenUnits, NamesChange
 from orchestrator.core.contents import Contents
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.decide import inhibitors, needs_boot
 
 INIT = "init-interface-version"

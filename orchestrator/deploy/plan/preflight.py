@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from orchestrator.core.checks import BootFiles, Check, Facts, Shortfall, Wanted
 from orchestrator.core.units import size_text
+from orchestrator.core.values import replace
 
 LEAST_FREE = 4 * 2**20
 """Bytes for what a deployment writes where nothing is copied: a profile's link, a record."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -21,6 +20,7 @@ from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.specialisation import Specialise, SpecialisePolicy
 from orchestrator.core.state import AttemptState, HostState
 from orchestrator.core.store import Existing, OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.decide import decide
 
 

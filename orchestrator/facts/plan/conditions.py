@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.core.facts import Facts
 from orchestrator.core.units import parse_size, whole_number
+from orchestrator.core.values import replace
 from orchestrator.facts.model import BY_NAME, CAPABILITIES, KEYS, Kind
 
 _ALIASES = {

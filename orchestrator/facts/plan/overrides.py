@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.core.facts import Fact, Facts
 from orchestrator.core.units import parse_size
+from orchestrator.core.values import replace
 from orchestrator.facts.model import BY_NAME, CAPABILITIES, Kind
 from orchestrator.facts.plan.answer import Readings
 from orchestrator.facts.plan.drift import OUTER

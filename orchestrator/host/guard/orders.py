@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.core.commit import Checkout
 from orchestrator.core.errors import StepError, UnreachableError
@@ -206,8 +207,7 @@ class DeclinedError(StepError):
     """The guard's program on the host did nothing, and said why."""
 
 
-@dataclass(frozen=True, slots=True)
-class GuardReply:
+class GuardReply(Struct, frozen=True):
     """What a host says of an attempt.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from orchestrator.cli.lazy import lazily
 from orchestrator.cli.options import Target, fleet_options, json_option, selectors_argument
 from orchestrator.core.errors import OrchestratorError, StepError, UsageError
 from orchestrator.core.host import Host
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.render.output import clean
 from orchestrator.secrets.commands.repository import open_rules, rules_option

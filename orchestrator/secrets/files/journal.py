@@ -8,13 +8,13 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from orchestrator.core import beneath
 from orchestrator.core.errors import RefusedError, StepError, cause_of
 from orchestrator.core.files import MOST
 from orchestrator.core.stored import DamagedError, NewerError, decode, encode
+from orchestrator.core.values import replace
 from orchestrator.secrets.files import files
 from orchestrator.secrets.files.files import is_inside
 from orchestrator.secrets.model.repository import VERSION, Journal

@@ -6,9 +6,10 @@ import base64
 import functools
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.ciphertext import Recipient
 from orchestrator.secrets.model.sops import SopsKeys, SopsUse
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.ciphertext import Ciphertext, Recipient, SecretFinding, Severity
 from orchestrator.secrets.model.repository import Journal, LockEntry, Repository, Rules, SecretUse
 from orchestrator.secrets.plan.explain import EXPLANATIONS

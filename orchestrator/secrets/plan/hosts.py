@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from orchestrator.core.checks import Check, Shortfall
 from orchestrator.core.units import listing
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.ciphertext import (
     Header,
     Recipient,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lab_bench import Bench
 
+from orchestrator.core.values import replace
 from orchestrator.lab import seed
 from orchestrator.lab.places import LabError
 

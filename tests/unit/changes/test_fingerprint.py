@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -23,6 +22,7 @@ from orchestrator.changes.plan import (
     reads_of,
 )
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 
 FILE, PROGRAM, LINK = "100644", "100755", "120000"
 

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from orchestrator.changes import fingerprints
 from orchestrator.changes.fingerprints import KEPT, Fingerprints
 from orchestrator.changes.plan import Asked, Fingerprint, Read, Tree
+from orchestrator.core.values import replace
 
 STORED = (
     fingerprint("p620", letter="a"),

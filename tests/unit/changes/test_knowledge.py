@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from known_fleet import HOSTS, KnownFleet, git, system
 from orchestrator.changes.knowledge import IMPURE, NOT_LEARNED, KnownSystems
 from orchestrator.changes.plan import Known, Unknown
 from orchestrator.core.nix_settings import NixSettings
+from orchestrator.core.values import replace
 from orchestrator.nix.verbs import Flake
 
 

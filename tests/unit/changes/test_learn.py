@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from orchestrator.changes.knowledge import NOT_LEARNED, BusyError, learning, sto
 from orchestrator.changes.plan import Asked, Known, Read, Unknown
 from orchestrator.changes.tracing.twin import Trace
 from orchestrator.core.errors import StepError
+from orchestrator.core.values import replace
 
 NAMES = tuple(HOSTS)
 

@@ -8,7 +8,6 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from orchestrator.changes.plan import Tree
 from orchestrator.changes.tree.snapshot import at_revision, snapshot, stamp
 from orchestrator.core.errors import StepError
+from orchestrator.core.values import replace
 
 
 @pytest.fixture(autouse=True)

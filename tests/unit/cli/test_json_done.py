@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from orchestrator.core.rollout import RolloutStatus, Standing
 from orchestrator.core.run import DeployRequest
 from orchestrator.core.state import HostState
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.host import status as host_status
 from orchestrator.host.setup import state_folder
 from orchestrator.host.status import HostAnswer

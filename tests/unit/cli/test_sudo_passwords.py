@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 import pytest
 from click.testing import CliRunner
@@ -12,6 +10,7 @@ from orchestrator.cli import opening
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.values import replace
 from orchestrator.ssh.sudo import Passwords
 
 ASK = Target(ask_sudo_password=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -11,6 +10,7 @@ import pytest
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.state import HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.runs.pending import LONGEST_PAUSE, Pending
 
 SINCE = datetime(2024, 5, 6, tzinfo=UTC)

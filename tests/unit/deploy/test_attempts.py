@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.attempts import (
     ended_badly,
     fails_as_before,

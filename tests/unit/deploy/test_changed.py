@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.run import HostResult
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing, OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing import changed
 from orchestrator.host import difference
 from orchestrator.nix import verbs as nix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from orchestrator.core.rollout import Amount, RolloutPolicy, WhenSpent
 from orchestrator.core.run import CopyMethod, DeployRequest, Reboot, Report, Run
 from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy import run as deploy_run
 from orchestrator.host.setup import Setup
 

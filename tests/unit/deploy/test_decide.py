@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, Specialised
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.decide import decide, specialised, steps, without_specialisation
 from orchestrator.render.event_json import to_json
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +12,7 @@ from orchestrator.core.changed import PackageChange
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath, Specialised
+from orchestrator.core.values import replace
 from orchestrator.deploy.diff import HostDiff, draw_diff
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.render.output import Output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from orchestrator.core.host import Connect, Deadlines, Host
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.run import DeployRequest, Run
 from orchestrator.core.state import HostState
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing import lock
 from orchestrator.deploy.changing.lock import Holding, held, refuse_if_taken
 from orchestrator.deploy.changing.session import HostSession

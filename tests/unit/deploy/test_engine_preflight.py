@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.run import CopyMethod, HostResult
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing import load
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.copy.closure import Lacking

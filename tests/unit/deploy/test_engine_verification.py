@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +14,7 @@ from orchestrator.core.errors import UnreachableError
 from orchestrator.core.host import Connect, Deadlines, Host, Verify
 from orchestrator.core.interrupt import Interrupt
 from orchestrator.core.process import CommandResult
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing.activation import verify
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.work import HostWork

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +25,7 @@ from orchestrator.core.outcome import Completed, Deployed, Failed
 from orchestrator.core.plan import Goal, HostPlan
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy import said
 from orchestrator.deploy.changing import changed, foretelling
 from orchestrator.deploy.plan.difference import units_foretold

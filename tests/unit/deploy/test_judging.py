@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -16,6 +15,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.risk import Acceptance, Risk
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated
+from orchestrator.core.values import replace
 from orchestrator.risk.kept import Kept, System, keep
 from orchestrator.risk.model import Firewall, Kernel, Login, Opened, Ssh, Store, Surface
 

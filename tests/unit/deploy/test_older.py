@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from orchestrator.core.commit import Checkout, Commit, Distance, Kin
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, AttemptState, HostState, Record
 from orchestrator.core.store import OutPath, Specialised
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.older import Here, Origin, older_commit, older_nixpkgs, origin_of
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

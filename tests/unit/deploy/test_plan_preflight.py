@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +21,7 @@ from orchestrator.core.checks import (
     boot_name,
 )
 from orchestrator.core.run import Load
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.decide import inhibitors
 from orchestrator.deploy.plan.preflight import BOOT_MARGIN, FILES_MARGIN, LEAST_FREE, examine, skew
 

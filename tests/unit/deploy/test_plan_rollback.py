@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +21,7 @@ from orchestrator.core.outcome import Unchanged
 from orchestrator.core.plan import Goal, Step
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import Existing, OutPath, Specialised
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.rollback import plan_back, target_of
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)

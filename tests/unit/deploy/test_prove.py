@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, BootSource, HostState
 from orchestrator.core.store import OutPath, Specialised
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan import attempts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from orchestrator.changes.plan import Fingerprint, Known, Tree, Unknown
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import BootSource, HostState, Record
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.decide import why_changed, why_known, why_unchanged
 
 NOW = datetime(2024, 5, 6, tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.process import CommandResult
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.runs.pending import Pending, PendingSystems
 
 DEFER: dict[str, Any] = {"unreachable": WhenUnreachable.DEFER}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.facts import Fact, Facts
+from orchestrator.core.values import replace
 from orchestrator.facts.ask import FactsAnswer
 from orchestrator.facts.cache import known, remember
 from orchestrator.facts.draw import answer_json

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +19,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.accounts import judged_login
 from orchestrator.host import guard
 from orchestrator.host.accounts import ACCOUNTS, ask_next_login, parse_next_login

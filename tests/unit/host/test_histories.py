@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from orchestrator.core import git
 from orchestrator.core.host import Connect, Host
 from orchestrator.core.state import HostState, Record
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.host.status import HostAnswer, histories
 
 STATE = HostState("m", None, None, None, None)

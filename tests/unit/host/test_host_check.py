@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +21,7 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.process import CommandResult
 from orchestrator.core.state import BootSource
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.host.check import (
     Bootctl,
     HostCheck,

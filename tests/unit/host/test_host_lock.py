@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,7 @@ from orchestrator.core.claims import UNREADABLE, Hold, Lock
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.process import CommandResult
+from orchestrator.core.values import replace
 from orchestrator.host import lock
 from orchestrator.host.lock import Claim, LockAnswer, LockReply
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +20,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import OutPath, Specialised
+from orchestrator.core.values import replace
 from orchestrator.host.check import Bootctl, CheckAnswer, HostCheck, Said, parse_check
 from orchestrator.host.draw_check import draw_check
 from orchestrator.host.promises import activation_in_words, promises

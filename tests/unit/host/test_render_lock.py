@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.plan import Goal
 from orchestrator.core.state import Attempt, AttemptState, BootSource, HostState
 from orchestrator.core.store import OutPath, Specialised
+from orchestrator.core.values import replace
 from orchestrator.host.draw import (
     draw_lifted,
     draw_lock,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
 from orchestrator.core.members import HostEntry, Hosts, Member, entries_of
+from orchestrator.core.values import replace
 from orchestrator.inventory.fleet_json import fleet_json
 from orchestrator.inventory.load import Inventory, load
 from orchestrator.inventory.select import complete, select

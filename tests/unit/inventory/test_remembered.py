@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from orchestrator.cli.opening import open_fleet
 from orchestrator.cli.options import Target
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet
+from orchestrator.core.values import replace
 from orchestrator.inventory import root as inventory_root
 from orchestrator.inventory.load import load
 from orchestrator.inventory.root import key_of, recall, remember

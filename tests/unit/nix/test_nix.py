@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from orchestrator.core.host import Connect, Host
 from orchestrator.core.nix_settings import NixSettings
 from orchestrator.core.process import CommandResult
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.nix import closure
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.flake import Copied, Flake

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.nix_settings import NixSettings
+from orchestrator.core.values import replace
 from orchestrator.nix.context import context
 from orchestrator.nix.verbs import Flake
 

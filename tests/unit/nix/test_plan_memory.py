@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.units import MemoryLimit
+from orchestrator.core.values import replace
 from orchestrator.nix.memory import (
     ASSUMED,
     GIB,

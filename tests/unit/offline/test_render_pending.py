@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -12,6 +11,7 @@ from render_examples import OUT, stream
 from orchestrator.core.event import Notice
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated
+from orchestrator.core.values import replace
 from orchestrator.offline.draw import WatchLines, draw_pending
 from orchestrator.render.output import Output
 from orchestrator.runs.pending import Pending

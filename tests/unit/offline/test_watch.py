@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from orchestrator.core.event import Event, Notice
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.state import HostState
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.host import setup, status
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake

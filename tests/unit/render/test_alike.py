@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 from render_examples import OUT, report
 
 from orchestrator.core.outcome import Deployed, Failed, Outcome, Problem, Skipped, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import Report
+from orchestrator.core.values import replace
 from orchestrator.render.event_json import report_json
 from orchestrator.render.markdown import document
 from orchestrator.render.output import Output

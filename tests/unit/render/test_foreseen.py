@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +29,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.run import HostResult, Report, Run
 from orchestrator.core.store import OutPath
 from orchestrator.core.stored import decode, encode
+from orchestrator.core.values import replace
 from orchestrator.render.event_json import to_json
 from orchestrator.render.foreseen import LISTED, SHOWN
 from orchestrator.render.markdown import MARK, SIZE, code

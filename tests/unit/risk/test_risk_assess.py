@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.risk import Floor, Risk
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.once import Once

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.risk import Floor, Risk
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Answer, Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.risk import assess, running

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from orchestrator.core.risk import Acceptance, Floor, Risk, RiskChange, Term
+from orchestrator.core.values import replace
 from orchestrator.risk.plan.policy import Exceeded, Policy, Tolerated, Within, judge
 
 TODAY = date(2027, 1, 15)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from surfaces import BARE, PLAIN
 
 from orchestrator.core.risk import Risk, Term
+from orchestrator.core.values import replace
 from orchestrator.risk.evaluate import PARTS
 from orchestrator.risk.model import (
     Account,

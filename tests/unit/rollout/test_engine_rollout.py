@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import Amount, Order, RolloutPolicy, Standing, WhenSpent, Word
 from orchestrator.core.run import Before, DeployRequest, Report
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy import host
 from orchestrator.deploy import run as deploy_run
 from orchestrator.deploy.changing import rollback

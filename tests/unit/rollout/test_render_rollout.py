@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -12,6 +11,7 @@ from render_examples import FakeClock, report
 
 from orchestrator.core.event import Event, Paused, RunFinished, WaveEnded, WaveStarted
 from orchestrator.core.rollout import RolloutStatus, Standing, Wave, WaveStatus
+from orchestrator.core.values import replace
 from orchestrator.render.event_json import to_json
 from orchestrator.render.output import Output
 from orchestrator.render.plain import PlainLines, described

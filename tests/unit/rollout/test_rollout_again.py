@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.rollout import RolloutStatus, Standing, Wave, WaveStatus
 from orchestrator.core.run import DeployRequest, HostResult, Reboot
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.rollout.order import again, failed_again

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from io import StringIO
 
 from orchestrator.core.run import PastRun
+from orchestrator.core.values import replace
 from orchestrator.render.output import Output
 from orchestrator.runs.draw import draw_log, draw_runs
 from orchestrator.runs.model import LoggedLine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.run import Reboot
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.runs.pending import FORMAT, Pending, PendingSystems
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from orchestrator.core.outcome import Deployed, Unchanged
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest, HostResult, PastRun
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.values import replace
 from orchestrator.host.setup import state_folder
 from orchestrator.runs.pending import Pending, PendingSystems
 from orchestrator.runs.prune import Limits, needed, prune_runs, to_remove

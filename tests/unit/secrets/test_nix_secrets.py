@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.core.values import replace
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
 from orchestrator.secrets.model.sops import SopsKeys, SopsUse

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 
 import pytest
 
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.ciphertext import (
     Ciphertext,
     FormatFault,

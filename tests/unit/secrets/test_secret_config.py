@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind, Severity
 from orchestrator.secrets.model.repository import Rule, Rules, SecretUse
 from orchestrator.secrets.plan.config import check

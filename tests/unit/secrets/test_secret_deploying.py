@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from orchestrator.core.checks import Check
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.ciphertext import (
     Ciphertext,
     Header,

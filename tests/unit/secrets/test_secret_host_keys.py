@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.ciphertext import (
     Ciphertext,
     Header,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from secret_bench import keys_of, make_key, rule, run, vault
 
+from orchestrator.core.values import replace
 from orchestrator.render.output import Output
 from orchestrator.secrets.age import keys as age_keys
 from orchestrator.secrets.draw import draw_needs

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from orchestrator.core.checks import Check, Facts, Wanted
+from orchestrator.core.values import replace
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.secrets.age import header, keys
 from orchestrator.secrets.model.ciphertext import Recipient, RecipientKind, SecretFinding, Severity

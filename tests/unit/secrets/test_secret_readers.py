@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from orchestrator.core.values import replace
 from orchestrator.secrets.files.rules import names_in
 from orchestrator.secrets.model.ciphertext import (
     Ciphertext,

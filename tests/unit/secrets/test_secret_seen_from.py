@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.repository import SecretUse
 from orchestrator.secrets.place import seen_from
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.secrets.model.repository import HostSecrets, SecretUse
 from orchestrator.secrets.uses import keep, recall
 

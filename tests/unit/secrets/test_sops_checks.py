@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from sops_bench import (
 from test_secret_trial import Machine, key
 
 from orchestrator.core.host import Connect, Fleet, Host
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.age import keys

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from test_ssh import LOCAL, Hub
 
 from orchestrator.core.errors import SilentError, StepError, UnreachableError
 from orchestrator.core.host import Host
+from orchestrator.core.values import replace
 from orchestrator.ssh import network
 from orchestrator.ssh.channel import EventLoop
 from orchestrator.ssh.executor import open_ssh

@@ -7,7 +7,6 @@ import contextlib
 import random
 import struct
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
@@ -17,6 +16,7 @@ from test_ssh import LOCAL, Hub
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.host import Fleet
+from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.host.status import ask_all
 from orchestrator.nix.flake import Flake

@@ -10,9 +10,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.core.values import replace
 from orchestrator.lab import seed
 from orchestrator.lab.image import Image
 from orchestrator.lab.places import LabError
