@@ -12,7 +12,7 @@ from orchestrator.core.generation import Generation, HostSystems
 from orchestrator.core.state import Attempt, HostState
 from orchestrator.core.store import OutPath, Specialised, is_specialisation
 from orchestrator.core.units import ago, split_lines, whole_number
-from orchestrator.host.guard.orders import parse_attempt
+from orchestrator.host.guard.lines import parse_attempt
 from orchestrator.host.scripts import script
 from orchestrator.render.output import Colour, Output, clean
 from orchestrator.render.report import Cell, Column, print_json, print_table

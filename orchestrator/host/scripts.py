@@ -47,8 +47,8 @@ systems() {
     + "\n"
 )
 
-# Ask everything that a decision needs in one round trip: `key=value` lines.
-STATE = rf"""
+# Everything that a decision needs: `key=value` lines. The guard answers with it, too.
+HOST_STATE = rf"""
 # The slowest answer is asked for first, and comes while the rest is read.
 systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null |
   while read -r unit _; do printf 'failed=%s\n' "$unit"; done &
@@ -59,7 +59,6 @@ known() {{
 }}
 known machine_id /etc/machine-id
 known boot_id /proc/sys/kernel/random/boot_id
-{SYSTEMS}
 {SPECIALISES}
 said=$(systems)
 printf '%s\n' "$said"
@@ -88,6 +87,9 @@ if grep -q '^state=[a-z]*ing$' "$attempt" 2>/dev/null; then
 fi
 wait
 """
+
+# The same, asked in one round trip.
+STATE = f"{SYSTEMS}{HOST_STATE}"
 
 # Keep a system from garbage collection from before its copy on: what it names is valid before it
 # is. The guard's roots follow, and its end removes this one; a day later goes what never began.

@@ -22,7 +22,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.units import split_lines
 from orchestrator.core.values import replace
 from orchestrator.host import scripts
-from orchestrator.host.guard.orders import parse_attempt, parse_record
+from orchestrator.host.guard.lines import parse_attempt, parse_record
 from orchestrator.host.lock_scripts import parse_hold, parse_lock
 from orchestrator.host.setup import Setup, ask_each, reach, whoami
 from orchestrator.host.specialisations import parse_specialised

@@ -7,7 +7,7 @@ act() {
   end=$((now + activate_seconds))
   listen
   (
-    exec 9>&-
+    exec 3<&- 8<&- 9>&-
     # Memory that runs out takes the command and not the guard.
     { echo 0 > /proc/self/oom_score_adj; } 2> /dev/null
     exec timeout -k 10 "$activate_seconds" "$@" 5>&- 6<&-
@@ -57,7 +57,11 @@ listen() {
   if command -v setsid > /dev/null && mkfifo -m 0600 "$run/said" && [ -p "$run/said" ]; then
     # Each end is opened with the other one open: nothing waits.
     exec 7<> "$run/said" 6< "$run/said" 5> "$run/said" 7>&-
-    (exec setsid /bin/sh -c "$listening" listen "$log" "$run/heard" 5>&- 9>&-) <&6 6<&- > /dev/null &
+    # It has its lock until all of it has ended.
+    (
+      exec 3<&- 5>&- 8<&- 9>&-
+      exec setsid flock "$run/hears" /bin/sh -c "$listening" listen "$log" "$run/heard"
+    ) <&6 6<&- > /dev/null &
     listener=$!
   else
     exec 5> /dev/null 6< /dev/null
@@ -68,6 +72,7 @@ listen() {
 hear() {
   whole='' heard='' snippets='' tries=0
   [ -n "$listener" ] || return 0
+  flock -w 10 "$run/hears" true
   while [ ! -e "$run/heard" ] && [ $tries -lt 500 ]; do
     tries=$((tries + 1))
     sleep 0.02
@@ -84,15 +89,23 @@ wait_for_child() {
   watcher=
   if [ "$state" = activating ]; then
     (
-      exec 9>&-
-      while [ ! -e "$asked/back" ]; do sleep 0.2; done
+      exec 3<&- 8<&- 9>&-
+      hold_bell back
+      # What it waits with ends with it: else a later word would be heard by that.
+      trap 'kill "$hearing"; wait "$hearing"; exit' TERM
+      until [ -e "$asked/back" ]; do
+        (exec timeout 1 head -c 1 <&8 > /dev/null) &
+        hearing=$!
+        wait "$hearing"
+        case $? in 0 | 124) ;; *) sleep 0.2 ;; esac
+      done
       kill "$1"
     ) > /dev/null &
     watcher=$!
   fi
   wait "$1"
   code=$?
-  [ -z "$watcher" ] || kill "$watcher"
+  [ -z "$watcher" ] || { kill "$watcher" && wait "$watcher"; }
 }
 
 # End what runs in this unit beside this shell: politely for 2 s, then not.

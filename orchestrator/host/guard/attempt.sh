@@ -93,6 +93,7 @@ become() {
   state=$1 deadline=
   [ -z "${2-}" ] || { clock && deadline=$((now + $2)); }
   save
+  stand
   say 5 "$target: $state${why:+: $why}"
 }
 
@@ -110,13 +111,22 @@ same_boot() {
 
 # Print the attempt where it is this one. $1 token  $2 position in the log, where that is asked for
 tell() {
-  if is_ours "$1"; then
-    clock
-    printf 'uptime=%s\n' "$now"
-    lines | while IFS= read -r line; do printf 'attempt.%s\n' "$line"; done
-  fi
-  printf 'orchestrator-guard-log %s\n' "${2:-0}"
-  [ -z "${2-}" ] || tail -c "+$(($2 + 1))" "$log" 2> /dev/null | head -c 1000000
+  tell_attempt "$1"
+  tell_log "${2-}"
+}
+
+# $1 token
+tell_attempt() {
+  is_ours "$1" || return 0
+  clock
+  printf 'uptime=%s\n' "$now"
+  lines | while IFS= read -r line; do printf 'attempt.%s\n' "$line"; done
+}
+
+# $1 position in the log, where that is asked for
+tell_log() {
+  printf 'orchestrator-guard-log %s\n' "${1:-0}"
+  [ -z "$1" ] || tail -c "+$(($1 + 1))" "$log" 2> /dev/null | head -c 1000000
 }
 
 # Whether the last attempt is this one. $1 token

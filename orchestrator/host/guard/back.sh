@@ -107,12 +107,13 @@ end_as() {
   lines | put "$kept" || say 4 "$kept cannot be written"
   tidy
   lines | put "$newer" || rm -f "$newer"
+  exec 3<&-
   say 5 "$target: $state${why:+: $why}"
 }
 
 tidy() {
   rm -rf "$asked" "$door" "$door_secrets"
-  rm -f "$lib/room" "$run/said" "$run/heard" "$run/heard.new" "$run/script" "$run/asking" 2> /dev/null
+  rm -f "$lib/room" "$run/said" "$run/hears" "$run/heard" "$run/heard.new" "$run/script" "$run/asking" 2> /dev/null
   for root in target running profile boot; do rm -f "$roots/$token-$root"; done
   rm -f "$copied/${target##*/}"
   rm -f "$control/multi-user.target.wants/$boot_unit" "$control/$boot_unit"

@@ -2,8 +2,8 @@
 # the deployer comes over a new connection, and says in time that all is well.
 #
 #   run, boot     be the guard: the units' own
-#   start TOKEN LINE…  |  await TOKEN STATE SECONDS POSITION  |  contact TOKEN  |  confirm TOKEN
-#   back TOKEN WHY  |  resume TOKEN  |  seen TOKEN  |  reached TOKEN  |  pass_on TOKEN      the deployer's
+#   start TOKEN LINE…  |  await TOKEN STATES SECONDS POSITION  |  contact TOKEN
+#   confirm TOKEN SECONDS POSITION  |  back TOKEN WHY  |  resume TOKEN  |  seen TOKEN  |  reached TOKEN  |  pass_on TOKEN      the deployer's
 #
 # POSIX shell, coreutils, util-linux, awk, sed, systemd and Nix. Data are arguments and `key=value` lines;
 # nothing of them is ever evaluated.

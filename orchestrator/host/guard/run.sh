@@ -9,6 +9,9 @@ guard() {
   if in_flight; then
     same_boot || after_boot
     mkdir -p -m 0700 "$asked"
+    make_bells
+    hold_bell word
+    stand
   fi
   while in_flight; do
     case $state in
@@ -158,7 +161,7 @@ await_word() {
     elif [ "$now" -ge "${deadline:-0}" ]; then
       turn "$2 in time"
     else
-      sleep 0.1
+      hear_bell
       continue
     fi
     return 1

@@ -115,24 +115,30 @@ starts() {
   case $active in inactive | failed) return 1 ;; esac
 }
 
-# $1 token  $2 state  $3 seconds  $4 position in the log
+# $1 token  $2 states, each in commas  $3 seconds  $4 position in the log
 await() {
+  follow "$@"
+  known "$1"
+  tell "$1" "$4"
+}
+
+# Wait until an attempt is in none of these states, or there will be none. $1 token  $2 states  $3 seconds
+follow() {
   clock
   end=$((now + $3)) tries=0
   while :; do
     if is_ours "$1"; then
-      [ "$state" = "$2" ] || break
-      tries=$((tries + 1))
-      [ $((tries % 20)) != 0 ] || revive
+      case $2 in *",$state,"*) ;; *) break ;; esac
+      [ $tries -lt 20 ] || { tries=0; revive; }
     elif never "$1"; then
       break
+    else
+      state='' # Its start is at work, and this one is another's.
     fi
     clock
     [ "$now" -lt "$end" ] || break
-    sleep 0.05
+    wait_past
   done
-  known "$1"
-  tell "$1" "$4"
 }
 
 # Whether an attempt that is not there will never be: its folder is taken, or its start has ended.
@@ -154,14 +160,42 @@ known() { is_ours "$1" || never "$1" || is_ours "$1" || refuse "its start is at 
 ask() {
   known "$1"
   if is_ours "$1" && hears "$2" && printf '%s\n' "${3-}" | put "$asked/$2"; then
+    case $2 in back) ring word back ;; *) ring word ;; esac
     before=$state tries=0
     while [ "$state" = "$before" ] && [ $tries -lt 100 ]; do
-      tries=$((tries + 1))
-      sleep 0.05
+      wait_past
       is_ours "$1" || break
     done
   fi
+}
+
+# Say it, and answer with the attempt. $1 token  $2 the word  $3 more
+told() {
+  ask "$@"
   tell "$1"
+}
+
+# Over a new connection: with what the host is by then. $1 token
+contact() {
+  ask "$1" contact
+  tell_host "$1"
+}
+
+# All is well: with what the host is where the attempt ends in time. $1 token  $2 seconds  $3 position in the log
+confirm() {
+  ask "$1" confirm
+  follow "$1" ,committing,returning, "$2"
+  tell_host "$1" "$3"
+}
+
+# As `tell`, and what the host is, by what `status` asks. $1 token  $2 position in the log
+tell_host() {
+  tell_attempt "$1"
+  if is_ours "$1"; then
+    echo orchestrator-guard-host
+    host_state
+  fi
+  tell_log "${2-}"
 }
 
 # Pass on that the guard is to go back, by the reason that comes as a line: of a deployer that may not be
@@ -170,7 +204,7 @@ pass_on() {
   echo ready
   while IFS= read -r reason; do
     ! is_ours "$1" || PATH=$running/sw/bin:$PATH
-    ask "$1" back "$reason" > /dev/null
+    ask "$1" back "$reason"
     echo heard
   done
 }
@@ -226,7 +260,7 @@ shift
 case $verb in
 run) guard -w 60 ;;
 boot) guard -n ;;
-start | resume | await | seen | reached | pass_on) "$verb" "$@" ;;
-contact | confirm | back) ask "$1" "$verb" "${2-}" ;;
+start | resume | await | contact | confirm | seen | reached | pass_on) "$verb" "$@" ;;
+back) told "$1" back "$2" ;;
 *) refuse "there is no verb $verb" ;;
 esac

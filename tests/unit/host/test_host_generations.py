@@ -22,7 +22,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, HostState
 from orchestrator.core.store import OutPath, Specialised
 from orchestrator.host.generations import ask_systems, is_there, parse_systems
-from orchestrator.host.guard.orders import lines_of
+from orchestrator.host.guard.lines import lines_of
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 PLACES = ("/nix/var/", "/run/", "/var/lib/")

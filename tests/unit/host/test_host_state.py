@@ -18,7 +18,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.state import Attempt, AttemptState, BootSource, Record
 from orchestrator.core.store import OutPath, Specialised
 from orchestrator.core.values import replace
-from orchestrator.host.guard.orders import lines_of
+from orchestrator.host.guard.lines import lines_of
 from orchestrator.host.status import ask_state, parse_state
 
 RUNS = OutPath("/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nixos-system-p620")
