@@ -51,7 +51,12 @@ async def ask_state(executor: Executor, host: Host) -> HostState:
             command=executor.repeat(("readlink", "-f", "/run/current-system")),
             stderr=done.err,
         )
-    state = parse_state(done.out)
+    return understood(done.out, host)
+
+
+def understood(text: str, host: Host) -> HostState:
+    """Read what a host says of itself, and refuse another machine. Raises as :func:`ask_state`."""
+    state = parse_state(text)
     require_machine(host, state.machine_id)
     return state
 

@@ -49,7 +49,14 @@ class FakeGuard:
             self._never.add(token)
             return CommandResult(0, f"{orders.LOG} 0\n".encode(), b"")
         getattr(self, f"_{verb}")(*rest)
-        return self._told(int(rest[2]) if verb == "await" else len(self.log))
+        match verb:
+            case "await":
+                return self._told(int(rest[2]))
+            case "contact":
+                return self._told(0, log="", host=self.host.state_text())
+            case "confirm":
+                return self._told(int(rest[1]), host=self.host.state_text())
+        return self._told(len(self.log))
 
     def turn(self, why: str) -> None:
         """Go back, as at a deadline."""
@@ -71,10 +78,10 @@ class FakeGuard:
         self.lines["state"] = "recorded"
         return self._told(0)
 
-    def _await(self, state: str, seconds: str, position: str) -> None:
+    def _await(self, states: str, seconds: str, position: str) -> None:
         """Let it go on by one step, unless somebody has missed one."""
         del seconds, position
-        if self.state == state:
+        if f",{self.state}," in states:
             self._go_on()
 
     def _go_on(self) -> None:
@@ -92,9 +99,13 @@ class FakeGuard:
         if self.state == "waiting":
             self.lines["state"] = "checking"
 
-    def _confirm(self) -> None:
+    def _confirm(self, seconds: str, position: str) -> None:
+        """Take the word, and have whoever said it wait for what comes of it."""
+        del seconds, position
         if self.state == "checking":
             self.lines["state"] = "done" if self._goal == "test" else "committing"
+        while self.state in ("committing", "returning"):
+            self._go_on()
 
     def _back(self, why: str) -> None:
         if self.state not in ("committing", "returning"):
@@ -159,6 +170,8 @@ class FakeGuard:
         if good and self.lines.get("way") == "ssh" and self.lines.get("turned") != "recorded":
             self.lines["reached"] = "0"
 
-    def _told(self, position: int) -> CommandResult:
-        text = f"uptime=1000\n{self.text()}{orders.LOG} {position}\n{self.log[position:]}"
+    def _told(self, position: int, host: str = "", log: str | None = None) -> CommandResult:
+        said = f"{orders.HOST.decode()}{host}" if host else ""
+        log = self.log[position:] if log is None else log
+        text = f"uptime=1000\n{self.text()}{said}{orders.LOG} {position}\n{log}"
         return CommandResult(0, text.encode(), b"")

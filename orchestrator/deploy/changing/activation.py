@@ -210,21 +210,20 @@ class Activation:
                 return
             await self._activated()
         with self._work.step(Phase.PROVE):
-            await self._contact()
-            await self._look()
+            self._judge(await self._contact())
         await self._verify()
         with self._work.step(Phase.PROVE):
             await self._watch()
         self._work.session.interrupt.check()
         with self._work.step(Phase.COMMIT):
-            await self._look()
+            self._judge(await self._lifeline.state())
             self._verdict.confirmed = True
-            await self._lifeline.confirm()
+            self._verdict.end = await self._lifeline.confirm()
             await self._committed()
 
     async def _activated(self) -> None:
-        for state in (AttemptState.RECORDED, AttemptState.ACTIVATING):
-            await self._work.session.interrupt.unless_wished(self._lifeline.past(state))
+        past = self._lifeline.past(AttemptState.RECORDED, AttemptState.ACTIVATING)
+        await self._work.session.interrupt.unless_wished(past)
         self._require(AttemptState.WAITING, AttemptState.CHECKING)
         attempt = self._lifeline.attempt
         if attempt.exit_code == attempts.ACCEPTED_EXIT:
@@ -235,10 +234,10 @@ class Activation:
             elif failed:
                 self._verdict.warn(f"activation ended with exit 4: {', '.join(failed)} failed")
 
-    async def _contact(self) -> None:
+    async def _contact(self) -> HostState:
         self._work.doing(f"a new connection, within {self._lifeline.left:.0f} s")
         try:
-            await self._work.session.interrupt.unless_wished(self._lifeline.contact())
+            now = await self._work.session.interrupt.unless_wished(self._lifeline.contact())
         except (InterruptedStepError, ForgottenError):
             raise
         except StepError as error:
@@ -246,6 +245,7 @@ class Activation:
             error.hint = "see what the new system does to network, sshd, users and sudo"
             raise
         self._require(AttemptState.CHECKING)
+        return now or await self._lifeline.state()
 
     async def _verify(self) -> None:
         """Verify, for as long as the guard waits for it: a host may boot, a deadline pass."""
@@ -265,9 +265,9 @@ class Activation:
         await self._lifeline.ended()
         self._require(AttemptState.DONE)
 
-    async def _look(self) -> None:
-        """Ask the host whether it is as it should be before it is committed."""
-        now, attempt = await self._lifeline.state(), self._lifeline.attempt
+    def _judge(self, now: HostState) -> None:
+        """Refuse a host that is not as it should be before it is committed."""
+        attempt = self._lifeline.attempt
         if wrong := attempts.runs(now, attempt.activated):
             raise StepError(f"the end state is wrong: {wrong}")
         failed = set(attempts.newly_failed(now, attempt.before)) - self._newly_failed

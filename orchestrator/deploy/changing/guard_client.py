@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 from orchestrator.core.errors import FloodError, RefusedError, StepError, UnreachableError
-from orchestrator.core.executor import Executor, Running
+from orchestrator.core.executor import Executor
 from orchestrator.core.state import Attempt, AttemptState, HostState
-from orchestrator.core.units import on_one_line
 from orchestrator.deploy.changing import session
+from orchestrator.deploy.changing.kept_root import KeptRoot, kept_root
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.plan.attempts import SILENT_MARGIN, returns_within, turns_within
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders
 from orchestrator.host.guard.orders import GuardReply
-from orchestrator.host.status import ask_state
+from orchestrator.host.status import ask_state, understood
 
 T = TypeVar("T")
 
@@ -43,12 +43,6 @@ WAITING = "waiting: "
 
 REFUSED_SECONDS = 15.0
 """For how long root may be refused over new connections before the new system is to blame."""
-
-_ANSWER = 64
-"""Bytes that are read of an answer; it has fewer."""
-
-_WORD_SECONDS = 10.0
-"""For what the kept process of root's says in answer."""
 
 
 class NeverBeganError(StepError):
@@ -79,7 +73,7 @@ class GuardClient:
         self._unstarted: StepError | None = None
         self._clock = asyncio.get_running_loop().time
         self._turns = self._clock() + turns_within(attempt)
-        self._root: Running | None = None
+        self._root: KeptRoot | None = None
 
     @property
     def left(self) -> float:
@@ -98,28 +92,11 @@ class GuardClient:
         With the new system sudo may refuse the deployer, over the connection from before too.
         Where there can be none the guard rolls back at its deadline.
         """
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                await self._keep_root(stack)
-            except (StepError, TimeoutError) as error:
-                self._work.log(f"no process of root's is kept there: {error}")
-                await stack.aclose()
+        async with kept_root(self._work, self.line.executor, self.attempt) as self._root:
             try:
                 yield
             finally:
                 self._root = None
-
-    async def _keep_root(self, stack: contextlib.AsyncExitStack) -> None:
-        if not self.attempt.over_ssh:
-            return
-        executor = self.line.executor
-        argv = orders.passing_on(self.attempt.token, len(orders.program().encode()))
-        root = await stack.enter_async_context(executor.start(argv))
-        await root.write(orders.program().encode())
-        if await self._answer(root):
-            # sshd may allow one session a connection (MaxSessions): it is not for this one then.
-            await executor.run(("true",), deadline=_WORD_SECONDS)
-            self._root = root
 
     async def start(self) -> None:
         """Have the guard begin. Where it is not known whether it did, following it tells.
@@ -135,10 +112,13 @@ class GuardClient:
             self._work.log(f"{error.message}; asking whether its guard began")
             self._unstarted = error
 
-    async def contact(self) -> None:
+    async def contact(self) -> HostState | None:
         """Reach the host over a new connection, and show the guard that it can be reached.
 
         The connection from before stays in use where the new one is of no use.
+
+        Returns:
+            What the host is now; ``None`` where the guard went another way meanwhile.
 
         Raises:
             UnreachableError: No connection came about while the guard waits for one.
@@ -148,19 +128,37 @@ class GuardClient:
         contact = partial(orders.contact, token=self.attempt.token)
         try:
             await self.line.renew(self.left)
-            self._see(await self._persist(contact, self._turns, refused=REFUSED_SECONDS))
+            told = await self._persist(contact, self._turns, refused=REFUSED_SECONDS)
+            self._see(told)
         except StepError:
             self.line.executor = before
             raise
+        return self._host_in(told, AttemptState.CHECKING)
 
-    async def confirm(self) -> None:
+    async def confirm(self) -> HostState | None:
         """Have the guard commit.
+
+        Returns:
+            What the host is, where the guard has committed; ``None``: it is not at its end.
 
         Raises:
             StepError: It was not told while it waited. It may have heard all the same.
         """
-        confirm = partial(orders.confirm, token=self.attempt.token)
-        self._see(await self._persist(confirm, self._turns))
+        told = await self._persist(self._confirm, self._turns)
+        self._see(told)
+        return self._host_in(told, AttemptState.DONE)
+
+    async def _confirm(self, executor: Executor) -> GuardReply:
+        position = self._position
+        told = await orders.confirm(executor, self.attempt.token, LOOK_SECONDS, position)
+        return self._heard(told)
+
+    def _host_in(self, told: GuardReply, state: AttemptState) -> HostState | None:
+        """What the host said of itself behind its guard's word that it is in this state."""
+        if told.host and self.attempt.state is state:
+            with contextlib.suppress(StepError):  # then it is asked by itself
+                return understood(told.host, self._work.host)
+        return None
 
     async def back(self, why: str) -> None:
         """Have the guard go back, unless it is at an end already, and see it end.
@@ -173,23 +171,9 @@ class GuardClient:
             try:
                 self._see(await back(self.line.executor))
             except StepError:
-                if not await self._pass_on(why):
+                if self._root is None or not await self._root.pass_on(why):
                     self._see(await self._persist(back, self._lost))
             await self.ended()
-
-    async def _pass_on(self, why: str) -> bool:
-        """Have the guard go back by the word of the process of root's that was kept."""
-        if (root := self._root) is None:
-            return False
-        with contextlib.suppress(StepError, TimeoutError):
-            await root.write(f"{on_one_line(why)}\n".encode())
-            return await self._answer(root)
-        return False
-
-    async def _answer(self, root: Running) -> bool:
-        """Whether the kept process answers, which it does with a line."""
-        async with asyncio.timeout(_WORD_SECONDS):
-            return await root.read(_ANSWER) != b""
 
     async def reach(self) -> None:
         """Have a host that rolled back note that one gets in, over a connection made since.
@@ -224,8 +208,8 @@ class GuardClient:
         while self.attempt.state.in_flight:
             await self.past(self.attempt.state)
 
-    async def past(self, state: AttemptState) -> None:
-        """Follow the attempt until it is in this state no more.
+    async def past(self, *states: AttemptState) -> None:
+        """Follow the attempt until it is in none of these states.
 
         Whatever keeps the host from telling is met with another try: it may be what the new
         system did, and what the guard takes back.
@@ -234,10 +218,10 @@ class GuardClient:
             NeverBeganError: There is no such attempt, and never will be.
             StepError: It is in that state for longer than can be, or the host does not tell.
         """
-        while self.attempt.state is state:
+        while (state := self.attempt.state) in states:
             if self._clock() > self._ends:
                 raise StepError(f"the guard there is still {state.value}; it should have ended")
-            self._see(await self._persist(self._look, self._lost))
+            self._see(await self._persist(partial(self._look, states), self._lost))
 
     async def watch(self) -> None:
         """Look now and then, until the guard does not wait for the deployer's word any more.
@@ -247,7 +231,8 @@ class GuardClient:
         """
         while self.attempt.state is AttemptState.CHECKING:
             await asyncio.sleep(WATCH_SECONDS)
-            self._see(await self._persist(partial(self._look, seconds=0), self._lost))
+            looking = partial(self._look, (AttemptState.CHECKING,), seconds=0)
+            self._see(await self._persist(looking, self._lost))
 
     async def state(self) -> HostState:
         """Ask what the host is; a connection lost at this moment says nothing of it.
@@ -273,10 +258,15 @@ class GuardClient:
         """When a host that does not answer is left to its guard."""
         return self._turns + self.attempt.activate_seconds + SILENT_MARGIN
 
-    async def _look(self, executor: Executor, seconds: float = LOOK_SECONDS) -> GuardReply:
+    async def _look(
+        self, states: Sequence[AttemptState], executor: Executor, seconds: float = LOOK_SECONDS
+    ) -> GuardReply:
         """Ask for the attempt's next state; what an activation says is logged as it comes."""
-        attempt = self.attempt
-        told = await orders.await_(executor, attempt.token, attempt.state, seconds, self._position)
+        token, position = self.attempt.token, self._position
+        return self._heard(await orders.await_(executor, token, states, seconds, position))
+
+    def _heard(self, told: GuardReply) -> GuardReply:
+        """Keep and log what an activation said since."""
         said = self.said + told.log
         self.said, self.cut = said[-_SAID:], self.cut or len(said) > _SAID
         self._position = told.position

@@ -27,10 +27,12 @@ class Verdict:
     Attributes:
         error: What kept the host from its target, where something did.
         confirmed: Whether the guard may have been told to commit.
+        end: What the host said of itself behind its guard's word that it has committed.
     """
 
     def __init__(self, work: HostWork, lifeline: GuardClient) -> None:
         self.error: StepError | None = None
+        self.end: HostState | None = None
         self.confirmed = not lifeline.attempt.goal.activates
         self._work = work
         self._lifeline = lifeline
@@ -45,7 +47,7 @@ class Verdict:
         """Ask the host where it is."""
         attempt = self._lifeline.attempt
         try:
-            now = await self._lifeline.state()
+            now = self.end or await self._lifeline.state()
         except StepError as unknown:
             return self._unknown(unknown)
         if now.attempt is not None and now.attempt.token == attempt.token:

@@ -114,7 +114,7 @@ def test_steps_come_in_their_order(bench: Bench) -> None:
     bench.deploy()
     assert [call for call in bench.host.calls if call != "await"] == [
         *("connect", "state", "build", "state", "copy", "state", "start", "in activate"),
-        *("connect", "contact", "state", "verify", "state", "confirm", "in commit", "state"),
+        *("connect", "contact", "verify", "state", "confirm", "in commit"),
     ]
 
 
@@ -350,13 +350,13 @@ def test_what_is_waited_for_is_said(bench: Bench) -> None:
 
     def waits(host: FakeHost) -> CommandResult | None:
         host.guard.lines["why"] = waiting
-        return None
+        return host.guard.say("seen", host.guard.lines["token"])
 
     def goes_on(host: FakeHost) -> CommandResult | None:
         host.guard.lines["why"] = ""
         return None
 
-    bench.host.goes_wrong("await", waits, None, goes_on)
+    bench.host.goes_wrong("await", waits, waits, goes_on)
     outcome = bench.deploy()
     assert isinstance(outcome, Deployed), outcome
     notices = [event.text for event in bench.events if isinstance(event, Notice)]
