@@ -19,22 +19,24 @@ from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.units import split_lines
 from orchestrator.core.values import replace
 from orchestrator.deploy.changing.foretelling import Change, foretell
+from orchestrator.deploy.changing.forwards import Offer, look_ahead
 from orchestrator.deploy.copy.closure import lacking
 from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.building import Builds
+from orchestrator.deploy.history import revision_of
 from orchestrator.deploy.plan import foresee as judge
 from orchestrator.deploy.plan.decide import PARTS
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.host import scripts
 from orchestrator.host.contents import contents_here
-from orchestrator.host.setup import Gates, Setup, reach
+from orchestrator.host.setup import Gates, Setup, reach, whoami
 from orchestrator.host.specialisations import runs_in_words, specialisation_here
 from orchestrator.host.status import ask_state
 from orchestrator.inventory.load import load
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.render.foreseen import draw_rows, foreseen_json, rows
-from orchestrator.render.output import Output
+from orchestrator.render.output import Output, clean
 from orchestrator.render.report import Column, print_json, print_table
 from orchestrator.risk.assess import assess, system_of
 from orchestrator.risk.kept import System
@@ -48,6 +50,7 @@ class HostDiff:
         live: What it would run: the wanted system, or the specialisation of that which is to run.
         changes: Packages that differ.
         foreseen: What else is known of the change; ``None`` where there is none.
+        warnings: What a deployment's preflight would find, as a plan says it.
     """
 
     host: Host
@@ -56,6 +59,7 @@ class HostDiff:
     live: OutPath
     changes: tuple[PackageChange, ...]
     foreseen: Foreseen | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def variant(self) -> str:
@@ -75,7 +79,7 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
             asking = group.create_task(_running(setup, host))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    wanted, (state, running) = building.result(), asking.result()
+    (wanted, revision), (state, running) = building.result(), asking.result()
     name = host.specialisation.of(state.specialisation)
     live = specialisation_here(wanted.out, name) or wanted.out
     closure = await nix.requisites(live)
@@ -83,11 +87,21 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
     if state.running in (None, live):
         return found
     gone, new = set(running) - set(closure), set(closure) - set(running)
-    return replace(found, foreseen=await _foretold(setup, found, frozenset(gone), frozenset(new)))
+    async with reach(setup, host) as executor:
+        offer = Offer(setup, host, state, wanted.out, revision, whoami())
+        return replace(
+            found,
+            foreseen=await _foretold(setup, found, executor, frozenset(gone), frozenset(new)),
+            warnings=await look_ahead(offer, executor),
+        )
 
 
 async def _foretold(
-    setup: Setup, found: HostDiff, gone: frozenset[OutPath], new: frozenset[OutPath]
+    setup: Setup,
+    found: HostDiff,
+    executor: Executor,
+    gone: frozenset[OutPath],
+    new: frozenset[OutPath],
 ) -> Foreseen:
     host, running = found.host, found.state.running
     assert running is not None
@@ -95,25 +109,23 @@ async def _foretold(
     async def read(system: OutPath) -> Contents:
         return await contents_here(system, PARTS)
 
-    async with reach(setup, host) as executor:
-        lacks = (await lacking(executor, found.live)).load
-        change = Change(
-            executor=executor,
-            running=running,
-            system=found.wanted,
-            live=found.live,
-            there=lacks.paths == 0,
-            built=True,
-            activates=True,
-            seconds=host.deadlines.activate,
-        )
-        told = await foretell(change, judge.secrets(gone, new), read)
-        notes = await _notes(setup, found, executor)
+    lacks = (await lacking(executor, found.live)).load
+    change = Change(
+        executor=executor,
+        running=running,
+        system=found.wanted,
+        live=found.live,
+        there=lacks.paths == 0,
+        built=True,
+        activates=True,
+        seconds=host.deadlines.activate,
+    )
+    told = await foretell(change, judge.secrets(gone, new), read)
     return told.but(
         budget=host.preflight.closure_budget,
         copy_size=lacks.size,
         copy_paths=lacks.paths,
-        notes=notes,
+        notes=await _notes(setup, found, executor),
     )
 
 
@@ -136,18 +148,20 @@ async def _risk(setup: Setup, found: HostDiff) -> str:
     return change.sentence
 
 
-async def _wanted(setup: Setup, host: Host) -> Evaluated:
+async def _wanted(setup: Setup, host: Host) -> tuple[Evaluated, str | None]:
+    """What it should run, built here; and the commit that this is of."""
     async with Source(setup.flake) as source:
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, 1)
         known = KnownSystems(setup, (host,), source)
         wanted, _ = await known.system(Quiet(host), evaluations, here=True)
+        revision = await revision_of(setup, known, host)
     roots = Path(setup.state, "roots")
     roots.mkdir(parents=True, exist_ok=True, mode=0o700)
     builds = Builds.of(setup, Gates.of(setup.fleet.limits))
     quiet = Member(host.name, lambda _: None, lambda _: None, host.nix)
     root = roots / host.name
     await builds.build(wanted, root=root, deadline=host.deadlines.build, member=quiet)
-    return wanted
+    return wanted, revision
 
 
 async def _running(setup: Setup, host: Host) -> tuple[HostState, tuple[OutPath, ...]]:
@@ -189,6 +203,8 @@ def draw_diff(
     if found.foreseen is not None:
         results.line()
         draw_rows(rows(None, found.foreseen), results, verbose=verbose)
+    for warning in found.warnings:
+        words.line(f"warning: {name}: {clean(warning)}")
 
 
 def _row(change: PackageChange) -> tuple[str, str, str]:
@@ -213,4 +229,5 @@ def _to_json(found: HostDiff) -> dict[str, object]:
             for change in found.changes
         ],
         "foreseen": found.foreseen and foreseen_json(found.foreseen),
+        "warnings": found.warnings,
     }

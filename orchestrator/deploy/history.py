@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.core import git
 from orchestrator.core.commit import MOST_BEFORE, Checkout, Kin
 from orchestrator.core.host import Host
@@ -50,6 +51,13 @@ class History:
         else:
             self._asked[question] = asyncio.ensure_future(asking)
         return await asyncio.shield(self._asked[question])  # a host that is stopped stops no other
+
+
+async def revision_of(setup: Setup, known: KnownSystems, host: Host) -> str | None:
+    """The commit that a host's configuration is of, ``-dirty`` appended where it is."""
+    flake = setup.flake.of(host)
+    found = await known.revision(host)
+    return found if found or flake.reference != "." else await git.revision(flake.folder)
 
 
 async def _kin(folder: str, theirs: str, mine: str) -> Kin:

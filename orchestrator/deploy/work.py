@@ -214,11 +214,9 @@ class HostWork:
         session = self.session
         if self.host.flake is None or self.host.name in session.request.systems:
             return session.run.revision
-        flake = session.setup.flake.of(self.host)
-        found = await session.known.revision(self.host)
-        from orchestrator.core import git
+        from orchestrator.deploy.history import revision_of
 
-        return found if found or flake.reference != "." else await git.revision(flake.folder)
+        return await revision_of(session.setup, session.known, self.host)
 
     @contextlib.contextmanager
     def step(self, phase: Phase) -> Iterator[None]:

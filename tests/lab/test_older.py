@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +78,9 @@ def test_the_older_of_two_clones_is_refused(clones: tuple[Bench, Bench]) -> None
     before = newer.state(HOST)
     planned = older.run("plan", HOST)
     assert "preflight would refuse: a step backwards" in planned.out + planned.err, planned
+    compared = older.run("diff", HOST, "--json")
+    (warning,) = json.loads(compared.out)["warnings"]
+    assert warning.startswith("preflight would refuse: a step backwards"), compared
     host = refused(older, older.deploy(HOST), before)
     for fleet, subject in ((newer, "'a marker', "), (older, "'first', ")):
         head = fleet.command("git", "rev-parse", "HEAD").out[:12]

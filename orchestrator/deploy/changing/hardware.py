@@ -6,13 +6,11 @@ from orchestrator.core.checks import Check, Shortfall
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.facts import Facts
+from orchestrator.deploy.changing.forwards import FACTS_SECONDS
 from orchestrator.deploy.work import HostWork
 from orchestrator.facts import cache
 from orchestrator.facts.ask import ask_facts
 from orchestrator.facts.plan.drift import drift
-
-_SECONDS = 30.0
-"""Longer no deployment waits for what it can do without."""
 
 
 async def look(work: HostWork, executor: Executor) -> tuple[Facts | None, tuple[Shortfall, ...]]:
@@ -29,7 +27,7 @@ async def look(work: HostWork, executor: Executor) -> tuple[Facts | None, tuple[
     folder, name = cache.folder_of(work.session.setup), work.host.name
     before = cache.known(folder, name)
     try:
-        now = await ask_facts(executor, work.host, _SECONDS)
+        now = await ask_facts(executor, work.host, FACTS_SECONDS)
     except StepError as error:
         work.log(f"its hardware is not known: {error.message}")
         return None, ()

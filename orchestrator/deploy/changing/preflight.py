@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 
 from orchestrator.core.checks import Check, Shortfall, Wanted
 from orchestrator.core.errors import RefusedError, StepError
@@ -15,17 +14,16 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing
 from orchestrator.deploy.changing import hardware
 from orchestrator.deploy.changing.changed import budget_of, size_of
+from orchestrator.deploy.changing.forwards import Offer, backwards, in_words
 from orchestrator.deploy.changing.load import boot_files_here, closure_here, load_of
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.changing.wanting import wanting
 from orchestrator.deploy.names import Machines
 from orchestrator.deploy.plan.accounts import judged_login
-from orchestrator.deploy.plan.older import Here, older_commit, older_nixpkgs, origin_of
 from orchestrator.deploy.plan.preflight import examine
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.accounts import ask_next_login
 from orchestrator.host.preflight import PreflightAnswer, ask_facts
-from orchestrator.host.setup import checkout_of
 from orchestrator.secrets.model.repository import HostSecrets
 from orchestrator.secrets.on_host import try_to_open
 from orchestrator.secrets.plan.hosts import opened, shortfalls
@@ -121,10 +119,7 @@ async def foresee(
     """
     with work.step(Phase.PREFLIGHT):
         found = await _look(work, plan, state, executor)
-    return tuple(
-        f"preflight would refuse: {one.text}" if one.refuses else f"preflight: {one.text}"
-        for one in found
-    )
+    return in_words(found)
 
 
 async def _look(
@@ -160,17 +155,13 @@ async def _look(
     return examine(answer.facts, wanted, others)
 
 
-async def _backwards(work: HostWork, plan: HostPlan, state: HostState) -> list[Shortfall]:
+async def _backwards(work: HostWork, plan: HostPlan, state: HostState) -> tuple[Shortfall, ...]:
     """Find whether a host would get something older than it has; a rollback is meant to."""
     if isinstance(plan.target, Existing) or not plan.goal.changes_host:
-        return []
-    session, found = work.session, [*older_nixpkgs(state, plan.target.out)]
-    setup, run, there = session.setup, session.run, origin_of(state)
-    here = Here(await work.revision(), run.who, checkout_of(setup.fleet))
-    if there is not None and there.may_differ(here):
-        kin = await session.history.kin(setup, work.host, there.commit, here.commit)
-        found += older_commit(there, here, kin, datetime.now(UTC))
-    return found
+        return ()
+    session, revision = work.session, await work.revision()
+    offer = Offer(session.setup, work.host, state, plan.target.out, revision, session.run.who)
+    return await backwards(offer, session.history)
 
 
 def _refusal(found: list[Shortfall], executor: Executor) -> RefusedError:

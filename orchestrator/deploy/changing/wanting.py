@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.catalogue.plan import Machine, host_fit, nearest_tier
 from orchestrator.core.checks import Check, Shortfall
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.executor import Executor
@@ -13,8 +12,8 @@ from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing
 from orchestrator.core.values import replace
+from orchestrator.deploy.changing.forwards import needs
 from orchestrator.deploy.work import HostWork, Session
-from orchestrator.facts import cache
 from orchestrator.secrets.files.rules import RulesError
 from orchestrator.secrets.on_host import ask_identities
 from orchestrator.secrets.place import seen_from
@@ -47,30 +46,11 @@ async def wanting(
 def _needs(
     work: HostWork, plan: HostPlan, state: HostState, now: Facts | None
 ) -> tuple[Shortfall, ...]:
-    """Compare what a host's features need with what is known of its machine.
-
-    What it goes back to, and a system that was given, need what nobody knows here; the lab's hosts
-    are this machine.
-    """
+    """Compare; what it goes back to, and a system that was given, need what nobody knows here."""
     session, host = work.session, work.host
-    setup = session.setup
-    given = isinstance(plan.target, Existing) or host.name in session.request.systems
-    if given or setup.in_lab or not setup.fleet.features:
+    if isinstance(plan.target, Existing) or host.name in session.request.systems:
         return ()
-    facts = now or cache.known(cache.folder_of(setup), host.name)
-    if facts and facts.machine_id not in ("", state.machine_id):
-        facts = None  # another machine's
-    machine = Machine.of(facts, host.hardware)
-    found = host_fit(setup.fleet, host, machine)
-    if found.skipped and session.request.plan_only:
-        text = f"it is a guest ({found.skipped}): what its features need was not compared"
-        return (Shortfall(Check.NEEDS, text, refuses=False),)
-    tier = nearest_tier(setup.fleet, host, machine) if found.lacks else None
-    remedy = (f"the nearest tier that fits is {tier.name}; " if tier else "") + (
-        f"`hardware:` in the inventory stands before what was asked; ask again: "
-        f"orchestrator host facts {host.name} --refresh"
-    )
-    return tuple(Shortfall(Check.NEEDS, gap.text, remedy) for gap in found.lacks)
+    return needs(session.setup, host, state, now, planned=session.request.plan_only)
 
 
 async def _secrets(work: HostWork, plan: HostPlan, executor: Executor) -> tuple[Shortfall, ...]:

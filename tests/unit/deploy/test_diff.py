@@ -97,6 +97,7 @@ def _drawn(
     as_json: bool = False,
     variant: HostState | None = None,
     live: OutPath | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> tuple[str, str]:
     state = HostState("m", running, running, running, running)
     changes = (
@@ -106,7 +107,8 @@ def _drawn(
     )
     system = _path(B, "system")
     found = HostDiff(
-        Host("p620", "p620", Connect("p620")), variant or state, system, live or system, changes
+        *(Host("p620", "p620", Connect("p620")), variant or state, system, live or system),
+        *(changes, None, warnings),
     )
     results, words = io.StringIO(), io.StringIO()
     draw_diff(found, Output(results), Output(words), as_json=as_json)
@@ -141,6 +143,18 @@ def test_a_diff_for_a_script_has_every_change() -> None:
         str(_path(B, "system")),
     )
     assert found["changes"][0] == {"package": "bash", "before": ["5.2"], "after": ["5.3"]}
+
+
+def test_a_diff_warns_of_what_preflight_would_refuse() -> None:
+    """What stands against a deployment is no result: a warning, made harmless; JSON has it too."""
+    warnings = ("preflight would refuse: a step backwards\x1b[2J",)
+    out, err = _drawn(_path(A, "system"), warnings=warnings)
+    assert "backwards" not in out
+    last = err.splitlines()[-1]
+    assert last.startswith("warning: p620: preflight would refuse: a step backwards")
+    assert "\x1b" not in last
+    found = json.loads(_drawn(_path(A, "system"), as_json=True, warnings=warnings)[0])
+    assert found["warnings"] == list(warnings)
 
 
 def test_a_diff_names_the_specialisation_that_runs_and_would_run() -> None:

@@ -7,14 +7,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fake_host import ELSE, NEW, Bench, system
+from fake_host import ELSE, NEW, Bench, FakeExecutor, system
 
+from orchestrator.core.catalogue import Feature, Needs
 from orchestrator.core.commit import Distance
 from orchestrator.core.outcome import Completed, Deployed, Failed
 from orchestrator.core.plan import Goal
 from orchestrator.core.run import DeployRequest
-from orchestrator.deploy.changing import preflight
+from orchestrator.deploy.changing import forwards
+from orchestrator.deploy.changing.forwards import Offer, look_ahead
 from orchestrator.deploy.work import HostWork
+from orchestrator.host.status import ask_state
 
 
 def git(folder: Path, *argv: str) -> str:
@@ -70,6 +73,29 @@ def test_a_plan_says_that_it_would_be_refused(deployed: Bench) -> None:
     assert warning.startswith("preflight would refuse: a step backwards: ")
 
 
+def test_who_only_compares_is_told_what_a_plan_tells(deployed: Bench) -> None:
+    """``diff`` says of a step backwards, and of what the machine lacks, what ``plan`` says."""
+    deployed.revision = git(deployed.folder, "rev-parse", "HEAD~1")
+    deployed.catalogue = {"ai": Feature("ai", needs=Needs(memory=16 << 30))}
+    deployed.host.answers["facts"] = (
+        b"/etc/machine-id:m\nmemory_blocks=64\n"
+        b"/sys/devices/system/memory/block_size_bytes:8000000\nend=\n"
+    )
+    planned = deployed.deploy(plan_only=True)
+    assert isinstance(planned, Deployed)
+    (work,) = deployed.shares(DeployRequest(), "p620")
+
+    async def looked() -> tuple[str, ...]:
+        executor, setup = FakeExecutor(deployed.host), work.session.setup
+        state = await ask_state(executor, work.host)
+        offer = Offer(setup, work.host, state, ELSE, deployed.revision, "me@here")
+        return await look_ahead(offer, executor)
+
+    told = asyncio.run(looked())
+    assert [text.split(":")[1].split()[0] for text in told] == ["a", "16.0"]
+    assert told == planned.warnings
+
+
 def test_an_older_commit_that_is_wanted_is_recorded(deployed: Bench) -> None:
     """``--skip-preflight older`` goes past it with a warning, and the record says so."""
     deployed.revision = git(deployed.folder, "rev-parse", "HEAD~1")
@@ -115,7 +141,7 @@ def test_changes_of_another_folder_are_not_undone(
     """What is committed nowhere is kept from everybody who does not have it."""
     deployed.revision = f"{deployed.revision}-dirty"
     assert isinstance(deployed.deploy(), Deployed)
-    monkeypatch.setattr(preflight, "checkout_of", lambda _: "another")
+    monkeypatch.setattr(forwards, "checkout_of", lambda _: "another")
     deployed.target = system("y")
     deployed.revision = commit(deployed.folder, "further")
     outcome = deployed.deploy()
