@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from orchestrator.core.contents import Contents
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Host
+from orchestrator.core.interrupt import together
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.units import split_lines
@@ -73,12 +73,9 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
     Raises:
         StepError: The host does not answer, or its configuration does not evaluate or build.
     """
-    try:
-        async with asyncio.TaskGroup() as group:
-            building = group.create_task(_wanted(setup, host))
-            asking = group.create_task(_running(setup, host))
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    async with together() as group:
+        building = group.create_task(_wanted(setup, host))
+        asking = group.create_task(_running(setup, host))
     (wanted, revision), (state, running) = building.result(), asking.result()
     name = host.specialisation.of(state.specialisation)
     live = specialisation_here(wanted.out, name) or wanted.out

@@ -12,6 +12,7 @@ from orchestrator.changes.plan import Knowledge, Known, Unknown
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase, Recalled
 from orchestrator.core.executor import Executor
+from orchestrator.core.interrupt import together
 from orchestrator.core.outcome import Failed, Outcome, Skipped, Unchanged
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
@@ -151,13 +152,9 @@ async def _gather(
     """Ask, at the same time, what should run there and what does."""
     if not work.session.request.goal.contacts_host:
         return await _wanted(work), (None, None)
-    try:
-        async with asyncio.TaskGroup() as group:
-            wanted = group.create_task(_wanted(work))
-            answer = group.create_task(or_no_answer(work, _ask(work, stack)))
-    except BaseExceptionGroup as errors:
-        # Both may fail; the first is enough to stop this host, and a bug goes before either.
-        raise min(errors.exceptions, key=lambda error: isinstance(error, StepError)) from None
+    async with together() as group:
+        wanted = group.create_task(_wanted(work))
+        answer = group.create_task(or_no_answer(work, _ask(work, stack)))
     return wanted.result(), answer.result()
 
 

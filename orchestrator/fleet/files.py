@@ -15,6 +15,7 @@ from orchestrator.changes.source import Source
 from orchestrator.core import beneath, git, process, stored
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Host
+from orchestrator.core.interrupt import together
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
@@ -41,8 +42,9 @@ async def check_files(setup: Setup) -> Mapping[str, str | None]:
         async with gate:
             return await nix.parse(str(root / file))
 
-    errors = await asyncio.gather(*(parse(file) for file in files))
-    return dict(zip(files, errors, strict=True))
+    async with together() as group:
+        tasks = {file: group.create_task(parse(file)) for file in files}
+    return {file: task.result() for file, task in tasks.items()}
 
 
 async def nix_files(root: Path) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from orchestrator.changes.tracing.tracer import workplace
 from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError, cause_of
+from orchestrator.core.interrupt import together
 from orchestrator.core.units import listing, parse_json
 from orchestrator.core.values import replace
 from orchestrator.init import sources, wrapper
@@ -184,7 +184,9 @@ async def _of(flake: str | None, there: Flake, said: Mapping[str, Any], way: Way
         _colmena(there, said, notices),
         _clan(there, said, attrs, notices),
     )
-    found = {one.name: one for one in await asyncio.gather(*asked) if one is not None}
+    async with together() as group:
+        tasks = [group.create_task(one) for one in asked]
+    found = {one.name: one for task in tasks if (one := task.result()) is not None}
     for read in (sources.ssh_config, sources.known_hosts):
         one = read(attrs)
         found[one.name] = one

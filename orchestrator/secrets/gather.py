@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
+from orchestrator.core.interrupt import together
 from orchestrator.core.store import DrvPath
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
@@ -169,7 +169,10 @@ async def gather(place: SecretsRepository, context: Context) -> Evidence:
         StepError: git refused, or a change of several files left a journal that cannot be read.
     """
     nix.require()
-    (rules, broken), keys = await asyncio.gather(read_rules(place), _keys_of_hosts(context))
+    async with together() as group:
+        reading = group.create_task(read_rules(place))
+        asking = group.create_task(_keys_of_hosts(context))
+    (rules, broken), keys = reading.result(), asking.result()
     await require_own_journal(place)
     found = await _repository(place, rules)
     declared = {rule.path for rule in rules.rules}

@@ -19,6 +19,7 @@ from orchestrator.changes.tree.index import parse_index
 from orchestrator.changes.tree.place import common_folder, git_folder, place_in_copy
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, cause_of
+from orchestrator.core.interrupt import together
 
 _SECONDS = 120.0
 _LONG_AGO = (946684800, 946684800)
@@ -35,11 +36,10 @@ async def copy_repository(root: Path, into: Path) -> None:
     Raises:
         StepError: Something cannot be read or written, or changed its kind meanwhile.
     """
-    listed, head = await asyncio.gather(
-        _git(root, "ls-files", "-s", "-v", "-z"),
-        _git(root, "rev-parse", "--quiet", "--verify", "HEAD", rc=1),
-    )
-    entries = parse_index(listed).entries
+    async with together() as group:
+        listing = group.create_task(_git(root, "ls-files", "-s", "-v", "-z"))
+        naming = group.create_task(_git(root, "rev-parse", "--quiet", "--verify", "HEAD", rc=1))
+    entries, head = parse_index(listing.result()).entries, naming.result()
     try:
         await _copied(root, into, entries)
         if head:

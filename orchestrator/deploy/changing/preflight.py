@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from orchestrator.core.checks import Check, Shortfall, Wanted
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
+from orchestrator.core.interrupt import together
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing
@@ -133,7 +133,10 @@ async def _look(
         answer = await ask_facts(executor, out, closure, boots=request.reboots)
         return answer, (sent, time.time())
 
-    (answer, between), (now, drifted) = await asyncio.gather(asked(), hardware.look(work, executor))
+    async with together() as group:
+        asking = group.create_task(asked())
+        looking = group.create_task(hardware.look(work, executor))
+    (answer, between), (now, drifted) = asking.result(), looking.result()
     lacking = await wanting(work, plan, state, executor, now)
     others = (*await _backwards(work, plan, state), *lacking, *drifted)
     wanted = Wanted(

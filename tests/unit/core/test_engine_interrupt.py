@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from orchestrator.core.interrupt import Interrupt, InterruptedStepError, ended
+from orchestrator.core.errors import StepError
+from orchestrator.core.interrupt import Interrupt, InterruptedStepError, ended, together
 
 Body = Callable[[Interrupt, list[str]], Awaitable[None]]
 
@@ -234,3 +235,32 @@ def test_cancelled_work_leaves_nothing_behind() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     assert play(scene) == ["cleaned up"]
+
+
+@pytest.mark.parametrize(
+    "errors", [[StepError("expected")], [StepError("expected"), OSError("a bug")]]
+)
+def test_what_runs_beside_a_failure_is_stopped_before_that_is_told(errors: list[Exception]) -> None:
+    """The error arrives as it was raised, a bug before an expected one, and nothing runs on."""
+    ended_by: list[str] = []
+
+    async def fails(error: Exception) -> None:
+        raise error
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended_by.append("stopped")
+            raise
+
+    async def run() -> None:
+        async with together() as group:
+            group.create_task(waits())
+            await asyncio.sleep(0)
+            for error in errors:
+                group.create_task(fails(error))
+
+    with pytest.raises(type(errors[-1])) as raised:
+        asyncio.run(run())
+    assert (raised.value, ended_by) == (errors[-1], ["stopped"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
-from fake_host import ANSWER, NEW, OLD, Bench, FakeHost, loses_connection
+from fake_host import ANSWER, NEW, OLD, Bench, FakeHost, loses_connection, passes_deadline
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import LogLine, Notice, Phase, PhaseStarted
@@ -15,7 +17,7 @@ from orchestrator.core.process import CommandResult
 from orchestrator.core.run import CopyMethod, HostResult
 from orchestrator.core.store import OutPath
 from orchestrator.core.values import replace
-from orchestrator.deploy.changing import load
+from orchestrator.deploy.changing import hardware, load
 from orchestrator.deploy.copy import closure as closures
 from orchestrator.deploy.copy.closure import Lacking
 from orchestrator.deploy.copy.spool import Codec, WantedPath
@@ -51,6 +53,29 @@ def test_a_check_that_refuses_ends_it_before_anything_is_copied(bench: Bench) ->
     assert bench.delivered == ["build"]
     assert bench.host.state == ALL_OLD
     assert bench.host.locked_by is None
+
+
+def test_a_question_beside_one_that_failed_is_stopped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that fails to answer is not asked on what it is made of; its own error is told."""
+    stopped: list[str] = []
+
+    async def look(*_: object) -> NoReturn:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append("stopped")
+        raise AssertionError
+
+    monkeypatch.setattr(hardware, "look", look)
+    bench.host.goes_wrong("preflight", passes_deadline)
+    found = problem(bench.deploy())
+    assert (found.step, found.message) == (
+        "preflight",
+        "/bin/sh did not end on the host within 5 s",
+    )
+    assert stopped == ["stopped"]
 
 
 def test_all_that_refuses_is_told_at_once(bench: Bench) -> None:
