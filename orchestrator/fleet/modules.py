@@ -22,7 +22,7 @@ from orchestrator.inventory.root import FEATURES, schema_files
 from orchestrator.inventory.setting_schemas import read_schema
 from orchestrator.inventory.settings import defaults_of
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.configuration import nix_list, nix_string
+from orchestrator.nix.configuration import Configuration, nix_list, nix_string
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 
@@ -180,16 +180,7 @@ def _of_host(host: Host) -> tuple[str, ...]:
 
 
 async def _evaluate(
-    root: str,
-    module: Module,
-    files: Sequence[str],
-    flake: Flake,
-    attr: str,
-    _: str,
-    *,
-    deadline: float,
-    env: Mapping[str, str | None],
-    on_start: Callable[[int], None],
+    root: str, module: Module, files: Sequence[str], configuration: Configuration
 ) -> None:
     """Evaluate a module on a host without its other modules.
 
@@ -202,17 +193,15 @@ async def _evaluate(
     apply = _ALONE.format(
         root=nix_string(root), wanted=nix_list(wanted), others=nix_list(others), settings=settings
     )
+    flake = configuration.flake
     argv = (
         *nix.nix_argv("eval", "--raw", "--apply", apply),
         *flake.evaluating,
-        flake.configuration(attr).removesuffix(".config"),
+        flake.configuration(configuration.attr).removesuffix(".config"),
     )
-    done = await nix.run_on(
-        flake, argv, deadline=min(deadline, _SECONDS), env=env, on_start=on_start
-    )
+    done = await configuration.run(argv, most=_SECONDS)
     if done.rc != 0:
-        by_hand = tuple(map(flake.by_hand, argv))
-        raise nix.failed(done, by_hand, "it does not evaluate", flake.folder)
+        raise configuration.failed(done, argv, "it does not evaluate")
 
 
 async def store_root(flake: Flake) -> str:

@@ -17,7 +17,7 @@ from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.tree import nearest
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.configuration import nix_list, nix_string
+from orchestrator.nix.configuration import Configuration, nix_list, nix_string
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 from orchestrator.secrets.uses import Origin
@@ -198,20 +198,14 @@ def question(
 
 
 async def _ask(
-    parts: tuple[str, ...],
-    values: bool,
-    defined: bool,
-    flake: Flake,
-    attr: str,
-    host: str,
-    **how: Any,
+    parts: tuple[str, ...], values: bool, defined: bool, configuration: Configuration
 ) -> Option | Options:
+    flake, attr, host = configuration.flake, configuration.attr, configuration.host
     argv = question(flake, attr, parts, values=values, defined=defined)
-    done = await nix.run_on(flake, argv, **how)
+    done = await configuration.run(argv)
     if done.rc != 0:
         shown = ("nix", "eval", f"{flake.configuration(attr)}.{show_path(parts)}")
-        by_hand = tuple(map(flake.by_hand, shown))
-        raise nix.failed(done, by_hand, "it does not evaluate", flake.folder)
+        raise configuration.failed(done, shown, "it does not evaluate")
     # Outside of git, the folder itself is compared.
     folder = Path(flake.copied.root if flake.copied else flake.folder)
     return answered(parts, parse_json(done.stdout), host, Origin.of(flake) or Origin(folder, ""))

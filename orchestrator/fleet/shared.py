@@ -24,8 +24,8 @@ from orchestrator.fleet.option import question, show_path
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import Inventory
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.configuration import Configuration
 from orchestrator.nix.evaluation import Evaluations, Quiet
-from orchestrator.nix.flake import Flake
 
 IDENTITY = frozenset({"address", "attr", "description", "machine_id", "host_key", "connect"})
 """Keys of the inventory that say which machine a host is: two that are equal mean nothing."""
@@ -169,14 +169,15 @@ async def _modules(setup: Setup, hosts: Sequence[Host]) -> dict[str, Modules | S
     return {host.name: answer for host, answer in zip(hosts, answers, strict=True)}
 
 
-async def _ask(root: str, flake: Flake, attr: str, _: str, **how: Any) -> Modules:
+async def _ask(root: str, configuration: Configuration) -> Modules:
+    flake, attr = configuration.flake, configuration.attr
     for defined in (True, False):
         argv = question(flake, attr, (), values=False, defined=defined, root=root)
-        done = await nix.run_on(flake, argv, **how)
+        done = await configuration.run(argv)
         if done.rc == 0:
             return modules(root, parse_json(done.stdout))
     shown = ("nix", "eval", f"{flake.configuration(attr)}.system.build.toplevel")
-    raise nix.failed(done, tuple(map(flake.by_hand, shown)), "it does not evaluate", flake.folder)
+    raise configuration.failed(done, shown, "it does not evaluate")
 
 
 def modules(root: str, said: Mapping[str, Any]) -> Modules:

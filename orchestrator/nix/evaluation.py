@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
@@ -36,6 +36,9 @@ from orchestrator.nix.memory import (
 from orchestrator.nix.once import Once
 from orchestrator.nix.reasons import warning
 from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
+
+if TYPE_CHECKING:
+    from orchestrator.nix.configuration import Configuration
 
 
 class Asker(Protocol):
@@ -79,29 +82,12 @@ class Quiet:
 
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 INTERVAL = 0.1  # seconds between two looks at what is taken
 
 _MOST_WARNINGS = 20  # of a run: somebody else's flake may have no end of them
 
 _HEAP, _PEAK = "GC_INITIAL_HEAP_SIZE", "evaluation-peak"
-
-
-class Question(Protocol[T_co]):
-    """What may be evaluated of a host's configuration: its secrets, its facts."""
-
-    def __call__(
-        self,
-        flake: Flake,
-        attr: str,
-        host: str,
-        *,
-        deadline: float,
-        env: Mapping[str, str | None],
-        on_start: Callable[[int], None],
-    ) -> Awaitable[T_co]:
-        """Evaluate it; see :func:`orchestrator.nix.verbs.evaluate` for what is given."""
 
 
 @dataclass(eq=False, slots=True)
@@ -227,21 +213,21 @@ class Evaluations:
             self._warned.add(said)
             asker.notice(said, warning=True)
 
-    async def ask(self, asker: Asker, question: Question[T]) -> T:
+    async def ask(self, asker: Asker, question: Callable[[Configuration], Awaitable[T]]) -> T:
         """Evaluate something else of a host's configuration, when there is room.
 
         Raises:
             StepError: The configuration does not evaluate, or not within the memory there is.
         """
+        from orchestrator.nix.configuration import Configuration  # an unchanged host does without
+
         job, host = _Job(asker), asker.host
         async with self._place(job), self._watched(job):
+            flake = await self._source.flake(host)
+            until = asyncio.get_running_loop().time() + host.deadlines.evaluate
+            env = self._environment(job)
             return await question(
-                await self._source.flake(host),
-                host.attr,
-                host.name,
-                deadline=host.deadlines.evaluate,
-                env=self._environment(job),
-                on_start=job.started,
+                Configuration(flake, host.attr, host.name, until, env, job.started)
             )
 
     @contextlib.asynccontextmanager

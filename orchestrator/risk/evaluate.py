@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.stored import DamagedError, decode, encode
 from orchestrator.core.values import replace
-from orchestrator.nix.configuration import ask, nix_string
-from orchestrator.nix.verbs import Flake, NoNetworkError, OnLine, OutOfMemoryError
+from orchestrator.nix.configuration import Configuration, nix_string
+from orchestrator.nix.verbs import NoNetworkError, OutOfMemoryError
 from orchestrator.risk.model import Surface
 
 T = TypeVar("T")
@@ -22,61 +21,28 @@ PARTS = tuple(name for name in Surface.__dataclass_fields__ if name != "failures
 """What ``read.nix`` answers, part by part."""
 
 
-async def evaluate(
-    flake: Flake,
-    attr: str,
-    host: str,
-    *,
-    deadline: float,
-    env: Mapping[str, str | None] | None = None,
-    on_stderr: OnLine | None = None,
-    on_start: Callable[[int], None] | None = None,
-    specialisation: str = "",
-) -> Surface:
+async def evaluate(configuration: Configuration, specialisation: str = "") -> Surface:
     """Evaluate what of a host's configuration its risk is derived from.
 
     Args:
-        flake: Where the host's configuration is.
-        attr: The attribute below ``nixosConfigurations``.
-        host: The host's name.
-        deadline: Seconds after which Nix is stopped.
-        env: Set on top of this process's environment.
-        on_stderr: Called with each line that Nix says.
-        on_start: Called with the process id.
+        configuration: The host's.
         specialisation: The one that the host is to run, where the system has it; empty for itself.
 
     Raises:
         StepError: Nothing of it evaluates.
     """
-    clock = asyncio.get_running_loop().time
-    until = clock() + deadline
-
-    async def answer(function: str) -> bytes:
-        return await ask(
-            flake,
-            attr,
-            function,
-            f"what the risk of {host} is derived from does not evaluate",
-            deadline=until - clock(),
-            env=env,
-            on_stderr=on_stderr,
-            on_start=on_start,
-        )
-
+    failure = f"what the risk of {configuration.host} is derived from does not evaluate"
     whole = f"({_function()}) {nix_string(specialisation)}"
     try:
-        return parse(await answer(whole))
+        return parse(await configuration.ask(whole, failure))
     except (NoNetworkError, OutOfMemoryError):
         raise
     except StepError as error:
-        return await _by_parts(whole, answer, error, lambda: until - clock())
+        return await _by_parts(whole, configuration, failure, error)
 
 
 async def _by_parts(
-    whole: str,
-    answer: Callable[[str], Awaitable[bytes]],
-    first: StepError,
-    left: Callable[[], float],
+    whole: str, configuration: Configuration, failure: str, first: StepError
 ) -> Surface:
     """Ask for each part by itself: Nix cannot catch every error, and one hides the others then.
 
@@ -88,12 +54,14 @@ async def _by_parts(
     failures: dict[str, str] = {}
     for part in PARTS:
         try:
-            said = await answer(f"config: {{ inherit ({whole} config) {part}; }}")
+            said = await configuration.ask(
+                f"config: {{ inherit ({whole} config) {part}; }}", failure
+            )
             found = replace(found, **{part: getattr(parse(said), part)})
         except (NoNetworkError, OutOfMemoryError):
             raise
         except StepError as error:
-            if left() <= 0:
+            if configuration.left <= 0:
                 raise
             failures[part] = error.message
     if len(failures) == len(PARTS):

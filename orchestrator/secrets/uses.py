@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.stored import DamagedError
 from orchestrator.core.units import parse_json
 from orchestrator.host.setup import Setup
-from orchestrator.nix.configuration import ask, nix_string
+from orchestrator.nix.configuration import Configuration, nix_string
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
-from orchestrator.nix.verbs import Flake, OnLine
+from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.members import of_member
 from orchestrator.secrets.model.repository import MEMBER, HostSecrets, SecretUse
 from orchestrator.secrets.model.sops import SopsKeys, SopsUse
@@ -122,43 +122,19 @@ in {
 """
 
 
-async def evaluate(
-    flake: Flake,
-    attr: str,
-    host: str,
-    *,
-    deadline: float,
-    env: Mapping[str, str | None] | None = None,
-    on_stderr: OnLine | None = None,
-    on_start: Callable[[int], None] | None = None,
-    specialisation: str = "",
-) -> HostSecrets:
+async def evaluate(configuration: Configuration, specialisation: str = "") -> HostSecrets:
     """Evaluate what a host's configuration says of its secrets, agenix's and sops-nix's.
 
     Args:
-        flake: Where the host's configuration is.
-        attr: The attribute below ``nixosConfigurations``.
-        host: The host's name.
-        deadline: Seconds after which Nix is stopped.
-        env: Set on top of this process's environment.
-        on_stderr: Called with each line that Nix says.
-        on_start: Called with the process id.
+        configuration: The host's.
         specialisation: The one that the host is to run, where the system has it; empty for itself.
 
     Raises:
         StepError: The configuration does not evaluate.
     """
-    said = await ask(
-        flake,
-        attr,
-        f"({_APPLY}) {nix_string(specialisation)}",
-        "what it says of its secrets does not evaluate",
-        deadline=deadline,
-        env=env,
-        on_stderr=on_stderr,
-        on_start=on_start,
-    )
-    return parse(parse_json(said), host, Origin.of(flake))
+    function = f"({_APPLY}) {nix_string(specialisation)}"
+    said = await configuration.ask(function, "what it says of its secrets does not evaluate")
+    return parse(parse_json(said), configuration.host, Origin.of(configuration.flake))
 
 
 class Origin:

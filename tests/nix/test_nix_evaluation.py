@@ -19,6 +19,7 @@ from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.nix import flake as nix_flake
 from orchestrator.nix import memory
+from orchestrator.nix.configuration import Configuration
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.memory import ENVIRONMENT, GIB, MIB
 from orchestrator.nix.verbs import Flake
@@ -199,5 +200,5 @@ def test_secrets_are_those_of_the_specialisation_that_is_to_run(
     for secret in ("own", "game", "odd"):
         (tmp_path / f"{secret}.age").write_text("")
     flake = Flake.at(str(tmp_path), str(tmp_path), {})
-    found = asyncio.run(uses.evaluate(flake, "web1", "web1", deadline=120, specialisation=name))
+    found = asyncio.run(uses.evaluate(Configuration(flake, "web1", "web1"), name))
     assert {use.name for use in found.uses} == secrets

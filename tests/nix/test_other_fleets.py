@@ -25,6 +25,7 @@ from orchestrator.deploy.delivering.building import Builds
 from orchestrator.fleet.files import check_evaluation
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import load
+from orchestrator.nix.configuration import Configuration
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 from orchestrator.secrets import uses
@@ -476,7 +477,7 @@ def test_a_secret_that_agenix_would_hide_is_found_before(bench: Bench) -> None:
     bench.write("flake.nix", f"{{ outputs = _: {{ nixosConfigurations = {{ {hosts} }}; }}; }}")
     flake_here = Flake.at(str(bench.root), str(bench.root))
     found = {
-        name: asyncio.run(uses.evaluate(flake_here, name, name, deadline=60)).uses[0].hidden
+        name: asyncio.run(uses.evaluate(Configuration(flake_here, name, name))).uses[0].hidden
         for name in ways
     }
     assert found == {"a": True, "b": False, "c": False}

@@ -19,6 +19,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.host.setup import Answer, Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix import verbs
+from orchestrator.nix.configuration import Configuration
 from orchestrator.nix.flake import Flake
 from orchestrator.risk import running
 from orchestrator.risk.assess import assess_hosts
@@ -43,7 +44,7 @@ def assessed(fleet: Fleet, state: Path, *names: str) -> dict[str, Assessment | S
 def terms(fleet: Fleet, host: str = "p510", specialisation: str = "") -> dict[str, Term]:
     """Evaluate a host, and give its terms by what they are."""
     flake = Flake.at(f"path:{fleet.root}", str(fleet.root), fleet.inputs)
-    question = evaluate(flake, host, host, deadline=120, specialisation=specialisation)
+    question = evaluate(Configuration(flake, host, host), specialisation)
     return {one.what: one for one in score.terms(asyncio.run(question))}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from orchestrator.core.risk import Floor, Risk
 from orchestrator.core.store import OutPath
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
+from orchestrator.nix.configuration import Configuration
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.once import Once
 from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
@@ -211,7 +213,7 @@ class Answers:
         self.error = error
         self.asked: list[str] = []
 
-    async def ask(self, _: object, __: str, function: str, ___: str, **____: object) -> bytes:
+    async def ask(self, function: str, _: str) -> bytes:
         """Answer a question for the whole, or for one part."""
         self.asked.append(function)
         wanted = function.rpartition(") ")[2].removesuffix("; }")
@@ -223,9 +225,8 @@ class Answers:
 
     def evaluate(self, patch: pytest.MonkeyPatch) -> Surface:
         """Ask it as a run does."""
-        patch.setattr(evaluate, "ask", self.ask)
-        question = evaluate.evaluate(Flake.at("/f", "/f"), "p510", "p510", deadline=9)
-        return asyncio.run(question)
+        patch.setattr(Configuration, "ask", self.ask)
+        return asyncio.run(evaluate.evaluate(Configuration(Flake.at("/f", "/f"), "p510", "p510")))
 
 
 def test_one_question_is_enough_where_all_evaluates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,14 +270,13 @@ def test_a_part_that_was_not_tried_to_its_end_is_asked_again_next_time(
 ) -> None:
     """Without network, memory or time left nothing is known of a part, and nothing is kept so."""
 
-    async def ask(_: object, __: str, function: str, *___: str, **____: object) -> bytes:
+    async def ask(_: Configuration, function: str, __: str) -> bytes:
         if not function.startswith("config: "):
             raise StepError("one part stops it")
-        if error is StepError:
-            await asyncio.sleep(0.02)
         raise error("not tried to its end")
 
-    monkeypatch.setattr(evaluate, "ask", ask)
-    question = evaluate.evaluate(Flake.at("/f", "/f"), "p510", "p510", deadline=0.01)
+    monkeypatch.setattr(Configuration, "ask", ask)
+    until = -math.inf if error is StepError else math.inf
+    question = evaluate.evaluate(Configuration(Flake.at("/f", "/f"), "p510", "p510", until))
     with pytest.raises(error, match="not tried to its end"):
         asyncio.run(question)

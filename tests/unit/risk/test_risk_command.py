@@ -19,6 +19,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Answer, Setup
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.configuration import Configuration
 from orchestrator.risk import assess, running
 from orchestrator.risk.kept import Kept, System, keep
 from orchestrator.risk.model import Surface
@@ -28,8 +29,8 @@ from orchestrator.risk.model import Surface
 def typed(fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch) -> KnownFleet:
     """A fleet whose p620 opens a port and runs a service as root; razer does not evaluate."""
 
-    async def evaluate(_: object, __: str, host: str, **___: object) -> Surface:
-        if host == "razer":
+    async def evaluate(configuration: Configuration, _: str = "", **__: str) -> Surface:
+        if configuration.host == "razer":
             raise StepError("attribute 'x' missing")
         return replace(PLAIN, firewall=OPEN, services={"web": BARE, "odd": None})
 
