@@ -287,14 +287,13 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     values: dict[str, Any] = plain(sections)
     caches = {name: _cache(root, name, cache) for name, cache in values.get("caches", {}).items()}
     entries = {name: to_host(name, tree, root, caches) for name, tree in resolved.items()}
-    fleet = _fleet(root, values, classes.joined(entries, resolver.suites), caches)
-    fleet = replace(fleet, features=catalogue, tiers=tiers_of(sections))
+    joined, tiers = classes.joined(entries, resolver.suites), tiers_of(sections)
+    fleet = _fleet(root, values, joined, caches=caches, features=catalogue, tiers=tiers)
     return Inventory(fleet, declared, resolved, classes, tuple(suites))
 
 
-def _fleet(
-    root: Path, values: Mapping[str, Any], hosts: Hosts, caches: Mapping[str, Cache]
-) -> Fleet:
+def _fleet(root: Path, values: Mapping[str, Any], hosts: Hosts, **declared: Any) -> Fleet:
+    """The fleet of these hosts; ``declared`` are fields whose values are made already."""
     said: dict[str, Any] = values.get("fleet", {})
     return Fleet(
         name=said.get("name", _name(root)),
@@ -304,13 +303,13 @@ def _fleet(
         users={name: _user(name, user) for name, user in values.get("users", {}).items()},
         limits=Limits(**values.get("limits", {})),
         builders=values.get("builders", ()),
-        caches=caches,
         rollout=_rollout(values.get("rollout", {})),
         lab_nixpkgs=values.get("lab", {}).get("nixpkgs"),
         nix=settings_of(root, values.get("defaults", {}).get("nix", {})),
         secrets_fetch=values.get("secrets", {}).get("fetch", ()),
         lab_secrets=values.get("lab", {}).get("secrets"),
         secrets_rules=values.get("secrets", {}).get("rules", ()),
+        **declared,
     )
 
 
