@@ -65,7 +65,16 @@ class Chosen:
             "settings": _known(settings),
             REMOVE: _FEATURES.read(node.entries[REMOVE], reading) if REMOVE in node.keys else None,
         }
-        return _known(trees)
+        chosen = _known(trees)
+        for leaf in chosen.items(REMOVE):
+            if (name := str(leaf.value)) in names and leaf.origin.place is not None:
+                reading.mistakes.add(
+                    leaf.origin.place,
+                    f"the feature {quoted(name)} is given and removed by one and the same entry",
+                    "one of both",
+                    also=node.keys[name],
+                )
+        return chosen
 
     def schema(self) -> JsonSchema:
         """An array of names, or an object of settings."""

@@ -106,6 +106,11 @@ def test_a_later_layer_gives_again_what_one_before_removed(loaded: Loaded) -> No
             "removed too, or neither of them",
         ),
         (
+            "{gnome: , printing: {}, remove: [exporter, printing]}",
+            "inventory/h.yaml:1:69: the feature 'printing' is given and removed by one and the "
+            "same entry (the other is at inventory/h.yaml:1:36); expected one of both",
+        ),
+        (
             "[gnome, plasma]",
             "inventory/h.yaml:1:34: the feature 'plasma' conflicts with 'gnome', both of the group "
             "'desktop' (the other is at inventory/h.yaml:1:27); expected one of them; a host drops "
