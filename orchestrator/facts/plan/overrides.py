@@ -33,6 +33,9 @@ _NOTHING = Facts("", datetime.fromtimestamp(0, UTC))
 def effective(facts: Facts | None, hardware: Mapping[str, Any]) -> Facts:
     """Facts with what the inventory says instead of what the machine says.
 
+    A single word for what is a list is there beside what was found, such as a GPU that the drivers
+    are chosen for beside the processor's own; a list is the whole of it.
+
     Args:
         facts: What is known of the machine; ``None``: nothing.
         hardware: The host's ``hardware:``. Its keys are short names (cpu, gpu, memory, cpus,
@@ -44,6 +47,9 @@ def effective(facts: Facts | None, hardware: Mapping[str, Any]) -> Facts:
     for name, said in hardware.items():
         key = BY_NAME.get(_SHORT.get(name, name))
         if key is not None and (value := _value(key.kind, said)) is not None:
+            beside = known.value(key.name) if isinstance(said, str) else None
+            if key.kind is Kind.WORDS and isinstance(beside, (list, tuple)):
+                value = sorted({*value, *beside})
             found[key.name] = Fact(value, INVENTORY)
     said_of = dict(_capabilities(hardware))
     if said_of:

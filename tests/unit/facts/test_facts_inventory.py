@@ -31,8 +31,9 @@ FACTS = Facts(MACHINE, AT, KNOWN)
     ("hardware", "key", "value"),
     [
         ({"cpu": "intel"}, "cpu.vendor", "intel"),
-        ({"gpu": "nvidia"}, "gpu.vendors", ["nvidia"]),
+        ({"gpu": "nvidia"}, "gpu.vendors", ["amd", "nvidia", "qemu"]),
         ({"gpu": ["nvidia", "intel"]}, "gpu.vendors", ["intel", "nvidia"]),
+        ({"gpu": []}, "gpu.vendors", []),
         ({"memory": "64G"}, "memory.installed", 64 << 30),
         ({"memory.installed": 5}, "memory.installed", 5),
         ({"cpus": 64}, "cpu.threads", 64),
@@ -46,6 +47,15 @@ def test_what_the_inventory_says_goes_before_what_the_machine_says(
     """A key of ``hardware:`` counts instead of the fact, and its source is the inventory."""
     found = effective(FACTS, hardware).fact(key)
     assert (found.value, found.source) == (value, "inventory")
+
+
+def test_a_gpu_that_the_inventory_names_hides_none_that_was_found() -> None:
+    """One vendor in ``hardware:`` is there beside the machine's own, for needs and selectors."""
+    found = effective(made({"gpu.vendors": ["intel"]}), {"gpu": "nvidia"})
+    assert found.value("gpu.vendors") == ["intel", "nvidia"]
+    assert effective(None, {"gpu": "nvidia"}).value("gpu.vendors") == ["nvidia"]
+    listed = effective(made({"gpu.vendors": ["intel"]}), {"gpu": ["nvidia"]})
+    assert listed.value("gpu.vendors") == ["nvidia"]
 
 
 @pytest.mark.parametrize(
