@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.core.facts import Facts
-from orchestrator.core.units import listing, size_text
+from orchestrator.core.units import listing, size_text, whole_number
 from orchestrator.facts.model import KEYS, Key, Kind, without_identity
+from orchestrator.facts.plan.processor import BLOCKS
 
 OUTER = ("container", "wsl")
 """Where a machine is one of these, what it sees of hardware is another's."""
@@ -68,11 +69,10 @@ def _things(before: Facts, now: Facts, key: str) -> tuple[_Things, _Things]:
 def _smaller(before: Facts, now: Facts) -> Iterator[Change]:
     """Memory and processors; a size that was read elsewhere is another measure."""
     was, is_ = before.fact("memory.installed"), now.fact("memory.installed")
-    same = 0.05 if "meminfo" in is_.source else 0.0  # another kernel keeps another share of it
     if (
         was.source == is_.source
         and _both(was.value, is_.value)
-        and abs(is_.value - was.value) > same * was.value
+        and abs(is_.value - was.value) > _unsure(was.source, was.value)
     ):
         shrank = is_.value < was.value
         text = f"memory {'shrank' if shrank else 'grew'} from {size_text(was.value)} to "
@@ -81,6 +81,13 @@ def _smaller(before: Facts, now: Facts) -> Iterator[Change]:
     if _both(old, new) and old != new:
         text = f"{new} logical processors are online; there were {old}"
         yield Change("cpu.threads", text, serious=new < old)
+
+
+def _unsure(source: str, memory: int) -> float:
+    """How many bytes of memory are no difference: of a share, or of a block that is not full."""
+    if source.startswith(BLOCKS):
+        return (whole_number(source.removeprefix(BLOCKS).removesuffix(" MiB")) or 0) << 20
+    return 0.05 * memory if "meminfo" in source else 0.0  # another kernel keeps another share
 
 
 def _both(old: object, new: object) -> bool:

@@ -124,7 +124,7 @@ def memory(answer: Answer) -> Readings:
         "memory.installed": first(
             (
                 known(found.installed, "SMBIOS", none),
-                known(_blocks(answer), "/sys/devices/system/memory: in whole blocks", none),
+                _blocks(answer, none),
                 _usable(answer, "/proc/meminfo: without what the kernel keeps"),
             )
         ),
@@ -151,14 +151,21 @@ def _usable(answer: Answer, source: str) -> Fact:
     return known(total * 1024 if total else None, source, "/proc/meminfo does not say it")
 
 
-def _blocks(answer: Answer) -> int | None:
-    """Memory that can be taken away in blocks: their count and their size, which is hexadecimal."""
+def _blocks(answer: Answer, none: str) -> Fact:
+    """Memory that can be taken away in blocks: their count and their size, which is hexadecimal.
+
+    The last one need not be full: it may be a block too much.
+    """
     count = whole_number(answer.value("memory_blocks") or "")
     try:
         size = int((answer.line("/sys/devices/system/memory/block_size_bytes") or "")[:16], 16)
     except ValueError:
-        return None
-    return count * size if count and size > 0 else None
+        return Fact(None, none)
+    return known(count * size if count and size > 0 else None, f"{BLOCKS}{size >> 20} MiB", none)
+
+
+BLOCKS = "/sys/devices/system/memory: in whole blocks, which may be one too many, of "
+"""The source of memory that is counted so; a block's size follows."""
 
 
 def _ecc(answer: Answer, found: smbios.Memory) -> Fact:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import jsonschema
+import pytest
 from facts_examples import AT, host, made
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +85,22 @@ def test_a_disk_that_is_known_by_less_is_not_gone() -> None:
         assert drift(now(disks=[{**first, **less}, *others]), BEFORE) == ()
     swapped = {**first, "serial": "SN-9", "id": "other-SN-9"}
     assert len(drift(BEFORE, now(disks=[swapped, *others]))) == 1
+
+
+@pytest.mark.parametrize("size", [128 << 20, 2 << 30])
+def test_memory_in_blocks_differs_by_more_than_one_before_it_is_told(size: int) -> None:
+    """Without root the last block may not be full: one block less is no memory that is gone."""
+
+    def counted(count: int) -> Facts:
+        lines = ("/etc/machine-id:m", f"memory_blocks={count}", "end=")
+        block = f"/sys/devices/system/memory/block_size_bytes:{size:x}"
+        _, facts = read("\n".join((*lines[:2], block, lines[2])))
+        assert "which may be one too many" in facts["memory.installed"].source
+        return replace(BEFORE, facts={**BEFORE.facts, **facts})
+
+    assert [one for one in drift(counted(80), counted(79)) if "memory" in one.text] == []
+    (told,) = (one.text for one in drift(counted(80), counted(40)) if "memory" in one.text)
+    assert told.startswith("memory shrank from ")
 
 
 def test_what_another_kernel_keeps_is_no_memory_that_shrank() -> None:
