@@ -16,6 +16,7 @@ from orchestrator.inventory.class_keys import MOST_IN_ALL
 from orchestrator.inventory.declaration import ADDRESS, HOST_NAME
 from orchestrator.inventory.kinds import Reading
 from orchestrator.inventory.references import (
+    ONE_HOST,
     Suites,
     Way,
     address_twice,
@@ -138,6 +139,11 @@ class Classes:
         single = (name for name in hosts.keys if name not in self.by_name)
         return [*single, *(member.name for one in self.by_name.values() for member in one.members)]
 
+    def class_of(self, name: str) -> str | None:
+        """The class that a host is a member of; ``None`` where it is of none."""
+        of = (it for it, one in self.by_name.items() if any(m.name == name for m in one.members))
+        return next(of, None)
+
     def check(self, hosts: Fields, resolved: Mapping[str, Fields], reading: Reading) -> None:
         """Note members at one address with another host, and what else only one host can be.
 
@@ -156,7 +162,7 @@ class Classes:
         for named in reading.references:
             if named.section == "hosts" and named.name in self.by_name:
                 found = f"{quoted(named.name)}, which is a class of hosts"
-                mistakes.add(named.place, found, "one host")
+                mistakes.add(named.place, found, ONE_HOST)
 
     def _ways(
         self, hosts: Fields, resolved: Mapping[str, Fields]

@@ -262,13 +262,13 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     root = root.absolute()
     reading = Reading(Mistakes())
     sections, complete = read_sections(root, reading, drafts or {})
-    if complete:
-        # Names may stand in a file that could not be read: only then would these be noise.
-        check_references(sections, reading)
-        check_suites(root, reading)
-    check_extends(sections, reading.mistakes)
     hosts = sections.get("hosts")
     classes = Classes.read(root, hosts, reading.mistakes)
+    if complete:
+        # Names may stand in a file that could not be read: only then would these be noise.
+        check_references(sections, reading, classes.class_of)
+        check_suites(root, reading)
+    check_extends(sections, reading.mistakes)
     reading.mistakes.settle()
     catalogue = catalogue_of(sections)
     check_catalogue(sections, catalogue, reading.mistakes)

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,15 +146,25 @@ def _hop(text: str) -> tuple[str, int]:
 MAX_CHAIN = 16
 
 
-def check_references(sections: Fields, reading: Reading) -> None:
-    """Note names that no section declares."""
+ONE_HOST = "a host with an entry of its own"
+
+
+def check_references(
+    sections: Fields, reading: Reading, class_of: Callable[[str], str | None]
+) -> None:
+    """Note names that no section declares; of members of a class, that they are these."""
     for reference in reading.references:
         if reference.section == SECTION:
             continue
         declared = sections.get(reference.section).keys
         if not reference.name:
             _check_only(reference, declared, reading.mistakes)
-        elif reference.name not in declared:
+        elif reference.name in declared:
+            continue
+        elif reference.section == "hosts" and (of := class_of(reference.name)) is not None:
+            found = f"{quoted(reference.name)}, which is one of the class {quoted(of)}"
+            reading.mistakes.add(reference.place, found, ONE_HOST)
+        else:
             what = reference.section.removesuffix("s")
             reading.mistakes.add(
                 reference.place,

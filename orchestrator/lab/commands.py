@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,19 +90,14 @@ def up(
 ) -> None:
     """Start HOSTS (all of the fleet's without); those that run stay as they are.
 
-    Of many equal machines the first two are started, where none is named.
+    Of many equal machines, which a class's name means too, the first two are started where none
+    of them is named.
     """
     it = _lab(fleet)
     inventory = load.load(it.fleet_root).fleet
-    known = list(inventory.hosts)
-    if unknown := sorted(set(hosts) - set(known)):
-        raise UsageError(
-            f"the fleet has no host {', '.join(unknown)}",
-            hint=f"it has {listing(known, MOST_NAMED)}",
-        )
     secrets = secrets or inventory.lab_secrets
     found = it.up(
-        hosts or _without_names(inventory),
+        _named(inventory, hosts),
         fresh=fresh,
         disk_size=disk,
         source=_source(it, inventory, nixpkgs),
@@ -113,13 +109,24 @@ def up(
         _show(found)
 
 
-def _without_names(fleet: Fleet) -> list[str]:
-    """The hosts that are started where nobody names any."""
-    found: list[str] = []
+def _named(fleet: Fleet, names: Sequence[str]) -> list[str]:
+    """The hosts that are started: of entries' names those that stand for them.
+
+    Raises:
+        UsageError: There is no such host or class.
+    """
+    standing: dict[str, list[str]] = {}
     for entry in members.entries_of(fleet.hosts):
         equal = entry.members
-        found += [entry.host.name] if equal is None else [one.name for one in equal[:_ALIKE]]
-    return found
+        name = entry.host.name
+        standing[name] = [name] if equal is None else [one.name for one in equal[:_ALIKE]]
+    if unknown := sorted({*names} - {*standing, *fleet.hosts}):
+        raise UsageError(
+            f"the fleet has no host {', '.join(unknown)}",
+            hint=f"it has {listing([*standing], MOST_NAMED)}",
+        )
+    found = (standing.get(name, [name]) for name in names or standing)
+    return list(dict.fromkeys(name for some in found for name in some))
 
 
 @click.command()

@@ -111,6 +111,8 @@ def test_what_is_wrong_with_a_class_is_said_with_its_line(
         ("hosts:\n  k: {count: 2}\n  web: {attr: k}", "'web' has the attribute 'k' of a class"),
         ("hosts:\n  k: {count: 2}\n  j: {count: 2, attr: k}", "the attribute 'k' of a class"),
         ("hosts:\n  k: {count: 2}\n  web: {build: k}", "'k', which is a class of hosts"),
+        ("hosts:\n  k: {count: 2}\n  web: {build: k-2}", "'k-2', which is one of the class 'k'; e"),
+        ("hosts:\n  k: {count: 2}\n  web: {build: k-3}", "the unknown host 'k-3'"),
     ],
 )  # fmt: skip
 def test_members_are_held_against_all_other_hosts(mistakes: Mistakes, text: str, told: str) -> None:

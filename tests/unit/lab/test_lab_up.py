@@ -48,11 +48,14 @@ def test_of_many_equal_machines_the_first_two_are_started(
 
 
 def test_members_that_are_named_are_started(started: list[str], tmp_path: Path) -> None:
-    """Any of them may be; a class's name is no host's."""
+    """Any of them may be; a class's name means its first two."""
     up(tmp_path, "kiosk-7", "web1")
     assert started == ["kiosk-7", "web1"]
-    with pytest.raises(UsageError, match="no host kiosk"):
-        up(tmp_path, "kiosk")
+    started.clear()
+    up(tmp_path, "kiosk", "kiosk-2", "one")
+    assert started == ["kiosk-1", "kiosk-2", "one-1"]
+    with pytest.raises(UsageError, match="no host kiosk-1001"):
+        up(tmp_path, "kiosk-1001")
 
 
 def test_a_host_that_ends_while_it_is_asked_to_is_off(
