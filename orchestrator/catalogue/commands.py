@@ -221,7 +221,7 @@ def _edit(
     if not drafts:
         say("the inventory says so already")
     elif not dry_run:
-        _write(Path(fleet.root), drafts)
+        _write(Path(fleet.root), drafts, frozen=target.frozen)
     if dry_run or not (drafts or deploy_now):
         return 0
     names = tuple(host.name for host in hosts)
@@ -256,10 +256,20 @@ def _drafted(
     return drafts, after.fleet
 
 
-def _write(root: Path, drafts: Sequence[Draft]) -> None:
-    """Write the drafts and ``fleet.json``, and say what the way back is."""
+def _write(root: Path, drafts: Sequence[Draft], *, frozen: bool) -> None:
+    """Write the drafts and ``fleet.json``, and say what the way back is.
+
+    Raises:
+        UsageError: ``fleet.json`` is not to be written; then nothing is.
+    """
     files = [one.file for one in drafts]
     read = [*files, *(one for one in (fleet_json.PATH,) if (root / one).exists())]
+    if frozen and fleet_json.PATH in read:
+        raise UsageError(
+            f"{fleet_json.PATH} would change with the inventory, and --frozen keeps it as it is: "
+            "nothing was written",
+            hint="leave --frozen out, or see what would change: --dry-run",
+        )
     is_clean = console.run(git.is_clean(str(root), *read))
     edit_features.write(root, drafts)
     if fleet_json.refresh(root, load.load(root), frozen=False):

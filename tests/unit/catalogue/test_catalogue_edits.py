@@ -122,6 +122,20 @@ def test_what_is_so_already_is_deployed_nevertheless(run: Run, asked: Asked) -> 
     assert not request.plan_only
 
 
+@pytest.mark.parametrize("how", [(), ("--later",), ("--deploy",)])
+def test_what_is_frozen_is_not_changed(
+    root: Path, run: Run, asked: Asked, how: tuple[str, ...]
+) -> None:
+    """``--frozen`` keeps ``fleet.json``: the inventory is not changed under it, and is shown."""
+    files = [root / "inventory/hosts.yaml", root / "inventory/fleet.json"]
+    before = [file.read_bytes() for file in files]
+    with pytest.raises(UsageError, match=r"fleet\.json would change .* nothing was written"):
+        run("disable", "dashboard", "web1", "--frozen", *how)
+    assert run("disable", "dashboard", "web1", "--frozen", "--dry-run").exit_code == 0
+    assert [file.read_bytes() for file in files] == before
+    assert asked == []
+
+
 def test_a_conflict_is_refused_with_both_places(root: Path, run: Run, asked: Asked) -> None:
     """What conflicts is not written; the message names both features, and where they are from."""
     before = (root / "inventory/hosts.yaml").read_bytes()
