@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,23 @@ def holds(fleet: Fleet) -> Callable[[str, Host], bool | None]:
         return effective(next(filter(None, found), None), host.hardware)
 
     return lambda text, host: conditions.parse(text).holds(of(host.name))
+
+
+_MOST_COMPLETED = 200
+"""Of so many hosts the facts are read while somebody waits at a shell."""
+
+
+def complete(fleet: Fleet, text: str) -> list[str]:
+    """What a condition that begins so could become: names, then what is known of hosts."""
+    name, equals, _ = text.partition("=")
+    if not equals:
+        return [f"{one}=" for one in conditions.names()]
+    place, _ = cache.places(state_folder(fleet))
+    known = (
+        effective(cache.known_of(place, host), host.hardware)
+        for host in itertools.islice(fleet.hosts.values(), _MOST_COMPLETED)
+    )
+    return [f"{name}={value}" for value in conditions.values(name, known)]
 
 
 def tell_unknown(hosts: Sequence[str]) -> str:

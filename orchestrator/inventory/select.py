@@ -281,11 +281,18 @@ def complete(fleet: Fleet, prefix: str) -> list[str]:
     start = max((prefix.rfind(char) + 1 for char in " ("), default=0)
     before, word = prefix[:start], prefix[start:]
     kind, colon, _ = word.partition(":")
-    if colon:
+    if kind == _FACT and colon:
+        whole = [f"{kind}:{one}" for one in _facts_room().complete(fleet, word[len("fact:") :])]
+    elif colon:
         whole = [f"{kind}:{name}" for name in _existing(hosts, kind)] if kind in _KINDS else []
     else:
         kinds = [f"{known}:" for known in _KINDS if _existing(hosts, known)]
-        whole = [*_existing(hosts, None), *kinds, *(f"{w} " for w in _WORDS if before)]
+        whole = [
+            *_existing(hosts, None),
+            *kinds,
+            *([f"{_FACT}:"] if word else []),
+            *(f"{w} " for w in _WORDS if before),
+        ]
     return [before + candidate for candidate in whole if candidate.startswith(word)]
 
 

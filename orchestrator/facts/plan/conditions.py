@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -106,8 +107,33 @@ def _is(known: object, wanted: str) -> bool:
             return fnmatchcase(str(known).lower(), wanted)
 
 
+def names() -> list[str]:
+    """All that conditions can be of, the short names first."""
+    kinds = (Kind.THINGS, Kind.SECONDS)
+    named = [key.name for key in KEYS if key.kind not in kinds and not key.identifies]
+    return [*_ALIASES, *(f"{each}{end}" for each in _SIZES for end in _COMPARISONS), *named]
+
+
+def values(name: str, known: Iterable[Facts]) -> list[str]:
+    """What a condition of this name could ask for, in words that no shell takes for its own.
+
+    Machines say their facts: a value that has any other character is left out.
+    """
+    key = BY_NAME.get(_ALIASES.get(name, name))
+    if key is None or name not in names():
+        return []
+    if key.kind is Kind.FLAG:
+        return ["yes", "no"]
+    if key.name == "capabilities":
+        return sorted(CAPABILITIES)
+    said = (facts.value(key.name) for facts in known)
+    each = {str(one) for value in said for one in (value if isinstance(value, list) else [value])}
+    return sorted(one for one in each - {"None"} if _PLAIN.fullmatch(one))
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
 def _near(name: str) -> str:
-    named = [key.name for key in KEYS if key.kind not in (Kind.THINGS, Kind.SECONDS)]
-    compared = [f"{each}{end}" for each in _SIZES for end in _COMPARISONS]
-    found = difflib.get_close_matches(name[:64], [*_ALIASES, *named, *compared], n=1)
+    found = difflib.get_close_matches(name[:64], names(), n=1)
     return f"; did you mean '{found[0]}'?" if found else ": see docs/facts.md"

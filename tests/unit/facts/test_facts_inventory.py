@@ -21,7 +21,7 @@ from orchestrator.facts.plan.overrides import effective, proposed
 from orchestrator.facts.plan.read import read
 from orchestrator.facts.schema import json_schema
 from orchestrator.host.setup import state_folder
-from orchestrator.inventory.select import select
+from orchestrator.inventory.select import complete, select
 
 MACHINE, KNOWN = read((Path(__file__).parent / "recorded/q35-server/answer").read_text())
 FACTS = Facts(MACHINE, AT, KNOWN)
@@ -211,3 +211,37 @@ def test_facts_of_another_machine_are_not_this_hosts(fleet: Fleet) -> None:
     hosts = {**fleet.hosts, "p510": host("p510", machine_id="other")}
     other = Fleet("f", "/fleet", "/fleet", hosts)
     assert chosen(other, "fact:memory-below=8G") == ["p620"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("fa", ["fact:"]),
+        ("fact:memory-", ["fact:memory-below=", "fact:memory-above="]),
+        ("fact:capabilities", ["fact:capabilities=", "fact:capabilities.unknown="]),
+        ("not fact:gpu=", ["not fact:gpu=amd", "not fact:gpu=nvidia"]),
+        ("fact:gpu=n", ["fact:gpu=nvidia"]),
+        ("fact:capability=avx5", ["fact:capability=avx512"]),
+        ("fact:secure-boot=", ["fact:secure-boot=yes", "fact:secure-boot=no"]),
+        ("fact:memory-below=", []),
+        ("fact:gpus=", []),
+        ("fact:nothing", []),
+    ],
+)  # fmt: skip
+def test_a_shell_is_offered_conditions(fleet: Fleet, typed: str, offered: list[str]) -> None:
+    """Conditions are completed: their names, then what is known of the fleet's machines."""
+    assert complete(fleet, typed) == offered
+
+
+def test_what_a_machine_says_is_no_part_of_a_command_line(fleet: Fleet) -> None:
+    """A value that a shell would take for its own is not offered, nor what names one machine."""
+    said = {
+        "dmi.vendor": "$(reboot)",
+        "dmi.product": "X9;reboot",
+        "kernel": "6.1.0",
+        "dmi.serial": "S1",
+    }
+    cache.remember(state_folder(fleet), "razer", made(said))
+    assert complete(fleet, "fact:kernel=") == ["fact:kernel=6.1.0"]
+    for name in ("vendor", "product", "dmi.serial"):
+        assert complete(fleet, f"fact:{name}=") == []
