@@ -47,6 +47,20 @@ def test_a_setting_reaches_the_host_and_its_server(fleet: Fleet) -> None:
     assert static["targets"] == ["dex5550:9100", "p510:9200", "p620:9100"]
 
 
+def test_no_deployer_of_a_private_network_is_banned(fleet: Fleet) -> None:
+    """Whoever mistypes at home or in the tailnet can still deploy; a host names other networks."""
+    path = fleet.root / "inventory/fleet.json"
+    facts = json.loads(path.read_text())
+    facts["hosts"]["p510"]["settings"]["fail2ban"]["ignore_ip"] = ["192.0.2.0/24"]
+    path.write_text(json.dumps(facts))
+    ignored = {
+        host: fleet.option(host, "services.fail2ban.ignoreIP") for host in ("dex5550", "p510")
+    }
+    assert {"192.168.0.0/16", "fc00::/7", "100.64.0.0/10"} <= {*ignored["dex5550"]}
+    assert "192.0.2.0/24" in ignored["p510"]
+    assert "192.168.0.0/16" not in ignored["p510"]
+
+
 def test_what_a_bundle_of_packages_weighs_is_measured(fleet: Fleet) -> None:
     """Each bundle is built by itself; Nix weighs its closure, which has that of the one before."""
     place = f"path:{fleet.root}#nixosConfigurations.p620.config.system.build.bundles.packages"
