@@ -40,6 +40,7 @@ with lazily():
         edit_features,
         fleet_json,
         load,
+        look,
         select,
         setting_schemas,
         tree,
@@ -63,7 +64,7 @@ _FORMATS = ("text", "dot", "svg")
 def list_features(as_json: bool, fleet: Path | None) -> None:
     """List the features and tiers of the catalogue."""
     root = inventory_root.find_root(Path.cwd(), fleet)
-    draw.draw_list(load.load(root).fleet, console.results(), as_json=as_json)
+    draw.draw_list(look.fleet(root), console.results(), as_json=as_json)
 
 
 @click.command()
@@ -129,7 +130,7 @@ def status(host: str, offline: bool, target: Target, as_json: bool) -> None:
 @fleet_option
 def graph_(host: str | None, form: str, fleet: Path | None) -> None:
     """Print what requires what and what conflicts: in the catalogue, or of what HOST has."""
-    read = load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet
+    read = look.fleet(inventory_root.find_root(Path.cwd(), fleet))
     roots = opening.one_host(read, host).features if host else ()
     drawn = graph.graph_of(read.features, roots)
     lines = {"text": graph.text_lines, "dot": graph.dot_lines, "svg": graph.svg_lines}[form]
@@ -142,7 +143,7 @@ def graph_(host: str | None, form: str, fleet: Path | None) -> None:
 @json_option
 def check(fleet: Path | None, as_json: bool) -> int:
     """Find what nothing implements, what no host uses, and what contradicts itself."""
-    read = load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet
+    read = look.fleet(inventory_root.find_root(Path.cwd(), fleet))
     findings = catalogue_check.check(read)
     wrong = [one for one in findings if one.wrong]
     if as_json:

@@ -20,7 +20,7 @@ from orchestrator.core.units import parse_duration
 
 with lazily():
     from orchestrator.cli import console
-    from orchestrator.inventory import load, root, select
+    from orchestrator.inventory import look, root, select
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -234,7 +234,7 @@ def host_argument(command: F) -> F:
 
 def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
-        fleet = load.load(root.find_root(Path.cwd(), context.params.get("fleet"))).fleet
+        fleet = look.fleet(root.find_root(Path.cwd(), context.params.get("fleet")))
     except (OrchestratorError, OSError):
         return []
     return [CompletionItem(word) for word in select.complete(fleet, incomplete)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.core.host import Host
+from orchestrator.core.host import Connect, Host
 from orchestrator.core.values import replace
 
 
@@ -59,6 +60,57 @@ class Member(Struct, frozen=True):
         )
 
 
+class Single(Struct, frozen=True, array_like=True):
+    """What one machine of a fleet has of its own, beside others that are alike in all else.
+
+    As :class:`Host` and :class:`Connect` have it. A thousand hosts that are written out one by one
+    have few ways of connecting, deadlines and so on: those are kept once.
+    """
+
+    name: str
+    attr: str
+    address: str
+    port: int | None
+    machine_id: str | None
+    tags: tuple[str, ...]
+    hardware: dict[str, Any]
+
+    @classmethod
+    def apart(cls, host: Host) -> tuple[Single, Host]:
+        """Take a host apart: into what is its own, and what it may share with others."""
+        connect = host.connect
+        own = cls(
+            host.name,
+            host.attr,
+            connect.address,
+            connect.port,
+            host.machine_id,
+            host.tags,
+            dict(host.hardware),
+        )
+        return own, _of(host, connect, cls("", "", "", None, None, (), {}))
+
+    def of(self, shared: Host) -> Host:
+        """Put the host together again.
+
+        Args:
+            shared: What :meth:`apart` gave beside this.
+        """
+        return _of(shared, shared.connect, self)
+
+
+def _of(shared: Host, connect: Connect, own: Single) -> Host:
+    return replace(
+        shared,
+        name=own.name,
+        attr=own.attr,
+        connect=replace(connect, address=own.address, port=own.port),
+        machine_id=own.machine_id,
+        tags=own.tags,
+        hardware=own.hardware,
+    )
+
+
 def _together(shared: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(shared + own)) if own else shared
 
@@ -76,33 +128,48 @@ class HostEntry(Struct, frozen=True):
 
 
 class Hosts(Mapping[str, Host]):
-    """A fleet's hosts by name, in the inventory's order; a member is made when it is asked for.
+    """A fleet's hosts by name, in the inventory's order; each is made when it is asked for.
 
     Args:
-        entries: Their names are unique, as are those of all members.
+        entries: Their names are unique, as are those of all members. A host that is kept apart
+            comes with what it shares with others.
     """
 
-    def __init__(self, entries: Iterable[HostEntry]) -> None:
-        self.entries = tuple(entries)
-        self._places: dict[str, tuple[Host, Member | None]] = {}
-        for entry in self.entries:
-            if entry.members is None:
+    def __init__(self, entries: Iterable[HostEntry | tuple[Host, Single]]) -> None:
+        self._given = tuple(entries)
+        self._entries: tuple[HostEntry, ...] | None = None
+        self._places: dict[str, tuple[Host, Member | Single | None]] = {}
+        self._made: dict[str, Host] = {}
+        for entry in self._given:
+            if isinstance(entry, tuple):
+                self._places[entry[1].name] = entry
+            elif entry.members is None:
                 self._places[entry.host.name] = entry.host, None
             else:
                 self._places |= {member.name: (entry.host, member) for member in entry.members}
-        self._made: dict[str, Host] = {}
+
+    @property
+    def entries(self) -> tuple[HostEntry, ...]:
+        """What the inventory lists, each class once."""
+        if self._entries is None:
+            self._entries = tuple(
+                HostEntry(self[one[1].name]) if isinstance(one, tuple) else one
+                for one in self._given
+            )
+        return self._entries
 
     @property
     def classes(self) -> dict[str, HostEntry]:
         """The classes, by name."""
-        return {e.host.name: e for e in self.entries if e.members is not None}
+        listed = (one for one in self._given if isinstance(one, HostEntry))
+        return {one.host.name: one for one in listed if one.members is not None}
 
     def __getitem__(self, name: str) -> Host:
-        shared, member = self._places[name]
-        if member is None:
+        shared, own = self._places[name]
+        if own is None:
             return shared
         if (made := self._made.get(name)) is None:
-            made = self._made[name] = member.of(shared)
+            made = self._made[name] = own.of(shared)
         return made
 
     def __contains__(self, name: object) -> bool:
@@ -126,8 +193,8 @@ class Hosts(Mapping[str, Host]):
 
     def member(self, name: str) -> Member | None:
         """What a host has of its own as one of a class; ``None`` where it is none of any."""
-        _, member = self._places.get(name, (None, None))
-        return member
+        _, own = self._places.get(name, (None, None))
+        return own if isinstance(own, Member) else None
 
     def of_class(self, name: str) -> Sequence[str]:
         """The names of a class's members; none where there is no such class."""

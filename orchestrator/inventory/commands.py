@@ -24,7 +24,7 @@ from orchestrator.core.members import entries_of
 
 with lazily():
     from orchestrator.cli import console
-    from orchestrator.inventory import classes, fleet_json, load, select
+    from orchestrator.inventory import classes, fleet_json, load, look, one_host, select
     from orchestrator.inventory import generate as listings
     from orchestrator.inventory import root as inventory_root
 
@@ -35,7 +35,7 @@ with lazily():
 @fleet_option
 def show(host: str, as_json: bool, fleet: Path | None) -> None:
     """Print each value of HOST with the file and line that it comes from."""
-    values = load.load(inventory_root.find_root(Path.cwd(), fleet)).origins(host)
+    values = one_host.origins(inventory_root.find_root(Path.cwd(), fleet), host)
     if as_json:
         _print_json({"host": host, "values": [value.as_json() for value in values]})
     else:
@@ -59,7 +59,7 @@ def list_(selectors: tuple[str, ...], members: bool, as_json: bool, fleet: Path 
 
     A class of equal machines that is meant as a whole is one line, with their number.
     """
-    read = load.load(inventory_root.find_root(Path.cwd(), fleet)).fleet
+    read = look.fleet(inventory_root.find_root(Path.cwd(), fleet))
     if as_json:
         _print_json([host.name for host in select.select(read, selectors)])
         return
@@ -119,6 +119,5 @@ def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
     """Print rows with their columns aligned."""
     listed = list(rows)
     widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
-    for row in listed:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())
+    form = "  ".join(f"{{:<{width}}}" for width in widths)
+    click.echo("\n".join(form.format(*row).rstrip() for row in listed))

@@ -90,14 +90,10 @@ def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = Fa
     Raises:
         UsageError: It is stale and ``frozen``, or it cannot be read or written.
     """
-    path = root / PATH
-    wanted = fleet_json(inventory)
-    hosts = [one.host for one in entries_of(inventory.fleet.hosts)]
-    named = any(host.template is not None or host.features for host in hosts)
-    templated = named and (root / "templates").is_dir()
     try:
-        if not (create or templated or path.exists()):
+        if not (create or _is_kept(root, inventory)):
             return False
+        wanted = fleet_json(inventory)
         if _holds(root, wanted.encode()):
             return False
         if not frozen:
@@ -111,6 +107,22 @@ def refresh(root: Path, inventory: Inventory, *, frozen: bool, create: bool = Fa
         f"{PATH} is stale: it differs from what the YAML files say",
         hint=f"run: orchestrator inventory generate, and commit {PATH}",
     )
+
+
+def is_stale(root: Path, inventory: Inventory) -> bool:
+    """Whether ``inventory/fleet.json`` would be written, as far as it can be told."""
+    try:
+        return _is_kept(root, inventory) and not _holds(root, fleet_json(inventory).encode())
+    except OSError:
+        return True
+
+
+def _is_kept(root: Path, inventory: Inventory) -> bool:
+    if (root / PATH).exists():
+        return True
+    hosts = [one.host for one in entries_of(inventory.fleet.hosts)]
+    named = any(host.template is not None or host.features for host in hosts)
+    return named and (root / "templates").is_dir()
 
 
 def _holds(root: Path, wanted: bytes) -> bool:

@@ -30,7 +30,6 @@ from orchestrator.core.host import (
 from orchestrator.core.members import Hosts
 from orchestrator.core.rollout import RolloutPolicy, Stage, WhenSpent
 from orchestrator.core.specialisation import SpecialisePolicy
-from orchestrator.core.values import replace
 from orchestrator.inventory.built_in import built_in
 from orchestrator.inventory.classes import Classes
 from orchestrator.inventory.declaration import HOST
@@ -58,6 +57,7 @@ from orchestrator.inventory.settings import Schemas
 from orchestrator.inventory.tree import (
     Fields,
     Mistakes,
+    Position,
     Resolved,
     Tree,
     as_json,
@@ -219,6 +219,7 @@ class Inventory:
         declared_name: The fleet's name as the files say it, whatever its folder is called.
         resolved: Each host's values with their origins; of many equal ones, their class's.
         suites: What is named as a verification suite; all of it exists.
+        places: Where each entry is, by its name.
     """
 
     fleet: Fleet
@@ -226,6 +227,7 @@ class Inventory:
     resolved: Mapping[str, Fields]
     classes: Classes
     suites: tuple[str, ...] = ()
+    places: Mapping[str, Position] = field(default_factory=dict)
 
     def origins(self, host: str) -> tuple[Resolved, ...]:
         """Each value of a host and where it came from, in the order of the declaration.
@@ -289,7 +291,7 @@ def load(root: Path, drafts: Mapping[str, str] | None = None) -> Inventory:
     entries = {name: to_host(name, tree, root, caches) for name, tree in resolved.items()}
     joined, tiers = classes.joined(entries, resolver.suites), tiers_of(sections)
     fleet = _fleet(root, values, joined, caches=caches, features=catalogue, tiers=tiers)
-    return Inventory(fleet, declared, resolved, classes, tuple(suites))
+    return Inventory(fleet, declared, resolved, classes, tuple(suites), hosts.keys)
 
 
 def _fleet(root: Path, values: Mapping[str, Any], hosts: Hosts, **declared: Any) -> Fleet:

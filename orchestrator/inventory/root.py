@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from orchestrator.core import files, host, machine
 from orchestrator.core.errors import UsageError
-from orchestrator.core.host import Fleet
-from orchestrator.core.members import HostEntry, Hosts, entries_of
+from orchestrator.core.host import Fleet, Host
+from orchestrator.core.members import HostEntry, Hosts, Member, Single, entries_of
 from orchestrator.core.stored import decode, encode
 from orchestrator.core.units import split_lines
 from orchestrator.core.values import replace
@@ -137,17 +139,72 @@ def _beginning() -> str:
     return "\n".join(f"  {line}" for line in lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
+class _Entry(Struct, frozen=True, array_like=True):
+    """A host, or a class, as it is kept.
+
+    Attributes:
+        shared: The place of what it shares with others.
+        file: The place of the file's name that has it, and its line there.
+        members: Of a class.
+    """
+
+    shared: int
+    own: Single
+    file: int
+    line: int
+    members: tuple[Member, ...] | None
+
+
+class _Kept(Struct, frozen=True):
+    """See :class:`Known`; ``shared`` is what hosts have in common, each once."""
+
     key: str
     fleet_json: str | None
+    fresh: bool
+    declared_name: str | None
     suites: tuple[str, ...]
     fleet: Fleet
-    hosts: tuple[HostEntry, ...]
+    shared: tuple[Host, ...]
+    files: tuple[str, ...]
+    entries: tuple[_Entry, ...]
+
+    def hosts(self) -> Hosts:
+        return Hosts(
+            (self.shared[one.shared], one.own)
+            if one.members is None
+            else HostEntry(one.own.of(self.shared[one.shared]), one.members)
+            for one in self.entries
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An inventory without a mistake, as it was read last, of which nothing changed since.
+
+    Attributes:
+        declared_name: As :class:`Inventory` has it.
+        fresh: Whether ``fleet.json`` is as the files say.
+        key: As :func:`key_of` gives it.
+        places: By the names of entries, the files that have them, and their lines there.
+        builders: The hosts that others are built on.
+    """
+
+    fleet: Fleet
+    declared_name: str | None
+    fresh: bool
+    key: str
+    places: Mapping[str, tuple[str, int]]
+    builders: frozenset[str]
 
 
 def recall(root: Path) -> Fleet | None:
     """The fleet at ``root``, if it is known and ``fleet.json`` is fresh; else ``None``."""
+    found = known(root)
+    return found.fleet if found is not None and found.fresh else None
+
+
+def known(root: Path) -> Known | None:
+    """The inventory at ``root``, if it is known; else ``None``."""
     try:
         with _file(root).open("rb") as stream:
             if os.fstat(stream.fileno()).st_uid != os.geteuid():
@@ -155,35 +212,60 @@ def recall(root: Path) -> Fleet | None:
             digest, _, text = stream.read().partition(b"\n")
         if digest != _digest(text):
             return None
-        found = decode(_Remembered, text)
-        if found.key != _key(root) or found.fleet_json != _fleet_json(root):
+        kept = decode(_Kept, text)
+        if kept.key != _key(root) or not all((root / suite).exists() for suite in kept.suites):
             return None
-        if not all((root / suite).exists() for suite in found.suites):
-            return None
-    except (OSError, ValueError):
+        fleet = replace(kept.fleet, hosts=kept.hosts())
+        places = {one.own.name: (kept.files[one.file], one.line) for one in kept.entries}
+        builders = {name for host in kept.shared if (name := host.build.builder)}
+        is_fresh = kept.fresh and kept.fleet_json == _fleet_json(root)
+    except (OSError, ValueError, IndexError):
         return None
-    return replace(found.fleet, hosts=Hosts(found.hosts))
+    return Known(fleet, kept.declared_name, is_fresh, kept.key, places, frozenset(builders))
 
 
-def remember(root: Path, read: Inventory, key: str | None) -> None:
-    """Keep a fleet that was read, where it is safe to; ``fleet.json`` is fresh.
+def remember(root: Path, read: Inventory, key: str | None, *, fresh: bool = True) -> None:
+    """Keep an inventory that was read, where it is safe to.
 
     Args:
         root: The fleet's root.
         read: What was read there.
         key: What :func:`key_of` gave before it was read.
+        fresh: Whether ``fleet.json`` is as it says.
     """
     if key is None or key != key_of(root):
         return
     with contextlib.suppress(OSError, ValueError):
-        bare, hosts = replace(read.fleet, hosts={}), entries_of(read.fleet.hosts)
-        kept = _Remembered(key, _fleet_json(root), read.suites, bare, hosts)
+        kept = _kept(root, read, key, fresh)
         text = encode(kept)
         # What would come back as something else is not kept.
-        if decode(_Remembered, text) == kept:
+        if decode(_Kept, text) == kept and kept.hosts() == read.fleet.hosts:
             file = _file(root)
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.replace(file, _digest(text) + b"\n" + text)
+
+
+def _kept(root: Path, read: Inventory, key: str, fresh: bool) -> _Kept:
+    shared: dict[bytes, tuple[int, Host]] = {}
+    named: dict[str, int] = {}
+    entries = []
+    for entry in entries_of(read.fleet.hosts):
+        own, rest = Single.apart(entry.host)
+        at, _ = shared.setdefault(encode(rest), (len(shared), rest))
+        place = read.places[own.name]
+        file = named.setdefault(place.file, len(named))
+        entries.append(_Entry(at, own, file, place.line, entry.members))
+    return _Kept(
+        key,
+        _fleet_json(root),
+        fresh,
+        read.declared_name,
+        read.suites,
+        replace(read.fleet, hosts={}),
+        tuple(rest for _, rest in shared.values()),
+        tuple(named),
+        tuple(entries),
+    )
 
 
 def _digest(text: bytes) -> bytes:

@@ -18,7 +18,7 @@ from orchestrator.core.machine import home
 
 with lazily():
     from orchestrator.cli import opening
-    from orchestrator.inventory import load, select
+    from orchestrator.inventory import look, select
     from orchestrator.inventory import root as inventory_root
     from orchestrator.lab import network
     from orchestrator.render import output
@@ -98,7 +98,7 @@ def fleet_of(folder: Path | None) -> Fleet | None:
     """
     with contextlib.suppress(UsageError):
         root = inventory_root.find_root(Path.cwd(), folder)
-        return inventory_root.recall(root) or load.load(root).fleet
+        return look.fleet(root)
     return None
 
 
