@@ -9,12 +9,13 @@ import click
 
 from orchestrator.cli.group import say
 from orchestrator.cli.lazy import lazily
-from orchestrator.cli.options import Target, duration, fleet_option, json_option
+from orchestrator.cli.options import duration, fleet_option, json_option
 from orchestrator.render.output import clean
 
 with lazily():
-    from orchestrator.cli import console, opening
+    from orchestrator.cli import console
     from orchestrator.host import setup
+    from orchestrator.inventory import look, root
     from orchestrator.runs import draw, store
     from orchestrator.runs import prune as runs_prune
 
@@ -94,4 +95,4 @@ def prune(
 
 
 def _open(fleet: Path | None) -> Fleet:
-    return opening.open_fleet(Target(fleet))
+    return look.fleet(root.find_root(Path.cwd(), fleet))

@@ -38,7 +38,9 @@ def draw_runs(runs: Sequence[PastRun], results: Output, *, as_json: bool) -> Non
 
 
 def _row(run: PastRun) -> tuple[str, ...]:
-    counts = Counter(_word(run, outcome) for outcome in run.hosts.values())
+    counts = Counter[str]()
+    for outcome, count in Counter(run.hosts.values()).items():
+        counts[_word(run, outcome)] += count
     return (
         str(run.number),
         _started(run),
