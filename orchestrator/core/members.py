@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.core.host import Connect, Host
+from orchestrator.core.host import Host
 from orchestrator.core.values import replace
 
 
@@ -88,7 +88,7 @@ class Single(Struct, frozen=True, array_like=True):
             host.tags,
             dict(host.hardware),
         )
-        return own, _of(host, connect, cls("", "", "", None, None, (), {}))
+        return own, cls("", "", "", None, None, (), {}).of(host)
 
     def of(self, shared: Host) -> Host:
         """Put the host together again.
@@ -96,19 +96,20 @@ class Single(Struct, frozen=True, array_like=True):
         Args:
             shared: What :meth:`apart` gave beside this.
         """
-        return _of(shared, shared.connect, self)
+        names = ("name", "attr", "machine_id", "tags", "hardware")
+        return like(shared, {key: getattr(self, key) for key in names}, self.address, self.port)
 
 
-def _of(shared: Host, connect: Connect, own: Single) -> Host:
-    return replace(
-        shared,
-        name=own.name,
-        attr=own.attr,
-        connect=replace(connect, address=own.address, port=own.port),
-        machine_id=own.machine_id,
-        tags=own.tags,
-        hardware=own.hardware,
-    )
+def like(shared: Host, own: Mapping[str, Any], address: str, port: int | None) -> Host:
+    """A host that is like another one in all but some things.
+
+    Args:
+        shared: The other one.
+        own: What it has in the place of the other's, by the names of the fields.
+        address: As :class:`Connect` has it; so is ``port``.
+        port: See there.
+    """
+    return replace(shared, connect=replace(shared.connect, address=address, port=port), **own)
 
 
 def _together(shared: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:

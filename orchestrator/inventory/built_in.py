@@ -5,20 +5,28 @@ from __future__ import annotations
 from msgspec import structs
 
 from orchestrator.core.host import Connect, Host
-from orchestrator.inventory.tree import Fields, Leaf, Origin
+from orchestrator.inventory.tree import Fields, Leaf, Origin, Tree
 
 _BUILT_IN = Origin(None, "built-in")
 
 
-def built_in(name: str) -> Fields:
-    """What holds for a host where the inventory says nothing, taken from the model."""
-    host = Host(name=name, attr=name, connect=Connect(address=name))
+def named(name: str) -> dict[str, Tree]:
+    """What of it is a host's name."""
+    leaf = Leaf(name, _BUILT_IN)
+    return {"address": leaf, "attr": leaf}
+
+
+def built_in() -> Fields:
+    """What holds for every host where the inventory says nothing, taken from the model.
+
+    Its address and its attribute stand first, and are still to be :func:`named`.
+    """
+    host = Host(name="", attr="", connect=Connect(address=""))
     seconds = structs.asdict(host.deadlines)
     verify = {key: getattr(host.verify, key) for key in ("settle", "retries", "interval")}
     return Fields(
         {
-            "address": Leaf(name, _BUILT_IN),
-            "attr": Leaf(name, _BUILT_IN),
+            **named(""),
             "connect": Fields({"sudo": Leaf(host.connect.sudo, _BUILT_IN)}),
             "build": Leaf(str(host.build), _BUILT_IN),
             "unsigned_builds": Leaf(host.unsigned_builds.value, _BUILT_IN),

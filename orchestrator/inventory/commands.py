@@ -24,7 +24,7 @@ from orchestrator.core.members import entries_of
 
 with lazily():
     from orchestrator.cli import console
-    from orchestrator.inventory import classes, fleet_json, load, look, one_host, select
+    from orchestrator.inventory import again, classes, fleet_json, look, select
     from orchestrator.inventory import generate as listings
     from orchestrator.inventory import root as inventory_root
 
@@ -35,7 +35,7 @@ with lazily():
 @fleet_option
 def show(host: str, as_json: bool, fleet: Path | None) -> None:
     """Print each value of HOST with the file and line that it comes from."""
-    values = one_host.origins(inventory_root.find_root(Path.cwd(), fleet), host)
+    values = again.origins(inventory_root.find_root(Path.cwd(), fleet), host)
     if as_json:
         _print_json({"host": host, "values": [value.as_json() for value in values]})
     else:
@@ -83,7 +83,7 @@ def generate(no_run: bool, fleet: Path | None, as_json: bool) -> None:
         changed = console.run(listings.generate(root, listing))
         file = classes.generated_file(listing.name)
         say(f"{file} {'is written; commit it' if changed else 'is up to date'}")
-    written = fleet_json.refresh(root, load.load(root), frozen=False, create=True)
+    written = again.generate(root)
     say(f"{fleet_json.PATH} {'is written' if written else 'is up to date'}")
     if as_json:
         console.print_done(file=fleet_json.PATH, written=written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn
 
 import yaml
@@ -75,6 +76,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _MAX_DIGITS = 40
 
 
+@lru_cache(4096)
 def resolve(text: str) -> str | int | float | bool | Ambiguous | None:
     """What a plain scalar means: YAML 1.2's core schema, with 1.1's traps kept apart."""
     if text in _CONSTANTS:
@@ -130,9 +132,10 @@ def compose(text: str, file: str, mistakes: Mistakes) -> Node | None:
     Returns:
         The document, or ``None`` where the file cannot be read to its end.
     """
-    events = yaml.parse(text, Loader=_loader())
     try:
-        return _Composer(iter(events), file, mistakes).document()
+        # yaml.parse's events, without its frame for each of them.
+        events: Iterator[yaml.Event] = iter(_loader()(text).get_event, None)
+        return _Composer(events, file, mistakes).document()
     except _Stop:
         return None
     except yaml.MarkedYAMLError as error:
@@ -202,12 +205,12 @@ class _Composer:
         if anchor is not None:
             self.anchors[anchor] = None
         self._refuse_tag(event, place)
-        if isinstance(event, yaml.SequenceStartEvent):
+        if isinstance(event, yaml.ScalarEvent):
+            node: Node = _scalar(event, place)
+        elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(place, depth)
-        elif isinstance(event, yaml.MappingStartEvent):
-            node = self._mapping(place, depth)
         else:
-            node = _scalar(event, place)
+            node = self._mapping(place, depth)
         if anchor is not None:
             self.anchors[anchor] = _Anchored(node, self.nodes - before + 1, _height(node))
         return node

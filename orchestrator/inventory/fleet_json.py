@@ -6,6 +6,8 @@ import errno
 import json
 from pathlib import Path
 
+import msgspec
+
 from orchestrator.core import beneath
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Host, User
@@ -45,7 +47,9 @@ def fleet_json(inventory: Inventory) -> str:
     }
     if classes:
         document["classes"] = {host.name: _host(host) for host in classes}
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    # As json.dumps would indent it, which it does in Python: many times as slowly.
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+    return msgspec.json.format(text, indent=2) + "\n"
 
 
 def _user(user: User) -> dict[str, object]:

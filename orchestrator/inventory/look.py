@@ -17,6 +17,6 @@ def fleet(root: Path) -> Fleet:
     if (found := known(root)) is not None:
         return found.fleet
     # What reads YAML takes longer to import than ten thousand hosts that are known to be decoded.
-    from orchestrator.inventory.one_host import read
+    from orchestrator.inventory.again import read
 
     return read(root).fleet

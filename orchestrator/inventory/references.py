@@ -46,7 +46,11 @@ class Suites:
         return cls(frozenset(shared_suites(root)), own_suites(root))
 
     def layer(
-        self, host: str, templates: list[str], profiles: list[str], features: list[str]
+        self,
+        own: Iterable[str],
+        templates: Iterable[str],
+        profiles: Iterable[str],
+        features: Iterable[str],
     ) -> Fields:
         """The suites of a host as a layer, from what every host has to what is its own."""
         names = [
@@ -56,7 +60,7 @@ class Suites:
             *(f"features/test_{name}" for name in features),
         ]
         paths = [f"{SUITES}/{name.replace('-', '_').replace('.', '_')}.py" for name in names]
-        found = [path for path in paths if path in self.shared] + list(self.own.get(host, ()))
+        found = [path for path in paths if path in self.shared] + [*own]
         return Fields({"verify": Fields({"suites": by_convention(found)})}) if found else Fields()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.errors import UsageError
-from orchestrator.inventory import look, one_host
+from orchestrator.inventory import again, look, made
 from orchestrator.inventory import root as inventory_root
 from orchestrator.inventory import sections as inventory_sections
 from orchestrator.inventory.load import load
@@ -56,20 +56,20 @@ def drafts_read(root: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> list[
         return compose(text, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inventory_sections, "compose", noted)
-    one_host.origins(root, host)
+    again.origins(root, host)
     return read
 
 
 @pytest.mark.parametrize("host", ["h0", "h1", "h59", "last"])
-def test_one_host_of_many_has_the_values_and_places_that_the_whole_inventory_gives(
+def test_again_of_many_has_the_values_and_places_that_the_whole_inventory_gives(
     write: Write, host: str
 ) -> None:
     """The first look and each one after it say the same: values, files, lines, layers."""
     root = write(fleet=FLEET, hosts=written())
     wanted = load(root).origins(host)
-    assert one_host.origins(root, host) == wanted
+    assert again.origins(root, host) == wanted
     assert inventory_root.known(root) is not None
-    assert one_host.origins(root, host) == wanted
+    assert again.origins(root, host) == wanted
 
 
 def test_of_a_known_inventory_the_other_hosts_entries_are_not_read(
@@ -99,7 +99,7 @@ def test_hosts_that_need_others_and_other_ways_to_write_them_are_read_alike(
     """References to other hosts, anchors, quotes and brackets lead to the same values."""
     root = write(fleet=FLEET, hosts=written(last=last))
     look.fleet(root)
-    assert one_host.origins(root, host) == load(root).origins(host)
+    assert again.origins(root, host) == load(root).origins(host)
 
 
 def test_hosts_on_one_line_are_shown_right(write: Write) -> None:
@@ -107,15 +107,15 @@ def test_hosts_on_one_line_are_shown_right(write: Write) -> None:
     hosts = ", ".join(f"h{n}: {{template: box, tags: [t{n}]}}" for n in range(60))
     root = write(fleet=FLEET, hosts=f"hosts: {{{hosts}}}\n")
     look.fleet(root)
-    assert one_host.origins(root, "h5") == load(root).origins("h5")
+    assert again.origins(root, "h5") == load(root).origins("h5")
 
 
 def test_a_member_of_a_class_beside_many_hosts_is_shown_right(write: Write) -> None:
     """A class's entry is kept where one of its members is asked for."""
     root = write(fleet=FLEET, hosts=written(last="  till:\n    count: 3\n    template: box\n"))
     look.fleet(root)
-    assert one_host.origins(root, "till-2") == load(root).origins("till-2")
-    assert one_host.origins(root, "till") == load(root).origins("till")
+    assert again.origins(root, "till-2") == load(root).origins("till-2")
+    assert again.origins(root, "till") == load(root).origins("till")
 
 
 def test_a_host_that_is_not_there_is_refused_as_by_the_whole_inventory(write: Write) -> None:
@@ -123,7 +123,7 @@ def test_a_host_that_is_not_there_is_refused_as_by_the_whole_inventory(write: Wr
     root = write(fleet=FLEET, hosts=written())
     for _ in range(2):
         with pytest.raises(UsageError, match="no host 'h77'"):
-            one_host.origins(root, "h77")
+            again.origins(root, "h77")
 
 
 def test_a_fleet_that_was_looked_at_is_read_once(
@@ -132,7 +132,7 @@ def test_a_fleet_that_was_looked_at_is_read_once(
     """The second look reads no YAML, and gives the same fleet."""
     root = write(fleet=FLEET, hosts=written())
     first = look.fleet(root)
-    monkeypatch.setattr(one_host, "load", None)
+    monkeypatch.setattr(again, "load", None)
     assert look.fleet(root) == first
 
 
@@ -153,4 +153,47 @@ def test_an_edit_is_seen_at_the_next_look(write: Write) -> None:
     look.fleet(root)
     write(hosts=written().replace("[rack7]", "[rack7, cold]"))
     assert "cold" in look.fleet(root).hosts["h7"].tags
-    assert one_host.origins(root, "h7") == load(root).origins("h7")
+    assert again.origins(root, "h7") == load(root).origins("h7")
+
+
+def test_hosts_of_one_make_are_what_each_would_be_alone(write: Write) -> None:
+    """What a host comes to does not depend on which others are made beside it."""
+    root = write(
+        fleet=FLEET + "users: {ada: {}}\nfeatures: {f: {}, g: {}}\n",
+        hosts=written(12),
+        more="hosts:\n"
+        "  a: {template: box, users: [ada], features: [f], hardware: {n: [1, {b: 2}]}}\n"
+        "  b: {template: box, users: [ada], features: [g], connect: {port: 2222}, build: target}\n"
+        "  c: {template: box, build: c, state_version: '25.05', address: c.example}\n"
+        f"  d: {{machine_id: '{'0' * 32}', attr: other, roles: [r], deadlines: {{copy: 5}}}}\n",
+    )
+    read = load(root)
+    for name, tree in read.resolved.items():
+        assert made.hosts_of({name: tree}, root) == {name: read.fleet.hosts[name]}
+    assert read.fleet.hosts["b"].connect.port == 2222
+    assert read.fleet.hosts["h1"].connect.port is None
+
+
+def test_generate_writes_once_and_reads_nothing_where_all_is_as_it_was(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second `inventory generate` finds fleet.json fresh without reading YAML."""
+    root = write(fleet=FLEET, hosts=written())
+    assert again.generate(root)
+    assert not again.generate(root)
+    monkeypatch.setattr(again, "load", None)
+    assert not again.generate(root)
+
+
+def test_generate_writes_a_fleet_json_that_was_removed_or_edited(write: Write) -> None:
+    """What is known of the YAML files hides no other hand's change to fleet.json."""
+    root = write(fleet=FLEET, hosts=written())
+    again.generate(root)
+    file = root / "inventory/fleet.json"
+    said = file.read_text()
+    file.write_text("{}\n")
+    assert again.generate(root)
+    assert file.read_text() == said
+    file.unlink()
+    assert again.generate(root)
+    assert file.read_text() == said

@@ -1,4 +1,4 @@
-"""What holds for one host of many, without reading what is said of the others."""
+"""Read an inventory that may be known already: only what is new of it, or is asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from orchestrator.core.errors import UsageError
-from orchestrator.inventory.fleet_json import is_stale
+from orchestrator.inventory.fleet_json import PATH, is_stale, refresh
 from orchestrator.inventory.load import Inventory, load
 from orchestrator.inventory.root import Known, key_of, known, remember
 from orchestrator.inventory.sections import texts
@@ -28,6 +28,22 @@ def read(root: Path) -> Inventory:
     inventory = load(root)
     remember(root, inventory, key, fresh=not is_stale(root, inventory))
     return inventory
+
+
+def generate(root: Path) -> bool:
+    """Write ``fleet.json`` where it is not as the inventory says; whether it was written.
+
+    Raises:
+        UsageError: The inventory has mistakes, or the file cannot be written.
+    """
+    found = known(root)
+    if found is not None and found.fresh and (root / PATH).exists():
+        return False
+    key = key_of(root)
+    inventory = load(root)
+    written = refresh(root, inventory, frozen=False, create=True)
+    remember(root, inventory, key)
+    return written
 
 
 def origins(root: Path, host: str) -> tuple[Resolved, ...]:
