@@ -53,8 +53,7 @@ class DrvPath(StorePath, frozen=True, order=True):
     """A derivation: the recipe of a build."""
 
     def __post_init__(self) -> None:
-        # Not super(): slots make the class anew, and the zero-argument form finds the old one.
-        StorePath.__post_init__(self)
+        super().__post_init__()
         if not self.path.endswith(".drv"):
             raise ValueError(f"not a derivation: {self.path!r}")
 

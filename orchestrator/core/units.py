@@ -6,9 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
-
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 _DIGITS = 18
 """More are nobody's: no number here has more, and Python refuses some thousands of them."""
@@ -97,7 +95,7 @@ SIZE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(M|G|T)"
 _UNITS = {"M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
-class MemoryLimit(Struct, frozen=True):
+class MemoryLimit(NamedTuple):
     """Memory that is free, in bytes.
 
     Attributes:

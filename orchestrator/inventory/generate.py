@@ -7,8 +7,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import structs
 
 from orchestrator.core import beneath, process
 from orchestrator.core.bounds import Bound
@@ -134,7 +136,7 @@ def text_of(members: tuple[Member, ...]) -> str:
 
 
 def _said_of(member: Member) -> dict[str, object]:
-    return {key: value for key, value in asdict(member).items() if value and key != "line"}
+    return {key: value for key, value in structs.asdict(member).items() if value and key != "line"}
 
 
 def _natural(member: Member) -> list[tuple[int, str]]:

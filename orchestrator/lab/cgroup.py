@@ -11,9 +11,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 from orchestrator.core.units import split_lines
 from orchestrator.lab.places import LabError, LabRequirementError
@@ -114,7 +113,8 @@ def possible_groups(lab_id: str) -> tuple[Cgroup, ...]:
     return tuple(lab_group(root, lab_id) for root in _CANDIDATES)
 
 
-class Cgroup(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Cgroup:
     """One control group of version 2, which need not exist."""
 
     path: Path

@@ -9,9 +9,8 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 from orchestrator.lab.cgroup import run
 from orchestrator.lab.places import LabError, cache_directory, locked, package_data
@@ -169,7 +168,8 @@ def _program(rootfs: Path, name: str, target: Path, lib: Path, final_lib: Path) 
 Progress = Callable[[str], None]
 
 
-class Image(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Image:
     """A base image in the cache; it need not be there yet."""
 
     path: Path

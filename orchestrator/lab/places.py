@@ -7,10 +7,9 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-
-from msgspec import Struct
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.machine import home
@@ -48,7 +47,8 @@ def package_data(name: str) -> Path:
     return Path(__file__).parent / name
 
 
-class LabPlaces(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LabPlaces:
     """The paths of one lab: all that it makes is in ``root``, but for ``lock`` beside it."""
 
     id: str

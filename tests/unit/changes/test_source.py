@@ -13,6 +13,7 @@ from known_fleet import git
 
 from orchestrator.changes import source
 from orchestrator.changes.source import Source
+from orchestrator.changes.tree import private_copy
 from orchestrator.nix.flake import Flake
 
 # What is called while a copy is made, in this order, some of it twice.
@@ -46,7 +47,8 @@ def before_each(patch: pytest.MonkeyPatch, happens: Callable[[int], None]) -> No
         return stepped
 
     for name in STEPS:
-        patch.setattr(source, name, step(getattr(source, name)))
+        module = private_copy if name == "copy_repository" else source
+        patch.setattr(module, name, step(getattr(module, name)))
 
 
 @pytest.mark.parametrize(("edit", "back"), itertools.combinations(range(MOST), 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from orchestrator.core.store import DrvPath, OutPath
 from orchestrator.nix import flake
@@ -18,7 +19,7 @@ def read(folder: Path, text: str) -> OutPath | None:
     file = folder / "a.drv"
     file.write_text(text)
     drv = DrvPath(f"{OUT}.drv")
-    object.__setattr__(drv, "path", str(file))
+    structs.force_setattr(drv, "path", str(file))
     return flake.output_of(drv)
 
 

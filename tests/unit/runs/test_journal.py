@@ -11,7 +11,6 @@ import signal
 import stat
 import subprocess
 import sys
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -218,8 +217,9 @@ def test_a_log_has_no_escapes_and_a_line_stays_a_line(journal: Journal) -> None:
 
 def test_a_request_comes_back_whole(tmp_path: Path) -> None:
     """Every field of it, whatever a person asked for."""
-    changed = {f.name for f in fields(REQUEST) if getattr(REQUEST, f.name) != _default(f.name)}
-    assert changed == {field.name for field in fields(REQUEST)}, "a new field is in the example"
+    names = REQUEST.__struct_fields__
+    changed = [name for name in names if getattr(REQUEST, name) != _default(name)]
+    assert changed == [*names], "a new field is in the example"
     with begin(tmp_path, REQUEST) as one:
         assert Runs(tmp_path).run(1).asked().request == REQUEST
     asked = Runs(tmp_path).run(1).asked()
