@@ -125,7 +125,7 @@ async def _deploy(
     policy, waves = divide(setup.fleet, hosts, request)
     known = KnownSystems(setup, hosts, source, use=request.cache)
     if request.goal.contacts_host:
-        warm_up()
+        await warm_up(setup, hosts[0])
     asked = replace(request, rollout=policy, waves=waves)
     with await _begin(setup, asked, known) as journal:
         emit = journal.recording(emit)

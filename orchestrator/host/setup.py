@@ -128,11 +128,31 @@ class Answer(Generic[T]):
     seconds: float
 
 
-def warm_up() -> None:
-    """Import what speaks SSH in a thread, while this one waits for something else."""
-    asyncio.get_running_loop().run_in_executor(
-        None, importlib.import_module, "orchestrator.ssh.executor"
+_TURNS = 4
+"""Of the loop, until what was asked for has started its processes."""
+
+
+async def warm_up(setup: Setup, host: Host) -> None:
+    """Import what speaks SSH while the processes that were started do their work.
+
+    Not in a thread: it and the loop would wait for each other at every step.
+
+    Args:
+        setup: The fleet.
+        host: The first one that is to be reached: what ssh's files say of it is asked now.
+    """
+    if is_this_machine(host):
+        return
+    from orchestrator.ssh.said import said_of
+
+    asking = asyncio.ensure_future(
+        said_of(setup.ssh.connect_for(host.name, host.connect), setup.ssh)
     )
+    # Whoever connects asks again, and is told.
+    asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    importlib.import_module("orchestrator.ssh.executor")
 
 
 async def ask_each(

@@ -7,6 +7,7 @@ is only told where it comes out the same.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import functools
 import glob
 import os
@@ -15,8 +16,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct, field
-
-from orchestrator.ssh.lean import WildcardPatternList
 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
 _WITHOUT_MEANING = frozenset({"hashknownhosts", "gssapiauthentication"})
@@ -41,9 +40,20 @@ class _Block(Struct):
         words: The options in it, in lower case, and what is said of each first.
     """
 
-    patterns: WildcardPatternList
+    patterns: tuple[str, ...]
     expands: bool = False
     words: dict[str, str] = field(default_factory=dict)
+
+    def holds(self, address: str) -> bool:
+        """Whether it is said of a host: a pattern means it, and none with a ``!`` does."""
+        found = {one.startswith("!") for one in self.patterns if _means(one, address)}
+        return found == {False}
+
+
+def _means(pattern: str, address: str) -> bool:
+    """Whether a pattern means a host, be it to leave it out; only ``*`` and ``?`` are special."""
+    literal = pattern.removeprefix("!").replace("[", "[[]")
+    return fnmatch.fnmatchcase(address, literal)
 
 
 class ConfigShape:
@@ -93,7 +103,7 @@ class ConfigShape:
         # To ssh `?` is one byte.
         if self._blocks is None or not address.isascii():
             return None
-        matches = tuple(block.patterns.matches(address) for block in self._blocks)
+        matches = tuple(block.holds(address) for block in self._blocks)
         expands = any(
             block.expands for block, match in zip(self._blocks, matches, strict=True) if match
         )
@@ -102,8 +112,7 @@ class ConfigShape:
     def names(self, address: str) -> bool:
         """Whether ``HostName`` is said of a host: of each by itself, whatever it shares."""
         return any(
-            "hostname" in block.words and block.patterns.matches(address)
-            for block in self._blocks or ()
+            "hostname" in block.words and block.holds(address) for block in self._blocks or ()
         )
 
 
@@ -115,7 +124,7 @@ def _blocks(file: Path, depth: int, seen: list[Path]) -> Iterator[_Block]:
     if depth == 0:
         raise _UntellableError
     seen.append(file)
-    block = _Block(WildcardPatternList("*"))
+    block = _Block(("*",))
     yield block
     for line in file.read_bytes().decode().replace("\r\n", "\n").split("\n"):
         text = line.strip(" \t").replace("\t", " ")
@@ -129,7 +138,7 @@ def _blocks(file: Path, depth: int, seen: list[Path]) -> Iterator[_Block]:
             continue
         block.words.setdefault(word, rest)
         if word == "host":
-            block = _Block(WildcardPatternList(",".join(rest.split())))
+            block = _Block(tuple(rest.split()))
             yield block
         elif word == "include":
             for included in _included(rest.split()):

@@ -33,7 +33,6 @@ try:
     from asyncssh.kex import get_kex_algs
     from asyncssh.mac import get_mac_algs
     from asyncssh.packet import SSHPacket, String
-    from asyncssh.pattern import WildcardPatternList
     from asyncssh.public_key import (
         decode_ssh_public_key,
         get_certificate_algs,
@@ -48,7 +47,6 @@ __all__ = [
     "SSHAgentClient",
     "SSHPacket",
     "String",
-    "WildcardPatternList",
     "asyncssh",
     "decode_ssh_public_key",
     "get_certificate_algs",
