@@ -26,6 +26,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, for as many hosts at the same time as the system allows."""
     # Modules and the fleet stay to the end: no search for garbage need look at them again.
     gc.freeze()
+    gc.enable()
     machine.allow_files()
     return asyncio.run(_whole(work))
 

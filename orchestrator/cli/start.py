@@ -22,7 +22,9 @@ def start() -> None:
     """
     # Most of what a command makes, modules first of all, it keeps to its end: to look through it
     # again and again (the default is each 700 objects) was a tenth of a run over 1,000 hosts.
+    # What is made before the event loop runs, modules and the fleet, is none: `console.run`.
     gc.set_threshold(50_000, 20, 20)
+    gc.disable()
     bytecode.keep(__spec__.cached)
     from orchestrator.cli.main import main
 

@@ -124,7 +124,7 @@ async def _deploy(
     hosts = select(setup.fleet, request.selectors)
     policy, waves = divide(setup.fleet, hosts, request)
     known = KnownSystems(setup, hosts, source, use=request.cache)
-    if request.goal.contacts_host:
+    if hosts and request.goal.contacts_host:
         await warm_up(setup, hosts[0])
     asked = replace(request, rollout=policy, waves=waves)
     with await _begin(setup, asked, known) as journal:

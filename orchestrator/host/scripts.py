@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from orchestrator.core.bounds import OUTPUT, Intake, Liner, TooMuchError
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor, Source
 from orchestrator.core.host import Cache
+from orchestrator.core.patterns import pattern
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.store import OutPath
 from orchestrator.host.lock_scripts import TELL
@@ -203,12 +203,12 @@ _LAST = 200
 _LONGEST = 4000
 """How many characters of each."""
 
-_UNTRUSTED = re.compile(r"ignoring substitute for '([^']+)' from .* not signed by")
-_SILENT = re.compile(r"unable to download '([^']+)': (.*)")
-_NO_FILE = re.compile(r"file '([^']+)' does not exist in binary cache")
+_UNTRUSTED = pattern(r"ignoring substitute for '([^']+)' from .* not signed by")
+_SILENT = pattern(r"unable to download '([^']+)': (.*)")
+_NO_FILE = pattern(r"file '([^']+)' does not exist in binary cache")
 # Nix's last word says merely that it failed.
-_CAUSE = re.compile(r"error: (?!build of )(.+)")
-_LACKING = re.compile(r"don't know how to build these paths:\n  (/nix/store/\S+)")
+_CAUSE = pattern(r"error: (?!build of )(.+)")
+_LACKING = pattern(r"don't know how to build these paths:\n  (/nix/store/\S+)")
 
 
 async def keep(executor: Executor, out: OutPath) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.patterns import pattern
 from orchestrator.lab.cgroup import run
 from orchestrator.lab.places import LabError, cache_directory, locked, package_data
 
@@ -26,10 +27,8 @@ ATTEMPTS = 3
 _DEADLINE = 900
 _PAUSE = 5.0
 _LEAVE_OUT = ("doc", "man", "locale", "info")
-_GONE = re.compile(
-    r"^E: (?:Unable to locate package|Package) '?([a-z0-9][a-z0-9.+-]*)", re.MULTILINE
-)
-_WORDS = re.compile(r"^E: (.*)$", re.MULTILINE)
+_GONE = pattern(r"^E: (?:Unable to locate package|Package) '?([a-z0-9][a-z0-9.+-]*)", re.MULTILINE)
+_WORDS = pattern(r"^E: (.*)$", re.MULTILINE)
 
 
 def make_tree(
@@ -107,7 +106,7 @@ def _last_words(error: LabError) -> str:
     return found[-1] if found else str(error).split("\n", 1)[0]
 
 
-_LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
+_LIBRARY = pattern(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
 _NIX_NAMES = (
     "nix-build",
     "nix-collect-garbage",

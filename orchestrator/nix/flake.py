@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os.path
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from msgspec import Struct
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Host
 from orchestrator.core.nix_settings import PLAIN, NixSettings
+from orchestrator.core.patterns import pattern
 from orchestrator.core.store import DrvPath, OutPath
 from orchestrator.core.values import replace
 
 # One output, called `out`, whose path is known: what a NixOS system is. A path or a hash has no
 # character that would be escaped.
-_ONE_OUTPUT = re.compile(rb'Derive\(\[\("out","(/nix/store/[^"\\]+)","[^"\\]*","[^"\\]*"\)\],\[')
+_ONE_OUTPUT = pattern(rb'Derive\(\[\("out","(/nix/store/[^"\\]+)","[^"\\]*","[^"\\]*"\)\],\[')
 _LONGEST = 1024
 
 
@@ -36,9 +36,9 @@ def output_of(drv: DrvPath) -> OutPath | None:
         return None
 
 
-_ATTR = re.compile(r"[A-Za-z0-9_.-]+")
+_ATTR = pattern(r"[A-Za-z0-9_.-]+")
 # Types of references whose content Nix fetches from elsewhere, by a revision or as a whole.
-_REMOTE = re.compile(r"(github|gitlab|sourcehut|((git|hg|tarball|file)\+)?(https?|ssh)):")
+_REMOTE = pattern(r"(github|gitlab|sourcehut|((git|hg|tarball|file)\+)?(https?|ssh)):")
 
 
 class Copied(Struct, frozen=True):

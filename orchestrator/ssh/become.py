@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from orchestrator.core.patterns import pattern
 from orchestrator.core.process import CommandResult
 
 Argv = tuple[str, ...]
@@ -97,19 +98,19 @@ def become_by(text: str) -> Become:
     return Become(words[0], words, words, None, words, ("/bin/sh", "-l"), "see its own manual")
 
 
-_NOT_THERE = re.compile(r"command not found|: not found|No such file or directory")
-_ASKS = re.compile(
+_NOT_THERE = pattern(r"command not found|: not found|No such file or directory")
+_ASKS = pattern(
     r"a password is required|interactive authentication (?:is )?required|Authentication required|"
     r"a terminal is required|authentication failed|a tty is required",
     re.IGNORECASE,
 )
-_NO_TERMINAL = re.compile(r"must have a tty|requiretty")
-_NOT_ALLOWED = re.compile(
+_NO_TERMINAL = pattern(r"must have a tty|requiretty")
+_NOT_ALLOWED = pattern(
     r"not in the sudoers file|not allowed to (?:run|execute)|may not run|"
     r"Operation not permitted|Access denied|Permission denied|I'm sorry"
 )
-_NOT_SETUID = re.compile(r"must be owned by uid 0|setuid bit|installed setuid|no new privileges")
-_NO_SHELL = re.compile(r"account is currently not available|account is not available")
+_NOT_SETUID = pattern(r"must be owned by uid 0|setuid bit|installed setuid|no new privileges")
+_NO_SHELL = pattern(r"account is currently not available|account is not available")
 
 
 def why_not(done: CommandResult, by: Become, user: str) -> tuple[str, str | None] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import re
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from orchestrator.core.errors import UnreachableError
+from orchestrator.core.patterns import pattern
 from orchestrator.core.process import how_it_ended
 from orchestrator.ssh.said import Said
 from orchestrator.ssh.tokens import SHELL, TAME, expanded, refused, tokens_of
@@ -106,7 +106,7 @@ class ProxyCommand:
         )
 
 
-_SHUT = re.compile(rb"closed by remote host|Connection (reset|closed)|kex_exchange_identification")
+_SHUT = pattern(rb"closed by remote host|Connection (reset|closed)|kex_exchange_identification")
 """What ssh and others say where a host before it closes a connection, as ``MaxStartups`` does."""
 
 

@@ -10,6 +10,7 @@ from orchestrator.changes.plan import Fingerprint, Knowledge, Known, Unknown
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.host import Host
 from orchestrator.core.outcome import Unchanged
+from orchestrator.core.patterns import pattern
 from orchestrator.core.plan import Goal, HostPlan, Step
 from orchestrator.core.specialisation import KEEP, Specialise, SpecialisePolicy
 from orchestrator.core.state import HostState
@@ -18,12 +19,12 @@ from orchestrator.core.units import ago, listing
 from orchestrator.core.values import replace
 from orchestrator.deploy.plan.attempts import left_in_the_middle, named, unsettled
 
-_UNITS = re.compile(r"^warning: the following units failed: (.+)$", re.MULTILINE)
-_JOB = re.compile(
+_UNITS = pattern(r"^warning: the following units failed: (.+)$", re.MULTILINE)
+_JOB = pattern(
     r"^(?:Failed to (?:start|restart|reload|stop) (?!user unit )|Job for )(\S+\.[a-z]+)\b",
     re.MULTILINE,
 )
-_USER = re.compile(r"^warning: (user activation for \S+) failed$", re.MULTILINE)
+_USER = pattern(r"^warning: (user activation for \S+) failed$", re.MULTILINE)
 
 
 def to_blame(said: str, before: Iterable[str]) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from orchestrator.core.errors import StepError, UnreachableError
 from orchestrator.core.executor import Executor
+from orchestrator.core.patterns import pattern
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.state import Attempt, AttemptState
 from orchestrator.core.units import on_one_line, split_lines
@@ -58,7 +59,7 @@ HOST = b"orchestrator-guard-host\n"
 REFUSED = 65
 """How a verb ends that says on standard error why it did nothing."""
 
-_LOG = re.compile(rf"^{LOG} (\d{{1,18}})\n".encode(), re.MULTILINE)
+_LOG = pattern(rf"^{LOG} (\d{{1,18}})\n".encode(), re.MULTILINE)
 
 
 class DeclinedError(StepError):
