@@ -55,8 +55,9 @@ def learn(
     lessons: list[changes_learn.Lesson] = []
 
     def told(lesson: changes_learn.Lesson) -> None:
-        draw.draw_lesson(lesson.host, lesson.fingerprint, lesson.problem, console.words())
         lessons.append(lesson)
+        progress = f"[{len(lessons)}/{lesson.of}] " if lesson.of > 1 else ""
+        draw.draw_lesson(lesson.host, lesson.fingerprint, lesson.problem, console.words(), progress)
 
     hosts = select.select(setup.fleet, selectors)
     console.run(_until_told_to_stop(changes_learn.learn(setup, hosts, told, again=again)))

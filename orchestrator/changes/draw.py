@@ -12,14 +12,25 @@ from orchestrator.render.report import Column, ago, print_json, print_table
 _COLUMNS = (Column("asked"), Column("path", flexible=True), Column("changed"))
 
 
-def draw_lesson(host: str, fingerprint: Fingerprint | None, problem: str, words: Output) -> None:
-    """Draw what was learned of one host."""
+def draw_lesson(
+    host: str, fingerprint: Fingerprint | None, problem: str, words: Output, progress: str = ""
+) -> None:
+    """Draw what was learned of one host.
+
+    Args:
+        host: Its name.
+        fingerprint: What was learned; ``None`` where nothing was.
+        problem: Why not.
+        words: Where to.
+        progress: How far all of it is, to stand before the line; such as ``[3/20] ``.
+    """
     if fingerprint is None:
-        words.line(f"{host}: not learned: {clean(problem)}")
+        said = f"not learned: {clean(problem)}"
     elif fingerprint.reads is None:
-        words.line(f"{host}: any change counts: {clean(fingerprint.why_whole)}")
+        said = f"any change counts: {clean(fingerprint.why_whole)}"
     else:
-        words.line(f"{host}: {fingerprint.files} of {len(fingerprint.tree.entries)} files count")
+        said = f"{fingerprint.files} of {len(fingerprint.tree.entries)} files count"
+    words.line(f"{progress}{host}: {said}")
 
 
 def lesson_json(fingerprint: Fingerprint | None, problem: str) -> dict[str, object]:

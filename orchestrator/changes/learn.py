@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,16 +19,18 @@ from orchestrator.changes.knowledge import (
 )
 from orchestrator.changes.plan import Comparison, Fingerprint, Known, Read, files_of, reads_of
 from orchestrator.changes.source import Ground, Source, snapshot_of
-from orchestrator.changes.tracing.evaluation import find
+from orchestrator.changes.tracing.evaluation import Trace, find
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace
 from orchestrator.changes.tree.snapshot import at_revision
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
+from orchestrator.core.store import Evaluated
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
-from orchestrator.nix import verbs as nix
+from orchestrator.nix.configuration import Configuration
 from orchestrator.nix.context import context
+from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 
 
@@ -114,6 +117,7 @@ class Lesson:
         problem: Why not, in words.
         never: Whether the inventory has it so that nothing can be learned, and so is no failure.
         fresh: Whether it was learned now, and not known before.
+        of: How many hosts are learned together.
     """
 
     host: str
@@ -121,17 +125,18 @@ class Lesson:
     problem: str = ""
     fresh: bool = True
     never: bool = False
+    of: int = 1
 
 
 async def learn(
     setup: Setup, hosts: Sequence[Host], told: Callable[[Lesson], None], *, again: bool = False
 ) -> None:
-    """Learn hosts one after the other.
+    """Learn hosts, as many at the same time as a deployment would evaluate.
 
     Args:
         setup: The fleet.
         hosts: The hosts to learn; of many equal ones one is.
-        told: Called with what came of each.
+        told: Called with what came of each, as they come to their ends.
         again: Learn also what is known already.
 
     Raises:
@@ -143,19 +148,23 @@ async def learn(
         async with Source(setup.flake) as source:
             if any(setup.flake.of(host) == setup.flake for host in hosts):
                 _check_pins(await source.ground())
-            for host in _one_of_each(setup, hosts):
-                if host.nix.impure:
-                    told(Lesson(host.name, None, IMPURE, never=True))
-                    continue
-                try:
-                    ground = await source.ground(host)
-                    _check_pins(ground)
-                    told(await _one(setup, host, tracer, ground, again=again))
-                except StepError as error:
-                    told(Lesson(host.name, None, error.message))
+            each = _one_of_each(setup, hosts)
+            evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(each))
+            learner = _Learner(setup, source, evaluations, tracer, again)
+            async with asyncio.TaskGroup() as tasks:
+                for host in each:
+                    tasks.create_task(_tell(learner, host, len(each), told))
 
 
-def _one_of_each(setup: Setup, hosts: Sequence[Host]) -> Iterable[Host]:
+async def _tell(learner: _Learner, host: Host, many: int, told: Callable[[Lesson], None]) -> None:
+    try:
+        lesson = await learner.learn(host)
+    except StepError as error:
+        lesson = Lesson(host.name, None, error.message)
+    told(replace(lesson, of=many))
+
+
+def _one_of_each(setup: Setup, hosts: Sequence[Host]) -> Sequence[Host]:
     """Hosts of different configurations; many equal ones are one, by the name of their class."""
     found = {(setup.flake.of(host), host.attr): host for host in hosts}
     return [replace(host, name=host.of or host.name) for host in found.values()]
@@ -169,53 +178,78 @@ def _check_pins(ground: Ground) -> None:
         )
 
 
-async def _one(
-    setup: Setup, host: Host, tracer: Tracer | None, ground: Ground, *, again: bool
-) -> Lesson:
-    flake = setup.flake.of(host)
-    context(flake)  # raises where something may change unseen
-    known = _known(setup, flake.key(host.attr), ground)
-    learned = known is not None and (known.why_whole != NOT_LEARNED or tracer is None)
-    if learned and not again:
-        return Lesson(host.name, known, fresh=False)
-    deadline = host.deadlines.evaluate
-    if known is None or again:
-        evaluated = await nix.evaluate(ground.flake, host.attr, deadline=deadline)
-    else:
-        evaluated = known.evaluated
-    reads: frozenset[Read] | None = None
-    why = NOT_LEARNED
-    if tracer is not None:
-        watched = await trace(
-            flake,
-            host.attr,
-            ground.copy,
-            tracer,
-            deadline=3 * deadline,
-            expected=evaluated.drv,
-        )
-        if watched.drv != evaluated.drv:
-            why = watched.why or WHOLE_TREE
-        elif ground.tree.indivisible:
-            why = f"its files cannot be distinguished ({ground.tree.indivisible})"
+@dataclass(frozen=True, slots=True)
+class _Learner:
+    """Learns hosts of one fleet, within the memory and at the number that evaluations may take."""
+
+    setup: Setup
+    source: Source
+    evaluations: Evaluations
+    tracer: Tracer | None
+    again: bool
+
+    async def learn(self, host: Host) -> Lesson:
+        """Learn one host.
+
+        Raises:
+            StepError: It does not evaluate, or was not seen.
+        """
+        if host.nix.impure:
+            return Lesson(host.name, None, IMPURE, never=True)
+        ground, flake = await self.source.ground(host), self.setup.flake.of(host)
+        _check_pins(ground)
+        context(flake)  # raises where something may change unseen
+        known = _known(self.setup, flake.key(host.attr), ground)
+        learned = known is not None and (known.why_whole != NOT_LEARNED or self.tracer is None)
+        if learned and not self.again:
+            return Lesson(host.name, known, fresh=False)
+        if known is None or self.again:
+            evaluated = await self.evaluations.evaluate(Quiet(host))
         else:
-            reads, why = reads_of(watched.accesses, ground.tree), ""
-    if ground.loose is None or ground.context is None or not still_in(flake, ground):
-        return Lesson(host.name, None, "what counts besides the fleet's files is not the same")
-    fingerprint = Fingerprint(
-        attr=flake.key(host.attr),
-        context=ground.context,
-        tree=ground.tree,
-        reads=reads,
-        files=len(ground.tree.entries) if reads is None else files_of(reads, ground.tree),
-        evaluated=evaluated,
-        run=known.run if known is not None else None,
-        at=datetime.now(UTC),
-        why_whole=why,
-    )
-    if not fingerprints_of(setup.state).keep((fingerprint,)):
-        return Lesson(host.name, None, "the database of fingerprints cannot be written")
-    return Lesson(host.name, fingerprint)
+            evaluated = known.evaluated
+        reads, why = await self._reads(host, flake, ground, evaluated)
+        if ground.loose is None or ground.context is None or not still_in(flake, ground):
+            return Lesson(host.name, None, "what counts besides the fleet's files is not the same")
+        fingerprint = Fingerprint(
+            attr=flake.key(host.attr),
+            context=ground.context,
+            tree=ground.tree,
+            reads=reads,
+            files=len(ground.tree.entries) if reads is None else files_of(reads, ground.tree),
+            evaluated=evaluated,
+            run=known.run if known is not None else None,
+            at=datetime.now(UTC),
+            why_whole=why,
+        )
+        if not fingerprints_of(self.setup.state).keep((fingerprint,)):
+            return Lesson(host.name, None, "the database of fingerprints cannot be written")
+        return Lesson(host.name, fingerprint)
+
+    async def _reads(
+        self, asked: Host, of: Flake, ground: Ground, evaluated: Evaluated
+    ) -> tuple[frozenset[Read] | None, str]:
+        """What its evaluation reads, or ``None`` where all counts, and why."""
+        if (tracer := self.tracer) is None:
+            return None, NOT_LEARNED
+
+        async def traced(asked_as: Configuration) -> Trace:
+            return await trace(  # a twin of it is evaluated
+                of,
+                asked_as.attr,
+                ground.copy,
+                tracer,
+                deadline=3 * asked_as.left,
+                expected=evaluated.drv,
+                env=asked_as.env,
+                on_start=asked_as.on_start,
+            )
+
+        watched = await self.evaluations.ask(Quiet(asked), traced)
+        if watched.drv != evaluated.drv:
+            return None, watched.why or WHOLE_TREE
+        if ground.tree.indivisible:
+            return None, f"its files cannot be distinguished ({ground.tree.indivisible})"
+        return reads_of(watched.accesses, ground.tree), ""
 
 
 def _known(setup: Setup, key: str, ground: Ground) -> Fingerprint | None:

@@ -214,14 +214,19 @@ class Evaluations:
             asker.notice(said, warning=True)
 
     async def ask(self, asker: Asker, question: Callable[[Configuration], Awaitable[T]]) -> T:
-        """Evaluate something else of a host's configuration, when there is room.
+        """Evaluate something else of a host's configuration; once more where memory was short.
 
         Raises:
             StepError: The configuration does not evaluate, or not within the memory there is.
         """
+        with contextlib.suppress(OutOfMemoryError):
+            return await self._asked(_Job(asker), question)
+        return await self._asked(_Job(asker, again=True), question)
+
+    async def _asked(self, job: _Job, question: Callable[[Configuration], Awaitable[T]]) -> T:
         from orchestrator.nix.configuration import Configuration  # an unchanged host does without
 
-        job, host = _Job(asker), asker.host
+        host = job.asker.host
         async with self._place(job), self._watched(job):
             flake = await self._source.flake(host)
             until = asyncio.get_running_loop().time() + host.deadlines.evaluate

@@ -7,7 +7,7 @@ import hashlib
 import posixpath
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath
 from orchestrator.core.units import parse_json
-from orchestrator.nix.log import cause, readable
-from orchestrator.nix.verbs import FEATURES, Flake
+from orchestrator.nix.log import cause, ran_out_of_memory, readable
+from orchestrator.nix.verbs import FEATURES, Flake, OutOfMemoryError
 
 _SECONDS = 120.0
 
@@ -233,13 +233,15 @@ class Evaluation:
         flake: The flake; its overrides hold for the twin, too.
         fragment: The attribute.
         tree: The tree that the twin is of.
-        cache: Variables that give Nix a cache which knows nothing of the twin.
+        env: Variables that give Nix a cache which knows nothing of the twin, and others.
+        on_start: Called with the id of each process that is started.
     """
 
     flake: Flake
     fragment: str
     tree: Tree
-    cache: Mapping[str, str]
+    env: Mapping[str, str | None]
+    on_start: Callable[[int], None] | None = None
 
     async def traced(self, twin: str, links: Mapping[str, str], tracer: Tracer, log: Path) -> Trace:
         """Evaluate the twin in the store, seeing what is read.
@@ -285,9 +287,14 @@ class Evaluation:
         # The last, so that no option of the inventory's says otherwise.
         return await self._run((*argv, *_PURE, "false", f"{url}#{self.fragment}"), env)
 
-    async def _run(self, argv: tuple[str, ...], env: Mapping[str, str]) -> CommandResult:
-        env = {**self.cache, **env}
-        return await process.run(argv, deadline=86400, env=env, cwd=self.flake.folder)
+    async def _run(self, argv: tuple[str, ...], env: Mapping[str, str | None]) -> CommandResult:
+        env = {**self.env, **env}
+        folder, on_start = self.flake.folder, self.on_start
+        done = await process.run(argv, deadline=86400, env=env, cwd=folder, on_start=on_start)
+        if ran_out_of_memory(done.rc, done.err):
+            reason = cause(done.err) or how_it_ended(done.rc)
+            raise OutOfMemoryError(f"the traced evaluation failed: {reason}")
+        return done
 
 
 def _url(kind: str, place: str, tree: Tree, facts: Mapping[str, str]) -> str:

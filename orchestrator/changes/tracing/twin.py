@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orchestrator.changes.plan import ABSENT, GITLINK, Tree
@@ -17,6 +17,7 @@ from orchestrator.core import process
 from orchestrator.core.bounds import FILES
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath
+from orchestrator.core.values import replace
 from orchestrator.nix.context import fresh_cache
 from orchestrator.nix.verbs import Flake
 
@@ -185,6 +186,8 @@ async def trace(
     *,
     deadline: float,
     expected: DrvPath | None = None,
+    env: Mapping[str, str | None] | None = None,
+    on_start: Callable[[int], None] | None = None,
 ) -> Trace:
     """Evaluate the twin of a host's system, traced.
 
@@ -196,13 +199,17 @@ async def trace(
         deadline: Seconds for all of it.
         expected: What the tree itself evaluates to: where the twin gives another, nothing more is
             tried.
+        env: Set on top of this process's environment.
+        on_start: Called with the id of each process that is started, one after the other.
 
     Raises:
+        OutOfMemoryError: There was not enough memory, or Nix was killed.
         StepError: The evaluation was not seen or took too long, or the tree changed since its
             snapshot.
     """
     fragment = flake.toplevel(attr).partition("#")[2]
-    return await trace_fragment(flake, fragment, tree, tracer, deadline=deadline, expected=expected)
+    evaluation = Evaluation(flake, fragment, tree, env or {}, on_start)
+    return await _trace_within(deadline, evaluation, tracer, expected)
 
 
 async def trace_fragment(
@@ -215,11 +222,16 @@ async def trace_fragment(
     expected: DrvPath | None = None,
 ) -> Trace:
     """Do the same for any attribute of the flake: what stands after ``#``."""
+    return await _trace_within(deadline, Evaluation(flake, fragment, tree, {}), tracer, expected)
+
+
+async def _trace_within(
+    deadline: float, evaluation: Evaluation, tracer: Tracer, expected: DrvPath | None
+) -> Trace:
     try:
         async with asyncio.timeout(deadline), workplace() as folder:
-            cache = fresh_cache(folder / "cache")
-            evaluation = Evaluation(flake, fragment, tree, cache)
-            return await _trace(evaluation, tracer, folder, expected)
+            env = {**evaluation.env, **fresh_cache(folder / "cache")}
+            return await _trace(replace(evaluation, env=env), tracer, folder, expected)
     except TimeoutError:
         raise StepError(f"the traced evaluation did not end within {deadline:.0f} s") from None
 
