@@ -78,8 +78,8 @@ async def measure(
         OSError: ``in_group``, and no control group can be made here.
     """
     measured = []
-    with tempfile.TemporaryDirectory() as folder, _environment("XDG_CACHE_HOME", f"{folder}/cache"):
-        flake = await _fleet(Path(folder, "fleet"), nixpkgs, max(counts))
+    with tempfile.TemporaryDirectory() as folder, environment("XDG_CACHE_HOME", f"{folder}/cache"):
+        flake = await fleet(Path(folder, "fleet"), nixpkgs, max(counts))
         for count in counts:
             # What was fetched stays, what was evaluated does not.
             for cached in Path(folder, "cache/nix").glob("eval-cache-*"):
@@ -122,7 +122,7 @@ class _Told(Quiet):
 async def _evaluated(
     flake: Flake, limits: Limits, state: Path, count: int, budget: int, group: Group | None
 ) -> Measured:
-    told = [_Told(Host(name, name, Connect(name))) for name in _names(count)]
+    told = [_Told(Host(name, name, Connect(name))) for name in names(count)]
     began = time.monotonic()
     async with Source(flake) as source:
         evaluations = Evaluations(source, limits, state, count)
@@ -145,12 +145,13 @@ async def _evaluated(
     )
 
 
-def _names(count: int) -> list[str]:
+def names(count: int) -> list[str]:
+    """The copies' names."""
     originals = sorted(one.name for one in (REPOSITORY / "hosts").iterdir() if one.is_dir())
     return [f"{originals[n % len(originals)]}-{n}" for n in range(count)]
 
 
-async def _fleet(root: Path, nixpkgs: Path, count: int) -> Flake:
+async def fleet(root: Path, nixpkgs: Path, count: int) -> Flake:
     """Write the example fleet with each host several times over, by names of their own.
 
     Its users have no profiles: Home Manager is not part of what is measured.
@@ -160,7 +161,7 @@ async def _fleet(root: Path, nixpkgs: Path, count: int) -> Flake:
     for part in ("templates", "secrets"):
         shutil.copytree(REPOSITORY / part, root / part)
     fleet = json.loads((REPOSITORY / "inventory/fleet.json").read_text())
-    hosts = {name: fleet["hosts"][name.rpartition("-")[0]] for name in _names(count)}
+    hosts = {name: fleet["hosts"][name.rpartition("-")[0]] for name in names(count)}
     (root / "inventory").mkdir()
     users = {name: {**user, "profiles": []} for name, user in fleet["users"].items()}
     (root / "inventory/fleet.json").write_text(
@@ -181,7 +182,8 @@ async def _fleet(root: Path, nixpkgs: Path, count: int) -> Flake:
 
 
 @contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
+def environment(name: str, value: str) -> Iterator[None]:
+    """Have a variable set, and be what it was afterwards."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
