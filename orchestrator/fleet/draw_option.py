@@ -32,7 +32,11 @@ def _draw(option: Option, results: Output) -> None:
         results.line(line)
     results.line("")
     if option.definitions:
-        print_table(results, _COLUMNS, [_row(one) for one in option.definitions])
+        # Of real NixOS hundreds of modules would define something, if only they were switched on.
+        shown = [one for one in option.definitions if one.taken or not one.at.file.startswith("…/")]
+        print_table(results, _COLUMNS, [_row(one) for one in shown])
+        if more := len(option.definitions) - len(shown):
+            results.line(f"and {more} of other modules, whose conditions are false (--json)")
         results.line("")
     if option.doubt:
         results.line(f"definitions: {clean(option.doubt)}")
@@ -66,11 +70,17 @@ def _row(one: Definition) -> tuple[str, ...]:
     named = PRIORITIES.get(one.priority, "")
     value = "«not evaluated»" if one.value is None else in_words(one.value)
     return (
-        f"{one.priority}{f' ({named})' if named else ''}",
+        "" if one.priority is None else f"{one.priority}{f' ({named})' if named else ''}",
         clean(value),
         clean(str(one.at)),
-        "" if one.counts else "does not count",
+        _standing(one),
     )
+
+
+def _standing(one: Definition) -> str:
+    if not one.taken:
+        return "not taken: its condition is false"
+    return "" if one.counts else "does not count"
 
 
 def in_words(value: Value) -> str:
@@ -114,6 +124,7 @@ def _plain(found: Option | Options) -> dict[str, Any]:
                 "priority": one.priority,
                 "set_by": PRIORITIES.get(one.priority, ""),
                 "counts": one.counts,
+                "taken": one.taken,
                 "value": one.value and simple(one.value),
             }
             for one in found.definitions

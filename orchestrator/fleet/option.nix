@@ -6,12 +6,14 @@
 #   path      names, the option's first
 #   values    whether the value is wanted: it may not evaluate, and the rest is told all the same
 #   defined   likewise the definitions' values
+#   untaken   likewise definitions whose condition is false; their values are never looked at
 #   root      where it is given, all that modules below this folder define is told instead
 optionValues: optionDefinitions:
 {
   path,
   values,
   defined,
+  untaken ? false,
   root ? null,
 }:
 evaluated:
@@ -39,11 +41,12 @@ let
     shownAt
     take
     ;
-  inherit (optionDefinitions lib)
+  inherit (optionDefinitions lib untaken)
     definitionsOf
     everything
     holds
     inner
+    isUntaken
     modulesOf
     ranked
     raw
@@ -234,6 +237,9 @@ let
     inherit (one) priority counts;
     value = if defined then shown 0 one.value else null;
   };
+  notTaken =
+    one:
+    definition (one // { counts = false; }) // { value = null; };
 
   # ── All definitions of the modules below a folder ──────────────────────────────────────────────
   ours = filter (module: lib.hasPrefix root module.file) (modulesOf top);
@@ -279,6 +285,7 @@ else
     type = went.type.description or went.type.name;
     value = if values then shownAt 0 went.value else null;
     definitions = map definition (ranked went.definitions);
+    untaken = map notTaken (if untaken then filter isUntaken went.definitions else [ ]);
     whole = payload != null;
   }
   // (if went.kind == "option" then about went.option else { })

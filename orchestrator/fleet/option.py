@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ _PART = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^\s".]+))(?:\.|\Z)')
 _MOST_NAMES = 20
 
 _DEFAULT = 1500
-PRIORITIES = {
+PRIORITIES: Mapping[int | None, str] = {
     10: "mkVMOverride",
     50: "mkForce",
     60: "mkImageMediaOverride",
@@ -65,15 +65,18 @@ class Definition:
     """One definition of an option.
 
     Attributes:
-        priority: The lowest number counts; of what is of equal priority, all.
+        priority: The lowest number counts; of what is of equal priority, all. ``None`` of what is
+            not taken, where that does not say.
         counts: Whether it does.
-        value: ``None`` where the definitions' values do not evaluate.
+        value: ``None`` where the definitions' values do not evaluate, and of what is not taken.
+        taken: Whether its condition holds.
     """
 
     at: Position
-    priority: int
+    priority: int | None
     counts: bool
     value: Value | None
+    taken: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Option:
         path: As it is written in Nix.
         value: ``None`` where it does not evaluate.
         error: Why it does not.
-        definitions: The ones that count first, then by their priorities.
+        definitions: The ones that count first, then by their priorities, then what is not taken.
         doubt: Why the definitions may not be all; empty where they are what the module system has.
     """
 
@@ -153,23 +156,24 @@ async def ask_option(setup: Setup, host: Host, path: str) -> Option | Options:
     async with Source(setup.flake) as source:
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, 1)
 
-        async def ask(*, values: bool, defined: bool) -> Option | Options:
-            question = partial(_ask, parts, values, defined)
-            return await evaluations.ask(Quiet(host), question)
+        async def ask(asked: Scope) -> Option | Options:
+            return await evaluations.ask(Quiet(host), partial(_ask, parts, asked))
 
         try:
-            return await ask(values=True, defined=True)
+            return await ask(Scope(untaken=True))
         except nix.OutOfMemoryError:
             raise
         except StepError as error:
             return await _without_value(ask, error)
 
 
-async def _without_value(ask: Callable[..., Any], error: StepError) -> Option | Options:
-    """Tell what is known of an option whose value, or a definition's, does not evaluate."""
-    for values, defined in ((False, True), (True, False), (False, False)):
+async def _without_value(
+    ask: Callable[[Scope], Awaitable[Option | Options]], error: StepError
+) -> Option | Options:
+    """Tell what is known of an option of which not all evaluates: its value, a definition's."""
+    for values, defined in ((True, True), (False, True), (True, False), (False, False)):
         try:
-            found: Option | Options = await ask(values=values, defined=defined)
+            found = await ask(Scope(values, defined))
         except StepError:
             continue
         if isinstance(found, Option) and not values:
@@ -178,18 +182,37 @@ async def _without_value(ask: Callable[..., Any], error: StepError) -> Option | 
     raise error
 
 
-def question(
-    flake: Flake, attr: str, parts: Sequence[str], *, values: bool, defined: bool, root: str = ""
-) -> tuple[str, ...]:
-    """The command that asks Nix ``option.nix``'s question of a host; arguments as of that."""
-    words = {True: "true", False: "false"}
-    told = f"path = {nix_list(parts)}; values = {words[values]}; defined = {words[defined]};"
-    told += f" root = {nix_string(root)};" if root else ""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is asked of an option, or of all below a folder: the arguments of ``option.nix``.
+
+    Attributes:
+        values: Whether its value is wanted, which may not evaluate.
+        defined: Likewise the definitions'.
+        untaken: Likewise definitions whose condition is false.
+        root: The folder.
+    """
+
+    values: bool = True
+    defined: bool = True
+    untaken: bool = False
+    root: str = ""
+
+    def nix(self, parts: Sequence[str]) -> str:
+        """Write them in Nix's language."""
+        flags = {"values": self.values, "defined": self.defined, "untaken": self.untaken}
+        words = [f"{name} = {str(flag).lower()};" for name, flag in flags.items()]
+        words += [f"root = {nix_string(self.root)};"] if self.root else []
+        return f"{{ path = {nix_list(parts)}; {' '.join(words)} }}"
+
+
+def question(flake: Flake, attr: str, parts: Sequence[str], asked: Scope) -> tuple[str, ...]:
+    """The command that asks Nix ``option.nix``'s question of a host."""
     values_, definitions_, option_ = (
         f"({(_FOLDER / name).read_text()})"
         for name in ("option_values.nix", "option_definitions.nix", "option.nix")
     )
-    apply = f"let v = {values_}; in {option_} v ({definitions_} v) {{ {told} }}"
+    apply = f"let v = {values_}; in {option_} v ({definitions_} v) {asked.nix(parts)}"
     return (
         *nix.nix_argv("eval", "--json", "--apply", apply),
         *flake.evaluating,
@@ -198,10 +221,10 @@ def question(
 
 
 async def _ask(
-    parts: tuple[str, ...], values: bool, defined: bool, configuration: Configuration
+    parts: tuple[str, ...], asked: Scope, configuration: Configuration
 ) -> Option | Options:
     flake, attr, host = configuration.flake, configuration.attr, configuration.host
-    argv = question(flake, attr, parts, values=values, defined=defined)
+    argv = question(flake, attr, parts, asked)
     done = await configuration.run(argv)
     if done.rc != 0:
         shown = ("nix", "eval", f"{flake.configuration(attr)}.{show_path(parts)}")
@@ -241,11 +264,15 @@ def answered(
         return Definition(where, one["priority"], one["counts"], one["value"])
 
     definitions = map(definition, said["definitions"])
+    untaken = (replace(definition(one), taken=False) for one in said.get("untaken", ()))
     return Option(
         path=show_path(parts),
         type=said["type"],
         value=said["value"],
-        definitions=tuple(sorted(definitions, key=lambda one: (not one.counts, one.priority))),
+        definitions=(
+            *sorted(definitions, key=lambda one: (not one.counts, one.priority)),
+            *untaken,
+        ),
         declared=declared,
         default=said.get("default"),
         description=said.get("description", ""),

@@ -1,6 +1,7 @@
-# What modules define, as they are written: of an option, or of all.
+# What modules define, as they are written: of an option, or of all. With `untaken` what stands under a
+# condition that is false is looked at too, as far as its name: that may not evaluate.
 { isKind, ... }:
-lib:
+lib: untaken:
 let
   inherit (builtins)
     all
@@ -113,13 +114,17 @@ let
 
   # ── Definitions: { file, value, priority, when, at } ───────────────────────────────────────────
   # Properties are taken off, conditions are kept: only those of what is asked for are looked at.
-  spread =
-    one:
+  spread = spreadTo false;
+  # What is not taken is not looked at, where that is the `end`: not even its priority.
+  spreadTo =
+    end: one:
     let
-      again = more: spread (one // more);
+      again = more: spreadTo end (one // more);
       inherit (one) value;
     in
-    if isKind "merge" value then
+    if end && isUntaken one then
+      [ one ]
+    else if isKind "merge" value then
       concatMap (value: again { inherit value; }) value.contents
     else if isKind "if" value then
       again {
@@ -142,7 +147,7 @@ let
   stepped =
     depth: names: one:
     let
-      got = tryEval (spread one);
+      got = tryEval (spreadTo (untaken && names == [ ]) one);
       name = head names;
       step =
         each:
@@ -161,20 +166,23 @@ let
           )
         else
           [ ];
-      looked = depth < 2 && names != [ ] || holds one;
+      looked = depth < 2 && names != [ ] || untaken || holds one;
     in
     if !looked || !got.success then
       [ ]
     else if names == [ ] then
       got.value
     else
-      concatMap (each: if depth < 1 || holds each then step each else [ ]) got.value;
-  holds =
-    one:
+      concatMap (each: if depth < 1 || untaken || holds each then step each else [ ]) got.value;
+  holds = isSo true;
+  # That of a condition which does not evaluate is neither.
+  isUntaken = isSo false;
+  isSo =
+    wanted: one:
     let
       got = tryEval (all (condition: condition) one.when);
     in
-    got.success && got.value;
+    got.success && got.value == wanted;
   raw = file: value: {
     inherit file value;
     priority = null;
@@ -202,6 +210,7 @@ in
     everything
     holds
     inner
+    isUntaken
     modulesOf
     ranked
     raw

@@ -20,7 +20,7 @@ from orchestrator.core.host import Fleet, Host
 from orchestrator.core.units import parse_json
 from orchestrator.core.values import replace
 from orchestrator.fleet.modules import store_root
-from orchestrator.fleet.option import question, show_path
+from orchestrator.fleet.option import Scope, question, show_path
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import Inventory
 from orchestrator.nix import verbs as nix
@@ -172,7 +172,7 @@ async def _modules(setup: Setup, hosts: Sequence[Host]) -> dict[str, Modules | S
 async def _ask(root: str, configuration: Configuration) -> Modules:
     flake, attr = configuration.flake, configuration.attr
     for defined in (True, False):
-        argv = question(flake, attr, (), values=False, defined=defined, root=root)
+        argv = question(flake, attr, (), Scope(values=False, defined=defined, root=root))
         done = await configuration.run(argv)
         if done.rc == 0:
             return modules(root, parse_json(done.stdout))

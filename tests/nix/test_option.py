@@ -17,6 +17,7 @@ OWN = """
   services.openssh.settings.PermitRootLogin = lib.mkForce "no";
   system.stateVersion = lib.mkForce (throw "nobody knows");
   environment.etc."marker".text = lib.mkIf true "here";
+  fleet = lib.mkIf false { name = { }.neverLookedAt; };
   users.users.ada = { isNormalUser = true; home = lib.mkForce "/srv/ada"; };
 """
 
@@ -73,6 +74,21 @@ def test_definitions_are_ranked_and_those_that_do_not_count_are_told(option_flee
     )
     assert "PermitRootLogin" in base[second["line"] - 1]
     assert second["value"] == "prohibit-password"
+
+
+def test_what_stands_under_a_condition_that_is_false_is_told(option_fleet: Fleet) -> None:
+    """It comes last, with its file and line; what it says is not looked at."""
+    found = told(option_fleet, "fleet.name")
+    *others, last = found["definitions"]
+    assert all(one["taken"] for one in others)
+    assert others[0]["counts"]
+    assert (last["taken"], last["counts"], last["priority"], last["value"]) == (
+        *(False, False),
+        *(None, None),
+    )
+    host = (option_fleet.root / f"hosts/{HOST}/default.nix").read_text().splitlines()
+    assert "fleet = lib.mkIf false" in host[last["line"] - 1]
+    assert "not taken: its condition is false" in ask(option_fleet, "fleet.name").stdout
 
 
 def test_an_option_that_is_declared_is_described(option_fleet: Fleet) -> None:

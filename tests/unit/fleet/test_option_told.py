@@ -116,6 +116,7 @@ def test_a_script_is_told_plain_values() -> None:
         "priority": 50,
         "set_by": "mkForce",
         "counts": True,
+        "taken": True,
         "value": "no",
     }
 
@@ -154,3 +155,21 @@ def test_a_name_that_is_not_there_is_corrected() -> None:
     with pytest.raises(UsageError) as caught:
         answered(("zzzzzz",), said | {"at": [], "name": "zzzzzz", "names": many}, "web", None)
     assert (caught.value.hint or "").endswith("n19, and 10 more")
+
+
+def test_definitions_that_are_not_taken_come_last_and_others_are_counted() -> None:
+    """Those of the fleet are shown with their place; of nixpkgs' own modules JSON has each."""
+    idle = {"line": 3, "priority": None, "counts": False, "value": None}
+    files = (
+        "templates/box.nix",
+        "/nix/store/x-source/nixos/a.nix",
+        "/nix/store/x-source/nixos/b.nix",
+    )
+    found = option(untaken=[{**idle, "file": file} for file in files])
+    text = drawn(found)
+    (line,) = (line for line in text.splitlines() if "templates/box.nix:3" in line)
+    assert line.endswith("not taken: its condition is false")
+    assert "a.nix" not in text
+    assert "and 2 of other modules, whose conditions are false (--json)" in text
+    last = json.loads(drawn(found, as_json=True))["definitions"][-1]
+    assert (last["file"], last["taken"], last["priority"]) == ("…/nixos/b.nix", False, None)
