@@ -22,8 +22,8 @@ class Source(Protocol):
 class Sink(Protocol):
     """The writing end of a stream."""
 
-    def write(self, data: bytes) -> None:
-        """Queue bytes."""
+    def write(self, data: bytes | memoryview) -> None:
+        """Queue bytes; they are copied."""
 
     async def drain(self) -> None:
         """Wait until the queue has room."""
@@ -80,15 +80,6 @@ class Window(Struct, frozen=True):
     kind: str
     columns: int
     rows: int
-
-
-async def pump(source: Source, sink: Sink) -> None:
-    """Move bytes until the source ends, waiting whenever the sink is full; then tell the end."""
-    while data := await source.read(1 << 18):
-        sink.write(data)
-        await sink.drain()
-    if sink.can_write_eof():
-        sink.write_eof()
 
 
 class Executor(Protocol):

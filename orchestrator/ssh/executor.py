@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
-import tempfile
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 from orchestrator.core.bounds import TooMuchError
 from orchestrator.core.checks import Login
 from orchestrator.core.errors import FloodError, StepError, UnreachableError, cause_of
-from orchestrator.core.executor import Stream, Window, pump
+from orchestrator.core.executor import Stream, Window
 from orchestrator.core.host import Connect, Host
-from orchestrator.core.machine import temporary
 from orchestrator.core.process import CommandResult
 from orchestrator.ssh.become import become_by
 from orchestrator.ssh.connect import connected, ssh_argv
 from orchestrator.ssh.lean import asyncssh
 from orchestrator.ssh.running import SshRunning, opened, said_by, started
 from orchestrator.ssh.settings import SshSettings
+from orchestrator.ssh.store_socket import served
 from orchestrator.ssh.sudo import Sudo, SudoPassword
 from orchestrator.ssh.verified import KEY
 
@@ -107,35 +105,8 @@ class SshExecutor:
         Each client of the socket gets a ``nix-daemon --stdio`` of its own on the host, run as
         root: so the copy takes the very way that our commands take, and needs no trusted user.
         """
-        with tempfile.TemporaryDirectory(prefix="orchestrator-", dir=temporary()) as folder:
-            socket = Path(folder, "nix.sock")
-            bridges: set[asyncio.Task[None]] = set()
-
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                task = asyncio.create_task(self._bridge(reader, writer))
-                bridges.add(task)
-                task.add_done_callback(bridges.discard)
-
-            server = await asyncio.start_unix_server(accept, path=socket)
-            try:
-                yield f"unix://{socket}"
-            finally:
-                server.close()
-                for task in bridges:
-                    task.cancel()
-                await asyncio.gather(*bridges, return_exceptions=True)
-
-    async def _bridge(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A failure here closes the socket: its client, Nix, says what it was doing.
-        with contextlib.suppress(OSError, asyncssh.Error, StepError):
-            async with self.open(("nix-daemon", "--stdio")) as daemon:
-                up = asyncio.create_task(pump(reader, daemon.stdin))
-                try:
-                    await pump(daemon.stdout, writer)
-                finally:
-                    up.cancel()
-                    await asyncio.gather(up, return_exceptions=True)
-        writer.close()
+        async with served(lambda: self.open(("nix-daemon", "--stdio"))) as store:
+            yield store
 
     @contextlib.asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Stream]:

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError, cause_of
@@ -58,6 +59,24 @@ def foresee_all(connection: asyncssh.SSHClientConnection) -> None:
 
     connection.internal_error = internal_error  # type: ignore[method-assign]
 
+
+def without_fillers(connection: asyncssh.SSHClientConnection) -> None:
+    """Send no empty message before each one, unless the cipher is of a mode that needs them.
+
+    asyncssh sends them always: half of all packets. In CBC mode what is encrypted before a message
+    tells how that one is, to whoever may choose it: RFC 4251, 9.3.1.
+    """
+    send = connection.send_packet
+
+    def send_packet(kind: int, *parts: bytes, handler: Any = None) -> None:
+        if kind != _IGNORE or connection.get_extra_info("send_cipher", "").endswith("-cbc"):
+            send(kind, *parts, handler=handler)
+
+    connection.send_packet = send_packet  # type: ignore[method-assign,assignment]
+
+
+_IGNORE = 2
+"""``SSH_MSG_IGNORE``: RFC 4253, 12."""
 
 Taken = Callable[[asyncssh.SSHClientConnection], None]
 
@@ -195,6 +214,7 @@ class _Judge(asyncssh.SSHClient):
         """Stand in for asyncssh's own judgement; the key exchange comes later."""
         self._taken(conn)
         foresee_all(conn)
+        without_fillers(conn)
         address = conn.get_extra_info("peername")
 
         def validate(blob: bytes) -> asyncssh.SSHKey:
