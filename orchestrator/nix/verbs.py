@@ -44,6 +44,8 @@ def require() -> None:
 # A daemon names the length of what it says next, and Nix takes as much memory before it comes. A
 # copy of 300 MB was seen to go within 400 MiB.
 _TALKS_TO_A_HOST = partial(process.limit_memory, size=2**30)
+# A heap for evaluations that a person set would not fit in there, and nothing is evaluated.
+_USUAL_HEAP: Mapping[str, str | None] = {"GC_INITIAL_HEAP_SIZE": None}
 
 
 async def version() -> tuple[int, ...]:
@@ -200,8 +202,10 @@ async def build_on(
     """
     there = (*settings.building, "--eval-store", "auto", "--store", store, "--no-link")
     argv = (*nix_argv("build", "--log-format", "internal-json", "-v"), *there, f"{evaluated.drv}^*")
-    limit = _TALKS_TO_A_HOST
-    await _run(argv, deadline, "build failed", None, on_stderr, bound=BUILD_LOG, on_start=limit)
+    limit, env = _TALKS_TO_A_HOST, _USUAL_HEAP
+    await _run(
+        argv, deadline, "build failed", None, on_stderr, env, bound=BUILD_LOG, on_start=limit
+    )
 
 
 async def copy(
@@ -224,6 +228,7 @@ async def copy(
         *nix_argv("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
         *("--to", to, out.path),
     )
+    env = {**_USUAL_HEAP, **(env or {})}
     await _run(argv, deadline, "copy failed", None, on_stderr, env, on_start=_TALKS_TO_A_HOST)
 
 

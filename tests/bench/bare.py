@@ -1,4 +1,4 @@
-"""The floor of asking many hosts: bare asyncssh, one connection and one command each.
+"""asyncssh alone, beside which we are measured: one connection and one command each.
 
 ``python -m tests.bench.bare FOLDER PORT COUNT``: FOLDER is that of ``simulated.py``.
 """

@@ -18,6 +18,8 @@ from tests.lab.fleet_bench import ORCHESTRATOR, Bench, committed
 
 FLEET = Path(__file__).parent / "fleet"
 PARTS = ("flake.nix", "host.nix", "base.nix", "colmena-hive.nix", "deploy-node.nix")
+HEAP = "1G"
+"""What Nix's heap is from the start, whoever starts it: as ours has it on a machine with room."""
 NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
 
 
@@ -49,6 +51,8 @@ class BenchLab:
             **self.bench.environment,
             "NIX_SSHOPTS": f"-F {config}",
             "SSH_CONFIG_FILE": config,
+            # Ours gives Nix a heap by itself; here every tool's Nix has the same.
+            "GC_INITIAL_HEAP_SIZE": HEAP,
             # What a deployment learns afterwards is learned between two measurements.
             "ORCHESTRATOR_LEARN": "never",
             **more,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,12 +27,13 @@ from orchestrator.lab.places import inside_network
 from orchestrator.ssh.executor import SshExecutor, open_ssh
 from orchestrator.ssh.settings import SshSettings
 from tests.bench.bench_lab import BenchLab, bench_lab
-from tests.bench.table import Table, seconds, spread
+from tests.bench.copy_openssh import RAW, Copy, OpenSsh, open_ssh_client
+from tests.bench.table import Table, ratio, seconds, spread
 from tests.bench.timing import Series
 from tests.lab.fleet_bench import REPOSITORY
 
-SMALL_PATHS = 500
-LARGE_MIB = 100
+SMALL_PATHS = 1000
+LARGE_MIB = 300
 ADDRESS = "copy-target"
 DEADLINE = 600.0
 
@@ -63,7 +63,7 @@ class Measured:
         load: Its name.
         what: How much it is.
         link: The link's name.
-        methods: Each method's repetitions.
+        ways: Repetitions of each of our methods, and of what they are held against.
         again: The same once more, with nothing to do.
         floor: Seconds that the link needs for the bytes as they are; ``None`` without a limit.
         floor_compressed: The same for the compressed bytes.
@@ -73,7 +73,7 @@ class Measured:
     load: str
     what: Load
     link: str
-    methods: dict[CopyMethod, Series]
+    ways: dict[str, Series]
     again: Series
     floor: float | None
     floor_compressed: float | None
@@ -98,10 +98,10 @@ async def measure(
         }
         with inside_network(lab.keeper), deleted_at_the_end(loads.values()):
             for way in WAYS:
-                async with reached(lab, way, Path(folder)) as executor:
+                async with reached(lab, way, Path(folder)) as (executor, openssh):
                     await _give_zstd(executor)
                     for name, root in loads.items():
-                        found.append(await _measure(executor, way, name, root, repeat))
+                        found.append(await _measure(executor, openssh, way, name, root, repeat))
     return found
 
 
@@ -120,36 +120,48 @@ def _requisites(root: OutPath) -> list[str]:
 
 
 async def _measure(
-    executor: SshExecutor, way: Way, name: str, root: OutPath, repeat: int
+    executor: SshExecutor, openssh: OpenSsh, way: Way, name: str, root: OutPath, repeat: int
 ) -> Measured:
-    series = {method: Series() for method in CopyMethod}
-    again = Series()
     await _forget(executor, root)
-    lacks = await lacking(executor, root)
-    compressed = 0
+    load = (await lacking(executor, root)).load
+    compressed, again = 0, Series()
+
+    async def stream_it() -> None:
+        nonlocal compressed
+        compressed = await copy_by(CopyMethod.STREAM, executor, root)
+
+    theirs = openssh.contenders(root, load.size)
+    contenders: dict[str, Copy] = {
+        RAW: theirs.pop(RAW),
+        CopyMethod.CONNECTION.value: lambda: copy_by(CopyMethod.CONNECTION, executor, root),
+        CopyMethod.STREAM.value: stream_it,
+        **theirs,
+    }
+    ways = {one: Series() for one in contenders}
     for _ in range(repeat):
-        for method in CopyMethod:
+        for one, copy in contenders.items():
             await _forget(executor, root)
-            began = time.perf_counter()
-            sent = await copy_by(method, executor, root)
-            series[method].seconds.append(time.perf_counter() - began)
-            compressed = sent if method is CopyMethod.STREAM else compressed
-        began = time.perf_counter()
-        assert not (await lacking(executor, root)).paths
-        again.seconds.append(time.perf_counter() - began)
+            ways[one].seconds.append(await _timed(copy))
+        again.seconds.append(await _timed(lambda: lacking(executor, root)))
     sample = await probe(executor)
     link = link_of([sample], datetime.now(UTC))
     rate = way.mbit * 125_000 if way.mbit else None
     return Measured(
         name,
-        lacks.load,
+        load,
         way.name,
-        series,
+        ways,
         again,
-        lacks.load.size / rate if rate else None,
+        load.size / rate if rate else None,
         compressed / rate if rate else None,
-        choose(lacks.load, link, ratio_of([])),
+        choose(load, link, ratio_of([])),
     )
+
+
+async def _timed(copy: Copy) -> float:
+    began = time.perf_counter()
+    await copy()
+    return time.perf_counter() - began
 
 
 async def copy_by(method: CopyMethod, executor: SshExecutor, root: OutPath) -> int:
@@ -171,8 +183,10 @@ async def copy_by(method: CopyMethod, executor: SshExecutor, root: OutPath) -> i
 
 
 @contextlib.asynccontextmanager
-async def reached(lab: BenchLab, way: Way, folder: Path) -> AsyncIterator[SshExecutor]:
-    """A connection to the lab's first host, over a link of the given kind."""
+async def reached(
+    lab: BenchLab, way: Way, folder: Path
+) -> AsyncIterator[tuple[SshExecutor, OpenSsh]]:
+    """A connection of ours to the lab's first host, and one of OpenSSH's, over a kind of link."""
     name = lab.hosts[0]
     address = lab.places.known_hosts.read_text().split()[0].split(",")[1]
     with relayed(address, way) as (host, port):
@@ -183,8 +197,11 @@ async def reached(lab: BenchLab, way: Way, folder: Path) -> AsyncIterator[SshExe
         )
         settings = SshSettings(str(config), str(lab.places.known_hosts))
         target = Host(name, name, Connect(ADDRESS, user="root"))
-        async with open_ssh(target, settings) as executor:
-            yield executor
+        async with (
+            open_ssh_client(config, lab.places.known_hosts, ADDRESS, folder) as openssh,
+            open_ssh(target, settings) as executor,
+        ):
+            yield executor, openssh
 
 
 @contextmanager
@@ -230,18 +247,13 @@ async def _give_zstd(executor: SshExecutor) -> None:
 
 
 def many_paths(count: int) -> OutPath:
-    """A closure of so many small files of hexadecimal digits, in the store here."""
-    seed = os.urandom(8).hex()
-    text = f'''with builtins; toFile "many" (concatStringsSep "\\n" (genList (i:
-      toFile "small-${{toString i}}" (concatStringsSep "" (genList (j:
-        hashString "sha256" "{seed}-${{toString i}}-${{toString j}}") 64))) {count}))'''
-    done = subprocess.run(
-        ("nix-instantiate", "--eval", "--read-write-mode", "-E", text),
-        capture_output=True,
-        text=True,
-        check=True,
+    """A closure of so many small paths of noise in the store here, built as a system's are."""
+    return _built(
+        f"""outputs = [ "out" ] ++ names;
+        names = builtins.genList (i: "p${{toString i}}") {count};""",
+        'for one in $names; do eval "path=\\$$one"; head -c 4096 /dev/urandom > "$path"; '
+        'echo "$path"; done > "$out"',
     )
-    return OutPath(re.sub('[" \n]', "", done.stdout))
 
 
 def large_file(folder: Path, mebibytes: int) -> OutPath:
@@ -251,7 +263,25 @@ def large_file(folder: Path, mebibytes: int) -> OutPath:
         for number in range(mebibytes):
             end.write(os.urandom(450_888))
             end.write((b"the same again and again %06d\n" % number * 20_000)[: (1 << 20) - 450_888])
-    return OutPath(_nix_store("--add", str(file)).strip())
+    return _built("", f'cat {file} > "$out"')
+
+
+def _built(attributes: str, script: str) -> OutPath:
+    """Build a path by the shell of this machine; no two are alike.
+
+    What is only added to a store is named by its content, which a host works out once more.
+    """
+    text = f"""let seed = "{os.urandom(8).hex()}"; in derivation (rec {{
+      inherit seed; name = "load"; system = builtins.currentSystem; {attributes}
+      builder = "/bin/sh"; args = [ "-c" ''PATH=/usr/bin:/bin; {script}'' ]; }})"""
+    plain = ("--option", "sandbox", "false", "--option", "substitute", "false")
+    done = subprocess.run(
+        ("nix-build", "--no-out-link", *plain, "-E", text),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return OutPath(done.stdout.strip())
 
 
 def _nix_store(*words: str) -> str:
@@ -260,14 +290,14 @@ def _nix_store(*words: str) -> str:
 
 
 def table(found: Sequence[Measured]) -> Table:
-    """A row for each load and link: each method's time, the link's own, and what is chosen."""
-    methods = [method.value for method in CopyMethod]
-    columns = ("load", "link", *methods, "link's floor", "compressed", "nothing to do", "chosen")
+    """A row for each load and link: each way's time, the link's own, and what is chosen."""
+    names = tuple(found[0].ways)
+    columns = ("load", "link", *names, "link's floor", "compressed", "nothing to do", "chosen")
     rows = tuple(
         (
             one.load,
             one.link,
-            *(spread(one.methods[method]) for method in CopyMethod),
+            *(_beside(one.ways[name], one.ways[RAW]) for name in names),
             _floor(one.floor),
             _floor(one.floor_compressed),
             spread(one.again),
@@ -279,10 +309,18 @@ def table(found: Sequence[Measured]) -> Table:
 
 
 _NOTES = (
-    "each copy on a connection that is open, as in a deployment, with the question what lacks",
+    "ours, connection and stream: on a connection that is open, with the question what lacks",
+    "the raw pipe is `cat FILE | ssh HOST 'cat > FILE'`, of as many bytes as the paths have, which "
+    "checks, unpacks and registers nothing; ratios are to it",
+    "the raw pipe, ssh-ng:// and ssh:// go over a connection of OpenSSH's that is open, with the "
+    "cipher that it takes by itself",
     "the floors are bytes by rate: as they are, and as they were compressed",
     "50 ms is the round trip, at 1 Gbit/s; the relay leaves out TCP's slow start",
 )
+
+
+def _beside(series: Series, raw: Series) -> str:
+    return spread(series) if series is raw else f"{spread(series)}, {ratio(series, raw)}"
 
 
 def _floor(value: float | None) -> str:

@@ -31,32 +31,35 @@ class NoOp:
     unrelated: dict[int, BySize]
 
 
-async def measure(nixpkgs: Path | None, repeat: int, sizes: Sequence[int] = SIZES) -> NoOp:
+async def measure(
+    nixpkgs: Path | None, repeat: int, sizes: Sequence[int] = SIZES, largest: int = SIZES[-1]
+) -> NoOp:
     """Measure fleets of several sizes, one lab each.
 
     Args:
         nixpkgs: A real nixpkgs to evaluate the hosts with, or none.
         repeat: How many times each tool is run, after one run that is not counted.
         sizes: Numbers of hosts.
+        largest: The most hosts that other tools are run with.
     """
     same, unrelated = {}, {}
     for size in sizes:
         with bench_lab(size, nixpkgs, peers.activate_program()) as lab:
-            same[size] = _nothing_committed(lab, repeat)
-            unrelated[size] = _unrelated_committed(lab, repeat)
+            tools = [one for one in peers.present() if size <= largest or one.name == peers.OURS]
+            same[size] = _nothing_committed(lab, repeat, tools)
+            unrelated[size] = _unrelated_committed(lab, repeat, tools)
     return NoOp(nixpkgs is not None, same, unrelated)
 
 
-def _nothing_committed(lab: BenchLab, repeat: int) -> BySize:
+def _nothing_committed(lab: BenchLab, repeat: int, tools: Sequence[peers.Tool]) -> BySize:
     """Run every tool once uncounted: what it needs, once, is built and on the hosts then."""
-    tools = peers.present()
     warm = interleaved({tool.name: _contender(tool, lab) for tool in tools}, 1)
     able = [tool for tool in tools if not warm[tool.name].failure]
     counted = interleaved({tool.name: _contender(tool, lab) for tool in able}, repeat)
     return {tool.name: counted.get(tool.name, warm[tool.name]) for tool in tools}
 
 
-def _unrelated_committed(lab: BenchLab, repeat: int) -> BySize:
+def _unrelated_committed(lab: BenchLab, repeat: int, tools: Sequence[peers.Tool]) -> BySize:
     """Give each run a commit of its own, so that it finds nothing in a cache of another's."""
 
     def contender(tool: peers.Tool) -> peers.Contender:
@@ -66,8 +69,7 @@ def _unrelated_committed(lab: BenchLab, repeat: int) -> BySize:
 
         return committed
 
-    tools = [tool for tool in peers.present() if tool.cached]
-    return interleaved({tool.name: contender(tool) for tool in tools}, repeat)
+    return interleaved({tool.name: contender(tool) for tool in tools if tool.cached}, repeat)
 
 
 def _contender(tool: peers.Tool, lab: BenchLab) -> peers.Contender:
@@ -91,5 +93,6 @@ def table(by_size: dict[int, BySize]) -> Table:
 def _cells(name: str, sizes: Sequence[BySize]) -> list[str]:
     cells = []
     for series in sizes:
-        cells += [spread(series[name]), ratio(series[name], series[peers.OURS])]
+        one = series.get(name, Series())
+        cells += [spread(one), ratio(one, series[peers.OURS])]
     return cells

@@ -42,10 +42,16 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What so many hosts take; ``floor`` is bare asyncssh, which does nothing with the answers."""
+    """What so many hosts take.
+
+    Attributes:
+        crypto: The cryptography of so many connections, and nothing else.
+        bare: asyncssh, which does nothing with the answers.
+    """
 
     count: int
-    floor: Use
+    crypto: Use
+    bare: Use
     status: Use
     rollout: Use
 
@@ -61,14 +67,16 @@ async def measure(count: int = 1000) -> Scale:
 
 def _measure(count: int) -> Scale:
     with tempfile.TemporaryDirectory() as folder, simulated(Path(folder), count) as fleet:
-        module = (sys.executable, "-m", "tests.bench.bare", folder, str(fleet.port), str(count))
+        bare_argv = (sys.executable, "-m", "tests.bench.bare", folder, str(fleet.port), str(count))
+        crypto_argv = (sys.executable, "-m", "tests.bench.bare_crypto", str(count))
         environment = {**fleet.bench.environment, "PYTHONPATH": str(REPOSITORY)}
         # The first run remembers what was read and compiled, as on anybody's machine.
         _run(fleet, (str(ORCHESTRATOR), "status"), environment)
-        floor = _run(fleet, module, environment)
+        crypto = _run(fleet, crypto_argv, environment)
+        bare = _run(fleet, bare_argv, environment)
         status = _run(fleet, (str(ORCHESTRATOR), "status"), environment)
         rollout = _run(fleet, (str(ORCHESTRATOR), "deploy"), environment, f"{count} unchanged")
-        return Scale(count, floor, status, rollout)
+        return Scale(count, crypto, bare, status, rollout)
 
 
 def _run(
@@ -105,14 +113,15 @@ def _open_files(pid: int) -> int:
 def table(found: Scale) -> Table:
     """A row for each way to ask."""
     rows = (
-        ("bare asyncssh (the floor)", found.floor),
+        ("cryptography alone, no connection", found.crypto),
+        ("asyncssh alone, answers thrown away", found.bare),
         ("`orchestrator status`", found.status),
         ("`orchestrator deploy`, nothing changed", found.rollout),
     )
     columns = (
         f"{found.count} hosts",
         "hosts a second",
-        "of the floor",
+        "of asyncssh alone",
         "client's CPU a host",
         "peak memory",
         "open files",
@@ -121,15 +130,23 @@ def table(found: Scale) -> Table:
         (
             what,
             f"{found.count / use.seconds:.0f}",
-            f"{found.floor.seconds / use.seconds:.2f}",
+            f"{found.bare.seconds / use.seconds:.2f}",
             f"{use.cpu / found.count * 1000:.2f} ms",
             f"{use.memory / 2**20:.0f} MiB",
             str(use.files),
         )
         for what, use in rows
     )
-    note = "whole processes, start included; the simulated hosts are one process on the same cores"
-    return Table(columns, cells, (note,))
+    return Table(columns, cells, _NOTES)
+
+
+_NOTES = (
+    "whole processes, start included",
+    "the simulated hosts are one Python process on the same cores, which holds all rows but the "
+    "first down; the client's CPU is what a faster server would leave",
+    "asyncssh alone is no floor: it is what a client in Python is held to; cryptography says how "
+    "little of that must be",
+)
 
 
 def main() -> None:
