@@ -21,6 +21,7 @@ _OUT_OF_MEMORY = re.compile(
     re.MULTILINE,
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_COPYING = re.compile(r"copying path '(/nix/store/[^']+)' ")
 
 
 Event = dict[str, object]
@@ -49,6 +50,12 @@ def progress(line: bytes) -> str | None:
     kind = found.get("type")
     verb = _VERBS.get(kind) if isinstance(kind, int) else None
     return f"{verb} {name}" if verb else None
+
+
+def copying(line: bytes) -> str | None:
+    """The name of the path that Nix begins to copy, by a plain line of its; ``None``: no such."""
+    found = _COPYING.match(line.decode(errors="replace"))
+    return short_name(found[1]) if found else None
 
 
 def short_name(path: str) -> str:

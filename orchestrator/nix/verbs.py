@@ -224,10 +224,9 @@ async def copy(
     Raises:
         StepError: The copy failed.
     """
-    argv = (
-        *nix_argv("copy", "--log-format", "internal-json", "-v", "--no-check-sigs"),
-        *("--to", to, out.path),
-    )
+    # Plain lines, one a path: in its JSON form Nix tells of every few kilobytes.
+    plain = ("--log-format", "raw", "-v", "--no-check-sigs")
+    argv = (*nix_argv("copy", *plain), "--to", to, out.path)
     env = {**_USUAL_HEAP, **(env or {})}
     await _run(argv, deadline, "copy failed", None, on_stderr, env, on_start=_TALKS_TO_A_HOST)
 
@@ -346,6 +345,6 @@ def failed(
 
 def by_hand(argv: Sequence[str], cwd: str | None) -> str:
     """Give the command line to repeat a command, without what only a program wants of it."""
-    words = [word for word in argv if word not in ("--log-format", "internal-json", "-v")]
+    words = [word for word in argv if word not in ("--log-format", "internal-json", "raw", "-v")]
     line = shlex.join(words).replace(f"{shlex.join(FEATURES)} ", "")
     return f"cd {shlex.quote(cwd)} && {line}" if cwd else line

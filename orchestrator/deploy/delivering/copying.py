@@ -179,17 +179,18 @@ async def _stream(work: HostWork, executor: Executor, lacks: Lacking) -> int:
 
 def _counting(work: HostWork, load: Load) -> Callable[[bytes], None]:
     """Log what Nix says, and show how many paths it has begun."""
-    begun = 0
+    begun, show = 0, _throttled(work)
 
     def on_line(line: bytes) -> None:
         nonlocal begun
-        if text := nix_log.text(line):
-            work.log(text)
-        doing = nix_log.progress(line)
-        if doing is not None and doing.startswith("copying "):
-            begun += 1
-            name = doing.removeprefix("copying ")
-            work.doing(f"{min(begun, load.paths)} of {load.paths} paths, {name}")
+        name = nix_log.copying(line)
+        if name is None:
+            if text := nix_log.text(line):
+                work.log(text)
+            return
+        begun += 1
+        work.log(f"copying {name}")
+        show(f"{min(begun, load.paths)} of {load.paths} paths, {name}")
 
     return on_line
 

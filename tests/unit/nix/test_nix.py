@@ -144,11 +144,20 @@ def test_build_on(recorder: Recorder) -> None:
 
 
 def test_copy(recorder: Recorder) -> None:
-    """To the host's store, without asking for signatures."""
+    """To the host's store, without asking for signatures; one line is said for each path."""
     do(nix.copy(OUT, to="unix:///s", deadline=9))
     (argv,) = recorder.argvs
-    assert argv[:8] == ("nix", *FEATURES, "copy", *LOG, "--no-check-sigs")
+    plain = ("--log-format", "raw", "-v")
+    assert argv[:8] == ("nix", *FEATURES, "copy", *plain, "--no-check-sigs")
     assert argv[-3:] == ("--to", "unix:///s", OUT.path)
+
+
+def test_a_heap_for_evaluations_is_none_for_talking_to_a_host(recorder: Recorder) -> None:
+    """Its memory is limited: Nix would not start with a heap as large as the limit."""
+    do(nix.copy(OUT, to="unix:///s", deadline=9))
+    do(nix.build_on("unix:///s", Evaluated(DRV, OUT), deadline=9))
+    heaps = [options["env"]["GC_INITIAL_HEAP_SIZE"] for options in recorder.options]
+    assert heaps == [None, None]
 
 
 def test_requisites(recorder: Recorder) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.nix.log import cause, progress, readable, text
+from orchestrator.nix.log import cause, copying, progress, readable, text
 
 HASH = "l7nliymss3brzq1996ksmim79crcs01h"
 
@@ -113,6 +113,14 @@ def test_a_line_is_read(given_line: bytes, doing: str | None, words: str | None)
     """What Nix begins is progress; what a person would read is text; the rest is nothing."""
     assert progress(given_line) == doing
     assert text(given_line) == words
+
+
+def test_a_plain_line_names_the_path_that_is_copied() -> None:
+    """Each path's line gives its name; no other line does, nor a path of another store."""
+    path = "/nix/store/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn-nginx-1.26"
+    assert copying(f"copying path '{path}' to 'unix:///tmp/s'...".encode()) == "nginx-1.26"
+    for line in (b"copying 6 paths...", b"copying path '/etc/x' to 'y'...", b"", b"\xff", COPY):
+        assert copying(line) is None
 
 
 def test_a_standard_error_is_readable() -> None:
