@@ -27,7 +27,8 @@ from orchestrator.lab.places import package_data
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.verbs import Flake
-from tests.bench.table import Table, seconds
+from tests.bench.table import Table, seconds, spread
+from tests.bench.timing import Series
 
 REPOSITORY = Path(__file__).parents[2]
 COUNTS = (1, 5, 20)
@@ -92,21 +93,24 @@ async def measure(
     return measured
 
 
-def table(measured: Sequence[Measured]) -> Table:
-    """Put figures into a table."""
+def table(*runs: Sequence[Measured]) -> Table:
+    """Put figures into a table: a row for each count, whatever it took in each run."""
     columns = ("hosts", "time", "a host", "peak", "of the budget", "failed")
-    rows = tuple(
-        (
-            str(one.hosts),
-            seconds(one.seconds),
-            seconds(one.seconds / one.hosts),
-            size_text(one.peak),
-            f"{one.peak / one.budget:.0%}",
-            str(len(one.failures)),
+    rows = []
+    for those in zip(*runs, strict=True):
+        series = Series([one.seconds for one in those])
+        peak, hosts = max(one.peak for one in those), those[0].hosts
+        rows.append(
+            (
+                str(hosts),
+                spread(series),
+                seconds((series.median or 0.0) / hosts),
+                size_text(peak),
+                f"{peak / those[0].budget:.0%}",
+                str(max(len(one.failures) for one in those)),
+            )
         )
-        for one in measured
-    )
-    return Table(columns, rows)
+    return Table(columns, tuple(rows))
 
 
 @dataclass(frozen=True, slots=True)
