@@ -10,9 +10,10 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
 
 from orchestrator.core.errors import BugError, StepError, UsageError
 from orchestrator.core.event import Event
@@ -29,8 +30,7 @@ T = TypeVar("T")
 Emit = Callable[[Event], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """What stays the same over all runs from this machine.
 
     Attributes:
@@ -91,8 +91,7 @@ def this_machines_host(fleet: Fleet) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Gates:
+class Gates(Struct, frozen=True):
     """How many of each may be under way: a semaphore for each scarce resource."""
 
     hosts: asyncio.Semaphore
@@ -115,8 +114,7 @@ class Gates:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(Struct, Generic[T], frozen=True):
     """What one host said, or why it said nothing.
 
     Attributes:
@@ -128,7 +126,7 @@ class Answer(Generic[T]):
     seconds: float
 
 
-_TURNS = 4
+_TURNS = 8
 """Of the loop, until what was asked for has started its processes."""
 
 

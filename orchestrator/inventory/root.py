@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,8 +176,7 @@ class _Kept(Struct, frozen=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """An inventory without a mistake, as it was read last, of which nothing changed since.
 
     Attributes:

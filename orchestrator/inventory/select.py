@@ -14,13 +14,13 @@ A host of which a fact is not known is meant neither by the condition nor by ``n
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, assert_never
+
+from msgspec import Struct
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.host import Fleet, Host
@@ -46,8 +46,7 @@ _MAX_LENGTH = 2000
 _MAX_LISTED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Atom:
+class Atom(Struct, frozen=True):
     """A name or glob: of a host, or of one of its tags, roles and so on where ``kind`` says so."""
 
     pattern: str
@@ -57,8 +56,7 @@ class Atom:
         return self.pattern if self.kind is None else f"{self.kind}:{self.pattern}"
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     """Every host that ``inner`` does not mean."""
 
     inner: Selector
@@ -67,8 +65,7 @@ class Not:
         return f"not {_inside(self.inner, (Atom, Not))}"
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(Struct, frozen=True):
     """The hosts that both sides mean."""
 
     left: Selector
@@ -78,8 +75,7 @@ class And:
         return f"{_inside(self.left, (Atom, Not, And))} and {_inside(self.right, (Atom, Not))}"
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(Struct, frozen=True):
     """The hosts that either side means."""
 
     left: Selector
@@ -96,14 +92,12 @@ def _inside(inner: Selector, bare: tuple[type, ...]) -> str:
     return str(inner) if isinstance(inner, bare) else f"({inner})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     text: str
     column: int
 
 
-@dataclass(slots=True)
-class _Parser:
+class _Parser(Struct):
     text: str
     tokens: list[_Token]
     at: int = 0
@@ -339,5 +333,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
+    import difflib  # for a slip alone
+
     found = difflib.get_close_matches(name[:64], list(names), n=1)
     return f"; did you mean '{found[0]}'?" if found else ""

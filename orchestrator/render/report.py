@@ -7,8 +7,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TextIO
+
+from msgspec import Struct
 
 from orchestrator.core.errors import OrchestratorError, StepError
 from orchestrator.core.event import Event, RunFinished
@@ -38,8 +39,7 @@ __all__ = ["Cell", "Column", "ago", "duration", "print_json", "print_table", "ta
 _GAP = "  "
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column.
 
     Attributes:
@@ -53,8 +53,7 @@ class Column:
     flexible: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """A cell with a colour. A plain string will do where there is none."""
 
     text: str

@@ -24,6 +24,10 @@ async def _noop(options: Options) -> Pieces:
             "deploy-rs evaluate every time, whatever was committed:",
             noop.table(found.unrelated),
         ),
+        (
+            "Ours, the whole process, by where its byte code is:",
+            noop.installed_table(found.installed),
+        ),
     ]
 
 

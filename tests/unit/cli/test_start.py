@@ -18,15 +18,18 @@ import pytest
 from tests.bench.simulated import Simulated, simulated
 
 HOSTS = 3
+MOST_OF_OURS, MOST = 114, 1
+"""Modules: as many as there are, and a few; Python's versions differ in how many they have."""
 REPOSITORY = Path(__file__).parents[3]
 
 # Runs a command in a process of its own; what it imported and started is the last line.
 WATCHED = """
 import json, sys
-started = []
+started, early = [], []
 def watch(event, arguments):
     if event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
         started.append([str(word) for word in arguments[1]])
+        early.append("asyncssh" in sys.modules)
     elif event in ("os.system", "os.fork"):
         started.append([event])
 sys.addaudithook(watch)
@@ -41,7 +44,16 @@ def is_loaded(name, it):
         return False
     return not (name.startswith("orchestrator") and hasattr(it, "__path__"))
 loaded = sorted(name for name, it in list(sys.modules.items()) if is_loaded(name, it))
-print(json.dumps({"code": code, "modules": loaded, "started": started}))
+made = sorted(
+    f"{name}.{of}"
+    for name in loaded if name.startswith("orchestrator.")
+    for of, it in vars(sys.modules[name]).items()
+    if isinstance(it, type) and it.__module__ == name and "__dataclass_fields__" in vars(it)
+)
+print(json.dumps({
+    "code": code, "modules": loaded, "started": started,
+    "waited_for_ssh": any(early), "dataclasses": made,
+}))
 """
 
 HEAVY = (
@@ -62,6 +74,8 @@ class Watched:
     code: int
     modules: set[str]
     started: list[list[str]]
+    waited_for_ssh: bool
+    dataclasses: list[str]
 
     def imported(self, names: tuple[str, ...]) -> set[str]:
         """Those of some modules, and of what is in some packages, that were loaded."""
@@ -87,7 +101,7 @@ def watched(*words: str, cwd: Path, environment: Mapping[str, str] = os.environ)
     assert done.returncode == 0, done.stderr
     seen = json.loads(last)
     text = "\n".join((*out, done.stderr))
-    return Watched(text, seen["code"], set(seen["modules"]), seen["started"])
+    return Watched(text, **{**seen, "modules": set(seen["modules"])})
 
 
 @pytest.mark.parametrize(
@@ -140,6 +154,41 @@ def test_a_rollout_without_changes_does_nothing_else(fleet: Simulated) -> None:
             ),
         )
     )
+
+
+def test_an_unchanged_host_needs_few_modules(fleet: Simulated) -> None:
+    """Each module is a tenth of a millisecond at least, each dataclass half of one.
+
+    What is to be added here is imported where a host is changed, or is worth its time to everybody
+    who deploys nothing new.
+    """
+    seen = watched("deploy", "h0001", cwd=fleet.bench.root, environment=fleet.bench.environment)
+    ours = seen.imported(("orchestrator",))
+    assert len(ours) <= MOST_OF_OURS, sorted(ours)
+    assert len(seen.modules) <= MOST, sorted(seen.modules)
+    assert not {name for name in seen.dataclasses if not name.startswith("orchestrator.lab.")}
+    assert not seen.imported(
+        (
+            *(
+                "difflib",
+                "orchestrator.secrets",
+                "orchestrator.nix.log",
+                "orchestrator.nix.reasons",
+            ),
+            *("orchestrator.nix.evaluation", "orchestrator.changes.tree.private_copy"),
+            *("orchestrator.changes.tracing.tracer", "orchestrator.deploy.copy.links"),
+            *("orchestrator.deploy.delivering.building", "orchestrator.deploy.history"),
+            *("orchestrator.host.lock", "orchestrator.host.generations"),
+        )
+    )
+
+
+def test_ssh_is_imported_while_others_work(fleet: Simulated) -> None:
+    """Git and ssh are asked before what speaks SSH is imported, which takes as long as they do."""
+    seen = watched("deploy", "h0001", cwd=fleet.bench.root, environment=fleet.bench.environment)
+    assert seen.started
+    assert not seen.waited_for_ssh
+    assert "asyncssh" in seen.modules
 
 
 def test_a_rollout_without_changes_leaves_two_files(fleet: Simulated) -> None:
