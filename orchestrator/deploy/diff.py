@@ -18,13 +18,13 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.core.units import split_lines
 from orchestrator.core.values import replace
+from orchestrator.deploy.changing.encrypted import encrypted
 from orchestrator.deploy.changing.foretelling import Change, foretell
 from orchestrator.deploy.changing.forwards import Offer, look_ahead
 from orchestrator.deploy.copy.closure import lacking
 from orchestrator.deploy.delivering.batches import Member
 from orchestrator.deploy.delivering.building import Builds
 from orchestrator.deploy.history import revision_of
-from orchestrator.deploy.plan import foresee as judge
 from orchestrator.deploy.plan.decide import PARTS
 from orchestrator.deploy.plan.difference import diff
 from orchestrator.host import scripts
@@ -117,7 +117,7 @@ async def _foretold(
         activates=True,
         seconds=host.deadlines.activate,
     )
-    told = await foretell(change, judge.secrets(gone, new), read)
+    told = await foretell(change, await encrypted(gone, new), read)
     return told.but(
         budget=host.preflight.closure_budget,
         copy_size=lacks.size,

@@ -17,6 +17,7 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
 from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.changed import planned, summed_up, would_differ
+from orchestrator.deploy.changing.encrypted import encrypted
 from orchestrator.deploy.changing.preflight import foresee
 from orchestrator.deploy.plan import foresee as judge
 from orchestrator.deploy.plan.decide import PARTS
@@ -95,7 +96,7 @@ async def _of_run(
                 work.session.contents[system] = await contents_here(system, PARTS)
             return work.session.contents[system]
 
-    secrets = None if found is None else judge.secrets(found.gone, found.new)
+    secrets = None if found is None else await encrypted(found.gone, found.new)
     told = await foretell(change, secrets, read)
     told = told.but(budget=work.host.preflight.closure_budget)
     if lacks is not None:

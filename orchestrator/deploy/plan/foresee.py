@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from orchestrator.core.changed import ForeseenUnits, NamesChange
 from orchestrator.core.contents import Contents
@@ -47,15 +47,30 @@ def _settings(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 _ENCRYPTED = ".age"
 
 
-def secrets(gone: Iterable[OutPath], new: Iterable[OutPath]) -> NamesChange:
-    """Compare the encrypted files of two closures, of which what differs is given."""
+_OF_SOPS = "of sops: the file; its values are not compared"
+
+
+def secrets(
+    gone: Iterable[OutPath], new: Iterable[OutPath], sops: Collection[str] = ()
+) -> NamesChange:
+    """Compare the encrypted files of two closures.
+
+    Args:
+        gone: Paths of the first alone.
+        new: Those of the second alone.
+        sops: The names of files that sops encrypted, of which many values are in one.
+    """
     before, after = ({path.name: path for path in paths} for paths in (gone, new))
     found = names(before, after)
-    return NamesChange(*map(_encrypted, (found.added, found.removed, found.changed)))
 
+    def encrypted(paths: Iterable[str]) -> Iterator[str]:
+        for name in paths:
+            if name.endswith(_ENCRYPTED):
+                yield name
+            elif name in sops:
+                yield f"{name} ({_OF_SOPS})"
 
-def _encrypted(paths: Collection[str]) -> tuple[str, ...]:
-    return tuple(name for name in paths if name.endswith(_ENCRYPTED))
+    return NamesChange(*map(tuple, map(encrypted, (found.added, found.removed, found.changed))))
 
 
 def boots(

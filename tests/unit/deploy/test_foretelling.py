@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +30,7 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.values import replace
 from orchestrator.deploy import said
 from orchestrator.deploy.changing import changed, foretelling
+from orchestrator.deploy.changing.encrypted import encrypted
 from orchestrator.deploy.plan.difference import units_foretold
 from orchestrator.deploy.plan.foresee import accounts, boots, completed, names, secrets
 from orchestrator.inventory.tree import Origin, Position, Resolved
@@ -305,6 +308,26 @@ def test_encrypted_files_are_compared_by_their_names() -> None:
 
     gone, new = paths("a", "wifi.age", "old.age", "bash-5"), paths("b", "wifi.age", "new.age")
     assert secrets(gone, new) == NamesChange(("new.age",), ("old.age",), ("wifi.age",))
+
+
+def test_a_file_of_sops_is_told_as_a_file(tmp_path: Path) -> None:
+    """By its metadata, whatever it is called; that its values are not compared is said with it."""
+
+    def stored(letter: str, name: str, text: str) -> OutPath:
+        (tmp_path / f"{letter * 32}-{name}").write_text(text)
+        return OutPath(f"/nix/store/{letter * 32}-{name}")
+
+    value = "ENC[AES256_GCM,data:BQ==,iv:44w=,tag:zyZ=,type:str]"
+    sops = f"token: {value}\nsops:\n    mac: {value}\n    age: [{{recipient: age1x}}]\n"
+    gone = [stored("a", "hosts.yaml", sops), stored("a", "plain.yaml", "token: a\n")]
+    new = [stored("b", "hosts.yaml", sops), stored("b", "plain.yaml", "token: b\n")]
+    new += [
+        stored("b", "odd.yaml", f"sops: {value}\n"),
+        OutPath(f"/nix/store/{'c' * 32}-lacking.yaml"),
+    ]
+    found = asyncio.run(encrypted(gone, new, tmp_path))
+    assert found.changed == ("hosts.yaml (of sops: the file; its values are not compared)",)
+    assert (found.added, found.removed) == ((), ())
 
 
 def test_accounts_without_a_list_are_not_known() -> None:
