@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from orchestrator.core.errors import StepError
@@ -13,19 +13,6 @@ from orchestrator.core.errors import StepError
 T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextlib.asynccontextmanager
-async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Run tasks side by side; where one fails the others are stopped before its error is raised.
-
-    Where several fail, a bug goes before what can be expected.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        raise min(errors.exceptions, key=lambda error: isinstance(error, StepError)) from None
 
 
 class InterruptedStepError(StepError):

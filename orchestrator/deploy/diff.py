@@ -13,9 +13,9 @@ from orchestrator.core.contents import Contents
 from orchestrator.core.errors import StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Host
-from orchestrator.core.interrupt import together
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated, OutPath
+from orchestrator.core.together import together
 from orchestrator.core.units import split_lines
 from orchestrator.core.values import replace
 from orchestrator.deploy.changing.encrypted import encrypted

@@ -12,11 +12,11 @@ from orchestrator.changes.plan import Knowledge, Known, Unknown
 from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase, Recalled
 from orchestrator.core.executor import Executor
-from orchestrator.core.interrupt import together
 from orchestrator.core.outcome import Failed, Outcome, Skipped, Unchanged
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
+from orchestrator.core.together import both
 from orchestrator.deploy.identity import recognise
 from orchestrator.deploy.plan.attempts import untold
 from orchestrator.deploy.plan.decide import decide, why_known
@@ -152,10 +152,7 @@ async def _gather(
     """Ask, at the same time, what should run there and what does."""
     if not work.session.request.goal.contacts_host:
         return await _wanted(work), (None, None)
-    async with together() as group:
-        wanted = group.create_task(_wanted(work))
-        answer = group.create_task(or_no_answer(work, _ask(work, stack)))
-    return wanted.result(), answer.result()
+    return await both(_wanted(work), or_no_answer(work, _ask(work, stack)))
 
 
 async def _wanted(work: HostWork) -> tuple[Evaluated, Knowledge]:

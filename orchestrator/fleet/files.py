@@ -15,7 +15,7 @@ from orchestrator.changes.source import Source
 from orchestrator.core import beneath, git, process, stored
 from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.host import Host
-from orchestrator.core.interrupt import together
+from orchestrator.core.together import together
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix

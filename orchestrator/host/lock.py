@@ -21,7 +21,7 @@ from orchestrator.host.lock_scripts import (
     parse_lock,
     values_of,
 )
-from orchestrator.host.scripts import script
+from orchestrator.host.scripts import STATE, script
 
 DEADLINE = 30.0
 """Seconds for one of these scripts: each waits for nothing but the mutex."""
@@ -36,6 +36,15 @@ class LockAnswer(Enum):
     FREE = "free"
 
 
+_HOST = "orchestrator-host\n"
+"""Opens what the host says of itself."""
+
+
+def _then_asking(text: str) -> str:
+    """In the same round trip, with the mutex given back."""
+    return f"(\n{text}\n) || exit\nprintf %s '{_HOST}'\n{STATE}"
+
+
 _ANSWERS = frozenset(answer.value for answer in LockAnswer)
 
 
@@ -46,6 +55,7 @@ class LockReply:
     Attributes:
         unreadable: Whether there was a lock that nobody can have written.
         boot_id: The boot in which this was so.
+        host: What ``STATE`` prints right afterwards, where a script asks that too.
     """
 
     answer: LockAnswer
@@ -53,6 +63,7 @@ class LockReply:
     hold: Hold | None
     unreadable: bool
     boot_id: str
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ class Claim:
 
 
 async def take(executor: Executor, claim: Claim, gone: str = "") -> LockReply:
-    """Take a host's lock, unless another's counts or a hold stands.
+    """Take a host's lock, unless another's counts or a hold stands; ask what the host is.
 
     Args:
         executor: The way to the host.
@@ -80,23 +91,25 @@ async def take(executor: Executor, claim: Claim, gone: str = "") -> LockReply:
         UnreachableError: The connection was lost; whether it was taken is not known.
         StepError: The host could not say, or write it.
     """
-    argv = script(TAKE, claim.token, str(claim.seconds), claim.despite, gone)
+    argv = script(_then_asking(TAKE), claim.token, str(claim.seconds), claim.despite, gone)
     return await _ask(executor, "take the lock", argv, _lines(claim))
 
 
-async def renew(executor: Executor, claim: Claim, boot_id: str) -> LockReply:
+async def renew(executor: Executor, claim: Claim, boot_id: str, *, asks: bool = False) -> LockReply:
     """Have a lock that is ours count for longer.
 
     Args:
         executor: The way to the host.
         claim: As it was taken.
         boot_id: The boot in which it was taken.
+        asks: Whether the host is asked what it is, too.
 
     Raises:
         UnreachableError: The connection was lost.
         StepError: The host could not say, or write it.
     """
-    argv = script(RENEW, claim.token, str(claim.seconds), claim.despite, boot_id)
+    text = _then_asking(RENEW) if asks else RENEW
+    argv = script(text, claim.token, str(claim.seconds), claim.despite, boot_id)
     return await _ask(executor, "renew the lock", argv, _lines(claim))
 
 
@@ -147,7 +160,8 @@ async def lift_hold(executor: Executor) -> LockReply:
 
 async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> LockReply:
     done = await executor.run(argv, deadline=DEADLINE, stdin=lines.encode())
-    values = values_of(done.out)
+    told, _, host = done.out.partition(_HOST)
+    values = values_of(told)
     if done.rc != 0 or values.get("answer") not in _ANSWERS:
         raise StepError(
             f"the host could not {what} (exit {done.rc})",
@@ -162,6 +176,7 @@ async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str 
         hold=parse_hold(values),
         unreadable=lock is None and "lock" in values,
         boot_id=values.get("boot_id", ""),
+        host=host,
     )
 
 

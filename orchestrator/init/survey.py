@@ -15,7 +15,7 @@ from orchestrator.changes.tracing.tracer import workplace
 from orchestrator.changes.tree.private_copy import copy_repository
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, UsageError, cause_of
-from orchestrator.core.interrupt import together
+from orchestrator.core.together import together
 from orchestrator.core.units import listing, parse_json
 from orchestrator.core.values import replace
 from orchestrator.init import sources, wrapper

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
-from orchestrator.core.interrupt import together
 from orchestrator.core.store import DrvPath
+from orchestrator.core.together import together
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix

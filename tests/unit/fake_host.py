@@ -73,6 +73,11 @@ PROGRAM = "the guard"
 LOCKING = {lock_scripts.TAKE: "take", lock_scripts.RENEW: "renew", lock_scripts.RELEASE: "release"}
 
 
+def locking(text: str) -> str | None:
+    """Which of the lock's scripts it is, or has in it."""
+    return next((verb for script, verb in LOCKING.items() if script in text), None)
+
+
 def system(letter: str) -> OutPath:
     """A system's path."""
     return OutPath(f"/nix/store/{letter * 32}-nixos-system-p620-{letter}")
@@ -206,9 +211,12 @@ class FakeExecutor:
             return early or CommandResult(0, self.host.answers.get(question, ANSWER), b"")
         if argv[2] == scripts.KEEP:
             return CommandResult(1, b"", b"")  # It lacks what is to come.
-        if argv[2] in LOCKING:
-            self.host.meet_in_passing(LOCKING[argv[2]])
-            return CommandResult(0, self.host.lock(LOCKING[argv[2]], argv[4]).encode(), b"")
+        if (verb := locking(argv[2])) is not None:
+            self.host.meet_in_passing(verb)
+            said = self.host.lock(verb, argv[4])
+            if not argv[2].endswith(scripts.STATE):
+                return CommandResult(0, said.encode(), b"")
+            return self._with_state(said)
         name = NAMES.get(argv[2]) or argv[4]
         self.host.said = tuple(argv[4:])
         try:
@@ -222,6 +230,17 @@ class FakeExecutor:
             return CommandResult(0, self.host.state_text().encode(), b"")
         assert stdin == PROGRAM.encode(), "the guard's verbs bring the guard"
         return self.host.guard.say(*argv[4:])
+
+    def _with_state(self, said: str) -> CommandResult:
+        """Answer a script of the lock's that asks for the state, too."""
+        try:
+            early = self.host.meet("state")
+        except UnreachableError:
+            self.open = False
+            raise
+        host = self.host.state_text() if early is None else early.stdout.decode()
+        text = f"{said}\norchestrator-host\n{host}"
+        return CommandResult(early.rc if early else 0, text.encode(), b"")
 
     @contextlib.asynccontextmanager
     async def start(self, argv: Sequence[str], *, root: bool = True) -> AsyncIterator[KeptRoot]:

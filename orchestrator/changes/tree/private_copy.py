@@ -19,7 +19,7 @@ from orchestrator.changes.tree.index import parse_index
 from orchestrator.changes.tree.place import common_folder, git_folder, place_in_copy
 from orchestrator.core import process
 from orchestrator.core.errors import StepError, cause_of
-from orchestrator.core.interrupt import together
+from orchestrator.core.together import together
 
 _SECONDS = 120.0
 _LONG_AGO = (946684800, 946684800)

@@ -15,6 +15,7 @@ from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, Roll
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.run import Before
 from orchestrator.core.state import AttemptState, HostState
+from orchestrator.core.together import both
 from orchestrator.core.token import host_of
 from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.activation import (
@@ -42,8 +43,8 @@ from orchestrator.deploy.plan.decide import is_at, lacks_name, specialised, unch
 from orchestrator.deploy.unreachable import overtaken
 from orchestrator.deploy.work import HostWork
 from orchestrator.host.guard import orders
-from orchestrator.host.restarts import ask_restarts
-from orchestrator.host.status import ask_state
+from orchestrator.host.restarts import Counts, ask_restarts
+from orchestrator.host.status import ask_state, understood
 
 _DECIDED = frozenset({AttemptState.RETURNING, AttemptState.COMMITTING})
 """The guard is at the end already: it is waited for."""
@@ -165,7 +166,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         StepError: A step failed, and the host was not changed.
     """
     async with held(work, line) as holding:
-        state = await _ask_again(work, line)
+        state = _understood(work, holding.said)
         await set_apart(work, state)
         if unsettled(state.attempt) or untold(state.attempt):
             await holding.last_look()
@@ -177,7 +178,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             state = await _ask_again(work, line)
         if (unchanged := _reached(work, plan, state)) is not None:
             return unchanged
-        plan = specialised(plan, state)
+        known = plan = specialised(plan, state)
         specialisation.found_here(plan)  # One that it has not is refused before the copy.
         warnings = await preflight(work, plan, state, line)
         out = plan.target.out
@@ -185,20 +186,24 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
         await deliver(work, plan, line.executor)
         warnings += await check_secrets(work, line)
         plan = await specialisation.find_on(work, plan, line)
-        warnings += await check_login(work, plan, line)
         revision = await revision_of(work, plan)
         checkout = await work.session.history.checkout(
             work.session.setup, work.host, (revision or "").removesuffix(DIRTY)
         )
         async with work.session.gates.activations:
-            state = await _ask_again(work, line)
-            going = await live_or_booted(work, specialised(plan, state), line)
+            login, going = await both(
+                check_login(work, plan, line), live_or_booted(work, plan, line)
+            )
             # Services are watched only where what they run is changed now.
-            restarts = await line.ask(ask_restarts) if going.plan.goal.activates else None
-            warnings += specialisation.warn(work, going.plan, state)
+            watched = going.plan.goal.activates
+            said, restarts = await both(holding.last_look(), _restarts(line, watched=watched))
+            # Since it was asked, a build or a copy may have taken an hour.
+            state = _understood(work, said)
+            if (now := specialised(known, state)) != known:
+                going = await live_or_booted(work, now, line)
+            warnings += login + specialisation.warn(work, going.plan, state)
             work.before = _before(going.plan, state)
             attempt = attempt_of(work, going.plan, state, revision, checkout)
-            await holding.last_look()
             await set_apart(work, state)
             checked = Step.VERIFY in going.plan.steps
             activation = Activation(work, line, attempt, checked=checked, before=restarts)
@@ -212,11 +217,23 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
 
 
 async def _ask_again(work: HostWork, line: HostSession) -> HostState:
-    """Ask what is there now: since it was asked, a build or a copy may have taken an hour."""
+    """Ask what is there now."""
     with work.step(Phase.ASK):
         state = await line.ask(lambda executor: ask_state(executor, work.host))
         recognise(work, state)
         return state
+
+
+def _understood(work: HostWork, said: str) -> HostState:
+    """Read what a host said of itself in one answer with its lock's."""
+    with work.step(Phase.ASK):
+        state = understood(said, work.host)
+        recognise(work, state)
+        return state
+
+
+async def _restarts(line: HostSession, *, watched: bool) -> Counts | None:
+    return await line.ask(ask_restarts) if watched else None
 
 
 def _reached(work: HostWork, plan: HostPlan, state: HostState) -> Unchanged | None:

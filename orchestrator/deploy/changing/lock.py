@@ -98,7 +98,7 @@ async def held(work: HostWork, line: HostSession) -> AsyncIterator[Holding]:
     """
     holding = Holding(work, line)
     try:
-        await holding.take()
+        holding.said = await holding.take()
         async with holding.renewed():
             yield holding
     finally:
@@ -106,7 +106,11 @@ async def held(work: HostWork, line: HostSession) -> AsyncIterator[Holding]:
 
 
 class Holding:
-    """The lock of one host, as this run has it."""
+    """The lock of one host, as this run has it.
+
+    Attributes:
+        said: What the host said of itself when it was taken.
+    """
 
     def __init__(self, work: HostWork, line: HostSession) -> None:
         request, run = work.session.request, work.session.run
@@ -121,14 +125,18 @@ class Holding:
             seconds=max(1, int(min(work.host.deadlines.lock, LONGEST_SECONDS))),
             despite=request.despite_hold or "",
         )
+        self.said = ""
         self._boot_id = ""
         self._stands = False
         self._asked = 0.0
         self._past_return = False
         self._lost: StepError | None = None
 
-    async def take(self) -> None:
+    async def take(self) -> str:
         """Take the lock.
+
+        Returns:
+            What the host said of itself afterwards.
 
         Raises:
             RefusedError: A hold stands, or another deployment is at it.
@@ -151,18 +159,23 @@ class Holding:
         if told.lock and told.lock.run is not None and told.lock.token != self._claim.token:
             words = told.lock.in_words(datetime.now(UTC))
             self._work.notice(f"took over a lock whose deployer is gone: {words}", warning=True)
+        return told.host
 
-    async def last_look(self) -> None:
+    async def last_look(self) -> str:
         """Make sure that the lock is ours, right before the host is changed.
 
         From here on a lock that is lost stops nothing: the guard on the host decides.
+
+        Returns:
+            What the host said of itself.
 
         Raises:
             RefusedError: It is lost, or the host is held now.
             StepError: The host could not be asked.
         """
-        await self._renew()
+        said = await self._renew(asks=True)
         self._past_return = True
+        return said
 
     @contextlib.asynccontextmanager
     async def renewed(self) -> AsyncIterator[None]:
@@ -214,13 +227,15 @@ class Holding:
             except StepError as error:
                 self._work.log(f"the lock was not renewed, and will be tried again: {error}")
 
-    async def _renew(self) -> None:
+    async def _renew(self, *, asks: bool = False) -> str:
         asked = _now()
-        told = await self._ask(lambda executor: lock.renew(executor, self._claim, self._boot_id))
+        claim, boot = self._claim, self._boot_id
+        told = await self._ask(lambda there: lock.renew(there, claim, boot, asks=asks))
         if told.answer is not LockAnswer.DONE:
             self._stands = self._stands and told.answer is LockAnswer.HELD
             raise refusal(self._work, told, lost=True)
         self._asked = asked
+        return told.host
 
     async def _ask(self, question: Callable[[Executor], Awaitable[LockReply]]) -> LockReply:
         try:

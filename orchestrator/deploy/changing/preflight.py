@@ -8,10 +8,10 @@ from orchestrator.core.checks import Check, Shortfall, Wanted
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.event import Phase
 from orchestrator.core.executor import Executor
-from orchestrator.core.interrupt import together
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import HostState
 from orchestrator.core.store import Existing
+from orchestrator.core.together import together
 from orchestrator.deploy.changing import hardware
 from orchestrator.deploy.changing.changed import budget_of, size_of
 from orchestrator.deploy.changing.forwards import Offer, backwards, in_words

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from orchestrator.core.errors import StepError
-from orchestrator.core.interrupt import Interrupt, InterruptedStepError, ended, together
+from orchestrator.core.interrupt import Interrupt, InterruptedStepError, ended
+from orchestrator.core.together import together
 
 Body = Callable[[Interrupt, list[str]], Awaitable[None]]
 

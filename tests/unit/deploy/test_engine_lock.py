@@ -79,8 +79,9 @@ class Bench:
         self.gone.append(gone)
         return await self.answer("take")
 
-    async def renew(self, _: Executor, claim: Claim, boot_id: str) -> LockReply:
+    async def renew(self, _: Executor, claim: Claim, boot_id: str, *, asks: bool) -> LockReply:
         """Renew the lock."""
+        del asks
         assert (claim, boot_id) == (self.claims[-1], "b1")
         return await self.answer("renew")
 

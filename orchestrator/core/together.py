@@ -1,0 +1,37 @@
+"""What is done at the same time: where one part fails, the others are stopped first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
+
+from orchestrator.core.errors import StepError
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@contextlib.asynccontextmanager
+async def together() -> AsyncIterator[asyncio.TaskGroup]:
+    """Run tasks side by side; where one fails the others are stopped before its error is raised.
+
+    Where several fail, a bug goes before what can be expected.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise min(errors.exceptions, key=lambda error: isinstance(error, StepError)) from None
+
+
+async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Do two things :func:`together`.
+
+    Raises:
+        StepError: One failed.
+    """
+    async with together() as group:
+        first, second = group.create_task(one), group.create_task(other)
+    return first.result(), second.result()
