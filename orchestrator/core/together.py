@@ -1,4 +1,4 @@
-"""What is done at the same time: where one part fails, the others are stopped first."""
+"""What is done at the same time; where one part fails, the others are stopped first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
 from orchestrator.core.errors import StepError
+from orchestrator.core.interrupt import ended
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -35,3 +36,13 @@ async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tu
     async with together() as group:
         first, second = group.create_task(one), group.create_task(other)
     return first.result(), second.result()
+
+
+@contextlib.asynccontextmanager
+async def ahead(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Begin what is wanted later; it ends with the context, wanted or not."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await ended(task)

@@ -16,6 +16,7 @@ from orchestrator.core.interrupt import InterruptedStepError, ended
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.state import Attempt, AttemptState, HostState
 from orchestrator.core.store import Existing
+from orchestrator.core.together import both
 from orchestrator.core.units import listing
 from orchestrator.deploy.changing.guard_client import ForgottenError, GuardClient, NeverBeganError
 from orchestrator.deploy.changing.proving import settle, unsteady_services, verify
@@ -24,7 +25,7 @@ from orchestrator.deploy.changing.verdict import Ended, Verdict
 from orchestrator.deploy.plan import attempts
 from orchestrator.deploy.plan.decide import to_blame
 from orchestrator.deploy.work import HostWork, step_name
-from orchestrator.host.restarts import Counts
+from orchestrator.host.restarts import Counts, ask_restarts
 from orchestrator.ssh.local import is_this_machine
 
 _NAMED = 20
@@ -213,10 +214,10 @@ class Activation:
             self._judge(await self._contact())
         await self._verify()
         with self._work.step(Phase.PROVE):
-            await self._watch()
+            now = await self._watch()
         self._work.session.interrupt.check()
         with self._work.step(Phase.COMMIT):
-            self._judge(await self._lifeline.state())
+            self._judge(now or await self._lifeline.state())
             self._verdict.confirmed = True
             self._verdict.end = await self._lifeline.confirm()
             await self._committed()
@@ -276,16 +277,28 @@ class Activation:
             return
         self._blame(f"units that fail now and did not before: {listing(sorted(failed), _NAMED)}")
 
-    async def _watch(self) -> None:
-        """Look for services that die and are started again, which systemd calls active."""
+    async def _watch(self) -> HostState | None:
+        """Look for services that die and are started again, which systemd calls active.
+
+        Returns:
+            What the host is, asked at the same time; ``None`` where services were waited for.
+        """
         if self._restarts is None:
-            return
-        watching = unsteady_services(
-            self._work, self._lifeline.line, self._restarts, self._lifeline.left
-        )
-        if found := await self._work.session.interrupt.unless_wished(watching):
+            return None
+        line, asked = self._lifeline.line, 0
+
+        async def ask() -> Counts:
+            nonlocal asked
+            asked += 1
+            return await line.ask(ask_restarts)
+
+        watching = unsteady_services(self._work, ask, self._restarts, self._lifeline.left)
+        asking = both(watching, self._lifeline.state())
+        found, now = await self._work.session.interrupt.unless_wished(asking)
+        if found:
             named = [f"{unit} ({one.times} times)" for unit, one in found.items()]
             self._blame(f"services that die and are started again: {listing(named, _NAMED)}")
+        return now if asked == 1 else None
 
     def _blame(self, text: str) -> None:
         """Say what units do since the host was changed, or refuse the system for it."""

@@ -15,7 +15,7 @@ from orchestrator.core.outcome import Completed, Deployed, Failed, Outcome, Roll
 from orchestrator.core.plan import HostPlan, Step
 from orchestrator.core.run import Before
 from orchestrator.core.state import AttemptState, HostState
-from orchestrator.core.together import both
+from orchestrator.core.together import ahead, both
 from orchestrator.core.token import host_of
 from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.activation import (
@@ -27,6 +27,7 @@ from orchestrator.deploy.changing.activation import (
 )
 from orchestrator.deploy.changing.changed import with_change
 from orchestrator.deploy.changing.live import live_or_booted, needing_boot, told
+from orchestrator.deploy.changing.load import closure_here
 from orchestrator.deploy.changing.lock import held, refuse_if_taken
 from orchestrator.deploy.changing.preflight import (
     check_login,
@@ -165,7 +166,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
     Raises:
         StepError: A step failed, and the host was not changed.
     """
-    async with held(work, line) as holding:
+    async with ahead(closure_here(plan.target.out)) as closure, held(work, line) as holding:
         state = _understood(work, holding.said)
         await set_apart(work, state)
         if unsettled(state.attempt) or untold(state.attempt):
@@ -180,7 +181,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             return unchanged
         known = plan = specialised(plan, state)
         specialisation.found_here(plan)  # One that it has not is refused before the copy.
-        warnings = await preflight(work, plan, state, line)
+        warnings = await preflight(work, plan, state, line, closure)
         out = plan.target.out
         warnings += await line.ask(lambda executor: refuse_one_way(work, out, executor))
         await deliver(work, plan, line.executor)

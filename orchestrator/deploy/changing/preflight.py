@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 
 from orchestrator.core.checks import Check, Shortfall, Wanted
 from orchestrator.core.errors import RefusedError, StepError
@@ -90,9 +91,20 @@ def _secrets_refusal(found: tuple[Shortfall, ...]) -> StepError:
 
 
 async def preflight(
-    work: HostWork, plan: HostPlan, state: HostState, line: HostSession
+    work: HostWork,
+    plan: HostPlan,
+    state: HostState,
+    line: HostSession,
+    closure: Awaitable[list[str]] | None = None,
 ) -> tuple[str, ...]:
     """Check a host, in one question; what it lacks of the system is known afterwards too.
+
+    Args:
+        work: The host's share of the run.
+        plan: What is to become of it.
+        state: What it runs.
+        line: The way to it.
+        closure: The target's paths, where they are being read already.
 
     Returns:
         What a person should know nevertheless.
@@ -102,7 +114,8 @@ async def preflight(
         StepError: The host did not answer.
     """
     with work.step(Phase.PREFLIGHT):
-        found = await line.ask(lambda executor: _look(work, plan, state, executor))
+        paths = await (closure or closure_here(plan.target.out))
+        found = await line.ask(lambda executor: _look(work, plan, state, executor, paths))
         if refusing := [one for one in found if one.refuses]:
             raise _refusal(refusing, line.executor)
     _machines(work).remember(work.host.name, state.machine_id)
@@ -118,15 +131,15 @@ async def foresee(
         StepError: The host did not answer.
     """
     with work.step(Phase.PREFLIGHT):
-        found = await _look(work, plan, state, executor)
+        paths = await closure_here(plan.target.out)
+        found = await _look(work, plan, state, executor, paths)
     return in_words(found)
 
 
 async def _look(
-    work: HostWork, plan: HostPlan, state: HostState, executor: Executor
+    work: HostWork, plan: HostPlan, state: HostState, executor: Executor, closure: list[str]
 ) -> tuple[Shortfall, ...]:
     request, out = work.session.request, plan.target.out
-    closure = await closure_here(out)
 
     async def asked() -> tuple[PreflightAnswer, tuple[float, float]]:
         sent = time.time()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from orchestrator.core.errors import UnreachableError
@@ -11,7 +11,7 @@ from orchestrator.core.event import Phase
 from orchestrator.core.process import CommandResult
 from orchestrator.deploy.changing.session import HostSession
 from orchestrator.deploy.work import HostWork
-from orchestrator.host.restarts import WATCH_SECONDS, Counts, ask_restarts, unsteady
+from orchestrator.host.restarts import WATCH_SECONDS, Counts, unsteady
 from orchestrator.verify import run
 
 
@@ -74,13 +74,13 @@ async def settle(work: HostWork) -> None:
 
 
 async def unsteady_services(
-    work: HostWork, line: HostSession, before: Counts, left: float
+    work: HostWork, ask: Callable[[], Awaitable[Counts]], before: Counts, left: float
 ) -> Counts:
     """Find services that die and are started again, which systemd calls active.
 
     Args:
         work: The host's share of the run.
-        line: The way to the host.
+        ask: Asks the host.
         before: Which had died before the host was changed.
         left: Seconds that the guard waits yet: no more than most of that is taken.
 
@@ -89,4 +89,4 @@ async def unsteady_services(
     """
     steady = min(work.host.guard.steady, left / 4)
     seconds = min(WATCH_SECONDS, left / 2)
-    return await unsteady(partial(line.ask, ask_restarts), before, steady=steady, seconds=seconds)
+    return await unsteady(ask, before, steady=steady, seconds=seconds)
