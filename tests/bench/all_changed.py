@@ -106,9 +106,9 @@ def _floor(parts: Sequence[Parts]) -> Floor:
 def _parts(lab: BenchLab, host: str, speed: float) -> Parts:
     """Take one host all the way by hand, and time each step."""
     installable = f'.#nixosConfigurations."{host}".config.system.build.toplevel'
-    evaluated = _nix(lab, "path-info", "--derivation", installable)
+    evaluated = nix_here(lab, "path-info", "--derivation", installable)
     drv = evaluated.said.strip().splitlines()[-1]
-    built = _nix(lab, "build", "--no-link", "--print-out-paths", f"{drv}^*")
+    built = nix_here(lab, "build", "--no-link", "--print-out-paths", f"{drv}^*")
     out = built.said.strip().splitlines()[-1]
     size = _missing_bytes(lab, host, out)
     copied = run(
@@ -123,7 +123,8 @@ def _parts(lab: BenchLab, host: str, speed: float) -> Parts:
     return Parts(evaluated.seconds, built.seconds, size / speed, nanoseconds / 1e9)
 
 
-def _nix(lab: BenchLab, *arguments: str) -> Ran:
+def nix_here(lab: BenchLab, *arguments: str) -> Ran:
+    """Run one of Nix's verbs in the fleet's folder, to its good end."""
     done = run((*NIX, *arguments), cwd=lab.bench.root, env=lab.environment())
     assert done.rc == 0, done.said
     return done
@@ -131,7 +132,7 @@ def _nix(lab: BenchLab, *arguments: str) -> Ran:
 
 def _missing_bytes(lab: BenchLab, host: str, out: str) -> int:
     """How many bytes of a closure a host does not have."""
-    said = _nix(lab, "path-info", "--recursive", "--json", out).said
+    said = nix_here(lab, "path-info", "--recursive", "--json", out).said
     # Nix before 2.19 gives a list.
     listed = json.loads(said)
     sizes = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import all_changed, check, facts, noop, one_changed, secret_check
+from tests.bench import all_changed, check, facts, noop, one_changed, one_host, secret_check
 from tests.bench.benchmark import Benchmark, Options, lacks_lab, lacks_real
 from tests.bench.table import Table
 
@@ -36,6 +36,11 @@ async def _one_changed(options: Options) -> Pieces:
     found = await one_changed.measure(options.nixpkgs, options.repeat, hosts)
     title = f"{_evaluated(real=found.real)}, {found.hosts} of them:"
     return [(title, one_changed.table(found))]
+
+
+async def _one_host(options: Options) -> Pieces:
+    found = await one_host.measure(options.nixpkgs, options.repeat)
+    return [(f"{_evaluated(real=options.nixpkgs is not None)}:", one_host.table(found))]
 
 
 async def _all_changed(options: Options) -> Pieces:
@@ -93,6 +98,7 @@ async def _secrets(options: Options) -> Pieces:
 BENCHMARKS = (
     Benchmark("noop", _noop, lacks_lab, peers=True),
     Benchmark("one-changed", _one_changed, lacks_lab, peers=True),
+    Benchmark("one-host", _one_host, lacks_lab),
     Benchmark("all-changed", _all_changed, lacks_lab),
     Benchmark("evaluation", _evaluation, lacks_real),
     Benchmark("copy", _copy, lacks_lab),
