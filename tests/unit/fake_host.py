@@ -102,6 +102,7 @@ class FakeHost:
 
     Attributes:
         opened: How many connections were made to it.
+        commands: How many commands were run there.
         faults: What happens instead, or before, by the name of a step. For scripts the name of
             the script, for the guard's verbs the verb, for connections ``connect``, for what the
             guard does ``in activate``, ``in commit``, ``in return``. Each is used up, in order;
@@ -125,6 +126,7 @@ class FakeHost:
     calls: list[str] = field(default_factory=list)
     connections: int = 0
     opened: int = 0
+    commands: int = 0
     said: tuple[str, ...] = ()
     locked_by: str | None = None
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -201,6 +203,7 @@ class FakeExecutor:
         """Interpret one of the scripts."""
         del deadline
         await asyncio.sleep(0)
+        self.host.commands += 1
         assert root or argv[0] != "/bin/sh", "these scripts are root's"
         if not (self.open and self.host.reachable):
             raise UnreachableError("the connection was lost")

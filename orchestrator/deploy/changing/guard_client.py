@@ -205,8 +205,7 @@ class GuardClient:
         Raises:
             StepError: As :meth:`past`.
         """
-        while self.attempt.state.in_flight:
-            await self.past(self.attempt.state)
+        await self.past(*(state for state in AttemptState if state.in_flight))
 
     async def past(self, *states: AttemptState) -> None:
         """Follow the attempt until it is in none of these states.
