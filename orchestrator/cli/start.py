@@ -26,10 +26,12 @@ def start() -> None:
     gc.set_threshold(50_000, 20, 20)
     gc.disable()
     bytecode.keep(__spec__.cached)
-    from orchestrator.cli.main import main
-
     try:
+        from orchestrator.cli.main import main
+
         main()
+    except KeyboardInterrupt:  # while it was being imported
+        sys.exit(130)
     except SystemExit as end:
         if isinstance(end.code, int):
             _leave(end.code)
