@@ -72,7 +72,8 @@ listen() {
 hear() {
   whole='' heard='' snippets='' tries=0
   [ -n "$listener" ] || return 0
-  flock -w 10 "$run/hears" true
+  # Once it has its lock it has it to its end.
+  flock -w 10 "$run/hears" true || tries=500
   while [ ! -e "$run/heard" ] && [ $tries -lt 500 ]; do
     tries=$((tries + 1))
     sleep 0.02
@@ -91,21 +92,28 @@ wait_for_child() {
     (
       exec 3<&- 8<&- 9>&-
       hold_bell back
+      hearing=
       # What it waits with ends with it: else a later word would be heard by that.
-      trap 'kill "$hearing"; wait "$hearing"; exit' TERM
+      trap 'end_timed "$hearing"; wait "$hearing"; exit' TERM
       until [ -e "$asked/back" ]; do
         (exec timeout 1 head -c 1 <&8 > /dev/null) &
         hearing=$!
         wait "$hearing"
         case $? in 0 | 124) ;; *) sleep 0.2 ;; esac
       done
-      kill "$1"
+      end_timed "$1"
     ) > /dev/null &
     watcher=$!
   fi
   wait "$1"
   code=$?
   [ -z "$watcher" ] || { kill "$watcher" && wait "$watcher"; }
+}
+
+# End what runs under `timeout`, which leads a group: one that is ended while it forks leaves its child. $1 its id
+end_timed() {
+  kill "$1"
+  kill -- "-$1"
 }
 
 # End what runs in this unit beside this shell: politely for 2 s, then not.

@@ -13,9 +13,10 @@ hold_bell() {
   [ -p "$asked/$1.bell" ] && command exec 8<> "$asked/$1.bell"
 } 2> /dev/null
 
-# Wait until the bell at 8 rings, or a second has passed.
+# Wait until the bell at 8 rings, or a second has passed. What waits outlives a guard that is killed, and has
+# none of its locks.
 hear_bell() {
-  timeout 1 head -c 1 <&8 > /dev/null
+  timeout 1 head -c 1 <&8 > /dev/null 3<&- 9>&-
   case $? in 0 | 124) ;; *) sleep 0.1 ;; esac
 } 2> /dev/null
 
@@ -34,10 +35,15 @@ stand() {
 # Wait until the guard is in another state than it was, or gone, or a second has passed; adds to $tries what
 # that is in twentieths of a second.
 wait_past() {
-  if [ -e "$asked/in-$state" ] && ! flock -n -s "$asked/in-$state" true; then
-    flock -w 1 -s "$asked/in-$state" true || tries=$((tries + 19))
-  else
-    sleep 0.05
+  stands=$asked/in-$state past=none
+  if [ -e "$stands" ]; then
+    flock -n -s "$stands" true
+    # 1: it is locked; another one is no answer.
+    [ $? != 1 ] || { flock -w 1 -s "$stands" true; past=$?; }
   fi
-  tries=$((tries + 1))
+  case $past in
+  0) tries=$((tries + 1)) ;;
+  1) tries=$((tries + 20)) ;;
+  *) tries=$((tries + 1)) && sleep 0.05 ;;
+  esac
 } 2> /dev/null

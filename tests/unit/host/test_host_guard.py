@@ -543,6 +543,65 @@ def test_it_commits_what_is_confirmed(machine: Machine) -> None:
     assert machine.left() == []
 
 
+@pytest.mark.parametrize("tool", ["mkfifo", "flock"])
+def test_a_guard_that_nobody_can_wake_looks_by_itself(machine: Machine, tool: str) -> None:
+    """Where no bell and no lock to wait on can be had, each word counts and each state is seen."""
+    real = shutil.which(tool)
+    machine.write(
+        f"bin/{tool}",
+        f'#!/bin/sh\ncase "$*" in *-s*|*.bell|"-w 1 3") exit 69 ;; esac\nexec {real} "$@"\n',
+    )
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    heard = asyncio.run(orders.contact(machine.executor, attempt.token)).attempt
+    assert heard is not None
+    assert heard.state is CHECKING
+    asyncio.run(orders.back(machine.executor, attempt.token, "so"))
+    machine.until(attempt, RETURNED)
+    assert machine.systems == (OLD, OLD, OLD)
+    assert machine.left() == []
+
+
+def test_a_word_to_a_guard_that_is_gone_waits_for_nobody(machine: Machine) -> None:
+    """Ringing where nobody hears does not hang; the word counts once a guard is there again."""
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    machine.kill()
+    asyncio.run(orders.back(machine.executor, attempt.token, "so"))
+    assert machine.systems == (NEW, OLD, OLD)
+    asyncio.run(orders.resume(machine.executor, attempt.token))
+    told = machine.until(attempt, RETURNED).attempt
+    assert told is not None
+    assert told.why == "so"
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+def test_an_activation_is_ended_by_a_word(machine: Machine) -> None:
+    """A deployer that stops while a switch hangs has it ended, and the host rolled back."""
+    switch = f"{NEW.path[1:]}/bin/switch-to-configuration"
+    machine.write(switch, SWITCH.replace("\n", "\nexec sleep 300\n", 1))
+    attempt = machine.start()
+    machine.until(attempt, AttemptState.ACTIVATING)
+    asyncio.run(orders.back(machine.executor, attempt.token, "stopped"))
+    told = machine.until(attempt, RETURNED).attempt
+    assert told is not None
+    assert told.why == "stopped"
+    assert machine.systems == (OLD, OLD, OLD)
+
+
+def test_who_confirms_hears_the_end_and_what_the_host_is(machine: Machine) -> None:
+    """One answer says that it is committed, what the boot loader said, and what the host is now."""
+    attempt = machine.start()
+    position = machine.until(attempt, WAITING).position
+    there = asyncio.run(orders.contact(machine.executor, attempt.token))
+    assert parse_state(there.host).running == NEW
+    told = asyncio.run(orders.confirm(machine.executor, attempt.token, 3600, position))
+    assert told.attempt is not None
+    assert told.attempt.state is DONE
+    assert told.log == "boot by the system\n"
+    assert parse_state(told.host).is_at(NEW)
+
+
 @pytest.mark.parametrize(("contacted", "seconds"), [(False, 180), (True, 600)])
 def test_it_goes_back_when_the_time_is_up(machine: Machine, contacted: bool, seconds: int) -> None:
     """A guard rolls back when its time is up by the host's uptime, and no second sooner."""
