@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import shlex
 import socket
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from msgspec import Struct
 
@@ -152,12 +154,53 @@ Options = asyncssh.SSHClientConnectionOptions
 
 
 async def _constructed(options: Options | None = None, **arguments: object) -> Options:
-    return Options(options, loop=asyncio.get_running_loop(), **arguments)
+    own = {name: arguments[name] for name in _OF_EACH if name in arguments}
+    shared = tuple((name, _kept(arguments[name])) for name in arguments if name not in own)
+    is_left_out = any(own.get(name, ()) == () for name in _OF_EACH if name != "client_keys")
+    if options is None or is_left_out:
+        return Options(options, loop=asyncio.get_running_loop(), **arguments)
+    made = copy.copy(_prepared(options, shared, "client_keys" in own))
+    made.kwargs = {**made.kwargs, **own}
+    for name, value in own.items():
+        for attribute in _OF_EACH[name]:
+            setattr(made, attribute, value)
+    return made
 
 
 # asyncssh makes options for each connection of those that it is given, and reads nothing for that.
-# It would do it in asyncio's few threads, and wait there for whatever else blocks.
+# It would do it in asyncio's few threads, and wait there for whatever else blocks. Nor need all of
+# it be made for each of a thousand hosts.
 Options.construct = _constructed  # type: ignore[method-assign]
+
+_OF_EACH = {
+    "host": ("orig_host", "host"),
+    "port": ("port",),
+    "tunnel": ("tunnel",),
+    "client_factory": ("protocol_factory",),
+    "client_keys": ("client_keys",),
+    "server_host_key_algs": ("server_host_key_algs",),
+}
+"""By their names as arguments, what each connection has of its own, and as which attributes."""
+
+
+def _kept(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@functools.lru_cache(maxsize=256)
+def _prepared(options: Options, shared: tuple[tuple[str, Any], ...], has_keys: bool) -> Options:
+    """What connections share; no connection can be made by it, as it judges no host."""
+    arguments = dict(shared)
+    if has_keys:
+        arguments["client_keys"] = Keys()
+    return Options(
+        options, loop=asyncio.get_running_loop(), client_factory=_judges_nobody, **arguments
+    )
+
+
+def _judges_nobody() -> asyncssh.SSHClient:
+    raise RuntimeError("a connection of options that are no host's own")
+
 
 # What goes first where ssh_config is silent: asyncssh's word, the algorithms. All that
 # asyncssh would offer is still offered.
@@ -256,14 +299,15 @@ def connect_arguments(options: Options) -> dict[str, object]:
 def _preferred(options: Options) -> dict[str, object]:
     """The order of algorithms, where ``ssh_config`` does not say one."""
     return {
-        name: _ordered(getattr(options, name), first)
+        name: list(_ordered(tuple(getattr(options, name)), first))
         for name, first in _FIRST
         if name not in options.kwargs
     }
 
 
-def _ordered(offered: list[bytes], first: tuple[bytes, ...]) -> list[str]:
+@functools.lru_cache
+def _ordered(offered: tuple[bytes, ...], first: tuple[bytes, ...]) -> tuple[str, ...]:
     def rank(name: bytes) -> int:
         return first.index(name) if name in first else len(first)
 
-    return [name.decode() for name in sorted(offered, key=rank)]
+    return tuple(name.decode() for name in sorted(offered, key=rank))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -132,20 +133,11 @@ class HostTrust(Struct, frozen=True):
 
     def algorithms(self) -> list[str]:
         """What is asked of it: as OpenSSH orders them, those of known keys first."""
-        known = set(get_public_key_algs()) | set(get_certificate_algs())
-        offered = [one for one in self.rules.algorithms if one.encode() in known]
         if not self.rules.known_keys_first:
-            return offered
+            return list(_offered(self.rules.algorithms))
         entries = (*self.known.about(self.name), *self.ordering)
-        kinds = _kinds_of(entries)
-        if offered and _kind(offered[0]) in kinds:
-            return offered
         authority = any(entry.marker == AUTHORITY for entry in entries)
-
-        def is_known(algorithm: str) -> bool:
-            return _kind(algorithm) in kinds or (authority and algorithm.endswith(CERTIFIED))
-
-        return sorted(offered, key=lambda algorithm: not is_known(algorithm))
+        return list(_ordered(self.rules.algorithms, frozenset(_kinds_of(entries)), authority))
 
     def _addresses(self, address: str | None) -> tuple[str, ...]:
         """The names of its address, where that must be known, too: ``CheckHostIP yes``."""
@@ -264,6 +256,25 @@ def _kind(algorithm: str) -> str:
     if plain in _RSA_SIGNATURES:
         return _RSA
     return f"{plain}@openssh.com" if plain.startswith("sk-") and "@" not in plain else plain
+
+
+@lru_cache
+def _offered(algorithms: tuple[str, ...]) -> tuple[str, ...]:
+    known = {*get_public_key_algs(), *get_certificate_algs()}
+    return tuple(one for one in algorithms if one.encode() in known)
+
+
+@lru_cache
+def _ordered(algorithms: tuple[str, ...], kinds: Set[str], authority: bool) -> tuple[str, ...]:
+    """Put algorithms of known keys first, unless the first one is one; the same for many hosts."""
+    offered = _offered(algorithms)
+    if offered and _kind(offered[0]) in kinds:
+        return offered
+
+    def is_known(algorithm: str) -> bool:
+        return _kind(algorithm) in kinds or (authority and algorithm.endswith(CERTIFIED))
+
+    return tuple(sorted(offered, key=lambda algorithm: not is_known(algorithm)))
 
 
 def _fits(key: WireKey, algorithm: str) -> bool:

@@ -128,7 +128,9 @@ def _write(bench: Bench, folder: Path, port: int, count: int) -> None:
     (bench.home / ".ssh/config").write_text(config)
     hosts = (f"  {name(n)}: {{address: {address(n)}}}\n" for n in range(count))
     connect = f"{{user: root, port: {port}, identity: {folder}/id}}"
-    text = f"defaults:\n  connect: {connect}\nhosts:\n{''.join(hosts)}"
+    # However busy this machine is, and the one server that stands for all of them.
+    patient = "  deadlines: {connect: 600}\n"
+    text = f"defaults:\n  connect: {connect}\n{patient}hosts:\n{''.join(hosts)}"
     (bench.root / "inventory/hosts.yaml").write_text(text)
     (bench.root / "flake.nix").write_text(FLAKE)
     for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "A fleet")):

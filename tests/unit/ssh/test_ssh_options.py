@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from orchestrator.core.process import run
 from orchestrator.ssh import options as ssh_options
 from orchestrator.ssh.config import ConfigShape
 from orchestrator.ssh.connect import connected
+from orchestrator.ssh.network import Direct
 from orchestrator.ssh.said import Said, forget, said_of
 from orchestrator.ssh.settings import SshSettings
 
@@ -269,3 +271,63 @@ def test_connections_share_no_key_pair(person: Path) -> None:
     assert isinstance(two, list)
     assert len(one) == len(two) == 1
     assert one[0] is not two[0]
+
+
+def test_what_a_connection_is_made_of_is_what_asyncssh_would_make_of_it(tmp_path: Path) -> None:
+    """Sharing the preparation between hosts changes nothing of any host's options."""
+    tunnel = Direct(socket.AF_UNSPEC, "")
+
+    def given_for(host: str, port: int, algorithms: list[str]) -> dict[str, object]:
+        pairs = asyncssh.load_keypairs([str(tmp_path / "id")])
+        return {
+            "config": None,
+            "host": host,
+            "port": port,
+            "tunnel": tunnel,
+            "family": (),
+            "local_addr": (),
+            "client_factory": object(),
+            "client_keys": ssh_options.Keys(pairs),
+            "server_host_key_algs": algorithms,
+            "known_hosts": given_for,
+            "host_key_alias": None,
+            "canonicalize_hostname": False,
+            "kex_algs": ["curve25519-sha256"],
+            "compression_algs": ["none"],
+            "agent_forwarding": False,
+        }
+
+    async def compare() -> None:
+        base = await asyncssh.SSHClientConnectionOptions.construct(config=None, username="root")
+        for number, kind in enumerate(("ssh-ed25519", "rsa-sha2-512"), 1):
+            given = given_for(f"10.0.0.{number}", number, [kind])
+            made = await asyncssh.SSHClientConnectionOptions.construct(base, **given)
+            plain = asyncssh.SSHClientConnectionOptions(base, **given)
+            ours, theirs = vars(made), vars(plain)
+            assert ours.keys() == theirs.keys()
+            odd = [name for name in ours if ours[name] != theirs[name]]
+            assert sorted(odd) == ["config", "kwargs"]
+            # No file was read there, so nothing is looked up in it any more.
+            assert not made.config.loaded
+            loop, kwargs = ours["kwargs"].pop("loop"), ours["kwargs"]
+            assert loop is not None
+            listed = {
+                key: list(v) if isinstance(v, tuple) and v else v for key, v in kwargs.items()
+            }
+            theirs["kwargs"].pop("loop")
+            assert listed == theirs["kwargs"]
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key.write_private_key(str(tmp_path / "id"))
+    asyncio.run(compare())
+
+
+def test_shared_options_alone_judge_no_host() -> None:
+    """Were a connection ever made of what hosts share, it would fail before a key is judged."""
+
+    async def factory() -> object:
+        base = await asyncssh.SSHClientConnectionOptions.construct(config=None, username="root")
+        return ssh_options._prepared(base, (("config", None),), has_keys=False).protocol_factory
+
+    with pytest.raises(RuntimeError, match="no host's own"):
+        asyncio.run(factory())()  # type: ignore[operator]
