@@ -73,8 +73,31 @@ async def _copy(options: Options) -> Pieces:
 async def _scale(options: Options) -> Pieces:
     from tests.bench import scale
 
-    found = await scale.measure(100 if options.quick else 1000)
-    return [("", scale.table(found))]
+    sizes = (100,) if options.quick else scale.SIZES
+    return [("", scale.table(await scale.measure(size))) for size in sizes]
+
+
+async def _inventory(options: Options) -> Pieces:
+    from tests.bench import inventory
+
+    hosts, runs = (100, 30) if options.quick else (inventory.HOSTS, inventory.RUNS)
+    found = inventory.measure(options.repeat, hosts, runs)
+    title = f"{hosts:,} hosts, {runs:,} past runs, {inventory.LARGE_RUNS} of them of all hosts:"
+    return [(title, inventory.table(found))]
+
+
+async def _learning(options: Options) -> Pieces:
+    from tests.bench import learning
+
+    assert options.nixpkgs is not None
+    hosts = 1 if options.quick else learning.HOSTS
+    found = await learning.measure(options.nixpkgs, hosts)
+    return [
+        (
+            f"{hosts} of the example fleet's hosts, evaluated and then learned:",
+            learning.table(found),
+        )
+    ]
 
 
 async def _check(options: Options) -> Pieces:
@@ -101,8 +124,10 @@ BENCHMARKS = (
     Benchmark("one-host", _one_host, lacks_lab),
     Benchmark("all-changed", _all_changed, lacks_lab),
     Benchmark("evaluation", _evaluation, lacks_real),
+    Benchmark("learning", _learning, lacks_real),
     Benchmark("copy", _copy, lacks_lab),
     Benchmark("scale", _scale),
+    Benchmark("inventory", _inventory),
     Benchmark("check", _check),
     Benchmark("facts", _facts, lacks_lab),
     Benchmark("secrets", _secrets, secret_check.lacks_nix),

@@ -20,6 +20,7 @@ from tests.bench.simulated import REPOSITORY, Simulated, simulated
 from tests.bench.table import Table
 from tests.lab.fleet_bench import ORCHESTRATOR
 
+SIZES = (1000, 5000, 10_000)
 _SAMPLE_SECONDS = 0.01
 
 
