@@ -20,6 +20,7 @@ from orchestrator.changes.plan import Asked, Known, Read, Unknown
 from orchestrator.changes.tracing.twin import Trace
 from orchestrator.core.errors import StepError
 from orchestrator.core.values import replace
+from orchestrator.nix.verbs import OutOfMemoryError
 
 NAMES = tuple(HOSTS)
 
@@ -205,6 +206,65 @@ def test_a_flake_elsewhere_cannot_be_learned(fleet: KnownFleet) -> None:
     fleet.setup = replace(fleet.setup, flake=flake)
     with pytest.raises(StepError, match="given by a URL"):
         fleet.learn()
+
+
+def test_hosts_are_learned_at_the_same_time_as_evaluations_are(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two waits for the other one to be traced: one after the other, neither would end."""
+    limits = replace(fleet.setup.fleet.limits, evaluations=2)
+    fleet.setup = replace(fleet.setup, fleet=replace(fleet.setup.fleet, limits=limits))
+    monkeypatch.setattr("orchestrator.nix.evaluation.may_start", lambda *_, **__: True)
+    begun: list[str] = []
+    both = asyncio.Event()
+
+    async def together(flake: object, attr: str, *others: object, **more: object) -> Trace:
+        begun.append(attr)
+        if len(begun) == 2:
+            both.set()
+        await asyncio.wait_for(both.wait(), 60)
+        return await fleet.trace(flake, attr, *others, **more)
+
+    monkeypatch.setattr(learn, "trace", together)
+    lessons = fleet.learn()
+    assert sorted(begun) == sorted(NAMES)
+    assert [one.problem for one in lessons.values()] == ["", ""]
+    assert {one.of for one in lessons.values()} == {2}
+
+
+def test_a_host_is_learned_once_more_where_memory_was_short(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traced evaluation that had to make room is no failure, and no whole tree."""
+    tries: list[str] = []
+
+    async def short(flake: object, attr: str, *others: object, **more: object) -> Trace:
+        tries.append(attr)
+        if len(tries) == 1:
+            raise OutOfMemoryError("it was killed")
+        return await fleet.trace(flake, attr, *others, **more)
+
+    monkeypatch.setattr(learn, "trace", short)
+    lesson = fleet.learn("p620")["p620"]
+    assert tries == ["p620", "p620"]
+    assert lesson.fingerprint is not None
+    assert lesson.fingerprint.reads
+
+
+def test_a_host_that_cannot_be_learned_keeps_no_other_from_it(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not seen is told so; its sibling is learned."""
+
+    async def unseen(flake: object, attr: str, *others: object, **more: object) -> Trace:
+        if attr == "p620":
+            raise StepError("the tracer did not see the evaluation")
+        return await fleet.trace(flake, attr, *others, **more)
+
+    monkeypatch.setattr(learn, "trace", unseen)
+    lessons = fleet.learn()
+    assert lessons["p620"].problem == "the tracer did not see the evaluation"
+    assert lessons["razer"].problem == ""
 
 
 # One learner, in nobody's way.
