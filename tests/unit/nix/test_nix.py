@@ -153,7 +153,7 @@ def test_copy(recorder: Recorder) -> None:
 
 
 def test_a_heap_for_evaluations_is_none_for_talking_to_a_host(recorder: Recorder) -> None:
-    """Its memory is limited: Nix would not start with a heap as large as the limit."""
+    """A person's heap does not stop a copy, or a build on a host, whose memory is limited."""
     do(nix.copy(OUT, to="unix:///s", deadline=9))
     do(nix.build_on("unix:///s", Evaluated(DRV, OUT), deadline=9))
     heaps = [options["env"]["GC_INITIAL_HEAP_SIZE"] for options in recorder.options]
