@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.deploy.delivering.caches import Pushes
     from orchestrator.deploy.history import History
     from orchestrator.nix.evaluation import Evaluations
+    from orchestrator.nix.joint import Beside
     from orchestrator.rollout.rollout import Rollout
     from orchestrator.secrets.model.repository import HostSecrets
     from orchestrator.secrets.on_host import RunSecrets
@@ -127,7 +128,15 @@ class Session(Struct, frozen=True, eq=False, dict=True):
         from orchestrator.nix.evaluation import Evaluations
 
         setup, hosts = self.setup, self.known.hosts
-        return Evaluations(self.source, setup.fleet.limits, setup.state, len(hosts))
+        return Evaluations(self.source, setup.fleet.limits, setup.state, len(hosts), self._beside)
+
+    def _beside(self, host: Host) -> Beside | None:
+        """What is evaluated with a host's system: what its risk is of, where that is judged."""
+        if not (self.request.goal.changes_host and (host.max_risk or self.request.plan_only)):
+            return None
+        from orchestrator.risk.assess import beside
+
+        return beside(self.setup, host)
 
     @cached_property
     def builds(self) -> Builds:

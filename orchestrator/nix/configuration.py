@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from orchestrator.core.bounds import ANSWER, OUTPUT, Bound
 from orchestrator.core.errors import StepError
+from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
 from orchestrator.nix.verbs import Flake, failed, nix_argv, run_on
 
@@ -23,6 +25,13 @@ def nix_string(text: str) -> str:
 def nix_list(texts: Iterable[str]) -> str:
     """Write a list of strings of Nix's."""
     return f"[ {' '.join(map(nix_string, texts))} ]"
+
+
+class Evaluable(Protocol):
+    """Gives what is to be evaluated."""
+
+    async def flake(self, host: Host, /) -> Flake:
+        """A host's flake, where no edit reaches it, and with the host's settings."""
 
 
 @dataclass(frozen=True, slots=True)

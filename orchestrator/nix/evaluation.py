@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
@@ -38,7 +38,8 @@ from orchestrator.nix.reasons import warning
 from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from orchestrator.nix.configuration import Configuration
+    from orchestrator.nix.configuration import Configuration, Evaluable
+    from orchestrator.nix.joint import Beside
 
 
 class Asker(Protocol):
@@ -126,13 +127,6 @@ class _Job:
             self.peak = max(self.peak, self.used)
 
 
-class Evaluable(Protocol):
-    """Gives what is to be evaluated."""
-
-    async def flake(self, host: Host, /) -> Flake:
-        """A host's flake, where no edit reaches it, and with the host's settings."""
-
-
 class Evaluations:
     """The evaluations of one run.
 
@@ -141,14 +135,23 @@ class Evaluations:
         limits: How many at once, and the memory that a person allows them.
         state: The fleet's state folder, where the highest peak is kept between runs.
         hosts: How many hosts there are to evaluate at the most.
+        beside: What else is wanted of a host whose system is evaluated.
 
     Raises:
         UsageError: The environment names a limit that is no size.
     """
 
-    def __init__(self, source: Evaluable, limits: Limits, state: Path, hosts: int) -> None:
+    def __init__(
+        self,
+        source: Evaluable,
+        limits: Limits,
+        state: Path,
+        hosts: int,
+        beside: Callable[[Host], Beside | None] = lambda _: None,
+    ) -> None:
         cores = len(os.sched_getaffinity(0))
         self._source = source
+        self._beside = beside
         self._at_once = max(1, min(limits.evaluations or cores, hosts))
         self._limit = limit_of(limits)
         self._file = state / _PEAK
@@ -191,9 +194,9 @@ class Evaluations:
         try:
             if self._without is not None:
                 raise NoNetworkError("")
-            return await nix.evaluate(
+            return await self._with_beside(
+                job,
                 await self._source.flake(host),
-                host.attr,
                 deadline=host.deadlines.evaluate,
                 env=self._environment(job),
                 on_stderr=partial(self._heard, job.asker),
@@ -204,6 +207,16 @@ class Evaluations:
                 raise StepError(f"not evaluated: no network, as host {first!r} says") from None
             self._without = host.name
             raise
+
+    async def _with_beside(self, job: _Job, flake: Flake, **how: Any) -> Evaluated:
+        """Evaluate a system and what else is wanted at once; by itself where that does not do."""
+        host = job.asker.host
+        if not job.again and (beside := self._beside(host)) is not None:
+            from orchestrator.nix.joint import evaluate_with
+
+            if (found := await evaluate_with(beside, flake, host.attr, **how)) is not None:
+                return found
+        return await nix.evaluate(flake, host.attr, **how)
 
     def _heard(self, asker: Asker, line: bytes) -> None:
         """Take a line of Nix's; a warning that counts is passed on, once a run."""

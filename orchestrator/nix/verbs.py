@@ -105,19 +105,25 @@ async def evaluate(
     done = await run_on(
         flake, argv, deadline=deadline, env=env, on_stderr=on_stderr, on_start=on_start
     )
-    shown = tuple(map(flake.by_hand, argv))
+    if done.rc != 0:
+        raise await not_evaluated(flake, attr, done, deadline)
+    drv = DrvPath.parse(done.out)
+    return Evaluated(drv, nix_flake.output_of(drv) or await output_of(drv))
+
+
+async def not_evaluated(flake: Flake, attr: str, done: CommandResult, deadline: float) -> StepError:
+    """Say why a host's system did not evaluate; arguments as of :func:`evaluate`."""
     from orchestrator.nix import reasons
     from orchestrator.nix.log import ran_out_of_memory
 
+    argv = (*nix_argv("path-info", "--derivation"), *flake.evaluating, flake.toplevel(attr))
+    shown = tuple(map(flake.by_hand, argv))
     if ran_out_of_memory(done.rc, done.err):
-        raise failed(done, shown, "evaluation failed", flake.folder, OutOfMemoryError)
-    if done.rc != 0:
-        why = reasons.untracked(flake, done.err)
-        if reasons.is_missing(done.err):
-            why = await _missing(flake, attr, deadline)
-        raise failed(done, shown, "evaluation failed", flake.folder, why=why)
-    drv = DrvPath.parse(done.out)
-    return Evaluated(drv, nix_flake.output_of(drv) or await output_of(drv))
+        return failed(done, shown, "evaluation failed", flake.folder, OutOfMemoryError)
+    why = reasons.untracked(flake, done.err)
+    if reasons.is_missing(done.err):
+        why = await _missing(flake, attr, deadline)
+    return failed(done, shown, "evaluation failed", flake.folder, why=why)
 
 
 async def _missing(flake: Flake, attr: str, deadline: float) -> Reason | None:

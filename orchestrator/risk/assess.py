@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Sequence
 
@@ -12,10 +13,12 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Fleet, Host
 from orchestrator.core.risk import Assessment, Floor, RiskChange
 from orchestrator.core.state import HostState
+from orchestrator.core.store import Evaluated
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
-from orchestrator.risk.evaluate import evaluate
+from orchestrator.nix.joint import Beside
+from orchestrator.risk.evaluate import evaluate, of_surface, parse
 from orchestrator.risk.kept import Kept, System, keep, recall
 from orchestrator.risk.model import Surface
 from orchestrator.risk.plan import score
@@ -63,6 +66,18 @@ async def assessment(
     return _assessed(await evaluations.once.of(("risk", system, declared), find))
 
 
+def beside(setup: Setup, host: Host) -> Beside:
+    """What to evaluate with a host's system, so that its risk is known with it."""
+    name = host.specialisation.of("")
+
+    def take(evaluated: Evaluated, said: bytes) -> None:
+        with contextlib.suppress(StepError):  # it is asked for by itself then
+            kept = Kept(System(evaluated.out, name), parse(said), floors(setup.fleet, host))
+            keep(setup.state, kept)
+
+    return Beside(of_surface(name), take)
+
+
 def recalled(setup: Setup, system: System) -> Assessment | None:
     """Say the same of a system that was assessed before; ``None`` where that is not known here."""
     kept = recall(setup.state, system)
@@ -83,7 +98,8 @@ async def assess_hosts(setup: Setup, hosts: Sequence[Host]) -> dict[str, Assessm
     nix.require()
     async with Source(setup.flake) as source:
         known = KnownSystems(setup, hosts, source)
-        evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(hosts))
+        limits, wanted = setup.fleet.limits, functools.partial(beside, setup)
+        evaluations = Evaluations(source, limits, setup.state, len(hosts), wanted)
 
         async def of(host: Host) -> Assessment | StepError:
             try:

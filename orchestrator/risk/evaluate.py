@@ -32,7 +32,7 @@ async def evaluate(configuration: Configuration, specialisation: str = "") -> Su
         StepError: Nothing of it evaluates.
     """
     failure = f"what the risk of {configuration.host} is derived from does not evaluate"
-    whole = f"({_function()}) {nix_string(specialisation)}"
+    whole = of_surface(specialisation)
     try:
         return parse(await configuration.ask(whole, failure))
     except (NoNetworkError, OutOfMemoryError):
@@ -67,6 +67,11 @@ async def _by_parts(
     if len(failures) == len(PARTS):
         raise first
     return replace(found, failures=failures)
+
+
+def of_surface(specialisation: str) -> str:
+    """The function of Nix's that gives a configuration's surface, or a specialisation's of it."""
+    return f"({_function()}) {nix_string(specialisation)}"
 
 
 @functools.cache

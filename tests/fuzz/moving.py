@@ -30,7 +30,8 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host, Limits
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
-from orchestrator.nix.evaluation import Evaluable, Evaluations, Quiet
+from orchestrator.nix.configuration import Evaluable
+from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
 from orchestrator.ssh.settings import SshSettings
 

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nix_bench import Fleet
 
+from orchestrator.changes.source import Source
+from orchestrator.core import process
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
+from orchestrator.core.process import CommandResult
 from orchestrator.core.risk import Assessment, Term
 from orchestrator.core.state import HostState, Record
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.host.setup import Answer, Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix import verbs
 from orchestrator.nix.configuration import Configuration
+from orchestrator.nix.evaluation import Evaluations, Quiet
 from orchestrator.nix.flake import Flake
+from orchestrator.nix.joint import Beside
 from orchestrator.risk import running
-from orchestrator.risk.assess import assess_hosts
+from orchestrator.risk.assess import assess_hosts, assessment, beside
 from orchestrator.risk.evaluate import evaluate
+from orchestrator.risk.kept import System
 from orchestrator.risk.plan import score
 from orchestrator.ssh.settings import SshSettings
 
@@ -64,6 +72,70 @@ def test_a_host_is_assessed_by_what_its_modules_evaluate_to(fleet: Fleet, state:
     assert "admin is in wheel" in said
     assert [*(state / "risk").iterdir()]
     assert assessed(fleet, state, "p510")["p510"] == found
+
+
+@pytest.fixture
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What Nix was asked to evaluate: a verb for each time."""
+    asked: list[str] = []
+    run = process.run
+
+    async def counted(argv: Sequence[str], **how: Any) -> CommandResult:
+        verbs_asked = {"eval", "path-info"}.intersection(argv)
+        asked.extend(verbs_asked if "metadata" not in argv else ())
+        return await run(argv, **how)
+
+    monkeypatch.setattr(process, "run", counted)
+    return asked
+
+
+def test_a_system_and_its_risk_are_one_evaluation(
+    fleet: Fleet, state: Path, evaluations: list[str]
+) -> None:
+    """Nix evaluates a host once for both; the system and the terms are those of each by itself."""
+    setup = setup_of(fleet, state)
+    host = setup.fleet.hosts["p510"]
+
+    async def both() -> tuple[Evaluated, Assessment]:
+        async with Source(setup.flake) as source:
+            wanted = functools.partial(beside, setup)
+            asked = Evaluations(source, setup.fleet.limits, state, 1, wanted)
+            found = await asked.evaluate(Quiet(host))
+            return found, await assessment(setup, asked, Quiet(host), System(found.out))
+
+    found, risk = asyncio.run(both())
+    assert evaluations == ["eval"]
+    assert found == asyncio.run(verbs.evaluate(setup.flake.of(host), "p510", deadline=120))
+    assert Path(found.drv.path).exists()
+    assert {one.what for one in risk.terms} == terms(fleet).keys()
+
+
+@pytest.mark.parametrize("fails", ["system", "beside"])
+def test_what_is_beside_a_system_fails_by_itself(
+    fleet: Fleet, state: Path, evaluations: list[str], fails: str
+) -> None:
+    """What is wanted beside is no error of the system's; a system that fails is asked for once."""
+    if fails == "system":
+        fleet.module("p510", "{ ... }: { networking.hostName = { }.missing; }")
+    setup = setup_of(fleet, state)
+    host, taken = setup.fleet.hosts["p510"], []
+    odd = Beside("config: { }.odd", lambda *said: taken.append(said))
+
+    async def evaluated() -> Evaluated:
+        async with Source(setup.flake) as source:
+            runs = Evaluations(source, setup.fleet.limits, state, 1, lambda _: odd)
+            return await runs.evaluate(Quiet(host))
+
+    if fails == "beside":
+        found = asyncio.run(evaluated())
+        assert Path(found.drv.path).exists()
+        assert evaluations == ["eval", "path-info"]
+    else:
+        with pytest.raises(StepError, match="evaluation failed: attribute 'missing'") as raised:
+            asyncio.run(evaluated())
+        assert "nix path-info --derivation" in str(raised.value.command)
+        assert evaluations == ["eval"]
+    assert taken == []
 
 
 def test_a_host_that_does_not_evaluate_is_its_own_error(fleet: Fleet, state: Path) -> None:

@@ -18,6 +18,7 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Answer, Setup
+from orchestrator.nix import joint
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.configuration import Configuration
 from orchestrator.risk import assess, running
@@ -34,6 +35,10 @@ def typed(fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch) -> KnownFleet:
             raise StepError("attribute 'x' missing")
         return replace(PLAIN, firewall=OPEN, services={"web": BARE, "odd": None})
 
+    async def only_the_system(*_: object, **__: object) -> None:
+        """Evaluate nothing of both."""
+
+    monkeypatch.setattr(joint, "evaluate_with", only_the_system)
     monkeypatch.setattr(assess, "evaluate", evaluate)
     monkeypatch.setattr(assess, "floors", lambda *_: (Floor("films", Risk.HIGH, "the \x1b[2Jnet"),))
     monkeypatch.setattr(nix, "require", lambda: None)
