@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.core.bounds import ANSWER
+from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.core.stored import DamagedError, decode, encode
 from orchestrator.nix.verbs import Flake, OnLine, nix_argv, not_evaluated, run_on
 
-_EVALUATED = "orchestrator: the system is evaluated"
+_EVALUATED = b"orchestrator: the system is evaluated"
 # Nix shows lines of an expression that fails: there it must not stand.
 _SAID = '"orchestrator: the system" + " is evaluated"'
 
@@ -53,14 +54,23 @@ async def evaluate_with(
         flake.configuration(attr),
     )
 
+    evaluated = False
+
     def tell(line: bytes) -> None:
-        if on_stderr is not None and _EVALUATED.encode() not in line:
+        nonlocal evaluated
+        if _EVALUATED in line:
+            evaluated = True
+        elif on_stderr is not None:
             on_stderr(line)
 
-    done = await run_on(
-        flake, argv, deadline=deadline, env=env, on_stderr=tell, on_start=on_start, bound=ANSWER
-    )
-    if done.rc != 0 and _EVALUATED not in done.err:
+    how: dict[str, Any] = {"deadline": deadline, "env": env, "on_start": on_start}
+    try:
+        done = await run_on(flake, argv, on_stderr=tell, bound=ANSWER, **how)
+    except StepError:  # it took too long, or said too much
+        if evaluated:
+            return None
+        raise
+    if done.rc != 0 and not evaluated:
         raise await not_evaluated(flake, attr, done, deadline)
     try:
         said = decode(dict[str, Any], done.stdout)
