@@ -77,7 +77,7 @@ def test_definitions_are_ranked_and_those_that_do_not_count_are_told(option_flee
 
 
 def test_what_stands_under_a_condition_that_is_false_is_told(option_fleet: Fleet) -> None:
-    """It comes last, with its file and line; what it says is not looked at."""
+    """What is not taken comes last, with its file and line; what it says is not looked at."""
     found = told(option_fleet, "fleet.name")
     *others, last = found["definitions"]
     assert all(one["taken"] for one in others)
