@@ -25,7 +25,8 @@ from orchestrator.nix.flake import Flake
 from orchestrator.nix.verbs import is_here
 
 if TYPE_CHECKING:
-    from orchestrator.nix.evaluation import Asker, Evaluations
+    from orchestrator.nix.asker import Asker
+from orchestrator.nix.evaluation import Evaluations
 
 _FILE = "learn.lock"
 STOP = signal.SIGUSR1

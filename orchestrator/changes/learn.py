@@ -28,9 +28,10 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration
 from orchestrator.nix.context import context
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.flake import Flake
 
 

@@ -34,7 +34,8 @@ from orchestrator.host.specialisations import runs_in_words, specialisation_here
 from orchestrator.host.status import ask_state
 from orchestrator.inventory.load import load
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.render.foreseen import draw_rows, foreseen_json, rows
 from orchestrator.render.output import Output, clean
 from orchestrator.render.report import Column, print_json, print_table

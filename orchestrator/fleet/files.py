@@ -19,7 +19,8 @@ from orchestrator.core.together import together
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 
 _AT_ONCE = 8
 

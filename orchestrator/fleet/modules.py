@@ -22,8 +22,9 @@ from orchestrator.inventory.root import FEATURES, schema_files
 from orchestrator.inventory.setting_schemas import read_schema
 from orchestrator.inventory.settings import defaults_of
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration, nix_list, nix_string
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.flake import Flake
 
 FOLDER = "templates"

@@ -17,8 +17,9 @@ from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.tree import nearest
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration, nix_list, nix_string
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.flake import Flake
 from orchestrator.secrets.uses import Origin
 

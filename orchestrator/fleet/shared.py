@@ -24,8 +24,9 @@ from orchestrator.fleet.option import Scope, question, show_path
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import Inventory
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 
 IDENTITY = frozenset({"address", "attr", "description", "machine_id", "host_key", "connect"})
 """Keys of the inventory that say which machine a host is: two that are equal mean nothing."""

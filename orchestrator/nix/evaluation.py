@@ -7,11 +7,10 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core import process
 from orchestrator.core.errors import StepError
@@ -21,6 +20,7 @@ from orchestrator.core.store import Evaluated
 from orchestrator.core.units import MemoryLimit, size_text
 from orchestrator.nix import memory
 from orchestrator.nix import verbs as nix
+from orchestrator.nix.asker import Asker
 from orchestrator.nix.log import text
 from orchestrator.nix.memory import (
     LEAST,
@@ -40,46 +40,6 @@ from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
 if TYPE_CHECKING:
     from orchestrator.nix.configuration import Configuration, Evaluable
     from orchestrator.nix.joint import Beside
-
-
-class Asker(Protocol):
-    """A host's share of a run, or whoever else asks."""
-
-    @property
-    def host(self) -> Host:
-        """The host."""
-
-    def step(self, phase: Phase, /) -> AbstractContextManager[None]:
-        """Enter a phase."""
-
-    def doing(self, text: str) -> None:
-        """Show what is being done."""
-
-    def notice(self, text: str, *, warning: bool = False) -> None:
-        """Tell a person."""
-
-    def on_nix_line(self, line: bytes) -> None:
-        """Take a line of Nix's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """Wants a host evaluated, and nothing told but the result."""
-
-    host: Host
-
-    def step(self, _phase: Phase, /) -> AbstractContextManager[None]:
-        """Enter no phase."""
-        return contextlib.nullcontext()
-
-    def doing(self, text: str) -> None:
-        """Show nothing."""
-
-    def notice(self, text: str, *, warning: bool = False) -> None:
-        """Tell nobody."""
-
-    def on_nix_line(self, line: bytes) -> None:
-        """Drop it: an error has all that Nix said."""
 
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
 from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.core.stored import DamagedError, decode, encode
-from orchestrator.nix.verbs import Flake, OnLine, nix_argv, not_evaluated, run_on
+from orchestrator.nix.failing import not_evaluated
+from orchestrator.nix.verbs import Flake, OnLine, nix_argv, run_on
 
 _EVALUATED = b"orchestrator: the system is evaluated"
 # Nix shows lines of an expression that fails: there it must not stand.

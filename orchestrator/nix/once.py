@@ -13,7 +13,7 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.event import Phase
 
 if TYPE_CHECKING:
-    from orchestrator.nix.evaluation import Asker
+    from orchestrator.nix.asker import Asker
 
 T = TypeVar("T")
 

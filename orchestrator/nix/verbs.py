@@ -16,7 +16,7 @@ from orchestrator.core.errors import StepError, UsageError
 from orchestrator.core.nix_settings import PLAIN, NixSettings
 from orchestrator.core.process import CommandResult, how_it_ended
 from orchestrator.core.store import DrvPath, Evaluated, OutPath, StorePath
-from orchestrator.core.units import parse_json, split_lines
+from orchestrator.core.units import split_lines
 from orchestrator.core.values import replace
 from orchestrator.nix import flake as nix_flake
 from orchestrator.nix.flake import Flake as Flake
@@ -106,47 +106,11 @@ async def evaluate(
         flake, argv, deadline=deadline, env=env, on_stderr=on_stderr, on_start=on_start
     )
     if done.rc != 0:
+        from orchestrator.nix.failing import not_evaluated
+
         raise await not_evaluated(flake, attr, done, deadline)
     drv = DrvPath.parse(done.out)
     return Evaluated(drv, nix_flake.output_of(drv) or await output_of(drv))
-
-
-async def not_evaluated(flake: Flake, attr: str, done: CommandResult, deadline: float) -> StepError:
-    """Say why a host's system did not evaluate; arguments as of :func:`evaluate`."""
-    from orchestrator.nix import reasons
-    from orchestrator.nix.log import ran_out_of_memory
-
-    argv = (*nix_argv("path-info", "--derivation"), *flake.evaluating, flake.toplevel(attr))
-    shown = tuple(map(flake.by_hand, argv))
-    if ran_out_of_memory(done.rc, done.err):
-        return failed(done, shown, "evaluation failed", flake.folder, OutOfMemoryError)
-    why = reasons.untracked(flake, done.err)
-    if reasons.is_missing(done.err):
-        why = await _missing(flake, attr, deadline)
-    return failed(done, shown, "evaluation failed", flake.folder, why=why)
-
-
-async def _missing(flake: Flake, attr: str, deadline: float) -> Reason | None:
-    """Say that a flake has no such configuration, and which it has."""
-    from orchestrator.nix import reasons
-
-    there = await _names(flake, "nixosConfigurations", deadline)
-    hive = None
-    if there is None:
-        found = [name for name in _HIVES if await _names(flake, name, deadline) is not None]
-        hive = next(iter(found), None)
-    return reasons.missing(attr, there, hive)
-
-
-_HIVES = ("colmenaHive", "colmena")
-
-
-async def _names(flake: Flake, output: str, deadline: float) -> list[str] | None:
-    """The names in one of a flake's outputs; ``None`` where it has no such one."""
-    words = ("eval", "--json", *flake.evaluating, "--apply", "builtins.attrNames")
-    argv = (*nix_argv(*words), f"{flake.reference}#{output}")
-    done = await run_on(flake, argv, deadline=deadline)
-    return [str(name) for name in parse_json(done.out)] if done.rc == 0 else None
 
 
 async def run_on(

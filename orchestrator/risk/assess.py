@@ -16,7 +16,8 @@ from orchestrator.core.state import HostState
 from orchestrator.core.store import Evaluated
 from orchestrator.host.setup import Setup
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
+from orchestrator.nix.asker import Asker, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.joint import Beside
 from orchestrator.risk.evaluate import evaluate, of_surface, parse
 from orchestrator.risk.kept import Kept, System, keep, recall

@@ -18,7 +18,8 @@ from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup, ask_each
 from orchestrator.host.status import ask_state
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.flake import Flake
 from orchestrator.risk.assess import assessment, recalled, system_of
 

@@ -15,8 +15,9 @@ from orchestrator.core.host import Host
 from orchestrator.core.store import DrvPath
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.closure import path_infos, recipes, regular_files
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.secrets.age import crypt
 from orchestrator.secrets.age.crypt import Keyring
 from orchestrator.secrets.files import files

@@ -22,8 +22,9 @@ from orchestrator.core.store import OutPath
 from orchestrator.core.stored import DamagedError
 from orchestrator.core.units import parse_json
 from orchestrator.host.setup import Setup
+from orchestrator.nix.asker import Asker, Quiet
 from orchestrator.nix.configuration import Configuration, nix_string
-from orchestrator.nix.evaluation import Asker, Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets.members import of_member
 from orchestrator.secrets.model.repository import MEMBER, HostSecrets, SecretUse

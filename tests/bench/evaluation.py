@@ -25,7 +25,8 @@ from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.units import parse_size, size_text
 from orchestrator.lab.places import package_data
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from tests.bench.table import Table, seconds, spread
 from tests.bench.timing import Series

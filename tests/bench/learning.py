@@ -22,7 +22,8 @@ from orchestrator.changes.source import Source
 from orchestrator.core.host import Connect, Fleet, Host
 from orchestrator.core.units import size_text
 from orchestrator.host.setup import Setup
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings
 from tests.bench.evaluation import environment, fleet, names, sampled

@@ -30,8 +30,9 @@ from orchestrator.core.errors import StepError
 from orchestrator.core.host import Connect, Fleet, Host, Limits
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Evaluable
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.flake import Flake
 from orchestrator.ssh.settings import SshSettings
 

@@ -16,7 +16,8 @@ from orchestrator.host.setup import Setup
 from orchestrator.inventory import fleet_json
 from orchestrator.inventory.load import load
 from orchestrator.inventory.select import select
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.ssh.settings import SshSettings
 

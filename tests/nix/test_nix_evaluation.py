@@ -19,8 +19,9 @@ from orchestrator.core.host import Connect, Host, Limits
 from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.nix import flake as nix_flake
 from orchestrator.nix import memory
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.memory import ENVIRONMENT, GIB, MIB
 from orchestrator.nix.verbs import Flake
 from orchestrator.secrets import uses

@@ -25,8 +25,9 @@ from orchestrator.deploy.delivering.building import Builds
 from orchestrator.fleet.files import check_evaluation
 from orchestrator.host.setup import Setup
 from orchestrator.inventory.load import load
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.flake import Flake
 from orchestrator.secrets import uses
 from orchestrator.ssh.settings import SshSettings

@@ -24,8 +24,9 @@ from orchestrator.core.store import Evaluated, OutPath
 from orchestrator.host.setup import Answer, Setup
 from orchestrator.inventory.load import load
 from orchestrator.nix import verbs
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.flake import Flake
 from orchestrator.nix.joint import Beside
 from orchestrator.risk import running

@@ -17,7 +17,8 @@ from orchestrator.core.store import DrvPath, Evaluated, OutPath
 from orchestrator.core.units import MemoryLimit
 from orchestrator.nix import evaluation, memory
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.asker import Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.memory import ENVIRONMENT, GIB, MIB
 from orchestrator.nix.verbs import Flake, OutOfMemoryError
 

@@ -21,8 +21,9 @@ from orchestrator.core.risk import Floor, Risk
 from orchestrator.core.store import OutPath
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
+from orchestrator.nix.asker import Quiet
 from orchestrator.nix.configuration import Configuration
-from orchestrator.nix.evaluation import Evaluations, Quiet
+from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.once import Once
 from orchestrator.nix.verbs import Flake, NoNetworkError, OutOfMemoryError
 from orchestrator.risk import evaluate, kept
