@@ -22,7 +22,7 @@ from orchestrator.cli.options import (
 from orchestrator.core.errors import OrchestratorError
 
 with lazily():
-    from orchestrator.changes import draw, knowledge
+    from orchestrator.changes import draw, knowledge, turns
     from orchestrator.changes import learn as changes_learn
     from orchestrator.cli import console, opening
     from orchestrator.core import process
@@ -128,7 +128,7 @@ async def _until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(knowledge.STOP, end, "a deployment evaluates, and goes first")
+    loop.add_signal_handler(turns.STOP, end, "a deployment evaluates, and goes first")
     loop.add_signal_handler(signal.SIGTERM, end, "by SIGTERM")
     try:
         await task

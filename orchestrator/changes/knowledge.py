@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
-import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.changes.fingerprints import Fingerprints
 from orchestrator.changes.plan import Comparison, Fingerprint, Knowledge, Known, Tree, Unknown
 from orchestrator.changes.source import Ground, Source, snapshot_of
-from orchestrator.core.errors import OrchestratorError, StepError
+from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
 from orchestrator.core.units import listing
@@ -26,53 +22,7 @@ from orchestrator.nix.verbs import is_here
 
 if TYPE_CHECKING:
     from orchestrator.nix.asker import Asker
-from orchestrator.nix.evaluation import Evaluations
-
-_FILE = "learn.lock"
-STOP = signal.SIGUSR1
-"""What a deployment sends to a learner, so that this is told from what others may send."""
-
-
-class BusyError(OrchestratorError):
-    """Somebody is learning this fleet already."""
-
-
-@contextlib.contextmanager
-def learning(state: Path) -> Iterator[None]:
-    """Hold the fleet's lock on learning; it names this process.
-
-    Raises:
-        BusyError: Another process holds it.
-    """
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / _FILE).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BusyError("another process is learning this fleet") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
-
-
-def stop_learning(state: Path) -> None:
-    """End whoever learns this fleet: a deployment goes first. What it has learned is kept."""
-    try:
-        with (state / _FILE).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # Held: so the process that it names is the one that wrote it.
-                pid = file.read()
-                if pid.isdecimal():
-                    os.kill(int(pid), STOP)
-    except (OSError, ValueError):
-        return  # nobody ever learned here, or just now came to the end
-
+    from orchestrator.nix.evaluation import Evaluations
 
 COLLECTED = "its derivation was collected as garbage"
 """Why a system that is known is evaluated."""

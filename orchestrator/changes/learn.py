@@ -13,7 +13,6 @@ from orchestrator.changes.knowledge import (
     KnownSystems,
     alike,
     fingerprints_of,
-    learning,
     moved,
     still_in,
 )
@@ -23,6 +22,7 @@ from orchestrator.changes.tracing.evaluation import Trace, find
 from orchestrator.changes.tracing.tracer import Tracer
 from orchestrator.changes.tracing.twin import trace
 from orchestrator.changes.tree.snapshot import at_revision
+from orchestrator.changes.turns import learning
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated

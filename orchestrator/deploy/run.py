@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.changes.knowledge import KnownSystems, stop_learning
+from orchestrator.changes.knowledge import KnownSystems
 from orchestrator.changes.source import Source
+from orchestrator.changes.turns import stop_learning
 from orchestrator.core import git
 from orchestrator.core.errors import BugError
 from orchestrator.core.event import HostFinished, Notice, RunFinished, RunStarted

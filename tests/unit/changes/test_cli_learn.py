@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.changes import commands
-from orchestrator.changes.knowledge import learning, stop_learning
+from orchestrator.changes.turns import learning, stop_learning
 from orchestrator.cli.options import Target
 
 SLOW = "#!/bin/sh\necho $$ >> {pids}\nexec sleep 600\n"

@@ -15,9 +15,10 @@ import pytest
 from known_fleet import HOSTS, KnownFleet, found_tracer, system
 
 from orchestrator.changes import learn
-from orchestrator.changes.knowledge import NOT_LEARNED, BusyError, learning, stop_learning
+from orchestrator.changes.knowledge import NOT_LEARNED
 from orchestrator.changes.plan import Asked, Known, Read, Unknown
 from orchestrator.changes.tracing.twin import Trace
+from orchestrator.changes.turns import BusyError, learning, stop_learning
 from orchestrator.core.errors import StepError
 from orchestrator.core.values import replace
 from orchestrator.nix.verbs import OutOfMemoryError
