@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fleet_bench import REPOSITORY, Bench, Done, until
+
+from orchestrator.core.values import replace
 
 HOSTS = {"p620", "razer", "samsung", "p510", "dex5550"}
 WITH_NIX = str(REPOSITORY / "scripts/lib/with-nix")

@@ -7,11 +7,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fleet_bench import ORCHESTRATOR, Bench, give_machine_id, on_terminal, sitting_on
+
+from orchestrator.core.values import replace
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 

@@ -10,11 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from fleet_bench import Bench, example_fleet, in_lab, interrupt, on_terminal, until
+
+from orchestrator.core.values import replace
 
 pytestmark = [pytest.mark.lab, pytest.mark.rotating]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import newcomer_fleets as fleets
 import pytest
 import yaml
 from newcomer_parts import Clone, Parts, cloned, make_parts
+
+from orchestrator.core.values import replace
 
 
 @pytest.fixture(scope="session")

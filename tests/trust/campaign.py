@@ -6,9 +6,10 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.core.values import replace
 from tests.trust import judges
 from tests.trust.cases import Case, Generator
 from tests.trust.judges import Verdict

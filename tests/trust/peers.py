@@ -6,10 +6,11 @@ import base64
 import contextlib
 import copy
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import asyncssh
 
+from orchestrator.core.values import replace
 from tests.trust.keys import Keys
 
 LOCAL = "127.0.0.1"

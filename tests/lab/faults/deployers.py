@@ -7,9 +7,10 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.values import replace
 from tests.lab.faults.deployment import Deployment
 from tests.lab.faults.ground import Ground
 from tests.lab.faults.phases import PHASES, Scene, held_check

@@ -10,10 +10,10 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.values import replace
 from tests.lab.faults.ground import HOST, Ground, until
 from tests.lab.fleet_bench import ORCHESTRATOR, Bench
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from orchestrator.core.values import replace
 from tests.lab.faults import judge
 from tests.lab.faults.changes import Change
 from tests.lab.faults.deployment import Deployment

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
+from orchestrator.core.values import replace
 from tests.lab.faults import judge, suite
 from tests.lab.faults.ground import Ground
 from tests.lab.faults.judge import Systems

@@ -6,10 +6,11 @@ import json
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.values import replace
 from tests.lab.faults.campaign import oracle
 from tests.lab.faults.campaign.catalogue import Fault
 from tests.lab.faults.campaign.content import Content

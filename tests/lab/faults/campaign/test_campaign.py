@@ -9,12 +9,12 @@ import random
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from orchestrator.core.values import replace
 from tests.lab.faults.campaign import counts, oracle
 from tests.lab.faults.campaign.catalogue import FAULTS
 from tests.lab.faults.campaign.content import Content

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import fcntl
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.core.values import replace
 from tests.lab.faults.campaign import oracle, outside, recorder
 from tests.lab.faults.campaign.oracle import Facts, Said
 from tests.lab.faults.campaign.outside import Eyes, Look
