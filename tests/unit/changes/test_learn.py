@@ -273,7 +273,7 @@ def test_a_host_that_cannot_be_learned_keeps_no_other_from_it(
 HOLD = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from orchestrator.changes.knowledge import learning\n"
+    "from orchestrator.changes.turns import learning\n"
     "with learning(Path(sys.argv[1])):\n"
     "    print('learning', flush=True)\n"
     "    time.sleep(600)\n"

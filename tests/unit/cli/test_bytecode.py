@@ -33,7 +33,7 @@ def kept(tmp_path: Path) -> str | None:
 
 
 def test_byte_code_is_kept_in_a_folder_of_the_users_own(python: Path, tmp_path: Path) -> None:
-    """It is made where it is missing, nobody else may enter it, and Python writes there."""
+    """The folder is made where it is missing, nobody else may enter it, and Python writes there."""
     assert kept(tmp_path) == str(python / "orchestrator/bytecode")
     assert not sys.dont_write_bytecode
     assert (python / "orchestrator/bytecode").stat().st_mode & 0o777 == 0o700

@@ -74,7 +74,7 @@ def test_a_thread_that_is_at_work_is_waited_for() -> None:
 
 
 def test_a_bug_is_told_by_the_interpreter() -> None:
-    """Its traceback and its exit code are Python's."""
+    """A bug has Python's own traceback and exit code."""
     done = run("raise RuntimeError('a bug')")
     assert done.returncode == 1
     assert "RuntimeError: a bug" in done.stderr

@@ -83,9 +83,9 @@ def test_who_only_compares_is_told_what_a_plan_tells(deployed: Bench) -> None:
     )
     planned = deployed.deploy(plan_only=True)
     assert isinstance(planned, Deployed)
-    (work,) = deployed.shares(DeployRequest(), "p620")
 
     async def looked() -> tuple[str, ...]:
+        (work,) = deployed.shares(DeployRequest(), "p620")
         executor, setup = FakeExecutor(deployed.host), work.session.setup
         state = await ask_state(executor, work.host)
         offer = Offer(setup, work.host, state, ELSE, deployed.revision, "me@here")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestrator.core import process
@@ -96,11 +97,10 @@ class Machine:
         return next(one for one in self.running.values() if one.attr == attr)
 
 
-@dataclass(frozen=True, slots=True)
-class Told(Quiet):
+class Told(Quiet, frozen=True):
     """Keeps what a person is told."""
 
-    said: list[str] = field(default_factory=list)
+    said: list[str] = msgspec.field(default_factory=list)
 
     def notice(self, text: str, *, warning: bool = False) -> None:  # noqa: ARG002
         """Keep it."""
