@@ -37,7 +37,7 @@ class LockAnswer(Enum):
 
 
 _HOST = "orchestrator-host\n"
-"""Opens what the host says of itself."""
+"""Opens what the host says of itself, at the beginning of a line: a value may end like that."""
 
 
 def _then_asking(text: str) -> str:
@@ -160,7 +160,7 @@ async def lift_hold(executor: Executor) -> LockReply:
 
 async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> LockReply:
     done = await executor.run(argv, deadline=DEADLINE, stdin=lines.encode())
-    told, _, host = done.out.partition(_HOST)
+    told, _, host = done.out.partition(f"\n{_HOST}")
     values = values_of(told)
     if done.rc != 0 or values.get("answer") not in _ANSWERS:
         raise StepError(

@@ -54,7 +54,7 @@ LOG = "orchestrator-guard-log"
 """Opens the line after which the log comes, and says where in it that begins."""
 
 HOST = b"orchestrator-guard-host\n"
-"""Opens what the host says of itself, up to the log."""
+"""Opens what the host says of itself, up to the log: a line, where a value may only end so."""
 
 REFUSED = 65
 """How a verb ends that says on standard error why it did nothing."""
@@ -217,7 +217,7 @@ async def _ask(
 
 
 def _told(answer: bytes, position: int, log: bytes) -> GuardReply:
-    told, _, host = answer.partition(HOST)
+    told, _, host = answer.partition(b"\n" + HOST)
     attempt = parse_attempt(values_of(told.decode(errors="replace")))
     return GuardReply(
         *(attempt, log.decode(errors="replace"), position + len(log)),

@@ -142,12 +142,16 @@ class Machine:
         self.write("proc/sys/kernel/random/boot_id", f"{boot}\n")
 
     def start(
-        self, goal: Goal = Goal.SWITCH, target: OutPath = NEW, live: OutPath | None = None
+        self,
+        goal: Goal = Goal.SWITCH,
+        target: OutPath = NEW,
+        live: OutPath | None = None,
+        who: str = "me@here",
     ) -> Attempt:
         """Have the guard begin."""
         when = datetime(2024, 5, 6, tzinfo=UTC)
         token = f"t-{len(self.attempts)}"
-        attempt = Attempt(*(token, goal, target, self.state, 7, "me@here", None, when), live=live)
+        attempt = Attempt(*(token, goal, target, self.state, 7, who, None, when), live=live)
         self.attempts.append(attempt)
         told = asyncio.run(orders.start(self.executor, attempt))
         assert told.attempt is not None
@@ -591,7 +595,7 @@ def test_an_activation_is_ended_by_a_word(machine: Machine) -> None:
 
 def test_who_confirms_hears_the_end_and_what_the_host_is(machine: Machine) -> None:
     """One answer says that it is committed, what the boot loader said, and what the host is now."""
-    attempt = machine.start()
+    attempt = machine.start(who="me@orchestrator-guard-host")
     position = machine.until(attempt, WAITING).position
     there = asyncio.run(orders.contact(machine.executor, attempt.token))
     assert parse_state(there.host).running == NEW

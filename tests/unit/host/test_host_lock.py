@@ -131,6 +131,15 @@ def test_a_lock_is_taken_told_and_released(machine: Machine) -> None:
     assert machine.take(THEIRS).answer is LockAnswer.DONE
 
 
+def test_what_a_lock_says_is_not_taken_for_what_the_host_says(machine: Machine) -> None:
+    """A deployer's machine may have any name, that of the answer's next part too."""
+    claim = replace(OURS, who="ada@orchestrator-host")
+    first, again = machine.take(claim), machine.take(claim)
+    assert (again.answer, again.lock and again.lock.who) == (LockAnswer.DONE, claim.who)
+    assert "boot_id=b1\n" in first.host
+    assert "boot_id=b1\n" in again.host
+
+
 def test_a_folder_in_the_locks_place_is_nobodys(machine: Machine) -> None:
     """A folder in the lock's place is replaced by a lock, which can be released."""
     (machine.lock / "old").mkdir(parents=True)
