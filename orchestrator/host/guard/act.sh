@@ -32,8 +32,10 @@ act() {
 # What a command says goes into the log, 16 MiB of it, and is read for what tells of an activation script
 # that failed: the log may be full, or emptied. Once units or users may speak, and a script may say that
 # they do, only whole lines count: what a unit says is behind the journal's words.
-# $1 the log  $2 what was heard: up to 99 lines that tell, then `end` where all was read
+# $1 the log  $2 what was heard: up to 99 lines that tell, then `end` where all was read  $3 a file that
+# all of this has locked to its end, where it can: whoever acts waits for no lock
 listening='
+{ command exec 4> "$3" && flock -n 4; } 2> /dev/null
 {
   dd bs=256 count=65536 status=none | tee -a "$1"
   [ "$(head -c 1 | wc -c)" != 0 ] || printf "\nend\n"
@@ -53,14 +55,14 @@ mv -f "$2.new" "$2"
 # Begin to take what comes in at 5, in a session of its own. Where that cannot be, nothing is heard.
 listen() {
   listener=
-  rm -f "$run/said" "$run/heard" "$run/heard.new"
+  # What an earlier one left behind has its own file locked, and not this one's.
+  rm -f "$run/said" "$run/hears" "$run/heard" "$run/heard.new"
   if command -v setsid > /dev/null && mkfifo -m 0600 "$run/said" && [ -p "$run/said" ]; then
     # Each end is opened with the other one open: nothing waits.
     exec 7<> "$run/said" 6< "$run/said" 5> "$run/said" 7>&-
-    # It has its lock until all of it has ended.
     (
       exec 3<&- 5>&- 8<&- 9>&-
-      exec setsid flock "$run/hears" /bin/sh -c "$listening" listen "$log" "$run/heard"
+      exec setsid /bin/sh -c "$listening" listen "$log" "$run/heard" "$run/hears"
     ) <&6 6<&- > /dev/null &
     listener=$!
   else
@@ -72,7 +74,7 @@ listen() {
 hear() {
   whole='' heard='' snippets='' tries=0
   [ -n "$listener" ] || return 0
-  # Once it has its lock it has it to its end.
+  # Once it has its lock it has it to its end; one that has none, or not yet, is looked for below.
   flock -w 10 "$run/hears" true || tries=500
   while [ ! -e "$run/heard" ] && [ $tries -lt 500 ]; do
     tries=$((tries + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -564,6 +565,22 @@ def test_a_guard_that_nobody_can_wake_looks_by_itself(machine: Machine, tool: st
     machine.until(attempt, RETURNED)
     assert machine.systems == (OLD, OLD, OLD)
     assert machine.left() == []
+
+
+@pytest.mark.parametrize("left", ["locked", "leads nowhere"])
+def test_what_listens_waits_for_no_lock(machine: Machine, left: str) -> None:
+    """An activation that says much goes on, whatever has the lock's file or is in its place."""
+    file = machine.write("run/orchestrator/hears", "")
+    machine.write("fault", '[ $1 != test ] || { rm "$ROOT/fault"; head -c 200000 /dev/zero; }\n')
+    with file.open() as orphan:
+        fcntl.flock(orphan, fcntl.LOCK_EX)
+        if left == "leads nowhere":
+            file.unlink()
+            file.symlink_to("none/none")
+        attempt, states = machine.start(), (RECORDED, AttemptState.ACTIVATING)
+        told = asyncio.run(orders.await_(machine.executor, attempt.token, states, 60)).attempt
+    assert told is not None
+    assert (told.state, told.why) == (WAITING, "")
 
 
 def test_a_word_to_a_guard_that_is_gone_waits_for_nobody(machine: Machine) -> None:
