@@ -13,6 +13,31 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
+
+_LazyModule: Any = vars(importlib.util)["_LazyModule"]
+
+
+class _Unloaded(_LazyModule):  # type: ignore[misc]
+    """A module that is loaded when it is used; to ask whether it is there is no use of it.
+
+    ``from … import`` asks so of ``__spec__``, and lets whatever error comes of that pass: Ctrl-C
+    would be lost, and half a module be used.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        """Load the module, and give its attribute."""
+        if name == "__spec__":
+            return object.__getattribute__(self, name)
+        object.__setattr__(self, "__class__", _LazyModule)
+        return getattr(self, name)
+
+
+class _LazyLoader(importlib.util.LazyLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        """Put off what the module's own loader does."""
+        super().exec_module(module)
+        object.__setattr__(module, "__class__", _Unloaded)
 
 
 class _LazyFinder:
@@ -24,7 +49,7 @@ class _LazyFinder:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None and not spec.submodule_search_locations:
-            spec.loader = importlib.util.LazyLoader(spec.loader)
+            spec.loader = _LazyLoader(spec.loader)
         return spec
 
 

@@ -6,12 +6,10 @@ go into compiling modules that were compiled before, and into taking down what i
 
 from __future__ import annotations
 
+# Nothing more than what Python itself has loaded: whoever interrupts that is told nothing of it.
 import gc
 import os
 import sys
-import threading
-
-from orchestrator.cli import bytecode
 
 
 def start() -> None:
@@ -25,13 +23,20 @@ def start() -> None:
     # What is made before the event loop runs, modules and the fleet, is none: `console.run`.
     gc.set_threshold(50_000, 20, 20)
     gc.disable()
-    bytecode.keep(__spec__.cached)
     try:
-        from orchestrator.cli.main import main
-
-        main()
-    except KeyboardInterrupt:  # while it was being imported
+        _run()
+    except KeyboardInterrupt:  # while modules were being imported, or at the very end
         sys.exit(130)
+
+
+def _run() -> None:
+    from orchestrator.cli import bytecode
+
+    bytecode.keep(__spec__.cached)
+    from orchestrator.cli.main import main
+
+    try:
+        main()
     except SystemExit as end:
         if isinstance(end.code, int):
             _leave(end.code)
@@ -44,7 +49,7 @@ def _leave(code: int) -> None:
     It would wait for threads, tell a tracer, and say in the exit code that what was written to
     standard output did not arrive. All else that it does is to take down each module and object.
     """
-    if threading.active_count() > 1 or sys.gettrace() or sys.getprofile():
+    if len(sys._current_frames()) > 1 or sys.gettrace() or sys.getprofile():
         return
     try:
         sys.stdout.flush()

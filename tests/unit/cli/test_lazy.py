@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 PUT_OFF = """
-import sys
+import importlib.util, sys
 from orchestrator.cli.lazy import lazily
 finders = list(sys.meta_path)
 with lazily():
@@ -18,10 +20,24 @@ with lazily():
     {more}
 assert sys.meta_path == finders
 def loaded(name):
-    return type(sys.modules[name]).__name__ != "_LazyModule"
+    return not isinstance(sys.modules[name], importlib.util._LazyModule)
 print(loaded("orchestrator.core.units"), loaded("orchestrator.inventory.select"))
 print(units.parse_duration("2m"), loaded("orchestrator.core.units"))
 print(loaded("orchestrator.inventory.select"))
+"""
+
+INTERRUPTED = """
+import sys
+from orchestrator.cli.lazy import lazily
+with lazily():
+    from orchestrator.core import units
+def interrupted(module):
+    raise KeyboardInterrupt
+object.__getattribute__(units, "__spec__").loader.exec_module = interrupted
+try:
+    {use}
+except KeyboardInterrupt:
+    print("interrupted")
 """
 
 
@@ -36,6 +52,16 @@ def test_a_module_is_loaded_when_something_of_it_is_used() -> None:
     done = run()
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["False", "False", "120.0", "True", "False"]
+
+
+@pytest.mark.parametrize(
+    "use", ["units.parse_duration", "from orchestrator.core.units import parse_duration"]
+)
+def test_who_is_interrupted_while_a_module_is_loaded_is_told_of_no_missing_name(use: str) -> None:
+    """Ctrl-C ends the command, and half a module is never gone on with."""
+    program = (sys.executable, "-c", INTERRUPTED.format(use=use))
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.stdout == "interrupted\n", done.stderr
 
 
 def test_a_module_that_is_not_there_is_an_error_at_once() -> None:

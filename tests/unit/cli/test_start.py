@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 # Runs a command in a process of its own; what it imported and started is the last line.
 WATCHED = """
-import json, sys
+import importlib.util, json, sys
 started, early = [], []
 def watch(event, arguments):
     if event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
@@ -40,7 +40,7 @@ except SystemExit as end:
     code = end.code
 def is_loaded(name, it):
     # A module that is put off is there by its name; a package of ours is a docstring.
-    if type(it).__name__ == "_LazyModule":
+    if isinstance(it, importlib.util._LazyModule):
         return False
     return not (name.startswith("orchestrator") and hasattr(it, "__path__"))
 loaded = sorted(name for name, it in list(sys.modules.items()) if is_loaded(name, it))
