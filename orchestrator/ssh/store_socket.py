@@ -17,6 +17,7 @@ from orchestrator.ssh.lean import asyncssh
 
 _CHUNK = 1 << 18
 _BACKLOG = 8
+_PAUSE = 0.1
 
 Begin = Callable[[], AbstractAsyncContextManager[Stream]]
 """Starts the command that a client talks to."""
@@ -45,8 +46,12 @@ async def _accept(listener: socket.socket, begin: Begin) -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as bridges:
         while True:
-            client, _ = await loop.sock_accept(listener)
-            bridges.create_task(_bridge(client, begin))
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except OSError:  # no file may be opened until another one is closed
+                await asyncio.sleep(_PAUSE)
+            else:
+                bridges.create_task(_bridge(client, begin))
 
 
 async def _bridge(client: socket.socket, begin: Begin) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
+import socket
 from pathlib import Path
 
 import asyncssh
@@ -82,6 +84,36 @@ def test_a_store_that_is_left_ends_who_talks_to_it(hub: Store) -> None:
             await hub.began.wait()
         assert await reader.read() == b""
         writer.close()
+
+    play(hub, scene)
+
+
+def test_a_client_waits_until_a_file_may_be_opened_for_it(
+    hub: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That too many files are open ends no copy that is under way, and keeps no later one out."""
+
+    async def scene(executor: SshExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        accept, refused = loop.sock_accept, asyncio.Event()
+
+        async def once_more(listener: socket.socket) -> tuple[socket.socket, object]:
+            if hub.began.is_set() and not refused.is_set():
+                refused.set()
+                raise OSError(errno.EMFILE, "Too many open files")
+            return await accept(listener)
+
+        monkeypatch.setattr(loop, "sock_accept", once_more)
+        async with executor.nix_store() as store:
+            reader, writer = await asyncio.open_unix_connection(store.removeprefix("unix://"))
+            await hub.began.wait()
+            said = [await talk(store, b"two"), await talk(store, b"three")]
+            writer.write_eof()
+            assert refused.is_set()
+            assert [await reader.read(), *said] == [
+                hashlib.sha256(data).hexdigest().encode() for data in (b"", b"two", b"three")
+            ]
+            writer.close()
 
     play(hub, scene)
 
