@@ -17,6 +17,8 @@ def keep(own: str | None) -> None:
     It is code, so it is taken from a folder only that nobody but this user and root could have
     filled: https://docs.python.org/3/library/sys.html#sys.pycache_prefix
 
+    And it is not kept of modules whose time says nothing, which another version's may have, too.
+
     Args:
         own: Where the byte code of one of our modules would be: ``__spec__.cached``.
     """
@@ -24,6 +26,14 @@ def keep(own: str | None) -> None:
         return
     if (folder := _folder()) is not None:
         sys.pycache_prefix, sys.dont_write_bytecode = folder, False
+
+
+_DATED = 365 * 86400 * 12
+"""A file of before 1982 was given that time by who packed it: the Nix store, a container's layers.
+
+Python tells byte code of another version by time and size alone, and the next version's file may
+have the very same.
+"""
 
 
 def _folder() -> str | None:
@@ -35,6 +45,8 @@ def _folder() -> str | None:
         return None
     folder = os.path.join(os.path.realpath(cache), "orchestrator", "bytecode")  # noqa: PTH118
     try:
+        if os.stat(__file__).st_mtime < _DATED:  # noqa: PTH116
+            return None
         if not os.path.lexists(folder):
             _require_trusted(_nearest(folder))
             os.makedirs(folder, mode=0o700)  # noqa: PTH103 (pathlib is slow to import)

@@ -134,20 +134,51 @@ def test_without_a_home_there_is_no_cache(
     assert kept(tmp_path) is None
 
 
-def test_the_second_start_compiles_nothing(python: Path, tmp_path: Path) -> None:
-    """With ``PYTHONDONTWRITEBYTECODE`` as in many containers: ours and dependencies' are kept."""
-    shutil.copytree(
-        ROOT / "orchestrator",
-        tmp_path / "source/orchestrator",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path / "source")}
-    argv = (sys.executable, "-m", "orchestrator", "deploy", "--help")
-    found = []
-    for _ in range(2):
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[[], str]:
+    """Our program without byte code, below ``source``: runs it, and gives what its help says."""
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "orchestrator", source / "orchestrator", ignore=ignored)
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(source)}
+
+    def run() -> str:
+        argv = (sys.executable, "-m", "orchestrator", "deploy", "--help")
         done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.stdout.startswith("Usage: "), done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_the_second_start_compiles_nothing(
+    python: Path, tmp_path: Path, command: Callable[[], str]
+) -> None:
+    """With ``PYTHONDONTWRITEBYTECODE`` as in many containers: ours and dependencies' are kept."""
+    found = []
+    for _ in range(2):
+        command()
         found.append({path: path.stat().st_mtime_ns for path in python.rglob("*.pyc")})
     assert found[0] == found[1]
     assert {"group", "core", "deploy"} <= {path.name.split(".")[0] for path in found[0]}
     assert not [*(tmp_path / "source").rglob("*.pyc")]
+
+
+def test_another_version_of_the_same_time_and_size_is_what_runs(
+    tmp_path: Path, command: Callable[[], str]
+) -> None:
+    """The Nix store and many containers' layers give all files of all versions one time."""
+    modules = [*(tmp_path / "source").rglob("*.py")]
+
+    def pack() -> None:
+        for module in modules:
+            os.utime(module, (1, 1))
+
+    pack()
+    assert "Usage: " in command()
+    group = tmp_path / "source/orchestrator/deploy/commands/deploy.py"
+    text = group.read_text()
+    assert "--dry-run" in text
+    group.write_text(text.replace("--dry-run", "--try-run"))
+    pack()
+    assert "--try-run" in command()
