@@ -319,7 +319,8 @@ def _code() -> Iterator[object]:
         yield str(folder)
         with os.scandir(folder) as found:
             entries = sorted((entry.name, entry.stat()) for entry in found if entry.is_file())
-        yield [(name, now.st_size, now.st_mtime_ns) for name, now in entries]
+        # When a file was put there none can say of itself: in the Nix store all are of 1970.
+        yield [(name, now.st_size, now.st_mtime_ns, now.st_ctime_ns) for name, now in entries]
 
 
 def _fleet_json(root: Path) -> str | None:

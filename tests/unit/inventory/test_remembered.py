@@ -183,6 +183,20 @@ def test_another_version_reads_for_itself(root: Path, monkeypatch: pytest.Monkey
     assert recall(root) is None
 
 
+def test_another_version_is_told_from_one_of_the_same_time_and_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all files are of one time, as in the Nix store, a new version is seen for one."""
+    monkeypatch.setattr(inventory_root, "__file__", str(tmp_path / "root.py"))
+    found = []
+    for version in ("1", "2"):
+        module = tmp_path / "module.py"
+        module.write_text(f"version = {version}\n")
+        os.utime(module, (1, 1))
+        found.append([*inventory_root._code()])
+    assert found[0] != found[1]
+
+
 def test_another_users_file_is_not_believed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root reads no other user's memory, which that user may write."""
     monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
