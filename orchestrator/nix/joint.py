@@ -8,10 +8,10 @@ from typing import Any
 
 from orchestrator.core.bounds import ANSWER
 from orchestrator.core.errors import StepError
-from orchestrator.core.store import DrvPath, Evaluated, OutPath
+from orchestrator.core.store import DrvPath, Evaluated
 from orchestrator.core.stored import DamagedError, decode, encode
 from orchestrator.nix.failing import not_evaluated
-from orchestrator.nix.verbs import Flake, OnLine, nix_argv, run_on
+from orchestrator.nix.verbs import Flake, OnLine, evaluated_to, nix_argv, run_on
 
 _EVALUATED = b"orchestrator: the system is evaluated"
 # Nix shows lines of an expression that fails: there it must not stand.
@@ -73,11 +73,14 @@ async def evaluate_with(
         raise
     if done.rc != 0 and not evaluated:
         raise await not_evaluated(flake, attr, done, deadline)
+    if done.rc != 0:
+        return None
     try:
         said = decode(dict[str, Any], done.stdout)
-        found = Evaluated(DrvPath.parse(said["drv"]), OutPath.parse(said["out"]))
+        drv = DrvPath.parse(said["drv"])
     except (DamagedError, KeyError, ValueError, AttributeError):
         return None
+    found = await evaluated_to(drv)
     beside.take(found, encode(said.get("beside")))
     return found
 
@@ -86,8 +89,7 @@ def _both(function: str) -> str:
     """The system first: an error after it is not its own."""
     return f"""config:
 let system = config.system.build.toplevel; in
-builtins.seq system.drvPath (builtins.seq system.outPath (builtins.trace ({_SAID}) {{
+builtins.seq system.drvPath (builtins.trace ({_SAID}) {{
   drv = system.drvPath;
-  out = system.outPath;
   beside = ({function}) config;
-}}))"""
+}})"""

@@ -109,7 +109,15 @@ async def evaluate(
         from orchestrator.nix.failing import not_evaluated
 
         raise await not_evaluated(flake, attr, done, deadline)
-    drv = DrvPath.parse(done.out)
+    return await evaluated_to(DrvPath.parse(done.out))
+
+
+async def evaluated_to(drv: DrvPath) -> Evaluated:
+    """A derivation, and what it builds by its own word.
+
+    Raises:
+        StepError: The derivation is not in the store.
+    """
     return Evaluated(drv, nix_flake.output_of(drv) or await output_of(drv))
 
 

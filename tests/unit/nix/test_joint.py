@@ -19,7 +19,7 @@ from orchestrator.nix.verbs import Flake, OutOfMemoryError
 OUT = f"/nix/store/{'a' * 32}-nixos-system-web-25.05"
 FOUND = Evaluated(DrvPath(f"{OUT}.drv"), OutPath(OUT))
 SAID = b"trace: orchestrator: the system is evaluated\n"
-ANSWER = json.dumps({"drv": f"{OUT}.drv", "out": OUT, "beside": {"ports": [22]}}).encode()
+ANSWER = json.dumps({"drv": f"{OUT}.drv", "beside": {"ports": [22]}}).encode()
 
 
 def asked(
@@ -30,6 +30,8 @@ def asked(
     async def run(
         argv: Sequence[str], *, on_stderr: Callable[[bytes], None], **_: object
     ) -> CommandResult:
+        if argv[0] == "nix-store":
+            return CommandResult(0, f"{OUT}\n".encode(), b"")
         assert "builtins.seq system.drvPath" in " ".join(argv)
         for line in err.splitlines():
             on_stderr(line)
@@ -55,6 +57,14 @@ def test_both_come_of_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines == [b"warning: odd"]
 
 
+def test_what_a_system_is_built_to_is_what_its_derivation_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where it is evaluated alone: whatever else the configuration may call its path."""
+    other = {**json.loads(ANSWER), "out": OUT.replace("web", "db")}
+    assert asked(monkeypatch, 0, json.dumps(other).encode())[0] == FOUND
+
+
 def test_what_is_beside_a_system_takes_no_deadline_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system was evaluated and the rest did not end, the system is evaluated alone."""
     assert asked(monkeypatch, -15, b"") == (None, [], [])
@@ -63,7 +73,7 @@ def test_what_is_beside_a_system_takes_no_deadline_from_it(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("rc", "out"), [(1, b""), (-9, b""), (0, b"{}"), (0, b"[]"), (0, b'{"drv": 1, "out": "/x"}')]
+    ("rc", "out"), [(1, b""), (-9, b""), (0, b"{}"), (0, b"[]"), (0, b'{"drv": 1}'), (1, ANSWER)]
 )
 def test_a_system_is_evaluated_alone_where_what_is_beside_it_fails(
     monkeypatch: pytest.MonkeyPatch, rc: int, out: bytes
