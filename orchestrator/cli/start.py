@@ -30,6 +30,7 @@ def start() -> None:
 
 
 def _run() -> None:
+    _open_what_is_closed()
     from orchestrator.cli import bytecode
 
     bytecode.keep(__spec__.cached)
@@ -43,6 +44,15 @@ def _run() -> None:
         raise
 
 
+def _open_what_is_closed() -> None:
+    """Have standard streams: a file or a host's connection would be written into in their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest one that is free: this one's
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
 def _leave(code: int) -> None:
     """End the process at once; return where the interpreter has something to do yet.
 
@@ -54,6 +64,6 @@ def _leave(code: int) -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):  # there is none, it is full, it is closed
+    except (OSError, ValueError):  # it is full, it is closed
         return
     os._exit(code)

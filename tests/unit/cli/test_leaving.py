@@ -84,3 +84,25 @@ def test_a_tracer_is_told_of_the_end() -> None:
     """Coverage and debuggers do their work when the interpreter ends."""
     done = run("sys.settrace(lambda *_: None)\nsys.exit(0)")
     assert done.stderr == "the interpreter was asked"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error_and_no_files_place(tmp_path: Path, closed: str) -> None:
+    """Whoever starts a command with none gets no traceback, and nothing is written into a file."""
+    program = PROGRAM.format(
+        body="file = open('kept', 'w'); print('out'); print('err', file=sys.stderr)\n"
+        "    import subprocess; subprocess.run(['sh', '-c', 'echo out; echo err >&2'])\n"
+        "    file.write('its own'); file.close(); sys.stdout.isatty(); sys.exit(3)"
+    )
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        ("sh", "-c", f"exec {sys.executable} program.py {closed}"),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert (tmp_path / "kept").read_text() == "its own"
+    assert "Traceback" not in done.stderr
