@@ -175,9 +175,11 @@ told() {
   tell "$1"
 }
 
-# Over a new connection: with what the host is by then. $1 token
+# Over a new connection: with what the host is by then. A guard that is slow to write it down is waited for.
+# $1 token
 contact() {
   ask "$1" contact
+  follow "$1" ,waiting, 20
   tell_host "$1"
 }
 

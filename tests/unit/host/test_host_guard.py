@@ -796,6 +796,17 @@ def test_a_word_before_its_time_is_not_kept(machine: Machine) -> None:
     assert told.state is CHECKING
 
 
+def test_a_guard_that_is_slow_to_hear_of_a_contact_is_waited_for(machine: Machine) -> None:
+    """A disk that takes seconds to write the next state down takes no sound system back."""
+    slow = '#!/bin/sh\nif grep -q ^state=checking "$1"; then sleep 6; fi\n'
+    machine.write("bin/sync", slow)
+    attempt = machine.start()
+    machine.until(attempt, WAITING)
+    told = asyncio.run(orders.contact(machine.executor, attempt.token)).attempt
+    assert told is not None
+    assert told.state is CHECKING
+
+
 def test_what_was_given_up_never_begins(machine: Machine) -> None:
     """An attempt that was given up never begins, nor a second beside one in flight."""
     token = "t-0"
