@@ -119,14 +119,19 @@ def system_of(fleet: Bench) -> list[str]:
 def assert_is(fleet: Bench, wanted: list[str]) -> None:
     """The host is at these systems, and no unit, root, order or lock of ours is left there."""
     assert system_of(fleet) == wanted
-    left = fleet.on(
+    # Its guard tells of the end, and then has systemd forget what it left for a boot.
+    until(lambda: left_there(fleet) == "")
+
+
+def left_there(fleet: Bench) -> str:
+    """What a deployment left on the host."""
+    return fleet.on(
         HOST,
         "systemctl list-units --plain --no-legend 'orchestrator-*'; "
         "ls /nix/var/nix/gcroots/orchestrator /run/orchestrator/lock 2>/dev/null; "
         "ls -d /run/orchestrator/asked-* 2>/dev/null; "
         "ls /etc/systemd/system.control/orchestrator-* 2>/dev/null",
-    )
-    assert left.out == "", left
+    ).out
 
 
 def start_until(fleet: Bench, phase: str) -> subprocess.Popen[str]:
@@ -141,7 +146,8 @@ def start_until(fleet: Bench, phase: str) -> subprocess.Popen[str]:
 
 def end_of(process: subprocess.Popen[str]) -> dict[str, Any]:
     """The host's part of the report, once the deployment has ended."""
-    out, err = process.communicate(timeout=150)
+    # The deployment's own deadlines end it; how fast this machine is says nothing.
+    out, err = process.communicate(timeout=900)
     assert out, err
     host: dict[str, Any] = json.loads(out.splitlines()[-1])["hosts"][HOST]
     return host
@@ -186,7 +192,7 @@ def go_on(fleet: Bench) -> None:
 @pytest.mark.parametrize("seconds", [1, 18])
 def test_a_link_that_drops_during_activation_changes_nothing(fleet: Bench, seconds: float) -> None:
     """Shorter or longer than a connection lives: the deployment ends at its target."""
-    set_guard(fleet, confirm="60s", activate="3m")
+    set_guard(fleet, confirm="5m", activate="5m")
     process = start_held(fleet)
     assert fleet.run("lab", "fault", HOST, "partition").rc == 0
     time.sleep(seconds)
