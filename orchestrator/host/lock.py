@@ -79,23 +79,28 @@ class Claim:
     despite: str = ""
 
 
-async def take(executor: Executor, claim: Claim, gone: str = "") -> LockReply:
+async def take(
+    executor: Executor, claim: Claim, gone: str = "", *, seconds: float = 0
+) -> LockReply:
     """Take a host's lock, unless another's counts or a hold stands; ask what the host is.
 
     Args:
         executor: The way to the host.
         claim: What is written into it.
         gone: The token of a holder whose lock counts no more, as its process has ended.
+        seconds: How long the host may take to say what it is, beside the lock's own deadline.
 
     Raises:
         UnreachableError: The connection was lost; whether it was taken is not known.
         StepError: The host could not say, or write it.
     """
     argv = script(_then_asking(TAKE), claim.token, str(claim.seconds), claim.despite, gone)
-    return await _ask(executor, "take the lock", argv, _lines(claim))
+    return await _ask(executor, "take the lock", argv, _lines(claim), seconds)
 
 
-async def renew(executor: Executor, claim: Claim, boot_id: str, *, asks: bool = False) -> LockReply:
+async def renew(
+    executor: Executor, claim: Claim, boot_id: str, *, asks: bool = False, seconds: float = 0
+) -> LockReply:
     """Have a lock that is ours count for longer.
 
     Args:
@@ -103,6 +108,7 @@ async def renew(executor: Executor, claim: Claim, boot_id: str, *, asks: bool = 
         claim: As it was taken.
         boot_id: The boot in which it was taken.
         asks: Whether the host is asked what it is, too.
+        seconds: How long it may take to say that, beside the lock's own deadline.
 
     Raises:
         UnreachableError: The connection was lost.
@@ -110,7 +116,7 @@ async def renew(executor: Executor, claim: Claim, boot_id: str, *, asks: bool = 
     """
     text = _then_asking(RENEW) if asks else RENEW
     argv = script(text, claim.token, str(claim.seconds), claim.despite, boot_id)
-    return await _ask(executor, "renew the lock", argv, _lines(claim))
+    return await _ask(executor, "renew the lock", argv, _lines(claim), seconds)
 
 
 async def release(executor: Executor, token: str) -> LockReply:
@@ -158,8 +164,10 @@ async def lift_hold(executor: Executor) -> LockReply:
     return await _ask(executor, "lift the hold", script(LIFT))
 
 
-async def _ask(executor: Executor, what: str, argv: tuple[str, ...], lines: str = "") -> LockReply:
-    done = await executor.run(argv, deadline=DEADLINE, stdin=lines.encode())
+async def _ask(
+    executor: Executor, what: str, argv: tuple[str, ...], lines: str = "", seconds: float = 0
+) -> LockReply:
+    done = await executor.run(argv, deadline=DEADLINE + seconds, stdin=lines.encode())
     told, _, host = done.out.partition(f"\n{_HOST}")
     values = values_of(told)
     if done.rc != 0 or values.get("answer") not in _ANSWERS:

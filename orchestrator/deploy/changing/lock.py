@@ -144,10 +144,10 @@ class Holding:
         """
         # From here on it may be there, though no answer came.
         self._stands, self._asked = True, _now()
-        told = await self._ask(lambda executor: lock.take(executor, self._claim))
+        told = await self._ask(self._take)
         if told.answer is LockAnswer.LOCKED and told.lock and _is_free(self._work, told.lock):
             gone = told.lock.token
-            told = await self._ask(lambda executor: lock.take(executor, self._claim, gone))
+            told = await self._ask(lambda executor: self._take(executor, gone))
         self._boot_id = told.boot_id
         if told.answer is not LockAnswer.DONE:
             self._stands = False
@@ -160,6 +160,10 @@ class Holding:
             words = told.lock.in_words(datetime.now(UTC))
             self._work.notice(f"took over a lock whose deployer is gone: {words}", warning=True)
         return told.host
+
+    async def _take(self, executor: Executor, gone: str = "") -> LockReply:
+        seconds = self._work.host.deadlines.connect
+        return await lock.take(executor, self._claim, gone, seconds=seconds)
 
     async def last_look(self) -> str:
         """Make sure that the lock is ours, right before the host is changed.
@@ -230,7 +234,12 @@ class Holding:
     async def _renew(self, *, asks: bool = False) -> str:
         asked = _now()
         claim, boot = self._claim, self._boot_id
-        told = await self._ask(lambda there: lock.renew(there, claim, boot, asks=asks))
+        seconds = self._work.host.deadlines.connect if asks else 0
+
+        async def renew(there: Executor) -> LockReply:
+            return await lock.renew(there, claim, boot, asks=asks, seconds=seconds)
+
+        told = await self._ask(renew)
         if told.answer is not LockAnswer.DONE:
             self._stands = self._stands and told.answer is LockAnswer.HELD
             raise refusal(self._work, told, lost=True)

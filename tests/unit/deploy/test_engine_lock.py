@@ -73,15 +73,18 @@ class Bench:
             raise step
         return step if isinstance(step, LockReply) else await step()
 
-    async def take(self, _: Executor, claim: Claim, gone: str = "") -> LockReply:
+    async def take(self, _: Executor, claim: Claim, gone: str = "", *, seconds: float) -> LockReply:
         """Take the lock."""
+        assert seconds == self.deadlines.connect
         self.claims.append(claim)
         self.gone.append(gone)
         return await self.answer("take")
 
-    async def renew(self, _: Executor, claim: Claim, boot_id: str, *, asks: bool) -> LockReply:
+    async def renew(
+        self, _: Executor, claim: Claim, boot_id: str, *, asks: bool, seconds: float
+    ) -> LockReply:
         """Renew the lock."""
-        del asks
+        assert seconds == (self.deadlines.connect if asks else 0)
         assert (claim, boot_id) == (self.claims[-1], "b1")
         return await self.answer("renew")
 

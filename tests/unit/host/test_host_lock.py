@@ -140,6 +140,17 @@ def test_what_a_lock_says_is_not_taken_for_what_the_host_says(machine: Machine) 
     assert "boot_id=b1\n" in again.host
 
 
+def test_a_host_has_its_own_time_to_say_what_it_is(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow to answer is not slow to lock: the host's deadline counts beside the lock's."""
+    monkeypatch.setattr(lock, "DEADLINE", 0.0)
+    taken = asyncio.run(lock.take(machine.executor, OURS, seconds=60))
+    asked = asyncio.run(lock.renew(machine.executor, OURS, "b1", asks=True, seconds=60))
+    assert "boot_id=b1\n" in taken.host
+    assert "boot_id=b1\n" in asked.host
+
+
 def test_a_folder_in_the_locks_place_is_nobodys(machine: Machine) -> None:
     """A folder in the lock's place is replaced by a lock, which can be released."""
     (machine.lock / "old").mkdir(parents=True)
