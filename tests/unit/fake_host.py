@@ -45,7 +45,7 @@ from orchestrator.host.guard import orders
 from orchestrator.host.preflight import PREFLIGHT
 from orchestrator.host.restarts import RESTARTS
 from orchestrator.host.setup import Gates, Setup
-from orchestrator.nix import closure
+from orchestrator.nix import closure, joint
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
@@ -357,6 +357,7 @@ class Bench:
         patch.setattr(assess, "evaluate", self._surface)
         patch.setattr(work, "reach", self._reach)
         patch.setattr(nix, "evaluate", self._evaluate)
+        patch.setattr(joint, "evaluate_with", self._only_the_system)
         patch.setattr(closure, "keep", self._keep)
         patch.setattr(nix, "build_on", self._step("build on"))
         patch.setattr(nix, "copy", self._step("copy"))
@@ -383,6 +384,9 @@ class Bench:
         await asyncio.sleep(0)
         self.evaluate()
         return Evaluated(DrvPath(f"{self.target}.drv"), self.target)
+
+    async def _only_the_system(self, *_: object, **__: object) -> None:
+        """Evaluate nothing beside a system: each is asked for by itself."""
 
     async def _surface(self, *_: object, **__: object) -> Surface:
         await asyncio.sleep(0)
