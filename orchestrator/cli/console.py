@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import gc
 import os
+import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from orchestrator.cli.group import is_quiet
@@ -28,30 +29,49 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     gc.freeze()
     gc.enable()
     machine.allow_files()
-    return asyncio.run(_whole(work))
+    with asyncio.Runner() as runner:
+        try:
+            return runner.run(_whole(work))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            if left := _left(asyncio.all_tasks(runner.get_loop()), _ASYNCIO):
+                # It came twice. Once more ends the process at once.
+                before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+                runner.run(_ended(left))
+                signal.signal(signal.SIGINT, before)
+            raise KeyboardInterrupt from None
 
 
 async def _whole(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command, and leave nothing of it to be cancelled by ``asyncio.run``.
+    """Run a command; Ctrl-C cancels it, however often it comes.
 
-    That cancels asyncio's own tasks with ours, at once: a child that is just being started then
-    waits for its pipes for ever (seen in 3.11.2). Ours are ended here, and have their children end.
+    asyncio's runner would raise in the midst of the loop at the second one, and what was to be
+    woken there is never woken.
     """
+    whole = asyncio.current_task()
+    assert whole is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, whole.cancel)
     try:
         return await work
     finally:
-        left = [task for task in asyncio.all_tasks() if _is_ours(task)]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left)
+        await _ended(_left(asyncio.all_tasks(), _ASYNCIO, __file__))
 
 
-def _is_ours(task: asyncio.Task[Any]) -> bool:
-    if task is asyncio.current_task():
-        return False
-    code = getattr(task.get_coro(), "cr_code", None)
-    return code is None or not code.co_filename.startswith(_ASYNCIO)
+async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """End what is left of a command, so that nothing of it is to be cancelled by asyncio's runner.
+
+    That cancels asyncio's own tasks with ours, at once: a child that is just being started then
+    waits for its pipes for ever (seen in 3.11.7). Ours are ended here, and have their children end.
+    """
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _left(tasks: Iterable[asyncio.Task[Any]], *but: str) -> list[asyncio.Task[Any]]:
+    """Those tasks whose code is in none of some places."""
+    code = {task: getattr(task.get_coro(), "cr_code", None) for task in tasks}
+    return [task for task, its in code.items() if not (its and its.co_filename.startswith(but))]
 
 
 def renderer(

@@ -26,6 +26,7 @@ def start() -> None:
     try:
         _run()
     except KeyboardInterrupt:  # while modules were being imported, or at the very end
+        _leave(130)
         sys.exit(130)
 
 
