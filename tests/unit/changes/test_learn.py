@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -266,6 +267,19 @@ def test_a_host_that_cannot_be_learned_keeps_no_other_from_it(
     lessons = fleet.learn()
     assert lessons["p620"].problem == "the tracer did not see the evaluation"
     assert lessons["razer"].problem == ""
+
+
+def test_an_error_that_is_no_hosts_own_is_told_as_it_is(
+    fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full, say: in its own words, whichever of several hosts met it."""
+
+    async def full(*_: object, **__: object) -> Trace:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(learn, "trace", full)
+    with pytest.raises(OSError, match="No space left"):
+        fleet.learn()
 
 
 # One learner, in nobody's way.
