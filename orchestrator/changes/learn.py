@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from orchestrator.changes.turns import learning
 from orchestrator.core.errors import StepError
 from orchestrator.core.host import Host
 from orchestrator.core.store import Evaluated
+from orchestrator.core.together import together
 from orchestrator.core.values import replace
 from orchestrator.host.setup import Setup
 from orchestrator.nix.asker import Quiet
@@ -152,7 +152,7 @@ async def learn(
             each = _one_of_each(setup, hosts)
             evaluations = Evaluations(source, setup.fleet.limits, setup.state, len(each))
             learner = _Learner(setup, source, evaluations, tracer, again)
-            async with asyncio.TaskGroup() as tasks:
+            async with together() as tasks:
                 for host in each:
                     tasks.create_task(_tell(learner, host, len(each), told))
 
