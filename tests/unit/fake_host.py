@@ -47,7 +47,6 @@ from orchestrator.host.restarts import RESTARTS
 from orchestrator.host.setup import Gates, Setup
 from orchestrator.nix import closure, joint
 from orchestrator.nix import verbs as nix
-from orchestrator.nix.evaluation import Evaluations
 from orchestrator.nix.verbs import Flake
 from orchestrator.risk import assess
 from orchestrator.risk.model import Surface
@@ -465,9 +464,6 @@ class Bench:
             rollout=Rollout(),
             all_built=self.all_built,
         )
-        # Without what a plan has evaluated beside a system: that would be asked of a real Nix.
-        evaluations = Evaluations(session.source, fleet.limits, self.folder, len(hosts))
-        session.__dict__["evaluations"] = evaluations
         shares = [HostWork(session, host) for host in hosts.values()]
         for share in shares:
             share._nonce = "00ff"
