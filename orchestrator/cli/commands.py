@@ -141,6 +141,24 @@ Where there is no fleet it is the nearest one in this folder or above; with --ru
     },
 )
 
+_SECURITY = Group(
+    "What is on hosts that nobody declared.",
+    """Hosts, held against their own configurations.
+
+\b
+  orchestrator security check p620            sockets, processes, accounts, keys, units, files, …
+  orchestrator security vulnerabilities p620 --feed osv/
+  orchestrator security check --json '*'    for a script
+""",
+    {
+        "check": ("security.commands:check", "Find what is on hosts that nobody declared."),
+        "vulnerabilities": (
+            "deploy.commands.vulnerabilities:vulnerabilities",
+            "Known vulnerabilities that a deployment fixes, brings and leaves.",
+        ),
+    },
+)
+
 _HOST = Group(
     "One host: add, trust, log in, hold, break its lock.",
     """Add a host, trust its key, log in; keep everybody from deploying it.
@@ -201,6 +219,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Checks": {
         "check": ("fleet.commands:check", "Check inventory, syntax, secrets, evaluation."),
         "secrets": _SECRETS,
+        "security": _SECURITY,
         "risk": ("risk.commands:risk", "What hosts' configurations open, and to whom."),
         "changes": _CHANGES,
     },

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from orchestrator.core.catalogue import Feature, Tier
 from orchestrator.core.nix_settings import PLAIN, NixSettings
-from orchestrator.core.risk import Acceptance, Risk
+from orchestrator.core.risk import Acceptance, AcceptedFinding, Risk
 from orchestrator.core.rollout import RolloutPolicy
 from orchestrator.core.specialisation import KEEP, SpecialisePolicy
 
@@ -185,6 +185,7 @@ class Host(Struct, frozen=True):
         of: The class of equal hosts that it is a member of: all of them have one ``attr``.
         max_risk: How much it may be at; ``None`` where nobody says, and nothing is assessed.
         accept_risk: How much more is accepted for a while.
+        accept_findings: What of a security check's findings is accepted for a while.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Host(Struct, frozen=True):
     of: str | None = None
     max_risk: Risk | None = None
     accept_risk: Acceptance | None = None
+    accept_findings: tuple[AcceptedFinding, ...] = ()
 
 
 class Cache(Struct, frozen=True):

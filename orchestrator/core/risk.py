@@ -99,6 +99,20 @@ class Acceptance(_Value, frozen=True):
     until: date
 
 
+class AcceptedFinding(_Value, frozen=True):
+    """A person's word that something which nobody declared may be on a host, for a while.
+
+    Attributes:
+        finding: Which finding of a security check, by its id; ``*`` and ``?`` stand for others.
+        reason: Why.
+        until: The last day on which it counts, by UTC.
+    """
+
+    finding: str
+    reason: str
+    until: date
+
+
 class RiskChange(_Value, frozen=True):
     """How a deployment would change a host's risk; of many terms the heaviest.
 

@@ -11,6 +11,22 @@ from msgspec import Struct
 # https://nix.dev/manual/nix/latest/store/store-path
 _PATH = re.compile(r"/nix/store/([0-9abcdfghijklmnpqrsvwxyz]{32})-([0-9A-Za-z+\-._?=]{1,211})")
 
+# A version begins at the first dash that a digit follows: Nix's own rule for derivation names.
+# https://nix.dev/manual/nix/latest/language/builtins#builtins-parseDrvName
+_PACKAGE = re.compile(r"(.*?)-(\d.*)")
+
+# A path's name has its output's behind the version, which is no part of that: nixpkgs' outputs, and
+# what NixOS makes of a kernel's modules.
+_OUTPUT = re.compile(
+    r"-(?:bin|data|debug|dev|devdoc|dist|doc|info|lib|lib32|lib64|man|modules|modules-shrunk|out"
+    r"|static)$"
+)
+
+
+def without_output(version: str) -> str:
+    """A version without the output that a path's name has behind it."""
+    return _OUTPUT.sub("", version)
+
 
 class StorePath(Struct, frozen=True, order=True):
     """A path directly below ``/nix/store``, checked on construction."""
@@ -34,6 +50,12 @@ class StorePath(Struct, frozen=True, order=True):
     def name(self) -> str:
         """The part after the hash, such as ``nixos-system-p620-25.05``."""
         return self.path.removeprefix("/nix/store/")[33:]
+
+    @property
+    def package(self) -> tuple[str, str]:
+        """The package's name and its version; that is empty where the name has none."""
+        found = _PACKAGE.fullmatch(self.name)
+        return (found[1], found[2]) if found else (self.name, "")
 
     @property
     def digest(self) -> str:

@@ -75,8 +75,8 @@ async def diff_host(setup: Setup, host: Host) -> HostDiff:
         StepError: The host does not answer, or its configuration does not evaluate or build.
     """
     async with together() as group:
-        building = group.create_task(_wanted(setup, host))
-        asking = group.create_task(_running(setup, host))
+        building = group.create_task(build_wanted(setup, host))
+        asking = group.create_task(ask_running_closure(setup, host))
     (wanted, revision), (state, running) = building.result(), asking.result()
     name = host.specialisation.of(state.specialisation)
     live = specialisation_here(wanted.out, name) or wanted.out
@@ -146,8 +146,15 @@ async def _risk(setup: Setup, found: HostDiff) -> str:
     return change.sentence
 
 
-async def _wanted(setup: Setup, host: Host) -> tuple[Evaluated, str | None]:
-    """What it should run, built here; and the commit that this is of."""
+async def build_wanted(setup: Setup, host: Host) -> tuple[Evaluated, str | None]:
+    """Build what a host should run, here, and keep it.
+
+    Returns:
+        It, and the commit that this is of.
+
+    Raises:
+        StepError: It does not evaluate or build.
+    """
     async with Source(setup.flake) as source:
         evaluations = Evaluations(source, setup.fleet.limits, setup.state, 1)
         known = KnownSystems(setup, (host,), source)
@@ -162,7 +169,12 @@ async def _wanted(setup: Setup, host: Host) -> tuple[Evaluated, str | None]:
     return wanted, revision
 
 
-async def _running(setup: Setup, host: Host) -> tuple[HostState, tuple[OutPath, ...]]:
+async def ask_running_closure(setup: Setup, host: Host) -> tuple[HostState, tuple[OutPath, ...]]:
+    """Ask a host for its state, and for all paths of what it runs.
+
+    Raises:
+        StepError: It does not answer, or not in this form.
+    """
     async with reach(setup, host) as executor:
         state = await ask_state(executor, host)
         done = await executor.run(scripts.script(scripts.CLOSURE), deadline=host.deadlines.copy)

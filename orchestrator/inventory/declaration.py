@@ -22,6 +22,7 @@ from orchestrator.inventory.kinds import (
 )
 from orchestrator.inventory.nix_keys import BUILDER, FLAKE, NIX, PATH, RELATIVE, SECRETS
 from orchestrator.inventory.risk_keys import RISK
+from orchestrator.inventory.security_keys import SECURITY
 
 # Every pattern refuses a leading dash, white space at the ends and control characters: these texts
 # reach command lines and configuration files, and must never be taken for an option there.
@@ -182,6 +183,7 @@ SETTINGS = (
     Key("pending_expiry", Duration(days=365), "For how long its system waits for it."),
     Key("nix", NIX, "How Nix evaluates and builds its system."),
     *RISK,
+    *SECURITY,
 )
 
 _FEATURES = Key(

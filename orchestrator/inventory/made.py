@@ -24,6 +24,7 @@ from orchestrator.core.members import like
 from orchestrator.core.specialisation import SpecialisePolicy
 from orchestrator.inventory.nix_keys import flake_of, settings_of
 from orchestrator.inventory.risk_keys import risk_of
+from orchestrator.inventory.security_keys import accepted_of
 from orchestrator.inventory.tree import Fields, as_json, plain
 
 _SINGLE = ("attr", "template", "machine_id")
@@ -89,6 +90,7 @@ def _to_host(name: str, tree: Fields, root: Path, caches: Iterable[str]) -> Host
         settings=as_json(values.get("settings", {})),
         nix=settings_of(root, values.get("nix", {})),
         **risk_of(values),
+        **accepted_of(values),
         **{key: values[key] for key in (*taken, *listed) if key in values},
     )
 

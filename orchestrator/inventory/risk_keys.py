@@ -37,7 +37,7 @@ class Day:
 
 
 LEVEL = Word(tuple(one.value for one in Risk))
-_REASON = Text("a reason, on one line", r"[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,499}")
+REASON = Text("a reason, on one line", r"[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,499}")
 _WHOLE = ("level", "reason", "until")
 RISK = (
     Key("max_risk", LEVEL, "How much a host may be at; more is refused: docs/risk.md."),
@@ -47,7 +47,7 @@ RISK = (
             "accept_risk",
             (
                 Key("level", LEVEL, "How much is accepted nevertheless."),
-                Key("reason", _REASON, "Why; it is kept in the history."),
+                Key("reason", REASON, "Why; it is kept in the history."),
                 Key("until", Day(), "The last day on which that counts, by UTC."),
             ),
             required=_WHOLE,

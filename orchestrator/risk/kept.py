@@ -72,14 +72,15 @@ def keep(state: Path, kept: Kept) -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         files.save(folder / kept.system.file, kept)
-        _prune(folder)
+        prune(folder, MOST)
 
 
-def _prune(folder: Path) -> None:
+def prune(folder: Path, most: int) -> None:
+    """Remove all of a folder's ``.json`` files but those that were written or asked for last."""
     with os.scandir(folder) as found:
         entries = [one for one in found if one.name.endswith(".json")]
-    if len(entries) <= MOST:
+    if len(entries) <= most:
         return
-    for one in sorted(entries, key=lambda one: one.stat().st_mtime_ns)[:-MOST]:
+    for one in sorted(entries, key=lambda one: one.stat().st_mtime_ns)[:-most]:
         with contextlib.suppress(FileNotFoundError):
             Path(one.path).unlink()

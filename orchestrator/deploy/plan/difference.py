@@ -13,19 +13,8 @@ from orchestrator.core.changed import (
     UnitChanges,
     UnitSource,
 )
-from orchestrator.core.store import OutPath
+from orchestrator.core.store import OutPath, without_output
 from orchestrator.core.units import bytes_text, split_lines
-
-# A version begins at the first dash that a digit follows: Nix's own rule for derivation names.
-# https://nix.dev/manual/nix/latest/language/builtins#builtins-parseDrvName
-_NAME = re.compile(r"(.*?)-(\d.*)")
-
-# A path's name has its output's behind the version, which is no part of that: nixpkgs' outputs, and
-# what NixOS makes of a kernel's modules.
-_OUTPUT = re.compile(
-    r"-(?:bin|data|debug|dev|devdoc|dist|doc|info|lib|lib32|lib64|man|modules|modules-shrunk|out"
-    r"|static)$"
-)
 
 # What NixOS makes of a configuration is no package, though its name may end in a number.
 _MADE = re.compile(r"(?:nixos-system|unit|initrd)-")
@@ -50,14 +39,9 @@ def diff(before: Iterable[OutPath], after: Iterable[OutPath]) -> tuple[PackageCh
 def _versions(paths: Iterable[OutPath]) -> dict[str, list[str]]:
     versions: dict[str, list[str]] = {}
     for path in paths:
-        name, version = _split(path)
+        name, version = path.package
         versions.setdefault(name, []).append(version)
     return versions
-
-
-def _split(path: OutPath) -> tuple[str, str]:
-    found = _NAME.fullmatch(path.name)
-    return (found[1], found[2]) if found else (path.name, "")
 
 
 def summary(
@@ -77,7 +61,7 @@ def summary(
         direct: Those of either that its system names itself: its packages, what changed units run.
         size: By how many bytes the closure grew.
     """
-    chosen = {_split(path)[0] for path in direct}
+    chosen = {path.package[0] for path in direct}
     told, rebuilt = [], 0
     for change in map(_without_outputs, diff(gone, new)):
         if not any(change.before + change.after) or _MADE.match(change.package):
@@ -92,7 +76,7 @@ def summary(
 
 def _without_outputs(change: PackageChange) -> PackageChange:
     before, after = (
-        tuple(sorted({_OUTPUT.sub("", version) for version in versions}))
+        tuple(sorted({without_output(version) for version in versions}))
         for versions in (change.before, change.after)
     )
     return PackageChange(change.package, before, after)

@@ -1,0 +1,1 @@
+"""What is on hosts that nobody declared: asked of them, held against their configuration."""

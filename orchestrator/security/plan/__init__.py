@@ -1,0 +1,1 @@
+"""What a host's answer says, held against what is declared: pure."""
