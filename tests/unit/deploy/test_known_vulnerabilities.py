@@ -32,8 +32,8 @@ def paths(*names: str) -> tuple[OutPath, ...]:
 def feed(fleet: KnownFleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A host whose deployment mends curl and brings a nginx, and a feed that knows both."""
 
-    async def build(_: Setup, __: Host) -> Evaluated:
-        return Evaluated(DrvPath(f"{WANTED.path}.drv"), WANTED)
+    async def build(_: Setup, __: Host) -> tuple[Evaluated, None]:
+        return Evaluated(DrvPath(f"{WANTED.path}.drv"), WANTED), None
 
     async def ask(_: Setup, __: Host) -> tuple[HostState, tuple[OutPath, ...]]:
         return HostState("1", None, None, None, None), paths("curl-8.5.0")
