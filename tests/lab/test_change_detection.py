@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +135,8 @@ def test_a_change_is_evaluated_where_it_is_read(learned: Bench) -> None:
     before = {name: learned.state(name)["running"] for name in HOSTS}
     text = (learned.root / "templates/laptop.nix").read_text()
     head, _, tail = text.rpartition("}")
-    # No other test's edit: what was evaluated once is known.
-    edit = 'environment.etc."fleet/detected".text = "yes";'
+    # No edit of another test or time: what was ever built here can be compared.
+    edit = f'environment.etc."fleet/detected".text = "{uuid.uuid4()}";'
     learned.write("templates/laptop.nix", f"{head}  {edit}\n}}{tail}")
     laptops = {"razer", "samsung"}
     assert set(learned.run("changes", "affected").out.split()) == laptops

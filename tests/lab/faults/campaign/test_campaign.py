@@ -21,7 +21,7 @@ from tests.lab.faults.campaign.content import Content
 from tests.lab.faults.campaign.oracle import Facts
 from tests.lab.faults.campaign.plan import COLUMNS, ROUNDS, Round, cells, further, plan
 from tests.lab.faults.campaign.play import Played, begin, play, stage_on
-from tests.lab.faults.ground import Ground, dismantle
+from tests.lab.faults.ground import Ground, dismantle, until
 from tests.lab.faults.phases import PHASES
 
 PLAN = [plan(seed, number) for seed in range(1, 11) for number in range(ROUNDS)]
@@ -131,7 +131,7 @@ def test_the_eyes_see_a_real_host(ground: Ground) -> None:
     whole = eyes.look()
     assert whole is not None
     assert len(whole.systems) == 1
-    assert eyes.rests()
+    until(eyes.rests, 60, "the host is to come to rest by itself")
     facts = Facts(whole, whole, (whole,), {whole.running or "": whole.marks}, frozenset())
     assert oracle.of_host(facts) == []
     ground.inside.sh("ln -sfn /nix/store /nix/var/nix/profiles/system")
