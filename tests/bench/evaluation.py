@@ -16,8 +16,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from orchestrator.changes.source import Source
 from orchestrator.core.errors import StepError
@@ -114,11 +116,10 @@ def table(*runs: Sequence[Measured]) -> Table:
     return Table(columns, tuple(rows))
 
 
-@dataclass(frozen=True, slots=True)
-class _Told(Quiet):
+class _Told(Quiet, frozen=True):
     """Keeps the notices."""
 
-    notices: list[str] = field(default_factory=list)
+    notices: list[str] = msgspec.field(default_factory=list)
 
     def notice(self, text: str, *, warning: bool = False) -> None:  # noqa: ARG002
         self.notices.append(f"{self.host.name}: {text}")

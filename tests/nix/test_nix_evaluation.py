@@ -7,9 +7,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from nix_bench import Fleet
 
@@ -36,11 +36,10 @@ in { networking.domain = "n${toString (lib.foldl' (sum: one: sum + one.value) 0 
 BROKEN = '{ networking.hostName = throw "this host is broken"; }'
 
 
-@dataclass(frozen=True, slots=True)
-class Told(Quiet):
+class Told(Quiet, frozen=True):
     """Keeps what a person is told."""
 
-    said: list[str] = field(default_factory=list)
+    said: list[str] = msgspec.field(default_factory=list)
 
     def notice(self, text: str, *, warning: bool = False) -> None:  # noqa: ARG002
         """Keep it."""

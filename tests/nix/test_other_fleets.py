@@ -53,8 +53,7 @@ def flake(hosts: str, *, head: str = "", takes: str = "_") -> str:
     return FLAKE % (head, takes, hosts)
 
 
-@dataclass(frozen=True, slots=True)
-class Heard(Quiet):
+class Heard(Quiet, frozen=True):
     """Keeps what a person is told."""
 
     said: list[str] | None = None
