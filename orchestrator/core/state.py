@@ -197,6 +197,10 @@ def came_from(
 _ENDS = frozenset({AttemptState.DONE, AttemptState.RETURNED, AttemptState.STUCK})
 
 
+GUARD_UNITS = "orchestrator-guard-"
+"""How the names of guards' units on hosts begin."""
+
+
 class Attempt(Struct, frozen=True):
     """One attempt to change a host, in ``/run`` and ``/var/lib/orchestrator/attempt`` there.
 
@@ -320,7 +324,7 @@ class Attempt(Struct, frozen=True):
     @property
     def unit(self) -> str:
         """The guard's unit on the host."""
-        return f"orchestrator-guard-{self.token}.service"
+        return f"{GUARD_UNITS}{self.token}.service"
 
     @property
     def exit_code(self) -> int | None:

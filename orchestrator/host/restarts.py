@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core.executor import Executor
+from orchestrator.core.state import GUARD_UNITS
 from orchestrator.core.units import split_lines, whole_number
 from orchestrator.host.scripts import script
 
@@ -93,11 +94,14 @@ async def ask_restarts(executor: Executor) -> Counts:
 
 
 def parse_restarts(lines: Iterable[str]) -> Counts:
-    """Read what ``RESTARTS`` prints; a line of another form is somebody else's."""
+    """Read what ``RESTARTS`` prints; a line of another form is somebody else's.
+
+    The guard's own unit, which is at work while it is asked, is none of the host's services.
+    """
     found = {}
     for line in lines:
         unit, *rest = line.split(" ")
-        if len(rest) != 3 or not _UNIT.fullmatch(unit):
+        if len(rest) != 3 or not _UNIT.fullmatch(unit) or unit.startswith(GUARD_UNITS):
             continue
         times, age = whole_number(rest[0]), _AGE.fullmatch(rest[1])
         if times is not None and age is not None:

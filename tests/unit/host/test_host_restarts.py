@@ -197,3 +197,9 @@ def test_systemd_is_asked_for_what_died_and_what_is_young(tmp_path: Path) -> Non
     assert 7 <= found["young.service"].age < 10
     assert [unit for unit, one in found.items() if one.well] == ["pauses.service"]
     assert not list(folder.iterdir())
+
+
+def test_a_guard_at_work_is_waited_for_by_nobody() -> None:
+    """A change waits for no age of its own guard's unit, which systemd starts again as well."""
+    said = ["orchestrator-guard-7-abcd.service 0 1 running", "nginx.service 0 9 running"]
+    assert parse_restarts(said).keys() == {"nginx.service"}
