@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Self
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 
 class PackageChange(Struct, frozen=True):
@@ -65,15 +64,7 @@ class UnitSource(Enum):
     UNIT_FILES = "unit-files"
 
 
-class _Told(Struct, frozen=True):
-    """What all parts of what a plan says have in common."""
-
-    def but(self, **changes: Any) -> Self:
-        """The same with other fields; it is no dataclass, so ``replace`` does not do it."""
-        return structs.replace(self, **changes)
-
-
-class ForeseenUnits(_Told, frozen=True):
+class ForeseenUnits(Struct, frozen=True):
     """What an activation would do with units.
 
     Attributes:
@@ -89,7 +80,7 @@ class ForeseenUnits(_Told, frozen=True):
     systemd: bool = False
 
 
-class NamesChange(_Told, frozen=True):
+class NamesChange(Struct, frozen=True):
     """Names that differ between two systems, each sorted."""
 
     added: tuple[str, ...] = ()
@@ -97,14 +88,14 @@ class NamesChange(_Told, frozen=True):
     changed: tuple[str, ...] = ()
 
 
-class Note(_Told, frozen=True):
+class Note(Struct, frozen=True):
     """What one part of the tool says of a plan, under a heading of its own, such as ``risk``."""
 
     topic: str
     text: str
 
 
-class Foreseen(_Told, frozen=True):
+class Foreseen(Struct, frozen=True):
     """What a plan knows of a change before it is made. What it does not know is ``None``.
 
     Attributes:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from orchestrator.core.changed import Foreseen, SystemChange
 from orchestrator.core.plan import Goal
@@ -17,10 +15,6 @@ class _Outcome(Struct, frozen=True, tag_field="outcome", tag=snake):
     """What all have in common: in files, the name of the class tells which one it is."""
 
     reason: str
-
-    def but(self, **changes: Any) -> Self:
-        """This outcome with other fields; it is no dataclass, so ``replace`` does not do it."""
-        return structs.replace(self, **changes)
 
 
 class Unchanged(_Outcome, frozen=True):

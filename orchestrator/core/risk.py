@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from datetime import date
 from enum import Enum
 from functools import total_ordering
-from typing import Any, Self
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 
 @total_ordering
-class Risk(Enum):
+class Level(Enum):
+    """Words of which each is more than those before it."""
+
+    @property
+    def rank(self) -> int:
+        """Its place in the order; 0 is the least."""
+        return list(type(self)).index(self)
+
+    def __lt__(self, other: object) -> bool:
+        return self.rank < other.rank if isinstance(other, type(self)) else NotImplemented
+
+
+class Risk(Level):
     """The levels, in their order."""
 
     MINIMAL = "minimal"
@@ -21,23 +32,8 @@ class Risk(Enum):
     HIGH = "high"
     CRITICAL = "critical"
 
-    @property
-    def rank(self) -> int:
-        """Its place in the order; 0 is the least."""
-        return list(Risk).index(self)
 
-    def __lt__(self, other: object) -> bool:
-        return self.rank < other.rank if isinstance(other, Risk) else NotImplemented
-
-
-# Every deployment imports this, and dataclasses are made slower.
-class _Value(Struct, frozen=True):
-    def but(self, **changes: Any) -> Self:
-        """The same with other fields; it is no dataclass, so ``replace`` does not do it."""
-        return structs.replace(self, **changes)
-
-
-class Term(_Value, frozen=True):
+class Term(Struct, frozen=True):
     """One thing that a configuration does, and what it adds to its host's risk.
 
     Attributes:
@@ -55,7 +51,7 @@ class Term(_Value, frozen=True):
     known: bool = True
 
 
-class Floor(_Value, frozen=True):
+class Floor(Struct, frozen=True):
     """A level that a feature declares: the risk is never told to be less.
 
     Attributes:
@@ -69,7 +65,7 @@ class Floor(_Value, frozen=True):
     because: str = ""
 
 
-class Assessment(_Value, frozen=True):
+class Assessment(Struct, frozen=True):
     """The risk of one system.
 
     Attributes:
@@ -85,7 +81,7 @@ class Assessment(_Value, frozen=True):
     level: Risk
 
 
-class Acceptance(_Value, frozen=True):
+class Acceptance(Struct, frozen=True):
     """A person's word that a host may be at more risk than its policy has it, for a while.
 
     Attributes:
@@ -99,7 +95,7 @@ class Acceptance(_Value, frozen=True):
     until: date
 
 
-class AcceptedFinding(_Value, frozen=True):
+class AcceptedFinding(Struct, frozen=True):
     """A person's word that something which nobody declared may be on a host, for a while.
 
     Attributes:
@@ -113,7 +109,7 @@ class AcceptedFinding(_Value, frozen=True):
     until: date
 
 
-class RiskChange(_Value, frozen=True):
+class RiskChange(Struct, frozen=True):
     """How a deployment would change a host's risk; of many terms the heaviest.
 
     Attributes:

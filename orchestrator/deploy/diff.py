@@ -119,7 +119,8 @@ async def _foretold(
         seconds=host.deadlines.activate,
     )
     told = await foretell(change, await encrypted(gone, new), read)
-    return told.but(
+    return replace(
+        told,
         budget=host.preflight.closure_budget,
         copy_size=lacks.size,
         copy_paths=lacks.paths,

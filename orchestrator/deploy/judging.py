@@ -12,6 +12,7 @@ from orchestrator.core.outcome import Deployed, Outcome
 from orchestrator.core.plan import HostPlan
 from orchestrator.core.risk import RiskChange
 from orchestrator.core.state import HostState
+from orchestrator.core.values import replace
 from orchestrator.deploy.said import origins
 from orchestrator.deploy.work import HostWork
 from orchestrator.inventory.tree import Position
@@ -140,6 +141,6 @@ def with_risk(work: HostWork, outcome: Outcome) -> Outcome:
         return outcome
     told = outcome.foreseen
     if told is not None and work.risk is not None:
-        told = told.but(notes=(*told.notes, Note("risk", work.risk.sentence)))
+        told = replace(told, notes=(*told.notes, Note("risk", work.risk.sentence)))
     warnings = (*work.accepted, *outcome.warnings)
-    return outcome.but(risk=work.risk, warnings=warnings, foreseen=told)
+    return replace(outcome, risk=work.risk, warnings=warnings, foreseen=told)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from orchestrator.core.risk import Level
 from orchestrator.risk.model import Firewall, Password
 
 
@@ -35,8 +35,7 @@ class Kind(Enum):
     OWN = "own"
 
 
-@functools.total_ordering
-class Severity(Enum):
+class Severity(Level):
     """How much a finding matters, in their order."""
 
     NOTE = "note"
@@ -45,14 +44,6 @@ class Severity(Enum):
     MODERATE = "moderate"
     HIGH = "high"
     CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        """Its place in the order; 0 is the least."""
-        return list(Severity).index(self)
-
-    def __lt__(self, other: object) -> bool:
-        return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
 
     @property
     def is_alarm(self) -> bool:

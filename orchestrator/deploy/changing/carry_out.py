@@ -17,6 +17,7 @@ from orchestrator.core.run import Before
 from orchestrator.core.state import AttemptState, HostState
 from orchestrator.core.together import ahead, both
 from orchestrator.core.token import host_of
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.activation import (
     Activation,
@@ -85,7 +86,7 @@ async def take_up(
         case Deployed(reason=reason) if wanted:
             before = attempt.before
             work.before = Before(before.running, before.profile, before.boot_default)
-            return ended.but(reason=f"{reason}, which was begun by {who}")
+            return replace(ended, reason=f"{reason}, which was begun by {who}")
         case RolledBack() if kept:
             return ended
         case Deployed() | RolledBack():
@@ -213,7 +214,7 @@ async def change(work: HostWork, plan: HostPlan, state: HostState, line: HostSes
             ended = with_change(work, ended, state, going.closure, activation.said)
             ended = specialisation.in_reason(ended)
             warned = (*warnings, *ended.warnings)
-            work.ended = ended = ended.but(warnings=warned, reboot_required=going.boots)
+            work.ended = ended = replace(ended, warnings=warned, reboot_required=going.boots)
         return await _afterwards(work, ended, line)
 
 

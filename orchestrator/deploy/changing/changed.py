@@ -56,7 +56,7 @@ def with_change(
     reason = difference.in_words(change)
     if ended.goal is not Goal.SWITCH and reason:
         reason = f"{reason}: {ended.goal.achievement}"
-    return ended.but(changed=change, reason=reason or ended.reason)
+    return replace(ended, changed=change, reason=reason or ended.reason)
 
 
 def _log_packages(work: HostWork, packages: tuple[PackageChange, ...]) -> None:

@@ -15,6 +15,7 @@ from orchestrator.core.plan import HostPlan
 from orchestrator.core.process import how_it_ended
 from orchestrator.core.state import HostState
 from orchestrator.core.store import OutPath
+from orchestrator.core.values import replace
 from orchestrator.deploy.changing import specialisation
 from orchestrator.deploy.changing.changed import planned, summed_up, would_differ
 from orchestrator.deploy.changing.encrypted import encrypted
@@ -98,10 +99,10 @@ async def _of_run(
 
     secrets = None if found is None else await encrypted(found.gone, found.new)
     told = await foretell(change, secrets, read)
-    told = told.but(budget=work.host.preflight.closure_budget)
+    told = replace(told, budget=work.host.preflight.closure_budget)
     if lacks is not None:
-        told = told.but(copy_size=lacks.load.size, copy_paths=lacks.load.paths)
-    return told.but(notes=await _features(work, executor))
+        told = replace(told, copy_size=lacks.load.size, copy_paths=lacks.load.paths)
+    return replace(told, notes=await _features(work, executor))
 
 
 async def _features(work: HostWork, executor: Executor) -> tuple[Note, ...]:
@@ -163,16 +164,17 @@ async def foretell(change: Change, secrets: NamesChange | None, read: Read) -> F
         host = await ask_contents(change.executor, change.running, other, PARTS)
         after = await read(change.live) if here else host.other
     except StepError as error:
-        return told.but(unknown=(f"units, users and files in /etc: {error.message}",))
+        return replace(told, unknown=(f"units, users and files in /etc: {error.message}",))
     if after is None:
-        return told.but(unknown=("units, users and files in /etc: the host did not say",))
+        return replace(told, unknown=("units, users and files in /etc: the host did not say",))
     own = (await read(change.system)).parts if here and change.live != change.system else None
     reboot, live = judge.boots(host.running, after, host.booted, own)
     units, doubts = await _units(change, host, after) if change.activates and live else (None, ())
     users = judge.accounts(host.running.users, after.users)
     if users is None:
         doubts += ("users: the systems have no list of them",)
-    return told.but(
+    return replace(
+        told,
         units=units,
         users=users,
         groups=judge.accounts(host.running.groups, after.groups),

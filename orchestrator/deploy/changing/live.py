@@ -68,7 +68,7 @@ async def needing_boot(
     except StepError as error:
         work.notice(f"whether it is to be booted is not known: {error.message}", warning=True)
         return ended
-    return ended.but(reboot_required=parts)
+    return replace(ended, reboot_required=parts)
 
 
 async def _ask(line: HostSession, plan: HostPlan) -> SwitchInfo:
@@ -81,4 +81,4 @@ def told(outcome: Deployed) -> Deployed:
     if not outcome.reboot_required:
         return outcome
     warning = f"reboot required: {', '.join(outcome.reboot_required)}"
-    return outcome.but(warnings=(*outcome.warnings, warning))
+    return replace(outcome, warnings=(*outcome.warnings, warning))

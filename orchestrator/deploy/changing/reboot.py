@@ -58,7 +58,7 @@ class Boot:
                 return await self._boot()
             except LostError as error:
                 failed = failed_boot(error, self._target, "not known: it does not answer")
-                return failed.but(problem=replace(failed.problem, lost=True))
+                return replace(failed, problem=replace(failed.problem, lost=True))
             except StepError as error:
                 return failed_boot(error, self._target, await self._state())
             except asyncio.CancelledError:
@@ -89,14 +89,14 @@ class Boot:
         if failed := attempts.newly_failed(now, before):
             text = f"units that fail since the boot: {', '.join(failed)}"
             self._work.notice(text, warning=True)
-            outcome = outcome.but(warnings=(*outcome.warnings, text))
+            outcome = replace(outcome, warnings=(*outcome.warnings, text))
         if (left := before.specialisation) and left != now.specialisation:
             text = f"specialisation {left!r} ran before the boot; what boots is the boot default"
             self._work.notice(text, warning=True)
-            outcome = outcome.but(warnings=(*outcome.warnings, text))
+            outcome = replace(outcome, warnings=(*outcome.warnings, text))
             reason = left_by_boot(reason, left)
         specialisation = now.specialisation
-        return outcome.but(reason=reason, reboot_required=(), specialisation=specialisation)
+        return replace(outcome, reason=reason, reboot_required=(), specialisation=specialisation)
 
     async def _back(self, before: HostState, began: float) -> HostState:
         """Wait for another boot to have ended, and ask what came up.
@@ -210,9 +210,9 @@ async def reboot(work: HostWork, outcome: Deployed, line: HostSession) -> Deploy
     if why is None:
         return outcome
     if is_this_machine(work.host):
-        return outcome.but(warnings=(*outcome.warnings, _not_this_machine(why)))
+        return replace(outcome, warnings=(*outcome.warnings, _not_this_machine(why)))
     if work.session.interrupt.wished:
-        return outcome.but(warnings=(*outcome.warnings, f"not rebooted ({why}): interrupted"))
+        return replace(outcome, warnings=(*outcome.warnings, f"not rebooted ({why}): interrupted"))
     return await Boot(work, line, outcome, why).run()
 
 
@@ -238,7 +238,7 @@ async def reboot_unchanged(
     outcome = Deployed(unchanged.reason, unchanged.out_path, work.session.request.goal)
     refuse_if_taken(work, state)
     if work.session.request.plan_only:
-        return outcome.but(reason=f"{unchanged.reason}; to be rebooted ({why})")
+        return replace(outcome, reason=f"{unchanged.reason}; to be rebooted ({why})")
     await work.session.rollout.turn(work)
     async with held(work, line) as holding:
         await holding.last_look()

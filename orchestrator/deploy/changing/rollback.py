@@ -110,7 +110,7 @@ async def go_back(work: HostWork, way: WayBack, stack: AsyncExitStack) -> Outcom
         specialisation=name,
     )
     if isinstance(plan, Unchanged):
-        unchanged = plan.but(reason=f"{plan.reason}: that is {which}")
+        unchanged = replace(plan, reason=f"{plan.reason}: that is {which}")
         if work.session.request.reboots:
             return await reboot_unchanged(work, unchanged, known.state, executor, stack)
         return unchanged
@@ -224,8 +224,8 @@ async def _comes_from_here(work: HostWork, executor: Executor, to: OutPath) -> b
 def _in_words(outcome: Outcome, words: str) -> Outcome:
     """Say of a host that it is back; or what may help where its checks keep it."""
     if isinstance(outcome, Deployed):
-        return outcome.but(reason=f"{words}: {outcome.reason}")
+        return replace(outcome, reason=f"{words}: {outcome.reason}")
     if isinstance(outcome, RolledBack) and outcome.problem.step == "verify":
         hint = "the suites are those of the fleet as it is now; without them: --no-verify"
-        return outcome.but(problem=replace(outcome.problem, hint=hint))
+        return replace(outcome, problem=replace(outcome.problem, hint=hint))
     return outcome

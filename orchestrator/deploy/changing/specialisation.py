@@ -104,7 +104,7 @@ def in_reason(ended: Deployed) -> Deployed:
     """Name in an outcome's reason the specialisation that the host runs now."""
     if not ended.specialisation:
         return ended
-    return ended.but(reason=f"{ended.reason}{_runs(ended.specialisation)}")
+    return replace(ended, reason=f"{ended.reason}{_runs(ended.specialisation)}")
 
 
 def left_by_boot(reason: str, name: str) -> str:

@@ -108,7 +108,7 @@ class Verdict:
         if wrong:
             failed = self._failed(f"{attempts.in_words(now)}; {wrong}")
             lost = attempt.state is AttemptState.STUCK
-            return failed.but(problem=replace(failed.problem, lost=lost))
+            return replace(failed, problem=replace(failed.problem, lost=lost))
         if attempt.untouched:
             return self._failed(f"{attempts.in_words(now)}; it was not changed")
         if shut is not None:

@@ -33,7 +33,7 @@ def accounts(
         return None
     found = names(before, after)
     told = (f"{name} ({_settings(before[name], after[name])})" for name in found.changed)
-    return found.but(changed=tuple(told))
+    return replace(found, changed=tuple(told))
 
 
 def _settings(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -108,7 +108,7 @@ def completed(dry: ForeseenUnits, computed: ForeseenUnits | None) -> ForeseenUni
     others = {*told.restarted, *told.reloaded, *told.stopped, *told.started}
     new = set(computed.changes.started) - others
     changes = replace(told, started=_sorted({*told.started, *new}))
-    return dry.but(changes=changes)
+    return replace(dry, changes=changes)
 
 
 def _sorted(found: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from orchestrator.core.risk import Assessment, Floor, Risk, RiskChange, Term
+from orchestrator.core.values import replace
 from orchestrator.risk.model import Surface
 from orchestrator.risk.plan import machine, network, people
 from orchestrator.risk.plan.weights import unread
@@ -52,7 +53,8 @@ def _cut(term: Term) -> Term:
         return term
     short = term.id[:_MOST_CHARACTERS]
     digest = hashlib.sha256(term.id.encode(errors="replace")).hexdigest()[:16]
-    return term.but(
+    return replace(
+        term,
         id=f"{short}…{digest}",
         what=term.what[:_MOST_CHARACTERS],
         evidence=term.evidence[:_MOST_CHARACTERS],

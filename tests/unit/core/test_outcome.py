@@ -28,6 +28,7 @@ from orchestrator.core.plan import Goal
 from orchestrator.core.run import HostResult, Report, Run, exit_code
 from orchestrator.core.store import OutPath
 from orchestrator.core.stored import decode, encode
+from orchestrator.core.values import replace
 
 OUT = OutPath("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-system")
 ERROR = Problem("activate", "it broke")
@@ -66,7 +67,7 @@ def test_every_outcome_has_a_name_of_its_own() -> None:
 
 def test_an_outcome_changes_by_its_own_method() -> None:
     """An outcome that is changed stays of its kind, and what is not named stays as it was."""
-    lost = Unreached("broke", ERROR, OUT).but(reason="lost")
+    lost = replace(Unreached("broke", ERROR, OUT), reason="lost")
     assert lost == Unreached("lost", ERROR, OUT)
     with pytest.raises(AttributeError):
         lost.reason = "other"  # type: ignore[misc]

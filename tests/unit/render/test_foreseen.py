@@ -155,7 +155,7 @@ def test_what_is_not_known_is_said_and_what_does_not_change_is_too() -> None:
 
 def test_a_system_over_its_budget_and_one_that_waits_for_a_boot_stand_out() -> None:
     """An exceeded budget is in capitals; what keeps NixOS from going live is a need of a boot."""
-    held = TOLD.but(budget=1 << 30, live=False, reboot=("dbus: a -> b",), units=None)
+    held = replace(TOLD, budget=1 << 30, live=False, reboot=("dbus: a -> b",), units=None)
     out = drawn(report(p620=would(held)))
     assert "OVER budget 1.0 GiB" in out
     assert "needed, as NixOS does not switch to it live: dbus: a -> b" in out
@@ -163,7 +163,7 @@ def test_a_system_over_its_budget_and_one_that_waits_for_a_boot_stand_out() -> N
 
 def test_a_script_reads_all_of_it_in_a_shape_that_stays() -> None:
     """Every key is there, what is not known is null, and lists have an end."""
-    lots = TOLD.but(etc=NamesChange(tuple(map(str, range(LISTED + 5)))))
+    lots = replace(TOLD, etc=NamesChange(tuple(map(str, range(LISTED + 5)))))
     (event,) = drawn(report(p620=would(lots)), json=True).splitlines()
     told = json.loads(event)["hosts"]["p620"]["foreseen"]
     assert told["copy"] == {"size": 12_400_000, "paths": 31}
@@ -199,7 +199,7 @@ def test_markdown_has_a_table_and_a_block_for_each_change() -> None:
 
 def test_a_markdown_report_ends_before_a_comment_is_too_long() -> None:
     """A fleet that changes in a thousand ways is cut at whole blocks, and the rest is counted."""
-    etc = (TOLD.but(etc=NamesChange((f"file-{number}" * 30,))) for number in range(1000))
+    etc = (replace(TOLD, etc=NamesChange((f"file-{number}" * 30,))) for number in range(1000))
     plan = report(**{f"h{number}": would(told) for number, told in enumerate(etc)})
     out = drawn(plan, markdown=True)
     assert len(out.encode()) < SIZE + 200
@@ -242,7 +242,7 @@ def test_a_name_in_markdown_stays_within_its_code_span(text: str) -> None:
 def test_a_hostile_name_makes_no_line_of_its_own(markdown: bool, text: str) -> None:
     """However a file of a host is called, the report has as many lines as with another name."""
     plain, hostile = (
-        drawn(report(p620=would(TOLD.but(etc=NamesChange((name,))))), markdown=markdown)
+        drawn(report(p620=would(replace(TOLD, etc=NamesChange((name,))))), markdown=markdown)
         for name in ("plain", text)
     )
     assert hostile.count("\n") == plain.count("\n")

@@ -50,7 +50,9 @@ def test_what_is_accepted_counts_to_the_end_of_its_last_day() -> None:
 
 def test_more_than_is_accepted_is_refused() -> None:
     """An acceptance of high does not cover critical."""
-    found = judge("p510", HIGH.but(after=Risk.CRITICAL), replace(LOW, accepted=ACCEPTED), TODAY)
+    found = judge(
+        "p510", replace(HIGH, after=Risk.CRITICAL), replace(LOW, accepted=ACCEPTED), TODAY
+    )
     assert isinstance(found, Exceeded)
     assert "its acceptance is of high only, not critical" in found.text
 
@@ -65,7 +67,7 @@ def test_less_than_what_runs_is_tolerated_and_as_much_is_not() -> None:
     refused = judge("p510", same, LOW, TODAY)
     assert isinstance(refused, Exceeded)
     assert "55 points, as many as what runs" in refused.text
-    swapped = less.but(raised=(PORT,))
+    swapped = replace(less, raised=(PORT,))
     assert isinstance(judge("p510", swapped, LOW, TODAY), Exceeded)
     unknown = RiskChange(Risk.HIGH, 55, raised=(PORT,))
     assert isinstance(judge("p510", unknown, LOW, TODAY), Exceeded)

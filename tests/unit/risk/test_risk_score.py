@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.risk import Floor, Risk, Term
+from orchestrator.core.values import replace
 from orchestrator.risk.plan import score
 
 TERM = st.builds(
@@ -113,7 +114,7 @@ def test_a_feature_that_declares_more_than_the_terms_is_named() -> None:
 
 def test_a_term_that_weighs_more_is_raised_and_one_that_weighs_less_is_lowered() -> None:
     """The same thing at another weight is a change, too."""
-    heavier = PORT.but(weight=10)
+    heavier = replace(PORT, weight=10)
     change = score.change(score.assess([PORT]), score.assess([heavier]))
     assert (change.raised, change.lowered) == ((heavier,), ())
     change = score.change(score.assess([heavier]), score.assess([PORT]))
