@@ -6,6 +6,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.core import files
 from orchestrator.core.risk import Floor
@@ -66,16 +67,28 @@ def recall(state: Path, system: System) -> Kept | None:
 
 def keep(state: Path, kept: Kept) -> None:
     """Keep it, as a whole or not at all; a full disk must not fail a deployment."""
-    folder = state / FOLDER
-    if len(encode(kept)) > LARGEST:
+    save(state / FOLDER, kept.system, kept, largest=LARGEST, most=MOST)
+
+
+def save(folder: Path, system: System, kept: Any, *, largest: int, most: int) -> None:
+    """Keep something of a system in a folder, where there is room, and it is not too large.
+
+    Args:
+        folder: Made where it is missing.
+        system: Which.
+        kept: What is kept of it.
+        largest: Bytes; what is larger is not kept.
+        most: How many systems' stay: those that were written or asked for last.
+    """
+    if len(encode(kept)) > largest:
         return
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files.save(folder / kept.system.file, kept)
-        prune(folder, MOST)
+        files.save(folder / system.file, kept)
+        _prune(folder, most)
 
 
-def prune(folder: Path, most: int) -> None:
+def _prune(folder: Path, most: int) -> None:
     """Remove all of a folder's ``.json`` files but those that were written or asked for last."""
     with os.scandir(folder) as found:
         entries = [one for one in found if one.name.endswith(".json")]

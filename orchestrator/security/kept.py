@@ -12,8 +12,8 @@ from pathlib import Path
 
 from orchestrator.core import files
 from orchestrator.core.errors import cause_of
-from orchestrator.core.stored import DamagedError, Time, check_times, encode
-from orchestrator.risk.kept import System, prune
+from orchestrator.core.stored import DamagedError, Time, check_times
+from orchestrator.risk.kept import System, save
 from orchestrator.security.model import Declared
 
 FOLDER = "security"
@@ -64,13 +64,7 @@ def recall(state: Path, system: System) -> Declared | None:
 def keep(state: Path, system: System, declared: Declared) -> None:
     """Keep it; a full disk must not fail a check."""
     known = _Known(system, declared)
-    folder = state / FOLDER / "systems"
-    if len(encode(known)) > _LARGEST:
-        return
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files.save(folder / system.file, known)
-        prune(folder, _MOST)
+    save(state / FOLDER / "systems", system, known, largest=_LARGEST, most=_MOST)
 
 
 def last(folder: Path, host: str, machine_id: str) -> LastCheck | None:
