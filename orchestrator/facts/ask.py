@@ -13,7 +13,6 @@ from orchestrator.core.executor import Executor
 from orchestrator.core.facts import Facts
 from orchestrator.core.host import Host
 from orchestrator.core.process import CommandResult
-from orchestrator.core.units import split_lines
 from orchestrator.facts import cache
 from orchestrator.facts.plan.drift import Change, changes
 from orchestrator.facts.plan.facter import read_report
@@ -21,7 +20,7 @@ from orchestrator.facts.plan.read import read
 from orchestrator.facts.question import QUESTION
 from orchestrator.host.scripts import script
 from orchestrator.host.setup import Setup, ask_each
-from orchestrator.host.status import require_machine
+from orchestrator.host.status import require_end, require_machine
 
 _SECONDS = 120.0
 _REPORT = 64 << 20
@@ -126,14 +125,7 @@ async def ask_facts(executor: Executor, host: Host, deadline: float = _SECONDS) 
         RefusedError: It is another machine than the inventory says.
     """
     done = await _ask(executor, deadline)
-    if "end=" not in split_lines(done.out):
-        raise StepError(
-            f"the host did not say what it is made of (exit {done.rc})",
-            hint="a login shell that prints text or replaces commands answers so; see what it "
-            "says by hand",
-            command=executor.repeat(("ls", "/sys")),
-            stderr=done.err,
-        )
+    require_end(executor, done, "end=", "what it is made of", "/sys")
     machine_id, facts = read(done.out)
     require_machine(host, machine_id)
     return Facts(machine_id, datetime.now(UTC), facts)

@@ -17,6 +17,7 @@ from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.generation import HostSystems
 from orchestrator.core.host import Host
+from orchestrator.core.process import CommandResult
 from orchestrator.core.state import BootSource, HostState
 from orchestrator.core.store import OutPath
 from orchestrator.core.units import split_lines
@@ -76,6 +77,29 @@ def require_machine(host: Host, machine_id: str) -> None:
             f"another machine answered: its machine-id is {machine_id or 'empty'}, "
             f"the inventory says {host.machine_id}",
             hint="if it was reinstalled, put the new machine-id into the inventory",
+        )
+
+
+def require_end(executor: Executor, done: CommandResult, end: str, what: str, look: str) -> None:
+    """Require that a question was answered to its last line.
+
+    Args:
+        executor: The way to the host.
+        done: What it answered.
+        end: That line.
+        what: What it should have said, as in ``what it is made of``.
+        look: A folder that a person lists to see what the login shell prints.
+
+    Raises:
+        StepError: It was not.
+    """
+    if end not in split_lines(done.out):
+        raise StepError(
+            f"the host did not say {what} (exit {done.rc})",
+            hint="a login shell that prints text or replaces commands answers so; see what it "
+            "says by hand",
+            command=executor.repeat(("ls", look)),
+            stderr=done.err,
         )
 
 

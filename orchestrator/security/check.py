@@ -13,13 +13,11 @@ from orchestrator.changes.source import Source
 from orchestrator.core.errors import RefusedError, StepError
 from orchestrator.core.executor import Executor
 from orchestrator.core.host import Host
-from orchestrator.core.process import CommandResult
 from orchestrator.core.state import HostState
-from orchestrator.core.units import split_lines
 from orchestrator.facts.cache import folder_of
 from orchestrator.host.scripts import script
 from orchestrator.host.setup import Setup, ask_each
-from orchestrator.host.status import ask_state, require_machine
+from orchestrator.host.status import ask_state, require_end, require_machine
 from orchestrator.nix import verbs as nix
 from orchestrator.nix.asker import Quiet
 from orchestrator.nix.evaluation import Evaluations
@@ -92,7 +90,8 @@ async def look(executor: Executor, host: Host, sample: int) -> Looked:
         _require_rest(state)
     argv = script(QUESTION, str(sample))
     done = await executor.run(argv, deadline=_SECONDS, root=state is not None)
-    seen = parse(_whole(executor, done))
+    require_end(executor, done, "end\tyes", "what is on it", "/proc/self/fd")
+    seen = parse(done.out)
     require_machine(host, seen.word("machine-id"))
     _require_still(seen)
     return Looked(state, seen)
@@ -108,18 +107,6 @@ async def _state(executor: Executor, host: Host) -> HostState:
     except RefusedError:
         raise _NoRootError from None
     return await ask_state(executor, host)
-
-
-def _whole(executor: Executor, done: CommandResult) -> str:
-    if "end\tyes" not in split_lines(done.out):
-        raise StepError(
-            f"the host did not say what is on it (exit {done.rc})",
-            hint="a login shell that prints text or replaces commands answers so; see what it "
-            "says by hand",
-            command=executor.repeat(("ls", "/proc/self/fd")),
-            stderr=done.err,
-        )
-    return done.out
 
 
 def _require_rest(state: HostState) -> None:
